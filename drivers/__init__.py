@@ -1,0 +1,1 @@
+"""Drivers: one file, one meter; the file name is the driver name."""

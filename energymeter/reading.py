@@ -1,0 +1,69 @@
+"""What a source says: one `Reading`, and the `Facts` that tell how far to trust it."""
+
+from typing import Literal, NamedTuple
+
+Semantics = Literal["instant", "mean", "counter"]
+Provenance = Literal["measured", "modelled", "manual", "simulated"]
+Place = Literal["wall", "rail", "cell", "die"]
+
+
+class Reading(NamedTuple):
+    """What one place draws now. SI floats; ``None`` means "cannot tell", never 0 and never a guess.
+
+    A source fills in what its hardware says and nothing else: volts and amps are enough, the
+    core multiplies. Counters (``joules``, ``coulombs``) are raw and cumulative; the core takes
+    differences and undoes wraps.
+
+    >>> Reading(volts=5.02, amps=0.61).watts is None
+    True
+    """
+
+    volts: float | None = None
+    amps: float | None = None
+    watts: float | None = None
+    joules: float | None = None
+    coulombs: float | None = None
+    seconds: float | None = None
+    """The stretch a mean describes, ending at its time; None: since the previous reading."""
+    at_ns: int | None = None
+    """``time.monotonic_ns()`` of the value, from a device's own clock; None: the sampler stamps
+    the middle of the read."""
+    fresh: bool = True
+    """False: the device has nothing newer than last time. Counted as a duplicate, not a sample."""
+
+
+class Band(NamedTuple):
+    """How wrong one quantity may be: ± limits as a datasheet promises them (maxima, not sigmas)."""
+
+    gain: float = 0.0
+    """Relative: 0.005 is ±0.5 % of the reading."""
+    offset: float = 0.0
+    """In the quantity's own SI unit."""
+    resolution: float = 0.0
+    """One step of the display or converter, in the quantity's own SI unit."""
+
+
+class Facts(NamedTuple):
+    """What is known about a source before it has said a word."""
+
+    semantics: Semantics = "instant"
+    """``instant``: joined by trapezoids. ``mean``: a rectangle over the interval it describes.
+    ``counter``: differences of a hardware accumulator."""
+    provenance: Provenance = "measured"
+    place: Place = "rail"
+    volts: Band | None = None
+    amps: Band | None = None
+    watts: Band | None = None
+    joules: Band | None = None
+    coulombs: Band | None = None
+    default_hz: float = 10.0
+    max_hz: float = 1000.0
+    joules_wrap: float | None = None
+    """The counter restarts at 0 after this many joules."""
+    coulombs_wrap: float | None = None
+    max_watts: float | None = None
+    """More than this cannot flow here: tells a counter's wrap from its reset."""
+    clock: float = 0.0
+    """± relative error of the source's own time base, where it integrates by itself."""
+    counted: bool = True
+    """False: a part of something already counted by a sibling channel; shown, never added."""

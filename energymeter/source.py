@@ -1,0 +1,58 @@
+"""The driver contract, all of it.
+
+A driver is one file under ``drivers/`` whose ``__all__`` names one class; the file name is the
+driver name. There is no base class to inherit and no list to edit::
+
+    ina219@1:0x41?shunt=0.05   ->   energymeter.drivers.ina219.Ina219("1:0x41", shunt=0.05)
+
+The constructor takes the *place* (the text after ``@``) and keyword-only options annotated
+``float``, ``int``, ``bool`` or ``str``, which a spec may give; whatever moves the bytes (bus, port,
+sysfs root) is a keyword too, so that a test can fake the wire and never the driver.
+Constructors only remember, ``open`` touches, ``close`` forgives.
+
+Beyond the protocol a source *may* offer, and the sampler then uses:
+
+``tune(rate_hz)``
+    Called before ``open``: how often it will be read, so that the hardware can average just that long.
+``channels() -> Sequence[Source]``
+    After ``open``: the parts that are read instead of it (zones, rails, GPUs). Their ``open`` and
+    ``close`` are never called. Parts add up, except those whose ``facts.counted`` is False.
+``stream() -> Iterator[Reading]``
+    After ``open``, instead of ``read``: readings with ``at_ns`` from the device's own clock. It yields
+    a ``Reading(fresh=False)`` at least every half second, so that the sampler can stop.
+``lost``, ``moved_bytes``
+    Running counts: samples the device took and we never saw; bytes that crossed the wire.
+``identity``
+    After ``open``: the text that names this physical meter, to which a calibration card belongs.
+"""
+
+from typing import Protocol, runtime_checkable
+
+from energymeter.reading import Facts, Reading
+
+
+@runtime_checkable
+class Source(Protocol):
+    """One place where energy flows, read by a driver."""
+
+    name: str
+    """``ina219@1:0x40``; a simulated source's name begins ``sim:``."""
+    facts: Facts
+    """May be refined by ``open``."""
+
+    def open(self) -> None:
+        """Touch the hardware for the first time.
+
+        Raises:
+            SourceError: it cannot be read; the message says what to do about it.
+        """
+
+    def read(self) -> Reading:
+        """Take one fresh reading.
+
+        Raises:
+            SourceError: it could not; the sampler counts the failure, retries and goes on.
+        """
+
+    def close(self) -> None:
+        """Let go. Twice is fine, also after a failed ``open``."""
