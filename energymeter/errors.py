@@ -44,9 +44,7 @@ class ExtraMissing(EnergyMeterError, ImportError):
     exit_code = 2
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(
-            f'{purpose} needs {package}: pip install "edge-energymeter[{extra}]"', name=package
-        )
+        super().__init__(f'{purpose} needs {package}: pip install "edge-energymeter[{extra}]"', name=package)
 
 
 class NotMeasured(EnergyMeterError, LookupError):
