@@ -67,3 +67,6 @@ class Facts(NamedTuple):
     """± relative error of the source's own time base, where it integrates by itself."""
     counted: bool = True
     """False: a part of something already counted by a sibling channel; shown, never added."""
+    own_time: bool = False
+    """Its readings carry times of their own choice (a recording played fast): the window is the whole
+    recording, not the time the program's block took."""

@@ -12,20 +12,15 @@ Constructors only remember, ``open`` touches, ``close`` forgives.
 
 Beyond the protocol a source *may* offer, and the sampler then uses:
 
-``tune(rate_hz)``
-    Called before ``open``: how often it will be read, so that the hardware can average just that long.
-``channels() -> Sequence[Source]``
-    After ``open``: the parts that are read instead of it (zones, rails, GPUs). Their ``open`` and
-    ``close`` are never called. Parts add up, except those whose ``facts.counted`` is False.
-``stream() -> Iterator[Reading]``
-    After ``open``, instead of ``read``: readings with ``at_ns`` from the device's own clock. It yields
-    a ``Reading(fresh=False)`` at least every half second, so that the sampler can stop.
+``tune``, ``channels``, ``stream``
+    Methods described by the protocols `Tunable`, `Divided` and `Streaming` below.
 ``lost``, ``moved_bytes``
     Running counts: samples the device took and we never saw; bytes that crossed the wire.
 ``identity``
     After ``open``: the text that names this physical meter, to which a calibration card belongs.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from energymeter.reading import Facts, Reading
@@ -56,3 +51,34 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go. Twice is fine, also after a failed ``open``."""
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A source whose hardware can average over just the time between two readings."""
+
+    def tune(self, rate_hz: float) -> None:
+        """Called before ``open``: how often it will be read."""
+
+
+@runtime_checkable
+class Divided(Protocol):
+    """A source made of parts: the zones of a processor, the rails of a board, several GPUs."""
+
+    def channels(self) -> Sequence[Source]:
+        """After ``open``: the parts that are read instead of the whole.
+
+        Their ``open`` and ``close`` are never called. They add up, except those whose
+        ``facts.counted`` is False, which are shown beside the total.
+        """
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A source that sends by itself and is not asked."""
+
+    def stream(self) -> Iterator[Reading]:
+        """After ``open``, instead of ``read``: readings with ``at_ns`` from the device's own clock.
+
+        Yields a ``Reading(fresh=False)`` at least every half second, so that the sampler can stop.
+        """

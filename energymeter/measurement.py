@@ -1,0 +1,208 @@
+"""One measurement: from entering a meter to leaving it."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from energymeter import __version__, curve
+from energymeter.curve import Draw
+from energymeter.errors import NotMeasured
+from energymeter.integrate import Correction, Sample
+from energymeter.sampler import Request, SampledChannel, Sampler
+from energymeter.session import Log
+from energymeter.source import Source
+from energymeter.spans import Recording, Span, SpanLog
+from energymeter.spec import Spec
+from energymeter.usage import Cost, Part, Usage, combine
+
+_KEEP_SECONDS = 0.25
+"""How often the keeper looks after the sampling process."""
+_PATIENCE_SECONDS = 0.5
+
+
+class Measurement:
+    """Sources being sampled, the window between two moments, and the spans within.
+
+    Args:
+        groups: sources side by side; those within a group add up, and the first group counts.
+        rate_hz: for all of them; None: each its own default.
+        log: the file for every sample, and whether to replace it.
+        corrections: calibrations by meter identity.
+        logs: the span logs that this measurement feeds.
+        known: further fields of every usage.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Sequence[Spec | Source]],
+        rate_hz: float | None,
+        log: tuple[str, bool] | None,
+        corrections: dict[str, Correction],
+        logs: Iterable[SpanLog],
+        known: dict[str, Any],
+    ) -> None:
+        self._head_group = len(groups[0])
+        requests = [Request(source, rate_hz) for group in groups for source in group]
+        self.sampler = Sampler(
+            requests,
+            Log(log[0], _header(requests), time.monotonic_ns(), log[1]) if log is not None else None,
+            corrections,
+        )
+        self._logs = logs
+        self._whole_log = SpanLog("the whole block")
+        self._whole = Span(self._whole_log)
+        self._known = known
+        self._done = threading.Event()
+        self._pid = os.getpid()
+
+    def start(self) -> None:
+        """Open the sources; the window begins when all have spoken.
+
+        Raises:
+            SourceError, SpecError, LogError, ExtraMissing, SamplerError: as the sampler said.
+        """
+        self.sampler.start()
+        self.recording = Recording(
+            [channel.curve for channel in self.counted],
+            min(round(c.curve.capacity / c.rate_hz * 0.25e9) for c in self.sampler.channels),
+            self._wait_past,
+            self._usage_of,
+        )
+        for log in (*self._logs, self._whole_log):
+            log.begin(self.recording)
+        self._whole.__enter__()
+        threading.Thread(target=self._keep, name="energymeter-keeper", daemon=True).start()
+
+    @property
+    def counted(self) -> list[SampledChannel]:
+        """The channels of the first group that add up."""
+        return [c for c in self.sampler.channels if c.request < self._head_group and c.facts.counted]
+
+    @property
+    def running(self) -> bool:
+        return not self._whole.end_ns
+
+    def finish(self) -> None:
+        """End the window, take a last sample, let go of the sources."""
+        if not self.running:
+            return
+        while self._own_time() and os.getpid() == self._pid and not self.sampler.ended():
+            time.sleep(0.001)
+        self._whole.__exit__()
+        self._done.set()
+        self.sampler.stop()
+        if os.getpid() != self._pid:  # the sampler is the parent's and writes on: settle before it does
+            self._whole_log.settle_all()
+
+    def usage(self) -> Usage:
+        """Of the whole window; while it is open, up to the newest sample.
+
+        Raises:
+            NotMeasured: no sample, with the reason.
+        """
+        if self._own_time():
+            return self._usage_of([self._all_of(channel) for channel in self.counted])
+        if not self.running:
+            return self._whole.usage
+        now_ns = max(self._whole_log.known_until_ns(), self._whole.start_ns)
+        return self._usage_of(self._whole_log.drawn(self._whole, now_ns))
+
+    def usages(self) -> dict[str, Usage]:
+        """Of the whole window, for every channel by itself, counted or not.
+
+        Raises:
+            NotMeasured: a channel has no sample.
+        """
+        end_ns = self._whole.end_ns or time.monotonic_ns()
+        return {
+            channel.name: self._combined(
+                [channel._replace(facts=channel.facts._replace(counted=True))],
+                [channel.curve.draw(self._whole.start_ns, end_ns) if len(channel.curve) else _NOTHING],
+            )
+            for channel in self.sampler.channels
+        }
+
+    def samples(self) -> dict[str, list[Sample]]:
+        """What the rings and histories hold, by channel."""
+        return {channel.name: channel.curve.samples() for channel in self.sampler.channels}
+
+    def _own_time(self) -> bool:
+        return any(channel.facts.own_time for channel in self.counted)
+
+    def _all_of(self, channel: SampledChannel) -> Draw:
+        seen = channel.curve
+        return seen.draw(seen.first_ns(), seen.last_ns()) if len(seen) else _NOTHING
+
+    def _wait_past(self, at_ns: int) -> None:
+        if self.running or os.getpid() != self._pid:
+            slowest = max(1 / channel.rate_hz for channel in self.sampler.channels)
+            self.sampler.wait_past(at_ns, 3 * slowest + _PATIENCE_SECONDS)
+
+    def _usage_of(self, draws: Sequence[Draw]) -> Usage:
+        return self._combined(self.counted, draws)
+
+    def _combined(self, channels: Sequence[SampledChannel], draws: Sequence[Draw]) -> Usage:
+        for channel, draw in zip(channels, draws, strict=True):
+            if not draw.covered_seconds > 0 and channel.curve.error:
+                raise NotMeasured(f"{channel.name} measured nothing in this window: {channel.curve.error}")
+        parts = [
+            Part(channel.name, channel.facts, draw, 1 / channel.rate_hz)
+            for channel, draw in zip(channels, draws, strict=True)
+        ]
+        cost = Cost(
+            cpu_seconds=max(channel.observed(curve.CPU_NS) for channel in channels) * 1e-9,
+            reads=sum(channel.observed(curve.READS) for channel in channels),
+            moved_bytes=sum(channel.observed(curve.MOVED_BYTES) for channel in channels),
+        )
+        missed = sum(
+            channel.observed(c) for channel in channels for c in (curve.MISSED, curve.FAILED, curve.LOST)
+        )
+        known = {**self._known, "notes": (*self._known.get("notes", ()), *self._notes(channels))}
+        return combine(parts, missed=missed, cost=cost, **known)
+
+    def _notes(self, channels: Sequence[SampledChannel]) -> list[str]:
+        notes = []
+        if self.sampler.in_process:
+            notes.append("sampled by a thread of this program")
+        if self.sampler.restarts:
+            notes.append(f"sampling was killed and restarted {self.sampler.restarts} times")
+        asleep = max(channel.observed(curve.SUSPENDED_NS) for channel in channels) * 1e-9
+        if asleep:
+            notes.append(f"the machine slept {asleep:.1f} s, not measured")
+        if self.sampler.log_error():
+            notes.append(self.sampler.log_error())
+        return notes
+
+    def _keep(self) -> None:
+        """Look after the sampler, and settle spans before the rings forget their edges."""
+        settle_ns = 0
+        while not self._done.wait(_KEEP_SECONDS):
+            self.sampler.tend()
+            now_ns = time.monotonic_ns()
+            if now_ns >= settle_ns:
+                for log in (*self._logs, self._whole_log):
+                    log.settle()
+                settle_ns = now_ns + self.recording.keep_ns
+
+
+_NOTHING = Draw(0.0, float("nan"), float("nan"), float("nan"), 0.0, 0.0, float("nan"))
+
+
+def _header(requests: Sequence[Request]) -> dict[str, Any]:
+    """What a log file says of its origin. Options may hold a password and are left out."""
+    system = os.uname()
+    return {
+        "sources": [
+            f"{r.source.driver}@{r.source.place or ''}" if isinstance(r.source, Spec) else r.source.name
+            for r in requests
+        ],
+        "rate_hz": [r.rate_hz for r in requests],
+        "started": time.time(),
+        "host": system.nodename,
+        "system": f"{system.sysname} {system.release} {system.machine}",
+        "python": sys.version.split()[0],
+        "energymeter": __version__,
+    }

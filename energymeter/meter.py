@@ -1,0 +1,266 @@
+"""`EnergyMeter`: what a program holds in its hand."""
+
+import functools
+import os
+import time
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from energymeter.errors import NotMeasured, ProvenanceRefused, SpecError
+from energymeter.find import choose
+from energymeter.measurement import Measurement
+from energymeter.reading import Provenance
+from energymeter.source import Source
+from energymeter.spans import Span, SpanLog, Spans, wrapped
+from energymeter.spec import Spec, parse
+from energymeter.usage import Idle, Usage
+
+if TYPE_CHECKING:
+    from energymeter.trace import Trace
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class EnergyMeter:
+    """Measures what the code inside its ``with`` block draws from a source.
+
+    Args:
+        source: a spec such as ``"ina219@1:0x40"`` (several joined by ``+`` or ``,``), a source object,
+            or None: ``$ENERGYMETER_SOURCE``, else the best sensor found here.
+        rate_hz: readings a second; None: what suits the source.
+        out: a file for every sample, ``.csv``, ``.jsonl`` or ``.parquet``.
+        force: replace ``out`` if it exists.
+        require: refuse sources of any other provenance, as in ``require="measured"``.
+        nominal_volts: count mAh at this voltage where no current is measured.
+
+    Entering it again starts anew. It is also a decorator, and an asynchronous context manager.
+
+    >>> with EnergyMeter("manual:5V,0.6A") as meter:
+    ...     answer = sum(range(1000))
+    >>> meter.usage.provenance, round(meter.usage.mean_watts, 3)
+    ('manual', 3.0)
+
+    Raises:
+        SpecError: on construction, if the spec or the rate makes no sense.
+        SourceError: on entering, if the source cannot be read.
+    """
+
+    def __init__(
+        self,
+        source: str | Source | None = None,
+        *,
+        rate_hz: float | None = None,
+        out: str | os.PathLike[str] | None = None,
+        force: bool = False,
+        require: Provenance | None = None,
+        nominal_volts: float | None = None,
+    ) -> None:
+        if rate_hz is not None and not rate_hz > 0:
+            raise SpecError(f"a rate of {rate_hz:g} Hz reads nothing; give a positive number.")
+        self._groups: list[list[Spec | Source]] | None = None
+        if isinstance(source, str):
+            self._groups = [[*group] for group in parse(source)]
+        elif source is not None:
+            self._groups = [[source]]
+        self._rate_hz = rate_hz
+        self._log_file = None if out is None else (os.fspath(out), force)
+        self._require = require
+        self._nominal_volts = nominal_volts
+        self._idle: Idle | None = None
+        self._logs: dict[str, SpanLog] = {}
+        self._depth = 0
+        self._measurement: Measurement | None = None
+
+    # -- measuring ---------------------------------------------------------------------------------
+
+    def __enter__(self) -> "EnergyMeter":
+        if self._depth == 0:
+            self._measurement = self._started()
+        self._depth += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._current().finish()
+
+    async def __aenter__(self) -> "EnergyMeter":
+        return self.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.__exit__()
+
+    def __call__(self, function: F) -> F:
+        """Measure every call of a function; ``meter.usage`` is that of the last one."""
+        return wrapped(function, lambda: self)
+
+    def _started(self) -> Measurement:
+        notes: tuple[str, ...] = ()
+        groups = self._groups
+        if groups is None:
+            spec, notes = choose()
+            groups = [[*group] for group in parse(spec)]
+        known = {"nominal_volts": self._nominal_volts, "idle": self._idle, "notes": notes}
+        measurement = Measurement(groups, self._rate_hz, self._log_file, {}, self._logs.values(), known)
+        measurement.start()
+        self._refuse_lesser(measurement)
+        return measurement
+
+    def _refuse_lesser(self, measurement: Measurement) -> None:
+        for channel in measurement.counted:
+            if self._require is not None and channel.facts.provenance != self._require:
+                measurement.finish()
+                raise ProvenanceRefused(
+                    f"{channel.name} is {channel.facts.provenance}, but a {self._require} source is "
+                    "required; `energymeter devices` tells what is here."
+                )
+
+    def idle(self, seconds: float = 30.0) -> Idle:
+        """Measure what is drawn while nothing runs; later usages then tell gross and net of it.
+
+        Args:
+            seconds: how long to look; half a minute or more outlasts a board's background jobs.
+        """
+        self._idle = None
+        with self:
+            time.sleep(seconds)
+        usage = self.usage
+        assert usage.mean_watts is not None
+        measured_seconds = usage.seconds * usage.coverage
+        self._idle = Idle(usage.mean_watts, usage.uncertainty / measured_seconds)
+        return self._idle
+
+    # -- spans -------------------------------------------------------------------------------------
+
+    def span(self, name: str) -> Span:
+        """A named stretch: ``with meter.span("load"):`` or ``@meter.span("infer")``.
+
+        Outside of the meter's block it measures nothing and costs as little.
+        """
+        return Span(self._log(name))
+
+    def track(self, items: Iterable[T], name: str = "item", *, progress: bool | None = None) -> Iterator[T]:
+        """Pass the items through, with one span around what the loop does with each.
+
+        Args:
+            items: any iterable; its length, if it has one, is shown.
+            name: the spans' name.
+            progress: a progress bar on standard error; None: only on a terminal.
+        """
+        from energymeter.progress import progress_bar
+
+        log = self._log(name)
+        with progress_bar(name, items, lambda: self._progress(log), progress) as advance:
+            for item in items:
+                with Span(log):
+                    yield item
+                advance()
+
+    @property
+    def spans(self) -> Mapping[str, Spans]:
+        """The spans of the last (or running) block, by name."""
+        self._current()
+        return {name: Spans(log) for name, log in tuple(self._logs.items())}
+
+    def _log(self, name: str) -> SpanLog:
+        log = self._logs.get(name)
+        if log is None:
+            log = self._logs[name] = SpanLog(name)
+            if self._measurement is not None and self._measurement.running:
+                log.begin(self._measurement.recording)
+        return log
+
+    def _progress(self, log: SpanLog) -> str:
+        try:
+            usage = self.usage
+        except NotMeasured:
+            return "nothing measured yet"
+        charge = "" if usage.mah is None else f" · {usage.mah:.2f} mAh"
+        return f"{usage.mean_watts or 0.0:.2f} W · {usage.joules:.1f} J{charge}"
+
+    # -- results -----------------------------------------------------------------------------------
+
+    @property
+    def usage(self) -> Usage:
+        """What was used since entering; while the block runs, up to the newest sample.
+
+        Raises:
+            NotMeasured: no sample was taken, with the reason.
+        """
+        return self._current().usage()
+
+    @property
+    def usages(self) -> dict[str, Usage]:
+        """The same for every channel by itself, also those that do not count towards the total.
+
+        Raises:
+            NotMeasured: a channel has no sample.
+        """
+        return self._current().usages()
+
+    @property
+    def trace(self) -> "Trace":
+        """The samples of the counted sources as numpy columns, their power added.
+
+        A run longer than the ring (a minute at 1 kHz) is thinned where it is old; ``out=`` keeps all.
+        """
+        from energymeter.trace import Trace
+
+        measurement = self._current()
+        kept = measurement.samples()
+        traces = [
+            Trace.from_samples(kept[channel.name], channel.name, channel.facts)
+            for channel in measurement.counted
+        ]
+        return sum(traces[1:], start=traces[0])
+
+    def _current(self) -> Measurement:
+        if self._measurement is None:
+            raise NotMeasured("this meter has measured nothing yet; use `with meter:` around some code.")
+        return self._measurement
+
+
+def measure(source: str | Source | None = None, **options: Any) -> Callable[[F], F]:
+    """Measure a function on its own: after every call, ``function.usage`` tells what it used.
+
+    Args:
+        source: as for `EnergyMeter`, like the options.
+
+    >>> @measure("manual:7.2W")
+    ... def once():
+    ...     return 42
+    >>> once(), once.usage.provenance
+    (42, 'manual')
+    """
+    meter = EnergyMeter(source, **options)
+
+    def decorate(function: F) -> F:
+        return cast(F, _Measured(meter, function))
+
+    return decorate
+
+
+class _Measured:
+    """A function that is measured at every call."""
+
+    def __init__(self, meter: EnergyMeter, function: Callable[..., Any]) -> None:
+        self._meter = meter
+        self._call = meter(function)
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call(*args, **kwargs)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else types.MethodType(self, instance)
+
+    @property
+    def usage(self) -> Usage:
+        """Of the last call.
+
+        Raises:
+            NotMeasured: it was never called, or nothing was read meanwhile.
+        """
+        return self._meter.usage

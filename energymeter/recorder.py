@@ -1,0 +1,242 @@
+"""Writes every sample to a file while the run goes on: CSV, JSON lines or Parquet.
+
+All three hold the same columns. ``joules``, ``coulombs`` and ``covered_s`` are running totals, so a
+gap stays a gap and the energy between any two rows is a difference. A file that loses its writer is
+valid up to its last whole row (Parquet: up to its last minute).
+"""
+
+import json
+import os
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from energymeter.errors import ExtraMissing, LogError
+from energymeter.integrate import Sample
+
+COLUMNS = ("time_s", "volts", "amps", "watts", "joules", "coulombs", "covered_s")
+"""SI units; ``time_s`` from the start of the run. A file of several channels has ``source`` as its last."""
+FORMAT = "energymeter log 1"
+PARTS_SUFFIX = ".parts"
+_NAN = float("nan")
+
+
+class Recorder(Protocol):
+    """Takes samples and brings them to disk."""
+
+    rows: int
+
+    def row(self, channel: int, sample: Sample) -> None:
+        """Keep one sample."""
+
+    def flush(self) -> None:
+        """Hand what is buffered to the operating system."""
+
+    def close(self) -> None:
+        """Flush and finish the file."""
+
+
+def open_recorder(
+    path: str, header: dict[str, Any], names: Sequence[str], start_ns: int, *, force: bool, resume: bool
+) -> Recorder:
+    """Create the log file that ``path``'s ending asks for.
+
+    Args:
+        path: ends in ``.csv``, ``.jsonl`` or ``.parquet``.
+        header: what the file says of its origin; must be JSON.
+        names: the channels' names.
+        start_ns: the monotonic time that is ``time_s`` 0.
+        force: replace a file that exists.
+        resume: continue a file whose writer was killed.
+
+    Raises:
+        LogError: unknown ending, the file exists, or it cannot be written.
+        ExtraMissing: Parquet without pyarrow.
+    """
+    suffix = Path(path).suffix.lower()
+    kinds: dict[str, type[_Text | _Parquet]] = {".csv": _Csv, ".jsonl": _JsonLines, ".parquet": _Parquet}
+    if suffix not in kinds:
+        raise LogError(f"{path}: a log ends in .csv, .jsonl or .parquet, not {suffix or 'nothing'}.")
+    if not resume and not force and (os.path.exists(path) or os.path.exists(path + PARTS_SUFFIX)):
+        raise LogError(f"{path} exists and is not overwritten; give --force, or another name.")
+    try:
+        return kinds[suffix](path, {"format": FORMAT, **header}, names, start_ns, resume=resume)
+    except OSError as refusal:
+        raise LogError(f"{path} cannot be written: {refusal.strerror}.") from refusal
+
+
+class _Text:
+    """Rows of text, buffered for a second, appended whole."""
+
+    def __init__(
+        self, path: str, header: dict[str, Any], names: Sequence[str], start_ns: int, *, resume: bool
+    ) -> None:
+        self.rows = 0
+        self._names = names
+        self._start_ns = start_ns
+        self._buffer: list[str] = []
+        flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if resume else os.O_TRUNC)
+        self._fd = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o644)
+        if not resume:
+            self._buffer.append(self._head(header))
+            self.flush()
+
+    def _head(self, header: dict[str, Any]) -> str:
+        raise NotImplementedError
+
+    def _line(self, channel: int, sample: Sample) -> str:
+        raise NotImplementedError
+
+    def row(self, channel: int, sample: Sample) -> None:
+        self._buffer.append(self._line(channel, sample))
+        self.rows += 1
+
+    def flush(self) -> None:
+        lines, self._buffer = self._buffer, []
+        data = "".join(lines).encode()
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._fd, data[written:])
+        except OSError:
+            # a full disk may have taken half a row: the file shall end with a whole one
+            whole = data.rfind(b"\n", 0, written) + 1
+            os.ftruncate(self._fd, os.fstat(self._fd).st_size - (written - whole))
+            raise
+
+    def close(self) -> None:
+        try:
+            self.flush()
+        finally:
+            os.close(self._fd)
+
+
+class _Csv(_Text):
+    def _head(self, header: dict[str, Any]) -> str:
+        columns = (*COLUMNS, "source") if len(self._names) > 1 else COLUMNS
+        return f"# {json.dumps(header)}\n{','.join(columns)}\n"
+
+    def _line(self, channel: int, sample: Sample) -> str:
+        source = f",{self._names[channel]}" if len(self._names) > 1 else ""
+        return ",".join(_text(number) for number in _numbers(sample, self._start_ns)) + source + "\n"
+
+
+class _JsonLines(_Text):
+    def _head(self, header: dict[str, Any]) -> str:
+        return json.dumps(header) + "\n"
+
+    def _line(self, channel: int, sample: Sample) -> str:
+        row: dict[str, object] = dict(zip(COLUMNS, _numbers(sample, self._start_ns), strict=True))
+        if len(self._names) > 1:
+            row["source"] = self._names[channel]
+        return json.dumps(row) + "\n"
+
+
+class _Parquet:
+    """Row groups of a minute, each a file of its own until the run ends: a writer that is killed loses
+    no more than the last one, although a Parquet file is unreadable until its footer is written."""
+
+    GROUP_ROWS = 65_536
+    GROUP_SECONDS = 60
+
+    def __init__(
+        self, path: str, header: dict[str, Any], names: Sequence[str], start_ns: int, *, resume: bool
+    ) -> None:
+        try:
+            import pyarrow
+            import pyarrow.parquet
+        except ImportError:
+            raise ExtraMissing("pyarrow", "parquet", "A Parquet log") from None
+        self.rows = 0
+        self._arrow = pyarrow
+        self._path = path
+        self._names = names
+        self._start_ns = start_ns
+        fields = [pyarrow.field(column, pyarrow.float64()) for column in COLUMNS]
+        if len(names) > 1:
+            fields.append(pyarrow.field("source", pyarrow.dictionary(pyarrow.int32(), pyarrow.string())))
+        self._schema = pyarrow.schema(fields, metadata={"energymeter": json.dumps(header)})
+        self._parts = Path(path + PARTS_SUFFIX)
+        if not resume:
+            Path(path).unlink(missing_ok=True)
+            for part in self._parts.glob("*.parquet"):
+                part.unlink()
+        self._parts.mkdir(exist_ok=True)
+        self._part = len(list(self._parts.glob("*.parquet")))
+        self._clear()
+
+    def _clear(self) -> None:
+        self._columns = [array("d") for _ in COLUMNS]
+        self._channels = array("i")
+
+    def row(self, channel: int, sample: Sample) -> None:
+        for column, number in zip(self._columns, _numbers(sample, self._start_ns), strict=True):
+            column.append(_NAN if number is None else number)
+        self._channels.append(channel)
+        self.rows += 1
+
+    def flush(self) -> None:
+        times = self._columns[0]
+        if len(times) >= self.GROUP_ROWS or (times and times[-1] - times[0] >= self.GROUP_SECONDS):
+            self._write_group()
+
+    def _write_group(self) -> None:
+        arrow = self._arrow
+        rows = len(self._channels)
+        arrays = [
+            arrow.Array.from_buffers(arrow.float64(), rows, [None, arrow.py_buffer(column)])
+            for column in self._columns
+        ]
+        if len(self._names) > 1:
+            indices = arrow.Array.from_buffers(arrow.int32(), rows, [None, arrow.py_buffer(self._channels)])
+            arrays.append(arrow.DictionaryArray.from_arrays(indices, arrow.array(list(self._names))))
+        part = self._parts / f"{self._part:06d}.parquet"
+        unfinished = part.with_suffix(".unfinished")
+        arrow.parquet.write_table(arrow.Table.from_arrays(arrays, schema=self._schema), unfinished)
+        unfinished.rename(part)
+        self._part += 1
+        self._clear()
+
+    def close(self) -> None:
+        if self._channels or not self._part:
+            self._write_group()
+        join_parts(self._path)
+
+
+def join_parts(path: str) -> None:
+    """Make one Parquet file of the parts a run left, a row group at a time; the parts go last.
+
+    Raises:
+        LogError: there are no parts.
+    """
+    import pyarrow.parquet as parquet
+
+    folder = Path(path + PARTS_SUFFIX)
+    parts = sorted(folder.glob("*.parquet"))
+    if not parts:
+        raise LogError(f"{folder} holds no whole part of a log.")
+    unfinished = f"{path}.unfinished"
+    with parquet.ParquetWriter(unfinished, parquet.read_schema(parts[0])) as writer:
+        for part in parts:
+            writer.write_table(parquet.read_table(part))
+    os.replace(unfinished, path)
+    for leftover in folder.iterdir():
+        leftover.unlink()
+    folder.rmdir()
+
+
+def _numbers(sample: Sample, start_ns: int) -> tuple[float | None, ...]:
+    return (
+        (sample.at_ns - start_ns) * 1e-9,
+        sample.volts,
+        sample.amps,
+        sample.watts,
+        sample.joules,
+        sample.coulombs,
+        sample.covered_ns * 1e-9,
+    )
+
+
+def _text(number: float | None) -> str:
+    return "" if number is None else f"{number:.12g}"

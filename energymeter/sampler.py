@@ -1,0 +1,328 @@
+"""The measured program's side of sampling: starts the sampling process, sees its curves, keeps it alive."""
+
+import contextlib
+import json
+import mmap
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from energymeter import curve, errors
+from energymeter.clock import Clock, SystemClock
+from energymeter.curve import Curve, Head, channel_bytes
+from energymeter.errors import SamplerError, SourceTimeout
+from energymeter.integrate import Correction
+from energymeter.loop import PipePace
+from energymeter.reading import Band, Facts
+from energymeter.session import Described, Log, Session, Wanted
+from energymeter.source import Source
+from energymeter.spec import Spec
+
+OPEN_SECONDS = 15.0
+"""A source that has not opened by then never will."""
+STOP_SECONDS = 10.0
+_FINISH_LOG_SECONDS = 300.0
+_FIRST_SAMPLE_SECONDS = 2.0
+_RESTARTS = 20
+_CHILD = str(Path(__file__).with_name("child.py"))
+
+
+class Request(NamedTuple):
+    """A source to be read: a spec can be opened anywhere, an object only in this process."""
+
+    source: Spec | Source
+    rate_hz: float | None = None
+
+
+class SampledChannel(NamedTuple):
+    """One channel as the reader sees it."""
+
+    request: int
+    """The position of the request that it belongs to."""
+    name: str
+    facts: Facts
+    rate_hz: float
+    curve: Curve
+    identity: str | None
+    calibrated: bool
+
+    def observed(self, counter: int) -> int:
+        """One of the counts kept by the sampler, such as ``curve.MISSED``."""
+        return self.curve.head[counter]
+
+
+class Sampler:
+    """Reads sources in a process of its own; in a thread of this one where an object must be read.
+
+    Args:
+        requests: the sources, each with its rate.
+        log: the file for every sample.
+        corrections: calibrations by meter identity.
+        clock: the time to wait by.
+    """
+
+    def __init__(
+        self,
+        requests: Sequence[Request],
+        log: Log | None = None,
+        corrections: dict[str, Correction] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.channels: list[SampledChannel] = []
+        self.restarts = 0
+        self.in_process = any(not isinstance(request.source, Spec) for request in requests)
+        self._requests = list(requests)
+        self._log = log
+        self._corrections = corrections or {}
+        self._clock = clock or SystemClock()
+        self._host: _Process | _Thread | None = None
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._head: Head | None = None
+
+    def start(self) -> None:
+        """Open the sources and wait for their first samples.
+
+        Raises:
+            SourceError, SpecError, LogError, ExtraMissing: as the sampling side said.
+            SamplerError: it said nothing.
+        """
+        host = _Thread() if self.in_process else _Process()
+        self._host = host
+        described = host.start(self._requests, self._log, self._corrections)
+        memory = host.memory
+        self._head = Head(memory)
+        self.channels = [_seen(about, memory) for about in described]
+        self._await_first_samples()
+
+    def stop(self) -> None:
+        """Take one last sample and end; twice is fine, and in a forked worker it does nothing."""
+        if self._host is None or os.getpid() != self._pid:
+            return
+        with self._lock:
+            host, self._host = self._host, None
+        host.stop(_FINISH_LOG_SECONDS if self._log is not None else STOP_SECONDS)
+
+    def tend(self) -> None:
+        """Start the sampling process again if it was killed; its curves go on after a gap."""
+        if os.getpid() != self._pid:
+            return
+        with self._lock:
+            host = self._host
+            if host is None or host.alive() or self.restarts >= _RESTARTS:
+                return
+            self.restarts += 1
+            try:
+                host.start(self._requests, self._log, self._corrections, resume=True)
+            except errors.EnergyMeterError as failure:
+                for channel in self.channels:
+                    channel.curve.error = f"sampling could not go on: {failure}"
+
+    def wait_past(self, at_ns: int, seconds: float) -> None:
+        """Wait until every channel has a sample at or after ``at_ns``, at most ``seconds``."""
+        give_up_ns = self._clock.monotonic_ns() + round(seconds * 1e9)
+        while self._clock.monotonic_ns() < give_up_ns:
+            if all(
+                len(channel.curve) and channel.curve.last_ns() >= at_ns
+                for channel in self.channels
+                if channel.observed(curve.STATE) == curve.RUNNING
+            ):
+                return
+            self._clock.sleep(0.0005)
+
+    def ended(self) -> bool:
+        """Every source is a recording that is over."""
+        return all(channel.observed(curve.STATE) == curve.ENDED for channel in self.channels)
+
+    def log_error(self) -> str:
+        """Why the log stopped early, or an empty text."""
+        return self._head.error if self._head is not None else ""
+
+    def recorded_rows(self) -> int:
+        """Rows in the log so far."""
+        return self._head.head[curve.RECORDED_ROWS] if self._head is not None else 0
+
+    def _await_first_samples(self) -> None:
+        slowest = max(1 / channel.rate_hz for channel in self.channels)
+        give_up_ns = self._clock.monotonic_ns() + round((_FIRST_SAMPLE_SECONDS + 2 * slowest) * 1e9)
+        while self._clock.monotonic_ns() < give_up_ns:
+            if all(len(channel.curve) for channel in self.channels):
+                return
+            self._clock.sleep(0.0005)
+
+
+class _Process:
+    """The sampling process, seen from its parent."""
+
+    def __init__(self) -> None:
+        self._memory_fd = _anonymous_file("energymeter")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.memory = memoryview(b"")
+
+    def start(
+        self,
+        requests: Sequence[Request],
+        log: Log | None,
+        corrections: dict[str, Correction],
+        *,
+        resume: bool = False,
+    ) -> list[Described]:
+        complaints = open(_anonymous_file("energymeter-stderr"), "w+b")  # noqa: SIM115 - outlives this call
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", _CHILD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            pass_fds=(self._memory_fd,),
+            start_new_session=True,  # the terminal's Ctrl-C and Ctrl-Z are for the program
+            bufsize=0,
+        )
+        config = {
+            "sources": [(request.source, request.rate_hz) for request in requests],
+            "log": log._asdict() if log is not None else None,
+            "corrections": corrections,
+            "path": _import_path(),
+            "memory_fd": self._memory_fd,
+            "parent_pid": os.getpid(),
+            "resume": resume,
+        }
+        try:
+            answer = self._ask(json.dumps(config).encode() + b"\n", complaints)
+        except BaseException:
+            self._end(0)
+            raise
+        if not resume:
+            self.memory = memoryview(mmap.mmap(self._memory_fd, answer["bytes"]))
+        return [Described(**channel) for channel in answer["channels"]]
+
+    def _ask(self, config: bytes, complaints: IO[bytes]) -> dict[str, Any]:
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):  # dead already: its standard error is told below
+            process.stdin.write(config)
+        ready, _, _ = select.select([process.stdout], (), (), OPEN_SECONDS)
+        if not ready:
+            raise SourceTimeout(
+                f"the source did not open within {OPEN_SECONDS:g} s; check that its device answers."
+            )
+        line = process.stdout.readline()
+        if not line:
+            complaints.seek(0)
+            said = complaints.read().decode("utf-8", "replace").strip().splitlines()
+            raise SamplerError(
+                f"the sampling process ended at once, saying: {said[-1] if said else 'nothing'}."
+            )
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise _told(answer["error"], answer["message"])
+        return answer
+
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self, seconds: float) -> None:
+        self._end(seconds)
+        os.close(self._memory_fd)  # the mapping stays
+
+    def _end(self, seconds: float) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class _Thread:
+    """Sampling inside this process: what an object that exists only here needs."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._stop_fd: int | None = None
+        self.memory = memoryview(b"")
+
+    def start(
+        self,
+        requests: Sequence[Request],
+        log: Log | None,
+        corrections: dict[str, Correction],
+        *,
+        resume: bool = False,
+    ) -> list[Described]:
+        wanted = [
+            Wanted(
+                request.source.build() if isinstance(request.source, Spec) else request.source,
+                request.rate_hz,
+            )
+            for request in requests
+        ]
+        session = Session(wanted, corrections)
+        self.memory = memoryview(bytearray(session.size))
+        waker, self._stop_fd = os.pipe()
+        session.prepare(self.memory, PipePace(waker), log, resume=resume)
+
+        def run() -> None:
+            try:
+                session.run()
+            finally:
+                os.close(waker)
+
+        self._thread = threading.Thread(target=run, name="energymeter-sampler", daemon=True)
+        self._thread.start()
+        return session.described
+
+    def alive(self) -> bool:
+        return True
+
+    def stop(self, seconds: float) -> None:
+        if self._stop_fd is not None:
+            os.close(self._stop_fd)
+            self._stop_fd = None
+        if self._thread is not None:
+            self._thread.join(seconds)
+            self._thread = None
+
+
+def _seen(about: Described, memory: memoryview) -> SampledChannel:
+    bands = {name: Band(*band) for name, band in about.facts.items() if isinstance(band, list | tuple)}
+    facts = Facts(**{**about.facts, **bands})
+    own = memory[about.offset : about.offset + channel_bytes(about.capacity)]
+    seen = Curve(own, about.capacity, trapezoids=facts.semantics == "instant")
+    return SampledChannel(
+        about.wanted, about.name, facts, about.rate_hz, seen, about.identity, about.calibrated
+    )
+
+
+def _told(name: str, message: str) -> errors.EnergyMeterError:
+    """The error that the sampling process named, as if it had been raised here."""
+    kind = getattr(errors, name)
+    error: errors.EnergyMeterError = kind.__new__(kind)
+    error.args = (message,)
+    return error
+
+
+def _anonymous_file(name: str) -> int:
+    """A file without a name: memory where the system has it, else a temporary file."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(name)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _import_path() -> list[str]:
+    """Where this program finds modules, packages first and the script's own folder last."""
+    entries = [os.path.abspath(entry) for entry in sys.path]
+    return [str(Path(__file__).parent.parent), *entries[1:], *entries[:1]]

@@ -1,0 +1,167 @@
+"""Source specs: the short strings that name a source, the same in code and in the shell.
+
+::
+
+    ina219                            a driver with its defaults
+    ina219@1:0x41?shunt=0.05          driver @ place ? options
+    sim:pi4   manual:5V,0.6A          ":" reads better before a name or a value; it means the same
+    http@"http://plug/q?a=1"?watts=$.p   a place with ? + or , in it stands in quotes
+    ina219@1:0x40+ina219@1:0x41       joined by +: rails that add up
+    rapl,um25c@/dev/rfcomm0           joined by ,: side by side, the first one counts
+
+A comma or plus only joins where another driver's name follows it, so ``manual:5V,0.6A`` is one source.
+"""
+
+import importlib
+import importlib.util
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from energymeter.errors import SpecError
+from energymeter.source import Source
+
+_NAME = r"[a-z][a-z0-9_-]*"
+_JOINT = re.compile(rf"([+,])(?={_NAME}(?:[@:?+,]|$))")
+_ONE = re.compile(rf'(?P<driver>{_NAME})(?:[@:](?P<place>"[^"]*"|[^?]*))?(?:\?(?P<options>.*))?', re.DOTALL)
+_ENTRY_POINTS = "energymeter.drivers"
+_FALSE, _TRUE = {"0", "no", "false", "off"}, {"1", "yes", "true", "on", ""}
+
+
+class Spec(NamedTuple):
+    """One source, taken apart: ``Spec("ina219", "1:0x41", {"shunt": "0.05"})``."""
+
+    driver: str
+    place: str | None
+    options: dict[str, str]
+
+    def build(self) -> Source:
+        """Make the source; nothing is touched yet.
+
+        Raises:
+            SpecError: no such driver, or it does not take this place or option.
+        """
+        driver = load_driver(self.driver)
+        arguments = () if self.place is None else (self.place,)
+        try:
+            source: Source = driver(*arguments, **self._typed(driver))
+        except TypeError as refusal:
+            raise SpecError(f"{self.driver} does not take that place: {refusal}") from refusal
+        return source
+
+    def _typed(self, driver: Any) -> dict[str, object]:
+        if not self.options:
+            return {}
+        import inspect  # costs the sampler 8 ms, which a plain spec need not pay
+
+        known = {
+            name: parameter.annotation
+            for name, parameter in inspect.signature(driver, eval_str=True).parameters.items()
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and _kind(parameter.annotation)
+        }
+        typed: dict[str, object] = {}
+        for name, text in self.options.items():
+            if name not in known:
+                offered = ", ".join(sorted(known)) or "none"
+                raise SpecError(f"{self.driver} has no option {name!r}; it has: {offered}.")
+            typed[name] = _convert(self.driver, name, text, known[name])
+        return typed
+
+
+def parse(text: str) -> list[list[Spec]]:
+    """Take a spec text apart: groups side by side, each a list of sources that add up.
+
+    >>> parse("ina219@1:0x41?shunt=0.05+rapl,manual:5V,0.6A")
+    [[Spec(driver='ina219', place='1:0x41', options={'shunt': '0.05'}),
+      Spec(driver='rapl', place=None, options={})],
+     [Spec(driver='manual', place='5V,0.6A', options={})]]
+
+    Raises:
+        SpecError: it is empty or malformed.
+    """
+    groups: list[list[Spec]] = [[]]
+    for piece, joint in _pieces(text):
+        if joint == ",":
+            groups.append([])
+        groups[-1].append(_parse_one(piece))
+    return groups
+
+
+def _pieces(text: str) -> list[tuple[str, str]]:
+    """The single specs of a text, each with the joint before it; quotes hide joints."""
+    masked = re.sub(r'"[^"]*"', lambda quoted: '"' + "x" * (len(quoted[0]) - 2) + '"', text)
+    if masked.count('"') % 2:
+        raise SpecError(f"the source {text!r} has a quotation mark without its partner.")
+    pieces, start, joint = [], 0, ""
+    for match in _JOINT.finditer(masked):
+        pieces.append((text[start : match.start()], joint))
+        start, joint = match.end(), match[1]
+    pieces.append((text[start:], joint))
+    return pieces
+
+
+def _parse_one(text: str) -> Spec:
+    match = _ONE.fullmatch(text.strip())
+    if match is None:
+        raise SpecError(f"{text!r} is no source; write driver@place?option=value, such as ina219@1:0x40.")
+    place, options = match["place"], {}
+    for pair in filter(None, (match["options"] or "").split("&")):
+        name, _, value = pair.partition("=")
+        options[unquote(name)] = unquote(value)
+    return Spec(match["driver"].replace("-", "_"), place.strip('"') if place else None, options)
+
+
+def driver_names() -> list[str]:
+    """Every driver there is: the files under ``drivers/`` and what other packages registered."""
+    folder = Path(__file__).with_name("drivers")
+    own = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
+    return sorted(own | set(_registered()))
+
+
+def load_driver(name: str) -> Any:
+    """The class behind a driver name.
+
+    Raises:
+        SpecError: there is no such driver; names that look alike are listed.
+    """
+    module = f"energymeter.drivers.{name}"
+    if re.fullmatch(r"[a-z][a-z0-9_]*", name) and importlib.util.find_spec(module) is not None:
+        loaded = importlib.import_module(module)
+        (public,) = loaded.__all__
+        return getattr(loaded, public)
+    foreign = _registered().get(name)
+    if foreign is not None:
+        return foreign.load()
+    alike = get_close_matches(name, driver_names(), n=3)
+    hint = f"did you mean {' or '.join(alike)}?" if alike else f"there are: {', '.join(driver_names())}."
+    raise SpecError(f"there is no driver {name!r}; {hint}")
+
+
+def _registered() -> dict[str, Any]:
+    from importlib.metadata import entry_points  # costs 20 ms: only when our own folder has no such name
+
+    return {point.name: point for point in entry_points(group=_ENTRY_POINTS)}
+
+
+def _kind(annotation: object) -> type | None:
+    """The simple type a spec can give for an annotation such as ``float | None``."""
+    options: Sequence[object] = getattr(annotation, "__args__", (annotation,))
+    return next((kind for kind in (bool, int, float, str) if kind in options), None)
+
+
+def _convert(driver: str, name: str, text: str, annotation: object) -> object:
+    kind = _kind(annotation)
+    try:
+        if kind is bool:
+            if text.lower() not in _TRUE | _FALSE:
+                raise ValueError
+            return text.lower() in _TRUE
+        if kind is int:
+            return int(text, 0)
+        return float(text) if kind is float else text
+    except ValueError:
+        wanted = {bool: "yes or no", int: "a whole number", float: "a number"}[kind or float]
+        raise SpecError(f"{driver}'s option {name} is {text!r}, but must be {wanted}.") from None

@@ -1,0 +1,275 @@
+"""What a window of time used: joules, mAh, watts, with ±, provenance and what was missed."""
+
+import html
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from energymeter.curve import Draw
+from energymeter.errors import NotMeasured, SpecError
+from energymeter.reading import Facts, Place
+from energymeter.uncertainty import Contribution, K, contributions, expanded
+
+_TRUST = ("measured", "manual", "modelled", "simulated")
+
+
+class Cost(NamedTuple):
+    """What the measuring itself took, since the meter was entered."""
+
+    cpu_seconds: float
+    reads: int
+    moved_bytes: int
+
+
+class Idle(NamedTuple):
+    """A baseline: what the board draws when it does nothing, W, and its ± (k = 2)."""
+
+    watts: float
+    uncertainty: float
+
+
+class Part(NamedTuple):
+    """What one channel says of the window."""
+
+    name: str
+    facts: Facts
+    draw: Draw
+    interval_seconds: float
+
+
+class Usage(NamedTuple):
+    """What a span or a run used.
+
+    ``None`` means "cannot tell". Energy is that of the measured time only: compare ``coverage``.
+    """
+
+    seconds: float
+    joules: float
+    coulombs: float | None
+    mean_volts: float | None
+    """Averaged over time."""
+    peak_watts: float | None
+    """The highest sample; for several sources the sum of their peaks, which is an upper bound."""
+    coverage: float
+    """The share of the window that was really measured, 0…1."""
+    provenance: str
+    """The least trustworthy of the sources: measured, manual, modelled or simulated."""
+    place: Place
+    sources: tuple[str, ...]
+    missed: int = 0
+    """Readings that should have been taken since the meter was entered, and were not."""
+    interpolated_joules: float | None = None
+    """``joules`` with straight lines drawn across the gaps; None where there is no gap."""
+    shares: tuple[Contribution, ...] = ()
+    """The causes of the uncertainty, one standard deviation each."""
+    nominal_volts: float | None = None
+    """Assumed, because no voltage was measured."""
+    idle: Idle | None = None
+    cost: Cost | None = None
+    notes: tuple[str, ...] = ()
+    """What else the reader should know: gaps, throttling, sampling in a thread."""
+
+    @property
+    def uncertainty(self) -> float:
+        """± of ``joules`` in J, coverage factor 2 (about 95 %)."""
+        return expanded(self.shares)
+
+    @property
+    def wh(self) -> float:
+        """Watt-hours: exactly joules / 3600."""
+        return self.joules / 3600
+
+    @property
+    def mah(self) -> float | None:
+        """Milliamp-hours at the rail; with a nominal voltage if no current was measured, else ``None``."""
+        if self.coulombs is not None:
+            return self.coulombs / 3.6
+        return None if self.nominal_volts is None else self.joules / self.nominal_volts / 3.6
+
+    @property
+    def mean_watts(self) -> float | None:
+        """Mean power over the measured time, W."""
+        measured_seconds = self.seconds * self.coverage
+        return self.joules / measured_seconds if measured_seconds > 0 else None
+
+    @property
+    def net_joules(self) -> float | None:
+        """Energy above the idle baseline; ``None`` without one. ``joules`` is always gross."""
+        if self.idle is None:
+            return None
+        return self.joules - self.idle.watts * self.seconds * self.coverage
+
+    @property
+    def net_uncertainty(self) -> float | None:
+        """± of ``net_joules`` in J. Offsets are common to both and cancel; the rest adds in squares."""
+        if self.idle is None:
+            return None
+        kept = expanded(share for share in self.shares if not share.cause.endswith("offset"))
+        return math.hypot(kept, self.idle.uncertainty * self.seconds * self.coverage)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as plain JSON types."""
+        return {
+            "joules": self.joules,
+            "uncertainty": self.uncertainty,
+            "wh": self.wh,
+            "coulombs": self.coulombs,
+            "mah": self.mah,
+            "nominal_volts": self.nominal_volts,
+            "mean_watts": self.mean_watts,
+            "peak_watts": self.peak_watts,
+            "mean_volts": self.mean_volts,
+            "seconds": self.seconds,
+            "coverage": self.coverage,
+            "interpolated_joules": self.interpolated_joules,
+            "missed": self.missed,
+            "provenance": self.provenance,
+            "place": self.place,
+            "sources": list(self.sources),
+            "net_joules": self.net_joules,
+            "net_uncertainty": self.net_uncertainty,
+            "idle_watts": None if self.idle is None else self.idle.watts,
+            "cost": None if self.cost is None else self.cost._asdict(),
+            "notes": list(self.notes),
+        }
+
+    def __str__(self) -> str:
+        return " · ".join(self._said())
+
+    def _said(self) -> list[str]:
+        said = [with_uncertainty(self.joules, self.uncertainty, "J")]
+        if self.net_joules is not None and self.net_uncertainty is not None:
+            said.append(f"{with_uncertainty(self.net_joules, self.net_uncertainty, 'J')} net of idle")
+        if self.mah is not None:
+            volts, nominal = (
+                (self.nominal_volts, " nominal") if self.coulombs is None else (self.mean_volts, "")
+            )
+            at = (
+                "" if volts is None else f" at {volts:.2f} V" if not nominal else f" at {volts:.1f} V nominal"
+            )
+            said.append(f"{in_figures(self.mah)} mAh{at}")
+        if self.mean_watts is not None:
+            said.append(f"{in_figures(self.mean_watts)} W mean")
+        said.append(duration(self.seconds))
+        said.append(f"{' + '.join(self.sources)} {self.provenance}")
+        if self.coverage < 0.9995:
+            said.append(f"{100 * self.coverage:.1f} % of the time measured")
+        if self.missed:
+            said.append(f"{self.missed} readings missed")
+        return [*said, *self.notes]
+
+    def _repr_html_(self) -> str:
+        cells = "".join(f"<td>{html.escape(text)}</td>" for text in self._said())
+        return f"<table><tr>{cells}</tr></table>"
+
+    def explain(self) -> str:
+        """The uncertainty by cause, the largest first, as a table."""
+        rows = [f"{'± J':>12}  cause"]
+        for share in sorted(self.shares, key=lambda share: -share.joules):
+            rows.append(f"{in_figures(K * share.joules):>12}  {share.cause}")
+        return "\n".join([*rows, f"{in_figures(self.uncertainty):>12}  together"])
+
+
+def combine(parts: Sequence[Part], **known: Any) -> Usage:
+    """One usage of the channels that add up.
+
+    Args:
+        parts: the channels' draws of the same window.
+        known: further fields of the usage.
+
+    Raises:
+        NotMeasured: a channel has no energy in the window.
+        SpecError: there is nothing to add.
+    """
+    counted = [part for part in parts if part.facts.counted]
+    if not counted:
+        raise SpecError("none of these channels counts towards a total; name one of them as the source.")
+    for part in counted:
+        if math.isnan(part.draw.joules) or (part.draw.covered_seconds <= 0 and part.draw.seconds > 0):
+            raise NotMeasured(f"{part.name} measured nothing in this window.")
+    draws = [part.draw for part in counted]
+    seconds = draws[0].seconds
+    measured = min(draw.covered_seconds for draw in draws)
+    bridged = sum(draw.bridged_joules for draw in draws)
+    joules = sum(draw.joules for draw in draws)
+    return Usage(
+        seconds=seconds,
+        joules=joules,
+        coulombs=_common_charge(draws),
+        mean_volts=_mean_volts(draws[0]),
+        peak_watts=_known(sum(draw.peak_watts for draw in draws)),
+        coverage=min(1.0, measured / seconds) if seconds > 0 else 1.0,
+        provenance=max((part.facts.provenance for part in counted), key=_TRUST.index),
+        place=counted[0].facts.place,
+        sources=tuple(part.name for part in counted),
+        interpolated_joules=joules + bridged if bridged else None,
+        shares=tuple(
+            Contribution(share.cause if len(counted) == 1 else f"{part.name} {share.cause}", share.joules)
+            for part in counted
+            for share in contributions(part.facts, part.draw, part.interval_seconds)
+        ),
+        **known,
+    )
+
+
+def _common_charge(draws: Sequence[Draw]) -> float | None:
+    """Charge adds only on rails of one voltage: mAh at 12 V and at 5 V are different things."""
+    if len(draws) > 1:
+        volts = [_mean_volts(draw) for draw in draws]
+        known = [value for value in volts if value is not None]
+        if len(known) < len(draws) or max(known) > 1.1 * min(known):
+            return None
+    return _known(sum(draw.coulombs for draw in draws))
+
+
+def _mean_volts(draw: Draw) -> float | None:
+    return _known(draw.volt_seconds / draw.covered_seconds) if draw.covered_seconds > 0 else None
+
+
+def _known(number: float) -> float | None:
+    return None if math.isnan(number) else number
+
+
+def with_uncertainty(number: float, uncertainty: float, unit: str) -> str:
+    """A number to the place of the second digit of its ±, with a prefix that keeps it readable.
+
+    >>> with_uncertainty(12.3071, 0.2196, "J")
+    '12.31 J ± 0.22'
+    >>> with_uncertainty(0.00021, 0.0000041, "J")
+    '210.0 µJ ± 4.1'
+    """
+    scale, prefix = next(
+        ((scale, prefix) for scale, prefix in ((1.0, ""), (1e-3, "m"), (1e-6, "µ")) if abs(number) >= scale),
+        (1.0, "") if number == 0 else (1e-9, "n"),
+    )
+    number, uncertainty = number / scale, uncertainty / scale
+    digits = 3 if uncertainty <= 0 else max(0, 1 - math.floor(math.log10(uncertainty)))
+    return f"{number:.{min(digits, 6)}f} {prefix}{unit} ± {uncertainty:.{min(digits, 6)}f}"
+
+
+def in_figures(number: float, figures: int = 3) -> str:
+    """A number to three significant figures, never in powers of ten above a thousandth.
+
+    >>> in_figures(0.6789), in_figures(1234.5), in_figures(3.0)
+    ('0.679', '1234', '3.00')
+    """
+    if number == 0:
+        return "0"
+    decimals = figures - 1 - math.floor(math.log10(abs(number)))
+    return f"{number:.{min(max(decimals, 0), 9)}f}"
+
+
+def duration(seconds: float) -> str:
+    """A time as one reads it.
+
+    >>> duration(0.00042), duration(4.02), duration(7265)
+    ('420 µs', '4.0 s', '2 h 1 min')
+    """
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.0f} ms"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
