@@ -16,6 +16,7 @@ SPREAD = 1.1
 """A conversion may take 10 % longer than typical (INA219 586/532 µs, SBOS448G 7.5; INA226 10 % [M])."""
 
 _COMMON_SHUNTS = (0.1, 0.01, 0.05, 0.02, 0.015, 0.005, 0.002, 0.001, 0.5, 1.0)
+"""Ohms, those on the most modules first."""
 
 
 class Field(NamedTuple):
@@ -79,9 +80,10 @@ def choose(timings: Sequence[Timing], rate_hz: float) -> Timing:
 def refine(facts: Facts, timing: Timing, rate_hz: float) -> Facts:
     """``facts`` with the semantics that a timing gives at a rate.
 
-    A result whose cycle covers most of the sample period is that period's mean; a shorter look is an instant.
+    A result whose cycle covers half of the sample period or more (on the slowest chip) stands for that
+    period as its mean; a shorter look is an instant.
     """
-    return facts._replace(semantics="mean" if timing.cycle * rate_hz >= 0.5 else "instant")
+    return facts._replace(semantics="mean" if timing.cycle * SPREAD * rate_hz >= 0.5 else "instant")
 
 
 def amps_band(gain: float, offset_volts: float, lsb_volts: float, shunt: float, tolerance: float) -> Band:
@@ -129,8 +131,7 @@ def check_plausible(name: str, watts: float, shunt: float, board: str) -> None:
     low, high = profile.watts_range
     if low <= abs(watts) <= high:
         return
-    fitting = (s for s in _COMMON_SHUNTS if low <= abs(watts) * shunt / s <= high)
-    likely = min(fitting, key=lambda s: abs(math.log(s / shunt)), default=None)
+    likely = next((s for s in _COMMON_SHUNTS if low <= abs(watts) * shunt / s <= high), None)
     remedy = (
         f"shunt={likely:g} would fit, so look at the shunt's marking (R100 is 0.1, R010 is 0.01)"
         if likely is not None

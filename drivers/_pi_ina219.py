@@ -30,12 +30,12 @@ class Backend:
 
     def __init__(self, chip: _i2c.Chip, shunt: float, times: int) -> None:
         try:
-            library = import_module("ina219")
+            self._library: Any = import_module("ina219")
         except ImportError as error:
             raise ExtraMissing("pi-ina219", "pi-ina219", "backend=pi-ina219") from error
         self._chip = chip
         try:
-            self._meter: Any = library.INA219(shunt, busnum=chip.bus, address=chip.address)
+            self._meter: Any = self._library.INA219(shunt, busnum=chip.bus, address=chip.address)
             self._meter.configure(
                 voltage_range=self._meter.RANGE_32V,
                 gain=self._meter.GAIN_8_320MV,
@@ -57,6 +57,8 @@ class Backend:
             reading = Reading(volts=self._meter.voltage(), amps=self._meter.current() / 1000)
             clipped = abs(self._meter.shunt_voltage()) >= _FULL_SCALE_MILLIVOLTS
             self._meter.power()  # clears the ready flag
+        except self._library.DeviceRangeError:
+            clipped = True
         except OSError as error:
             raise self._chip.explain(error) from error
         if clipped:
