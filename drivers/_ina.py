@@ -1,0 +1,143 @@
+"""Link helper: what the chips of the INA family have in common, so that a new one is a table entry.
+
+All of them are shunt monitors: one converter looks at the shunt and at the bus in turn, averages,
+and leaves results in registers. They differ in register numbers, steps and time tables; those are data.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from energymeter.boards import find_board
+from energymeter.errors import ImplausibleReading, SpecError
+from energymeter.reading import Band, Facts
+
+SPREAD = 1.1
+"""A conversion may take 10 % longer than typical (INA219 586/532 µs, SBOS448G 7.5; INA226 10 % [M])."""
+
+_COMMON_SHUNTS = (0.1, 0.01, 0.05, 0.02, 0.015, 0.005, 0.002, 0.001, 0.5, 1.0)
+"""Ohms, those on the most modules first."""
+
+
+class Field(NamedTuple):
+    """One result register."""
+
+    register: int
+    lsb: float
+    """Worth of one count, in volts (or amps on a chip with its own shunt)."""
+    limit: int
+    """Counts at full scale; there the converter clips and nothing flags it."""
+    size: int = 2
+    """Bytes."""
+    shift: int = 0
+    """Unused low bits."""
+    signed: bool = True
+
+    def counts(self, raw: int) -> int:
+        """The register's content as a number of steps."""
+        return (signed(raw, 8 * self.size) if self.signed else raw) >> self.shift
+
+
+class Timing(NamedTuple):
+    """One way to set the converter's times."""
+
+    config: int
+    """The bits that set it, in place."""
+    sees: float
+    """Seconds of each cycle that look at the current."""
+    cycle: float
+    """Seconds from one result to the next, typical."""
+    bus_bits: int = 12
+
+    @property
+    def blind(self) -> float:
+        """Share of the cycle in which current flows unseen."""
+        return 1 - self.sees / self.cycle
+
+
+def signed(raw: int, bits: int) -> int:
+    """Two's complement of ``bits`` bits."""
+    return raw - (1 << bits) if raw >> (bits - 1) else raw
+
+
+def choose(timings: Sequence[Timing], rate_hz: float) -> Timing:
+    """The setting that sees most of a sample period and still has a result for every sample.
+
+    The longest look at the current whose whole cycle fits into the period on the slowest chip; among
+    equals the finest bus conversion that keeps the blind share below 1 %, or else the shortest one.
+    Averages come in powers of two, so this sees between half and nine tenths of the period.
+    When even the fastest does not fit, it is taken, and some reads will find nothing new.
+    """
+    fits = [t for t in timings if t.cycle * SPREAD * rate_hz <= 1.0]
+    if not fits:
+        return min(timings, key=lambda t: t.cycle)
+    most = max(t.sees for t in fits)
+    equals = [t for t in fits if t.sees == most]
+    quiet = [t for t in equals if t.blind < 0.01]
+    return max(quiet, key=lambda t: t.cycle) if quiet else min(equals, key=lambda t: t.cycle)
+
+
+def refine(facts: Facts, timing: Timing, rate_hz: float) -> Facts:
+    """``facts`` with the semantics that a timing gives at a rate.
+
+    A result whose cycle covers half of the sample period or more (on the slowest chip) stands for that
+    period as its mean; a shorter look is an instant.
+    """
+    return facts._replace(semantics="mean" if timing.cycle * SPREAD * rate_hz >= 0.5 else "instant")
+
+
+def amps_band(gain: float, offset_volts: float, lsb_volts: float, shunt: float, tolerance: float) -> Band:
+    """The current's limits from the chip's gain error, its offset at the shunt, and the shunt's tolerance.
+
+    Chip and shunt are independent, so their limits combine as a root of squares.
+    """
+    return Band(math.hypot(gain, tolerance), offset_volts / shunt, lsb_volts / shunt)
+
+
+def check_options(name: str, shunt: float, tolerance: float, max_amps: float, full_scale: float) -> None:
+    """Refuse a shunt or a current that cannot be.
+
+    Args:
+        full_scale: volts across the shunt that the chip can measure.
+
+    Raises:
+        SpecError: with the number that would do.
+    """
+    if not (math.isfinite(shunt) and shunt > 0):
+        raise SpecError(
+            f"{name}: shunt={shunt:g} cannot be: give its resistance in ohms, 0.1 for a part marked R100"
+        )
+    if not 0 <= tolerance < 1:
+        raise SpecError(f"{name}: tolerance={tolerance:g} cannot be: 0.01 is a shunt of ±1 %")
+    if not (math.isfinite(max_amps) and max_amps >= 0):
+        raise SpecError(f"{name}: max_amps={max_amps:g} cannot be: give the largest expected current in amps")
+    if max_amps * shunt > full_scale:
+        raise SpecError(
+            f"{name}: {max_amps:g} A through {shunt:g} Ω is more than the chip's ±{full_scale:g} V: "
+            f"use a shunt of at most {full_scale / max_amps:.2g} Ω"
+        )
+
+
+def check_plausible(name: str, watts: float, shunt: float, board: str) -> None:
+    """Compare a reading with what a board can draw, to catch a wrong shunt value.
+
+    Linux' own ina2xx drivers assume 10 mΩ where modules carry 100 mΩ, which reads ten times too much.
+
+    Raises:
+        ImplausibleReading: with the shunt value that would make it plausible, where a common one does.
+        SpecError: no such board.
+    """
+    profile = find_board(board)
+    low, high = profile.watts_range
+    if low <= abs(watts) <= high:
+        return
+    likely = next((s for s in _COMMON_SHUNTS if low <= abs(watts) * shunt / s <= high), None)
+    remedy = (
+        f"shunt={likely:g} would fit, so look at the shunt's marking (R100 is 0.1, R010 is 0.01)"
+        if likely is not None
+        else "check that the board is on, and powered through this shunt"
+    )
+    raise ImplausibleReading(
+        f"{name} reads {watts:.3g} W with shunt={shunt:g}, but a {profile.title} draws "
+        f"{low:.2g} to {high:.3g} W: {remedy}"
+    )

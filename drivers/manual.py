@@ -1,0 +1,64 @@
+"""A reading taken by eye from a meter's display: ``manual:7.2W`` or ``manual:5V,0.6A``.
+
+It stays the same for the whole run. Its ± is one step of the last digit written, so write the zeros the
+display shows; the meter's own error and the wandering of the load come on top and are not known here.
+"""
+
+import re
+
+from energymeter.errors import SpecError
+from energymeter.reading import Band, Facts, Reading
+
+__all__ = ["Manual"]
+
+_QUANTITY = re.compile(r"(-?\d+)(?:\.(\d*))?\s*(k|m)?(W|V|A)")
+_PREFIX = {None: 1.0, "k": 1e3, "m": 1e-3}
+
+
+class Manual:
+    """Constant watts, or volts and amps, as read from a display.
+
+    Args:
+        place: ``7.2W``, or ``5V,0.6A``; prefixes k and m.
+
+    Raises:
+        SpecError: it is neither.
+    """
+
+    def __init__(self, place: str = "") -> None:
+        self.name = f"manual:{place}"
+        said: dict[str, tuple[float, Band]] = {}
+        for part in place.split(","):
+            match = _QUANTITY.fullmatch(part.strip())
+            if match is None or match[4] in said:
+                raise self._nonsense(place)
+            whole, decimals, prefix, unit = match.groups()
+            scale = _PREFIX[prefix]
+            value = float(f"{whole}.{decimals or 0}") * scale
+            said[unit] = (value, Band(resolution=10.0 ** -len(decimals or "") * scale))
+        if set(said) not in ({"W"}, {"V", "A"}):
+            raise self._nonsense(place)
+        value_of = {unit: value for unit, (value, _) in said.items()}
+        band_of = {unit: band for unit, (_, band) in said.items()}
+        self._reading = Reading(volts=value_of.get("V"), amps=value_of.get("A"), watts=value_of.get("W"))
+        self.facts = Facts(
+            provenance="manual",
+            place="wall" if "W" in said else "rail",
+            volts=band_of.get("V"),
+            amps=band_of.get("A"),
+            watts=band_of.get("W"),
+        )
+
+    @staticmethod
+    def _nonsense(place: str) -> SpecError:
+        return SpecError(f"manual:{place} is not a reading: write manual:7.2W or manual:5V,0.6A")
+
+    def open(self) -> None:
+        """Nothing to touch."""
+
+    def read(self) -> Reading:
+        """What was said."""
+        return self._reading
+
+    def close(self) -> None:
+        """Nothing to let go of."""

@@ -1,0 +1,71 @@
+"""No sensor at all: a board's idle and busy draw, weighed by the CPU load. A guess with a name.
+
+It knows nothing of memory, accelerators, radios, displays or clock speeds: ±30 % of the watts at
+least. Figures: ``energymeter.boards``. On an unrecognised board it takes figures of no particular
+board, calls itself ``model@generic`` and doubles its ±.
+"""
+
+from energymeter.boards import GENERIC, detect_board, find_board
+from energymeter.clock import Clock, SystemClock
+from energymeter.drivers._load import CpuLoad
+from energymeter.reading import Band, Facts, Reading
+
+__all__ = ["Model"]
+
+_LOOK_NS = 50_000_000
+
+
+class Model:
+    """Power modelled from CPU load.
+
+    Args:
+        place: the board; empty: the one this runs on.
+        clock, root: time, and where ``proc/stat`` and the device tree are looked up.
+
+    Raises:
+        SpecError: no such board, or one whose draw is unknown.
+    """
+
+    def __init__(self, place: str = "", *, clock: Clock | None = None, root: str = "/") -> None:
+        board = find_board(place) if place else detect_board(root)
+        if (
+            board is None
+            or (not place and board.busy_watts is None)
+            or (not place and board.idle_watts is None)
+        ):
+            board = GENERIC
+        self.name = f"model@{board.name}"
+        idle, busy = board.span_watts
+        self.facts = Facts(
+            semantics="mean",
+            provenance="modelled",
+            place=board.place,
+            watts=Band(gain=0.6 if board is GENERIC else 0.3),
+        )
+        self._idle, self._more = idle, busy - idle
+        self._clock = clock or SystemClock()
+        self._load = CpuLoad(root)
+
+    def open(self) -> None:
+        """Begin to follow the CPU load.
+
+        Raises:
+            SourceMissing: there is no ``/proc/stat``.
+        """
+        self._load.open()
+        self._look_at = 0
+
+    def read(self) -> Reading:
+        """Mean watts since the last fresh reading; nothing new within 50 ms (ticks are 10 ms)."""
+        now = self._clock.monotonic_ns()
+        if now < self._look_at:
+            return Reading(fresh=False)
+        busy = self._load.busy()
+        if busy is None:
+            return Reading(fresh=False)
+        self._look_at = now + _LOOK_NS
+        return Reading(watts=self._idle + self._more * busy)
+
+    def close(self) -> None:
+        """Stop; twice is fine."""
+        self._load.close()

@@ -1,0 +1,117 @@
+"""Simulated board: an emulated INA219 under the real driver, fed by this machine's real CPU load.
+
+``sim:pi4`` draws what a Raspberry Pi 4 draws at rest when this machine rests, and what one draws when busy
+when this machine is: every step from registers to joules is the real one, only the current is made up.
+Load is looked at ten times a second, whatever the sample rate. Figures: ``energymeter.boards``.
+"""
+
+import random
+from collections import deque
+
+from energymeter.boards import find_board
+from energymeter.clock import Clock, SystemClock
+from energymeter.drivers._chip import Ina219Chip
+from energymeter.drivers._load import CpuLoad
+from energymeter.drivers.ina219 import Ina219
+from energymeter.errors import SpecError
+from energymeter.reading import Facts, Reading
+
+__all__ = ["Sim"]
+
+_LOOK_NS = 100_000_000
+
+
+class _Draw:
+    """A current that steps whenever the load is looked at; the chip's ``Load``."""
+
+    def __init__(self, idle_amps: float, busy_amps: float, volts: float) -> None:
+        self._idle, self._more, self._volts = idle_amps, busy_amps - idle_amps, volts
+        self._steps = deque([(0, 0.0, idle_amps)], maxlen=16)  # since ns, coulombs by then, amps from then
+
+    def follow(self, at_ns: int, busy: float) -> None:
+        self._steps.append((at_ns, self.charge(at_ns), self._idle + self._more * busy))
+
+    def charge(self, at_ns: int) -> float:
+        since, coulombs, amps = next((s for s in reversed(self._steps) if s[0] <= at_ns), self._steps[0])
+        return coulombs + amps * (at_ns - since) * 1e-9
+
+    def volts(self, at_ns: int) -> float:
+        return self._volts
+
+
+class Sim:
+    """A board that is not there.
+
+    Args:
+        place: the board: ``pi4``, ``jetson-nano``, ...
+        volts: of its rail; 0: the board's nominal one.
+        noise: amps, rms of each conversion, from a generator seeded with ``seed``.
+        clock, root: time, and where ``proc/stat`` is looked up.
+
+    Raises:
+        SpecError: no such board, or one whose draw is unknown.
+    """
+
+    def __init__(
+        self,
+        place: str = "pi4",
+        *,
+        volts: float = 0.0,
+        noise: float = 0.0,
+        seed: int = 0,
+        clock: Clock | None = None,
+        root: str = "/",
+    ) -> None:
+        board = find_board(place)
+        if volts < 0 or volts > 26 or noise < 0:
+            raise SpecError(
+                f"sim:{place}: volts={volts:g} and noise={noise:g} cannot be: 0 to 26 V, 0 A or more"
+            )
+        self.name = f"sim:{board.name}"
+        idle, busy = (watts / (volts or board.rail_volts) for watts in board.span_watts)
+        shunt = 0.1 if busy < 2.5 else 0.01
+        self._clock = clock or SystemClock()
+        self._load = CpuLoad(root)
+        self._draw = _Draw(idle, busy, volts or board.rail_volts)
+        gauss = random.Random(seed).gauss
+        self.chip = Ina219Chip(
+            self._draw,
+            self._clock.monotonic_ns,
+            shunt=shunt,
+            noise=(lambda: gauss(0.0, noise * shunt)) if noise else None,
+        )
+        self._meter = Ina219("1:0x40", shunt=shunt, tolerance=0.0, wire=self.chip, clock=self._clock)
+
+    @property
+    def facts(self) -> Facts:
+        """The driver's, but simulated."""
+        return self._meter.facts._replace(provenance="simulated")
+
+    def tune(self, rate_hz: float) -> None:
+        """Choose the emulated chip's averaging."""
+        self._meter.tune(rate_hz)
+
+    def open(self) -> None:
+        """Begin to follow the CPU load.
+
+        Raises:
+            SourceMissing: there is no ``/proc/stat`` to follow.
+        """
+        self._load.open()
+        self._look_at = 0
+        self._meter.open()
+
+    def read(self) -> Reading:
+        """What the driver reads from the emulated chip."""
+        now = self._clock.monotonic_ns()
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_NS
+            busy = self._load.busy()
+            if busy is not None:
+                self._draw.follow(now, busy)
+        return self._meter.read()
+
+    def close(self) -> None:
+        """Stop; twice is fine."""
+        self._meter.close()
+        self._load.close()
