@@ -1,10 +1,11 @@
 """Link helper: sources made of parts (rails, zones, GPUs) that are read one by one but belong together."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from energymeter.errors import SourceError
-from energymeter.reading import Reading
+from energymeter.reading import Facts, Reading
 from energymeter.source import Source
 
 T = TypeVar("T")
@@ -40,34 +41,60 @@ def _total(values: Sequence[float | None]) -> float | None:
 class Snapshot(Generic[T]):
     """One look that several channels share: the first channel to come back for more takes a new one.
 
-    Reading twelve rails thus costs one command, not twelve. A look that failed is shared too:
-    every channel raises its error once, and none of them waits for the time-out again.
+    Reading twelve rails thus costs one command, not twelve. A look that failed is shared too: every
+    channel raises its error once, and none of them waits for the same time-out again.
     """
 
     def __init__(self, take: Callable[[], T]) -> None:
         self._take = take
-        self._turn = 0
         self._value: T | None = None
         self._error: SourceError | None = None
+        self.turn = 0
+        """How many looks were taken."""
+        self.at_ns = 0
+        """The middle of the newest look, on the monotonic clock."""
 
-    def after(self, turn: int) -> tuple[int, T]:
-        """The look that follows number ``turn`` (0 is none yet), and its own number.
+    def advance(self) -> None:
+        """Take a new look; its failure is kept for `value` to raise."""
+        self.turn += 1
+        began = time.monotonic_ns()
+        try:
+            self._value, self._error = self._take(), None
+        except SourceError as error:
+            self._error = error
+        self.at_ns = (began + time.monotonic_ns()) // 2
+
+    def value(self) -> T:
+        """What the newest look saw.
 
         Raises:
-            SourceError: the look failed; its number is on the error as ``turn``.
+            SourceError: it failed.
         """
-        if turn >= self._turn:
-            self._turn += 1
-            try:
-                self._value, self._error = self._take(), None
-            except SourceError as error:
-                self._value, self._error = None, error
         if self._error is not None:
             raise self._error
-        assert self._value is not None
-        return self._turn, self._value
+        assert self._value is not None, "advance first"
+        return self._value
 
-    @property
-    def turn(self) -> int:
-        """How many looks were taken."""
-        return self._turn
+
+class Shared(Generic[T]):
+    """A channel that picks its part out of a shared look."""
+
+    def __init__(self, name: str, facts: Facts, snapshot: Snapshot[T], pick: Callable[[T], Reading]) -> None:
+        self.name = name
+        self.facts = facts
+        self._snapshot = snapshot
+        self._pick = pick
+        self._turn = 0
+
+    def open(self) -> None:
+        """Nothing to do: the source it belongs to is open."""
+
+    def read(self) -> Reading:
+        if self._turn >= self._snapshot.turn:
+            self._snapshot.advance()
+        self._turn = self._snapshot.turn
+        reading = self._pick(self._snapshot.value())
+        return reading if reading.at_ns is not None else reading._replace(at_ns=self._snapshot.at_ns)
+
+    def close(self) -> None:
+        """Nothing to do: the source it belongs to closes."""

@@ -2,8 +2,10 @@
 
 import errno
 import os
+from collections.abc import Mapping
 
 from energymeter.errors import SourceBusy, SourceError, SourceForbidden, SourceMissing, SourceTimeout
+from energymeter.reading import Facts, Reading
 
 _MOST = 4096  # sysfs never shows more than one page
 _MISSING = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTDIR)
@@ -123,3 +125,48 @@ class SysFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+class Rail:
+    """One place of a board whose quantities are attribute files; a source in itself, and a channel."""
+
+    def __init__(self, name: str, facts: Facts, files: Mapping[str, tuple[SysFile, float]]) -> None:
+        """``files``: ``volts``, ``amps``, ``watts`` or ``joules`` to its file and what a 1 in it means."""
+        self.name = name
+        self.facts = facts
+        self._files = files
+
+    def open(self) -> None:
+        """Nothing to do: the files are opened by the first read."""
+
+    def check(self) -> None:
+        """Read once, so that a user who may not is told before the run; other failures are gaps.
+
+        Raises:
+            SourceForbidden: the files are there, but not for this user.
+        """
+        try:
+            self.read()
+        except SourceForbidden:
+            raise
+        except SourceError:
+            return
+
+    def read(self) -> Reading:
+        """What the files say; one that fails is left out, unless no energy can be told without it."""
+        values: dict[str, float] = {}
+        failure: SourceError | None = None
+        for quantity, (file, unit) in self._files.items():
+            try:
+                values[quantity] = file.number() * unit
+            except SourceError as error:
+                failure = error
+        if failure is not None and not values.keys() & {"watts", "joules"} and len(values) < 2:
+            raise failure
+        return Reading(
+            values.get("volts"), values.get("amps"), values.get("watts"), joules=values.get("joules")
+        )
+
+    def close(self) -> None:
+        for file, _ in self._files.values():
+            file.close()

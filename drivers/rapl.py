@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from energymeter.drivers._parts import together
-from energymeter.drivers._sysfs import SysFile, below, entries, peek, peek_number
-from energymeter.errors import SourceForbidden, SourceMissing, SpecError
+from energymeter.drivers._sysfs import Rail, SysFile, below, entries, peek, peek_number
+from energymeter.errors import SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Source
 
@@ -71,7 +71,7 @@ class Rapl:
         self._wanted = place
         self._parts = parts
         self._powercap = below(root, "sys/class/powercap")
-        self._zones: list[_Zone] = []
+        self._zones: list[Rail] = []
 
     def open(self) -> None:
         found = _zones(self._powercap)
@@ -82,7 +82,7 @@ class Rapl:
             )
         counted = self._choose(found)
         shown = found if self._parts else counted
-        self._zones = [_Zone(zone, counted=zone in counted) for zone in shown]
+        self._zones = [_zone(zone, counted=zone in counted) for zone in shown]
         for zone in self._zones:
             zone.check()
 
@@ -108,45 +108,21 @@ class Rapl:
             zone.close()
 
 
-class _Zone:
+def _zone(found: _Found, *, counted: bool) -> Rail:
     """One energy counter."""
-
-    def __init__(self, found: _Found, *, counted: bool) -> None:
-        self.name = f"rapl:{found.name}"
-        self._energy = SysFile(os.path.join(found.folder, "energy_uj"), _CURE)
-        range_uj = peek_number(os.path.join(found.folder, "max_energy_range_uj"))
-        # Intel promises no accuracy. DRAM was found within 20 % and packages closer, against
-        # instrumented machines (Desrochers et al., MEMSYS 2016); ±5 % for packages is our own word.
-        gain = 0.2 if found.kind == "dram" else 0.05
-        self.facts = Facts(
-            semantics="counter",
-            place="die",
-            joules=Band(gain=gain, resolution=61e-6),
-            default_hz=10.0,
-            max_hz=1000.0,
-            # after the largest value comes 0: one count more than the range
-            joules_wrap=(range_uj + 1) * 1e-6 if range_uj and range_uj > 0 else None,
-            max_watts=_max_watts(found.folder),
-            counted=counted,
-        )
-
-    def open(self) -> None:
-        """Nothing to do: the file is opened by the first read."""
-
-    def check(self) -> None:
-        """Read once: a user who may not is told before the run; other failures are gaps of this zone."""
-        try:
-            self._energy.number()
-        except SourceForbidden:
-            raise
-        except OSError:
-            return
-
-    def read(self) -> Reading:
-        return Reading(joules=self._energy.number() * 1e-6)
-
-    def close(self) -> None:
-        self._energy.close()
+    range_uj = peek_number(os.path.join(found.folder, "max_energy_range_uj"))
+    # Intel promises no accuracy. DRAM was found within 20 % and packages closer, against
+    # instrumented machines (Desrochers et al., MEMSYS 2016); ±5 % for packages is our own word.
+    gain = 0.2 if found.kind == "dram" else 0.05
+    facts = Rapl.facts._replace(
+        joules=Band(gain=gain, resolution=61e-6),
+        # after the largest value comes 0: one count more than the range
+        joules_wrap=(range_uj + 1) * 1e-6 if range_uj and range_uj > 0 else None,
+        max_watts=_max_watts(found.folder),
+        counted=counted,
+    )
+    energy = SysFile(os.path.join(found.folder, "energy_uj"), _CURE)
+    return Rail(f"rapl:{found.name}", facts, {"joules": (energy, 1e-6)})
 
 
 def _zones(powercap: str) -> list[_Found]:

@@ -84,3 +84,78 @@ class Powercap:
             },
         )
         return f"{folder}/energy_uj"
+
+
+_JETSONS: dict[str, dict[str, tuple[str, str, list[tuple[str, int, int]]]]] = {
+    "nano": {
+        "6-0040": (
+            "ina3221x",
+            "iio:device0",
+            [("POM_5V_IN", 5080, 400), ("POM_5V_GPU", 5080, 8), ("POM_5V_CPU", 5080, 80)],
+        )
+    },
+    "xavier_nx": {
+        "7-0040": (
+            "ina3221x",
+            "iio:device0",
+            [("VDD_IN", 5000, 720), ("VDD_CPU_GPU_CV", 5000, 120), ("VDD_SOC", 5000, 232)],
+        )
+    },
+    "orin_nano": {
+        "1-0040": (
+            "ina3221",
+            "hwmon/hwmon1",
+            [("VDD_IN", 4984, 864), ("VDD_CPU_GPU_CV", 4984, 128), ("VDD_SOC", 4984, 272)],
+        )
+    },
+    "agx_orin": {
+        "1-0040": (
+            "ina3221",
+            "hwmon/hwmon3",
+            [("VDD_GPU_SOC", 12008, 280), ("VDD_CPU_CV", 12008, 40), ("VIN_SYS_5V0", 4968, 980)],
+        ),
+        "1-0041": (
+            "ina3221",
+            "hwmon/hwmon4",
+            [("NC", 0, 0), ("VDDQ_VDD2_1V8AO", 4968, 80), ("NC", 0, 0)],
+        ),
+    },
+}
+
+
+class JetsonBoard:
+    """The power monitors of a Jetson, on either layout (shapes: public dumps; figures: the boards at idle).
+
+    Chips are ``address: (driver, folder, [(label, millivolts, milliamps), …])``.
+    """
+
+    def __init__(self, sysfs: Sysfs, board: str, listing: str = "devices") -> None:
+        self.sysfs = sysfs
+        self._at: dict[str, tuple[str, str]] = {}
+        for address, (driver, folder, rails) in _JETSONS[board].items():
+            device = f"sys/bus/i2c/{listing}/{address}"
+            sysfs.put(f"{device}/name", driver)
+            if folder.startswith("hwmon"):
+                sysfs.fill(
+                    f"{device}/{folder}",
+                    {"name": driver, "in7_label": "sum of shunt voltages", "in7_input": 0},
+                )
+            for index, (label, millivolts, milliamps) in enumerate(rails):
+                self._label(f"{device}/{folder}", index, label)
+                self.set(label, millivolts, milliamps)
+
+    def _label(self, folder: str, index: int, label: str) -> None:
+        if "/iio:" in folder:
+            self.sysfs.put(f"{folder}/rail_name_{index}", label)
+            self._at[label] = (f"{folder}/in_voltage{index}_input", f"{folder}/in_current{index}_input")
+        else:
+            self.sysfs.put(f"{folder}/in{index + 1}_label", label)
+            self._at[label] = (f"{folder}/in{index + 1}_input", f"{folder}/curr{index + 1}_input")
+
+    def files(self, label: str) -> tuple[str, str]:
+        """The names of a rail's voltage and current files."""
+        return self._at[label]
+
+    def set(self, label: str, millivolts: int, milliamps: int) -> None:
+        for name, value in zip(self.files(label), (millivolts, milliamps), strict=True):
+            self.sysfs.put(name, value)
