@@ -1,0 +1,100 @@
+"""Link helper: sources made of parts (rails, zones, GPUs) that are read one by one but belong together."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from energymeter.errors import SourceError
+from energymeter.reading import Facts, Reading
+from energymeter.source import Source
+
+T = TypeVar("T")
+
+
+def together(parts: Sequence[Source]) -> Reading:
+    """One look at the whole: the counted parts added up. Volts and amps only where a single part is counted.
+
+    For listing a source and for callers without channels; the sampler reads the parts by themselves,
+    because only it can undo the wraps of their counters.
+    """
+    counted = [part for part in parts if part.facts.counted]
+    readings = [part.read() for part in counted]
+    if len(readings) == 1:
+        return readings[0]
+    return Reading(
+        watts=_total([_watts(reading) for reading in readings]),
+        joules=_total([reading.joules for reading in readings]),
+    )
+
+
+def _watts(reading: Reading) -> float | None:
+    if reading.watts is not None or reading.volts is None or reading.amps is None:
+        return reading.watts
+    return reading.volts * reading.amps
+
+
+def _total(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
+
+
+class Snapshot(Generic[T]):
+    """One look that several channels share: the first channel to come back for more takes a new one.
+
+    Reading twelve rails thus costs one command, not twelve. A look that failed is shared too: every
+    channel raises its error once, and none of them waits for the same time-out again.
+    """
+
+    def __init__(self, take: Callable[[], T]) -> None:
+        self._take = take
+        self._value: T | None = None
+        self._error: SourceError | None = None
+        self.turn = 0
+        """How many looks were taken."""
+        self.at_ns = 0
+        """The middle of the newest look, on the monotonic clock."""
+
+    def advance(self) -> None:
+        """Take a new look; its failure is kept for `value` to raise."""
+        self.turn += 1
+        began = time.monotonic_ns()
+        try:
+            self._value, self._error = self._take(), None
+        except SourceError as error:
+            self._error = error
+        self.at_ns = (began + time.monotonic_ns()) // 2
+
+    def value(self) -> T:
+        """What the newest look saw.
+
+        Raises:
+            SourceError: it failed.
+        """
+        if self._error is not None:
+            raise self._error
+        assert self._value is not None, "advance first"
+        return self._value
+
+
+class Shared(Generic[T]):
+    """A channel that picks its part out of a shared look."""
+
+    def __init__(self, name: str, facts: Facts, snapshot: Snapshot[T], pick: Callable[[T], Reading]) -> None:
+        self.name = name
+        self.facts = facts
+        self._snapshot = snapshot
+        self._pick = pick
+        self._turn = 0
+
+    def open(self) -> None:
+        """Nothing to do: the source it belongs to is open."""
+
+    def read(self) -> Reading:
+        if self._turn >= self._snapshot.turn:
+            self._snapshot.advance()
+        self._turn = self._snapshot.turn
+        reading = self._pick(self._snapshot.value())
+        return reading if reading.at_ns is not None else reading._replace(at_ns=self._snapshot.at_ns)
+
+    def close(self) -> None:
+        """Nothing to do: the source it belongs to closes."""

@@ -1,0 +1,154 @@
+"""Jetson boards: their INA3221 and INA238 power monitors, straight from the kernel's files.
+
+50 times cheaper a sample than asking the jetson-stats service, and with no service to fail: prefer
+it to ``jtop`` wherever the files may be read (JetPack 5 and later; on JetPack 4 only root may).
+
+Layouts: JetPack 4 shows ``iio:deviceN/{rail_name_K,in_voltageK_input,in_currentK_input}``,
+JetPack 5 to 7 ``hwmon/hwmonN/{inK_label,inK_input,currK_input}``, all in mV and mA; Thor's INA238
+is the rail VIN, with ``power1_input`` in µW.
+"""
+
+import os
+from collections.abc import Sequence
+
+from energymeter.drivers._jetson import connected, counted_rails
+from energymeter.drivers._parts import together
+from energymeter.drivers._sysfs import Rail, SysFile, below, entries, peek, peek_number
+from energymeter.errors import SourceMissing, SpecError
+from energymeter.reading import Band, Facts, Reading
+from energymeter.source import Source
+
+__all__ = ["Jetson"]
+
+_CURE = (
+    "on JetPack 4 only root may read these files: run as root, or let the jetson-stats service read them "
+    '(source `jtop`; pip install "edge-energymeter[jetson]")'
+)
+_SHUNT_OHMS = 0.005  # on every Jetson module so far; the kernel says otherwise in shuntK_resistor
+
+_Files = dict[str, tuple[SysFile, float]]
+
+
+class Jetson:
+    """The board's rails, one channel each; only those that make the whole board are added.
+
+    ``jetson@VDD_SOC`` reads that rail alone. A rail that fails is a gap; the others are never
+    summed in its place. What is measured is the module's input: the carrier board's own losses, its
+    fan and its USB ports come on top.
+    """
+
+    facts = Facts(default_hz=10.0, max_hz=100.0)  # a channel is converted about 77 times a second
+
+    def __init__(self, place: str = "", *, root: str = "/") -> None:
+        self.name = f"jetson@{place}" if place else "jetson"
+        self._wanted = place
+        self._root = root
+        self._rails: list[Rail] = []
+
+    def open(self) -> None:
+        found = _find(self._root)
+        if not found:
+            raise SourceMissing(
+                f"no INA3221 or INA238 power monitor under {below(self._root, 'sys/bus/i2c')}: this board "
+                "has none (Nano 2GB) or its driver is not loaded; use an external meter, such as an INA219"
+            )
+        counted = counted_rails(found)
+        if self._wanted:
+            if self._wanted not in found:
+                raise SpecError(f"this board has no rail {self._wanted!r}; it has {', '.join(found)}")
+            counted, found = frozenset([self._wanted]), {self._wanted: found[self._wanted]}
+        self._rails = [
+            Rail(f"jetson:{name}", _facts(ohms, name in counted), files)
+            for name, (files, ohms) in found.items()
+        ]
+        for rail in self._rails:
+            if rail.facts.counted:
+                rail.check()
+
+    def channels(self) -> Sequence[Source]:
+        return self._rails
+
+    def read(self) -> Reading:
+        """The rails that make the board, added; volts and amps only where one rail is the whole board."""
+        return together(self._rails)
+
+    def close(self) -> None:
+        for rail in self._rails:
+            rail.close()
+
+
+def _facts(shunt_ohms: float, counted: bool) -> Facts:
+    # INA3221 (TI SBOS576): 8 mV and 40 µV steps, gain ±0.25 %, shunt offset ±80 µV, bus offset ±8 mV;
+    # the shunt resistor's ±1 % is the usual part, not a figure NVIDIA gives [M]
+    return Jetson.facts._replace(
+        volts=Band(gain=0.0025, offset=0.008, resolution=0.008),
+        amps=Band(gain=0.0125, offset=80e-6 / shunt_ohms, resolution=40e-6 / shunt_ohms),
+        counted=counted,
+    )
+
+
+def _find(root: str) -> dict[str, tuple[_Files, float]]:
+    """Every connected rail by name: its files, and its shunt in ohms."""
+    rails: dict[str, tuple[_Files, float]] = {}
+    for device in _monitors(root):
+        chip = (peek(os.path.join(device, "name")) or "").lower()
+        for folder in _folders(device):
+            if "ina238" in chip:
+                rails.setdefault(
+                    "VIN", (_files(folder, "in1_input", "curr1_input", "power1_input"), _SHUNT_OHMS)
+                )
+                continue
+            for name, files, ohms in _ina3221(folder):
+                rails.setdefault(name, (files, ohms))
+    return {name: rail for name, rail in rails.items() if rail[0]}
+
+
+def _monitors(root: str) -> list[str]:
+    """The I2C devices that measure power, each once, as listed by bus or by driver."""
+    found: dict[str, str] = {}
+    i2c = below(root, "sys/bus/i2c")
+    drivers = [
+        f"drivers/{driver}" for driver in entries(os.path.join(i2c, "drivers")) if driver.startswith("ina")
+    ]
+    for listing in ("devices", *drivers):
+        for address in entries(os.path.join(i2c, listing)):
+            device = os.path.join(i2c, listing, address)
+            chip = (peek(os.path.join(device, "name")) or "").lower()
+            if "ina3221" in chip or "ina238" in chip:
+                found.setdefault(address, device)
+    return list(found.values())
+
+
+def _folders(device: str) -> list[str]:
+    hwmon = os.path.join(device, "hwmon")
+    iio = [os.path.join(device, name) for name in entries(device) if name.startswith("iio:device")]
+    return [os.path.join(hwmon, name) for name in entries(hwmon)] + iio
+
+
+def _ina3221(folder: str) -> list[tuple[str, _Files, float]]:
+    """The chip's labelled inputs: name, files, shunt in ohms."""
+    rails = []
+    for key in entries(folder):
+        label = peek(os.path.join(folder, key)) or ""
+        if key.startswith("rail_name_"):
+            number = key.removeprefix("rail_name_")
+            files = _files(folder, f"in_voltage{number}_input", f"in_current{number}_input")
+            micro_ohms = None
+        elif key.startswith("in") and key.endswith("_label"):
+            number = key.removeprefix("in").removesuffix("_label")
+            files = _files(folder, f"in{number}_input", f"curr{number}_input")
+            micro_ohms = peek_number(os.path.join(folder, f"shunt{number}_resistor"))
+        else:
+            continue
+        if connected(label) and "amps" in files:
+            rails.append((label, files, micro_ohms * 1e-6 if micro_ohms else _SHUNT_OHMS))
+    return rails
+
+
+def _files(folder: str, millivolts: str, milliamps: str, microwatts: str = "") -> _Files:
+    named = {"volts": (millivolts, 1e-3), "amps": (milliamps, 1e-3), "watts": (microwatts, 1e-6)}
+    return {
+        quantity: (SysFile(os.path.join(folder, name), _CURE), unit)
+        for quantity, (name, unit) in named.items()
+        if name and os.path.exists(os.path.join(folder, name))
+    }

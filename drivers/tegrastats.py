@@ -1,0 +1,193 @@
+"""tegrastats: the rail powers that NVIDIA's command prints on every Jetson, one line a sample.
+
+A rail is a name and two or three numbers, ``NAME now/average`` in mW, with or without the unit::
+
+    RAM 534/3964MB … GR3D_FREQ 0%@76 PMIC@100C POM_5V_IN 1022/1022 POM_5V_GPU 0/0      L4T 28 to 32
+    11-15-2024 08:38:09 RAM … tj@53.968C VDD_IN 12479mW/12479mW VDD_SOC 2817mW/2817mW  JetPack 5, 6
+    … VDD_GPU -392mW/-392mW/-392mW VIN 26686mW/26686mW/26686mW                         JetPack 7
+
+Memory (``RAM 534/3964MB``, ``IRAM 0/252kB``) looks alike and is told apart by its unit. The average
+is the one since the command was started, and is not used. No volts and no amps are printed.
+"""
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from energymeter.drivers._command import Lines
+from energymeter.drivers._jetson import connected, counted_rails
+from energymeter.drivers._parts import Shared, Snapshot, together
+from energymeter.drivers._sysfs import translated
+from energymeter.errors import SourceEnded, SourceError, SourceMissing, SourceTimeout, SpecError
+from energymeter.reading import Band, Facts, Reading
+from energymeter.source import Source
+
+__all__ = ["Tegrastats"]
+
+_NUMBER = r"(-?\d+(?:\.\d+)?)(mW|W)?"
+_RAIL = re.compile(rf"(?<!\S)([A-Za-z]\w*) +{_NUMBER}((?:/-?\d+(?:\.\d+)?(?:mW|W)?)*)(?=[\s,]|$)")
+_MEMORY = frozenset({"RAM", "SWAP", "IRAM", "CMA"})
+_MISSING = "it comes with NVIDIA's L4T on Jetson boards; elsewhere use another source"
+
+
+def rails(line: str) -> dict[str, float]:
+    """Watts by rail name, as one line of tegrastats says; empty when it says none.
+
+    >>> rails("SWAP 5/1982MB GR3D_FREQ 0%@76 PMIC@100C POM_5V_IN 1022/1020 POM_5V_GPU 0/0")
+    {'POM_5V_IN': 1.022, 'POM_5V_GPU': 0.0}
+    """
+    found = {}
+    for name, now, unit, more in _RAIL.findall(line):
+        if (unit or more) and name not in _MEMORY and connected(name):
+            found[name] = float(now) * (1.0 if unit == "W" else 1e-3)
+    return found
+
+
+class _Look(NamedTuple):
+    watts: dict[str, float]
+    at_ns: int | None = None
+    fresh: bool = True
+
+
+class _Recorded:
+    """Lines of a file, one after the other."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        try:
+            self._file = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115 (closed by close)
+        except OSError as error:
+            raise translated(error, path) from error
+
+    def first(self) -> dict[str, float]:
+        """The rails of the first line that has any; playing begins with that line."""
+        while line := self._file.readline():
+            if found := rails(line):
+                self._file.seek(0)
+                return found
+        return {}
+
+    def take(self) -> _Look:
+        while line := self._file.readline():
+            if line.strip():
+                return _Look(rails(line))
+        raise SourceEnded(f"{self._path} has no more lines")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Running:
+    """The newest line of the command, which is started again when it has ended."""
+
+    def __init__(self, command: Sequence[str], interval: float) -> None:
+        self._command = command
+        self._patience = max(3.0 * interval, 2.0)
+        self._seen_ns = 0
+        self._start()
+
+    def _start(self) -> None:
+        self._heard_ns = time.monotonic_ns()
+        self._lines = Lines(self._command, _MISSING)
+
+    def first(self) -> dict[str, float]:
+        newest = self._lines.first(self._patience)
+        if newest is None and not self._lines.ended:
+            self.close()
+            raise SourceTimeout(
+                f"tegrastats printed nothing for {self._patience:g} s; run it by hand to see why"
+            )
+        return rails(newest[1]) if newest else {}
+
+    def take(self) -> _Look:
+        newest = self._lines.newest
+        if newest is not None and newest[0] != self._seen_ns:
+            self._seen_ns = self._heard_ns = newest[0]
+            return _Look(rails(newest[1]), newest[0])
+        if self._lines.ended:
+            self._lines.close()
+            self._start()
+            raise SourceError(
+                "tegrastats ended by itself and was started again; was another one told to --stop?"
+            )
+        if time.monotonic_ns() - self._heard_ns > self._patience * 1e9:
+            raise SourceTimeout(
+                f"tegrastats has printed nothing for {self._patience:g} s; is the board hung?"
+            )
+        return _Look({}, fresh=False)
+
+    def close(self) -> None:
+        self._lines.close()
+
+
+def _picker(rail: str) -> Callable[[_Look], Reading]:
+    def pick(look: _Look) -> Reading:
+        if not look.fresh:
+            return Reading(fresh=False)
+        if rail not in look.watts:
+            raise SourceError(f"tegrastats no longer prints the rail {rail}; did its sensor fail?")
+        return Reading(watts=look.watts[rail], at_ns=look.at_ns)
+
+    return pick
+
+
+class Tegrastats:
+    """The rails of a Jetson, one channel each; only those that make the whole board are added.
+
+    ``tegrastats`` runs the command; ``tegrastats@FILE`` plays recorded lines, one a read, so read them
+    at the pace at which they were written. ``interval`` (seconds) is the time between lines; by
+    default it follows the sampling rate.
+    """
+
+    facts = Facts(watts=Band(gain=0.015, resolution=0.001), default_hz=2.0, max_hz=10.0)
+
+    def __init__(self, place: str = "", *, interval: float = 0.0, command: str = "tegrastats") -> None:
+        if interval and not 0.1 <= interval <= 60.0:
+            raise SpecError(f"tegrastats prints every 0.1 to 60 s, not every {interval:g} s")
+        self.name = f"tegrastats@{place}" if place else "tegrastats"
+        self._recording = place
+        self._interval = interval or 0.5
+        self._tunable = not interval
+        self._command = command
+        self._lines: _Recorded | _Running | None = None
+        self._rails: list[Source] = []
+
+    def tune(self, rate_hz: float) -> None:
+        if self._tunable:
+            self._interval = min(max(1.0 / rate_hz, 0.1), 60.0)
+
+    def open(self) -> None:
+        self.close()
+        if self._recording:
+            self._lines = _Recorded(self._recording)
+        else:
+            milliseconds = str(round(self._interval * 1e3))
+            self._lines = _Running([self._command, "--interval", milliseconds], self._interval)
+        found = self._lines.first()
+        if not found:
+            self.close()
+            raise SourceMissing(
+                f"{self.name} shows no rail power (a Nano 2GB has no sensor; on some boards the command must "
+                "run as root); use an external meter, such as an INA219"
+            )
+        counted = counted_rails(found)
+        snapshot = Snapshot(self._lines.take)
+        self._rails = [
+            Shared(
+                f"tegrastats:{name}", self.facts._replace(counted=name in counted), snapshot, _picker(name)
+            )
+            for name in found
+        ]
+
+    def channels(self) -> Sequence[Source]:
+        return self._rails
+
+    def read(self) -> Reading:
+        """The rails that make the board, added."""
+        return together(self._rails)
+
+    def close(self) -> None:
+        if self._lines is not None:
+            self._lines.close()
+            self._lines = None
