@@ -102,11 +102,16 @@ class Integrator:
         """The curve's next point, or ``None`` if the reading says nothing new.
 
         A counter that has not ticked yet is waited for, so that the curve runs straight from tick
-        to tick; ``final`` takes it as it stands.
+        to tick. ``final`` takes what there is: a counter as it stands, and where the device has
+        nothing newer, its last value, held to the end.
         """
         last = self._last
-        if not reading.fresh or (last is not None and at_ns <= last.at_ns):
+        if last is not None and at_ns <= last.at_ns:
             return None
+        if not reading.fresh:
+            if last is None or not final:
+                return None
+            reading = Reading(last.volts, last.amps, last.watts, self._raw_joules, self._raw_coulombs)
         watts = reading.watts
         if watts is None and reading.volts is not None and reading.amps is not None:
             watts = reading.volts * reading.amps

@@ -1,6 +1,6 @@
 """What a source says: one `Reading`, and the `Facts` that tell how far to trust it."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Semantics = Literal["instant", "mean", "counter"]
 Provenance = Literal["measured", "modelled", "manual", "simulated"]
@@ -70,3 +70,15 @@ class Facts(NamedTuple):
     own_time: bool = False
     """Its readings carry times of their own choice (a recording played fast): the window is the whole
     recording, not the time the program's block took."""
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Facts":
+        """The facts again, after ``_asdict()`` went through JSON.
+
+        Raises:
+            TypeError: a field is not known here.
+        """
+        known: dict[str, Any] = {
+            name: Band(*field) if isinstance(field, list) else field for name, field in fields.items()
+        }
+        return cls(**known)

@@ -7,10 +7,8 @@ import os
 import select
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from energymeter import curve, errors
@@ -19,7 +17,7 @@ from energymeter.curve import Curve, Head, channel_bytes
 from energymeter.errors import SamplerError, SourceTimeout
 from energymeter.integrate import Correction
 from energymeter.loop import PipePace
-from energymeter.reading import Band, Facts
+from energymeter.reading import Facts
 from energymeter.session import Described, Log, Session, Wanted
 from energymeter.source import Source
 from energymeter.spec import Spec
@@ -30,7 +28,8 @@ STOP_SECONDS = 10.0
 _FINISH_LOG_SECONDS = 300.0
 _FIRST_SAMPLE_SECONDS = 2.0
 _RESTARTS = 20
-_CHILD = str(Path(__file__).with_name("child.py"))
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_CHILD = os.path.join(_HERE, "child.py")
 
 
 class Request(NamedTuple):
@@ -297,8 +296,7 @@ class _Thread:
 
 
 def _seen(about: Described, memory: memoryview) -> SampledChannel:
-    bands = {name: Band(*band) for name, band in about.facts.items() if isinstance(band, list | tuple)}
-    facts = Facts(**{**about.facts, **bands})
+    facts = Facts.from_json(about.facts)
     own = memory[about.offset : about.offset + channel_bytes(about.capacity)]
     seen = Curve(own, about.capacity, trapezoids=facts.semantics == "instant")
     return SampledChannel(
@@ -318,6 +316,8 @@ def _anonymous_file(name: str) -> int:
     """A file without a name: memory where the system has it, else a temporary file."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create(name)
+    import tempfile
+
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 
@@ -325,4 +325,4 @@ def _anonymous_file(name: str) -> int:
 def _import_path() -> list[str]:
     """Where this program finds modules, packages first and the script's own folder last."""
     entries = [os.path.abspath(entry) for entry in sys.path]
-    return [str(Path(__file__).parent.parent), *entries[1:], *entries[:1]]
+    return [os.path.dirname(_HERE), *entries[1:], *entries[:1]]

@@ -47,6 +47,10 @@ class Described(NamedTuple):
     identity: str | None
     calibrated: bool
 
+    def in_log(self) -> dict[str, Any]:
+        """What a log file's header says of the channel."""
+        return {name: getattr(self, name) for name in ("name", "facts", "rate_hz", "identity", "calibrated")}
+
 
 class Log(NamedTuple):
     """The file that every sample goes to."""
@@ -119,10 +123,11 @@ class Session:
         self._pace = pace
         self._keeper = None
         if log is not None:
-            names = [channel.name for channel in self.described]
+            header = {**log.header, "channels": [about.in_log() for about in self.described]}
+            names = [about.name for about in self.described]
             try:
                 recorder = open_recorder(
-                    log.path, log.header, names, log.start_ns, force=log.force, resume=resume
+                    log.path, header, names, log.start_ns, force=log.force, resume=resume
                 )
             except BaseException:
                 self.close()

@@ -5,9 +5,7 @@ there and before the ring forgets them: by the meter's keeper thread, by a later
 """
 
 import functools
-import inspect
 import math
-import statistics
 import threading
 import time
 from array import array
@@ -38,6 +36,8 @@ class Statistics(NamedTuple):
     @classmethod
     def of(cls, numbers: Sequence[float]) -> "Statistics":
         """The statistics of at least one number."""
+        import statistics  # 3 ms that a measurement without a look at its spans need not pay
+
         return cls(
             len(numbers),
             math.fsum(numbers),
@@ -98,6 +98,8 @@ class Span:
 
 def wrapped(function: F, block: Callable[[], AbstractContextManager[object]]) -> F:
     """The function, with a fresh ``block()`` around every call; coroutines and generators included."""
+    import inspect  # 4 ms, for decorators only
+
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
@@ -258,7 +260,7 @@ class Spans:
         together = []
         for draws in zip(*self._draws, strict=True):
             sums = [math.fsum(figure) for figure in zip(*(draw[:-1] for draw in draws), strict=True)]
-            together.append(Draw(*sums, max(draw.peak_watts for draw in draws)))
+            together.append(Draw._make([*sums, max(draw.peak_watts for draw in draws)]))
         return self._log.usage_of(together)
 
     @property

@@ -14,12 +14,10 @@ A comma or plus only joins where another driver's name follows it, so ``manual:5
 
 import importlib
 import importlib.util
+import os
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 from energymeter.errors import SpecError
 from energymeter.source import Source
@@ -107,17 +105,28 @@ def _parse_one(text: str) -> Spec:
     match = _ONE.fullmatch(text.strip())
     if match is None:
         raise SpecError(f"{text!r} is no source; write driver@place?option=value, such as ina219@1:0x40.")
-    place, options = match["place"], {}
-    for pair in filter(None, (match["options"] or "").split("&")):
+    place = match["place"]
+    return Spec(
+        match["driver"].replace("-", "_"), place.strip('"') if place else None, _options(match["options"])
+    )
+
+
+def _options(text: str | None) -> dict[str, str]:
+    if not text:
+        return {}
+    from urllib.parse import unquote
+
+    options = {}
+    for pair in filter(None, text.split("&")):
         name, _, value = pair.partition("=")
         options[unquote(name)] = unquote(value)
-    return Spec(match["driver"].replace("-", "_"), place.strip('"') if place else None, options)
+    return options
 
 
 def driver_names() -> list[str]:
     """Every driver there is: the files under ``drivers/`` and what other packages registered."""
-    folder = Path(__file__).with_name("drivers")
-    own = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
+    files = os.listdir(os.path.join(os.path.dirname(__file__), "drivers"))
+    own = {file[:-3] for file in files if file.endswith(".py") and not file.startswith("_")}
     return sorted(own | set(_registered()))
 
 
@@ -135,6 +144,8 @@ def load_driver(name: str) -> Any:
     foreign = _registered().get(name)
     if foreign is not None:
         return foreign.load()
+    from difflib import get_close_matches
+
     alike = get_close_matches(name, driver_names(), n=3)
     hint = f"did you mean {' or '.join(alike)}?" if alike else f"there are: {', '.join(driver_names())}."
     raise SpecError(f"there is no driver {name!r}; {hint}")

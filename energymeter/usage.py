@@ -1,6 +1,5 @@
 """What a window of time used: joules, mAh, watts, with ±, provenance and what was missed."""
 
-import html
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -159,6 +158,8 @@ class Usage(NamedTuple):
         return [*said, *self.notes]
 
     def _repr_html_(self) -> str:
+        import html
+
         cells = "".join(f"<td>{html.escape(text)}</td>" for text in self._said())
         return f"<table><tr>{cells}</tr></table>"
 
@@ -195,7 +196,7 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
     return Usage(
         seconds=seconds,
         joules=joules,
-        coulombs=_common_charge(draws),
+        coulombs=_common_charge(counted),
         mean_volts=_mean_volts(draws[0]),
         peak_watts=_known(sum(draw.peak_watts for draw in draws)),
         coverage=min(1.0, measured / seconds) if seconds > 0 else 1.0,
@@ -212,8 +213,11 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
     )
 
 
-def _common_charge(draws: Sequence[Draw]) -> float | None:
+def _common_charge(parts: Sequence[Part]) -> float | None:
     """Charge adds only on rails of one voltage: mAh at 12 V and at 5 V are different things."""
+    draws = [part.draw for part in parts]
+    if any(part.facts.place == "wall" for part in parts):
+        return None  # alternating current carries none
     if len(draws) > 1:
         volts = [_mean_volts(draw) for draw in draws]
         known = [value for value in volts if value is not None]
