@@ -24,6 +24,7 @@ from energymeter.reading import Band, Facts, Reading
 
 from ._counters import Counters
 from ._serial import SerialLine
+from ._stream import Pull
 from ._wire import Wire
 
 __all__ = ["Atorch"]
@@ -130,7 +131,7 @@ class Atorch:
         self._wire = wire or _wire_for(place)
         self._last: Report | None = None
         self._rest = b""
-        self._readings: Iterator[Reading] | None = None
+        self._pull = Pull(self.name, self.stream)
 
     @property
     def moved_bytes(self) -> int:
@@ -143,7 +144,8 @@ class Atorch:
             SourceError: no port, no permission, or held by another program.
         """
         self._wire.open()
-        self._rest, self._last, self._readings = b"", None, None
+        self._rest, self._last = b"", None
+        self._pull.reset()
 
     def stream(self) -> Iterator[Reading]:
         """The reports as they come, one a second; ``fresh=False`` while none has.
@@ -179,19 +181,7 @@ class Atorch:
             SourceTimeout: none came.
             SourceMissing: the port went away.
         """
-        if self._readings is None:
-            self._readings = self.stream()
-        deadline = time.monotonic() + 2.0
-        try:
-            for reading in self._readings:
-                if reading.fresh:
-                    return reading
-                if time.monotonic() > deadline:
-                    break
-        except BaseException:
-            self._readings = None  # a generator that raised is spent
-            raise
-        raise SourceTimeout(f"{self.name} sent no valid report within 2 s: check its power and its pairing.")
+        return self._pull.read()
 
     def counters(self) -> Counters | None:
         """The meter's own counters as of the last report; None: no report yet."""
@@ -199,7 +189,7 @@ class Atorch:
 
     def close(self) -> None:
         """Let the port go."""
-        self._readings = None
+        self._pull.reset()
         self._wire.close()
 
     def _reading(self, report: Report, at_ns: int) -> Reading:
