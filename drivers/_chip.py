@@ -30,6 +30,9 @@ class Load(Protocol):
     def charge(self, at_ns: int) -> float:
         """Coulombs that have flowed by then, since any fixed moment."""
 
+    def steady(self, since_ns: int, until_ns: int) -> bool:
+        """Whether the current is surely the same all that time, so that one conversion stands for all."""
+
     def volts(self, at_ns: int) -> float:
         """Bus voltage at the load's side of the shunt."""
 
@@ -108,9 +111,11 @@ class Ina219Chip:
     def _convert(self, start: int) -> None:
         if self._shunt_adc:
             count, span, bits = self._shunt_adc
-            edges = [self._load.charge(start + i * span) for i in range(count + 1)]
-            self._shunt = round(sum(map(self._one_shunt, edges, edges[1:])) / count)
-            start += count * span
+            end = start + count * span
+            looks = 1 if self._noise is None and self._load.steady(start, end) else count
+            edges = [self._load.charge(start + i * span) for i in range(looks + 1)]
+            self._shunt = round(sum(map(self._one_shunt, edges, edges[1:])) / looks)
+            start = end
             self._shunt -= self._shunt % (1 << (12 - bits))
         if self._bus_adc:
             count, span, bits = self._bus_adc

@@ -130,11 +130,18 @@ class SysFile:
 class Rail:
     """One place of a board whose quantities are attribute files; a source in itself, and a channel."""
 
-    def __init__(self, name: str, facts: Facts, files: Mapping[str, tuple[SysFile, float]]) -> None:
-        """``files``: ``volts``, ``amps``, ``watts`` or ``joules`` to its file and what a 1 in it means."""
+    def __init__(
+        self, name: str, facts: Facts, files: Mapping[str, tuple[SysFile, float]], *, power_only: bool = False
+    ) -> None:
+        """``files``: ``volts``, ``amps``, ``watts`` or ``joules`` to its file and what a 1 in it means.
+
+        ``power_only``: multiply volts and amps here, because the current is not the whole board's
+        and nobody shall add it to that of a rail with another voltage.
+        """
         self.name = name
         self.facts = facts
         self._files = files
+        self._power_only = power_only
 
     def open(self) -> None:
         """Nothing to do: the files are opened by the first read."""
@@ -163,6 +170,10 @@ class Rail:
                 failure = error
         if failure is not None and not values.keys() & {"watts", "joules"} and len(values) < 2:
             raise failure
+        if self._power_only and "watts" not in values:
+            values["watts"] = values["volts"] * values["amps"]
+        if self._power_only:
+            return Reading(watts=values["watts"])
         return Reading(
             values.get("volts"), values.get("amps"), values.get("watts"), joules=values.get("joules")
         )

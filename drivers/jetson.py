@@ -33,8 +33,9 @@ class Jetson:
     """The board's rails, one channel each; only those that make the whole board are added.
 
     ``jetson@VDD_SOC`` reads that rail alone. A rail that fails is a gap; the others are never
-    summed in its place. What is measured is the module's input: the carrier board's own losses, its
-    fan and its USB ports come on top.
+    summed in its place. Where several rails make the board there is power only: their currents flow at
+    different voltages, and their sum means nothing. What is measured is the module's input: the
+    carrier board's own losses, its fan and its USB ports come on top.
     """
 
     facts = Facts(default_hz=10.0, max_hz=100.0)  # a channel is converted about 77 times a second
@@ -57,8 +58,11 @@ class Jetson:
             if self._wanted not in found:
                 raise SpecError(f"this board has no rail {self._wanted!r}; it has {', '.join(found)}")
             counted, found = frozenset([self._wanted]), {self._wanted: found[self._wanted]}
+        summed = len(counted) > 1
         self._rails = [
-            Rail(f"jetson:{name}", _facts(ohms, name in counted), files)
+            Rail(
+                f"jetson:{name}", _facts(ohms, name in counted), files, power_only=summed and name in counted
+            )
             for name, (files, ohms) in found.items()
         ]
         for rail in self._rails:
@@ -79,10 +83,11 @@ class Jetson:
 
 def _facts(shunt_ohms: float, counted: bool) -> Facts:
     # INA3221 (TI SBOS576): 8 mV and 40 µV steps, gain ±0.25 %, shunt offset ±80 µV, bus offset ±8 mV;
-    # the shunt resistor's ±1 % is the usual part, not a figure NVIDIA gives [M]
+    # watts as of a 5 V rail; the shunt resistor's ±1 % is the usual part, not a figure NVIDIA gives [M]
     return Jetson.facts._replace(
         volts=Band(gain=0.0025, offset=0.008, resolution=0.008),
         amps=Band(gain=0.0125, offset=80e-6 / shunt_ohms, resolution=40e-6 / shunt_ohms),
+        watts=Band(gain=0.015, offset=5.0 * 80e-6 / shunt_ohms, resolution=5.0 * 40e-6 / shunt_ohms),
         counted=counted,
     )
 

@@ -5,8 +5,8 @@ when this machine is: every step from registers to joules is the real one, only 
 Load is looked at ten times a second, whatever the sample rate. Figures: ``energymeter.boards``.
 """
 
-import random
 from collections import deque
+from collections.abc import Callable
 
 from energymeter.boards import find_board
 from energymeter.clock import Clock, SystemClock
@@ -35,8 +35,18 @@ class _Draw:
         since, coulombs, amps = next((s for s in reversed(self._steps) if s[0] <= at_ns), self._steps[0])
         return coulombs + amps * (at_ns - since) * 1e-9
 
+    def steady(self, since_ns: int, until_ns: int) -> bool:
+        return self._steps[-1][0] <= since_ns
+
     def volts(self, at_ns: int) -> float:
         return self._volts
+
+
+def _gauss(sigma: float, seed: int) -> Callable[[], float]:
+    from random import Random  # slow to import
+
+    gauss = Random(seed).gauss
+    return lambda: gauss(0.0, sigma)
 
 
 class Sim:
@@ -73,12 +83,11 @@ class Sim:
         self._clock = clock or SystemClock()
         self._load = CpuLoad(root)
         self._draw = _Draw(idle, busy, volts or board.rail_volts)
-        gauss = random.Random(seed).gauss
         self.chip = Ina219Chip(
             self._draw,
             self._clock.monotonic_ns,
             shunt=shunt,
-            noise=(lambda: gauss(0.0, noise * shunt)) if noise else None,
+            noise=_gauss(noise * shunt, seed) if noise else None,
         )
         self._meter = Ina219("1:0x40", shunt=shunt, tolerance=0.0, wire=self.chip, clock=self._clock)
 

@@ -5,7 +5,6 @@ public figure was found; nothing is guessed. A wall figure becomes a rail figure
 efficiency, 0.873 (0.856 to 0.887) in the one public side-by-side (Sunny-Qin-0314/11-767-group-YU).
 """
 
-import difflib
 import os
 from typing import Literal, NamedTuple
 
@@ -277,6 +276,8 @@ def find_board(name: str) -> Board:
     key = _key(name)
     if key in by_key:
         return by_key[key]
+    import difflib  # heavy, and needed for a slip of the pen only
+
     near = [by_key[k].name for k in difflib.get_close_matches(key, by_key, n=1)]
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(b.name for b in BOARDS)}"
     raise SpecError(f"no board is called {name!r}: {hint}")

@@ -111,8 +111,10 @@ def test_a_failing_part_leaves_the_board_alone(sysfs: Sysfs) -> None:
 def test_negative_current_is_said_as_it_is(sysfs: Sysfs) -> None:
     board = JetsonBoard(sysfs, "agx_orin")
     board.set("VDD_CPU_CV", 12008, -8)
-    rail = opened(sysfs).channels()[1]
-    assert rail.read().amps == pytest.approx(-0.008)
+    board.set("VDDQ_VDD2_1V8AO", 4968, -8)
+    channels = opened(sysfs).channels()
+    assert channels[1].read().watts == pytest.approx(-0.096064)
+    assert channels[3].read().amps == pytest.approx(-0.008)
 
 
 def test_root_only_files_point_to_jtop(sysfs: Sysfs) -> None:

@@ -23,6 +23,9 @@ class Steps:
             left -= lasted
         return coulombs + self._steps[-1][1] * left
 
+    def steady(self, since_ns: int, until_ns: int) -> bool:
+        return False
+
     def volts(self, at_ns: int) -> float:
         return self.bus_volts
 

@@ -1,0 +1,282 @@
+"""Link helper for meters that speak HTTP: GET over one kept-open connection, with Basic or Digest login.
+
+urllib's digest handler knows MD5 and SHA-1 only (``urllib.request.AbstractDigestAuthHandler``), while
+Shelly Gen2+ insists on SHA-256; so RFC 7616 is done here. Nothing but the standard library.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from energymeter.drivers._net import network_error
+from energymeter.errors import SourceError, SourceForbidden, SourceTimeout
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
+_MAX_BODY = 1 << 20
+"""No meter's status comes near; a wrong address may answer with anything."""
+
+_PART = re.compile(
+    r'(?:(?P<scheme>[A-Za-z][\w-]*)\s+)?(?P<key>[\w-]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s,"]+))'
+)
+_HASHES = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}
+"""RFC 7616 §6.1, strongest first; SHA-512-256 is left out: OpenSSL builds without it are common."""
+
+
+class Answer(NamedTuple):
+    """What the server said."""
+
+    status: int
+    body: bytes
+
+
+def challenges(headers: list[str]) -> list[tuple[str, dict[str, str]]]:
+    """Every challenge in the ``WWW-Authenticate`` headers: its scheme in lower case, its parameters.
+
+    >>> challenges(['Basic realm="a", Digest realm="b, c", qop="auth"'])
+    [('basic', {'realm': 'a'}), ('digest', {'realm': 'b, c', 'qop': 'auth'})]
+    """
+    found: list[tuple[str, dict[str, str]]] = []
+    for part in _PART.finditer(", ".join(headers)):
+        if part["scheme"]:
+            found.append((part["scheme"].lower(), {}))
+        if found:
+            value = part["plain"] if part["quoted"] is None else re.sub(r"\\(.)", r"\1", part["quoted"])
+            found[-1][1][part["key"].lower()] = value
+    return found
+
+
+class Basic:
+    """RFC 7617: name and password, all but in the clear."""
+
+    stale = False
+
+    def __init__(self, user: str, password: str) -> None:
+        self._token = base64.b64encode(f"{user}:{password}".encode()).decode()
+
+    def header(self, uri: str) -> str:
+        return f"Basic {self._token}"
+
+
+class Digest:
+    """RFC 7616: a nonce's worth of answers, counted so that none can be replayed.
+
+    Raises:
+        ValueError: an algorithm or quality of protection that is not spoken here.
+    """
+
+    def __init__(self, challenge: dict[str, str], user: str, password: str) -> None:
+        self.stale = challenge.get("stale", "").lower() == "true"
+        self._challenge = challenge
+        self._user, self._password = user, password
+        self._count = 0
+        algorithm = challenge.get("algorithm", "MD5").upper()
+        self._session = algorithm.endswith("-SESS")
+        self._hash = _HASHES.get(algorithm.removesuffix("-SESS"))
+        offered = {q.strip().lower() for q in challenge.get("qop", "").split(",")} - {""}
+        if self._hash is None or (offered and "auth" not in offered):
+            raise ValueError(f"{algorithm} {challenge.get('qop', '')}")
+        self.strength = -list(_HASHES).index(algorithm.removesuffix("-SESS"))
+        self._qop = bool(offered)
+
+    def _h(self, text: str) -> str:
+        assert self._hash is not None
+        return self._hash(text.encode(), usedforsecurity=False).hexdigest()
+
+    def header(self, uri: str) -> str:
+        """The ``Authorization`` value of the next GET of ``uri``."""
+        realm, nonce = self._challenge.get("realm", ""), self._challenge.get("nonce", "")
+        self._count += 1
+        nc, cnonce = f"{self._count:08x}", os.urandom(8).hex()
+        ha1 = self._h(f"{self._user}:{realm}:{self._password}")
+        if self._session:
+            ha1 = self._h(f"{ha1}:{nonce}:{cnonce}")
+        ha2 = self._h(f"GET:{uri}")
+        middle = f"{nonce}:{nc}:{cnonce}:auth" if self._qop else nonce
+        hashed = self._challenge.get("userhash", "").lower() == "true"
+        user = self._h(f"{self._user}:{realm}") if hashed else self._user
+        quoted = {
+            "username": user,
+            "realm": realm,
+            "nonce": nonce,
+            "uri": uri,
+            "response": self._h(f"{ha1}:{middle}:{ha2}"),
+        }
+        if "opaque" in self._challenge:
+            quoted["opaque"] = self._challenge["opaque"]
+        bare = {"algorithm": self._challenge["algorithm"]} if "algorithm" in self._challenge else {}
+        if self._qop:
+            bare |= {"qop": "auth", "nc": nc}
+        if self._qop or self._session:
+            quoted["cnonce"] = cnonce
+        if hashed:
+            bare["userhash"] = "true"
+        parts = [f'{k}="{_escape(v)}"' for k, v in quoted.items()] + [f"{k}={v}" for k, v in bare.items()]
+        return "Digest " + ", ".join(parts)
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def login(headers: list[str], user: str, password: str) -> Basic | Digest | None:
+    """The strongest way in that both sides know; ``None`` if there is none."""
+    digests: list[Digest] = []
+    basic = False
+    for scheme, challenge in challenges(headers):
+        basic = basic or scheme == "basic"
+        if scheme == "digest":
+            try:
+                digests.append(Digest(challenge, user, password))
+            except ValueError:
+                continue  # a stronger algorithm than ours is offered beside one that we know, or alone
+    if digests:
+        return max(digests, key=lambda digest: digest.strength)
+    return Basic(user, password) if basic else None
+
+
+class HttpClient:
+    """GET requests to one server, each done within ``timeout`` seconds, over a connection that is kept.
+
+    Args:
+        host, port: where.
+        name: what to call the source in errors; the request's path, which may hold a password, never is.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        name: str,
+        tls: bool = False,
+        user: str = "",
+        password: str = "",
+        timeout: float = 1.5,
+    ) -> None:
+        self._host, self._port, self._tls = host, port, tls
+        self._name, self._timeout = name, timeout
+        self._user, self._password = user, password
+        self._connection: HTTPConnection | None = None
+        self._login: Basic | Digest | None = None
+
+    def close(self) -> None:
+        """Drop the connection; the next ``get`` makes a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def get(self, target: str) -> Answer:
+        """One answer, logged in if asked to; any status but 401.
+
+        Raises:
+            SourceMissing, SourceTimeout, SourceForbidden, SourceError: as the message says.
+        """
+        from http.client import HTTPException
+
+        try:
+            return self._get(target, time.monotonic() + self._timeout)
+        except SourceError:
+            self.close()
+            raise
+        except OSError as error:
+            self.close()
+            raise network_error(error, self._name) from error
+        except HTTPException as error:
+            self.close()
+            raise SourceError(
+                f"{self._name} does not speak HTTP ({type(error).__name__}); check the address and port"
+            ) from error
+
+    def get_json(self, target: str) -> object:
+        """The decoded body of a 200.
+
+        Raises:
+            SourceError: another status, or no JSON; and as `get`.
+        """
+        answer = self.get(target)
+        if answer.status != 200:
+            raise SourceError(
+                f"{self._name} answers with HTTP status {answer.status}; is it the right device?"
+            )
+        return self.decode(answer)
+
+    def decode(self, answer: Answer) -> object:
+        """The body as JSON."""
+        try:
+            return json.loads(answer.body)
+        except ValueError as error:
+            raise SourceError(
+                f"{self._name} answers with something else than JSON; check the address"
+            ) from error
+
+    def _get(self, target: str, deadline: float) -> Answer:
+        fresh = False
+        while True:
+            answer, asked = self._exchange(target, deadline)
+            if answer.status != 401:
+                return answer
+            if not self._password:
+                raise SourceForbidden(f"{self._name} asks for a password; give password= or password_env=")
+            offered = login(asked, self._user, self._password)
+            if not asked:
+                raise SourceForbidden(f"{self._name} refuses the user name or password; check both")
+            if offered is None:
+                raise SourceForbidden(f"{self._name} asks for a kind of login that is not spoken here")
+            if fresh and not offered.stale:
+                raise SourceForbidden(f"{self._name} refuses the user name or password; check both")
+            self._login, fresh = offered, True
+
+    def _exchange(self, target: str, deadline: float) -> tuple[Answer, list[str]]:
+        reused = self._connection is not None
+        try:
+            return self._round_trip(target, deadline)
+        except ConnectionError:
+            self.close()
+            if not reused:  # only a kept connection may have been closed behind our back
+                raise
+            return self._round_trip(target, deadline)
+
+    def _round_trip(self, target: str, deadline: float) -> tuple[Answer, list[str]]:
+        connection = self._connection or self._connect()
+        self._connection = connection
+        connection.timeout = self._left(deadline)
+        if connection.sock is not None:
+            connection.sock.settimeout(connection.timeout)
+        headers = {"Accept": "application/json"}
+        if self._login is not None:
+            headers["Authorization"] = self._login.header(target)
+        connection.request("GET", target, headers=headers)
+        sock = connection.sock
+        response = connection.getresponse()
+        body = bytearray()
+        while chunk := response.read1(65536):
+            body += chunk
+            if len(body) > _MAX_BODY:
+                raise SourceError(f"{self._name} answers with more than a megabyte; check the address")
+            sock.settimeout(self._left(deadline))
+        response.close()  # of the answer, not of the connection
+        promised = response.headers.get("Content-Length", "")
+        if promised.isdigit() and len(body) < int(promised):
+            raise ConnectionResetError("the answer is cut short")
+        if response.will_close:
+            self.close()
+        return Answer(response.status, bytes(body)), response.headers.get_all("WWW-Authenticate") or []
+
+    def _left(self, deadline: float) -> float:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise SourceTimeout(f"{self._name} is too slow: no whole answer within {self._timeout:g} s")
+        return left
+
+    def _connect(self) -> "HTTPConnection":
+        from http.client import HTTPConnection, HTTPSConnection
+
+        return (HTTPSConnection if self._tls else HTTPConnection)(
+            self._host, self._port, timeout=self._timeout
+        )

@@ -1,0 +1,208 @@
+"""Atorch meters and loads (UD18, J7-C, A3-B, DL24, AT24, S1…) over serial, Bluetooth serial or Bluetooth LE.
+
+Plug: pair the ``*-SPP`` device and bind it (``sudo rfcomm bind 0 AA:BB:CC:DD:EE:FF``), or give a Bluetooth LE
+address as ``atorch@ble:AA:BB:CC:DD:EE:FF`` (extra ``ble``; not tested on hardware), or a 9600 8N1 UART.
+The meter pushes one report a second by itself; this driver never writes a byte: every command it knows
+(reset counters, press a key) changes its state.
+
+Steps, USB meters: 10 mV, 10 mA; DC: 0.1 V, 1 mA; AC: 0.1 V, 1 mA, 0.1 W. The maker states no accuracy that
+could be found: none is claimed beyond the steps. Counters (`counters`): USB 1 mAh and 10 mWh; DC 10 mAh and
+10 Wh; AC 10 Wh. Integrity: sum XOR 0x44; no sequence number, but the report carries a clock in seconds, and
+seconds that were skipped are counted as `lost`.
+
+Layout: github.com/NiceLabs/atorch-console ``docs/protocol-design.md`` (MIT). Two traps there: the USB charge
+is in mAh (its own test has it ten times too big), and the energy of AC and DC meters is in 0.01 kWh and the
+DC charge in 0.01 Ah (read as Wh and W they contradict the voltage on the recorded frames).
+"""
+
+import time
+from collections.abc import Iterator
+from typing import ClassVar, NamedTuple
+
+from energymeter.errors import SourceTimeout
+from energymeter.reading import Band, Facts, Reading
+
+from ._counters import Counters
+from ._serial import SerialLine
+from ._stream import Pull
+from ._wire import Wire
+
+__all__ = ["Atorch"]
+
+LENGTH = 36
+_MAGIC = b"\xff\x55"
+_REPORT = 1
+_PERIOD_NS = 1_000_000_000
+_SILENCE_S = 3.0
+_AC, _DC, _USB = 1, 2, 3
+_JOULES_PER_10_WH = 36000.0
+_FACTS = {
+    _AC: Facts(
+        place="wall",
+        volts=Band(resolution=0.1),
+        amps=Band(resolution=0.001),
+        watts=Band(resolution=0.1),
+        default_hz=1.0,
+        max_hz=1.0,
+    ),
+    _DC: Facts(volts=Band(resolution=0.1), amps=Band(resolution=0.001), default_hz=1.0, max_hz=1.0),
+    _USB: Facts(volts=Band(resolution=0.01), amps=Band(resolution=0.01), default_hz=1.0, max_hz=1.0),
+}
+
+
+class Report(NamedTuple):
+    """One report, decoded. SI units."""
+
+    kind: int
+    """1: AC, 2: DC, 3: USB."""
+    volts: float
+    amps: float
+    watts: float | None
+    """Only AC meters measure power; elsewhere it is volts times amps."""
+    counters: Counters
+    celsius: int
+    clock_seconds: int
+    """The meter's own stop-watch."""
+
+
+def fault(frame: bytes) -> str | None:
+    """Why ``frame`` is not a report; None: it is."""
+    if len(frame) != LENGTH or frame[:2] != _MAGIC:
+        return "it does not begin ff55 or is not 36 bytes long"
+    if frame[2] != _REPORT or frame[3] not in _FACTS:
+        return f"it is message {frame[2]} of device type {frame[3]}"
+    if (sum(frame[2:-1]) & 0xFF) ^ 0x44 != frame[-1]:
+        return "its checksum is wrong"
+    return None
+
+
+def decode(frame: bytes) -> Report:
+    """Turn one report into SI units.
+
+    Raises:
+        ValueError: the frame fails its checks.
+    """
+    wrong = fault(frame)
+    if wrong:
+        raise ValueError(f"Not an Atorch report: {wrong}.")
+    kind = frame[3]
+    volts, amps, third = (int.from_bytes(frame[at : at + 3], "big") for at in (4, 7, 10))
+    energy = int.from_bytes(frame[13:17], "big")
+    at = 21 if kind == _USB else 24
+    celsius, hours = int.from_bytes(frame[at : at + 2], "big"), int.from_bytes(frame[at + 2 : at + 4], "big")
+    clock = hours * 3600 + frame[at + 4] * 60 + frame[at + 5]
+    if kind == _USB:
+        counters = Counters(energy * 36.0, third * 3.6, joules_step=36.0, coulombs_step=3.6)
+        return Report(kind, volts / 100, amps / 100, None, counters, celsius, clock)
+    joules = energy * _JOULES_PER_10_WH
+    if kind == _DC:
+        counters = Counters(joules, third * 36.0, joules_step=_JOULES_PER_10_WH, coulombs_step=36.0)
+        return Report(kind, volts / 10, amps / 1000, None, counters, celsius, clock)
+    counters = Counters(joules, None, joules_step=_JOULES_PER_10_WH)
+    return Report(kind, volts / 10, amps / 1000, third / 10, counters, celsius, clock)
+
+
+def split(received: bytes) -> tuple[list[bytes], bytes, int]:
+    """The valid reports in ``received``, the rest to keep, and how many broken ones were dropped."""
+    frames, dropped, at = [], 0, received.find(_MAGIC)
+    while 0 <= at <= len(received) - LENGTH:
+        frame = received[at : at + LENGTH]
+        if fault(frame) is None:
+            frames.append(frame)
+            at = received.find(_MAGIC, at + LENGTH)
+        else:
+            dropped += frame[2] == _REPORT
+            at = received.find(_MAGIC, at + 1)
+    rest = received[at:] if at >= 0 else received[-1:] if received.endswith(_MAGIC[:1]) else b""
+    return frames, rest, dropped
+
+
+class Atorch:
+    """``atorch@/dev/rfcomm0`` or ``atorch@ble:AA:BB:CC:DD:EE:FF``."""
+
+    usb_ids: ClassVar[tuple[tuple[int, int], ...]] = ()  # Bluetooth: no USB identity
+
+    def __init__(self, place: str = "/dev/rfcomm0", *, wire: Wire | None = None) -> None:
+        self.name = f"atorch@{place}"
+        self.facts = _FACTS[_USB]
+        self.lost = 0
+        self.dropped = 0
+        """Reports with a wrong checksum; the seconds they stood for are in `lost`."""
+        self._wire = wire or _wire_for(place)
+        self._last: Report | None = None
+        self._rest = b""
+        self._pull = Pull(self.name, self.stream)
+
+    @property
+    def moved_bytes(self) -> int:
+        return self._wire.moved_bytes
+
+    def open(self) -> None:
+        """Open the port; the first report says what kind of meter it is and refines `facts`.
+
+        Raises:
+            SourceError: no port, no permission, or held by another program.
+        """
+        self._wire.open()
+        self._rest, self._last = b"", None
+        self._pull.reset()
+
+    def stream(self) -> Iterator[Reading]:
+        """The reports as they come, one a second; ``fresh=False`` while none has.
+
+        Reports that arrive together (Bluetooth collects them) are stamped one second apart.
+
+        Raises:
+            SourceTimeout: nothing valid for three seconds.
+            SourceMissing: the port went away.
+        """
+        quiet_since = time.monotonic()
+        while True:
+            data = self._wire.read(0.25)
+            now_ns = time.monotonic_ns()
+            frames, self._rest, dropped = split(self._rest + data)
+            self.dropped += dropped
+            if frames:
+                quiet_since = time.monotonic()
+            elif time.monotonic() - quiet_since > _SILENCE_S:
+                raise SourceTimeout(
+                    f"{self.name} has sent no valid report for {_SILENCE_S:g} s: check its power, "
+                    "its pairing, and that it is an Atorch meter."
+                )
+            else:
+                yield Reading(fresh=False)
+            for behind, frame in zip(range(len(frames) - 1, -1, -1), frames, strict=True):
+                yield self._reading(decode(frame), now_ns - behind * _PERIOD_NS)
+
+    def read(self) -> Reading:
+        """Wait for the next report: up to two seconds.
+
+        Raises:
+            SourceTimeout: none came.
+            SourceMissing: the port went away.
+        """
+        return self._pull.read()
+
+    def counters(self) -> Counters | None:
+        """The meter's own counters as of the last report; None: no report yet."""
+        return self._last.counters if self._last else None
+
+    def close(self) -> None:
+        """Let the port go."""
+        self._pull.reset()
+        self._wire.close()
+
+    def _reading(self, report: Report, at_ns: int) -> Reading:
+        if self._last is not None:
+            self.lost += max(0, min(report.clock_seconds - self._last.clock_seconds, 3600) - 1)
+        self._last = report
+        self.facts = _FACTS[report.kind]
+        return Reading(volts=report.volts, amps=report.amps, watts=report.watts, at_ns=at_ns)
+
+
+def _wire_for(place: str) -> Wire:
+    if place.startswith("ble:"):
+        from ._ble import BleLine
+
+        return BleLine(place[4:], notify="FFE1")
+    return SerialLine(place, 9600)

@@ -1,0 +1,181 @@
+"""jtop: a Jetson's rails through the jetson-stats service (extra ``jetson``; PyPI jetson-stats, AGPL-3.0).
+
+For boards whose sensor files only root may read (JetPack 4). Where they are readable, ``jetson`` is
+50 times cheaper a sample. The package is imported by ``open``, and only in the sampler's process:
+importing it forces ``multiprocessing`` to fork.
+
+Its traps, and what is done about them:
+
+- ``start()`` can wait for ever (it passes its time-out where ``Queue.get`` takes ``block``): it runs
+  against a deadline of ours.
+- The first client sets the service's pace; a faster one is declared dead without a word after three of
+  its own intervals: the service's pace is adopted.
+- When the input rail fails, ``tot`` silently becomes the sum of the other rails (2032 mW turn into
+  446 mW): the rails that are counted are pinned by name when the source is opened.
+- A hung sensor keeps repeating its last sample: only a change of the service's uptime is a new one.
+- A battery or USB-C supply enters the sum: only the board's own rails are added here.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from energymeter.drivers._jetson import counted_rails
+from energymeter.drivers._jtop import Attempt, Client, Look, Session, hung
+from energymeter.drivers._parts import Shared, Snapshot, together
+from energymeter.drivers._sysfs import below, entries
+from energymeter.errors import ExtraMissing, SourceError, SourceMissing, SpecError
+from energymeter.reading import Band, Facts, Reading
+from energymeter.source import Source
+
+__all__ = ["Jtop"]
+
+_FLOOR_SECONDS = 0.2  # below it real sensors were lost without a word; upstream advises 0.5 (issue 414)
+_RECONNECT_SECONDS = 1.8  # a read may not take longer than 2 s
+
+
+class Jtop:
+    """The board's rails as jetson-stats tells them, one channel each; those that make the board are added.
+
+    ``interval`` (seconds, at least 0.2) is how often the service reads its sensors; by default it
+    follows the sampling rate, and the service's own when another client was there before.
+    """
+
+    facts = Facts(default_hz=2.0, max_hz=1.0 / _FLOOR_SECONDS)
+
+    def __init__(
+        self,
+        place: str = "",
+        *,
+        interval: float = 0.0,
+        root: str = "/",
+        timeout: float = 6.0,
+        client: Callable[[float], Client] | None = None,
+    ) -> None:
+        """``timeout``: seconds to wait for the service. ``client`` stands for ``jtop.jtop``."""
+        if place:
+            raise SpecError(f"jtop has no place such as {place!r}: there is one service a board")
+        if interval and not interval >= _FLOOR_SECONDS:
+            raise SpecError(
+                f"jtop?interval={interval:g} is too fast: jetson-stats loses samples without a word under "
+                f"{_FLOOR_SECONDS:g} s"
+            )
+        self.name = "jtop"
+        self._interval = interval or 0.5
+        self._tunable = not interval
+        self._root = root
+        self._timeout = timeout
+        self._factory = client
+        self._session: Session | None = None
+        self._starting: Attempt | None = None
+        self._channels: list[Source] = []
+
+    def tune(self, rate_hz: float) -> None:
+        if self._tunable:
+            self._interval = max(1.0 / rate_hz, _FLOOR_SECONDS)
+
+    def open(self) -> None:
+        if self._factory is None:
+            self._factory = _imported()
+        session = self._connect(self._timeout)
+        if session.interval > self._interval:
+            session.close()
+            self._interval = session.interval
+            session = self._connect(self._timeout)
+        self._session = session
+        rails = _rails(session.latest().rails, self._root)
+        if not rails:
+            self.close()
+            raise SourceMissing(
+                "the jtop service knows no power sensor on this board (Nano 2GB has none); "
+                "use an external meter, such as an INA219"
+            )
+        counted = counted_rails(rails)
+        snapshot = Snapshot(self._take)
+        self._channels = [
+            Shared(
+                f"jtop:{name}",
+                self._facts(name in counted),
+                snapshot,
+                _picker(name, power_only=name in counted and len(counted) > 1),
+            )
+            for name in rails
+        ]
+
+    def _facts(self, counted: bool) -> Facts:
+        # the INA3221 behind it: see drivers/jetson.py; the service adds whole milliunits
+        return self.facts._replace(
+            volts=Band(gain=0.0025, offset=0.008, resolution=0.008),
+            amps=Band(gain=0.0125, offset=0.016, resolution=0.008),
+            watts=Band(gain=0.015, offset=0.08, resolution=0.04),
+            counted=counted,
+        )
+
+    def _connect(self, seconds: float) -> "Session":
+        """A started client.
+
+        Raises:
+            SourceError: the service is absent, closed to us, of another version, or hung.
+        """
+        assert self._factory is not None
+        if self._starting is not None and self._starting.pending:
+            raise hung(seconds)  # one attempt still hangs; another would only pile up
+        session = Session(self._factory(self._interval), self._interval)
+        self._starting = Attempt(session.start, session.close)
+        self._starting.within(seconds)
+        return session
+
+    def _take(self) -> Look:
+        if self._session is None:
+            self._session = self._connect(min(self._timeout, _RECONNECT_SECONDS))
+        try:
+            return self._session.latest()
+        except SourceError:
+            self._session.close()
+            self._session = None
+            raise
+
+    def channels(self) -> Sequence[Source]:
+        return self._channels
+
+    def read(self) -> Reading:
+        """The rails that make the board, added; volts and amps only where one rail is the whole board."""
+        return together(self._channels)
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+def _imported() -> Callable[[float], Client]:
+    try:
+        factory: Callable[[float], Client] = importlib.import_module("jtop").jtop
+    except ImportError as error:
+        raise ExtraMissing("jetson-stats", "jetson", "reading the jtop service") from error
+    return factory
+
+
+def _rails(found: Mapping[str, Mapping[str, Any]], root: str) -> list[str]:
+    """The board's own rails: batteries and USB-C supplies are in the kernel's list of power supplies."""
+    supplies = entries(below(root, "sys/class/power_supply"))
+    return [name for name, rail in found.items() if name not in supplies and "status" not in rail]
+
+
+def _picker(name: str, *, power_only: bool) -> Callable[[Look], Reading]:
+    def pick(look: Look) -> Reading:
+        if not look.fresh:
+            return Reading(fresh=False)
+        rail = look.rails.get(name)
+        if rail is None:
+            raise SourceError(
+                f"the jtop service no longer sees the rail {name}; its sensor failed, so look into `dmesg`"
+            )
+        volts, amps = rail.get("volt"), rail.get("curr")
+        if volts is None or amps is None:
+            return Reading(watts=rail["power"] * 1e-3, at_ns=look.at_ns)
+        if power_only:
+            return Reading(watts=volts * amps * 1e-6, at_ns=look.at_ns)
+        return Reading(volts=volts * 1e-3, amps=amps * 1e-3, at_ns=look.at_ns)
+
+    return pick

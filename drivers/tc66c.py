@@ -1,0 +1,192 @@
+"""RDTech TC66 / TC66C USB-C power meter over its USB serial port.
+
+Plug: between supply and load, USB-C; its micro-USB port to the host shows as ``/dev/ttyACM0``. Range 0..24 V
+(30 V on some), 0..5 A; steps 0.1 mV, 10 µA, 0.1 mW; about 10 polls a second. Accuracy ±(0.05 % + 2 digits of
+1 mV) volts, ±(0.1 % + 4 digits of 0.1 mA) amps: **from memory, not checked against a manual**. Counters: two
+groups of mAh and mWh (`counters`; which of the two counts is not told). Integrity: three CRC-16/MODBUS;
+no sequence number.
+
+Wire: ``getva`` (no newline) is answered by 192 bytes, AES-256-ECB under a key that is the same in every
+meter, holding three little-endian 64-byte blocks ``pac1`` ``pac2`` ``pac3`` (libsigrok
+``src/hardware/rdtech-tc/protocol.c``; github.com/skgsergio/tc66c-toolkit). Resistance is in 0.1 Ω: V/I of a
+real answer says so (PyPI tc66-serial 1.0.1 has it ten times smaller). **Never send** ``update`` (firmware
+mode), ``rotat``, ``lastp``, ``nextp``. VID:PID 0483:5740 is ST's generic serial port [from memory], so ask
+before trusting it (``query`` is answered by ``firm``).
+The protocol is proven on one recorded answer; not tested on real hardware.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple
+
+from energymeter.errors import ExtraMissing, SpecError
+from energymeter.reading import Band, Facts, Reading
+
+from ._counters import Counters
+from ._crc import crc16_modbus
+from ._serial import SerialLine
+from ._wire import Wire, ask
+
+__all__ = ["Tc66c"]
+
+KEY = bytes.fromhex("5821fa5601b2f02687ff1204622a4fb086f40260816f9a0ba7f106619ab87288")
+LENGTH = 192
+_BLOCK = 64
+_AES_BLOCK = 16
+_PAC1 = struct.Struct("<4x4s4sI28xIIII")
+_PAC2 = struct.Struct("<4x9I")
+
+
+class Frame(NamedTuple):
+    """One answer, decoded. SI units."""
+
+    model: str
+    firmware: str
+    serial: int
+    runs: int
+    volts: float
+    amps: float
+    watts: float
+    ohms: float
+    groups: tuple[Counters, Counters]
+    celsius: int
+    data_plus_volts: float
+    data_minus_volts: float
+
+
+def fault(plain: bytes) -> str | None:
+    """Why decrypted ``plain`` is not an answer; None: it is."""
+    if len(plain) != LENGTH:
+        return f"{len(plain)} bytes instead of {LENGTH}"
+    for index in range(3):
+        block = plain[index * _BLOCK : (index + 1) * _BLOCK]
+        if block[:4] != b"pac%d" % (index + 1):
+            return f"block {index + 1} does not begin pac{index + 1}"
+        if crc16_modbus(block[:60]) != int.from_bytes(block[60:], "little"):
+            return f"the CRC of pac{index + 1} is wrong"
+    return None
+
+
+def decode(plain: bytes) -> Frame:
+    """Turn a decrypted answer into SI units.
+
+    Raises:
+        ValueError: it fails its checks.
+    """
+    wrong = fault(plain)
+    if wrong:
+        raise ValueError(f"Not a TC66C answer: {wrong}.")
+    model, firmware, serial, runs, volts, amps, watts = _PAC1.unpack_from(plain)
+    ohms, mah0, mwh0, mah1, mwh1, negative, celsius, plus, minus = _PAC2.unpack_from(plain, _BLOCK)
+    return Frame(
+        model=model.decode("ascii", "replace"),
+        firmware=firmware.decode("ascii", "replace"),
+        serial=serial,
+        runs=runs,
+        volts=volts / 1e4,
+        amps=amps / 1e5,
+        watts=watts / 1e4,
+        ohms=ohms / 10,
+        groups=(_counters(mah0, mwh0), _counters(mah1, mwh1)),
+        celsius=-celsius if negative == 1 else celsius,
+        data_plus_volts=plus / 100,
+        data_minus_volts=minus / 100,
+    )
+
+
+def _counters(mah: int, mwh: int) -> Counters:
+    """Milliamp-hours and milliwatt-hours, as the meter keeps them."""
+    return Counters(mwh * 3.6, mah * 3.6, joules_step=3.6, coulombs_step=3.6)
+
+
+def pick(received: bytes, decrypt: Callable[[bytes], bytes]) -> bytes | None:
+    """The first valid answer anywhere in ``received``, decrypted: noise before it is stepped over."""
+    for at in range(len(received) - LENGTH + 1):
+        if decrypt(received[at : at + _AES_BLOCK])[:4] == b"pac1":
+            plain = decrypt(received[at : at + LENGTH])
+            if fault(plain) is None:
+                return plain
+    return None
+
+
+def cipher() -> Callable[[bytes], bytes]:
+    """The meter's decryption, by the ``cryptography`` package.
+
+    Raises:
+        ExtraMissing: it is not installed.
+    """
+    try:
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+    except ImportError as error:
+        raise ExtraMissing("cryptography", "tc66c", "The TC66C's encrypted answer") from error
+    aes = Cipher(algorithms.AES(KEY), modes.ECB())  # the meter's choice of mode, not ours
+
+    def decrypt(data: bytes) -> bytes:
+        return aes.decryptor().update(data)
+
+    return decrypt
+
+
+class Tc66c:
+    """``tc66c@/dev/ttyACM0``; ``timeout``: seconds one question may take."""
+
+    facts = Facts(
+        volts=Band(gain=0.0005, offset=0.002, resolution=0.0001),
+        amps=Band(gain=0.001, offset=0.0004, resolution=0.00001),
+        default_hz=5.0,
+        max_hz=10.0,
+        max_watts=30 * 5.0,
+    )
+    usb_ids: ClassVar[tuple[tuple[int, int], ...]] = ((0x0483, 0x5740),)
+
+    def __init__(
+        self, place: str = "/dev/ttyACM0", *, timeout: float = 1.0, wire: Wire | None = None
+    ) -> None:
+        if not 0 < timeout <= 2:
+            raise SpecError(f"timeout={timeout:g} must lie above 0 and up to 2 s.")
+        self.name = f"tc66c@{place}"
+        self.identity: str | None = None
+        self._timeout = timeout
+        self._wire = wire or SerialLine(place, 115200)
+        self._decrypt: Callable[[bytes], bytes] | None = None
+        self._last: Frame | None = None
+
+    @property
+    def moved_bytes(self) -> int:
+        return self._wire.moved_bytes
+
+    def open(self) -> None:
+        """Open the port, hear the meter once, learn its serial number (`identity`).
+
+        Raises:
+            ExtraMissing: ``cryptography`` is not installed.
+            SourceError: no port, no permission, held by another program, or no TC66C answers.
+        """
+        self._decrypt = cipher()
+        self._wire.open()
+        try:
+            self.read()
+        except OSError:
+            self._wire.close()
+            raise
+
+    def read(self) -> Reading:
+        """Ask once.
+
+        Raises:
+            SourceTimeout: no valid answer came.
+            SourceMissing: the port went away.
+        """
+        decrypt = self._decrypt or cipher()
+        plain = ask(self._wire, b"getva", lambda received: pick(received, decrypt), self._timeout)
+        self._last = frame = decode(plain)
+        self.identity = f"{frame.model} {frame.serial}"
+        return Reading(volts=frame.volts, amps=frame.amps, watts=frame.watts)
+
+    def counters(self) -> tuple[Counters, Counters] | None:
+        """Both groups as of the last reading (steps of 1 mAh and 1 mWh); None: no reading yet."""
+        return self._last.groups if self._last else None
+
+    def close(self) -> None:
+        """Let the port go."""
+        self._wire.close()

@@ -1,0 +1,309 @@
+"""The conformance suite for drivers, ours and anyone's: does this source keep the contract?
+
+    from energymeter.testing import check_source, check_unplugged
+
+    def test_my_meter():
+        check_source(lambda: MyMeter("/dev/ttyUSB0", port=EmulatedMeter()))
+        check_unplugged(lambda: MyMeter("/dev/ttyUSB0", port=NothingThere()))
+
+Plain ``assert`` on nothing: each broken promise raises `Broken`, an ``AssertionError`` whose sentence
+names the source and the promise. Standard library only; no test framework is needed.
+"""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable
+from itertools import islice, pairwise
+from typing import get_args
+
+from energymeter.errors import EnergyMeterError, SourceError
+from energymeter.reading import Band, Facts, Place, Provenance, Reading, Semantics
+from energymeter.source import Source
+
+__all__ = ["Broken", "check_facts", "check_reading", "check_source", "check_unplugged"]
+
+_QUANTITIES = ("volts", "amps", "watts", "joules", "coulombs")
+_TOUCHES = (
+    "open",
+    "os.listdir",
+    "os.scandir",
+    "socket.__new__",
+    "socket.connect",
+    "socket.getaddrinfo",
+    "subprocess.Popen",
+    "os.system",
+    "os.posix_spawn",
+    "os.fork",
+    "fcntl.ioctl",
+)
+"""Audit events (PEP 578, docs.python.org/3/library/audit_events.html) that a constructor must not cause."""
+
+_PROGRAM = (".py", ".pyc", ".so", ".pyd", ".zip")
+"""Files that importing opens."""
+
+_BEATS = 40
+"""Signs of life that a stream may give before it must have given its samples."""
+
+_FUTURE_NS = 1_000_000_000
+
+
+class Broken(AssertionError):
+    """A source does not keep the driver contract; the message says which promise."""
+
+
+def check_source(
+    make: Callable[[], Source] | Source, *, reads: int = 5, accuracy_known: bool = True
+) -> list[Reading]:
+    """Open, read, close and reopen a source that works, and hold every promise against it.
+
+    Args:
+        make: makes a source, a new one each time; what it builds besides (an emulated device, a file) is
+            better built before, because nothing may be touched while it runs. A source that exists already
+            is checked too, except for its constructor and for what happens before its first ``open``.
+        reads: how many readings to take; at 5, a source at 1 Hz that paces itself takes 5 seconds.
+        accuracy_known: False: the source may leave a quantity's accuracy unknown (``None`` in its facts).
+
+    Returns:
+        The readings, for checks of your own.
+
+    Raises:
+        Broken: the promise that was not kept.
+    """
+    source = _construct(make) if callable(make) and not isinstance(make, Source) else make
+    name = _check_name(source)
+    source.close()  # before open: there is nothing to close, and that is fine
+    _refuses(source, "before open")
+    check_facts(source.facts, name)
+    source.open()
+    try:
+        readings = _take(source, reads, accuracy_known)
+    finally:
+        source.close()
+        source.close()  # twice is fine
+    _check(source.name == name, name, f"changed its name to {source.name!r} while it was open")
+    _refuses(source, "after close")
+    source.open()  # what the sampler does after a failure
+    try:
+        readings += _take(source, 1, accuracy_known)
+    finally:
+        source.close()
+    return readings
+
+
+def check_unplugged(make: Callable[[], Source]) -> None:
+    """Hold a source whose device is missing to its promises: open says so, and close forgives.
+
+    Raises:
+        Broken: the promise that was not kept.
+    """
+    source = _construct(make)
+    name = _check_name(source)
+    for attempt in ("", " the second time"):
+        try:
+            source.open()
+        except EnergyMeterError as error:
+            _check(
+                bool(str(error).strip()), name, f"open fails{attempt} without a word: say what to do about it"
+            )
+        except Exception as error:
+            raise Broken(
+                f"{name}: open raises {type(error).__name__}{attempt}; raise a SourceError with a remedy"
+            ) from error
+        else:
+            raise Broken(f"{name}: open succeeds{attempt} without its device; touch the hardware there")
+        source.close()
+        source.close()
+
+
+def check_facts(facts: Facts, name: str) -> None:
+    """Hold a source's facts to sense.
+
+    Raises:
+        Broken: what makes none.
+    """
+    for word, words in ((facts.semantics, Semantics), (facts.provenance, Provenance), (facts.place, Place)):
+        _check(word in get_args(words), name, f"facts say {word!r}; use one of {', '.join(get_args(words))}")
+    _check(
+        0 < facts.default_hz <= facts.max_hz < math.inf,
+        name,
+        f"default_hz {facts.default_hz} and max_hz {facts.max_hz} must be above 0 and in this order",
+    )
+    for quantity in _QUANTITIES:
+        band: Band | None = getattr(facts, quantity)
+        for part in band or ():
+            _check(
+                _finite(part) and part >= 0,
+                name,
+                f"facts.{quantity} holds {part!r}; limits are ± and positive",
+            )
+    for limit in ("joules_wrap", "coulombs_wrap", "max_watts"):
+        value = getattr(facts, limit)
+        _check(
+            value is None or (_finite(value) and value > 0), name, f"facts.{limit} is {value!r}, not above 0"
+        )
+    _check(
+        _finite(facts.clock) and 0 <= facts.clock < 1, name, f"facts.clock is {facts.clock!r}, not relative"
+    )
+    simulated = facts.provenance == "simulated"
+    _check(
+        simulated == name.startswith("sim:"),
+        name,
+        "a simulated source's name begins sim:, and no other's does",
+    )
+
+
+def check_reading(reading: Reading, facts: Facts, name: str, *, accuracy_known: bool = True) -> None:
+    """Hold one reading to its facts. A stale one (``fresh=False``) may be empty.
+
+    Raises:
+        Broken: what does not fit.
+    """
+    _check(isinstance(reading, Reading), name, f"read returns {type(reading).__name__}, not a Reading")
+    if not reading.fresh:
+        return
+    given = [q for q in _QUANTITIES if getattr(reading, q) is not None]
+    _check(bool(given), name, "a fresh reading holds no quantity; raise SourceError or say fresh=False")
+    for quantity in given:
+        value = getattr(reading, quantity)
+        _check(
+            _finite(value), name, f"{quantity} is {value!r}; give a finite number, or None for cannot tell"
+        )
+        known = getattr(facts, quantity) is not None or not accuracy_known
+        _check(known, name, f"reads {quantity}, but facts.{quantity} does not say how exactly")
+    if facts.semantics == "counter":
+        counts = reading.joules is not None or reading.coulombs is not None
+        _check(counts, name, "counts (semantics counter), but its reading holds neither joules nor coulombs")
+    else:
+        flows = reading.watts is not None or reading.amps is not None
+        _check(flows, name, f"is {facts.semantics}, but its reading holds neither watts nor amps")
+    _check(
+        reading.seconds is None or (_finite(reading.seconds) and reading.seconds >= 0),
+        name,
+        f"a mean over {reading.seconds!r} s",
+    )
+    late = reading.at_ns is None or reading.at_ns <= time.monotonic_ns() + _FUTURE_NS
+    _check(late, name, "at_ns lies in the future; it is time.monotonic_ns() of the value")
+
+
+def _construct(make: Callable[[], Source]) -> Source:
+    with _Watch() as watch:
+        source = make()
+    _check(isinstance(source, Source), repr(source), "lacks one of name, facts, open, read and close")
+    touched = ", ".join(watch.touched[:3])
+    _check(not touched, source.name, f"its constructor touches the world ({touched}); leave that to open")
+    return source
+
+
+def _check_name(source: Source) -> str:
+    named = isinstance(source.name, str) and source.name.strip() != ""
+    _check(named, type(source).__name__, "has no name; it is what every error and log calls it")
+    return source.name
+
+
+def _take(source: Source, reads: int, accuracy_known: bool) -> list[Reading]:
+    """``reads`` fresh readings, from the parts, the stream or the source itself."""
+    channels = getattr(source, "channels", None)
+    parts: Iterable[Source] = [source] if channels is None else channels()
+    taken: list[Reading] = []
+    for part in parts:
+        check_facts(part.facts, part.name)
+        fresh = [r for r in _readings(part, reads, accuracy_known) if r.fresh]
+        _check(bool(fresh), part.name, f"gave no fresh reading in {reads} tries")
+        _check_series(fresh, part)
+        taken += fresh
+    _check(bool(taken), source.name, "has no channels")
+    return taken
+
+
+def _readings(part: Source, reads: int, accuracy_known: bool) -> list[Reading]:
+    stream = getattr(part, "stream", None)
+    taken: list[Reading] = []
+    if stream is None:
+        for _ in range(reads):
+            reading = part.read()
+            check_reading(reading, part.facts, part.name, accuracy_known=accuracy_known)
+            taken.append(reading)
+        return taken
+    running = stream()
+    try:
+        for reading in islice(running, reads + _BEATS):
+            check_reading(reading, part.facts, part.name, accuracy_known=accuracy_known)
+            if reading.fresh:
+                _check(
+                    reading.at_ns is not None, part.name, "streams without at_ns; only the device knows it"
+                )
+                taken.append(reading)
+            if len(taken) == reads:
+                break
+    finally:
+        close = getattr(running, "close", None)
+        if close is not None:
+            close()
+    return taken
+
+
+def _check_series(readings: list[Reading], part: Source) -> None:
+    """What must not go back: time, and a counter of joules that does not wrap."""
+    stamps = [r.at_ns for r in readings if r.at_ns is not None]
+    _check(all(a < b for a, b in pairwise(stamps)), part.name, "at_ns does not increase")
+    if part.facts.joules_wrap is None and part.facts.semantics == "counter":
+        counts = [r.joules for r in readings if r.joules is not None]
+        grows = all(a <= b for a, b in pairwise(counts))
+        _check(
+            grows, part.name, "its joules counter goes back, and facts.joules_wrap says that it never wraps"
+        )
+
+
+def _refuses(source: Source, when: str) -> None:
+    try:
+        reading = source.read()
+    except SourceError:
+        return
+    except Exception as error:
+        raise Broken(
+            f"{source.name}: read {when} raises {type(error).__name__}; raise SourceError"
+        ) from error
+    raise Broken(f"{source.name}: read {when} returns {reading}; raise SourceError")
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check(kept: bool, name: str, promise: str) -> None:
+    if not kept:
+        raise Broken(f"{name}: {promise}")
+
+
+class _Watch:
+    """Sees what the interpreter does to the world while it is entered.
+
+    An audit hook cannot be taken out again, so there is one for the process, and it looks away when
+    nobody watches.
+    """
+
+    _watching: "list[_Watch]" = []  # noqa: RUF012
+    _hooked = False
+
+    def __init__(self) -> None:
+        self.touched: list[str] = []
+
+    def __enter__(self) -> "_Watch":
+        if not _Watch._hooked:
+            _Watch._hooked = True
+            sys.addaudithook(_Watch._see)
+        _Watch._watching.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _Watch._watching.remove(self)
+
+    @staticmethod
+    def _see(event: str, args: tuple[object, ...]) -> None:
+        if not _Watch._watching or event not in _TOUCHES:
+            return
+        what = str(args[0]) if args and event in ("open", "os.listdir", "os.scandir") else ""
+        importing = event in ("os.listdir", "os.scandir") or what.endswith(_PROGRAM)
+        if not (importing and (event == "open" or what in ("", *sys.path))):
+            _Watch._watching[-1].touched.append(f"{event} {what}".strip())
