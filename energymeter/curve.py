@@ -134,6 +134,11 @@ class _Channel(Head):
         self.ring = _Track(memory[HEAD_BYTES:split], capacity)
         self.history = _Track(memory[split : channel_bytes(capacity)], HISTORY_SAMPLES)
 
+    def last(self) -> Sample | None:
+        """The newest sample, if there is one."""
+        count = self.head[_RING_COUNT]
+        return self.ring.get((count - 1) % self.capacity) if count else None
+
 
 class CurveWriter(_Channel):
     """The sampler's end: appends samples and keeps the counts."""
@@ -146,11 +151,6 @@ class CurveWriter(_Channel):
         if self.head[_GENERATION] % 2:  # the last writer was killed while it thinned the history
             self.head[_HISTORY_COUNT] = 1
             self.head[_GENERATION] += 1
-
-    def last(self) -> Sample | None:
-        """The newest sample, if there is one: an interrupted curve is continued from it."""
-        count = self.head[_RING_COUNT]
-        return self.ring.get((count - 1) % self.capacity) if count else None
 
     def append(self, sample: Sample) -> None:
         head = self.head

@@ -260,10 +260,15 @@ def _places(path: str, titles: list[str], hints: Hints) -> dict[str, tuple[int, 
     for place, title in enumerate(titles):
         unit = _unit_of(title)
         matched = next((kind for kind, units in UNITS.items() if unit in units), None)
-        if "time_s" not in found and _TIME.match(title) and kind in (None, "seconds"):
+        if "time_s" not in found and _TIME.match(title) and matched in (None, "seconds"):
             found["time_s"] = place, _factor("seconds", unit)
-        elif kind in _QUANTITIES and kind not in found and not any(getattr(hints, q) for q in _QUANTITIES):
-            found[kind] = place, _factor(kind, hints.unit if kind == "watts" and hints.unit else unit)
+        elif (
+            matched in _QUANTITIES
+            and matched not in found
+            and not any(getattr(hints, q) for q in _QUANTITIES)
+        ):
+            named = hints.unit if matched == "watts" and hints.unit else unit
+            found[matched] = place, _factor(matched, named)
     if "time_s" not in found or len(found) == 1:
         raise LogError(
             f"{path} does not tell its time and power; name the columns, as in "

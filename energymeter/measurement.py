@@ -11,6 +11,7 @@ from energymeter import __version__, curve
 from energymeter.curve import Draw
 from energymeter.errors import NotMeasured
 from energymeter.integrate import Correction, Sample
+from energymeter.reading import Reading
 from energymeter.sampler import Request, SampledChannel, Sampler
 from energymeter.session import Log
 from energymeter.source import Source
@@ -124,6 +125,24 @@ class Measurement:
             )
             for channel in self.sampler.channels
         }
+
+    def latest(self) -> Reading:
+        """The newest samples of the counted channels, watts added; volts and amps of a single one.
+
+        Raises:
+            NotMeasured: a channel has none.
+        """
+        newest = [channel.curve.last() for channel in self.counted]
+        known = [sample for sample in newest if sample is not None]
+        if len(known) < len(newest):
+            raise NotMeasured("no sample has been taken yet.")
+        watts = [sample.watts for sample in known if sample.watts is not None]
+        only = known[0] if len(known) == 1 else None
+        return Reading(
+            volts=only.volts if only else None,
+            amps=only.amps if only else None,
+            watts=sum(watts) if len(watts) == len(known) else None,
+        )
 
     def samples(self) -> dict[str, list[Sample]]:
         """What the rings and histories hold, by channel."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from energymeter.errors import NotMeasured, ProvenanceRefused, SpecError
 from energymeter.find import choose
 from energymeter.measurement import Measurement
-from energymeter.reading import Provenance
+from energymeter.reading import Provenance, Reading
 from energymeter.source import Source
 from energymeter.spans import Span, SpanLog, Spans, wrapped
 from energymeter.spec import Spec, parse
@@ -199,6 +199,30 @@ class EnergyMeter:
             NotMeasured: a channel has no sample.
         """
         return self._current().usages()
+
+    @property
+    def latest(self) -> Reading:
+        """What the counted sources drew at their newest samples; their watts added.
+
+        Raises:
+            NotMeasured: there is no sample yet.
+        """
+        return self._current().latest()
+
+    @property
+    def ended(self) -> bool:
+        """Every source is a recording that is over."""
+        return self._current().sampler.ended()
+
+    @property
+    def recorded_rows(self) -> int:
+        """Rows written to ``out`` so far."""
+        return self._current().sampler.recorded_rows()
+
+    @property
+    def log_error(self) -> str:
+        """Why ``out`` ended early, or an empty text."""
+        return self._current().sampler.log_error()
 
     @property
     def trace(self) -> "Trace":

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from devices.sysfs import JetsonBoard, Sysfs
-
 from energymeter.drivers.jtop import Jtop
 from energymeter.errors import SourceError
 from energymeter.reading import Reading

@@ -1,0 +1,62 @@
+"""The ``energymeter`` command: one file here for each of its subcommands, loaded when it is used.
+
+Results go to standard output, everything else to standard error. Exit codes are those of
+`energymeter.errors`; ``run`` passes its command's own through, and Ctrl-C gives 130.
+"""
+
+import importlib
+import sys
+
+import click
+
+from energymeter import __version__
+from energymeter.errors import EnergyMeterError
+
+INTERRUPTED = 130
+_COMMANDS = {
+    "log": "Show and record what a source draws.",
+    "run": "Measure a command.",
+    "show": "What a log holds: totals, gaps, where it came from.",
+}
+
+
+class _Commands(click.Group):
+    """Subcommands by file name, so that ``--help`` loads none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"energymeter.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.command(cls=_Commands)
+@click.version_option(__version__, prog_name="energymeter")
+def cli() -> None:
+    """What a piece of code costs in joules, mAh, grams of CO₂e and hours of battery left.
+
+    A SOURCE is written driver@place?option=value, as in ina219@1:0x40; several are joined by + (they
+    add) or , (side by side). Without one, $ENERGYMETER_SOURCE or the best sensor found here is used.
+    """
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except EnergyMeterError as refusal:
+        click.echo(f"energymeter: {refusal}", err=True)
+        code = refusal.exit_code
+    except click.ClickException as refusal:
+        refusal.show()
+        code = refusal.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,83 @@
+"""``energymeter log``: show and record what a source draws."""
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from energymeter.cli.options import meter_of, metering, told
+from energymeter.errors import LogError, NotMeasured
+from energymeter.meter import EnergyMeter
+from energymeter.usage import Usage, duration
+
+
+@click.command()
+@click.argument("source", required=False)
+@click.option("--duration", "seconds", type=float, help="Stop after this many seconds.")
+@metering
+def log(source: str | None, seconds: float | None, as_json: bool, **options: Any) -> None:
+    """Show what SOURCE draws, once a second, and record it with --out. Ctrl-C ends it."""
+    meter = meter_of(source, options)
+    stop = threading.Event()
+    with _ending(stop), meter, _live_line(as_json) as show:
+        left = seconds
+        while not stop.is_set() and not meter.ended and not meter.log_error and (left is None or left > 0):
+            stop.wait(1.0 if left is None else min(1.0, left))
+            left = None if left is None else left - 1.0
+            show(meter)
+    if meter.log_error:
+        raise LogError(f"{meter.log_error}; what was written before is whole.")
+    click.echo(told(meter.usage, as_json))
+    if options["out"] is not None:
+        click.echo(f"{meter.recorded_rows} rows in {options['out']}", err=True)
+
+
+@contextmanager
+def _ending(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the log cleanly instead of killing it."""
+    before = {
+        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _live_line(as_json: bool) -> Iterator[Callable[[EnergyMeter], None]]:
+    """A line that is redrawn on a terminal, one line a second elsewhere."""
+    if as_json or not sys.stdout.isatty():
+        yield lambda meter: click.echo(_line(meter, as_json))
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(auto_refresh=False, transient=True) as live:
+        yield lambda meter: live.update(Text(_line(meter, as_json)), refresh=True)
+
+
+def _line(meter: EnergyMeter, as_json: bool) -> str:
+    try:
+        usage = meter.usage
+    except NotMeasured as reason:
+        return json.dumps({"not_measured": str(reason)}) if as_json else f"nothing measured: {reason}"
+    return json.dumps({"so_far": usage.to_dict()}) if as_json else _now(meter, usage)
+
+
+def _now(meter: EnergyMeter, usage: Usage) -> str:
+    latest = meter.latest
+    cells = [
+        f"{value:8.{digits}f} {unit}"
+        for value, digits, unit in ((latest.watts, 3, "W"), (latest.amps, 4, "A"), (latest.volts, 3, "V"))
+        if value is not None
+    ]
+    if usage.mah is not None:
+        cells.append(f"{usage.mah:9.3f} mAh")
+    return "  ".join([*cells, f"{usage.joules:10.2f} J", duration(usage.seconds), usage.provenance])

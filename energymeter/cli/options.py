@@ -1,0 +1,43 @@
+"""Options and output that several subcommands share."""
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from energymeter.meter import EnergyMeter
+from energymeter.usage import Usage
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def metering(command: F) -> F:
+    """The options that make an `EnergyMeter`; the command gets them as keyword ``meter``."""
+    decorators = (
+        click.option("--rate", "rate_hz", type=float, help="Readings a second."),
+        click.option("--out", type=click.Path(dir_okay=False), help="Record to .csv, .jsonl or .parquet."),
+        click.option("--force", is_flag=True, help="Replace the file if it exists."),
+        click.option(
+            "--require",
+            type=click.Choice(["measured", "manual", "modelled", "simulated"]),
+            help="Refuse a source of any other provenance (exit code 3).",
+        ),
+        click.option(
+            "--nominal-volts", type=float, help="Count mAh at this voltage if no current is measured."
+        ),
+        click.option("--json", "as_json", is_flag=True, help="JSON instead of text."),
+    )
+    for decorate in reversed(decorators):
+        command = decorate(command)
+    return command
+
+
+def meter_of(source: str | None, options: dict[str, Any]) -> EnergyMeter:
+    """The meter that the `metering` options describe."""
+    return EnergyMeter(source, **options)
+
+
+def told(usage: Usage, as_json: bool) -> str:
+    """A usage for people, or for programs."""
+    return json.dumps(usage.to_dict()) if as_json else str(usage)
