@@ -14,7 +14,7 @@ from energymeter.reading import Reading
 from energymeter.source import Divided, Source, Streaming
 
 FAILURES_BEFORE_REOPEN = 3
-RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
 _HOUSEKEEPING_NS = 1_000_000_000
 _LONGEST_WAIT_SECONDS = 1.0
 
