@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from energymeter.meter import measure as measure
     from energymeter.reading import Reading as Reading
     from energymeter.source import Source as Source
+    from energymeter.trace import Trace as Trace
     from energymeter.usage import Usage as Usage
 
 __version__ = "0.1.0"
@@ -22,16 +23,9 @@ _HOMES = {
     "measure": "meter",
     "Reading": "reading",
     "Source": "source",
+    "Trace": "trace",
     "Usage": "usage",
-    **dict.fromkeys(
-        (
-            "EnergyMeterError",
-            "NotMeasured",
-            "SourceError",
-            "SpecError",
-        ),
-        "errors",
-    ),
+    **dict.fromkeys(("EnergyMeterError", "NotMeasured", "SourceError", "SpecError"), "errors"),
 }
 __all__ = sorted(_HOMES)
 

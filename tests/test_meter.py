@@ -1,0 +1,489 @@
+"""What a program holds in its hand: blocks, decorators, spans, threads, tasks, forks, failures."""
+
+import asyncio
+import concurrent.futures
+import math
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from energymeter import EnergyMeter, NotMeasured, SpecError, measure
+from energymeter.errors import ProvenanceRefused, SourceMissing
+from energymeter.reading import Facts, Reading
+
+FAST = {"rate_hz": 500.0}
+THREE_WATTS = "manual:5V,0.6A"
+
+
+def work(seconds=0.02):
+    """Something that takes a while without sleeping through it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        math.factorial(200)
+
+
+def test_a_block_is_measured():
+    with EnergyMeter(THREE_WATTS, **FAST) as meter:
+        work()
+    usage = meter.usage
+    assert usage.joules == pytest.approx(3.0 * usage.seconds, rel=1e-3)
+    assert usage.mah == pytest.approx(600 * usage.seconds / 3600, rel=1e-3)
+    assert usage.mean_watts == pytest.approx(3.0)
+    assert usage.peak_watts == pytest.approx(3.0)
+    assert usage.mean_volts == pytest.approx(5.0)
+    assert usage.coverage == pytest.approx(1.0)
+    assert usage.provenance == "manual"
+    assert usage.sources == (THREE_WATTS,)
+    assert usage.uncertainty > 0
+    assert usage.cost.reads > 2
+    assert usage.cost.cpu_seconds > 0
+
+
+def test_a_block_shorter_than_a_sample_is_measured_too():
+    with EnergyMeter(THREE_WATTS, rate_hz=1.0) as meter:
+        work(0.001)
+    assert meter.usage.joules == pytest.approx(3.0 * meter.usage.seconds, rel=1e-6)
+    assert meter.usage.uncertainty > 0.5 * meter.usage.joules, "but nobody should believe it blindly"
+
+
+def test_the_usage_is_there_while_the_block_runs():
+    with EnergyMeter(THREE_WATTS, **FAST) as meter:
+        work()
+        first = meter.usage.joules
+        work()
+        assert meter.usage.joules > first > 0
+
+
+def test_the_users_exception_passes_and_the_usage_stays():
+    class Mine(Exception):
+        pass
+
+    mine = Mine("untouched")
+    meter = EnergyMeter(THREE_WATTS, **FAST)
+    with pytest.raises(Mine) as caught, meter, meter.span("part"):
+        raise mine
+    assert caught.value is mine
+    assert meter.usage.joules > 0
+    assert len(meter.spans["part"]) == 1
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_what_ends_a_program_passes_too(stop):
+    meter = EnergyMeter(THREE_WATTS, **FAST)
+    with pytest.raises(stop), meter:
+        raise stop
+    assert meter.usage.joules >= 0
+
+
+def test_entering_again_starts_anew():
+    meter = EnergyMeter(THREE_WATTS, **FAST)
+    for _ in range(2):
+        with meter, meter.span("part"):
+            work()
+    assert len(meter.spans["part"]) == 1
+    assert meter.usage.seconds < 10
+
+
+def test_a_meter_within_itself_is_the_same_measurement():
+    meter = EnergyMeter(THREE_WATTS, **FAST)
+    with meter:
+        with meter:
+            work()
+        inner = meter.usage.seconds
+        work()
+    assert meter.usage.seconds > inner
+
+
+def test_a_failed_entry_leaves_the_meter_usable():
+    meter = EnergyMeter("rapl?root=/nowhere")
+    for _ in range(2):
+        with pytest.raises(SourceMissing), meter:
+            pass
+    with pytest.raises(NotMeasured, match="measured nothing yet"):
+        _ = meter.usage
+
+
+def test_it_decorates_functions_and_coroutines():
+    meter = EnergyMeter(THREE_WATTS, **FAST)
+
+    @meter
+    def plain(x):
+        """Said here."""
+        work()
+        return x + 1
+
+    @meter
+    async def slow(x):
+        await asyncio.sleep(0)
+        return x + 2
+
+    assert plain(1) == 2
+    assert plain.__doc__ == "Said here."
+    assert meter.usage.joules > 0
+    assert asyncio.run(slow(1)) == 3
+
+
+def test_it_is_an_asynchronous_context_manager():
+    async def main():
+        async with EnergyMeter(THREE_WATTS, **FAST) as meter:
+            await asyncio.sleep(0)
+        return meter.usage
+
+    assert asyncio.run(main()).joules > 0
+
+
+def test_measure_makes_a_function_that_tells_its_usage():
+    @measure(THREE_WATTS, **FAST)
+    def once(x):
+        work()
+        return 2 * x
+
+    with pytest.raises(NotMeasured):
+        _ = once.usage
+    assert once(21) == 42
+    assert once.usage.joules == pytest.approx(3.0 * once.usage.seconds, rel=1e-3)
+    assert once.__name__ == "once"
+
+
+def test_measure_works_on_methods():
+    class Model:
+        @measure(THREE_WATTS, **FAST)
+        def infer(self, x):
+            return (self, x)
+
+    model = Model()
+    assert model.infer(3) == (model, 3)
+    assert Model.infer.usage.joules >= 0
+
+
+# -- spans -----------------------------------------------------------------------------------------
+
+
+def test_spans_tell_each_call_and_their_statistics():
+    meter = EnergyMeter(THREE_WATTS, **FAST)
+
+    @meter.span("infer")
+    def infer():
+        work(0.005)
+
+    infer()  # outside of the block: not measured
+    with meter:
+        for _ in range(10):
+            infer()
+    infers = meter.spans["infer"]
+    assert len(infers) == len(infers.usages) == infers.joules.n == 10
+    assert infers.joules.total == pytest.approx(3.0 * infers.seconds.total, rel=1e-6)
+    assert infers.joules.mean == pytest.approx(infers.joules.total / 10)
+    assert infers.joules.median == pytest.approx(3.0 * infers.seconds.median, rel=1e-6)
+    assert infers.mah.total == pytest.approx(infers.joules.total / 5.0 / 3.6, rel=1e-6)
+    assert infers.usage.joules == pytest.approx(infers.joules.total)
+    assert infers.usage.coverage == pytest.approx(1.0)
+    assert "n = 10" in str(infers)
+
+
+def test_a_span_tells_its_own_usage_at_once():
+    with EnergyMeter(THREE_WATTS, **FAST) as meter:
+        with meter.span("load") as load:
+            work()
+            with pytest.raises(NotMeasured, match="still open"):
+                _ = load.usage
+        assert load.usage.joules == pytest.approx(3.0 * load.usage.seconds, rel=1e-6)
+
+
+def test_adjoining_spans_add_up_to_the_block():
+    with EnergyMeter("sim:pi4") as meter, meter.span("whole") as whole:
+        for _ in range(4):
+            with meter.span("part"):
+                work(0.01)
+    parts = meter.spans["part"].joules.total
+    assert parts <= whole.usage.joules * (1 + 1e-9)
+    assert parts == pytest.approx(whole.usage.joules, rel=0.05)
+
+
+def test_nested_overlapping_and_threaded_spans_are_each_right():
+    meter = EnergyMeter(THREE_WATTS, **FAST)
+
+    def walk(depth):
+        with meter.span(f"depth {depth}"):
+            work(0.002)
+            if depth:
+                walk(depth - 1)
+
+    with meter, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(walk, [2] * 16))
+    for depth in range(3):
+        spans = meter.spans[f"depth {depth}"]
+        assert len(spans) == 16
+        for usage in spans.usages:
+            assert usage.joules == pytest.approx(3.0 * usage.seconds, rel=1e-6)
+
+
+def test_spans_of_tasks_that_interleave_are_each_right():
+    async def task(meter, n):
+        with meter.span("task"):
+            for _ in range(n):
+                await asyncio.sleep(0.001)
+
+    async def main(meter):
+        await asyncio.gather(*(task(meter, n) for n in range(1, 9)))
+
+    with EnergyMeter(THREE_WATTS, **FAST) as meter:
+        asyncio.run(main(meter))
+    assert len(meter.spans["task"]) == 8
+    assert meter.spans["task"].joules.total == pytest.approx(
+        3.0 * meter.spans["task"].seconds.total, rel=1e-6
+    )
+
+
+def test_decorated_recursion_generators_and_coroutines():
+    meter = EnergyMeter(THREE_WATTS, **FAST)
+
+    @meter.span("fib")
+    def fib(n):
+        return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+    @meter.span("count")
+    def count(n):
+        yield from range(n)
+
+    @meter.span("wait")
+    async def wait():
+        await asyncio.sleep(0)
+
+    with meter:
+        assert fib(6) == 8
+        assert list(count(3)) == [0, 1, 2]
+        asyncio.run(wait())
+    assert {name: len(spans) for name, spans in meter.spans.items()} == {"fib": 25, "count": 1, "wait": 1}
+
+
+def test_a_span_object_is_used_once():
+    with EnergyMeter(THREE_WATTS, **FAST) as meter:
+        span = meter.span("x")
+        with span:
+            pass
+        with pytest.raises(SpecError, match="used already"), span:
+            pass
+
+
+class Counting:
+    """A source that lives in this process."""
+
+    name = "counting"
+
+    def __init__(self):
+        self.facts = Facts()
+
+    def open(self):
+        pass
+
+    def read(self):
+        return Reading(watts=2.0)
+
+    def close(self):
+        pass
+
+
+def test_an_object_is_measured_in_a_thread_and_the_usage_says_so():
+    with EnergyMeter(Counting(), **FAST) as meter:
+        work()
+    assert "thread" in str(meter.usage)
+    assert meter.usage.joules == pytest.approx(2.0 * meter.usage.seconds, rel=1e-3)
+
+
+# -- loops -----------------------------------------------------------------------------------------
+
+
+def test_track_passes_items_through_with_a_span_each():
+    with EnergyMeter(THREE_WATTS, **FAST) as meter:
+        seen = []
+        for item in meter.track(iter("abc"), name="letter"):
+            work(0.003)
+            seen.append(item)
+    assert seen == ["a", "b", "c"]
+    assert len(meter.spans["letter"]) == 3
+
+
+def test_leaving_a_tracked_loop_early_closes_its_span():
+    with EnergyMeter(THREE_WATTS, **FAST) as meter:
+        for item in meter.track(range(100)):
+            if item == 2:
+                break
+    assert len(meter.spans["item"]) == 3
+
+
+def test_a_progress_bar_tells_the_cost(capsys):
+    with EnergyMeter(THREE_WATTS, **FAST) as meter:
+        for _ in meter.track(range(5), name="batch", progress=True):
+            work(0.002)
+    shown = capsys.readouterr().err
+    assert "batch" in shown
+    assert "5/5" in shown
+    assert "mAh" in shown
+
+
+# -- sources ---------------------------------------------------------------------------------------
+
+
+def test_sources_joined_by_plus_add_up_and_by_comma_stand_beside():
+    with EnergyMeter("manual:5V,0.6A+manual:5V,0.4A,manual:9W", **FAST) as meter:
+        work()
+    assert meter.usage.mean_watts == pytest.approx(5.0)
+    assert meter.usage.mah == pytest.approx(1000 * meter.usage.seconds / 3600, rel=1e-2)
+    assert meter.usages["manual:9W"].mean_watts == pytest.approx(9.0)
+
+
+def test_charge_of_rails_at_different_voltages_is_not_added():
+    with EnergyMeter("manual:5V,0.6A+manual:12V,0.5A", **FAST) as meter:
+        work()
+    assert meter.usage.mean_watts == pytest.approx(9.0)
+    assert meter.usage.mah is None
+
+
+def test_no_current_gives_no_charge_unless_a_voltage_is_assumed_and_said():
+    with EnergyMeter("manual:7.2W", **FAST) as meter:
+        work()
+    assert meter.usage.mah is None
+    with EnergyMeter("manual:7.2W", nominal_volts=5.0, **FAST) as meter:
+        work()
+    assert meter.usage.mah == pytest.approx(meter.usage.joules / 5 / 3.6)
+    assert "at 5.0 V nominal" in str(meter.usage)
+
+
+def test_a_required_provenance_refuses_lesser_sources():
+    with (
+        pytest.raises(ProvenanceRefused, match="manual") as refusal,
+        EnergyMeter(THREE_WATTS, require="measured"),
+    ):
+        pass
+    assert refusal.value.exit_code == 3
+
+
+def test_without_a_sensor_the_model_is_used_and_said(monkeypatch):
+    monkeypatch.setenv("ENERGYMETER_SOURCE", "model@pi4")
+    with EnergyMeter() as meter:
+        work()
+    assert meter.usage.provenance == "modelled"
+    assert meter.usage.uncertainty > 0.3 * meter.usage.joules
+
+
+@pytest.mark.parametrize("rate_hz", [0.0, -1.0, math.nan])
+def test_a_rate_that_reads_nothing_is_refused(rate_hz):
+    with pytest.raises(SpecError, match="positive"):
+        EnergyMeter(THREE_WATTS, rate_hz=rate_hz)
+
+
+def test_a_source_that_never_reads_is_not_measured_with_its_reason():
+    class Dead(Counting):
+        def read(self):
+            raise SourceMissing("nobody answers at 0x40")
+
+    meter = EnergyMeter(Dead(), **FAST)
+    with meter:
+        work()
+    with pytest.raises(NotMeasured, match=r"counting.*nobody answers at 0x40"):
+        _ = meter.usage
+
+
+def test_an_idle_baseline_gives_gross_and_net():
+    meter = EnergyMeter("manual:3W", **FAST)
+    idle = meter.idle(0.05)
+    assert idle.watts == pytest.approx(3.0)
+    with meter:
+        work()
+    usage = meter.usage
+    assert usage.joules == pytest.approx(3.0 * usage.seconds, rel=1e-3)
+    assert usage.net_joules == pytest.approx(0.0, abs=1e-3)
+    assert usage.net_uncertainty > 0
+    assert "net of idle" in str(usage)
+
+
+def test_the_trace_has_numpy_columns_and_a_dataframe():
+    with EnergyMeter(THREE_WATTS, **FAST) as meter:
+        work()
+    trace = meter.trace
+    assert trace.time_s.shape == trace.watts.shape
+    assert trace.joules[-1] == pytest.approx(3.0 * trace.seconds)
+    assert list(trace.to_pandas().columns) == ["volts", "amps", "watts", "joules", "coulombs", "covered_s"]
+
+
+# -- other processes -------------------------------------------------------------------------------
+
+
+def test_a_killed_sampler_is_told_and_costs_coverage_only():
+    with EnergyMeter(THREE_WATTS, **FAST) as meter:
+        work()
+        os.kill(meter._measurement.sampler._host._process.pid, signal.SIGKILL)
+        end = time.monotonic() + 5
+        while not meter._measurement.sampler.restarts:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        work()
+    usage = meter.usage
+    assert usage.coverage < 1
+    assert usage.joules == pytest.approx(3.0 * usage.seconds * usage.coverage, rel=1e-6)
+    assert usage.interpolated_joules == pytest.approx(3.0 * usage.seconds, rel=1e-2)
+    assert "restarted" in str(usage)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_within_the_block_hurts_neither_side():
+    with EnergyMeter(THREE_WATTS, **FAST) as meter:
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            with meter.span("in the child") as span:
+                work()
+            right = math.isclose(span.usage.joules, 3.0 * span.usage.seconds, rel_tol=1e-6)
+            meter.__exit__(None, None, None)
+            right = right and meter.usage.joules > 0
+            os.write(writer, b"y" if right else b"n")
+            os._exit(0)
+        work()
+        os.waitpid(child, 0)
+        assert os.read(reader, 1) == b"y"
+        os.close(reader)
+        os.close(writer)
+        work()
+    assert meter.usage.coverage == pytest.approx(1.0)
+    assert meter.usage.joules == pytest.approx(3.0 * meter.usage.seconds, rel=1e-3)
+
+
+def _in_worker(_):
+    with EnergyMeter(THREE_WATTS, rate_hz=500.0) as meter:
+        work()
+    return meter.usage.joules / meter.usage.seconds
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_it_works_in_multiprocessing_workers(method):
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        assert pool.map(_in_worker, range(2)) == pytest.approx([3.0, 3.0], rel=1e-3)
+
+
+def test_no_thread_and_no_process_is_left_behind():
+    before = threading.active_count()
+    with EnergyMeter(THREE_WATTS, **FAST) as meter:
+        child = meter._measurement.sampler._host._process
+    end = time.monotonic() + 5
+    while threading.active_count() > before:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert child.returncode == 0
+
+
+def test_it_works_in_an_interpreter_without_a_main_file():
+    code = f"""from energymeter import EnergyMeter
+with EnergyMeter({THREE_WATTS!r}) as meter:
+    pass
+print(meter.usage.joules > 0)"""
+    done = subprocess.run([sys.executable, "-"], input=code, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
