@@ -119,7 +119,8 @@ class Ina219:
         """Set the chip up, at the widest gain.
 
         Raises:
-            SourceError: it does not answer, or clips. ImplausibleReading: ``board`` says otherwise.
+            SourceError: it does not answer, or clips.
+            ImplausibleReading: ``board`` says otherwise.
         """
         if self._backend == "pi-ina219":
             self._library = _pi_ina219.Backend(self._chip, self._shunt, self._timing.config)

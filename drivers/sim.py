@@ -1,8 +1,9 @@
 """Simulated board: an emulated INA219 under the real driver, fed by this machine's real CPU load.
 
-``sim:pi4`` draws what a Raspberry Pi 4 draws at rest when this machine rests, and what one draws when busy
-when this machine is: every step from registers to joules is the real one, only the current is made up.
-Load is looked at ten times a second, whatever the sample rate. Figures: ``energymeter.boards``.
+``sim:pi4`` draws what a Raspberry Pi 4 draws at rest when this machine rests, and what one draws when
+busy when this machine is: every step from registers to joules is the real one, only the current is made
+up. Load is looked at ten times a second, whatever the sample rate, so the current lags it by a tenth.
+Figures: ``energymeter.boards``.
 """
 
 from collections import deque

@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from energymeter.clock import ManualClock
 from energymeter.drivers._chip import Ina219Chip, Load
 from energymeter.drivers.ina219 import Ina219
-from energymeter.errors import ImplausibleReading, SourceError, SourceMissing, SpecError
+from energymeter.errors import ExtraMissing, ImplausibleReading, SourceError, SourceMissing, SpecError
 from energymeter.reading import Reading
 from energymeter.source import Source
 
@@ -380,6 +381,14 @@ def test_board_that_draws_nothing_is_explained() -> None:
 
 
 # Through another library.
+
+
+def test_pi_ina219_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ina219", None)
+    source = Ina219(backend="pi-ina219")
+    with pytest.raises(ExtraMissing, match=r'needs pi-ina219: pip install "edge-energymeter\[pi-ina219\]"'):
+        source.open()
+    source.close()
 
 
 def test_pi_ina219_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
