@@ -28,6 +28,19 @@ def test_watts_follow_the_load(tmp_path: Path) -> None:
     source.close()
 
 
+def test_nothing_new_within_50_ms_even_where_ticks_passed(tmp_path: Path) -> None:
+    clock, stat = ManualClock(), ProcStat(tmp_path)
+    source = Model("pi4", clock=clock, root=stat.root)
+    source.open()
+    stat.run(100, 0.0)
+    assert source.read().fresh
+    stat.run(100, 1.0)
+    clock.sleep(0.049)
+    assert not source.read().fresh
+    clock.sleep(0.001)
+    assert source.read().watts == pytest.approx(6.4)
+
+
 def test_no_tick_is_nothing_new(tmp_path: Path) -> None:
     source = Model("pi4", clock=ManualClock(), root=ProcStat(tmp_path).root)
     source.open()
