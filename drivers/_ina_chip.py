@@ -45,6 +45,7 @@ class Converter:
         self._channels, self._extra = channels, extra
         # In the narrow range a chip at its power-on setting counts in other steps: look every time.
         self._always = narrow
+        self._until_check, self._started = 1, False
 
     def tune(self, rate_hz: float) -> None:
         """Choose averaging and times for a sample rate."""

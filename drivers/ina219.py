@@ -100,6 +100,7 @@ class Ina219:
         self._lowest_gain = next(g for g in range(4) if max_amps * shunt <= (_NARROWEST << g) * _STEP_VOLTS)
         self._clock = clock or SystemClock()
         self._gain, self._calm = _WIDEST_GAIN, 0
+        self._until_check, self._started = 1, False
         self.tune(self.facts.default_hz)
 
     @property

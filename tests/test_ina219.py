@@ -19,6 +19,7 @@ from energymeter.drivers.ina219 import Ina219
 from energymeter.errors import ExtraMissing, ImplausibleReading, SourceError, SourceMissing, SpecError
 from energymeter.reading import Reading
 from energymeter.source import Source
+from energymeter.testing import check_source, check_unplugged
 
 DATA = Path(os.environ.get("ENERGYMETER_TEST_DATA", "../shared/data"))
 WIDEST, NARROWEST = 3, 0
@@ -71,10 +72,11 @@ def test_it_is_a_source() -> None:
     assert "0.1 ohm" in source.identity
 
 
-def test_constructor_touches_nothing() -> None:
+def test_conforms() -> None:
     bench = Bench(steady(1.0), start=False)
-    assert bench.chip.writes == []
-    bench.source.close()
+    check_source(lambda: Ina219(wire=bench.chip, clock=bench.clock))
+    bench.chip.nacks = 1000
+    check_unplugged(lambda: Ina219(wire=bench.chip, clock=bench.clock))
 
 
 @pytest.mark.parametrize("shunt", [0.1, 0.05, 0.01, 0.002])

@@ -18,6 +18,7 @@ from energymeter.drivers.ina3221 import Ina3221
 from energymeter.errors import ImplausibleReading, SourceError, SourceMissing, SpecError
 from energymeter.reading import Reading
 from energymeter.source import Source
+from energymeter.testing import check_source, check_unplugged
 
 
 class Member(NamedTuple):
@@ -67,12 +68,12 @@ def test_volts_and_amps(member: Member, rate: float, amps: float, volts: float) 
 
 
 @each
-def test_it_is_a_source_that_touches_nothing_before_open(member: Member) -> None:
-    source, device, _ = bench(member, steady(1.0), start=False)
-    assert isinstance(source, Source)
-    assert source.name == f"{member.driver.__name__.lower()}@1:0x40"
-    assert device.writes == []
-    source.close()
+def test_conforms(member: Member) -> None:
+    _, device, clock = bench(member, steady(1.0), start=False)
+    check_source(lambda: member.driver(wire=device, clock=clock))
+    device.nacks = 1000
+    check_unplugged(lambda: member.driver("0x40", wire=device, clock=clock))
+    assert member.driver("7:0x41").name == f"{member.driver.__name__.lower()}@7:0x41"
 
 
 @each
@@ -315,6 +316,13 @@ class TestIna3221:
             assert reading.amps == pytest.approx(amps, abs=0.01 if amps == 0.4 else 2.1e-4)
             assert channel.read() == Reading(fresh=False)
             channel.close()
+
+    def test_conforms(self) -> None:
+        _, device, clock = self.bench()
+        clock.sleep(1.0)
+        check_source(lambda: Ina3221(wire=device, clock=clock))
+        device.nacks = 1000
+        check_unplugged(lambda: Ina3221(wire=device, clock=clock))
 
     def test_each_round_is_read_by_every_channel_once(self) -> None:
         source, _, clock = self.bench(100)

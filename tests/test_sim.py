@@ -9,6 +9,7 @@ from energymeter.clock import ManualClock
 from energymeter.drivers.sim import Sim
 from energymeter.errors import SourceMissing, SpecError
 from energymeter.source import Source
+from energymeter.testing import check_source, check_unplugged
 
 
 def watts(source: Sim) -> float:
@@ -45,6 +46,12 @@ def test_draw_follows_the_load(board: str, idle: float, busy: float, rate: int, 
         assert watts(source) == pytest.approx(expected, rel=0.01)
     source.close()
     source.close()
+
+
+def test_conforms(tmp_path: Path) -> None:
+    clock, stat = ManualClock(), ProcStat(tmp_path)
+    check_source(lambda: Sim("pi4", clock=clock, root=stat.root))
+    check_unplugged(lambda: Sim("pi4", clock=clock, root=str(tmp_path / "nothing")))
 
 
 def test_a_step_within_a_conversion_is_averaged_in(tmp_path: Path) -> None:
