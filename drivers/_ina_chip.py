@@ -70,9 +70,6 @@ class Converter:
 
     def ready(self) -> bool:
         """Whether a result has come that was not read yet; the very first one is waited for."""
-        if self._until_check <= 0:
-            self.lost_power()
-        self._until_check -= 1
         register, bit = self.kind.ready
         fresh = self._word(register) & bit
         if not fresh and not self._started:
@@ -97,6 +94,11 @@ class Converter:
         """A hardware accumulator of 40 bits."""
         raw = self._word(register, 5)
         return _ina.signed(raw, 40) if signed else raw
+
+    def intact(self) -> bool:
+        """Whether what was just read was read at our setting, as far as it was time to look."""
+        self._until_check -= 1
+        return self._until_check > 0 or not self.lost_power()
 
     def lost_power(self) -> bool:
         """Whether the chip forgot its setting; if so it is set up again and ``resets`` counts it."""
@@ -236,12 +238,15 @@ class Meter:
         Raises:
             SourceError: nobody answers, or the current is beyond the range.
         """
-        converter = self._converter
-        if not converter.ready():
+        if not self._converter.ready():
             return Reading(fresh=False)
-        amps = converter.value(converter.current) / self._shunt
-        return Reading(volts=converter.value(self._kind.bus), amps=amps)
+        reading = self._latest()
+        return reading if self._converter.intact() else Reading(fresh=False)
 
     def close(self) -> None:
         """Let go of the bus; the chip goes on converting."""
         self._converter.chip.close()
+
+    def _latest(self) -> Reading:
+        amps = self._converter.value(self._converter.current) / self._shunt
+        return Reading(volts=self._converter.value(self._kind.bus), amps=amps)

@@ -53,7 +53,7 @@ _CLOCK = 0.005
 
 
 class Ina228(Meter):
-    """An INA228 behind any shunt; options as of ``Meter``."""
+    """An INA228 behind any shunt (15 mΩ on the common module); options as of ``Meter``."""
 
     kinds = (INA228,)
 
@@ -92,9 +92,9 @@ class Ina228(Meter):
         Raises:
             SourceError: nobody answers, the current is beyond the range, or the counters began again.
         """
-        reading = super().read()
-        if not reading.fresh:
-            return reading
+        if not self._converter.ready():
+            return Reading(fresh=False)
+        reading = self._latest()
         joules = self._converter.count(_ENERGY, signed=False) * self._joules
         coulombs = self._converter.count(_CHARGE, signed=True) * self._coulombs
         if self._converter.lost_power():

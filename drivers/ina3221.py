@@ -66,7 +66,7 @@ class _Channel:
         amps = converter.value(self._current) / self._shunt
         volts = converter.value(self._bus)
         self._seen = latest
-        return Reading(volts=volts, amps=amps)
+        return Reading(volts=volts, amps=amps) if converter.intact() else Reading(fresh=False)
 
     def close(self) -> None:
         """The chip is closed as a whole."""
