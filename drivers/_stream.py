@@ -22,7 +22,7 @@ class DeviceClock:
 
     def __init__(self, tick_ns: int) -> None:
         self._tick_ns = tick_ns
-        self._pace = float(tick_ns)
+        self._pace = self._pace_before = float(tick_ns)
         self._base_tick: int | None = None
         self._base_ns = 0
         self._window_from_ns = 0
@@ -30,7 +30,8 @@ class DeviceClock:
 
     def at(self, tick: int) -> int:
         """When ``tick`` happened, in ``time.monotonic_ns()``; only after `heard` was called once."""
-        return self._base_ns + round((tick - (self._base_tick or 0)) * self._pace)
+        ahead = tick - (self._base_tick or 0)
+        return self._base_ns + round(ahead * (self._pace if ahead > 0 else self._pace_before))
 
     def heard(self, tick: int, arrival_ns: int, packet_ticks: int = 0) -> int:
         """A packet whose newest sample is ``tick`` arrived; returns how many ticks were lost unseen.
@@ -51,6 +52,7 @@ class DeviceClock:
         if lost > 0:
             return lost
         self._base_ns, self._base_tick = self.at(tick), tick
+        self._pace_before = self._pace
         drift = least / _WINDOW_NS
         self._pace = self._tick_ns * (1 + max(-_MAX_DRIFT, min(drift, _MAX_DRIFT)))
         return 0
