@@ -216,7 +216,9 @@ def _claim(bus: int, address: int) -> "socket.socket":
         claim.bind(name)
         claim.listen(1)
         return claim
-    except OSError:
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            return claim  # no such name space here, so no claims either
         claim.close()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.settimeout(0.1)

@@ -141,3 +141,49 @@ def check_plausible(name: str, watts: float, shunt: float, board: str) -> None:
         f"{name} reads {watts:.3g} W with shunt={shunt:g}, but a {profile.title} draws "
         f"{low:.2g} to {high:.3g} W: {remedy}"
     )
+
+
+class Kind(NamedTuple):
+    """One chip of the family that has an identity and a ready flag, as data."""
+
+    name: str
+    current: Field
+    """The shunt's voltage, or the current itself on a chip with its own shunt."""
+    bus: Field
+    config_register: int
+    config: int
+    """Its bits that do not set times: continuous conversion of shunt and bus."""
+    shifts: tuple[int, int, int]
+    """Where averaging, bus time and shunt time sit in it."""
+    averages: tuple[int, ...]
+    seconds: tuple[float, ...]
+    """Typical conversion time by code."""
+    ready: tuple[int, int]
+    """Register and bit of the flag that a conversion ended; reading it clears it."""
+    identity_register: int | None
+    """The maker's number (0x5449, "TI"); the die's is in the next one. None: it has neither."""
+    dies: tuple[int, ...]
+    """Die numbers without the revision, which is the last four bits."""
+    gain: float
+    """± of the current, without the shunt's own tolerance."""
+    offset: float
+    """± in the current field's unit."""
+    bus_gain: float
+    bus_offset: float
+    narrow: Field | None = None
+    """The current field in the narrower of two ranges (bit 4 of register 0)."""
+    set_up: tuple[tuple[int, int], ...] = ()
+    """More registers to write, and what."""
+    beyond: str = "use a smaller shunt"
+    """What to do about a current beyond its range."""
+
+    def timings(self, channels: int = 1) -> list[Timing]:
+        """Every setting of averaging and times; the averages interleave shunt and bus of every channel."""
+        average_at, bus_at, shunt_at = self.shifts
+        return [
+            Timing(i << average_at | b << bus_at | s << shunt_at, n * look, n * channels * (look + bus))
+            for i, n in enumerate(self.averages)
+            for b, bus in enumerate(self.seconds)
+            for s, look in enumerate(self.seconds)
+            if bus <= look
+        ]

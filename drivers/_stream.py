@@ -8,6 +8,7 @@ from energymeter.reading import Reading
 
 _WINDOW_NS = 3_000_000_000  # longer than the 64 reports (2.6 s at 25/s) that the kernel queues for hidraw
 _MAX_DRIFT = 500e-6  # crystals are within ±100e-6; more is no drift
+_LOSS_NS = 20_000_000  # later than this for a whole window is neither drift nor the host being busy
 _PATIENCE_S = 2.0
 
 
@@ -22,7 +23,7 @@ class DeviceClock:
 
     def __init__(self, tick_ns: int) -> None:
         self._tick_ns = tick_ns
-        self._pace = float(tick_ns)
+        self._pace = self._pace_before = float(tick_ns)
         self._base_tick: int | None = None
         self._base_ns = 0
         self._window_from_ns = 0
@@ -30,13 +31,14 @@ class DeviceClock:
 
     def at(self, tick: int) -> int:
         """When ``tick`` happened, in ``time.monotonic_ns()``; only after `heard` was called once."""
-        return self._base_ns + round((tick - (self._base_tick or 0)) * self._pace)
+        ahead = tick - (self._base_tick or 0)
+        return self._base_ns + round(ahead * (self._pace if ahead > 0 else self._pace_before))
 
     def heard(self, tick: int, arrival_ns: int, packet_ticks: int = 0) -> int:
         """A packet whose newest sample is ``tick`` arrived; returns how many ticks were lost unseen.
 
-        That is always 0 unless ``packet_ticks`` (the ticks one lost packet takes away) is given, for
-        meters without a sequence number: being late by a packet or more for a whole window means loss.
+        That is always 0 unless ``packet_ticks`` (the ticks that vanish together, unseen) is given, for meters
+        without a full sequence number: being 20 ms late for a whole window means loss.
         """
         if self._base_tick is None:
             self._base_tick, self._base_ns, self._window_from_ns = tick, arrival_ns, arrival_ns
@@ -47,10 +49,10 @@ class DeviceClock:
         if arrival_ns - self._window_from_ns < _WINDOW_NS:
             return 0
         self._window_from_ns, self._least_late_ns = arrival_ns, None
-        lost = round(least / self._tick_ns / packet_ticks) * packet_ticks if packet_ticks else 0
-        if lost > 0:
-            return lost
+        if packet_ticks and least >= _LOSS_NS:
+            return max(1, round(least / self._tick_ns / packet_ticks)) * packet_ticks
         self._base_ns, self._base_tick = self.at(tick), tick
+        self._pace_before = self._pace
         drift = least / _WINDOW_NS
         self._pace = self._tick_ns * (1 + max(-_MAX_DRIFT, min(drift, _MAX_DRIFT)))
         return 0

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Mapping
+from typing import Protocol
 
 from energymeter.errors import SourceBusy, SourceError, SourceForbidden, SourceMissing, SourceTimeout
 from energymeter.reading import Facts, Reading
@@ -127,11 +128,18 @@ class SysFile:
             self._fd = -1
 
 
+class Numeric(Protocol):
+    """Whatever gives a number when asked; a `SysFile`, or one behind an offset."""
+
+    def number(self) -> float: ...
+    def close(self) -> None: ...
+
+
 class Rail:
     """One place of a board whose quantities are attribute files; a source in itself, and a channel."""
 
     def __init__(
-        self, name: str, facts: Facts, files: Mapping[str, tuple[SysFile, float]], *, power_only: bool = False
+        self, name: str, facts: Facts, files: Mapping[str, tuple[Numeric, float]], *, power_only: bool = False
     ) -> None:
         """``files``: ``volts``, ``amps``, ``watts`` or ``joules`` to its file and what a 1 in it means.
 

@@ -1,22 +1,23 @@
 """INA219: shunt monitor for 0..26 V, on most small I²C current-sensor modules.
 
-Wiring: VIN+ to the supply, VIN- to the board, GND common; VCC 3.3 V, SDA and SCL to header pins 3 and 5.
-The chip senses bus voltage at VIN-, so V·I is what the board gets; the shunt's own V²/R is not in it.
+Wiring: VIN+ to the supply, VIN- to the board, GND common; VCC 3.3 V, SDA and SCL to header pins 3 and
+5. The chip senses bus voltage at VIN-, so V·I is what the board gets; the shunt's own V²/R is not in
+it.
 
 Reading: bus word (voltage and conversion-ready flag), power word (only because reading it clears that
 flag), shunt word. Current is computed here as counts x 10 µV / shunt. The current, power and
 calibration registers are never used: a brown-out zeroes the calibration and they then read 0. Their
-overflow bit says nothing about the converter, whose saturation is not flagged at all: a shunt word
-at the full scale of the gain in use is a clipped one.
+overflow bit says nothing about the converter, whose saturation is not flagged at all: a shunt word at
+the full scale of the gain in use is a clipped one.
 
-Resolution 10 µV of shunt (100 µA at 0.1 Ω), 4 mV of bus at 12 bit. ±0.5 % and 200 µV offset (2 mA at 0.1 Ω:
-calibrate it out). Rate up to 1.6 kHz at 12 bit; three words take 1.4 ms on a 100 kHz bus. No
+Resolution 10 µV of shunt (100 µA at 0.1 Ω), 4 mV of bus at 12 bit. ±0.5 % and 200 µV offset (2 mA at
+0.1 Ω: calibrate it out). Rate up to 1.6 kHz at 12 bit; three words take 1.4 ms on a 100 kHz bus. No
 counters, no loss detection, no identity register: it cannot tell whether an INA219 is there.
 
-Sources: TI SBOS448G 7.5 (errors), 8.6 (registers), SBOS448F (what clears CNVR); the time table also
-in chrisb2/pi_ina219 ina219.py and the kernel's drivers/iio/adc/ina2xx-adc.c. Tested on an emulated
-chip only. Default bus: 1 on a Raspberry Pi and a Jetson Nano; 7 on Orin Nano and AGX Orin, 8 on
-Xavier [M].
+Sources: TI SBOS448G 7.5 (errors), 8.6 (registers), SBOS448F (what clears CNVR); the time table also in
+chrisb2/pi_ina219 ina219.py and the kernel's drivers/iio/adc/ina2xx-adc.c. Tested on an emulated chip,
+and over the kernel's i2c-dev on i2c-stub; on no real one. Default bus: 1 on a Raspberry Pi and a Jetson
+Nano; 7 on Orin Nano and AGX Orin, 8 on Xavier [M].
 """
 
 from energymeter.clock import Clock, SystemClock
@@ -100,11 +101,12 @@ class Ina219:
         self._lowest_gain = next(g for g in range(4) if max_amps * shunt <= (_NARROWEST << g) * _STEP_VOLTS)
         self._clock = clock or SystemClock()
         self._gain, self._calm = _WIDEST_GAIN, 0
+        self._until_check, self._started = 1, False
         self.tune(self.facts.default_hz)
 
     @property
     def moved_bytes(self) -> int:
-        """Bytes that crossed the bus, addresses included."""
+        """Bytes that crossed the bus, addresses included; pi-ina219 does not tell its own."""
         return self._chip.moved_bytes
 
     def tune(self, rate_hz: float) -> None:
@@ -119,7 +121,8 @@ class Ina219:
         """Set the chip up, at the widest gain.
 
         Raises:
-            SourceError: it does not answer, or clips. ImplausibleReading: ``board`` says otherwise.
+            SourceError: it does not answer, or clips.
+            ImplausibleReading: ``board`` says otherwise.
         """
         if self._backend == "pi-ina219":
             self._library = _pi_ina219.Backend(self._chip, self._shunt, self._timing.config)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from energymeter.drivers._jetson import connected, counted_rails
 from energymeter.drivers._parts import together
-from energymeter.drivers._sysfs import Rail, SysFile, below, entries, peek, peek_number
+from energymeter.drivers._sysfs import Numeric, Rail, SysFile, below, entries, peek, peek_number
 from energymeter.errors import SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Source
@@ -26,7 +26,7 @@ _CURE = (
 )
 _SHUNT_OHMS = 0.005  # on every Jetson module so far; the kernel says otherwise in shuntK_resistor
 
-_Files = dict[str, tuple[SysFile, float]]
+_Files = dict[str, tuple[Numeric, float]]
 
 
 class Jetson:

@@ -6,7 +6,7 @@ display shows; the meter's own error and the wandering of the load come on top a
 
 import re
 
-from energymeter.errors import SpecError
+from energymeter.errors import SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 
 __all__ = ["Manual"]
@@ -40,6 +40,7 @@ class Manual:
             raise self._nonsense(place)
         value_of = {unit: value for unit, (value, _) in said.items()}
         band_of = {unit: band for unit, (_, band) in said.items()}
+        self._opened = False
         self._reading = Reading(volts=value_of.get("V"), amps=value_of.get("A"), watts=value_of.get("W"))
         self.facts = Facts(
             provenance="manual",
@@ -55,10 +56,18 @@ class Manual:
 
     def open(self) -> None:
         """Nothing to touch."""
+        self._opened = True
 
     def read(self) -> Reading:
-        """What was said."""
+        """What was said.
+
+        Raises:
+            SourceMissing: not between ``open`` and ``close``.
+        """
+        if not self._opened:
+            raise SourceMissing(f"{self.name} is not open: call open() first")
         return self._reading
 
     def close(self) -> None:
         """Nothing to let go of."""
+        self._opened = False

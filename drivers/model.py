@@ -2,10 +2,10 @@
 
 It knows nothing of memory, accelerators, radios, displays or clock speeds: ±30 % of the watts at
 least. Figures: ``energymeter.boards``. On an unrecognised board it takes figures of no particular
-board, calls itself ``model@generic`` and doubles its ±.
+board, says so in ``identity`` and doubles its ±.
 """
 
-from energymeter.boards import GENERIC, detect_board, find_board
+from energymeter.boards import GENERIC, Board, detect_board, find_board
 from energymeter.clock import Clock, SystemClock
 from energymeter.drivers._load import CpuLoad
 from energymeter.reading import Band, Facts, Reading
@@ -19,7 +19,7 @@ class Model:
     """Power modelled from CPU load.
 
     Args:
-        place: the board; empty: the one this runs on.
+        place: the board; empty: ``open`` finds out which one this runs on.
         clock, root: time, and where ``proc/stat`` and the device tree are looked up.
 
     Raises:
@@ -27,24 +27,26 @@ class Model:
     """
 
     def __init__(self, place: str = "", *, clock: Clock | None = None, root: str = "/") -> None:
-        board = find_board(place) if place else detect_board(root)
-        if (
-            board is None
-            or (not place and board.busy_watts is None)
-            or (not place and board.idle_watts is None)
-        ):
-            board = GENERIC
-        self.name = f"model@{board.name}"
+        board = find_board(place) if place else None
+        self.name = f"model@{board.name}" if board else "model"
+        self._clock = clock or SystemClock()
+        self._load = CpuLoad(root)
+        self._root, self._detects = root, board is None
+        self._look_at = 0
+        self._take(board or GENERIC)
+
+    def _take(self, board: Board) -> None:
         idle, busy = board.span_watts
+        self._idle, self._more = idle, busy - idle
+        self.identity = (
+            f"model of a {board.title}" if board is not GENERIC else "model of no particular board"
+        )
         self.facts = Facts(
             semantics="mean",
             provenance="modelled",
             place=board.place,
             watts=Band(gain=0.6 if board is GENERIC else 0.3),
         )
-        self._idle, self._more = idle, busy - idle
-        self._clock = clock or SystemClock()
-        self._load = CpuLoad(root)
 
     def open(self) -> None:
         """Begin to follow the CPU load.
@@ -52,8 +54,11 @@ class Model:
         Raises:
             SourceMissing: there is no ``/proc/stat``.
         """
+        if self._detects:
+            board = detect_board(self._root)
+            known = board is not None and None not in (board.idle_watts, board.busy_watts)
+            self._take(board if board is not None and known else GENERIC)
         self._load.open()
-        self._look_at = 0
 
     def read(self) -> Reading:
         """Mean watts since the last fresh reading; nothing new within 50 ms (ticks are 10 ms)."""
@@ -69,3 +74,4 @@ class Model:
     def close(self) -> None:
         """Stop; twice is fine."""
         self._load.close()
+        self._look_at = 0

@@ -1,8 +1,9 @@
 """Simulated board: an emulated INA219 under the real driver, fed by this machine's real CPU load.
 
-``sim:pi4`` draws what a Raspberry Pi 4 draws at rest when this machine rests, and what one draws when busy
-when this machine is: every step from registers to joules is the real one, only the current is made up.
-Load is looked at ten times a second, whatever the sample rate. Figures: ``energymeter.boards``.
+``sim:pi4`` draws what a Raspberry Pi 4 draws at rest when this machine rests, and what one draws when
+busy when this machine is: every step from registers to joules is the real one, only the current is made
+up. Load is looked at ten times a second, whatever the sample rate, so the current lags it by a tenth.
+Figures: ``energymeter.boards``.
 """
 
 from collections import deque
@@ -14,7 +15,7 @@ from energymeter.drivers._chip import Ina219Chip
 from energymeter.drivers._load import CpuLoad
 from energymeter.drivers.ina219 import Ina219
 from energymeter.errors import SpecError
-from energymeter.reading import Facts, Reading
+from energymeter.reading import Reading
 
 __all__ = ["Sim"]
 
@@ -82,6 +83,7 @@ class Sim:
         shunt = 0.1 if busy < 2.5 else 0.01
         self._clock = clock or SystemClock()
         self._load = CpuLoad(root)
+        self._look_at = 0
         self._draw = _Draw(idle, busy, volts or board.rail_volts)
         self.chip = Ina219Chip(
             self._draw,
@@ -90,15 +92,12 @@ class Sim:
             noise=_gauss(noise * shunt, seed) if noise else None,
         )
         self._meter = Ina219("1:0x40", shunt=shunt, tolerance=0.0, wire=self.chip, clock=self._clock)
-
-    @property
-    def facts(self) -> Facts:
-        """The driver's, but simulated."""
-        return self._meter.facts._replace(provenance="simulated")
+        self.tune(self._meter.facts.default_hz)
 
     def tune(self, rate_hz: float) -> None:
         """Choose the emulated chip's averaging."""
         self._meter.tune(rate_hz)
+        self.facts = self._meter.facts._replace(provenance="simulated")
 
     def open(self) -> None:
         """Begin to follow the CPU load.
@@ -107,7 +106,6 @@ class Sim:
             SourceMissing: there is no ``/proc/stat`` to follow.
         """
         self._load.open()
-        self._look_at = 0
         self._meter.open()
 
     def read(self) -> Reading:
@@ -124,3 +122,4 @@ class Sim:
         """Stop; twice is fine."""
         self._meter.close()
         self._load.close()
+        self._look_at = 0

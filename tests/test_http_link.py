@@ -7,7 +7,8 @@ import threading
 import pytest
 from devices.web import DigestLogin, Said, Web, basic, response
 
-from energymeter.drivers._http import HttpClient, challenges, login
+from energymeter.drivers._http import HttpClient
+from energymeter.drivers._login import challenges, login
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SourceTimeout
 
 

@@ -8,6 +8,7 @@ from energymeter.drivers.manual import Manual
 from energymeter.errors import SpecError
 from energymeter.reading import Band, Reading
 from energymeter.source import Source
+from energymeter.testing import check_source
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,7 @@ def test_watts(place: str, watts: float, step: float) -> None:
 
 def test_volts_and_amps() -> None:
     source = Manual("5.1V, 600mA")
+    source.open()
     reading = source.read()
     assert (reading.volts, reading.amps, reading.watts) == (5.1, 0.6, None)
     assert source.facts.volts == Band(resolution=0.1)
@@ -40,7 +42,14 @@ def test_volts_and_amps() -> None:
 
 
 def test_negative_amps_keep_their_decimals() -> None:
-    assert Manual("5V,-0.6A").read().amps == -0.6
+    source = Manual("5V,-0.6A")
+    source.open()
+    assert source.read().amps == -0.6
+
+
+@pytest.mark.parametrize("place", ["7.2W", "5V,0.6A"])
+def test_conforms(place: str) -> None:
+    check_source(lambda: Manual(place))
 
 
 def test_it_says_that_it_was_taken_by_eye() -> None:
@@ -61,7 +70,9 @@ def test_nonsense(place: str) -> None:
 @given(st.text("0123456789.,-+eWVAkm n", max_size=12) | st.text(max_size=9))
 def test_any_text_is_a_reading_or_refused(place: str) -> None:
     try:
-        reading = Manual(place).read()
+        source = Manual(place)
     except SpecError:
         return
+    source.open()
+    reading = source.read()
     assert reading.watts is not None or (reading.volts is not None and reading.amps is not None)

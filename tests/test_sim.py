@@ -9,6 +9,7 @@ from energymeter.clock import ManualClock
 from energymeter.drivers.sim import Sim
 from energymeter.errors import SourceMissing, SpecError
 from energymeter.source import Source
+from energymeter.testing import check_source, check_unplugged
 
 
 def watts(source: Sim) -> float:
@@ -45,6 +46,27 @@ def test_draw_follows_the_load(board: str, idle: float, busy: float, rate: int, 
         assert watts(source) == pytest.approx(expected, rel=0.01)
     source.close()
     source.close()
+
+
+def test_conforms(tmp_path: Path) -> None:
+    clock, stat = ManualClock(), ProcStat(tmp_path)
+    check_source(lambda: Sim("pi4", clock=clock, root=stat.root))
+    check_unplugged(lambda: Sim("pi4", clock=clock, root=str(tmp_path / "nothing")))
+
+
+def test_a_step_within_a_conversion_is_averaged_in(tmp_path: Path) -> None:
+    """128 averages from 68.6 ms to 136.7 ms; the load is seen to step at 100 ms."""
+    clock, stat = ManualClock(), ProcStat(tmp_path)
+    source = Sim("pi4", clock=clock, root=stat.root)
+    source.tune(10)
+    source.open()
+    clock.sleep(0.1)
+    stat.run(100, 1.0)
+    source.read()
+    clock.sleep(0.1)
+    idle, busy = 3.06 / 5.1, 6.4 / 5.1
+    share = (136.724 - 100) / 68.096
+    assert source.read().amps == pytest.approx(idle + (busy - idle) * share, abs=0.002)
 
 
 def test_it_says_that_it_is_simulated() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class HidrawNode:
-    """``dev/hidrawN`` with ``sys/class/hidraw/hidrawN/device/uevent`` under ``root``, as the kernel writes it."""
+    """``dev/hidrawN`` and ``sys/class/hidraw/hidrawN/device/uevent`` under ``root``, as in Linux."""
 
     def __init__(self, root: Path, number: int, vid: int, pid: int, serial: str) -> None:
         name = f"hidraw{number}"

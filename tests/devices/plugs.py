@@ -2,12 +2,11 @@
 
 import json
 import socket
-import socketserver
 import struct
-import threading
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from devices.tcp import Tcp
 from devices.web import Said
 
 
@@ -78,7 +77,7 @@ class TasmotaConsole:
         return Said(200, json.dumps({"Command": "Unknown"}))
 
 
-class KasaPlug:
+class KasaPlug(Tcp):
     """A TCP server of the old protocol: u32 length, then JSON, each byte XORed with the cipher byte before.
 
     Args:
@@ -98,9 +97,6 @@ class KasaPlug:
         self.realtime, self.children, self.idle_close, self.raw = realtime, children, idle_close, raw
         self.sysinfo = sysinfo
         self.asked: list[dict[str, Any]] = []
-        self._server: socketserver.ThreadingTCPServer | None = None
-        self._open: set[socket.socket] = set()
-        self.port = 0
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         self.asked.append(request)
@@ -119,46 +115,17 @@ class KasaPlug:
             reply["emeter"] = self.realtime[chosen] if self.children else self.realtime
         return reply
 
-    def __enter__(self) -> "KasaPlug":
-        plug = self
-
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                plug._open.add(self.request)
-                self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                with self.request.makefile("rb") as stream:
-                    while len(head := stream.read(4)) == 4:
-                        (size,) = struct.unpack(">I", head)
-                        request = json.loads(_xor(stream.read(size), known_is_cipher=True))
-                        plain = json.dumps(plug.answer(request)).encode()
-                        secret = _xor(plain, known_is_cipher=False)
-                        framed = struct.pack(">I", len(secret)) + secret
-                        for part in (
-                            (framed[:3], framed[3:10], framed[10:]) if plug.raw is None else (plug.raw,)
-                        ):
-                            self.request.sendall(part)
-                        if plug.idle_close or plug.raw is not None:
-                            break
-                plug._open.discard(self.request)
-
-        socketserver.ThreadingTCPServer.allow_reuse_address = True
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", self.port), Handler)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, args=(0.005,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.shutdown()
-        self._server.server_close()
-        for connection in list(self._open):
-            connection.shutdown(socket.SHUT_RDWR)
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+    def talk(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as stream:
+            while len(head := stream.read(4)) == 4:
+                (size,) = struct.unpack(">I", head)
+                request = json.loads(_xor(stream.read(size), known_is_cipher=True))
+                secret = _xor(json.dumps(self.answer(request)).encode(), known_is_cipher=False)
+                framed = struct.pack(">I", len(secret)) + secret
+                for part in (framed[:3], framed[3:10], framed[10:]) if self.raw is None else (self.raw,):
+                    connection.sendall(part)
+                if self.idle_close or self.raw is not None:
+                    break
 
 
 def _xor(data: bytes, *, known_is_cipher: bool) -> bytes:

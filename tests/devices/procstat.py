@@ -18,6 +18,7 @@ class ProcStat:
         """Let ``ticks`` pass, of which a share was busy."""
         work = round(ticks * busy)
         self._ticks[0] += work
+        self._ticks[8] += work // 2
         self._ticks[3] += (ticks - work) // 2
         self._ticks[4] += ticks - work - (ticks - work) // 2
         self._path.write_text(

@@ -159,3 +159,38 @@ class JetsonBoard:
     def set(self, label: str, millivolts: int, milliamps: int) -> None:
         for name, value in zip(self.files(label), (millivolts, milliamps), strict=True):
             self.sysfs.put(name, value)
+
+
+class PowerSupply:
+    """A battery in ``/sys/class/power_supply``: an ACPI laptop's (µWh) or a fuel gauge's (µAh)."""
+
+    def __init__(self, sysfs: Sysfs, name: str = "BAT0") -> None:
+        self.sysfs = sysfs
+        self.folder = f"sys/class/power_supply/{name}"
+
+    def laptop(self, energy_now: int = 49_450_000, status: str = "Discharging") -> "PowerSupply":
+        return self._fill(
+            status,
+            energy_now=energy_now,
+            energy_full=50_060_000,
+            energy_full_design=47_520_000,
+            power_now=4_830_000,
+        )
+
+    def phone(self, charge_now: int = 2_345_000, status: str = "Discharging") -> "PowerSupply":
+        return self._fill(
+            status,
+            charge_now=charge_now,
+            charge_full=4_000_000,
+            charge_full_design=4_100_000,
+            current_now=-166_000,
+        )
+
+    def _fill(self, status: str, **files: object) -> "PowerSupply":
+        self.sysfs.fill(
+            self.folder, {"type": "Battery", "status": status, "voltage_now": 12_229_000, **files}
+        )
+        return self
+
+    def set(self, key: str, value: object) -> None:
+        self.sysfs.put(f"{self.folder}/{key}", value)

@@ -1,0 +1,127 @@
+"""Link helper: a battery's fuel gauge, turned into a counter of what has been taken out.
+
+A gauge goes down while the battery is used; the core wants cumulative consumption. It moves in steps
+(10 mWh on many laptops, 1 mAh on a bq27xxx) every 1 to 60 s, some only every ten minutes. A look at which
+it has not moved is no sample (``fresh=False``): so a window in which it never moved holds none and
+is *not measured*, instead of 0 J.
+"""
+
+from collections.abc import Iterable
+
+from energymeter.errors import ImplausibleReading, SourceError
+from energymeter.reading import Band, Facts, Reading
+
+_JUMP = 0.02  # a gauge that rises by this share of what is left was recalibrated or charged, not jittering
+_GAIN = 0.05  # fuel gauges promise no accuracy; ±5 % is our own word [M]
+
+COULOMBS_PER_UAH = 3.6e-3
+JOULES_PER_UWH = 3.6e-3
+
+
+def gauge_facts(*, coulomb_step: float = 0.0, joule_step: float) -> Facts:
+    """A counter at the cell that is worth looking at once a second, in steps of so many C and J."""
+    return Facts(
+        semantics="counter",
+        place="cell",
+        coulombs=Band(gain=_GAIN, resolution=coulomb_step) if coulomb_step else None,
+        joules=Band(gain=_GAIN, resolution=joule_step),
+        max_watts=300.0,
+        default_hz=1.0,
+        max_hz=1.0,
+    )
+
+
+def step(values: Iterable[float]) -> float:
+    """The granularity of a gauge, in its own micro-unit: the power of ten that divides all its figures.
+
+    >>> step([49450000, 50060000, 47520000])
+    10000.0
+    """
+    whole = [round(value) for value in values if value]
+    size = 1
+    while whole and all(value % (size * 10) == 0 for value in whole):
+        size *= 10
+    return float(size)
+
+
+def must_discharge(status: str, name: str) -> None:
+    """Refuse a battery that is not being used.
+
+    Raises:
+        SourceError: it charges, or the mains carry the load; its gauge does not say what is consumed.
+    """
+    if status.lower().replace("_", " ") not in ("discharging", "unknown"):
+        raise SourceError(
+            f"{name} is {status.lower().replace('_', ' ')}, so it does not show what is consumed; "
+            "unplug the charger, or measure at the wall"
+        )
+
+
+class Gauge:
+    """The consumption since the first look, from what is left."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._left: float | None = None
+        self._volts: float | None = None
+        self._coulombs = 0.0
+        self._joules = 0.0
+        self._owed = 0.0
+
+    def by_charge(self, left_coulombs: float, volts: float) -> Reading:
+        """A look at a gauge of charge: a step is worth its coulombs times the mean voltage since the last."""
+        taken = self._taken(left_coulombs)
+        if taken is None:
+            return Reading(volts=volts, fresh=False)
+        mean_volts = volts if self._volts is None else (self._volts + volts) / 2
+        self._volts = volts
+        self._coulombs += taken
+        self._joules += taken * mean_volts
+        return Reading(volts=volts, coulombs=self._coulombs, joules=self._joules)
+
+    def by_energy(self, left_joules: float, volts: float | None) -> Reading:
+        """A look at a gauge of energy."""
+        taken = self._taken(left_joules)
+        if taken is None:
+            return Reading(volts=volts, fresh=False)
+        self._joules += taken
+        return Reading(volts=volts, joules=self._joules)
+
+    def _taken(self, left: float) -> float | None:
+        """What was taken since the last step; None while the gauge stands still or jitters upwards.
+
+        Raises:
+            SourceError: it jumped up: it was recalibrated, or charged while nobody looked.
+        """
+        before, self._left = self._left, left
+        if before is None:
+            return 0.0
+        fallen = before - left
+        if fallen < -_JUMP * max(before, left):
+            self._owed = 0.0
+            raise SourceError(
+                f"the gauge of {self._name} jumped up: the battery was charged or its gauge recalibrated; "
+                "what was used meanwhile is not known"
+            )
+        fallen -= self._owed  # a small step up is given back before anything counts as taken
+        if fallen <= 0:
+            self._owed = -fallen
+            return None
+        self._owed = 0.0
+        return fallen
+
+
+def plausible_capacity(left_uah: float, percent: float | None, name: str) -> None:
+    """Refuse a gauge whose unit cannot be µAh.
+
+    Raises:
+        ImplausibleReading: what is left and the percentage make a battery of under 0.1 or over 50 Ah.
+    """
+    if percent is None or percent < 1:
+        return
+    amp_hours = left_uah * 1e-6 / (percent / 100)
+    if not 0.1 <= amp_hours <= 50:
+        raise ImplausibleReading(
+            f"{name} says {left_uah:g} µAh at {percent:g} %, a battery of {amp_hours:.3g} Ah: "
+            "its unit is another or its gauge a dummy, so use an external meter"
+        )

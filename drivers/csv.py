@@ -1,0 +1,190 @@
+"""A CSV or tegrastats log that another program is writing, followed row by row as a meter.
+
+    csv@power.csv?time=Time (s)&watts=Power&unit=mW
+    csv@meter.csv?time=1&time_unit=ms&volts=2&amps=3&amps_unit=mA      columns by number, from 1
+    csv@tegrastats.log?format=tegrastats&watts=VDD_IN
+
+For exports of programs that have no live driver here, such as the AVHzY CT-3's and the EnergyRunner's:
+no public source describes their columns, so give the column names and units that the file's header shows.
+What stands in the file already is history and is skipped (replay it with ``replay@FILE``); rows count
+from now on. With ``time=`` the file's clock spaces the samples, without it their arrival does.
+Lines ``#…`` and anything above the header are skipped; a row without its numbers is counted in
+``lost``; a half-written last line waits for its end; a file that shrinks or is replaced is read from
+its start. Resolution, accuracy and rate are the writer's; ``accuracy=0.02`` states ±2 %, unsaid stays
+unknown.
+"""
+
+import os
+from collections.abc import Iterator
+from math import nan
+
+from energymeter.clock import Clock, SystemClock
+from energymeter.drivers._fields import Fields
+from energymeter.drivers._table import Row, Table, Tegrastats
+from energymeter.drivers._tail import Tail
+from energymeter.drivers._timebase import Timebase
+from energymeter.drivers._units import scale
+from energymeter.errors import SourceError, SourceTimeout, SpecError
+from energymeter.reading import Reading
+
+__all__ = ["Csv"]
+
+_LOOK_SECONDS = 0.05
+_BEAT_SECONDS = 0.4
+"""A stream says at least every half second that it is alive."""
+
+_PATIENCE_SECONDS = 1.8
+
+
+class Csv:
+    """A growing file, read as power, voltage and current, or as a counter of joules.
+
+    Args:
+        place: the file.
+        watts, volts, amps, joules: column names or numbers; for tegrastats, ``watts`` is the rail.
+        unit: of watts; ``volts_unit``, ``amps_unit``, ``joules_unit``, ``time_unit``: of the others.
+        time: the column of the row's time: a number, or ISO 8601.
+        delimiter: found out if not given; decimal commas are read where it is not the comma.
+        format: ``csv`` or ``tegrastats``.
+        accuracy: ± relative, as its maker promises; unsaid: unknown.
+        measures: ``wall``, ``rail``, ``cell`` or ``die``.
+
+    Raises:
+        SpecError: no column, an unknown unit, format or place.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        *,
+        watts: str = "",
+        volts: str = "",
+        amps: str = "",
+        joules: str = "",
+        unit: str = "",
+        volts_unit: str = "V",
+        amps_unit: str = "A",
+        joules_unit: str = "J",
+        time: str = "",
+        time_unit: str = "s",
+        delimiter: str = "",
+        format: str = "csv",
+        accuracy: float = nan,
+        measures: str = "rail",
+        clock: Clock | None = None,
+    ) -> None:
+        self.name = f"csv@{place}"
+        selectors = {"watts": watts, "volts": volts, "amps": amps, "joules": joules}
+        if not place or format not in ("csv", "tegrastats") or len(delimiter) > 1:
+            raise SpecError(
+                f"{self.name}: give a file, format csv or tegrastats, and a delimiter of one character"
+            )
+        if format == "tegrastats" and (
+            unit not in ("", "mW") or not watts or volts or amps or joules or time
+        ):
+            raise SpecError(f"{self.name}: of a tegrastats log give the rail alone, as in watts=VDD_IN")
+        if format == "tegrastats":
+            unit = "mW"
+        units = {"watts": unit or "W", "volts": volts_unit, "amps": amps_unit, "joules": joules_unit}
+        fields = Fields(selectors, units)
+        self.facts = fields.facts(accuracy=accuracy, place=measures, hz=10.0, max_hz=1000.0)
+        second = scale("seconds", time_unit)
+        self._table: Table | Tegrastats = (
+            Tegrastats(fields, self.name)
+            if format == "tegrastats"
+            else Table(fields, self.name, time=time, second=second, delimiter=delimiter)
+        )
+        self._clock: Clock = clock or SystemClock()
+        self._tail = Tail(os.path.expanduser(place), self.name)
+        self._rows: Iterator[Reading] | None = None
+        self._bad = 0
+
+    @property
+    def lost(self) -> int:
+        """Rows that held no sample."""
+        return self._bad + self._tail.dropped
+
+    def open(self) -> None:
+        """Find the header, and leave out the rows that are there already.
+
+        Raises:
+            SourceMissing, SourceForbidden: no such file, or not for this user.
+            SourceError: its header does not name the columns.
+        """
+        self.close()
+        self._tail.open()
+        try:
+            self._begin()
+        except SourceError:
+            self.close()
+            raise
+        self._tail.skip()
+        self._rows = self.stream()
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._rows = None
+        self._tail.close()
+
+    def read(self) -> Reading:
+        """Wait for the next row.
+
+        Raises:
+            SourceTimeout: none came; the writer has stopped or writes seldom.
+            SourceError: a replaced file names other columns.
+        """
+        if self._rows is None:
+            raise SourceError(f"{self.name} is not open; call open() first")
+        until_ns = self._clock.monotonic_ns() + round(_PATIENCE_SECONDS * 1e9)
+        for reading in self._rows:
+            if reading.fresh:
+                return reading
+            if self._clock.monotonic_ns() >= until_ns:
+                break
+        raise SourceTimeout(
+            f"{self.name} gained no row in {_PATIENCE_SECONDS:g} s; is its writer still running?"
+        )
+
+    def stream(self) -> Iterator[Reading]:
+        """Every new row, stamped by its own time column or by its arrival."""
+        base = Timebase()
+        quiet = 0.0
+        while True:
+            rows = self._new_rows()
+            now_ns = self._clock.monotonic_ns()
+            times = [now_ns * 1e-9 if row.seconds is None else row.seconds for row in rows]
+            for newest in times[-1:]:
+                base.arrived(newest, now_ns)
+            for row, seconds in zip(rows, times, strict=True):
+                yield row.reading._replace(at_ns=base.at_ns(seconds))
+            if rows:
+                quiet = 0.0
+                continue
+            self._clock.sleep(_LOOK_SECONDS)
+            quiet += _LOOK_SECONDS
+            if quiet >= _BEAT_SECONDS:
+                quiet = 0.0
+                yield Reading(fresh=False)
+
+    def _begin(self) -> None:
+        """Read as far as the header, if it is written already."""
+        self._table.begin()
+        while not self._table.known and (lines := self._tail.lines()):
+            for line in lines:
+                if not self._table.known:
+                    self._parse(line)
+        self._bad = 0
+
+    def _new_rows(self) -> list[Row]:
+        lines = self._tail.lines()
+        if not lines and self._tail.restarted():
+            self._table.begin()
+            lines = self._tail.lines()
+        return [row for line in lines if (row := self._parse(line)) is not None]
+
+    def _parse(self, line: str) -> Row | None:
+        try:
+            return self._table.row(line)
+        except ValueError:
+            self._bad += 1
+            return None

@@ -1,0 +1,133 @@
+"""Any JSON, or bare number, behind a URL as a meter: home hubs, lab supplies, inverters, your own script.
+
+    http@http://192.168.1.7/status?watts=$.meters[0].power
+    http@"http://192.168.1.7/api?id=3"?watts=$.p&unit=mW
+    http@https://hub.lan/power?unit=W&user=me&password_env=HUB_PASSWORD
+
+Units are never guessed: a bare number needs ``unit=``, paths are SI unless ``unit=`` (for watts),
+``volts_unit=``, ``amps_unit=`` or ``joules_unit=`` says otherwise. ``joules=`` reads a running counter.
+Resolution, accuracy and rate are the device's own; ``accuracy=0.02`` states ±2 %, unsaid stays unknown.
+Redirects are not followed. Login: Basic, or Digest with SHA-256 or MD5, as the server asks.
+
+A first-generation Shelly is read so: ``http@http://PLUG/status?watts=$.meters[0].power&measures=wall``
+[M: from memory of its API, not tried].
+"""
+
+from math import nan
+from urllib.parse import unquote, urlsplit
+
+from energymeter.drivers._fields import Fields, find, steps
+from energymeter.drivers._http import HttpClient
+from energymeter.drivers._net import secret
+from energymeter.errors import SourceError, SpecError
+from energymeter.reading import Reading
+
+__all__ = ["Http"]
+
+
+class Http:
+    """The number at a URL, read as power, voltage and current, or as a counter of joules.
+
+    Args:
+        place: the URL; a name and password in it are used and never shown.
+        watts, volts, amps, joules: JSON paths such as ``$.meters[0].power``; none: the body is one number.
+        unit: of watts, or of the one number; ``volts_unit``, ``amps_unit``, ``joules_unit``: of the others.
+        user, password: for the server; ``password_env`` names an environment variable instead.
+        timeout: seconds one answer may take.
+        accuracy: ± relative, as its maker promises; unsaid: unknown.
+        measures: ``wall``, ``rail``, ``cell`` or ``die``.
+
+    Raises:
+        SpecError: no such URL, path or unit.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        *,
+        watts: str = "",
+        volts: str = "",
+        amps: str = "",
+        joules: str = "",
+        unit: str = "",
+        volts_unit: str = "V",
+        amps_unit: str = "A",
+        joules_unit: str = "J",
+        user: str = "",
+        password: str = "",
+        password_env: str = "",
+        timeout: float = 1.5,
+        accuracy: float = nan,
+        measures: str = "rail",
+    ) -> None:
+        try:
+            url = urlsplit(place)
+            port = url.port or (443 if url.scheme == "https" else 80)
+        except ValueError as error:
+            raise SpecError(
+                f"the URL makes no sense ({error}); give one such as http://192.168.1.7/status"
+            ) from error
+        if url.scheme not in ("http", "https") or not url.hostname or timeout <= 0:
+            raise SpecError("give a whole URL, such as http@http://192.168.1.7/status, and a timeout above 0")
+        self.name = f"http@{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+        selectors = {"watts": watts, "volts": volts, "amps": amps, "joules": joules}
+        for path in filter(None, selectors.values()):
+            steps(path)
+        units = {"watts": unit or "W", "volts": volts_unit, "amps": amps_unit, "joules": joules_unit}
+        self._fields = Fields(selectors, units, unit)
+        self._json = any(selectors.values())
+        self._target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        self._host, self._port, self._tls = url.hostname, port, url.scheme == "https"
+        self._user, self._password = (
+            user or unquote(url.username or ""),
+            password or unquote(url.password or ""),
+        )
+        self._password_env, self._timeout = password_env, timeout
+        self._client: HttpClient | None = None
+        self.facts = self._fields.facts(accuracy=accuracy, place=measures, hz=1.0, max_hz=100.0)
+
+    def open(self) -> None:
+        """Ask once.
+
+        Raises:
+            SpecError: ``password_env`` names a variable that is not set.
+            SourceMissing, SourceForbidden, SourceTimeout, SourceError: as the message says.
+        """
+        self.close()
+        self._client = HttpClient(
+            self._host,
+            self._port,
+            name=self.name,
+            tls=self._tls,
+            user=self._user,
+            password=secret(self._password, self._password_env, self.name),
+            timeout=self._timeout,
+        )
+        try:
+            self.read()
+        except SourceError:
+            self.close()
+            raise
+
+    def read(self) -> Reading:
+        """Ask again, over the same connection or a new one.
+
+        Raises:
+            SourceError: as `open`.
+        """
+        if self._client is None:
+            raise SourceError(f"{self.name} is not open; call open() first")
+        if self._json:
+            document = self._client.get_json(self._target)
+            return self._fields.reading(lambda path: find(document, path), self.name)
+        answer = self._client.get(self._target)
+        if answer.status != 200:
+            raise SourceError(f"{self.name} answers with HTTP status {answer.status}; check the URL")
+        text = answer.body.decode(errors="replace").strip()
+        return self._fields.reading(lambda _: text, self.name)
+
+    def close(self) -> None:
+        """Drop the connection."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()

@@ -1,0 +1,200 @@
+"""hwmon: whatever the kernel's hardware monitoring shows in watts, joules, or volts and amps.
+
+INA219, INA226, INA3221 and INA238 bound to their kernel drivers, POWER-Z testers (``powerz``), PMBus and
+PC power supplies, ACPI power meters, AMD's ``amd_energy`` and GPUs. A device is found by its ``name``,
+never by ``hwmonN``, which changes at every boot. Units: mV, mA, µW, µJ
+(Documentation/hwmon/sysfs-interface.rst in torvalds/linux).
+
+**The shunt trap.** The kernel turns a voltage over a shunt into a current by the resistor it was told. The
+device tree rarely names the one on a breakout board: the driver assumes 10 mΩ for an INA219 or INA226, and
+a board with 100 mΩ then reads ten times too much. ``hwmon@ina219?shunt=0.1`` gives the true
+resistor in ohms; current and power are scaled to it.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from energymeter.drivers._jetson import connected, counted_rails
+from energymeter.drivers._parts import together
+from energymeter.drivers._sysfs import Numeric, Rail, SysFile, below, entries, peek, peek_number
+from energymeter.errors import SourceMissing, SpecError
+from energymeter.reading import Band, Facts, Reading
+from energymeter.source import Source
+
+__all__ = ["Hwmon"]
+
+_SENSOR = re.compile(r"(power|energy|curr)(\d+)_(input|average)")
+
+
+class _Device(NamedTuple):
+    """One monitoring chip."""
+
+    name: str
+    folder: str
+    bus: str  # "1-0040": its place on its bus
+
+    @property
+    def handles(self) -> tuple[str, ...]:
+        return (self.name, self.bus, os.path.basename(self.folder))
+
+
+class Hwmon:
+    """One monitoring chip, one channel for each thing that it measures.
+
+    ``hwmon@NAME`` names it by chip (``ina219``), by its place on the bus (``1-0040``) or by ``hwmonN``;
+    without, there must be only one. Energy counters are preferred, then volts and amps (finer than the
+    chip's own product, and signed), then power.
+    """
+
+    facts = Facts(default_hz=10.0, max_hz=200.0)
+
+    def __init__(self, place: str = "", *, shunt: float = 0.0, root: str = "/") -> None:
+        if shunt < 0 or shunt != shunt:
+            raise SpecError(f"hwmon?shunt={shunt:g} is no resistor; give ohms, such as 0.1")
+        self.name = f"hwmon@{place}" if place else "hwmon"
+        self._wanted = place
+        self._shunt_ohms = shunt
+        self._class = below(root, "sys/class/hwmon")
+        self._rails: list[Rail] = []
+
+    def open(self) -> None:
+        device = self._choose([device for device in _devices(self._class) if _sensors(device)])
+        scale = self._scale(device)
+        found = {label: (quantities, kind) for label, quantities, kind in _sensors(device)}
+        counted = _counted(device, list(found))
+        summed = len(counted) > 1
+        self._rails = [
+            Rail(
+                f"hwmon:{device.name}:{label}",
+                _facts(device, kind, label in counted),
+                _files(device.folder, quantities, scale),
+                power_only=summed and label in counted and "volts" in quantities,
+            )
+            for label, (quantities, kind) in found.items()
+        ]
+        for rail in self._rails:
+            if rail.facts.counted:
+                rail.check()
+
+    def _choose(self, devices: list[_Device]) -> _Device:
+        chosen = [device for device in devices if self._wanted in ("", *device.handles)]
+        if len(chosen) == 1:
+            return chosen[0]
+        if not devices:
+            raise SourceMissing(f"nothing in {self._class} measures power here; use an external meter")
+        names = ", ".join(f"hwmon@{device.bus} ({device.name})" for device in chosen or devices)
+        if not chosen:
+            raise SourceMissing(f"no {self._wanted!r} in {self._class} measures power; there is {names}")
+        raise SpecError(f"several chips measure power, and whether they add up is unknown; name one: {names}")
+
+    def _scale(self, device: _Device) -> float:
+        """What to multiply currents with: the resistor the kernel believes in over the true one."""
+        if not self._shunt_ohms:
+            return 1.0
+        believed = peek_number(os.path.join(device.folder, "shunt_resistor"))
+        if believed is None or believed <= 0:
+            raise SpecError(f"{device.name} has no single shunt_resistor, so ?shunt= cannot be used with it")
+        return believed * 1e-6 / self._shunt_ohms
+
+    def channels(self) -> Sequence[Source]:
+        return self._rails
+
+    def read(self) -> Reading:
+        """Everything counted, added; volts and amps only where it is a single thing."""
+        return together(self._rails)
+
+    def close(self) -> None:
+        for rail in self._rails:
+            rail.close()
+
+
+def _devices(folder: str) -> list[_Device]:
+    """Every chip, without the batteries and USB-C ports that the kernel shows here a second time."""
+    supplies = {name.replace("-", "_") for name in entries(os.path.join(folder, "../power_supply"))}
+    found = []
+    for entry in entries(folder):
+        path = os.path.join(folder, entry)
+        name = peek(os.path.join(path, "name")) or ""
+        device = os.path.join(path, "device")
+        bus = os.path.basename(os.path.realpath(device)) if os.path.exists(device) else entry
+        if name and name not in supplies:
+            found.append(_Device(name, path, bus))
+    return found
+
+
+_Quantities = dict[str, str]
+
+
+def _sensors(device: _Device) -> list[tuple[str, _Quantities, str]]:
+    """What a chip measures: label, quantity to file name, and ``counter``, ``mean`` or ``instant``."""
+    has = frozenset(entries(device.folder))
+    numbers = {int(match[2]) for name in has if (match := _SENSOR.fullmatch(name))}
+    found = []
+    for number in sorted(numbers):
+        volts = _volts(device, number, has)
+        amps = f"curr{number}_input"
+        energy, power, average = f"energy{number}_input", f"power{number}_input", f"power{number}_average"
+        if energy in has:
+            quantities, kind = {"joules": energy}, "counter"
+        elif volts and amps in has:
+            quantities, kind = {"volts": volts, "amps": amps}, "instant"
+        elif power in has:
+            quantities, kind = {"watts": power}, "instant"
+        elif average in has:
+            quantities, kind = {"watts": average}, "mean"
+        else:
+            continue
+        labels = [
+            os.path.join(device.folder, name.rsplit("_", 1)[0] + "_label") for name in quantities.values()
+        ]
+        label = next((said for path in labels if (said := peek(path))), str(number))
+        if connected(label):
+            found.append((label, quantities, kind))
+    return found
+
+
+def _volts(device: _Device, number: int, has: frozenset[str]) -> str | None:
+    """The bus voltage of current ``number``: in0 is a shunt's on INA chips, but VBUS on a POWER-Z."""
+    if peek(os.path.join(device.folder, "in0_label")) == "VBUS":
+        return "in0_input" if number == 1 else None
+    name = f"in{number}_input"
+    return name if name in has else None
+
+
+def _counted(device: _Device, labels: list[str]) -> frozenset[str]:
+    """Which of a chip's readings add up to all of it."""
+    totals = [label for label in labels if "total" in label.lower()]
+    if totals:
+        return frozenset(totals[:1])
+    if device.name == "amd_energy":  # Ecore000 … are inside Esocket0 …
+        return frozenset(label for label in labels if label.startswith("Esocket")) or frozenset(labels)
+    return counted_rails(labels)
+
+
+def _files(folder: str, quantities: _Quantities, scale: float) -> dict[str, tuple[Numeric, float]]:
+    units = {"volts": 1e-3, "amps": 1e-3 * scale, "watts": 1e-6 * scale, "joules": 1e-6 * scale}
+    return {
+        quantity: (SysFile(os.path.join(folder, name)), units[quantity])
+        for quantity, name in quantities.items()
+    }
+
+
+def _facts(device: _Device, kind: str, counted: bool) -> Facts:
+    # many chips, one bound: ±2 % is our own word; the true ± is in the datasheet of the chip and its shunt
+    facts = Hwmon.facts._replace(
+        volts=Band(gain=0.01, resolution=1e-3),
+        amps=Band(gain=0.02, resolution=1e-3),
+        watts=Band(gain=0.02),
+        joules=Band(gain=0.02),
+        counted=counted,
+    )
+    if kind == "counter":
+        place_is_die = device.name == "amd_energy"
+        return facts._replace(semantics="counter", place="die" if place_is_die else "rail")
+    if kind == "mean":
+        interval_ms = peek_number(os.path.join(device.folder, "power1_average_interval"))
+        hz = 1e3 / interval_ms if interval_ms else 1.0
+        return facts._replace(semantics="mean", default_hz=min(hz, 10.0), max_hz=hz)
+    return facts

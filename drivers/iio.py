@@ -1,0 +1,166 @@
+"""iio: power monitors that the kernel shows as Industrial I/O devices (``ina2xx-adc``, ``pac1934``, ADCs).
+
+A value is ``(raw + offset) × scale``, or ``…_input`` ready made, in mV, mA, mW and J
+(Documentation/ABI/testing/sysfs-bus-iio in torvalds/linux). The shunt trap of ``hwmon`` is here too: the
+resistor the kernel believes in is ``in_shunt_resistor``, in ohms; ``?shunt=`` gives the true one.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+
+from energymeter.drivers._jetson import counted_rails
+from energymeter.drivers._parts import together
+from energymeter.drivers._sysfs import Numeric, Rail, SysFile, below, entries, peek, peek_number
+from energymeter.errors import SourceMissing, SpecError
+from energymeter.reading import Band, Facts, Reading
+from energymeter.source import Source
+
+__all__ = ["Iio"]
+
+_VALUE = re.compile(r"in_(voltage|current|power|energy)(\d*)_(raw|input)")
+_WAYS = ({"energy": "joules"}, {"voltage": "volts", "current": "amps"}, {"power": "watts"})
+_SI = {"voltage": 1e-3, "current": 1e-3, "power": 1e-3, "energy": 1.0}
+_INA2XX = {"voltage": "1", "power": "2", "current": "3"}  # its channels: shunt, bus, power, current
+
+
+class Iio:
+    """One IIO device, one channel for each place that it measures.
+
+    ``iio@NAME`` or ``iio@iio:device0`` names it; without, there must be only one. Voltages and currents
+    of one number belong together. Energy accumulators are preferred.
+    """
+
+    facts = Facts(default_hz=10.0, max_hz=500.0)
+
+    def __init__(self, place: str = "", *, shunt: float = 0.0, root: str = "/") -> None:
+        if shunt < 0 or shunt != shunt:
+            raise SpecError(f"iio?shunt={shunt:g} is no resistor; give ohms, such as 0.1")
+        self.name = f"iio@{place}" if place else "iio"
+        self._wanted = place
+        self._shunt_ohms = shunt
+        self._devices = below(root, "sys/bus/iio/devices")
+        self._rails: list[Rail] = []
+
+    def open(self) -> None:
+        folder = self._choose()
+        scale = self._scale(folder)
+        rails = _rails(folder, scale)
+        counted = counted_rails(rails)
+        chip = peek(os.path.join(folder, "name")) or os.path.basename(folder)
+        self._rails = [
+            Rail(
+                f"iio:{chip}:{label}",
+                _facts(files, label in counted),
+                files,
+                power_only=len(counted) > 1 and label in counted and "volts" in files,
+            )
+            for label, files in rails.items()
+        ]
+        for rail in self._rails:
+            if rail.facts.counted:
+                rail.check()
+
+    def _choose(self) -> str:
+        folders = [os.path.join(self._devices, name) for name in entries(self._devices)]
+        able = [folder for folder in folders if _rails(folder, 1.0)]
+        chosen = [
+            folder
+            for folder in able
+            if self._wanted in ("", os.path.basename(folder), peek(os.path.join(folder, "name")))
+        ]
+        if len(chosen) == 1:
+            return chosen[0]
+        names = ", ".join(f"iio@{os.path.basename(f)} ({peek(os.path.join(f, 'name'))})" for f in able)
+        if not chosen:
+            raise SourceMissing(
+                f"no {self._wanted or 'device'} in {self._devices} measures power"
+                + (f"; there is {names}" if able else "; use an external meter")
+            )
+        raise SpecError(
+            f"several devices measure power, and whether they add up is unknown; name one: {names}"
+        )
+
+    def _scale(self, folder: str) -> float:
+        if not self._shunt_ohms:
+            return 1.0
+        believed = peek_number(os.path.join(folder, "in_shunt_resistor"))
+        if believed is None or believed <= 0:
+            raise SpecError(f"{folder} has no in_shunt_resistor, so ?shunt= cannot be used with it")
+        return believed / self._shunt_ohms
+
+    def channels(self) -> Sequence[Source]:
+        return self._rails
+
+    def read(self) -> Reading:
+        """Everything counted, added; volts and amps only where it is a single place."""
+        return together(self._rails)
+
+    def close(self) -> None:
+        for rail in self._rails:
+            rail.close()
+
+
+class _Raw:
+    """A raw value and its offset, in steps of its scale."""
+
+    def __init__(self, path: str, offset: float) -> None:
+        self._file = SysFile(path)
+        self._offset = offset
+
+    def number(self) -> float:
+        return self._file.number() + self._offset
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _value(folder: str, name: str, kind: str, scale: float) -> tuple[Numeric, float]:
+    """The file of a quantity and what a 1 in it means in SI."""
+    path = os.path.join(folder, name)
+    unit = _SI[kind] * (1.0 if kind == "voltage" else scale)
+    if name.endswith("_input"):
+        return SysFile(path), unit
+    stem = path.removesuffix("_raw")
+    shared = os.path.join(folder, f"in_{kind}")  # one scale for all channels of a kind
+    offset = _first(f"{stem}_offset", f"{shared}_offset") or 0.0
+    return _Raw(path, offset), unit * (_first(f"{stem}_scale", f"{shared}_scale") or 1.0)
+
+
+def _first(*paths: str) -> float | None:
+    return next((value for path in paths if (value := peek_number(path)) is not None), None)
+
+
+_Files = dict[str, tuple[Numeric, float]]
+
+
+def _rails(folder: str, scale: float) -> dict[str, _Files]:
+    """The places of a device at which energy can be told, by label or number."""
+    names: dict[str, dict[str, str]] = {}
+    for name in entries(folder):
+        if match := _VALUE.fullmatch(name):
+            kind, number, _ = match.groups()
+            names.setdefault(number, {})[kind] = name
+    if "in_shunt_resistor" in entries(folder) and {"1", "3"} <= names.keys():
+        names = {"1": {kind: names[n][kind] for kind, n in _INA2XX.items() if kind in names.get(n, {})}}
+    rails: dict[str, _Files] = {}
+    for number, kinds in names.items():
+        chosen = next((way for way in _WAYS if way.keys() <= kinds.keys()), None)
+        if chosen is not None:
+            label = peek(os.path.join(folder, f"in_current{number}_label")) or number or "0"
+            rails[label] = {
+                quantity: _value(folder, kinds[kind], kind, scale) for kind, quantity in chosen.items()
+            }
+    return rails
+
+
+def _facts(files: _Files, counted: bool) -> Facts:
+    # many chips, one bound: ±2 % is our own word; the true ± is in the datasheet of the chip and its shunt
+    return Iio.facts._replace(
+        semantics="counter" if "joules" in files else "instant",
+        volts=Band(gain=0.01, resolution=1e-3),
+        amps=Band(gain=0.02, resolution=1e-3),
+        watts=Band(gain=0.02),
+        joules=Band(gain=0.02),
+        counted=counted,
+    )

@@ -1,0 +1,42 @@
+"""INA226, and INA230 and INA231 of the same registers: shunt monitors for 0..36 V, finer than an INA219.
+
+Wiring: VBUS to the load's side of the shunt; VCC 3.3 V, GND, SDA, SCL to header pins 3 and 5. Current
+is computed here from the shunt word (2.5 µV a count, ±81.92 mV); the calibration register, which a
+brown-out zeroes, is never used. Reading: mask word (conversion-ready flag), shunt word, bus word.
+
+±0.1 % and 10 µV offset of shunt, ±0.1 % and 7.5 mV of bus [M]; 1.25 mV of bus a count. 140 µs at the
+fastest; no counters, no loss detection. INA230 and INA231 have no identity registers [M]: say
+``chip=ina230``.
+
+Sources: kernel drivers/hwmon/ina2xx.c (registers, steps, reset value, averages); limits [M] after the
+datasheet. Tested on an emulated chip only.
+"""
+
+from energymeter.drivers import _ina
+from energymeter.drivers._ina_chip import Meter
+
+__all__ = ["Ina226"]
+
+INA226 = _ina.Kind(
+    name="ina226",
+    current=_ina.Field(register=1, lsb=2.5e-6, limit=32767),
+    bus=_ina.Field(register=2, lsb=1.25e-3, limit=32767, signed=False),
+    config_register=0,
+    config=0x4000 | 7,
+    shifts=(9, 6, 3),
+    averages=(1, 4, 16, 64, 128, 256, 512, 1024),
+    seconds=(140e-6, 204e-6, 332e-6, 588e-6, 1.1e-3, 2.116e-3, 4.156e-3, 8.244e-3),
+    ready=(6, 1 << 3),
+    identity_register=0xFE,
+    dies=(0x226,),
+    gain=0.001,
+    offset=10e-6,
+    bus_gain=0.001,
+    bus_offset=7.5e-3,
+)
+
+
+class Ina226(Meter):
+    """An INA226 (or ``chip=ina230``, ``chip=ina231``) behind any shunt; options as of ``Meter``."""
+
+    kinds = (INA226, *(INA226._replace(name=name, identity_register=None) for name in ("ina230", "ina231")))

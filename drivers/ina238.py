@@ -1,0 +1,44 @@
+"""INA238, and the less exact INA237: shunt monitors for 0..85 V.
+
+Wiring: VBUS to the load's side of the shunt; VCC 3.3 V, GND, SDA, SCL to header pins 3 and 5. (INA239
+is the same chip on SPI and cannot be read here.) Current is computed here from the shunt word: 5 µV a
+count to ±163.84 mV, or 1.25 µV to ±40.96 mV when ``max_amps`` fits. 3.125 mV of bus a count.
+
+INA238 ±0.1 % and 5 µV, INA237 ±0.3 % and 50 µV of shunt [M]. No counters, no loss detection.
+
+Sources: kernel drivers/hwmon/ina238.c and ESPHome's ina2xx page (registers, steps); flag, die numbers
+and limits [M] after the datasheets. Tested on an emulated chip only.
+"""
+
+from energymeter.drivers import _ina
+from energymeter.drivers._ina_chip import Meter
+
+__all__ = ["Ina238"]
+
+INA238 = _ina.Kind(
+    name="ina238",
+    current=_ina.Field(register=4, lsb=5e-6, limit=32767),
+    narrow=_ina.Field(register=4, lsb=1.25e-6, limit=32767),
+    bus=_ina.Field(register=5, lsb=3.125e-3, limit=32767),
+    config_register=1,
+    config=0xB << 12,
+    shifts=(0, 9, 6),
+    averages=(1, 4, 16, 64, 128, 256, 512, 1024),
+    seconds=(50e-6, 84e-6, 150e-6, 280e-6, 540e-6, 1.052e-3, 2.074e-3, 4.12e-3),
+    ready=(0x0B, 1 << 1),
+    identity_register=0x3E,
+    dies=(0x238,),
+    gain=0.001,
+    offset=5e-6,
+    bus_gain=0.001,
+    bus_offset=5e-3,
+)
+
+
+class Ina238(Meter):
+    """An INA238 (or ``chip=ina237``) behind any shunt; options as of ``Meter``."""
+
+    kinds = (
+        INA238,
+        INA238._replace(name="ina237", dies=(0x237, 0x238), gain=0.003, offset=50e-6, bus_gain=0.003),
+    )

@@ -1,0 +1,59 @@
+"""INA260: current monitor with its own 2 mΩ shunt inside, ±15 A, 0..36 V.
+
+Wiring: IN+ to the supply, IN- to the board, VBUS to IN-; VCC 3.3 V, GND, SDA, SCL to header pins 3 and
+5. 1.25 mA and 1.25 mV a count. ±0.5 % and 5 mA of current, shunt included, ±0.1 % and 7.5 mV of bus
+[M]; 140 µs at the fastest. No counters, no loss detection.
+
+Sources: kernel drivers/hwmon/ina2xx.c (registers, steps, reset value); limits [M] after the datasheet.
+Tested on an emulated chip only.
+"""
+
+from energymeter.clock import Clock
+from energymeter.drivers import _i2c, _ina
+from energymeter.drivers._ina_chip import Meter
+
+__all__ = ["Ina260"]
+
+INA260 = _ina.Kind(
+    name="ina260",
+    current=_ina.Field(register=1, lsb=1.25e-3, limit=12_000),
+    bus=_ina.Field(register=2, lsb=1.25e-3, limit=32767, signed=False),
+    config_register=0,
+    config=0x6000 | 7,
+    shifts=(9, 6, 3),
+    averages=(1, 4, 16, 64, 128, 256, 512, 1024),
+    seconds=(140e-6, 204e-6, 332e-6, 588e-6, 1.1e-3, 2.116e-3, 4.156e-3, 8.244e-3),
+    ready=(6, 1 << 3),
+    identity_register=0xFE,
+    dies=(0x227,),
+    gain=0.005,
+    offset=5e-3,
+    bus_gain=0.001,
+    bus_offset=7.5e-3,
+    beyond="more than ±15 A must not flow through it",
+)
+
+
+class Ina260(Meter):
+    """An INA260.
+
+    Args:
+        place: ``bus:address``.
+        board: a board's name; ``open`` then checks that what is read is plausible for it.
+        wire: an open bus to use instead of ``/dev/i2c-N``.
+        clock: what waiting is done on.
+    """
+
+    kinds = (INA260,)
+
+    def __init__(
+        self,
+        place: str = "1:0x40",
+        *,
+        board: str = "",
+        wire: _i2c.Wire | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        # Its register is in amps already, as if the shunt's voltage were read over exactly 1 Ω.
+        super().__init__(place, shunt=1.0, tolerance=0.0, board=board, wire=wire, clock=clock)
+        self.identity = self.name

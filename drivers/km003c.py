@@ -1,0 +1,140 @@
+"""ChargerLAB POWER-Z KM003C / KM002C, polled: over USB, or through the kernel's ``powerz`` driver.
+
+Plug: between supply and load, USB-C; its PC port to the host. 0..50 V, 0..6 A; steps 1 µV, 1 µA over USB, 1
+mV, 1 mA through the kernel. Accuracy ±0.1 % volts, ±0.2 % amps: **from memory of the maker's page, taken
+wide**. The current is signed: negative when it flows from the plug side to the socket side of the
+recordings; ``reverse=true`` turns it round. A snapshot identical in every byte is no new measurement and is
+marked so. No counters over this route, no sequence number: for gap-free samples use ``km003c_stream``.
+
+The kernel (Linux 6.7 and later, ``drivers/hwmon/powerz.c``) is asked where it has the meter, because it needs
+no library and no permission; ``km003c@usb`` goes over USB nevertheless (extra ``km003c``: pyusb), taking
+the interface from the kernel while open. No authentication is needed for either. Decoding is proven on
+recorded USB sessions (see ``_km003c.py``); not tested on real hardware by us.
+"""
+
+import errno
+import os
+from typing import ClassVar
+
+from energymeter.errors import SourceMissing, SourceTimeout
+from energymeter.reading import Band, Facts, Reading
+
+from ._km003c import ADC, FACTS, GET_DATA, USB_IDS, Session, snapshots
+from ._usb import UsbBulk
+from ._wire import Wire
+
+__all__ = ["Km003c"]
+
+_KERNEL_FACTS = FACTS._replace(
+    volts=Band(gain=0.001, offset=0.001, resolution=0.001),
+    amps=Band(gain=0.002, offset=0.001, resolution=0.001),
+)
+
+
+def hwmon_path(sysfs: str = "/sys") -> str | None:
+    """The directory of the kernel's ``powerz`` sensor, if it has one."""
+    root = f"{sysfs}/class/hwmon"
+    for name in sorted(os.listdir(root)) if os.path.isdir(root) else ():
+        try:
+            with open(f"{root}/{name}/name") as file:
+                if file.read().strip() == "powerz":
+                    return f"{root}/{name}"
+        except OSError:
+            continue  # unplugged while we looked
+    return None
+
+
+class Km003c:
+    """``km003c`` (the kernel if it has it, else USB), ``km003c@hwmon``, ``km003c@usb`` or ``km003c@SERIAL``.
+
+    ``reverse``: turn the sign of the current round.
+    """
+
+    usb_ids: ClassVar[tuple[tuple[int, int], ...]] = USB_IDS
+
+    def __init__(
+        self, place: str = "", *, reverse: bool = False, wire: Wire | None = None, sysfs: str = "/sys"
+    ) -> None:
+        self.name = f"km003c@{place}" if place else "km003c"
+        self.facts: Facts = FACTS
+        self.identity: str | None = None
+        self._place = place
+        self._sign = -1.0 if reverse else 1.0
+        self._sysfs = sysfs
+        serial = "" if place in ("", "usb", "hwmon") else place
+        self._wire = wire or UsbBulk(USB_IDS, serial, endpoint_out=0x01, endpoint_in=0x81, extra="km003c")
+        self._given = wire is not None
+        self._kernel: str | None = None
+        self._session: Session | None = None
+        self._last = b""
+
+    @property
+    def moved_bytes(self) -> int:
+        return self._wire.moved_bytes
+
+    def open(self) -> None:
+        """Find the meter and read it once.
+
+        Raises:
+            ExtraMissing: it is reached over USB and pyusb is not installed.
+            SourceError: not plugged in, no permission, held by another program, or silent.
+        """
+        self.close()
+        if self._place in ("", "hwmon") and not self._given:
+            self._kernel = hwmon_path(self._sysfs)
+        if self._kernel:
+            self.facts = _KERNEL_FACTS
+            self._from_kernel(self._kernel)
+            return
+        if self._place == "hwmon":
+            raise SourceMissing(
+                "The kernel has no powerz sensor: plug the meter in, Linux 6.7 or later; or use km003c@usb."
+            )
+        self._wire.open()
+        self._session = Session(self._wire)
+        self._from_usb(self._session)
+        serial = getattr(self._wire, "serial", "")
+        self.identity = f"KM003C {serial}" if serial else None
+
+    def read(self) -> Reading:
+        """One snapshot; ``fresh=False`` where the meter has nothing newer.
+
+        Raises:
+            SourceTimeout: no answer.
+            SourceMissing: the meter was unplugged.
+        """
+        if self._kernel:
+            return self._from_kernel(self._kernel)
+        if self._session is None:
+            raise SourceMissing(f"{self.name} is not open: call open() first.")
+        return self._from_usb(self._session)
+
+    def close(self) -> None:
+        """Let the meter go."""
+        self._kernel = self._session = None
+        self._last = b""
+        self._wire.close()
+
+    def _from_usb(self, session: Session) -> Reading:
+        try:
+            answer = session.ask(GET_DATA, ADC)
+        except SourceMissing:
+            self._wire.open()  # plugged in again? otherwise this says that it is not
+            answer = session.ask(GET_DATA, ADC)
+        found = snapshots(answer)
+        if not found:
+            raise SourceTimeout(f"{self.name} answered without a measurement: plug it in again.")
+        fresh, self._last = answer[4:] != self._last, answer[4:]
+        return Reading(volts=found[0].volts, amps=self._sign * found[0].amps, fresh=fresh)
+
+    def _from_kernel(self, path: str) -> Reading:
+        try:
+            with open(f"{path}/in0_input") as volts, open(f"{path}/curr1_input") as amps:
+                return Reading(volts=int(volts.read()) / 1e3, amps=self._sign * int(amps.read()) / 1e3)
+        except (FileNotFoundError, ValueError) as error:
+            self._kernel = hwmon_path(self._sysfs) or path  # it comes back under another number
+            raise SourceMissing(f"{self.name} went away from {path}: plug the meter in again.") from error
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                raise SourceMissing(f"{self.name} went away: plug the meter in again.") from error
+            raise SourceTimeout(f"{self.name}: the kernel got no answer ({error.strerror}).") from error

@@ -1,0 +1,222 @@
+"""nvml: NVIDIA GPUs, one channel each, through nvidia-ml-py (extra ``nvidia``).
+
+Since Volta a GPU counts its own energy (millijoules since the driver was loaded): that is used where it
+is, since nothing between two looks is lost. Elsewhere power is read, and what NVML calls power differs: on
+Ampere and later, except GA100, ``nvmlDeviceGetPowerUsage`` is the mean of the last second, before that an
+instant; newer drivers offer both by name (``NVML_FI_DEV_POWER_INSTANT`` and ``…_AVERAGE``).
+Source: NVML API reference, nvmlDeviceGetPowerUsage and nvmlDeviceGetTotalEnergyConsumption.
+
+All of a GPU is measured, whoever uses it. On a Jetson NVML starts but knows no power (``Not Supported``):
+that is no sensor, never 0 W; use ``jetson`` there.
+"""
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from energymeter.drivers._parts import together
+from energymeter.errors import (
+    ExtraMissing,
+    SourceError,
+    SourceForbidden,
+    SourceMissing,
+    SourceTimeout,
+    SpecError,
+)
+from energymeter.reading import Band, Facts, Reading
+from energymeter.source import Source
+
+__all__ = ["Nvml"]
+
+_GAIN = 0.05  # "accurate to within ±5 % of current power draw" (NVML reference, for Fermi and Kepler)
+_INSTANT, _AVERAGE = 186, 185  # NVML_FI_DEV_POWER_INSTANT, NVML_FI_DEV_POWER_AVERAGE (nvml.h)
+_AMPERE = 7  # NVML_DEVICE_ARCH_AMPERE
+_GA100 = ("A100", "A30", "A800")
+_AVERAGED_SECONDS = 1.0
+_WAYS = ("energy", "instant", "average", "usage")
+
+
+class Nvml:
+    """Every GPU, or the one named by index or UUID (``nvml@0``, ``nvml@GPU-…``); they add up.
+
+    ``by`` is ``energy``, ``instant``, ``average`` or ``usage`` (whatever the driver calls power); by default
+    the first of energy, instant and usage that the GPU has.
+    """
+
+    facts = Facts(
+        semantics="counter", joules=Band(gain=_GAIN, resolution=1e-3), default_hz=10.0, max_hz=100.0
+    )
+
+    def __init__(self, place: str = "", *, by: str = "", library: Any = None) -> None:
+        """``library`` stands for the module ``pynvml``, so that a test can fake the driver below it."""
+        if by and by not in _WAYS:
+            raise SpecError(f"nvml?by={by} is none of {', '.join(_WAYS)}")
+        self.name = f"nvml@{place}" if place else "nvml"
+        self._wanted = place
+        self._ways = (by,) if by else ("energy", "instant", "usage")
+        self._given = library
+        self._library: Any = None
+        self._gpus: list[_Gpu] = []
+
+    def open(self) -> None:
+        library = self._given or _imported()
+        try:
+            library.nvmlInit()
+        except library.NVMLError as error:
+            raise _explained(library, error, "the NVIDIA driver") from error
+        self._library = library
+        try:
+            self._gpus = [self._gpu(label, handle) for label, handle in self._handles()]
+        except SourceError:
+            self.close()
+            raise
+
+    def _handles(self) -> list[tuple[str, Any]]:
+        library, wanted = self._library, self._wanted
+        try:
+            if wanted and not wanted.isdigit():
+                return [(wanted, library.nvmlDeviceGetHandleByUUID(wanted))]
+            numbers = [int(wanted)] if wanted else range(library.nvmlDeviceGetCount())
+            handles = [(str(number), library.nvmlDeviceGetHandleByIndex(number)) for number in numbers]
+        except library.NVMLError as error:
+            raise _explained(library, error, f"GPU {wanted}" if wanted else "the list of GPUs") from error
+        if not handles:
+            raise SourceMissing("the NVIDIA driver is loaded but sees no GPU; look into `nvidia-smi`")
+        return handles
+
+    def _gpu(self, label: str, handle: Any) -> "_Gpu":
+        """The GPU read in the first way that it has.
+
+        Raises:
+            SourceMissing: it has none.
+            SourceError: it does not answer.
+        """
+        for way in self._ways:
+            gpu = _Gpu(self._library, label, handle, way)
+            try:
+                gpu.read()
+            except SourceMissing:
+                continue
+            return _Gpu(self._library, label, handle, way)
+        raise SourceMissing(
+            f"GPU {label} has no power sensor for NVML ({', '.join(self._ways)}: Not Supported); on a Jetson "
+            "use the source `jetson`, elsewhere an external meter"
+        )
+
+    def channels(self) -> Sequence[Source]:
+        return self._gpus
+
+    def read(self) -> Reading:
+        """All GPUs added; the sampler reads them one by one."""
+        return together(self._gpus)
+
+    def close(self) -> None:
+        if self._library is not None:
+            library, self._library = self._library, None
+            self._gpus = []
+            try:
+                library.nvmlShutdown()
+            except library.NVMLError:
+                return  # the driver went away first; there is nothing left to let go of
+
+
+class _Gpu:
+    """One GPU, read in one way."""
+
+    def __init__(self, library: Any, label: str, handle: Any, way: str) -> None:
+        self.name = f"nvml:{label}"
+        self._library = library
+        self._handle = handle
+        self._look: Callable[[], Reading] = getattr(self, f"_{way}")
+        self._last: int | None = None
+        self._averaged = way == "average" or (way == "usage" and self._usage_is_averaged())
+        self.facts = self._facts(way)
+
+    def _facts(self, way: str) -> Facts:
+        if way == "energy":
+            return Nvml.facts._replace(max_watts=self._max_watts())
+        return Facts(
+            semantics="mean" if self._averaged else "instant",
+            watts=Band(gain=_GAIN, resolution=1e-3),
+            # means of a second that overlap would count their common part twice
+            default_hz=1.0 if self._averaged else 10.0,
+            max_hz=1.0 / _AVERAGED_SECONDS if self._averaged else 50.0,
+        )
+
+    def _max_watts(self) -> float | None:
+        """Twice the highest limit one may set: bursts go over it, counters never."""
+        try:
+            return 2e-3 * float(self._library.nvmlDeviceGetPowerManagementLimitConstraints(self._handle)[1])
+        except self._library.NVMLError:
+            return None
+
+    def _usage_is_averaged(self) -> bool:
+        library = self._library
+        try:
+            name = library.nvmlDeviceGetName(self._handle)
+            return library.nvmlDeviceGetArchitecture(self._handle) >= _AMPERE and not any(
+                chip in str(name) for chip in _GA100
+            )
+        except library.NVMLError:
+            return False
+
+    def open(self) -> None:
+        """Nothing to do: the library is open."""
+
+    def read(self) -> Reading:
+        try:
+            return self._look()
+        except self._library.NVMLError as error:
+            raise _explained(self._library, error, self.name) from error
+
+    def _energy(self) -> Reading:
+        millijoules = self._library.nvmlDeviceGetTotalEnergyConsumption(self._handle)
+        # the counter moves some ten times a second; a look in between has nothing newer
+        fresh = millijoules != self._last
+        self._last = millijoules
+        return Reading(joules=millijoules * 1e-3, fresh=fresh)
+
+    def _usage(self) -> Reading:
+        return self._power(self._library.nvmlDeviceGetPowerUsage(self._handle))
+
+    def _instant(self) -> Reading:
+        return self._field(_INSTANT)
+
+    def _average(self) -> Reading:
+        return self._field(_AVERAGE)
+
+    def _field(self, number: int) -> Reading:
+        (field,) = self._library.nvmlDeviceGetFieldValues(self._handle, [number])
+        if field.nvmlReturn != self._library.NVML_SUCCESS:
+            raise self._library.NVMLError(field.nvmlReturn)
+        return self._power(field.value.uiVal)
+
+    def _power(self, milliwatts: int) -> Reading:
+        return Reading(watts=milliwatts * 1e-3, seconds=_AVERAGED_SECONDS if self._averaged else None)
+
+    def close(self) -> None:
+        """Nothing to do: the source it belongs to closes."""
+
+
+def _imported() -> Any:
+    try:
+        return importlib.import_module("pynvml")
+    except ImportError as error:
+        raise ExtraMissing("nvidia-ml-py", "nvidia", "reading NVIDIA GPUs") from error
+
+
+def _explained(library: Any, error: Any, what: str) -> SourceError:
+    """What a code of NVML means here, and what to do about it."""
+    if error.value in (library.NVML_ERROR_LIBRARY_NOT_FOUND, library.NVML_ERROR_DRIVER_NOT_LOADED):
+        return SourceMissing("no NVIDIA driver is loaded on this machine; install it, or use another source")
+    if error.value in (library.NVML_ERROR_NOT_SUPPORTED, library.NVML_ERROR_FUNCTION_NOT_FOUND):
+        return SourceMissing(f"{what} has no such sensor (NVML: {error}); use another source for it")
+    if error.value in (library.NVML_ERROR_NOT_FOUND, library.NVML_ERROR_INVALID_ARGUMENT):
+        return SourceMissing(f"{what} is not here (NVML: {error}); `nvidia-smi -L` lists the GPUs")
+    if error.value == library.NVML_ERROR_NO_PERMISSION:
+        return SourceForbidden(
+            f"{what} may not be read by this user (NVML: {error}); add it to the container or run as root"
+        )
+    if error.value == library.NVML_ERROR_TIMEOUT:
+        return SourceTimeout(f"{what} did not answer (NVML: {error}); look into `nvidia-smi`")
+    return SourceError(f"{what} failed (NVML: {error}); look into `nvidia-smi` and `dmesg`")

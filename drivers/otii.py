@@ -1,0 +1,289 @@
+"""Qoitech Otii Arc, Arc Pro and Ace, through the Otii 3 application that holds them.
+
+    otii                                  the application on this computer, its only device
+    otii@127.0.0.1:1905?device=Arc         by device id or name
+    otii?user=me@example.org&password_env=OTII_PASSWORD
+
+Needs the Otii 3 application running, with its TCP server switched on, logged in with an Automation licence
+(or ``user`` and ``password`` here, which also take a free licence). The driver speaks the server's JSON
+itself, so that no package is needed. It uses the recording that runs in the open project, or starts one and
+stops it at the end. It never switches the device's supply: it is powered as the application says.
+
+Semantics: counters. Joules and coulombs are the application's own statistics over the whole recording of
+the main current (1 to 50 kS/s in the device), and the end of the recording is the time.
+Accuracy: ±1 % here, a cautious figure from memory of the Arc's data sheet [M]; resolution below a microjoule.
+Rate: once a second; every statistic is worked out over the whole recording by the application.
+Loss detection: none; TCP delivers whole replies or an error.
+
+Tested on an emulated server written from the client's documentation; neither on the application nor on
+hardware, and whether it gives statistics of a recording that still runs is [M].
+
+Sources: qoitech/otii-tcp-client-python (MIT): otii_connection.py for the frames (JSON objects ended by CR LF,
+first one from the server), otii.py, arc.py, project.py, recording.py for the commands, otii_exception.py for
+errors, examples/basic_measurement.py (``mc`` energy over 3600 is Wh there, so it is joules).
+"""
+
+import json
+import socket
+import time
+from typing import Any
+
+from energymeter.drivers._net import network_error, secret, split_host
+from energymeter.drivers._timebase import Timebase
+from energymeter.drivers._units import number
+from energymeter.errors import (
+    SourceBusy,
+    SourceError,
+    SourceForbidden,
+    SourceMissing,
+    SourceTimeout,
+    SpecError,
+)
+from energymeter.reading import Band, Facts, Reading
+
+__all__ = ["Otii"]
+
+_PORT = 1905
+_CHANNEL = "mc"
+_MAX_LINE = 1 << 20
+_REMEDIES = {
+    "Not logged in": "log in to the Otii application, or give user= and password_env=",
+    "No license": "reserve an Automation licence in the Otii application, or give user= and password_env=",
+    "License could not be reserved": "free an Automation licence that another computer holds",
+    "Could not login": "check user= and the password",
+    "Connection denied": "switch the TCP server on in the Otii application's settings",
+}
+
+
+class Otii:
+    """An Otii device's recording.
+
+    Args:
+        place: the application's address and port; empty: 127.0.0.1:1905.
+        device: id or name; empty: the only one.
+        user, password: for a log-in; empty: the application is logged in. ``password_env`` names an
+            environment variable instead.
+        timeout: seconds one answer may take.
+
+    Raises:
+        SpecError: no address.
+    """
+
+    facts = Facts(
+        semantics="counter",
+        joules=Band(gain=0.01),
+        coulombs=Band(gain=0.01),
+        amps=Band(gain=0.01),
+        default_hz=1.0,
+        max_hz=4.0,
+        clock=50e-6,
+    )
+
+    def __init__(
+        self,
+        place: str = "",
+        *,
+        device: str = "",
+        user: str = "",
+        password: str = "",
+        password_env: str = "",
+        timeout: float = 1.8,
+    ) -> None:
+        self._host, self._port = split_host(place, _PORT) if place else ("127.0.0.1", _PORT)
+        if timeout <= 0:
+            raise SpecError("otii: timeout is above 0")
+        self.name = f"otii@{place}" if place else "otii"
+        self.identity = ""
+        self._wanted, self._timeout = device, timeout
+        self._user, self._password, self._password_env = user, password, password_env
+        self._socket: socket.socket | None = None
+        self._rest = b""
+        self._serial = 0
+        self._project = self._recording = -1
+        self._started = False
+        self._base = Timebase()
+        self._to = -1.0
+
+    def open(self) -> None:
+        """Connect, find the device, and join or start a recording.
+
+        Raises:
+            SpecError: ``password_env`` names a variable that is not set.
+            SourceMissing: no application, device or project; SourceForbidden: no log-in or licence.
+            SourceTimeout, SourceError: as the message says.
+        """
+        self.close()
+        password = secret(self._password, self._password_env, self.name)
+        try:
+            self._connect()
+            if self._user:
+                self._log_in(password)
+            self.identity = self._choose()
+            self._join()
+        except SourceError:
+            self.close()
+            raise
+
+    def read(self) -> Reading:
+        """The recording's totals so far.
+
+        Raises:
+            SourceError: the application or the device is gone, or the recording was stopped.
+        """
+        where = {"recording_id": self._recording, "device_id": self.identity, "channel": _CHANNEL}
+        info = self._ask("recording_get_channel_info", where)
+        now_ns = time.monotonic_ns()
+        start, end = number(info.get("from")), number(info.get("to"))
+        if start is None or end is None or end <= start:
+            raise SourceError(
+                f"{self.name} has recorded nothing yet; it is asked again with the next reading"
+            )
+        if end == self._to:
+            return Reading(fresh=False)
+        sums = self._ask("recording_get_channel_statistics", {**where, "from": start, "to": end})
+        joules = number(sums.get("energy"))
+        if joules is None:
+            raise SourceError(f"{self.name} gives no energy of the main current; Otii 3 or later is needed")
+        self._to = end
+        self._base.arrived(end, now_ns)
+        return Reading(joules=joules, coulombs=number(sums.get("charge")), at_ns=self._base.at_ns(end))
+
+    def close(self) -> None:
+        """Stop the recording if it is ours, and hang up."""
+        if self._socket is not None and self._started:
+            self._started = False
+            try:
+                self._ask("project_stop_recording", {"project_id": self._project})
+            except SourceError:
+                self._rest = b""  # the application is gone, and the recording with it
+        connection, self._socket = self._socket, None
+        self._started, self._rest = False, b""
+        if connection is not None:
+            connection.close()
+
+    def _connect(self) -> None:
+        try:
+            self._socket = socket.create_connection((self._host, self._port), timeout=self._timeout)
+        except ConnectionRefusedError as error:
+            raise SourceMissing(
+                f"{self.name}: the Otii application does not listen; start it and switch its TCP server on"
+            ) from error
+        except OSError as error:
+            raise network_error(error, self.name) from error
+        hello = self._line(time.monotonic() + self._timeout)
+        if hello.get("type") == "error":
+            raise self._refused(hello)
+        if hello.get("info") != "connected":
+            raise SourceError(
+                f"{self.name}: something else than the Otii application answers; check the port"
+            )
+
+    def _log_in(self, password: str) -> None:
+        self._ask("otii_login", {"username": self._user, "password": password}, 8.0)
+        licences = self._ask("otii_get_licenses", {}).get("licenses", [])
+        free = [x for x in licences if x.get("type") == "Automation" and x.get("available")]
+        held = [x for x in licences if x.get("type") == "Automation" and x.get("reserved_to") == self._user]
+        if not held and not free:
+            raise SourceForbidden(
+                f"{self.name}: no Automation licence is free; free one that another computer holds"
+            )
+        if not held:
+            self._ask("otii_reserve_license", {"license_id": free[0]["id"]})
+
+    def _choose(self) -> str:
+        devices = self._ask("otii_get_devices", {"timeout": 1}, 3.0).get("devices", [])
+        meters = [d for d in devices if d.get("type") in ("Arc", "Ace")]
+        chosen = [d for d in meters if self._wanted in ("", d.get("device_id"), d.get("name"))]
+        if len(chosen) == 1:
+            return str(chosen[0]["device_id"])
+        there = ", ".join(f"{d.get('name')} ({d.get('device_id')})" for d in meters) or "none"
+        raise SourceMissing(
+            f"{self.name} cannot tell which device is meant; connected: {there}; give device="
+        )
+
+    def _join(self) -> None:
+        self._base, self._to = Timebase(), -1.0
+        self._project = self._ask("otii_get_active_project", {}).get("project_id", -1)
+        if self._project == -1:
+            self._project = self._ask("otii_create_project", {})["project_id"]
+        self._recording = self._last_recording()
+        if self._recording != -1 and self._ask("recording_is_running", {"recording_id": self._recording}).get(
+            "running"
+        ):
+            return
+        me = {"device_id": self.identity}
+        self._ask("arc_add_to_project", me, 8.0)
+        self._ask("arc_enable_channel", {**me, "channel": _CHANNEL, "enable": True})
+        self._ask("project_start_recording", {"project_id": self._project})
+        self._started = True
+        self._recording = self._last_recording()
+        if self._recording == -1:
+            raise SourceError(f"{self.name} started no recording; try it in the application")
+
+    def _last_recording(self) -> int:
+        return int(
+            self._ask("project_get_last_recording", {"project_id": self._project}).get("recording_id", -1)
+        )
+
+    def _ask(self, command: str, data: dict[str, Any], seconds: float = 0.0) -> dict[str, Any]:
+        """One request's answer, which may take ``seconds`` more than usual.
+
+        Raises:
+            SourceError: and what else fits.
+        """
+        if self._socket is None:
+            raise SourceError(f"{self.name} is not open; call open() first")
+        self._serial += 1
+        request = {"type": "request", "cmd": command, "trans_id": str(self._serial), "data": data}
+        deadline = time.monotonic() + self._timeout + seconds
+        try:
+            self._socket.settimeout(self._timeout)
+            self._socket.sendall(json.dumps(request).encode() + b"\r\n")
+        except OSError as error:
+            raise network_error(error, self.name) from error
+        while True:  # news and answers to requests that timed out come in between
+            answer = self._line(deadline)
+            if answer.get("trans_id") == str(self._serial):
+                break
+            if answer.get("type") == "error" and "trans_id" not in answer:
+                break
+        if answer.get("type") == "error":
+            raise self._refused(answer)
+        found = answer.get("data")
+        return found if isinstance(found, dict) else {}
+
+    def _line(self, deadline: float) -> dict[str, Any]:
+        assert self._socket is not None
+        while b"\r\n" not in self._rest:
+            try:
+                self._socket.settimeout(max(deadline - time.monotonic(), 1e-3))
+                chunk = self._socket.recv(65536)
+            except TimeoutError as error:
+                raise SourceTimeout(
+                    f"{self.name}: the Otii application does not answer; is it busy?"
+                ) from error
+            except OSError as error:
+                raise network_error(error, self.name) from error
+            if not chunk or len(self._rest) > _MAX_LINE:
+                raise SourceMissing(f"{self.name}: the Otii application hung up; start it again")
+            self._rest += chunk
+        line, _, self._rest = self._rest.partition(b"\r\n")
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise SourceError(f"{self.name} answers no JSON; check that the Otii application listens there")
+        return answer
+
+    def _refused(self, answer: dict[str, Any]) -> SourceError:
+        code = str(answer.get("errorcode", "an unnamed error"))
+        if code in _REMEDIES:
+            return SourceForbidden(f"{self.name}: {code}; {_REMEDIES[code]}")
+        if code == "Device not connected":
+            return SourceMissing(f"{self.name}: the device is not connected any more; plug it in again")
+        if code == "Not ready":
+            return SourceBusy(f"{self.name} is not ready; wait until the application has finished")
+        data = answer.get("data")
+        message = data.get("message", "") if isinstance(data, dict) else ""
+        return SourceError(f"{self.name}: {code} {message}".rstrip() + "; look at the Otii application")

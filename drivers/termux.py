@@ -1,0 +1,75 @@
+"""termux: the battery of the Android phone this runs on, through the app Termux:API.
+
+``termux-battery-status`` prints JSON: ``status``, ``voltage`` (mV; newer versions), ``current`` (µA by
+the rules of Android, mA on some phones), ``charge_counter`` (µAh). A call takes a good part of a second.
+Fields: termux/termux-api, BatteryStatusAPI.java.
+"""
+
+import json
+from typing import Any
+
+from energymeter.drivers._command import output
+from energymeter.drivers._gauge import (
+    COULOMBS_PER_UAH,
+    Gauge,
+    gauge_facts,
+    must_discharge,
+    plausible_capacity,
+)
+from energymeter.errors import SourceError, SourceMissing
+from energymeter.reading import Reading
+
+__all__ = ["Termux"]
+
+_MISSING = "in Termux type `pkg install termux-api`, and install the app Termux:API as well"
+
+
+class Termux:
+    """What the phone's gauge says was taken out, in steps of about 1 mAh: for runs of half an hour."""
+
+    facts = gauge_facts(coulomb_step=3.6, joule_step=3.6 * 3.85)
+
+    def __init__(self, place: str = "", *, command: str = "termux-battery-status") -> None:
+        self.name = f"termux@{place}" if place else "termux"
+        self._command = command
+        self._gauge: Gauge | None = None
+
+    def open(self) -> None:
+        said = self._ask()
+        if not said.get("charge_counter") or not said.get("voltage"):
+            raise SourceMissing(
+                "this phone's battery tells no charge_counter or no voltage, only a percentage, which is "
+                "too coarse; update Termux:API, or use an external meter"
+            )
+        plausible_capacity(float(said["charge_counter"]), said.get("percentage"), self.name)
+        must_discharge(str(said.get("status")), "the phone's battery")
+        self._gauge = Gauge("the phone's battery")
+
+    def _ask(self) -> dict[str, Any]:
+        answer = output([self._command], 1.9, _MISSING)
+        try:
+            said: dict[str, Any] = json.loads(answer)
+        except ValueError:
+            raise SourceError(
+                f"{self._command} said {answer.strip()[:60]!r} where JSON belongs; "
+                "is the app Termux:API installed?"
+            ) from None
+        if not isinstance(said, dict) or "error" in said:
+            raise SourceError(f"{self._command} failed: {answer.strip()[:100]}; open the app Termux:API once")
+        return said
+
+    def read(self) -> Reading:
+        if self._gauge is None:
+            raise SourceError("termux is not open; call open() first")
+        said = self._ask()
+        must_discharge(str(said.get("status")), "the phone's battery")
+        try:
+            left, volts = float(said["charge_counter"]), float(said["voltage"])
+        except (KeyError, TypeError, ValueError):
+            raise SourceError(
+                f"{self._command} left out charge_counter or voltage this time; it is asked again"
+            ) from None
+        return self._gauge.by_charge(left * COULOMBS_PER_UAH, volts * 1e-3)
+
+    def close(self) -> None:
+        self._gauge = None

@@ -1,0 +1,83 @@
+"""An Android phone at the end of adb: ``dumpsys battery``."""
+
+from pathlib import Path
+
+import pytest
+from devices.programs import program
+
+from energymeter.drivers.adb import Adb
+from energymeter.errors import ImplausibleReading, SourceError, SourceMissing
+
+
+class Phone:
+    """Prints what ``dumpsys battery`` does, to whoever asks exactly that."""
+
+    def __init__(self, folder: Path) -> None:
+        self._answer = folder / "answer"
+        self.command = program(
+            folder,
+            "adb",
+            f'if [ "$*" = "-s 10.0.0.7:5555 shell dumpsys battery" ]; then cat {self._answer}; '
+            'else echo "error: no devices" >&2; exit 1; fi',
+        )
+
+    def says(self, counter: object = 2483000, status: int = 3, voltage: object = 3964) -> None:
+        self._answer.write_text(
+            "Current Battery Service state:\n  AC powered: false\n  USB powered: false\n"
+            f"  Max charging current: 0\n  Charge counter: {counter}\n  status: {status}\n  health: 2\n"
+            f"  present: true\n  level: 67\n  scale: 100\n  voltage: {voltage}\n  temperature: 337\n"
+            "  technology: Li-poly\n[log]\n08-11 18:34 level:72, voltage:4120\n  voltage: 4120\n"
+        )
+
+    def open(self, **said: object) -> Adb:
+        self.says(**said)  # type: ignore[arg-type]
+        source = Adb("10.0.0.7:5555", command=self.command)
+        source.open()
+        return source
+
+
+@pytest.fixture
+def phone(tmp_path: Path) -> Phone:
+    return Phone(tmp_path)
+
+
+def test_what_was_taken_out(phone: Phone) -> None:
+    source = phone.open()
+    assert source.name == "adb@10.0.0.7:5555"
+    assert source.read().coulombs == 0.0
+    phone.says(2473000, voltage=3954)
+    reading = source.read()
+    assert reading.coulombs == pytest.approx(36.0)
+    assert reading.joules == pytest.approx(36.0 * 3.959)
+    assert not source.read().fresh
+    source.close()
+    source.close()
+
+
+@pytest.mark.parametrize("status", [2, 4, 5])
+def test_a_charging_phone_is_refused(phone: Phone, status: int) -> None:
+    with pytest.raises(SourceError, match="unplug"):
+        phone.open(status=status)
+
+
+def test_gauges_that_are_none(phone: Phone) -> None:
+    with pytest.raises(ImplausibleReading):
+        phone.open(counter=220)
+    with pytest.raises(SourceMissing, match="percentage"):
+        phone.open(counter="")
+
+
+def test_a_phone_that_goes_away(phone: Phone, tmp_path: Path) -> None:
+    source = phone.open()
+    phone.says("")
+    with pytest.raises(SourceError, match="left out"):
+        source.read()
+    (tmp_path / "answer").write_text("cmd: Can't find service: battery\n")
+    with pytest.raises(SourceError, match="unlocked"):
+        source.read()
+    with pytest.raises(SourceError, match="no devices"):
+        Adb(command=phone.command).open()
+    with pytest.raises(SourceMissing, match="apt install adb"):
+        Adb(command=str(tmp_path / "none")).open()
+    with pytest.raises(SourceError, match="open"):
+        Adb().read()

@@ -1,0 +1,151 @@
+"""Industrial I/O power monitors: scales, offsets, accumulators, and the shunt trap."""
+
+from pathlib import Path
+
+import pytest
+from devices.sysfs import Sysfs
+
+from energymeter.drivers.iio import Iio
+from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
+
+INA219 = {  # ina2xx-adc: shunt, bus, power, current; LSBs of an INA219 with 10 mΩ believed
+    "name": "ina219",
+    "in_voltage0_raw": 500,
+    "in_voltage0_scale": "0.010000",
+    "in_voltage1_raw": 1255,
+    "in_voltage1_scale": "4.000000",
+    "in_power2_raw": 1255,
+    "in_power2_scale": "20.000000",
+    "in_current3_raw": 5000,
+    "in_current3_scale": "1.000000",
+    "in_shunt_resistor": "0.010000000",
+}
+
+
+@pytest.fixture
+def sysfs(tmp_path: Path) -> Sysfs:
+    return Sysfs(tmp_path)
+
+
+def device(sysfs: Sysfs, number: int, files: dict[str, object]) -> str:
+    folder = f"sys/bus/iio/devices/iio:device{number}"
+    sysfs.fill(folder, files)
+    return folder
+
+
+def opened(sysfs: Sysfs, place: str = "", shunt: float = 0.0) -> Iio:
+    iio = Iio(place, shunt=shunt, root=sysfs.root)
+    iio.open()
+    return iio
+
+
+def test_bus_voltage_and_current_of_an_ina219(sysfs: Sysfs) -> None:
+    device(sysfs, 0, {"name": "adc", "in_voltage0_raw": 1})
+    device(sysfs, 1, {**INA219})
+    for place in ("", "ina219", "iio:device1"):
+        reading = opened(sysfs, place).read()
+        assert reading.volts == pytest.approx(5.02)
+        assert reading.amps == pytest.approx(5.0)
+
+
+def test_the_true_shunt_scales_the_current(sysfs: Sysfs) -> None:
+    folder = device(sysfs, 0, {**INA219})
+    reading = opened(sysfs, shunt=0.1).read()
+    assert reading.volts == pytest.approx(5.02)
+    assert reading.amps == pytest.approx(0.5)
+    sysfs.remove(f"{folder}/in_shunt_resistor")
+    with pytest.raises(SpecError, match="in_shunt_resistor"):
+        opened(sysfs, "ina219", shunt=0.1)
+    with pytest.raises(SpecError, match="ohms"):
+        Iio(shunt=-1.0)
+
+
+def test_offsets_and_shared_scales(sysfs: Sysfs) -> None:
+    device(
+        sysfs,
+        0,
+        {
+            "name": "adc",
+            "in_voltage1_raw": 100,
+            "in_voltage_scale": "2.5",
+            "in_voltage1_offset": -20,
+            "in_current1_input": 750,
+        },
+    )
+    reading = opened(sysfs).read()
+    assert reading.volts == pytest.approx(0.2)
+    assert reading.amps == pytest.approx(0.75)
+
+
+def test_accumulators_are_preferred(sysfs: Sysfs) -> None:
+    files: dict[str, object] = {"name": "pac1934"}
+    for number, raw in ((1, 4000), (2, 8000)):
+        files |= {
+            f"in_energy{number}_raw": raw,
+            f"in_energy{number}_scale": "0.001",
+            f"in_voltage{number}_raw": 1,
+            f"in_current{number}_raw": 1,
+        }
+    device(sysfs, 0, files)
+    iio = opened(sysfs)
+    assert [channel.facts.semantics for channel in iio.channels()] == ["counter", "counter"]
+    assert [channel.read().joules for channel in iio.channels()] == pytest.approx([4.0, 8.0])
+    sysfs.put(
+        "sys/bus/iio/devices/iio:device0/in_energy1_raw", 3
+    )  # a counter that was reset is said as it is
+    assert iio.channels()[0].read().joules == pytest.approx(0.003)
+
+
+def test_power_where_there_is_nothing_else(sysfs: Sysfs) -> None:
+    device(sysfs, 0, {"name": "meter", "in_power0_input": 2500, "in_voltage0_raw": 7})
+    assert opened(sysfs).read().watts == pytest.approx(2.5)
+
+
+def test_several_rails_give_power_only(sysfs: Sysfs) -> None:
+    files: dict[str, object] = {"name": "three"}
+    for number, label in enumerate(("CORE", "IO")):
+        files |= {
+            f"in_voltage{number}_input": 1000 * (number + 1),
+            f"in_current{number}_input": 500,
+            f"in_current{number}_label": label,
+        }
+    device(sysfs, 0, files)
+    iio = opened(sysfs)
+    assert [channel.name for channel in iio.channels()] == ["iio:three:CORE", "iio:three:IO"]
+    assert iio.read().watts == pytest.approx(1.5)
+    assert iio.channels()[0].read().amps is None
+
+
+def test_devices_are_told_apart(sysfs: Sysfs) -> None:
+    with pytest.raises(SourceMissing, match="external meter"):
+        opened(sysfs)
+    device(sysfs, 0, {**INA219})
+    device(sysfs, 1, {**INA219, "name": "ina226"})
+    with pytest.raises(SpecError, match=r"iio@iio:device0 \(ina219\), iio@iio:device1"):
+        opened(sysfs)
+    assert opened(sysfs, "ina226").read().volts == pytest.approx(5.02)
+    with pytest.raises(SourceMissing, match="there is"):
+        opened(sysfs, "pac1934")
+
+
+def test_files_that_fail_are_gaps(sysfs: Sysfs) -> None:
+    folder = device(sysfs, 0, {**INA219})
+    iio = opened(sysfs)
+    sysfs.break_reads(f"{folder}/in_current3_raw")
+    with pytest.raises(SourceError, match="Input/output"):
+        iio.read()
+    sysfs.put(f"{folder}/in_current3_raw", "")
+    with pytest.raises(SourceError, match="empty"):
+        iio.read()
+    sysfs.remove(folder)
+    with pytest.raises(SourceMissing):
+        iio.read()
+    iio.close()
+    iio.close()
+
+
+def test_files_nobody_may_read(sysfs: Sysfs) -> None:
+    folder = device(sysfs, 0, {**INA219})
+    sysfs.forbid(f"{folder}/in_current3_raw")
+    with pytest.raises(SourceForbidden):
+        opened(sysfs)

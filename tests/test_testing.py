@@ -1,0 +1,245 @@
+"""The conformance suite: a sound source passes, and each broken promise is named."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from energymeter.errors import SourceError, SourceMissing
+from energymeter.reading import Band, Facts, Reading
+from energymeter.testing import Broken, check_facts, check_reading, check_source, check_unplugged
+
+EXACT = Band(gain=0.01)
+
+
+class Sound:
+    """Keeps every promise; the tests break one each."""
+
+    facts = Facts(volts=EXACT, amps=EXACT, watts=EXACT, joules=EXACT, default_hz=1, max_hz=10)
+    reading = Reading(volts=5.0, amps=0.5)
+
+    def __init__(self) -> None:
+        self.name = "sound@1"
+        self.opened = False
+
+    def open(self) -> None:
+        self.opened = True
+
+    def read(self) -> Reading:
+        if not self.opened:
+            raise SourceError("sound@1 is not open")
+        return self.reading
+
+    def close(self) -> None:
+        self.opened = False
+
+
+def with_(**changes: Any) -> Callable[[], Sound]:
+    """A maker of sources with these attributes of the class changed."""
+    return type("Changed", (Sound,), changes)
+
+
+def test_a_sound_source_passes_made_or_given() -> None:
+    assert check_source(Sound) == [Sound.reading] * 6
+    assert check_source(Sound(), reads=2) == [Sound.reading] * 3
+
+
+def _touch(kind: str) -> Callable[[], Any]:
+    return {
+        "file": lambda: Path("/proc/self/stat").read_text(),
+        "listing": lambda: list(Path("/proc/self/fd").iterdir()),
+        "network": lambda: socket.socket().close(),
+        "program": lambda: subprocess.run(["true"], check=True),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["file", "listing", "network", "program"])
+def test_a_constructor_that_touches_the_world(kind: str) -> None:
+    touch = _touch(kind)
+
+    class Greedy(Sound):
+        def __init__(self) -> None:
+            super().__init__()
+            touch()
+
+    with pytest.raises(Broken, match="constructor touches the world"):
+        check_source(Greedy)
+    check_source(Greedy())  # given ready made, nobody watched
+
+
+def test_importing_in_a_constructor_is_no_touch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "never_seen_before.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    class Importing(Sound):
+        def __init__(self) -> None:
+            super().__init__()
+            __import__("never_seen_before")
+
+    check_source(Importing)
+
+
+class NoClose:
+    name, facts, open, read = "x", Sound.facts, Sound.open, Sound.read
+
+
+def returns(value: Any) -> Callable[..., Any]:
+    return lambda self: value
+
+
+def raises(error: Exception) -> Callable[..., Any]:
+    def method(self: object) -> None:
+        raise error
+
+    return method
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (NoClose, "lacks one of"),
+        (with_(read=returns(Reading(watts=1.0))), "read before open returns"),
+        (with_(read=raises(ValueError())), "read before open raises ValueError"),
+        (with_(reading=Reading()), "holds no quantity"),
+        (with_(reading=Reading(watts=float("nan"))), "watts is nan"),
+        (with_(reading=Reading(watts=float("inf"))), "watts is inf"),
+        (with_(reading=Reading(watts=True)), "watts is True"),
+        (with_(reading=Reading(watts="4")), "watts is '4'"),  # type: ignore[arg-type]
+        (with_(reading=4.0), "not a Reading"),
+        (with_(reading=Reading(volts=5.0)), "neither watts nor amps"),
+        (with_(reading=Reading(watts=1.0, coulombs=1.0)), "facts.coulombs does not say"),
+        (with_(reading=Reading(watts=1.0, seconds=-1.0)), "a mean over"),
+        (with_(reading=Reading(watts=1.0, at_ns=time.monotonic_ns() + 10**13)), "in the future"),
+        (with_(reading=Reading(watts=1.0, at_ns=1)), "at_ns does not increase"),
+        (with_(reading=Reading(fresh=False)), "no fresh reading in 5 tries"),
+        (with_(channels=returns([])), "has no channels"),
+        (
+            with_(facts=Facts(semantics="counter", watts=EXACT), reading=Reading(watts=1.0)),
+            "neither joules nor",
+        ),
+    ],
+)
+def test_each_broken_promise_is_named(make: Callable[[], Any], match: str) -> None:
+    with pytest.raises(Broken, match=match):
+        check_source(make)
+
+
+def test_a_name_there_is_and_it_stays() -> None:
+    class Nameless(Sound):
+        def __init__(self) -> None:
+            super().__init__()
+            self.name = " "
+
+    class Renamed(Sound):
+        def open(self) -> None:
+            super().open()
+            self.name = "sound@2"
+
+    with pytest.raises(Broken, match="has no name"):
+        check_source(Nameless)
+    with pytest.raises(Broken, match="changed its name"):
+        check_source(Renamed)
+
+
+def test_a_source_that_opens_once_only() -> None:
+    class Once(Sound):
+        times = 0
+
+        def open(self) -> None:
+            super().open()
+            type(self).times += 1
+            if self.times > 1:
+                raise SourceMissing("sound@1 is spent")
+
+    with pytest.raises(SourceMissing):
+        check_source(Once)
+
+
+def test_a_counter_that_goes_back() -> None:
+    class Falling(Sound):
+        facts = Sound.facts._replace(semantics="counter")
+        joules = 10.0
+
+        def read(self) -> Reading:
+            super().read()
+            self.joules -= 1.0
+            return Reading(joules=self.joules)
+
+    with pytest.raises(Broken, match="goes back"):
+        check_source(Falling)
+    Falling.facts = Falling.facts._replace(joules_wrap=100.0)
+    check_source(Falling)
+
+
+class Streaming(Sound):
+    stamped = True
+
+    def stream(self) -> Iterator[Reading]:
+        while self.opened:
+            yield Reading(fresh=False)
+            yield self.reading._replace(at_ns=time.monotonic_ns() if self.stamped else None)
+
+
+def test_streams() -> None:
+    assert len(check_source(Streaming)) == 6
+    with pytest.raises(Broken, match="streams without at_ns"):
+        check_source(type("Unstamped", (Streaming,), {"stamped": False}))
+    with pytest.raises(Broken, match="no fresh reading"):
+        check_source(type("Silent", (Streaming,), {"reading": Reading(fresh=False)}))
+
+
+def test_parts_are_checked_each() -> None:
+    class Part(Sound):
+        def __init__(self, watts: float) -> None:
+            super().__init__()
+            self.reading = Reading(watts=watts)
+            self.opened = True
+
+    assert len(check_source(with_(channels=returns([Part(1.0), Part(2.0)])), reads=2)) == 6
+    with pytest.raises(Broken, match="watts is nan"):
+        check_source(with_(channels=returns([Part(1.0), Part(float("nan"))])))
+
+
+def test_an_unknown_accuracy_must_be_admitted() -> None:
+    make = with_(facts=Facts(), reading=Reading(watts=1.0))
+    with pytest.raises(Broken, match=r"facts\.watts does not say how exactly"):
+        check_source(make)
+    check_source(make, accuracy_known=False)
+
+
+@pytest.mark.parametrize(
+    ("facts", "match"),
+    [
+        (Facts(default_hz=0), "above 0 and in this order"),
+        (Facts(default_hz=10, max_hz=1), "above 0 and in this order"),
+        (Facts(semantics="total"), "facts say 'total'"),  # type: ignore[arg-type]
+        (Facts(place="moon"), "facts say 'moon'"),  # type: ignore[arg-type]
+        (Facts(provenance="guess"), "facts say 'guess'"),  # type: ignore[arg-type]
+        (Facts(watts=Band(gain=-0.1)), r"facts\.watts holds -0\.1"),
+        (Facts(joules_wrap=0.0), r"facts\.joules_wrap is 0\.0"),
+        (Facts(clock=2.0), r"facts\.clock is 2\.0"),
+        (Facts(provenance="simulated"), "begins sim:"),
+    ],
+)
+def test_facts_that_make_no_sense(facts: Facts, match: str) -> None:
+    with pytest.raises(Broken, match=match):
+        check_facts(facts, "x@1")
+    check_facts(Facts(provenance="simulated"), "sim:x")
+
+
+def test_a_stale_reading_may_be_empty() -> None:
+    check_reading(Reading(fresh=False), Facts(), "x")
+
+
+def test_unplugged() -> None:
+    check_unplugged(with_(open=raises(SourceMissing("no such meter; plug it in"))))
+    with pytest.raises(Broken, match="open succeeds without its device"):
+        check_unplugged(Sound)
+    with pytest.raises(Broken, match="open raises OSError"):
+        check_unplugged(with_(open=raises(OSError(5, "Input/output error"))))
+    with pytest.raises(Broken, match="without a word"):
+        check_unplugged(with_(open=raises(SourceMissing(""))))
