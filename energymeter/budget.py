@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from energymeter.balance import Balance, Outcome, Unit
 from energymeter.battery import Battery
 from energymeter.clock import Clock, SystemClock
-from energymeter.draw import Draw, Figures, Meter
+from energymeter.tab import Tab, Figures, Meter
 from energymeter.errors import LedgerError, SpecError
 from energymeter.estimate import Estimate
 from energymeter.forecast import Forecast, Level
@@ -54,7 +54,7 @@ class Budget:
         self._clock: Clock = clock or SystemClock()
         self._ledger = ledger or Ledger(clock=self._clock)
         self._stage: str | None = None
-        self._draws: list[Draw] = []
+        self._tabs: list[Tab] = []
         self._line: StatusLine | None = None
         _check(name, shares or {})
         found = self._ledger.budget(name)
@@ -235,12 +235,12 @@ class Budget:
         return self._loop(items, meter, total, name, Guard(reserve, on_low, on_empty, raises))
 
     @contextlib.contextmanager
-    def drawing(self, meter: Meter | None = None) -> Iterator[Draw]:
+    def drawing(self, meter: Meter | None = None) -> Iterator[Tab]:
         """Debit what a block draws, as ``meter`` (None: one started for it) sees it.
 
         Inside another such block or loop on the same meter nothing is debited twice: the outer one does it.
         """
-        around = next((d for d in reversed(self._draws) if meter is None or d.meter is meter), None)
+        around = next((d for d in reversed(self._tabs) if meter is None or d.meter is meter), None)
         if around is not None:
             yield around
             return
@@ -249,20 +249,20 @@ class Budget:
                 from energymeter.meter import EnergyMeter
 
                 meter = stack.enter_context(EnergyMeter())
-            draw = Draw(self, meter, self._stage, self._clock.monotonic_ns)
-            self._draws.append(draw)
+            tab = Tab(self, meter, self._stage, self._clock.monotonic_ns)
+            self._tabs.append(tab)
             try:
-                yield draw
+                yield tab
             finally:
-                self._draws.remove(draw)
-                draw.finish()
+                self._tabs.remove(tab)
+                tab.finish()
 
     def __call__(self, function: Callable[..., T]) -> Callable[..., T]:
         """As a decorator: every call draws on the budget, and counts as a span under the function's name."""
 
         @functools.wraps(function)
         def drawing(*args: Any, **kwargs: Any) -> T:
-            with self.drawing() as draw, draw.counted(function.__name__):
+            with self.drawing() as tab, tab.counted(function.__name__):
                 return function(*args, **kwargs)
 
         return drawing
@@ -272,21 +272,21 @@ class Budget:
     ) -> Iterator[T]:
         monotonic_ns = self._clock.monotonic_ns
         length = total if total is not None else len(items) if isinstance(items, Sized) else None
-        with self.drawing(meter) as draw:
-            if draw.line is None:
-                draw.line = StatusLine(monotonic_ns)
-            yield from Loop(draw, name, length, draw.line, guard).run(items, monotonic_ns)
+        with self.drawing(meter) as tab:
+            if tab.line is None:
+                tab.line = StatusLine(monotonic_ns)
+            yield from Loop(tab, name, length, tab.line, guard).run(items, monotonic_ns)
 
     def _now(self) -> Balance:
         """The ledger's word, and what running loops drew since their last debit."""
         balance = self.balance()
-        for draw in self._draws:
-            if self._stage in (None, draw.stage):
-                balance = balance.after(*draw.pending)
+        for tab in self._tabs:
+            if self._stage in (None, tab.stage):
+                balance = balance.after(*tab.pending)
         return balance
 
     def _level(self) -> Level | None:
-        live = self._draws[-1].load.level() if self._draws else None
+        live = self._tabs[-1].load.level() if self._tabs else None
         if live is not None:
             return live
         load = Forecast()

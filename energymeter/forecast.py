@@ -23,6 +23,10 @@ _CHANGE_SHARE = 0.03
 _FLOOR = 0.002
 """Relative standard uncertainty no averaging gets below: blocks of 30 s on a Pi 4 bottom out at 0.2 %."""
 
+_HALF = 0.5
+_FIRST_CHANGE = 0.20
+"""Relative step (standard deviation) expected of a load that has not changed yet: an assumption, small beside
+what loads that do change show (a Pi 4 between idle and busy doubles)."""
 SHORT_WINDOW = 0.05
 """The same when too little was seen to know the scatter: ten repeats of one job scattered by 4.0 to 8.8 %
 in windows of a few seconds (Joulescope on a Pi 3B+)."""
@@ -46,21 +50,32 @@ class Level(NamedTuple):
     changes: int
     """Change points seen."""
     change_share: float
-    """Relative standard deviation between the levels seen (0 with one)."""
+    """Relative standard deviation of the step to another level, by the levels seen (0 with one)."""
     seen_seconds: float
     """All that was seen, every level."""
 
     def sigma(self, ahead_seconds: float) -> float:
         """Relative standard uncertainty of the mean power over the next ``ahead_seconds``.
 
-        Three parts: how well the level is known, how much the stretch to come scatters about it, and,
-        where the load has changed before, that it may change again at the same pace.
+        Three parts: how well the level is known, how much the stretch to come scatters about it, and
+        that it may change (again).
         """
         spans = 1 / self.seconds + 1 / max(ahead_seconds, 1e-9)
         scatter = SHORT_WINDOW if self.noise is None else math.sqrt(self.noise * spans) / self.watts
-        expected = self.changes * ahead_seconds / self.seen_seconds
-        later = 1 - (1 - math.exp(-expected)) / expected if expected > 1e-6 else expected / 2
-        return math.sqrt(scatter**2 + _FLOOR**2 + (self.change_share * later) ** 2)
+        step = math.sqrt(
+            (self.changes * self.change_share**2 + _HALF * _FIRST_CHANGE**2) / (self.changes + _HALF)
+        )
+        return math.sqrt(scatter**2 + _FLOOR**2 + step**2 * self._changed(ahead_seconds))
+
+    def _changed(self, ahead_seconds: float) -> float:
+        """Mean square share of the time ahead that comes after the next change, by the pace of those seen.
+
+        Changes at an unknown steady pace: with k seen in T seconds, none comes within t with
+        probability (T / (T + t)) ** (k + 1/2), Jeffreys' prior.
+        """
+        ratio, power = ahead_seconds / self.seen_seconds, self.changes + _HALF
+        places = [(i + 0.5) / 16 for i in range(16)]
+        return sum(2 * (1 - s) * (1 - (1 + ratio * s) ** -power) for s in places) / 16
 
 
 class Forecast:
@@ -136,8 +151,11 @@ def _level(blocks: Sequence[Block]) -> Level | None:
         return None
     levels = [_mean(blocks[a:b]) for a, b in zip(starts, [*starts[1:], len(blocks)], strict=True)]
     seen, mean = _mean(blocks)
-    between = math.sqrt(sum(s * (w - mean) ** 2 for s, w in levels) / seen) / mean
-    return Level(watts, seconds, _noise(now), len(levels) - 1, between, seen)
+    changes = len(levels) - 1
+    # A new level differs from the present one by √2 of what levels differ from their mean by; few tell little.
+    scale = math.sqrt(2 * (changes + 1) / changes) if changes else 0.0
+    between = scale * math.sqrt(sum(s * (w - mean) ** 2 for s, w in levels) / seen) / mean
+    return Level(watts, seconds, _noise(now), changes, between, seen)
 
 
 def _mean(blocks: Sequence[Block]) -> tuple[float, float]:

@@ -151,8 +151,8 @@ class Ledger:
         """
         with self._transaction() as db:
             row = db.execute(
-                "SELECT run, stage, microcoulombs, microseconds, uncertainty_microjoules, provenance, sources "
-                f"FROM lines WHERE budget = :budget AND id = :line AND kind = 'debit' AND {_SINCE}",
+                "SELECT run, stage, microcoulombs, microseconds, uncertainty_microjoules, provenance, sources"
+                f" FROM lines WHERE budget = :budget AND id = :line AND kind = 'debit' AND {_SINCE}",
                 {"budget": budget, "line": line},
             ).fetchone()
             if row is None:

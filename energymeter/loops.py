@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 from energymeter.balance import Balance, Outcome, Unit, say_share
-from energymeter.draw import Draw, Drawn
+from energymeter.tab import Tab, Drawn
 from energymeter.errors import BudgetExhausted
 from energymeter.estimate import Estimate, say_hours, say_number
 from energymeter.forecast import Forecast, Level
@@ -44,14 +44,14 @@ class Guard(NamedTuple):
 
 
 class Loop:
-    """One loop over one iterable, within a `Draw`."""
+    """One loop over one iterable, within a `Tab`."""
 
     def __init__(
-        self, draw: Draw, name: str, total: int | None, line: StatusLine, guard: Guard | None = None
+        self, tab: Tab, name: str, total: int | None, line: StatusLine, guard: Guard | None = None
     ) -> None:
-        self._draw, self._name, self._total, self._line, self._guard = draw, name, total, line, guard
-        self._had = draw.units.get(name, (0, 0.0))
-        self._start = draw.poll() or Drawn()
+        self._tab, self._name, self._total, self._line, self._guard = tab, name, total, line, guard
+        self._had = tab.units.get(name, (0, 0.0))
+        self._start = tab.poll() or Drawn()
         self._seen = 0, 0.0
         self._cost = Forecast()
         self._told_low = False
@@ -110,14 +110,14 @@ class Loop:
 
     def _look(self, done: int) -> Status:
         """Read the meter, learn what a step costs, and show it."""
-        drawn = self._draw.poll()
+        drawn = self._tab.poll()
         if drawn is not None and done > self._seen[0]:
             joules = drawn.joules - self._start.joules
             # Per step instead of per second: the same estimate, with steps in the place of time.
             self._cost.add(done - self._seen[0], joules - self._seen[1])
             self._seen = done, joules
-            self._draw.units[self._name] = (self._had[0] + done, self._had[1] + joules)
-        balance, level = self._draw.balance(), self._draw.load.level()
+            self._tab.units[self._name] = (self._had[0] + done, self._had[1] + joules)
+        balance, level = self._tab.balance(), self._tab.load.level()
         status = Status(balance, level, balance.hours(level), done)
         self._line.show(self._name, self._text(status))
         return status
@@ -137,7 +137,7 @@ class Loop:
             else f"{status.step}"
         )
         parts = [f"{self._name} {of}"]
-        drawn, outcome = self._draw.drawn, self._outcome(status)
+        drawn, outcome = self._tab.drawn, self._outcome(status)
         if drawn is None:
             return " · ".join([*parts, "no sample yet"])
         mah = status.balance.battery.taken_joules(1.0, 0.0) / status.balance.battery.volts / 3.6

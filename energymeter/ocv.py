@@ -60,7 +60,7 @@ def state_of_charge(
         SpecError: no such table.
 
     >>> str(state_of_charge(3.84))
-    '0.5 (0.475 to 0.525)'
+    '0.500 (0.475 to 0.550)'
     """
     rows = _rows(table)
     if not 2.5 <= resting_volts <= rows[0][0] + 0.1:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from energymeter.battery import Battery
 from energymeter.errors import ExtraMissing, NotMeasured, SpecError
-from energymeter.estimate import say_hours, say_number
+from energymeter.estimate import say_hours
 from energymeter.source import Source
 
 _STEPS = 288
@@ -93,16 +93,17 @@ class Panel(NamedTuple):
 def clear_sky(
     watts: float, latitude: float, longitude: float, day: str, *, tilt: float = 30.0, derate: float = 0.8
 ) -> Profile:
-    """A panel of ``watts`` under a cloudless sky facing the equator, in UTC steps of five minutes (pvlib, Ineichen).
+    """A panel of ``watts`` under a cloudless sky, facing the equator, every five minutes UTC (pvlib).
 
-    ``day`` is a date such as ``2025-06-21``; degrees, north and east positive. An upper bound: real days have clouds.
+    ``day`` is a date such as ``2025-06-21``; degrees, north and east positive. An upper
+    bound: real days have clouds.
 
     Raises:
         ExtraMissing: pvlib is not installed.
     """
     try:
         import pandas
-        import pvlib
+        import pvlib  # type: ignore[import-not-found, unused-ignore]
     except ImportError as error:
         raise ExtraMissing("pvlib", "solar", "a clear-sky model") from error
     times = pandas.date_range(day, periods=_STEPS, freq="5min", tz="UTC")
@@ -181,8 +182,8 @@ def outlook(battery: Battery, watts: float, *, share: float = 1.0, hour: float =
 def panel_watts(load_watts: float, sun_hours: float, derate: float = 0.8) -> float:
     """Rated watts of the panel that carries ``load_watts`` day and night in a month of ``sun_hours``.
 
-    >>> say_number(panel_watts(3.0, sun_hours=2.5))
-    '36'
+    >>> panel_watts(3.0, sun_hours=2.5)
+    36.0
     """
     return load_watts * 24 / (sun_hours * derate)
 

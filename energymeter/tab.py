@@ -5,7 +5,7 @@ import contextlib
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from energymeter.balance import Balance
 from energymeter.errors import EnergyMeterError, NotMeasured
@@ -42,13 +42,18 @@ class Meter(Protocol):
     def usage(self) -> Figures:
         """So far; raises `NotMeasured` before the first sample."""
 
-    @property
-    def run_id(self) -> str:
-        """Under which the meter itself debits."""
+
+@runtime_checkable
+class Debiting(Protocol):
+    """A meter that debits a budget by itself."""
 
     @property
     def budget(self) -> str | None:
-        """Name of the budget that the meter itself debits, if any."""
+        """The budget's name, if any."""
+
+    @property
+    def run_id(self) -> str:
+        """Under which it debits; a new one each time it is entered."""
 
 
 class Account(Protocol):
@@ -95,7 +100,7 @@ class Drawn(NamedTuple):
         return cls(joules, both, seconds, 1.0, doubt, end.provenance, tuple(end.sources))
 
 
-class Draw:
+class Tab:
     """A stretch of a running meter that is billed to a budget, little by little.
 
     A meter that debits this budget by itself is billed under its own run id and from its own start, so
@@ -112,8 +117,8 @@ class Draw:
         self.line: StatusLine | None = None
         self.stage = stage
         self._account, self._monotonic_ns = account, monotonic_ns
-        own = meter.budget == account.name
-        self._run = meter.run_id if own else uuid.uuid4().hex
+        own = isinstance(meter, Debiting) and meter.budget == account.name
+        self._run = meter.run_id if isinstance(meter, Debiting) and own else uuid.uuid4().hex
         self._start = None if own else self._usage()
         self._settled = Drawn() if not own else (Drawn.between(None, self._usage() or Drawn()))
         self._due = monotonic_ns() + _SETTLE_NS
