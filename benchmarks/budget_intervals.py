@@ -1,0 +1,94 @@
+"""Do 95 % intervals of the hours left hold the truth in 95 % of cases? Simulated batteries and loads.
+
+Each trial draws a battery (log-normal about its label, 10 %) and a load, runs it down in steps of five
+seconds and asks for the hours left at a random moment of its life. `python -m benchmarks.budget_intervals`
+prints the share of intervals that held the true end; 93 to 97 % are wanted.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterator
+
+from energymeter.balance import Balance
+from energymeter.battery import Battery
+from energymeter.forecast import Forecast
+
+STEP = 5.0
+SIGMA = 0.10
+
+
+def steady(rng: random.Random) -> Iterator[float]:
+    """An inference loop: a level, and correlated scatter of 2 %."""
+    level, wander = rng.uniform(2, 8), 0.0
+    while True:
+        wander = 0.9 * wander + rng.gauss(0, 0.02 * math.sqrt(1 - 0.9**2))
+        yield level * (1 + wander)
+
+
+def stepped(rng: random.Random) -> Iterator[float]:
+    """One program after the other, each at its own level for an hour or so."""
+    while True:
+        level = rng.uniform(3, 6)
+        for _ in range(round(rng.expovariate(1 / 3600) / STEP) + 1):
+            yield level * rng.gauss(1, 0.02)
+
+
+def bursty(rng: random.Random) -> Iterator[float]:
+    """Work as it comes: busy for 30 s, idle for 60 s on average."""
+    idle, busy = rng.uniform(1, 3), rng.uniform(5, 9)
+    while True:
+        for level, mean in ((busy, 30.0), (idle, 60.0)):
+            for _ in range(round(rng.expovariate(1 / mean) / STEP)):
+                yield level * rng.gauss(1, 0.02)
+
+
+def duty_cycled(rng: random.Random) -> Iterator[float]:
+    """Every five minutes a job of half a minute."""
+    idle, busy = rng.uniform(0.5, 2), rng.uniform(4, 9)
+    while True:
+        for level, steps in ((busy, 6), (idle, 54)):
+            for _ in range(steps):
+                yield level * rng.gauss(1, 0.02)
+
+
+LOADS: dict[str, Callable[[random.Random], Iterator[float]]] = {
+    "steady": steady,
+    "stepped": stepped,
+    "bursty": bursty,
+    "duty-cycled": duty_cycled,
+}
+
+
+def held(load: str, rng: random.Random) -> bool:
+    """One trial: whether the interval held the true hours left."""
+    battery = Battery(mah=rng.uniform(1500, 4000), capacity_sigma=SIGMA)
+    truth = battery.rail_joules() * math.exp(rng.gauss(0, SIGMA))
+    watts: list[float] = []
+    drawn = 0.0
+    for level in LOADS[load](rng):
+        if drawn + level * STEP >= truth:
+            break
+        drawn += level * STEP
+        watts.append(level)
+    ask = round(rng.uniform(0.1, 0.9) * len(watts))
+    forecast = Forecast()
+    for level in watts[:ask]:
+        forecast.add(STEP, level * STEP)
+    balance = Balance(battery, battery.joules, 0.0, SIGMA).after(sum(watts[:ask]) * STEP, ask * STEP)
+    hours = balance.hours(forecast.level())
+    return hours is not None and hours.low <= (len(watts) - ask) * STEP / 3600 <= hours.high
+
+
+def coverage(load: str, trials: int, seed: int = 1) -> float:
+    """Share of trials whose interval held the truth."""
+    rng = random.Random(f"{load} {seed}")
+    return sum(held(load, rng) for _ in range(trials)) / trials
+
+
+if __name__ == "__main__":
+    import click
+
+    shares = {load: coverage(load, 2000) for load in LOADS}
+    for load, share in shares.items():
+        click.echo(f"{load:12} {share:6.1%} of 2000 intervals held the truth")
+    click.echo(f"{'together':12} {sum(shares.values()) / len(shares):6.1%}")

@@ -1,0 +1,40 @@
+"""The kernel's battery gauge (``/sys/class/power_supply``): what a full charge is, by design and today."""
+
+from pathlib import Path
+
+from energymeter.errors import SourceMissing
+
+
+def full_charge(root: Path) -> tuple[float, float, float]:
+    """(rated mAh, design volts, health) of the first system battery under ``root``.
+
+    Units as in the kernel's Documentation/power/power_supply_class.rst: µWh, µAh, µV. A battery tells
+    either energy or charge; packs that tell energy only are turned into mAh by their design voltage.
+
+    Raises:
+        SourceMissing: there is none, or it tells no capacity.
+    """
+    for supply in sorted(root.glob("*")):
+        if _text(supply, "type") != "Battery" or _text(supply, "scope") == "Device":
+            continue  # "Device" is a mouse's or a headset's battery
+        volts = _micro(supply, "voltage_min_design") or _micro(supply, "voltage_now")
+        for kind in ("energy", "charge"):
+            full, design = _micro(supply, f"{kind}_full"), _micro(supply, f"{kind}_full_design")
+            if volts and (full or design):
+                rated = (design or full or 0.0) * 1000 / (volts if kind == "energy" else 1.0)
+                return rated, volts, min((full / design) if full and design else 1.0, 1.2)
+    raise SourceMissing(
+        f"no battery gauge with a capacity under {root}: give the battery as milliamp-hours instead"
+    )
+
+
+def _text(supply: Path, name: str) -> str | None:
+    try:
+        return (supply / name).read_text().strip()
+    except OSError:
+        return None  # an attribute the driver lacks or cannot read just now (ENODEV)
+
+
+def _micro(supply: Path, name: str) -> float | None:
+    text = _text(supply, name)
+    return int(text) / 1e6 if text and text.isdigit() and int(text) > 0 else None

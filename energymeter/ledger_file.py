@@ -1,0 +1,147 @@
+"""The file under the ledger: made, brought up to date, locked, and set aside when it is corrupt.
+
+``synchronous=FULL``: write-ahead logging alone survives ``kill -9``, but with ``NORMAL`` the last
+commits are lost when the power goes, and here the power goes as a matter of course. One ``fsync`` a
+debit is cheap: a run makes one every half minute. Connections live for one operation, so nothing is
+carried across a fork or between threads. The file must be on a local disk (SQLite's rule for WAL).
+"""
+
+import contextlib
+import fcntl
+import sqlite3
+import time
+import uuid
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from energymeter.clock import Clock
+from energymeter.errors import LedgerError
+
+MIGRATIONS = (
+    """
+    CREATE TABLE budgets (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, battery TEXT NOT NULL,
+                          created REAL NOT NULL);
+    CREATE TABLE lines (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, budget INTEGER NOT NULL REFERENCES budgets (id),
+        kind TEXT NOT NULL CHECK (kind IN ('debit', 'amend', 'undo', 'reset')),
+        at REAL NOT NULL, run TEXT NOT NULL, stage TEXT NOT NULL, refers INTEGER REFERENCES lines (id),
+        microjoules INTEGER NOT NULL, microcoulombs INTEGER, microseconds INTEGER NOT NULL,
+        uncertainty_microjoules INTEGER, provenance TEXT NOT NULL, sources TEXT NOT NULL, note TEXT NOT NULL);
+    CREATE INDEX lines_of_run ON lines (budget, run);
+    CREATE INDEX lines_referring ON lines (refers) WHERE refers IS NOT NULL;
+    """,
+    """
+    ALTER TABLE budgets ADD COLUMN shares TEXT NOT NULL DEFAULT '{}';
+    CREATE TABLE spans (line INTEGER NOT NULL REFERENCES lines (id), name TEXT NOT NULL,
+                        count INTEGER NOT NULL, microjoules INTEGER NOT NULL, PRIMARY KEY (line, name));
+    """,
+)
+"""Script k takes a file from schema k to k + 1; the file's number is in ``PRAGMA user_version``."""
+
+
+class LedgerFile:
+    """Transactions on one file; every failure is a `LedgerError` with its remedy."""
+
+    def __init__(self, path: Path, clock: Clock, busy_seconds: float) -> None:
+        self.path = path
+        self._clock = clock
+        self._busy_seconds = busy_seconds
+        self._ready = False
+
+    @contextlib.contextmanager
+    def transaction(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
+        """One piece of work that happens wholly or not at all.
+
+        Raises:
+            LedgerError: the file cannot be used, or was written by a newer version.
+        """
+        try:
+            if not self._ready:
+                self._prepare()
+                self._ready = True
+            with contextlib.closing(self._connect()) as db:
+                db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                try:
+                    yield db
+                    db.execute("COMMIT")
+                except BaseException:
+                    if db.in_transaction:
+                        db.execute("ROLLBACK")
+                    raise
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(_remedy(self.path, error)) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, timeout=self._busy_seconds, isolation_level=None)
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA foreign_keys = ON")
+        return db
+
+    def _prepare(self) -> None:
+        """Make the file, bring it up to date, or set it aside; one process at a time."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path.with_name(self.path.name + ".lock"), "a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # let go by the kernel, also after kill -9
+            fault = self._fault()
+            if fault:
+                aside = self._set_aside()
+                warnings.warn(
+                    f"the ledger {self.path} is corrupt ({fault}) and kept as {aside}; a new one begins: "
+                    "make the budgets anew with `energymeter budget new`",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            with contextlib.closing(self._connect()) as db:
+                self._migrate(db)
+
+    def _fault(self) -> str | None:
+        """What is wrong with the file, if anything; being locked out of it is not a fault."""
+        if not self.path.exists():
+            return None
+        try:
+            with contextlib.closing(self._connect()) as db:
+                answer = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+            return None if answer == "ok" else answer
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            return str(error)
+
+    def _set_aside(self) -> Path:
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._clock.time()))
+        aside = self.path.with_name(f"{self.path.name}.corrupt-{stamp}-{uuid.uuid4().hex[:6]}")
+        for suffix in ("", "-wal", "-shm"):
+            part = self.path.with_name(self.path.name + suffix)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + suffix))
+        return aside
+
+    def _migrate(self, db: sqlite3.Connection) -> None:
+        db.execute("PRAGMA journal_mode = WAL")
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(MIGRATIONS):
+            raise LedgerError(
+                f"the ledger {self.path} is of a newer energymeter (schema {version}): upgrade this one"
+            )
+        for number in range(version, len(MIGRATIONS)):
+            script = f"BEGIN IMMEDIATE; {MIGRATIONS[number]}; PRAGMA user_version = {number + 1}; COMMIT;"
+            db.executescript(script)
+
+
+def default_path() -> Path:
+    """``ledger.sqlite3`` in the user's data directory (``XDG_DATA_HOME``)."""
+    import platformdirs
+
+    return platformdirs.user_data_path("energymeter") / "ledger.sqlite3"
+
+
+def _remedy(path: Path, error: Exception) -> str:
+    text = str(error)
+    if "locked" in text:
+        return f"the ledger {path} is held by another program: end it and try again"
+    if "readonly" in text or isinstance(error, PermissionError) or "unable to open" in text:
+        return f"the ledger {path} cannot be written ({text}): check its permissions, or set XDG_DATA_HOME"
+    if "full" in text:
+        return f"no room left for the ledger {path}: free some space; no earlier line is lost"
+    return f"the ledger {path} cannot be used ({text}): move it away and begin a new one"
