@@ -23,21 +23,18 @@ def clock() -> ManualClock:
 @pytest.fixture
 def maps() -> Iterator[ElectricityMapsServer]:
     with ElectricityMapsServer() as server:
-        assert isinstance(server, ElectricityMapsServer)
         yield server
 
 
 @pytest.fixture
 def britain() -> Iterator[BritishServer]:
     with BritishServer() as server:
-        assert isinstance(server, BritishServer)
         yield server
 
 
 @pytest.fixture
 def watttime() -> Iterator[WattTimeServer]:
     with WattTimeServer() as server:
-        assert isinstance(server, WattTimeServer)
         yield server
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
+_Server = TypeVar("_Server", bound="Server")
 Answer = tuple[int, dict[str, str], bytes]
 
 
@@ -50,7 +51,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
 
-    def __enter__(self) -> "Server":
+    def __enter__(self: _Server) -> _Server:
         self._thread.start()
         return self
 
