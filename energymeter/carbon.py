@@ -32,6 +32,9 @@ class Energy(Protocol):
     def provenance(self) -> str: ...
     @property
     def place(self) -> Place: ...
+    @property
+    def coverage(self) -> float:
+        """The share of the time that was really measured, 0…1."""
 
 
 class GridNow(Protocol):
@@ -52,6 +55,7 @@ class Known(NamedTuple):
     uncertainty: float | None = None
     provenance: str = "manual"
     place: Place = "wall"
+    coverage: float = 1.0
 
     @classmethod
     def of(
@@ -144,7 +148,7 @@ class Carbon(NamedTuple):
 
 def footprint(
     usage: Energy,
-    grid: GridNow | None,
+    grid: GridNow | str | None,
     *,
     supply: Supply | float | None = None,
     pue: float = 1.0,
@@ -156,7 +160,7 @@ def footprint(
 
     Args:
         usage: the energy; a bare number is refused, since watts look the same.
-        grid: whose electricity; a live grid is asked for its figure of now.
+        grid: whose electricity; a live grid is asked for its figure of now, and text is the name of a place.
         supply: how much of the socket's energy reaches the meter; what is typical of ``usage.place`` if None.
         pue: power usage effectiveness of the building; 1 on a device, 1.55 to 1.59 in a data centre
             (Uptime Institute 2020-23, via carbontracker).
@@ -165,7 +169,7 @@ def footprint(
         site_litres_per_kwh: water of the building (WUE); 0 on a device.
 
     Raises:
-        GridError: no place was given, or a live grid cannot be asked.
+        GridError: no place was given, or an unknown one, or a live grid cannot be asked.
         SpecError: a bare number, or a PUE or water figure that cannot be.
     """
     if grid is None:
@@ -178,7 +182,8 @@ def footprint(
         raise SpecError(f"pue={pue} cannot be: a building adds to the energy, so 1 or more")
     if not all(0 <= each < math.inf for each in (litres_per_kwh or 0.0, site_litres_per_kwh)):
         raise SpecError("water per kWh cannot be negative: give litres per kilowatt-hour")
-    chain, now = supply_of(usage.place, supply), grid.now()
+    chain = supply_of(usage.place, supply)
+    now = Grid(grid) if isinstance(grid, str) else grid.now()
     site_kwh = usage.joules / JOULES_PER_KWH / chain.efficiency
     if not math.isfinite(site_kwh):
         raise SpecError(f"{usage.joules} J is no energy")
@@ -230,6 +235,10 @@ def _notes(usage: Energy, chain: Supply, grid: Grid, embodied: Embodied | None) 
     notes = []
     if usage.provenance != "measured":
         notes.append(f"the energy is {usage.provenance}, not measured")
+    if usage.coverage < 0.9995:
+        notes.append(
+            f"only {100 * usage.coverage:.1f} % of the time was measured: the grams are of that part"
+        )
     if usage.place == "die":
         notes.append("measured on the die: the rest of the board is not in it, so this is a lower bound")
     if usage.place != "wall":

@@ -5,18 +5,17 @@ from typing import Any, Protocol
 from energymeter.carbon import Carbon, Energy, footprint
 from energymeter.errors import GridError
 from energymeter.grid import Grid
-from energymeter.intensity import Column, Intensities, clock_text
+from energymeter.intensity import Intensities, clock_text
 
 
 class Curve(Protocol):
     """What a :class:`~energymeter.trace.Trace` has that this is reckoned from."""
 
     @property
-    def time_s(self) -> Column: ...
+    def time_s(self) -> Any: ...
     @property
     def epoch_s(self) -> float | None: ...
-    @property
-    def joules(self) -> Column: ...
+    def energy(self, starts_s: float, ends_s: float, /) -> Any: ...
     def usage(self) -> Energy: ...
 
 
@@ -24,7 +23,7 @@ def footprint_over_time(trace: Curve, intensities: Intensities, **options: Any) 
     """What a recorded run emitted, by the half-hour.
 
     Args:
-        trace: samples with a running total of joules and the date of the first.
+        trace: a Trace that knows its date.
         intensities: what the grid did meanwhile, as ``Grid.live(...).between(start, end)`` tells.
         options: as for :func:`energymeter.carbon.footprint`.
 
@@ -38,11 +37,14 @@ def span_of(trace: Curve) -> tuple[float, float]:
     """Unix seconds of the first and last sample.
 
     Raises:
-        GridError: the recording has no date.
+        GridError: the recording has no date, or is a single moment.
     """
-    if trace.epoch_s is None or len(trace.time_s) == 0:
+    if trace.epoch_s is None:
         raise GridError("the recording tells no date, so its half-hours are unknown: use a yearly grid")
-    return trace.epoch_s, trace.epoch_s + float(trace.time_s[-1]) - float(trace.time_s[0])
+    start, end = (trace.epoch_s + float(trace.time_s[i]) for i in (0, -1))
+    if not start < end:
+        raise GridError("the recording is a single moment: use a yearly grid")
+    return start, end
 
 
 def mean_grid(trace: Curve, intensities: Intensities) -> Grid:
@@ -51,8 +53,9 @@ def mean_grid(trace: Curve, intensities: Intensities) -> Grid:
     Raises:
         GridError: the recording has no date, or a part of it is not covered.
     """
-    start, _ = span_of(trace)
-    mean = intensities.weighted_mean(start - float(trace.time_s[0]), trace.time_s, trace.joules)
+    start, end = span_of(trace)
+    epoch = trace.epoch_s or 0.0
+    mean = intensities.weighted_mean(start, end, lambda a, b: float(trace.energy(a - epoch, b - epoch)))
     return Grid(
         intensities.place,
         grams_per_kwh=mean,

@@ -1,4 +1,4 @@
-"""A training and a whole-semester estimate, as the course asks: parts, how often each, and their sum."""
+"""A training and a whole-semester estimate, as the course asks: jobs, how often each, and their sum."""
 
 import math
 from collections.abc import Iterable
@@ -8,10 +8,10 @@ from energymeter.carbon import Carbon, Energy, GridNow, Known, footprint
 from energymeter.errors import SpecError
 
 
-class Part(NamedTuple):
+class Job(NamedTuple):
     """Something that was, or will be, done ``times`` times.
 
-    >>> Part("epoch", Known.of(watts=5, seconds=600, uncertainty=60), times=30).total().joules
+    >>> Job("epoch", Known.of(watts=5, seconds=600, uncertainty=60), times=30).total().joules
     90000
     """
 
@@ -36,13 +36,14 @@ class Part(NamedTuple):
             # A number of repeats that was not watched makes a model of a measurement.
             "modelled" if self.times != 1 and once.provenance == "measured" else once.provenance,
             once.place,
+            once.coverage,
         )
 
 
 class Estimate(NamedTuple):
-    """The carbon of each part and of all."""
+    """The carbon of each job and of all."""
 
-    parts: tuple[tuple[str, Carbon], ...]
+    jobs: tuple[tuple[str, Carbon], ...]
     grams: float
     uncertainty: float | None
     """± grams, k = 2. Added up without quadrature: one meter and one grid err the same way everywhere."""
@@ -50,24 +51,24 @@ class Estimate(NamedTuple):
 
     def __str__(self) -> str:
         spread = "± unknown" if self.uncertainty is None else f"± {self.uncertainty:.2g}"
-        lines = [f"{name}: {each.grams:.4g} g CO2e, {each.socket_kwh:.4g} kWh" for name, each in self.parts]
+        lines = [f"{name}: {each.grams:.4g} g CO2e, {each.socket_kwh:.4g} kWh" for name, each in self.jobs]
         return "\n".join([*lines, f"in all: {self.grams:.4g} g CO2e {spread}, {self.socket_kwh:.4g} kWh"])
 
 
-def estimate(parts: Iterable[Part], grid: GridNow | None, **options: Any) -> Estimate:
-    """What all parts emit together: the epochs of a training, or the labs, trainings and demos of a semester.
+def estimate(jobs: Iterable[Job], grid: GridNow | str | None, **options: Any) -> Estimate:
+    """What all jobs emit together: the epochs of a training, or the labs, trainings and demos of a semester.
 
     Args:
-        parts: what was done, once each, and how often.
+        jobs: what was done, once each, and how often.
         grid: whose electricity.
         options: as for :func:`energymeter.carbon.footprint`.
 
     Raises:
-        SpecError: no parts.
+        SpecError: no jobs.
     """
-    done = tuple((part.name, footprint(part.total(), grid, **options)) for part in parts)
+    done = tuple((job.name, footprint(job.total(), grid, **options)) for job in jobs)
     if not done:
-        raise SpecError("an estimate needs at least one part")
+        raise SpecError("an estimate needs at least one job")
     spreads = [each.uncertainty for _, each in done]
     known = [spread for spread in spreads if spread is not None]
     return Estimate(

@@ -5,20 +5,13 @@ Energy is multiplied by the intensity of its own half-hour (or whatever slot the
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 from energymeter.errors import GridError, SpecError
 
 HALF_HOUR = 1800.0
-
-
-class Column(Protocol):
-    """Numbers by index: a list or a numpy array."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: int, /) -> Any: ...
 
 
 class Slot(NamedTuple):
@@ -92,7 +85,13 @@ class Intensities:
 
     @classmethod
     def half_hours(
-        cls, start: float, grams_per_kwh: Iterable[float], *, place: str | None, said_by: str
+        cls,
+        start: float,
+        grams_per_kwh: Iterable[float],
+        *,
+        place: str | None,
+        said_by: str,
+        relative: float | None = None,
     ) -> "Intensities":
         """One value a half-hour, the first beginning at unix time ``start``."""
         return cls(
@@ -102,6 +101,7 @@ class Intensities:
             ),
             place=place,
             said_by=said_by,
+            relative=relative,
         )
 
     @property
@@ -144,35 +144,19 @@ class Intensities:
             raise SpecError("a stretch of no length has no mean intensity")
         return sum((s.end - s.start) * s.grams_per_kwh for s in self.split(start, end)) / (end - start)
 
-    def weighted_mean(self, epoch_s: float, time_s: Column, joules: Column) -> float:
-        """g/kWh of a load curve: each slot weighs what was drawn in it.
+    def weighted_mean(self, start: float, end: float, joules: Callable[[float, float], float]) -> float:
+        """g/kWh of a draw that varies: each slot weighs what was drawn in it.
 
         Args:
-            epoch_s: unix time at which ``time_s`` is 0.
-            time_s: seconds, rising.
-            joules: running total at each time.
+            start, end: unix seconds.
+            joules: what was drawn between two unix times.
 
         Raises:
-            GridError: a part of the curve is not covered.
+            GridError: a part of the stretch is not covered.
         """
-        first, last = float(time_s[0]), float(time_s[-1])
-        total = float(joules[-1]) - float(joules[0])
-        if last <= first or total == 0:
-            return next(self.split(epoch_s + first, epoch_s + first + 1e-3)).grams_per_kwh
-        grams = 0.0
-        for slot in self.split(epoch_s + first, epoch_s + last):
-            drawn = _at(slot.end - epoch_s, time_s, joules) - _at(slot.start - epoch_s, time_s, joules)
-            grams += drawn * slot.grams_per_kwh
-        return grams / total
-
-
-def _at(when: float, time_s: Column, joules: Column) -> float:
-    """The running total at ``when``, on the straight line between its neighbours."""
-    after = bisect_right(time_s, when)
-    if after == 0:
-        return float(joules[0])
-    if after == len(time_s):
-        return float(joules[-1])
-    t0, t1 = float(time_s[after - 1]), float(time_s[after])
-    e0, e1 = float(joules[after - 1]), float(joules[after])
-    return e0 + (e1 - e0) * (when - t0) / (t1 - t0)
+        slots = list(self.split(start, end))
+        drawn = [joules(slot.start, slot.end) for slot in slots]
+        total = sum(drawn)
+        if total == 0:
+            return self.mean(start, end)
+        return sum(each * slot.grams_per_kwh for each, slot in zip(drawn, slots, strict=True)) / total

@@ -1,9 +1,7 @@
 """Carbon of a usage: the formula, its ±, the chain to the socket, water, minerals, slips of units."""
 
 import math
-from typing import NamedTuple
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,9 +13,10 @@ from energymeter.embodied import Embodied, Range
 from energymeter.errors import GridError, SpecError
 from energymeter.grid import Grid
 from energymeter.grid_tables import GRAMS_PER_POUND
-from energymeter.intensity import Column, Intensities
-from energymeter.reading import Place
+from energymeter.intensity import Intensities
+from energymeter.reading import Facts, Place
 from energymeter.supply import CELL, RAIL, Supply, supply_of
+from energymeter.trace import Trace
 
 ROUND = Grid(grams_per_kwh=400, said_by="a round figure", relative=0.1, year=2024)
 KWH = 3.6e6
@@ -171,6 +170,17 @@ def test_what_was_not_measured_says_so() -> None:
     assert "the energy is simulated, not measured" in carbon.notes
 
 
+def test_what_was_missed_is_told() -> None:
+    carbon = footprint(Known(1.0, 1.0, 0.0, coverage=0.9), ROUND)
+    assert "only 90.0 % of the time was measured: the grams are of that part" in carbon.notes
+
+
+def test_a_place_by_name() -> None:
+    assert footprint(Known.of(joules=1.0), "DEU").grid == "DEU"
+    with pytest.raises(GridError, match="did you mean DEU Germany"):
+        footprint(Known.of(joules=1.0), "Germny")
+
+
 def test_marginal_is_told_apart() -> None:
     carbon = footprint(Known.of(joules=KWH), Grid(grams_per_kwh=700, said_by="MOER", marginal=True))
     assert carbon.marginal
@@ -208,36 +218,48 @@ def test_comparisons_by_energy_and_by_grams() -> None:
     assert str(car).startswith("43.2 metres by car (107.5 g/km")
 
 
-class Recording(NamedTuple):
-    """A trace, as far as carbon looks at one."""
-
-    time_s: Column
-    joules: Column
-    epoch_s: float | None
-
-    def usage(self) -> Known:
-        return Known(self.joules[-1] - self.joules[0], self.time_s[-1], 0.0, "measured", "wall")
-
-
 START = 1_790_000_000.0 - 1_790_000_000.0 % 1800
 
 
+def recording(epoch_s: float | None) -> Trace:
+    """2 kW for half an hour, then 6 kW for another: 1 and 3 kWh, at the wall."""
+    facts = Facts(semantics="mean", place="wall")
+    times = [60.0 * i for i in range(61)]
+    return Trace.integrate(times, [2000.0] * 31 + [6000.0] * 30, facts=facts, epoch_s=epoch_s)
+
+
 def test_a_recording_meets_each_half_hour() -> None:
-    recording = Recording([0.0, 1800.0, 3600.0], [0.0, KWH, 4 * KWH], START)
-    grid = Intensities.half_hours(START, [100, 500], place="GB", said_by="a test")
-    carbon = footprint_over_time(recording, grid)
+    grid = Intensities.half_hours(START, [100, 500], place="GB", said_by="a test", relative=0.1)
+    carbon = footprint_over_time(recording(START), grid)
     assert carbon.grams == pytest.approx(1 * 100 + 3 * 500)
     assert carbon.grams_per_kwh == pytest.approx(400)
-    assert (carbon.grid, carbon.year) == ("GB", 2026)
+    assert (carbon.grid, carbon.year, carbon.place, carbon.provenance) == ("GB", 2026, "wall", "measured")
+    assert carbon.uncertainty is not None
+    assert carbon.uncertainty >= 160
     assert "each stretch by its own intensity" in carbon.said_by
 
 
-def test_a_recording_of_numpy_columns() -> None:
-    columns = np.array([0.0, 1800.0, 3600.0]), np.array([0.0, KWH, 4 * KWH])
-    grid = Intensities.half_hours(START, [100, 500], place="GB", said_by="a test")
-    assert footprint_over_time(Recording(*columns, START), grid).grams == pytest.approx(1600)
+def test_a_recording_that_begins_within_a_half_hour() -> None:
+    # From 15 minutes into the first: 0.5 kWh in it, 0.5 + 1.5 in the second, 1.5 in the third.
+    grid = Intensities.half_hours(START, [100, 500, 0], place="GB", said_by="a test")
+    carbon = footprint_over_time(recording(START + 900), grid)
+    assert carbon.grams == pytest.approx(0.5 * 100 + 2.0 * 500)
+
+
+def test_a_recording_outside_the_intensities_is_an_error() -> None:
+    with pytest.raises(GridError, match="fetch the intensities of the whole run"):
+        footprint_over_time(
+            recording(START), Intensities.half_hours(START, [100], place="GB", said_by="a test")
+        )
 
 
 def test_a_recording_without_a_date_has_no_half_hours() -> None:
     with pytest.raises(GridError, match="tells no date"):
-        span_of(Recording([0.0, 1.0], [0.0, 1.0], None))
+        span_of(recording(None))
+
+
+def test_a_usage_of_the_core_is_what_carbon_takes() -> None:
+    usage = recording(None).usage()
+    carbon = footprint(usage, ROUND)
+    assert carbon.grams == pytest.approx(1600)
+    assert carbon.uncertainty is not None

@@ -1,15 +1,16 @@
 """``energymeter carbon``: FILE, grids, when."""
 
 from datetime import datetime, timezone
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from devices.grid_servers import BritishServer, ElectricityMapsServer
+from devices.grid_servers import BritishServer, ElectricityMapsServer, refusal
 
 from energymeter.cli.carbon import carbon
 from energymeter.errors import GridError, SpecError
+from energymeter.reading import Facts
+from energymeter.trace import Trace
 
 DAY = """\
 from,to,g_per_kwh
@@ -130,26 +131,18 @@ def test_help_names_the_file_and_the_commands() -> None:
         assert word in result.output
 
 
-log = pytest.mark.skipif(
-    find_spec("energymeter.logfile") is None, reason="energymeter.logfile is not there yet"
-)
-
-
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
     """One hour at a steady 5 W, from 2026-11-22T10:00Z."""
-    from energymeter.trace import Trace
-
-    from energymeter import logfile
 
     path = tmp_path / "run.csv"
-    seconds = [60.0 * i for i in range(61)]
-    trace = Trace.from_watts(seconds, [5.0] * 61, epoch_s=1_795_341_600.0)
-    logfile.save(trace, path)
+    trace = Trace.integrate(
+        [60.0 * i for i in range(61)], [5.0] * 61, facts=Facts(place="wall"), epoch_s=1_795_341_600.0
+    )
+    trace.save(str(path))
     return path
 
 
-@log
 def test_grams_of_a_file(recording: Path) -> None:
     result = run(str(recording), "--grams-per-kwh", "400", "--said-by", "me", "--place", "wall")
     assert result.exit_code == 0, result.output
@@ -157,24 +150,39 @@ def test_grams_of_a_file(recording: Path) -> None:
     assert "phone charges" in result.output
 
 
-@log
 def test_no_place_no_grams(recording: Path) -> None:
     result = run(str(recording))
     assert isinstance(result.exception, GridError)
     assert "no place given, so no grams" in str(result.exception)
 
 
-@log
 def test_the_board_is_counted_where_asked(recording: Path) -> None:
     result = run(str(recording), "--grid", "DEU", "--board", "pi-4")
     assert "from making the device" in result.output
     assert "kg Sb-eq" in result.output
 
 
-@log
 def test_each_half_hour_of_a_file_by_its_own_intensity(recording: Path) -> None:
     with BritishServer() as server:
-        result = run(str(recording), "--live", "carbonintensity-gb", "--url", server.url, "--place", "wall")
+        server.now = datetime(2026, 11, 22, 11, 40, tzinfo=timezone.utc)
+        result = run(str(recording), "--live", "carbonintensity-gb", "--url", server.url)
     assert result.exit_code == 0, result.output
-    # 10:00 and 10:30 of the server's day: 120 and 121 forecast, the first measured 5 less... by its clock.
+    # 10:00 and 10:30 of the server's day, as measured: 115 and 116 g/kWh, half of the energy each.
+    assert "0.005 kWh at the socket × 115.5 g/kWh (GBR, 2026; carbonintensity.org.uk" in result.output
     assert "each stretch by its own intensity" in result.output
+
+
+def test_a_service_that_is_down_falls_back_on_the_grid_and_says_so(recording: Path) -> None:
+    with BritishServer() as server:
+        server.trouble = refusal(500)
+        arguments = (str(recording), "--live", "carbonintensity-gb", "--url", server.url)
+        assert isinstance(run(*arguments).exception, GridError)
+        result = run(*arguments, "--grid", "GBR")
+    assert "237.6 g/kWh (GBR, 2026; " in result.output
+    assert "(fallback: carbonintensity.org.uk is in trouble (HTTP 500)" in result.output
+
+
+def test_the_meter_s_place_and_efficiency_can_be_said(recording: Path) -> None:
+    result = run(str(recording), "--grid", "DEU", "--place", "rail", "--efficiency", "0.8")
+    assert "0.00625 kWh at the socket" in result.output
+    assert "measured at the rail, supply efficiency 0.8" in result.output

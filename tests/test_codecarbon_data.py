@@ -165,7 +165,7 @@ def test_same_grams_as_codecarbon(country: str, region: str | None) -> None:
     emissions, units, geography = peer()
     joules = 7_654_321.0
     kilograms = emissions.get_private_infra_emissions(
-        units.Energy.from_energy(kWh=joules / 3.6e6),
+        units.Energy.from_ujoules(joules * 1e6),
         geography.GeoMetadata(country_iso_code=country, region=region),
     )
     ours = footprint(Known.of(joules=joules), Grid(country, region=region))

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from energymeter.carbon import Carbon
-    from energymeter.carbon_over_time import Curve
+    from energymeter.carbon import Carbon, Energy
+    from energymeter.grid import Grid
     from energymeter.intensity import Intensities
     from energymeter.live_grid import LiveGrid
+    from energymeter.reading import Place
 
 _SERVICES = ("electricitymaps", "carbonintensity-gb", "watttime")
 
@@ -36,7 +37,7 @@ def _live_options(command: Any) -> Any:
     return command
 
 
-def _live(service: str, zone: str | None, url: str | None) -> "LiveGrid":
+def _live(service: str, zone: str | None, url: str | None, fallback: "Grid | None" = None) -> "LiveGrid":
     """The service, with what it needs from the environment: secrets on a command line are seen by all."""
     from energymeter.grid import Grid
 
@@ -47,7 +48,7 @@ def _live(service: str, zone: str | None, url: str | None) -> "LiveGrid":
             "password": os.environ.get("WATTTIME_PASSWORD"),
         },
     }
-    return Grid.live(service, zone=zone, url=url, **secrets.get(service, {}))
+    return Grid.live(service, zone=zone, url=url, fallback=fallback, **secrets.get(service, {}))
 
 
 @click.group(cls=_FileOrCommand, subcommand_metavar="FILE | grids | when")
@@ -82,7 +83,7 @@ def of_file(
     region: str | None,
     grams_per_kwh: float | None,
     said_by: str | None,
-    meter_place: str | None,
+    meter_place: "Place | None",
     efficiency: float | None,
     board: str | None,
     years: float,
@@ -91,19 +92,23 @@ def of_file(
     zone: str | None,
     url: str | None,
 ) -> None:
-    """Grams of a recorded log. With --live each half-hour's energy meets its own intensity."""
-    from energymeter import logfile
+    """Grams of a recorded log.
+
+    With --live each half-hour's energy meets its own intensity; --grid is then the fallback.
+    """
     from energymeter.carbon import Known, footprint
     from energymeter.carbon_over_time import mean_grid, span_of
     from energymeter.embodied import Embodied
     from energymeter.grid import Grid
+    from energymeter.trace import Trace
 
-    trace: Curve = logfile.load(file)
-    usage = trace.usage()
+    trace = Trace.load(str(file))
+    usage: Energy = trace.usage()
     if meter_place is not None:
-        usage = Known(usage.joules, usage.seconds, usage.uncertainty, usage.provenance, meter_place)  # type: ignore[arg-type]
+        usage = Known(usage.joules, usage.seconds, usage.uncertainty, usage.provenance, meter_place)
     if live is not None:
-        grid = mean_grid(trace, _live(live, zone, url).between(*span_of(trace)))
+        fallback = Grid(place, region=region) if place else None
+        grid = mean_grid(trace, _live(live, zone, url, fallback).between(*span_of(trace)))
     else:
         grid = Grid(place, region=region, grams_per_kwh=grams_per_kwh, said_by=said_by)
     _show(
