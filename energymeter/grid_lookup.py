@@ -90,7 +90,7 @@ def _remedy(known: Tables) -> str:
     if known.trouble:
         return known.trouble
     if not known.clouds:
-        return '213 countries and their regions come with pip install "edge-energymeter[carbon]"'
+        return 'over 200 countries and their regions come with pip install "edge-energymeter[carbon]"'
     return 'see "energymeter carbon grids", give grams_per_kwh= and said_by=, or name the average "world"'
 
 

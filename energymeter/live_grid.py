@@ -16,12 +16,13 @@ from energymeter.errors import GridError, SpecError
 from energymeter.grid import Grid
 from energymeter.intensity import Intensities, Slot, clock_text
 from energymeter.live_providers import provider as find_provider
-from energymeter.web_json import Refused, check_url, get_json
+from energymeter.web_json import check_url, get_json
 
 _Answer = TypeVar("_Answer")
 _FIRST_WAIT, _LONGEST_WAIT = 30.0, 3600.0
 _KEPT = 16
 _MOST_GRAMS_PER_KWH = 3000.0
+_YEAR_2000, _YEAR_2100 = 946_684_800.0, 4_102_444_800.0
 
 
 class _Kept(NamedTuple):
@@ -32,9 +33,11 @@ class _Kept(NamedTuple):
 
 
 def _require_sound(answer: Any) -> None:
-    """ValueError where an answer holds what is no intensity: NaN, a negative, another unit's size."""
+    """ValueError where an answer holds what is no intensity: NaN, below 0, of another unit or century."""
     for slot in answer if isinstance(answer, list) else [answer]:
-        if not (slot.end > slot.start and 0 <= slot.grams_per_kwh <= _MOST_GRAMS_PER_KWH):
+        if not (_YEAR_2000 < slot.start < slot.end < _YEAR_2100):
+            raise ValueError("no time")
+        if not 0 <= slot.grams_per_kwh <= _MOST_GRAMS_PER_KWH:
             raise ValueError("no intensity")
 
 
@@ -88,7 +91,8 @@ class LiveGrid:
         self._clock = clock or SystemClock()
         self._kept: dict[object, _Kept] = {}
         self._asked: deque[float] = deque()
-        self._wait, self._quiet_until, self._last_trouble = 0.0, -math.inf, ""
+        self._wait = self._asked_wait = 0.0
+        self._quiet_until, self._last_trouble = -math.inf, ""
         self.requests = 0
         """How many have been sent."""
 
@@ -159,7 +163,10 @@ class LiveGrid:
             )
         self._asked.append(now)
         self.requests += 1
-        return get_json(self._provider.label, self._url, path, query, headers, self._timeout_seconds)
+        self._asked_wait = 0.0
+        return get_json(
+            self._provider.label, self._url, path, query, headers, self._timeout_seconds, self._told_to_wait
+        )
 
     def _cached(self, key: object, fetch: Callable[[], _Answer], fresh_for: float) -> tuple[_Answer, float]:
         """The answer and its age in seconds, from memory while fresh."""
@@ -175,7 +182,7 @@ class LiveGrid:
         except GridError as why:
             self._leave_alone(why)
             raise
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as why:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as why:
             trouble = GridError(
                 f"{self._provider.label} answered in a shape that is not its documented one "
                 f"({type(why).__name__}): not used"
@@ -190,11 +197,13 @@ class LiveGrid:
         return answer, 0.0
 
     def _leave_alone(self, why: GridError) -> None:
-        """Wait before the next request: what was asked for, or twice as long each time."""
+        """Wait before the next request: twice as long each time, or as long as was asked for."""
         self._wait = min(max(2 * self._wait, _FIRST_WAIT), _LONGEST_WAIT)
-        asked = why.retry_seconds if isinstance(why, Refused) else None
-        self._quiet_until = self._monotonic() + max(self._wait, min(asked or 0.0, _LONGEST_WAIT))
+        self._quiet_until = self._monotonic() + max(self._wait, min(self._asked_wait, _LONGEST_WAIT))
         self._last_trouble = str(why)
+
+    def _told_to_wait(self, seconds: float) -> None:
+        self._asked_wait = seconds
 
     def _said_by(self, slot: Slot, age: float) -> str:
         kind = "estimated " if slot.estimated else ""

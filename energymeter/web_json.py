@@ -5,7 +5,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.message import Message
 from typing import IO, Any
 from urllib.parse import urlencode, urlsplit
@@ -13,14 +13,6 @@ from urllib.parse import urlencode, urlsplit
 from energymeter.errors import GridError, SpecError
 
 _MOST_BYTES = 8 * 1024 * 1024
-
-
-class Refused(GridError):
-    """The service answered with an error; ``retry_seconds`` is how long it wants to be left alone."""
-
-    def __init__(self, message: str, retry_seconds: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_seconds = retry_seconds
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -53,12 +45,14 @@ def get_json(
     query: Mapping[str, str],
     headers: Mapping[str, str],
     timeout_seconds: float,
+    told_to_wait: Callable[[float], None],
 ) -> Any:
     """The parsed answer.
 
     Args:
         label: the service's name for messages, which repeat nothing of the request or the answer.
         timeout_seconds: for the whole answer, not for each packet of it.
+        told_to_wait: is called with the seconds a refusal asks to be left alone.
 
     Raises:
         GridError: no answer in time, a refusal, or something that is not JSON.
@@ -72,7 +66,11 @@ def get_json(
         return json.loads(body)
     except urllib.error.HTTPError as error:
         with error:
-            raise _refused(label, error.code, error.headers.get("Retry-After")) from None
+            asked = error.headers.get("Retry-After") or ""
+        wait = float(asked) if asked.isdigit() else None
+        if wait is not None:
+            told_to_wait(wait)
+        raise GridError(_refusal(label, error.code, wait)) from None
     except TimeoutError:
         raise GridError(
             f"{label} did not answer within {timeout_seconds:g} s: try again or give a fallback"
@@ -106,21 +104,19 @@ def _read(answer: http.client.HTTPResponse, deadline: float) -> bytes:
     return b"".join(parts)
 
 
-def _refused(label: str, status: int, retry_after: str | None) -> Refused:
-    retry = float(retry_after) if retry_after and retry_after.isdigit() else None
+def _refusal(label: str, status: int, wait: float | None) -> str:
+    """What an HTTP status means here, and what to do about it."""
     if status in (401, 403):
-        return Refused(
-            f"{label} refused the credentials (HTTP {status}): check the token and what it may ask for"
-        )
+        return f"{label} refused the credentials (HTTP {status}): check the token and what it may ask for"
+    if status == 400:
+        return f"{label} did not accept the question (HTTP 400): check the zone or ask for fewer days"
     if status == 404:
-        return Refused(f"{label} knows no such zone or time (HTTP 404): check the zone")
+        return f"{label} knows no such zone or time (HTTP 404): check the zone"
     if status == 429:
-        wait = f"{retry:g} s" if retry else "a while"
-        return Refused(
-            f"{label} says the quota is used up (HTTP 429): wait {wait} or ask less often", retry or 300.0
-        )
+        left = f"{wait:g} s" if wait else "a while"
+        return f"{label} says the quota is used up (HTTP 429): wait {left} or ask less often"
     if 300 <= status < 400:
-        return Refused(
+        return (
             f"{label} moved elsewhere (HTTP {status}), where no token is sent: give the new address as url="
         )
-    return Refused(f"{label} is in trouble (HTTP {status}): try again later or give a fallback", retry)
+    return f"{label} is in trouble (HTTP {status}): try again later or give a fallback"

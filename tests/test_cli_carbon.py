@@ -20,6 +20,11 @@ from,to,g_per_kwh
 """
 
 
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
 def run(*arguments: str, **environment: str) -> Result:
     return CliRunner().invoke(carbon, arguments, env=environment)
 

@@ -1,10 +1,20 @@
 """Live grids against local servers that answer, refuse and misbehave as the real ones do."""
 
+import json
+import random
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from devices.grid_servers import BritishServer, ElectricityMapsServer, Server, WattTimeServer, ok, refusal
+from devices.grid_servers import (
+    Answer,
+    BritishServer,
+    ElectricityMapsServer,
+    Server,
+    WattTimeServer,
+    ok,
+    refusal,
+)
 
 from energymeter.clock import ManualClock
 from energymeter.errors import GridError, SpecError
@@ -13,6 +23,11 @@ from energymeter.live_grid import LiveGrid
 
 NOW = ElectricityMapsServer.now.timestamp()
 HOUR = 3600.0
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
 @pytest.fixture
@@ -181,6 +196,7 @@ def test_watttime_in_other_units_is_not_taken(watttime: WattTimeServer, clock: M
         ((200, {}, b"<html>maintenance</html>"), "not JSON"),
         ((200, {}, b"[" * 100_000), "not JSON"),
         ((200, {}, b"\xff\xfe\x00"), "not JSON"),
+        (refusal(400), "did not accept the question"),
         ("cut", "broke off"),
         ("nonsense", "broke off"),
         (ok({}), "in a shape that is not its documented one"),
@@ -191,6 +207,8 @@ def test_watttime_in_other_units_is_not_taken(watttime: WattTimeServer, clock: M
         (ok({"datetime": "2026-11-22T10:00:00", "carbonIntensity": 300}), "in a shape"),
         (ok({"datetime": "2026-11-22T10:00:00Z", "carbonIntensity": float("nan")}), "in a shape"),
         (ok({"datetime": "2026-11-22T10:00:00Z", "carbonIntensity": -3}), "in a shape"),
+        (ok({"datetime": "2026-11-22T10:00:00Z", "carbonIntensity": 10**400}), "in a shape"),
+        (ok({"datetime": "9999-12-31T23:59:00Z", "carbonIntensity": 300}), "in a shape"),
         (ok({"datetime": "2026-11-22T10:00:00Z", "carbonIntensity": 300_000}), "in a shape"),
     ],
 )
@@ -330,3 +348,54 @@ def test_secrets_show_nowhere(maps: ElectricityMapsServer, clock: ManualClock) -
 def test_a_wrong_request_is_refused_before_the_network(provider: str, options: Any, says: str) -> None:
     with pytest.raises(SpecError, match=says):
         LiveGrid(provider, **options)
+
+
+ODD: list[Any] = [None, True, -1, 10**400, float("nan"), float("inf"), "", "2026-11-22T10:00Z", "12", [], {}]
+
+
+def spoilt(document: Any, chance: random.Random) -> Any:
+    """The document with one value in it, at any depth, replaced or left out."""
+    if not isinstance(document, (dict, list)) or not document or chance.random() < 0.15:
+        return chance.choice(ODD)
+    if isinstance(document, list):
+        at = chance.randrange(min(len(document), 3))
+        return [*document[:at], spoilt(document[at], chance), *document[at + 1 :]]
+    key = chance.choice(sorted(document))
+    if chance.random() < 0.8:
+        return {**document, key: spoilt(document[key], chance)}
+    return {name: value for name, value in document.items() if name != key}
+
+
+def ask(live: LiveGrid, question: int) -> str:
+    """The witness of an answer, or the one error."""
+    try:
+        if question == 0:
+            return live.now().said_by
+        return (live.between(NOW - HOUR, NOW) if question == 1 else live.forecast(2.0)).said_by
+    except GridError as why:
+        return str(why)
+
+
+@pytest.mark.parametrize("kind", [ElectricityMapsServer, BritishServer, WattTimeServer])
+def test_a_spoilt_answer_is_intensities_or_one_error(
+    kind: type[Server], clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, chance = kind.respond, random.Random(7)
+
+    def respond(server: Server, path: str, *request: Any) -> Answer:
+        status, headers, body = honest(server, path, *request)
+        spare = status != 200 or (path == "/login" and chance.random() < 0.9)
+        return (status, headers, body) if spare else ok(spoilt(json.loads(body), chance))
+
+    monkeypatch.setattr(kind, "respond", respond)
+    with kind() as server:
+        said = []
+        for i in range(150):
+            if kind is BritishServer:
+                live = LiveGrid("carbonintensity-gb", url=server.url, clock=clock)
+            else:
+                live = (german if kind is ElectricityMapsServer else american)(server, clock)
+            said.append(ask(live, i % 3))
+    assert not any("broke off" in each for each in said)
+    assert sum("in a shape" in each for each in said) > 20
+    assert sum("fetched 0 s ago" in each for each in said) > 10
