@@ -128,10 +128,10 @@ class Intensities:
                 break
             yield slot._replace(start=here, end=min(slot.end, end))
             here = slot.end
-        if here < end or start < self.start:
+        if here < end:
             raise GridError(
                 f"{self.said_by} covers {clock_text(self.start)} to {clock_text(self.end)} and "
-                f"says nothing of {clock_text(max(here, start))}: fetch the intensities of the whole run"
+                f"says nothing of {clock_text(here)}: fetch the intensities of the whole run"
             )
 
     def mean(self, start: float, end: float) -> float:

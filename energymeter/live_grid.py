@@ -185,7 +185,7 @@ class LiveGrid:
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as why:
             trouble = GridError(
                 f"{self._provider.label} answered in a shape that is not its documented one "
-                f"({type(why).__name__}): not used"
+                f"({type(why).__name__}): try again later or give a fallback"
             )
             self._leave_alone(trouble)
             raise trouble from None

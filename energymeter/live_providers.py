@@ -178,7 +178,9 @@ class WattTime:
         answer = get(path, {"region": self.zone or "", "signal_type": "co2_moer", **query}, headers)
         units = answer["meta"]["units"]
         if str(units).lower() != "lbs_co2_per_mwh":
-            raise GridError(f"WattTime answered in {units}, not in lb/MWh: not used")
+            raise GridError(
+                f"WattTime answered in {units}, not in lb/MWh: it is not used; upgrade edge-energymeter"
+            )
         points = [
             (
                 parse_time(row["point_time"]),

@@ -102,6 +102,7 @@ def land(grams: float, year: int = 2023) -> dict[str, Any]:
         {path: document for path, document in documents().items() if "nordic" not in path},
         {**documents(), "private_infra/global_energy_mix.json": ["POL"]},
         broken("global", POL=land(0.6619)),
+        broken("global", POL=land(66.19)),
         broken("global", NOR=land(66.3)),
         broken("global", poland=land(400)),
         broken("global", QAA=land(400, year=23)),

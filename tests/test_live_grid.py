@@ -228,7 +228,12 @@ def test_trouble_is_one_sentence_or_a_fallback_that_says_so(
 
 
 def test_an_endless_answer_is_cut(maps: ElectricityMapsServer, clock: ManualClock) -> None:
-    maps.trouble = (200, {}, b" " * (9 * 1024 * 1024))
+    # It would do, if one read on for ever.
+    maps.trouble = (
+        200,
+        {},
+        b" " * (9 * 1024 * 1024) + ok({"datetime": "2026-11-22T10:00Z", "carbonIntensity": 3})[2],
+    )
     with pytest.raises(GridError, match="not JSON"):
         german(maps, clock).now()
 
@@ -399,3 +404,15 @@ def test_a_spoilt_answer_is_intensities_or_one_error(
     assert not any("broke off" in each for each in said)
     assert sum("in a shape" in each for each in said) > 20
     assert sum("fetched 0 s ago" in each for each in said) > 10
+
+
+def test_an_answer_ends_the_growing_of_the_wait(maps: ElectricityMapsServer, clock: ManualClock) -> None:
+    live = german(maps, clock, fallback=Grid("DEU"), cache_seconds=0.0, stale_seconds=0.0)
+    for trouble in (refusal(500), refusal(500), None, refusal(500)):
+        maps.trouble = trouble
+        live.now()
+        clock.sleep(61)
+    assert len(maps.asked) == 4
+    # Had the wait gone on growing, 61 s would not be enough by now.
+    live.now()
+    assert len(maps.asked) == 5
