@@ -1,0 +1,122 @@
+"""One GET of a JSON document with the standard library: a deadline, no redirects, no secrets in errors."""
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from email.message import Message
+from typing import IO, Any
+from urllib.parse import urlencode, urlsplit
+
+from energymeter.errors import GridError, SpecError
+
+_MOST_BYTES = 8 * 1024 * 1024
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """urllib would carry the token to whatever host a redirect names."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+    ) -> None:
+        return None
+
+
+def check_url(url: str) -> str:
+    """The address of a service, without a slash at its end.
+
+    Raises:
+        SpecError: neither https nor this machine; a token would travel in the open.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "https" or (
+        parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+    ):
+        return url.rstrip("/")
+    raise SpecError(f"url={url} is neither https:// nor on this machine: a token would travel in the open")
+
+
+def get_json(
+    label: str,
+    base: str,
+    path: str,
+    query: Mapping[str, str],
+    headers: Mapping[str, str],
+    timeout_seconds: float,
+    told_to_wait: Callable[[float], None],
+) -> Any:
+    """The parsed answer.
+
+    Args:
+        label: the service's name for messages, which repeat nothing of the request or the answer.
+        timeout_seconds: for the whole answer, not for each packet of it.
+        told_to_wait: is called with the seconds a refusal asks to be left alone.
+
+    Raises:
+        GridError: no answer in time, a refusal, or something that is not JSON.
+    """
+    url = f"{base}{path}" + (f"?{urlencode(query)}" if query else "")
+    request = urllib.request.Request(url, headers={**headers, "Accept": "application/json"})
+    deadline = time.monotonic() + timeout_seconds
+    try:
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=timeout_seconds) as answer:
+            body = _read(answer, deadline)
+        return json.loads(body)
+    except urllib.error.HTTPError as error:
+        with error:
+            asked = error.headers.get("Retry-After") or ""
+        wait = float(asked) if asked.isdigit() else None
+        if wait is not None:
+            told_to_wait(wait)
+        raise GridError(_refusal(label, error.code, wait)) from None
+    except TimeoutError:
+        raise GridError(
+            f"{label} did not answer within {timeout_seconds:g} s: try again or give a fallback"
+        ) from None
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, TimeoutError):
+            raise GridError(
+                f"{label} did not answer within {timeout_seconds:g} s: try again or give a fallback"
+            ) from None
+        raise GridError(
+            f"{label} cannot be reached ({error.reason}): check the network or give a fallback"
+        ) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise GridError(f"{label} broke off its answer ({type(error).__name__}): try again later") from None
+    except (ValueError, RecursionError):
+        raise GridError(f"{label} answered with something that is not JSON: is url= the service's?") from None
+
+
+def _read(answer: http.client.HTTPResponse, deadline: float) -> bytes:
+    """The body, however slowly it drips, but not past the deadline."""
+    parts, size = [], 0
+    while part := answer.read1(65536):
+        parts.append(part)
+        size += len(part)
+        if size > _MOST_BYTES:
+            raise ValueError("endless answer")
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    if answer.length:
+        raise http.client.IncompleteRead(b"".join(parts), answer.length)
+    return b"".join(parts)
+
+
+def _refusal(label: str, status: int, wait: float | None) -> str:
+    """What an HTTP status means here, and what to do about it."""
+    if status in (401, 403):
+        return f"{label} refused the credentials (HTTP {status}): check the token and what it may ask for"
+    if status == 400:
+        return f"{label} did not accept the question (HTTP 400): check the zone or ask for fewer days"
+    if status == 404:
+        return f"{label} knows no such zone or time (HTTP 404): check the zone"
+    if status == 429:
+        left = f"{wait:g} s" if wait else "a while"
+        return f"{label} says the quota is used up (HTTP 429): wait {left} or ask less often"
+    if 300 <= status < 400:
+        return (
+            f"{label} moved elsewhere (HTTP {status}), where no token is sent: give the new address as url="
+        )
+    return f"{label} is in trouble (HTTP {status}): try again later or give a fallback"

@@ -1,0 +1,193 @@
+"""``energymeter carbon``: FILE, grids, when."""
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from devices.grid_servers import BritishServer, ElectricityMapsServer, refusal
+
+from energymeter.cli.carbon import carbon
+from energymeter.errors import GridError, SpecError
+from energymeter.reading import Facts
+from energymeter.trace import Trace
+
+DAY = """\
+from,to,g_per_kwh
+2026-11-22T10:00Z,2026-11-22T11:00Z,300
+2026-11-22T11:00Z,2026-11-22T12:00Z,100
+2026-11-22T12:00Z,2026-11-22T13:00Z,400
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+def run(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(carbon, arguments, env=environment)
+
+
+def test_grids_lists_and_searches() -> None:
+    assert "DEU" in run("grids").output
+    found = run("grids", "german").output
+    assert found.startswith("DEU ")
+    assert "381.0 g/kWh  2023  Germany  [" in found or "380.9 g/kWh  2023  Germany  [" in found
+
+
+def test_grids_without_a_hit_lists_what_is_near() -> None:
+    result = run("grids", "Germny")
+    assert isinstance(result.exception, GridError)
+    assert "did you mean DEU Germany" in str(result.exception)
+
+
+def test_when_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "day.csv").write_text(DAY)
+    result = run("when", "--wh", "50", "--hours", "1", "--forecast", str(tmp_path / "day.csv"))
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert lines[0] == "cleanest: 2026-11-22 11:00Z to 2026-11-22 12:00Z, 5 g CO2e at 100 g/kWh"
+    assert lines[1] == "at once:  2026-11-22 10:00Z, 15 g; waiting saves 10 g"
+    assert lines[2] == "worst:    2026-11-22 12:00Z, 20 g"
+
+
+def test_when_within_bounds(tmp_path: Path) -> None:
+    (tmp_path / "day.csv").write_text(DAY)
+    result = run(
+        "when", "--wh", "50", "--hours", "1", "--within", "1.5", "--forecast", str(tmp_path / "day.csv")
+    )
+    assert "cleanest: 2026-11-22 10:30Z" in result.output
+
+
+@pytest.mark.parametrize(
+    "text", ["time,grams\n1,2\n", "from,to,g_per_kwh\n1,2,3\n", "from,to,g_per_kwh\n", "from\n\0"]
+)
+def test_what_is_no_forecast(tmp_path: Path, text: str) -> None:
+    (tmp_path / "day.csv").write_text(text)
+    result = run("when", "--wh", "50", "--hours", "1", "--forecast", str(tmp_path / "day.csv"))
+    assert isinstance(result.exception, GridError)
+
+
+def test_when_asks_nobody_unless_told() -> None:
+    result = run("when", "--wh", "50", "--hours", "1")
+    assert result.exit_code == 2
+    assert "--live SERVICE" in result.output
+
+
+def test_when_needs_the_token_from_the_environment() -> None:
+    result = run("when", "--wh", "50", "--hours", "1", "--live", "electricitymaps", "--zone", "DE")
+    assert isinstance(result.exception, SpecError)
+
+
+def test_when_live_with_a_token() -> None:
+    with ElectricityMapsServer() as server:
+        # The command goes by the machine's clock, so the service must too.
+        server.now = datetime.now(timezone.utc)
+        result = run(
+            *(
+                "when",
+                "--wh",
+                "50",
+                "--hours",
+                "1",
+                "--live",
+                "electricitymaps",
+                "--zone",
+                "DE",
+                "--url",
+                server.url,
+            ),
+            ELECTRICITYMAPS_TOKEN="s3cret-token",
+        )
+    assert result.exit_code == 0, result.output
+    assert server.asked == ["/carbon-intensity/forecast?zone=DE"]
+    assert "forecast: DE, " in result.output
+    assert "s3cret" not in result.output
+
+
+def test_when_live_in_britain() -> None:
+    # The British server answers from the start it is asked for, so the machine's clock does.
+    with BritishServer() as server:
+        result = run(
+            "when", "--wh", "50", "--hours", "1.5", "--live", "carbonintensity-gb", "--url", server.url
+        )
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("cleanest: ")
+    assert "GBR" in result.output
+    assert "carbonintensity.org.uk" in result.output
+
+
+def test_the_file_comes_before_or_after_the_options() -> None:
+    for arguments in (
+        ("--grid", "DEU", "missing.csv"),
+        ("missing.csv", "--grid", "DEU"),
+        ("FILE", "missing.csv"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 2
+        assert "'missing.csv' does not exist" in result.output
+
+
+def test_help_names_the_file_and_the_commands() -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    for word in ("FILE", "grids", "when", "--grid DEU", "Nothing goes over the network"):
+        assert word in result.output
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """One hour at a steady 5 W, from 2026-11-22T10:00Z."""
+
+    path = tmp_path / "run.csv"
+    trace = Trace.integrate(
+        [60.0 * i for i in range(61)], [5.0] * 61, facts=Facts(place="wall"), epoch_s=1_795_341_600.0
+    )
+    trace.save(str(path))
+    return path
+
+
+def test_grams_of_a_file(recording: Path) -> None:
+    result = run(str(recording), "--grams-per-kwh", "400", "--said-by", "me", "--place", "wall")
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("2 g CO2e")
+    assert "phone charges" in result.output
+
+
+def test_no_place_no_grams(recording: Path) -> None:
+    result = run(str(recording))
+    assert isinstance(result.exception, GridError)
+    assert "no place given, so no grams" in str(result.exception)
+
+
+def test_the_board_is_counted_where_asked(recording: Path) -> None:
+    result = run(str(recording), "--grid", "DEU", "--board", "pi-4")
+    assert "from making the device" in result.output
+    assert "kg Sb-eq" in result.output
+
+
+def test_each_half_hour_of_a_file_by_its_own_intensity(recording: Path) -> None:
+    with BritishServer() as server:
+        server.now = datetime(2026, 11, 22, 11, 40, tzinfo=timezone.utc)
+        result = run(str(recording), "--live", "carbonintensity-gb", "--url", server.url)
+    assert result.exit_code == 0, result.output
+    # 10:00 and 10:30 of the server's day, as measured: 115 and 116 g/kWh, half of the energy each.
+    assert "0.005 kWh at the socket × 115.5 g/kWh (GBR, 2026; carbonintensity.org.uk" in result.output
+    assert "each stretch by its own intensity" in result.output
+
+
+def test_a_service_that_is_down_falls_back_on_the_grid_and_says_so(recording: Path) -> None:
+    with BritishServer() as server:
+        server.trouble = refusal(500)
+        arguments = (str(recording), "--live", "carbonintensity-gb", "--url", server.url)
+        assert isinstance(run(*arguments).exception, GridError)
+        result = run(*arguments, "--grid", "GBR")
+    assert "237.6 g/kWh (GBR, 2026; " in result.output
+    assert "(fallback: carbonintensity.org.uk is in trouble (HTTP 500)" in result.output
+
+
+def test_the_meter_s_place_and_efficiency_can_be_said(recording: Path) -> None:
+    result = run(str(recording), "--grid", "DEU", "--place", "rail", "--efficiency", "0.8")
+    assert "0.00625 kWh at the socket" in result.output
+    assert "measured at the rail, supply efficiency 0.8" in result.output
