@@ -5,9 +5,9 @@ from collections.abc import Callable
 from math import isnan
 from typing import Any, NamedTuple
 
-from energymeter.drivers._units import number, quantity_of, scale
 from energymeter.errors import SourceError, SpecError
 from energymeter.reading import Band, Facts, Place, Reading
+from energymeter.units import number, quantity_of, scale
 
 _STEP = re.compile(r"\.(?P<key>[^.\[\]]+)|\[(?P<index>-?\d+)\]|\[(?P<quote>['\"])(?P<quoted>.*?)(?P=quote)\]")
 

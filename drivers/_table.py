@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from energymeter.drivers._fields import Fields
-from energymeter.drivers._units import number
 from energymeter.errors import SourceError
 from energymeter.reading import Reading
+from energymeter.units import number
 
 _RAIL = re.compile(
     r"(?<!\S)(?P<rail>[A-Z][A-Z0-9_]*) (?P<milliwatts>\d+)(?:mW)?/\d+(?:mW)?(?:/\d+(?:mW)?)?(?!\S)"

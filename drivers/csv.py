@@ -23,9 +23,9 @@ from energymeter.drivers._fields import Fields
 from energymeter.drivers._table import Row, Table, Tegrastats
 from energymeter.drivers._tail import Tail
 from energymeter.drivers._timebase import Timebase
-from energymeter.drivers._units import scale
 from energymeter.errors import SourceError, SourceTimeout, SpecError
 from energymeter.reading import Reading
+from energymeter.units import scale
 
 __all__ = ["Csv"]
 

@@ -28,9 +28,9 @@ import struct
 import time
 
 from energymeter.drivers._net import network_error, split_host
-from energymeter.drivers._units import number
 from energymeter.errors import SourceError, SourceMissing, SourceTimeout, SpecError
 from energymeter.reading import Band, Facts, Reading
+from energymeter.units import number
 
 __all__ = ["Kasa"]
 

@@ -30,7 +30,6 @@ from typing import Any
 
 from energymeter.drivers._net import network_error, secret, split_host
 from energymeter.drivers._timebase import Timebase
-from energymeter.drivers._units import number
 from energymeter.errors import (
     SourceBusy,
     SourceError,
@@ -40,6 +39,7 @@ from energymeter.errors import (
     SpecError,
 )
 from energymeter.reading import Band, Facts, Reading
+from energymeter.units import number
 
 __all__ = ["Otii"]
 

@@ -23,9 +23,9 @@ from urllib.parse import quote
 
 from energymeter.drivers._http import HttpClient
 from energymeter.drivers._net import secret, split_host
-from energymeter.drivers._units import number
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
+from energymeter.units import number
 
 __all__ = ["Tasmota"]
 

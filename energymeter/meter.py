@@ -2,6 +2,7 @@
 
 import functools
 import os
+import threading
 import time
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -70,6 +71,7 @@ class EnergyMeter:
         self._nominal_volts = nominal_volts
         self._idle: Idle | None = None
         self._logs: dict[str, SpanLog] = {}
+        self._naming = threading.Lock()
         self._depth = 0
         self._measurement: Measurement | None = None
 
@@ -167,9 +169,13 @@ class EnergyMeter:
     def _log(self, name: str) -> SpanLog:
         log = self._logs.get(name)
         if log is None:
-            log = self._logs[name] = SpanLog(name)
-            if self._measurement is not None and self._measurement.running:
-                log.begin(self._measurement.recording)
+            with self._naming:  # two threads may open the first span of a name at once
+                log = self._logs.get(name)
+                if log is None:
+                    log = SpanLog(name)
+                    if self._measurement is not None and self._measurement.running:
+                        log.begin(self._measurement.recording)
+                    self._logs[name] = log
         return log
 
     def _progress(self, log: SpanLog) -> str:

@@ -35,8 +35,11 @@ def test_importing_the_meter_loads_the_standard_library_and_ourselves():
 
 def test_the_public_names_are_frozen():
     assert energymeter.__all__ == [
+        "Battery",
+        "Budget",
         "EnergyMeter",
         "EnergyMeterError",
+        "Grid",
         "NotMeasured",
         "Reading",
         "Source",

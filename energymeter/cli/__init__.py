@@ -17,6 +17,8 @@ _COMMANDS = {
     "log": "Show and record what a source draws.",
     "run": "Measure a command.",
     "show": "What a log holds: totals, gaps, where it came from.",
+    "budget": "Battery budgets: what is left, and for how long.",
+    "carbon": "Grams of CO₂e of a log, a place's grid, the cleanest time.",
 }
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.drivers._units import UNITS, number, quantity_of, scale
 from energymeter.errors import SpecError
+from energymeter.units import UNITS, number, quantity_of, scale
 
 
 @pytest.mark.parametrize(
