@@ -1,5 +1,6 @@
 """``energymeter carbon``: FILE, grids, when."""
 
+import json
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from click.testing import CliRunner, Result
 from devices.grid_servers import BritishServer, ElectricityMapsServer, refusal
 
 from energymeter.cli.carbon import carbon
-from energymeter.errors import GridError, SpecError
+from energymeter.errors import GridError, LogError, SpecError
 from energymeter.reading import Facts
 from energymeter.trace import Trace
 
@@ -125,8 +126,8 @@ def test_the_file_comes_before_or_after_the_options() -> None:
         ("FILE", "missing.csv"),
     ):
         result = run(*arguments)
-        assert result.exit_code == 2
-        assert "'missing.csv' does not exist" in result.output
+        assert isinstance(result.exception, LogError)
+        assert "missing.csv cannot be read" in str(result.exception)
 
 
 def test_help_names_the_file_and_the_commands() -> None:
@@ -191,3 +192,13 @@ def test_the_meter_s_place_and_efficiency_can_be_said(recording: Path) -> None:
     result = run(str(recording), "--grid", "DEU", "--place", "rail", "--efficiency", "0.8")
     assert "0.00625 kWh at the socket" in result.output
     assert "measured at the rail, supply efficiency 0.8" in result.output
+
+
+def test_json(recording: Path) -> None:
+    result = run(str(recording), "--grid", "DEU", "--board", "pi-4", "--json")
+    told = json.loads(result.output)
+    assert told["socket_kwh"] == pytest.approx(0.005)
+    assert (told["year"], told["grid"], told["litres"]) == (2023, "DEU", None)
+    assert told["kg_sb_eq"]["low"] < told["kg_sb_eq"]["high"]
+    assert told["supply"]["efficiency"] == 1.0
+    assert 0 < told["embodied_share"] < 1
