@@ -27,7 +27,8 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str, **environment: str) -> Result:
-    return CliRunner().invoke(carbon, arguments, env=environment)
+    ours = ("ENERGYMETER_GRID", "ELECTRICITYMAPS_TOKEN", "WATTTIME_USER", "WATTTIME_PASSWORD")
+    return CliRunner().invoke(carbon, arguments, env={**dict.fromkeys(ours), **environment})
 
 
 def test_grids_lists_and_searches() -> None:
@@ -160,6 +161,10 @@ def test_no_place_no_grams(recording: Path) -> None:
     result = run(str(recording))
     assert isinstance(result.exception, GridError)
     assert "no place given, so no grams" in str(result.exception)
+
+
+def test_the_place_may_stand_in_the_environment(recording: Path) -> None:
+    assert "(POL, 2023; " in run(str(recording), ENERGYMETER_GRID="POL").output
 
 
 def test_the_board_is_counted_where_asked(recording: Path) -> None:
