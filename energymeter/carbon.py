@@ -4,93 +4,21 @@
 """
 
 import math
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from energymeter.embodied import Embodied, Range
+from energymeter.energy import JOULES_PER_KWH, Energy
 from energymeter.errors import GridError, SpecError
 from energymeter.grid import Grid
 from energymeter.grid_lookup import NO_PLACE
 from energymeter.reading import Place
 from energymeter.supply import Supply, supply_of
 
-JOULES_PER_KWH = 3.6e6
-"""Exact."""
-
-
-class Energy(Protocol):
-    """What a :class:`~energymeter.usage.Usage` has that carbon is reckoned from."""
-
-    @property
-    def joules(self) -> float: ...
-    @property
-    def seconds(self) -> float | None: ...
-    @property
-    def uncertainty(self) -> float | None:
-        """± joules, k = 2; None: not known."""
-
-    @property
-    def provenance(self) -> str: ...
-    @property
-    def place(self) -> Place: ...
-    @property
-    def coverage(self) -> float:
-        """The share of the time that was really measured, 0…1."""
-
 
 class GridNow(Protocol):
     """A :class:`Grid`, or a live one that is asked for it."""
 
     def now(self) -> Grid: ...
-
-
-class Known(NamedTuple):
-    """An amount of energy known from elsewhere: a bill, a report, an estimate.
-
-    >>> Known.of(watts=5, seconds=3600).joules
-    18000
-    """
-
-    joules: float
-    seconds: float | None = None
-    uncertainty: float | None = None
-    provenance: str = "manual"
-    place: Place = "wall"
-    coverage: float = 1.0
-
-    @classmethod
-    def of(
-        cls,
-        *,
-        joules: float | None = None,
-        watt_hours: float | None = None,
-        kilowatt_hours: float | None = None,
-        watts: float | None = None,
-        seconds: float | None = None,
-        uncertainty: float | None = None,
-        place: Place = "wall",
-    ) -> "Known":
-        """One amount in one unit; watts are no energy and need seconds.
-
-        Raises:
-            SpecError: none, or more than one amount; or watts without seconds.
-        """
-        if watts is not None and seconds is None:
-            raise SpecError(f"{watts:g} W is power, not energy: say for how many seconds")
-        given = [
-            amount
-            for amount in (
-                joules,
-                None if watt_hours is None else watt_hours * 3600,
-                None if kilowatt_hours is None else kilowatt_hours * JOULES_PER_KWH,
-                None if watts is None or seconds is None else watts * seconds,
-            )
-            if amount is not None
-        ]
-        if len(given) != 1:
-            raise SpecError(
-                "give the energy once: as joules, watt_hours, kilowatt_hours, or watts and seconds"
-            )
-        return cls(given[0], seconds, uncertainty, place=place)
 
 
 class Carbon(NamedTuple):
@@ -130,6 +58,17 @@ class Carbon(NamedTuple):
         if self.embodied_grams is None or self.grams == 0:
             return None
         return self.embodied_grams.typical / self.grams
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as plain JSON types; ranges as low, typical and high."""
+        return {
+            **self._asdict(),
+            "embodied_grams": None if self.embodied_grams is None else self.embodied_grams._asdict(),
+            "embodied_share": self.embodied_share,
+            "kg_sb_eq": None if self.kg_sb_eq is None else self.kg_sb_eq._asdict(),
+            "supply": self.supply._asdict(),
+            "notes": list(self.notes),
+        }
 
     def __str__(self) -> str:
         spread = "± unknown" if self.uncertainty is None else f"± {self.uncertainty:.2g} (k = 2)"

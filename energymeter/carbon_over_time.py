@@ -2,7 +2,8 @@
 
 from typing import Any, Protocol
 
-from energymeter.carbon import Carbon, Energy, footprint
+from energymeter.carbon import Carbon, footprint
+from energymeter.energy import Energy
 from energymeter.errors import GridError
 from energymeter.grid import Grid
 from energymeter.intensity import Intensities, clock_text

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from energymeter.carbon import Carbon, Energy, GridNow, Known, footprint
+from energymeter.carbon import Carbon, GridNow, footprint
+from energymeter.energy import Energy, Known
 from energymeter.errors import SpecError
 
 

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.carbon import Known, footprint
+from energymeter.carbon import footprint
 from energymeter.carbon_over_time import footprint_over_time, span_of
 from energymeter.comparisons import comparisons
 from energymeter.embodied import Embodied, Range
+from energymeter.energy import Known
 from energymeter.errors import GridError, SpecError
 from energymeter.grid import Grid
 from energymeter.grid_tables import GRAMS_PER_POUND

@@ -1,5 +1,6 @@
 """``energymeter carbon``: FILE, grids, when."""
 
+import json
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from click.testing import CliRunner, Result
 from devices.grid_servers import BritishServer, ElectricityMapsServer, refusal
 
 from energymeter.cli.carbon import carbon
-from energymeter.errors import GridError, SpecError
+from energymeter.errors import GridError, LogError, SpecError
 from energymeter.reading import Facts
 from energymeter.trace import Trace
 
@@ -26,7 +27,8 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str, **environment: str) -> Result:
-    return CliRunner().invoke(carbon, arguments, env=environment)
+    ours = ("ENERGYMETER_GRID", "ELECTRICITYMAPS_TOKEN", "WATTTIME_USER", "WATTTIME_PASSWORD")
+    return CliRunner().invoke(carbon, arguments, env={**dict.fromkeys(ours), **environment})
 
 
 def test_grids_lists_and_searches() -> None:
@@ -125,8 +127,8 @@ def test_the_file_comes_before_or_after_the_options() -> None:
         ("FILE", "missing.csv"),
     ):
         result = run(*arguments)
-        assert result.exit_code == 2
-        assert "'missing.csv' does not exist" in result.output
+        assert isinstance(result.exception, LogError)
+        assert "missing.csv cannot be read" in str(result.exception)
 
 
 def test_help_names_the_file_and_the_commands() -> None:
@@ -161,6 +163,10 @@ def test_no_place_no_grams(recording: Path) -> None:
     assert "no place given, so no grams" in str(result.exception)
 
 
+def test_the_place_may_stand_in_the_environment(recording: Path) -> None:
+    assert "(POL, 2023; " in run(str(recording), ENERGYMETER_GRID="POL").output
+
+
 def test_the_board_is_counted_where_asked(recording: Path) -> None:
     result = run(str(recording), "--grid", "DEU", "--board", "pi-4")
     assert "from making the device" in result.output
@@ -191,3 +197,13 @@ def test_the_meter_s_place_and_efficiency_can_be_said(recording: Path) -> None:
     result = run(str(recording), "--grid", "DEU", "--place", "rail", "--efficiency", "0.8")
     assert "0.00625 kWh at the socket" in result.output
     assert "measured at the rail, supply efficiency 0.8" in result.output
+
+
+def test_json(recording: Path) -> None:
+    result = run(str(recording), "--grid", "DEU", "--board", "pi-4", "--json")
+    told = json.loads(result.output)
+    assert told["socket_kwh"] == pytest.approx(0.005)
+    assert (told["year"], told["grid"], told["litres"]) == (2023, "DEU", None)
+    assert told["kg_sb_eq"]["low"] < told["kg_sb_eq"]["high"]
+    assert told["supply"]["efficiency"] == 1.0
+    assert 0 < told["embodied_share"] < 1

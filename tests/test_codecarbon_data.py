@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from energymeter import codecarbon_data
-from energymeter.carbon import Known, footprint
+from energymeter.carbon import footprint
+from energymeter.energy import Known
 from energymeter.errors import GridError
 from energymeter.grid import Grid
 from energymeter.grid_lookup import figures, tables

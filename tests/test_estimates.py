@@ -2,7 +2,7 @@
 
 import pytest
 
-from energymeter.carbon import Known
+from energymeter.energy import Known
 from energymeter.errors import SpecError
 from energymeter.estimates import Job, estimate
 from energymeter.grid import Grid

@@ -1,6 +1,7 @@
 """``energymeter carbon``: grams of a recorded run, the places known, and when a job is cleanest."""
 
 import csv
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from energymeter.carbon import Carbon, Energy
+    from energymeter.carbon import Carbon
+    from energymeter.energy import Energy
     from energymeter.grid import Grid
     from energymeter.intensity import Intensities
     from energymeter.live_grid import LiveGrid
@@ -62,7 +64,7 @@ def carbon() -> None:
 
 
 @carbon.command("FILE")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path())
 @click.option("--grid", "place", envvar="ENERGYMETER_GRID", help="Country code or name, as DEU; or world.")
 @click.option("--region", help="US state, Canadian or Chinese province, Nordic zone, eGRID subregion.")
 @click.option("--grams-per-kwh", type=float, help="Your own figure; needs --said-by.")
@@ -76,9 +78,10 @@ def carbon() -> None:
 @click.option("--board", help="Count making this board too, as pi-4.")
 @click.option("--years", type=float, default=4.0, show_default=True, help="Lifetime of the board.")
 @click.option("--litres-per-kwh", type=float, help="Water of generation (EWIF).")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 @_live_options
 def of_file(
-    file: Path,
+    file: str,
     place: str | None,
     region: str | None,
     grams_per_kwh: float | None,
@@ -88,6 +91,7 @@ def of_file(
     board: str | None,
     years: float,
     litres_per_kwh: float | None,
+    as_json: bool,
     live: str | None,
     zone: str | None,
     url: str | None,
@@ -96,13 +100,14 @@ def of_file(
 
     With --live each half-hour's energy meets its own intensity; --grid is then the fallback.
     """
-    from energymeter.carbon import Known, footprint
+    from energymeter.carbon import footprint
     from energymeter.carbon_over_time import mean_grid, span_of
     from energymeter.embodied import Embodied
+    from energymeter.energy import Known
     from energymeter.grid import Grid
     from energymeter.trace import Trace
 
-    trace = Trace.load(str(file))
+    trace = Trace.load(file)
     usage: Energy = trace.usage()
     if meter_place is not None:
         usage = Known(usage.joules, usage.seconds, usage.uncertainty, usage.provenance, meter_place)
@@ -111,15 +116,17 @@ def of_file(
         grid = mean_grid(trace, _live(live, zone, url, fallback).between(*span_of(trace)))
     else:
         grid = Grid(place, region=region, grams_per_kwh=grams_per_kwh, said_by=said_by)
-    _show(
-        footprint(
-            usage,
-            grid,
-            supply=efficiency,
-            embodied=None if board is None else Embodied.board(board, lifetime_years=years),
-            litres_per_kwh=litres_per_kwh,
-        )
+    result = footprint(
+        usage,
+        grid,
+        supply=efficiency,
+        embodied=None if board is None else Embodied.board(board, lifetime_years=years),
+        litres_per_kwh=litres_per_kwh,
     )
+    if as_json:
+        click.echo(json.dumps(result.to_dict(), ensure_ascii=False))
+    else:
+        _show(result)
 
 
 def _show(result: "Carbon") -> None:
