@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from energymeter.curve import Draw
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.reading import Facts, Place
 from energymeter.uncertainty import Contribution, K, contributions, expanded
+
+if TYPE_CHECKING:
+    from energymeter.carbon import Carbon, GridNow
 
 _TRUST = ("measured", "manual", "modelled", "simulated")
 
@@ -162,6 +165,20 @@ class Usage(NamedTuple):
 
         cells = "".join(f"<td>{html.escape(text)}</td>" for text in self._said())
         return f"<table><tr>{cells}</tr></table>"
+
+    def carbon(self, grid: "GridNow | str | None" = None, **options: Any) -> "Carbon":
+        """Grams of CO₂e of this energy, with ±, place, year and source.
+
+        Args:
+            grid: a place, such as ``"DEU"``, or a `Grid`.
+            options: of `energymeter.carbon.footprint`.
+
+        Raises:
+            GridError: no such place, or none was named.
+        """
+        from energymeter.carbon import footprint
+
+        return footprint(self, grid, **options)
 
     def explain(self) -> str:
         """The uncertainty by cause, the largest first, as a table."""
