@@ -26,6 +26,7 @@ import queue
 import re
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from math import isfinite
 from typing import Any, Protocol
 
 from energymeter.clock import Clock, SystemClock
@@ -40,6 +41,7 @@ from energymeter.errors import (
     SpecError,
 )
 from energymeter.reading import Band, Facts, Reading
+from energymeter.units import number
 
 __all__ = ["Joulescope"]
 
@@ -163,7 +165,12 @@ class Joulescope:
                 yield Reading(fresh=False)
                 continue
             last_ns = now_ns
-            yield self._decode(value, now_ns)
+            try:
+                reading = self._decode(value, now_ns)
+            except (LookupError, TypeError, ValueError, ArithmeticError):
+                self.lost += 1  # another version of the package may say it otherwise
+                reading = Reading(fresh=False)
+            yield reading
 
     def close(self) -> None:
         """Stop the statistics and let the instrument go."""
@@ -212,19 +219,22 @@ class Joulescope:
 
     def _decode(self, value: Any, now_ns: int) -> Reading:
         start, end = value["time"]["samples"]["value"]
-        seconds = value["time"]["range"]["value"][1]
+        seconds = float(value["time"]["range"]["value"][1])
+        joules = float(value["accumulators"]["energy"]["value"])
+        if not (isfinite(seconds) and isfinite(joules)):
+            raise ValueError("no numbers")
         if self._next_sample is not None and start > self._next_sample and end > start:
             self.lost += round((start - self._next_sample) / (end - start))
         self._next_sample = end
         self._base.arrived(seconds, now_ns)
-        signals, sums = value["signals"], value["accumulators"]
+        signals = value["signals"]
         return Reading(
-            volts=float(signals["voltage"]["avg"]["value"]),
-            amps=float(signals["current"]["avg"]["value"]),
-            watts=float(signals["power"]["avg"]["value"]),
-            joules=float(sums["energy"]["value"]),
-            coulombs=float(sums["charge"]["value"]),
-            seconds=float(value["time"]["delta"]["value"]),
+            volts=number(signals["voltage"]["avg"]["value"]),
+            amps=number(signals["current"]["avg"]["value"]),
+            watts=number(signals["power"]["avg"]["value"]),
+            joules=joules,
+            coulombs=number(value["accumulators"]["charge"]["value"]),
+            seconds=number(value["time"]["delta"]["value"]),
             at_ns=self._base.at_ns(seconds),
         )
 

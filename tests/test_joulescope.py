@@ -117,6 +117,17 @@ def test_refusals(error: Exception, kind: type[SourceError]) -> None:
     assert driver.finalized
 
 
+@pytest.mark.parametrize("value", [None, {}, {"time": 5}, "x", [1]])
+def test_values_of_another_shape_are_dropped_and_counted(value: object) -> None:
+    driver = FakeDriver([JS220])
+    source = opened(driver)
+    for listener in driver.listeners.values():
+        listener("topic", value)
+    driver.deliver(1.0)
+    assert source.read().watts == 1.0
+    assert source.lost == 1
+
+
 def test_silence_ends_the_stream() -> None:
     driver = FakeDriver([JS220])
     source = opened(driver)
