@@ -60,7 +60,7 @@ class Exec:
 
     def __init__(
         self,
-        place: str,
+        place: str = "",
         *,
         watts: str = "",
         volts: str = "",

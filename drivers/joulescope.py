@@ -50,6 +50,7 @@ _SILENCE_SECONDS = 3.0
 """The slowest statistics come twice a second."""
 
 _SAMPLES_PER_SECOND = 1_000_000  # of the JS220
+_JS110_HZ = 2.0
 _CODE = re.compile(r"failed (\d+)")
 _PERMISSIONS, _BUSY, _IN_USE = 18, 19, 21  # binding.pyx ErrorCode
 
@@ -205,11 +206,13 @@ class Joulescope:
         if "js110" in self._path.lower():
             driver.publish(f"{self._path}/s/i/range/select", "auto")
             topic = f"{self._path}/s/sstats/value"
+            self.facts = type(self).facts._replace(default_hz=_JS110_HZ, max_hz=_JS110_HZ)
         else:
             driver.publish(f"{self._path}/s/i/range/mode", "auto")
             driver.publish(f"{self._path}/s/stats/scnt", round(_SAMPLES_PER_SECOND / self._hz))
             driver.publish(f"{self._path}/s/stats/ctrl", 1)
             topic = f"{self._path}/s/stats/value"
+            self.facts = type(self).facts
         driver.subscribe(topic, "pub", self._on_value)
         self._topic = topic
 

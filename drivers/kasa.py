@@ -70,7 +70,7 @@ class Kasa:
 
     def __init__(
         self,
-        place: str,
+        place: str = "",
         *,
         outlet: int = -1,
         backend: str = "tcp",

@@ -81,7 +81,7 @@ class Shelly:
 
     def __init__(
         self,
-        place: str,
+        place: str = "",
         *,
         id: int = 0,
         component: str = "",

@@ -60,7 +60,7 @@ class Tasmota:
 
     def __init__(
         self,
-        place: str,
+        place: str = "",
         *,
         channel: int = 0,
         user: str = "admin",

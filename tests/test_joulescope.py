@@ -84,7 +84,7 @@ def test_the_js220_sends_as_often_as_it_is_asked(hz: float, samples: int) -> Non
 
 def test_the_js110_sends_its_own_statistics() -> None:
     driver = FakeDriver(["u/js110/000042"], samples_per_second=2_000_000)
-    opened(driver)
+    assert opened(driver).facts.max_hz == 2.0
     assert driver.published == {"u/js110/000042/s/i/range/select": "auto"}
     assert set(driver.listeners) == {"u/js110/000042/s/sstats/value"}
 

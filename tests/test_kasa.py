@@ -142,6 +142,11 @@ def test_unplugged_and_back_mid_run() -> None:
         assert source.read().watts == pytest.approx(61.753)
 
 
+def test_an_address_is_needed() -> None:
+    with pytest.raises(SpecError, match="no network address"):
+        Kasa()
+
+
 def test_silence_and_nobody() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
