@@ -26,6 +26,7 @@ real hardware.
 
 from typing import TYPE_CHECKING
 
+from energymeter.drivers._counters import Counters
 from energymeter.drivers._kasa_tcp import PORT, OldKasa
 from energymeter.drivers._net import secret, split_host
 from energymeter.errors import EnergyMeterError, SourceError, SpecError
@@ -121,13 +122,13 @@ class Kasa:
             )
         return Reading(volts=_first(now, _VOLTS), amps=_first(now, _AMPS), watts=watts)
 
-    def counters(self) -> Reading:
+    def counters(self) -> Counters:
         """The plug's own running energy counter, to hold our integral against.
 
         Raises:
             SourceError: as `read`.
         """
-        return Reading(joules=_first(self._now(), _JOULES))
+        return Counters(_first(self._now(), _JOULES), None, joules_step=3600.0)
 
     def close(self) -> None:
         """Drop the connection."""
