@@ -92,7 +92,7 @@ class HttpClient:
         """The body as JSON."""
         try:
             return json.loads(answer.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SourceError(
                 f"{self._name} answers with something else than JSON; check the address"
             ) from error

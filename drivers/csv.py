@@ -55,7 +55,7 @@ class Csv:
 
     def __init__(
         self,
-        place: str,
+        place: str = "",
         *,
         watts: str = "",
         volts: str = "",

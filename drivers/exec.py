@@ -60,7 +60,7 @@ class Exec:
 
     def __init__(
         self,
-        place: str,
+        place: str = "",
         *,
         watts: str = "",
         volts: str = "",
@@ -184,7 +184,7 @@ class Exec:
             return self._fields.reading(lambda _: bare, self.name)
         try:
             document = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SourceError(
                 f"{self.name} printed no JSON but {text.decode(errors='replace')!r:.60}"
             ) from error

@@ -43,7 +43,7 @@ class Http:
 
     def __init__(
         self,
-        place: str,
+        place: str = "",
         *,
         watts: str = "",
         volts: str = "",

@@ -26,6 +26,7 @@ import queue
 import re
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from math import isfinite
 from typing import Any, Protocol
 
 from energymeter.clock import Clock, SystemClock
@@ -40,6 +41,7 @@ from energymeter.errors import (
     SpecError,
 )
 from energymeter.reading import Band, Facts, Reading
+from energymeter.units import number
 
 __all__ = ["Joulescope"]
 
@@ -48,6 +50,7 @@ _SILENCE_SECONDS = 3.0
 """The slowest statistics come twice a second."""
 
 _SAMPLES_PER_SECOND = 1_000_000  # of the JS220
+_JS110_HZ = 2.0
 _CODE = re.compile(r"failed (\d+)")
 _PERMISSIONS, _BUSY, _IN_USE = 18, 19, 21  # binding.pyx ErrorCode
 
@@ -163,7 +166,12 @@ class Joulescope:
                 yield Reading(fresh=False)
                 continue
             last_ns = now_ns
-            yield self._decode(value, now_ns)
+            try:
+                reading = self._decode(value, now_ns)
+            except (LookupError, TypeError, ValueError, ArithmeticError):
+                self.lost += 1  # another version of the package may say it otherwise
+                reading = Reading(fresh=False)
+            yield reading
 
     def close(self) -> None:
         """Stop the statistics and let the instrument go."""
@@ -198,11 +206,13 @@ class Joulescope:
         if "js110" in self._path.lower():
             driver.publish(f"{self._path}/s/i/range/select", "auto")
             topic = f"{self._path}/s/sstats/value"
+            self.facts = type(self).facts._replace(default_hz=_JS110_HZ, max_hz=_JS110_HZ)
         else:
             driver.publish(f"{self._path}/s/i/range/mode", "auto")
             driver.publish(f"{self._path}/s/stats/scnt", round(_SAMPLES_PER_SECOND / self._hz))
             driver.publish(f"{self._path}/s/stats/ctrl", 1)
             topic = f"{self._path}/s/stats/value"
+            self.facts = type(self).facts
         driver.subscribe(topic, "pub", self._on_value)
         self._topic = topic
 
@@ -212,19 +222,22 @@ class Joulescope:
 
     def _decode(self, value: Any, now_ns: int) -> Reading:
         start, end = value["time"]["samples"]["value"]
-        seconds = value["time"]["range"]["value"][1]
+        seconds = float(value["time"]["range"]["value"][1])
+        joules = float(value["accumulators"]["energy"]["value"])
+        if not (isfinite(seconds) and isfinite(joules)):
+            raise ValueError("no numbers")
         if self._next_sample is not None and start > self._next_sample and end > start:
             self.lost += round((start - self._next_sample) / (end - start))
         self._next_sample = end
         self._base.arrived(seconds, now_ns)
-        signals, sums = value["signals"], value["accumulators"]
+        signals = value["signals"]
         return Reading(
-            volts=float(signals["voltage"]["avg"]["value"]),
-            amps=float(signals["current"]["avg"]["value"]),
-            watts=float(signals["power"]["avg"]["value"]),
-            joules=float(sums["energy"]["value"]),
-            coulombs=float(sums["charge"]["value"]),
-            seconds=float(value["time"]["delta"]["value"]),
+            volts=number(signals["voltage"]["avg"]["value"]),
+            amps=number(signals["current"]["avg"]["value"]),
+            watts=number(signals["power"]["avg"]["value"]),
+            joules=joules,
+            coulombs=number(value["accumulators"]["charge"]["value"]),
+            seconds=number(value["time"]["delta"]["value"]),
             at_ns=self._base.at_ns(seconds),
         )
 

@@ -1,4 +1,4 @@
-"""TP-Link Kasa plugs with energy metering (HS110, KP115, KP125, EP25, HS300), over their old local protocol.
+"""TP-Link Kasa and Tapo plugs with energy metering (HS110, KP115, KP125, EP25, HS300; P110, P115).
 
     kasa@192.168.1.40
     kasa@strip.lan?outlet=2
@@ -12,30 +12,32 @@ there for a cross-check in `Kasa.counters`. Watts are the plug's own. Volts and 
 volt-amperes, not watts (a recorded HS110 shows 3.45 VA at 0.93 W).
 Loss detection: none; TCP delivers whole replies or an error.
 
-The protocol is TCP port 9999, a 32-bit big-endian length, and JSON enciphered byte by byte with the
-previous cipher byte, beginning with 171 (softscheck.com/en/reverse-engineering-tp-link-hs110). It needs no
-package. The first HS110 gives A, V, W and kWh, its successors mA, mV, mW and Wh; both are read.
-Newer firmware (KLAP: EP25 hardware 2.6, KP125M) and Tapo plugs do not speak it: read them with another
-program, such as python-kasa (GPL-3.0, no part of this package), through ``exec``:
-``exec@"kasa --json --host ADDRESS energy"?watts=$.current`` [M: the path is from memory].
+Kasa plugs speak the old protocol of TCP port 9999 (softscheck.com/en/reverse-engineering-tp-link-hs110),
+which needs no package. The first HS110 gives A, V, W and kWh, its successors mA, mV, mW and Wh.
+
+Newer firmware (KLAP: EP25 hardware 2.6, KP125M) and Tapo plugs do not speak it. They are read through
+python-kasa, if you ask for it and install it yourself (GPL-3.0; Python 3.11 or later):
+``kasa@192.168.1.41?backend=python-kasa&user=me@example.org&password_env=KASA_PASSWORD``.
+
 Outlets of a strip are addressed by the ids in its ``get_sysinfo`` [M].
-Tested on an emulated device and recorded replies; not on real hardware.
+Tested on an emulated device and recorded replies, ``python-kasa`` on a stand-in for the package; not on
+real hardware.
 """
 
-import json
-import socket
-import struct
-import time
+from typing import TYPE_CHECKING
 
-from energymeter.drivers._net import network_error, split_host
-from energymeter.errors import SourceError, SourceMissing, SourceTimeout, SpecError
+from energymeter.drivers._counters import Counters
+from energymeter.drivers._kasa_tcp import PORT, OldKasa
+from energymeter.drivers._net import secret, split_host
+from energymeter.errors import EnergyMeterError, SourceError, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.units import number
 
+if TYPE_CHECKING:
+    from energymeter.drivers._kasa_lib import PythonKasa
+
 __all__ = ["Kasa"]
 
-_FIRST_KEY = 171
-_MAX_REPLY = 1 << 16
 _WATTS = (("power_mw", 1e-3), ("power", 1.0))
 _VOLTS = (("voltage_mv", 1e-3), ("voltage", 1.0))
 _AMPS = (("current_ma", 1e-3), ("current", 1.0))
@@ -48,6 +50,9 @@ class Kasa:
     Args:
         place: the plug's address, with a port if it is not 9999.
         outlet: of a strip, from 0; -1: a plug that is not one.
+        backend: ``tcp``, the old protocol, or ``python-kasa`` for newer plugs.
+        user, password: of the maker's app, for ``python-kasa``; ``password_env`` names an environment
+            variable instead.
         timeout: seconds one answer may take.
 
     Raises:
@@ -64,32 +69,44 @@ class Kasa:
         max_hz=1.0,
     )
 
-    def __init__(self, place: str, *, outlet: int = -1, timeout: float = 1.5) -> None:
-        self._host, self._port = split_host(place, 9999)
-        if outlet < -1 or timeout <= 0:
-            raise SpecError("kasa: outlet counts from 0, timeout is above 0")
+    def __init__(
+        self,
+        place: str = "",
+        *,
+        outlet: int = -1,
+        backend: str = "tcp",
+        user: str = "",
+        password: str = "",
+        password_env: str = "",
+        timeout: float = 1.5,
+    ) -> None:
+        self._host, self._port = split_host(place, PORT)
+        if outlet < -1 or timeout <= 0 or backend not in ("tcp", "python-kasa"):
+            raise SpecError("kasa: outlet counts from 0, timeout is above 0, backend is tcp or python-kasa")
         self.name = f"kasa@{place}" + (f"?outlet={outlet}" if outlet >= 0 else "")
         self.identity = ""
-        self._outlet, self._timeout = outlet, timeout
-        self._context: dict[str, object] = {}
-        self._socket: socket.socket | None = None
-        self._opened = False
+        self._outlet, self._backend, self._timeout = outlet, backend, timeout
+        self._user, self._password, self._password_env = user, password, password_env
+        self._wire: OldKasa | PythonKasa | None = None
 
     def open(self) -> None:
         """Learn which plug this is, and ask once.
 
         Raises:
+            ExtraMissing: python-kasa is asked for and not installed.
+            SpecError: ``password_env`` names a variable that is not set.
             SourceMissing: nothing answers there, it has no meter, or no such outlet.
-            SourceTimeout, SourceError: as the message says.
+            SourceForbidden, SourceTimeout, SourceError: as the message says.
         """
         self.close()
-        self._opened = True
+        self._wire = self._make()
         try:
-            self._learn()
+            self._wire.open()
             self.read()
-        except SourceError:
+        except EnergyMeterError:
             self.close()
             raise
+        self.identity = self._wire.identity
 
     def read(self) -> Reading:
         """Ask once; a lost connection is made anew.
@@ -97,7 +114,7 @@ class Kasa:
         Raises:
             SourceError: no answer, an error code, or an answer without a power.
         """
-        now = self._realtime()
+        now = self._now()
         watts = _first(now, _WATTS)
         if watts is None:
             raise SourceError(
@@ -105,112 +122,39 @@ class Kasa:
             )
         return Reading(volts=_first(now, _VOLTS), amps=_first(now, _AMPS), watts=watts)
 
-    def counters(self) -> Reading:
+    def counters(self) -> Counters:
         """The plug's own running energy counter, to hold our integral against.
 
         Raises:
             SourceError: as `read`.
         """
-        return Reading(joules=_first(self._realtime(), _JOULES))
+        return Counters(_first(self._now(), _JOULES), None, joules_step=3600.0)
 
     def close(self) -> None:
         """Drop the connection."""
-        self._opened, self._context = False, {}
-        self._drop()
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.close()
 
-    def _drop(self) -> None:
-        connection, self._socket = self._socket, None
-        if connection is not None:
-            connection.close()
+    def _make(self) -> "OldKasa | PythonKasa":
+        if self._backend == "tcp":
+            return OldKasa(self._host, self._port, name=self.name, outlet=self._outlet, timeout=self._timeout)
+        from energymeter.drivers._kasa_lib import PythonKasa  # brings asyncio with it
 
-    def _learn(self) -> None:
-        info = self._ask({"system": {"get_sysinfo": {}}}).get("system", {})
-        info = info.get("get_sysinfo", {}) if isinstance(info, dict) else {}
-        if not isinstance(info, dict):
-            info = {}
-        self.identity = str(info.get("deviceId") or info.get("mac") or info.get("mic_mac") or "")
-        if self._outlet < 0:
-            return
-        children = info.get("children")
-        if not isinstance(children, list) or self._outlet >= len(children):
-            count = len(children) if isinstance(children, list) else 0
-            raise SourceMissing(
-                f"{self.name} has {count} outlets, counted from 0; correct outlet= or leave it out"
-            )
-        child = str(children[self._outlet].get("id", ""))
-        child = child if len(child) > 2 else f"{info.get('deviceId', '')}{child}"
-        self._context = {"context": {"child_ids": [child]}}
-        self.identity = child
+        password = secret(self._password, self._password_env, self.name)
+        return PythonKasa(
+            self._host,
+            name=self.name,
+            outlet=self._outlet,
+            user=self._user,
+            password=password,
+            timeout=self._timeout,
+        )
 
-    def _realtime(self) -> dict[str, object]:
-        meter = self._ask({**self._context, "emeter": {"get_realtime": {}}}).get("emeter")
-        now = meter.get("get_realtime") if isinstance(meter, dict) else None
-        if not isinstance(now, dict):
-            said = meter.get("err_msg", meter) if isinstance(meter, dict) else "nothing"
-            raise SourceMissing(
-                f"{self.name} has no energy meter ({said!s:.80}); an HS100 or a bulb has none"
-            )
-        if now.get("err_code", 0) != 0:
-            said = f"{now.get('err_code')}: {now.get('err_msg', 'no message')!s:.80}"
-            raise SourceError(f"{self.name} refuses ({said}); a strip wants outlet=")
-        return now
-
-    def _ask(self, request: dict[str, object]) -> dict[str, object]:
-        if not self._opened:
+    def _now(self) -> dict[str, object]:
+        if self._wire is None:
             raise SourceError(f"{self.name} is not open; call open() first")
-        reused = self._socket is not None
-        deadline = time.monotonic() + self._timeout
-        try:
-            try:
-                plain = self._exchange(request, deadline)
-            except ConnectionError:
-                self._drop()
-                if not reused:  # only a kept connection may have been closed behind our back
-                    raise
-                plain = self._exchange(request, deadline)
-        except SourceError:
-            self._drop()
-            raise
-        except OSError as error:
-            self._drop()
-            raise network_error(error, self.name) from error
-        try:
-            reply = json.loads(plain)
-        except ValueError as error:
-            self._drop()
-            raise SourceError(
-                f"{self.name} answers no JSON; newer plugs speak another protocol, see exec"
-            ) from error
-        if not isinstance(reply, dict):
-            raise SourceError(f"{self.name} answers no JSON object; is it a Kasa plug?")
-        return reply
-
-    def _exchange(self, request: dict[str, object], deadline: float) -> bytes:
-        if self._socket is None:
-            self._socket = socket.create_connection((self._host, self._port), timeout=self._timeout)
-        secret = _encipher(json.dumps(request, separators=(",", ":")).encode())
-        self._socket.settimeout(self._timeout)
-        self._socket.sendall(struct.pack(">I", len(secret)) + secret)
-        (size,) = struct.unpack(">I", self._receive(4, deadline))
-        if size > _MAX_REPLY:
-            raise SourceError(
-                f"{self.name} does not speak the old Kasa protocol; newer plugs need exec, see its page"
-            )
-        return _decipher(self._receive(size, deadline))
-
-    def _receive(self, size: int, deadline: float) -> bytes:
-        assert self._socket is not None
-        got = bytearray()
-        while len(got) < size:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise SourceTimeout(f"{self.name} is too slow: no whole answer within {self._timeout:g} s")
-            self._socket.settimeout(left)
-            chunk = self._socket.recv(size - len(got))
-            if not chunk:
-                raise ConnectionResetError("closed by the plug")
-            got += chunk
-        return bytes(got)
+        return self._wire.now()
 
 
 def _first(values: dict[str, object], names: tuple[tuple[str, float], ...]) -> float | None:
@@ -219,15 +163,3 @@ def _first(values: dict[str, object], names: tuple[tuple[str, float], ...]) -> f
         if value is not None:
             return value * scale
     return None
-
-
-def _encipher(plain: bytes) -> bytes:
-    key, out = _FIRST_KEY, bytearray()
-    for byte in plain:
-        key ^= byte
-        out.append(key)
-    return bytes(out)
-
-
-def _decipher(secret: bytes) -> bytes:
-    return bytes(byte ^ key for byte, key in zip(secret, bytes([_FIRST_KEY]) + secret, strict=False))

@@ -23,36 +23,19 @@ first one from the server), otii.py, arc.py, project.py, recording.py for the co
 errors, examples/basic_measurement.py (``mc`` energy over 3600 is Wh there, so it is joules).
 """
 
-import json
-import socket
 import time
 from typing import Any
 
-from energymeter.drivers._net import network_error, secret, split_host
+from energymeter.drivers._net import secret, split_host
+from energymeter.drivers._otii_tcp import PORT, OtiiServer
 from energymeter.drivers._timebase import Timebase
-from energymeter.errors import (
-    SourceBusy,
-    SourceError,
-    SourceForbidden,
-    SourceMissing,
-    SourceTimeout,
-    SpecError,
-)
+from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.units import number
 
 __all__ = ["Otii"]
 
-_PORT = 1905
 _CHANNEL = "mc"
-_MAX_LINE = 1 << 20
-_REMEDIES = {
-    "Not logged in": "log in to the Otii application, or give user= and password_env=",
-    "No license": "reserve an Automation licence in the Otii application, or give user= and password_env=",
-    "License could not be reserved": "free an Automation licence that another computer holds",
-    "Could not login": "check user= and the password",
-    "Connection denied": "switch the TCP server on in the Otii application's settings",
-}
 
 
 class Otii:
@@ -89,16 +72,14 @@ class Otii:
         password_env: str = "",
         timeout: float = 1.8,
     ) -> None:
-        self._host, self._port = split_host(place, _PORT) if place else ("127.0.0.1", _PORT)
+        self._host, self._port = split_host(place, PORT) if place else ("127.0.0.1", PORT)
         if timeout <= 0:
             raise SpecError("otii: timeout is above 0")
         self.name = f"otii@{place}" if place else "otii"
         self.identity = ""
         self._wanted, self._timeout = device, timeout
         self._user, self._password, self._password_env = user, password, password_env
-        self._socket: socket.socket | None = None
-        self._rest = b""
-        self._serial = 0
+        self._server: OtiiServer | None = None
         self._project = self._recording = -1
         self._started = False
         self._base = Timebase()
@@ -114,8 +95,9 @@ class Otii:
         """
         self.close()
         password = secret(self._password, self._password_env, self.name)
+        self._server = OtiiServer(self._host, self._port, name=self.name, timeout=self._timeout)
         try:
-            self._connect()
+            self._server.open()
             if self._user:
                 self._log_in(password)
             self.identity = self._choose()
@@ -150,37 +132,26 @@ class Otii:
 
     def close(self) -> None:
         """Stop the recording if it is ours, and hang up."""
-        if self._socket is not None and self._started:
-            self._started = False
-            try:
-                self._ask("project_stop_recording", {"project_id": self._project})
-            except SourceError:
-                self._rest = b""  # the application is gone, and the recording with it
-        connection, self._socket = self._socket, None
-        self._started, self._rest = False, b""
-        if connection is not None:
-            connection.close()
-
-    def _connect(self) -> None:
+        server, self._server = self._server, None
+        started, self._started = self._started, False
+        if server is None:
+            return
         try:
-            self._socket = socket.create_connection((self._host, self._port), timeout=self._timeout)
-        except ConnectionRefusedError as error:
-            raise SourceMissing(
-                f"{self.name}: the Otii application does not listen; start it and switch its TCP server on"
-            ) from error
-        except OSError as error:
-            raise network_error(error, self.name) from error
-        hello = self._line(time.monotonic() + self._timeout)
-        if hello.get("type") == "error":
-            raise self._refused(hello)
-        if hello.get("info") != "connected":
-            raise SourceError(
-                f"{self.name}: something else than the Otii application answers; check the port"
-            )
+            if started:
+                server.ask("project_stop_recording", {"project_id": self._project})
+        except SourceError:
+            self._recording = -1  # the application is gone, and the recording with it
+        finally:
+            server.close()
+
+    def _ask(self, command: str, data: dict[str, Any], seconds: float = 0.0) -> dict[str, Any]:
+        if self._server is None:
+            raise SourceError(f"{self.name} is not open; call open() first")
+        return self._server.ask(command, data, seconds)
 
     def _log_in(self, password: str) -> None:
         self._ask("otii_login", {"username": self._user, "password": password}, 8.0)
-        licences = self._ask("otii_get_licenses", {}).get("licenses", [])
+        licences = _dicts(self._ask("otii_get_licenses", {}).get("licenses"))
         free = [x for x in licences if x.get("type") == "Automation" and x.get("available")]
         held = [x for x in licences if x.get("type") == "Automation" and x.get("reserved_to") == self._user]
         if not held and not free:
@@ -191,7 +162,7 @@ class Otii:
             self._ask("otii_reserve_license", {"license_id": free[0]["id"]})
 
     def _choose(self) -> str:
-        devices = self._ask("otii_get_devices", {"timeout": 1}, 3.0).get("devices", [])
+        devices = _dicts(self._ask("otii_get_devices", {"timeout": 1}, 3.0).get("devices"))
         meters = [d for d in devices if d.get("type") in ("Arc", "Ace")]
         chosen = [d for d in meters if self._wanted in ("", d.get("device_id"), d.get("name"))]
         if len(chosen) == 1:
@@ -205,7 +176,7 @@ class Otii:
         self._base, self._to = Timebase(), -1.0
         self._project = self._ask("otii_get_active_project", {}).get("project_id", -1)
         if self._project == -1:
-            self._project = self._ask("otii_create_project", {})["project_id"]
+            self._project = self._ask("otii_create_project", {}).get("project_id", -1)
         self._recording = self._last_recording()
         if self._recording != -1 and self._ask("recording_is_running", {"recording_id": self._recording}).get(
             "running"
@@ -225,65 +196,6 @@ class Otii:
             self._ask("project_get_last_recording", {"project_id": self._project}).get("recording_id", -1)
         )
 
-    def _ask(self, command: str, data: dict[str, Any], seconds: float = 0.0) -> dict[str, Any]:
-        """One request's answer, which may take ``seconds`` more than usual.
 
-        Raises:
-            SourceError: and what else fits.
-        """
-        if self._socket is None:
-            raise SourceError(f"{self.name} is not open; call open() first")
-        self._serial += 1
-        request = {"type": "request", "cmd": command, "trans_id": str(self._serial), "data": data}
-        deadline = time.monotonic() + self._timeout + seconds
-        try:
-            self._socket.settimeout(self._timeout)
-            self._socket.sendall(json.dumps(request).encode() + b"\r\n")
-        except OSError as error:
-            raise network_error(error, self.name) from error
-        while True:  # news and answers to requests that timed out come in between
-            answer = self._line(deadline)
-            if answer.get("trans_id") == str(self._serial):
-                break
-            if answer.get("type") == "error" and "trans_id" not in answer:
-                break
-        if answer.get("type") == "error":
-            raise self._refused(answer)
-        found = answer.get("data")
-        return found if isinstance(found, dict) else {}
-
-    def _line(self, deadline: float) -> dict[str, Any]:
-        assert self._socket is not None
-        while b"\r\n" not in self._rest:
-            try:
-                self._socket.settimeout(max(deadline - time.monotonic(), 1e-3))
-                chunk = self._socket.recv(65536)
-            except TimeoutError as error:
-                raise SourceTimeout(
-                    f"{self.name}: the Otii application does not answer; is it busy?"
-                ) from error
-            except OSError as error:
-                raise network_error(error, self.name) from error
-            if not chunk or len(self._rest) > _MAX_LINE:
-                raise SourceMissing(f"{self.name}: the Otii application hung up; start it again")
-            self._rest += chunk
-        line, _, self._rest = self._rest.partition(b"\r\n")
-        try:
-            answer = json.loads(line)
-        except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
-            raise SourceError(f"{self.name} answers no JSON; check that the Otii application listens there")
-        return answer
-
-    def _refused(self, answer: dict[str, Any]) -> SourceError:
-        code = str(answer.get("errorcode", "an unnamed error"))
-        if code in _REMEDIES:
-            return SourceForbidden(f"{self.name}: {code}; {_REMEDIES[code]}")
-        if code == "Device not connected":
-            return SourceMissing(f"{self.name}: the device is not connected any more; plug it in again")
-        if code == "Not ready":
-            return SourceBusy(f"{self.name} is not ready; wait until the application has finished")
-        data = answer.get("data")
-        message = data.get("message", "") if isinstance(data, dict) else ""
-        return SourceError(f"{self.name}: {code} {message}".rstrip() + "; look at the Otii application")
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -23,6 +23,7 @@ tests/components/shelly/fixtures.
 
 from typing import NamedTuple
 
+from energymeter.drivers._counters import Counters
 from energymeter.drivers._http import HttpClient
 from energymeter.drivers._net import secret, split_host
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
@@ -81,7 +82,7 @@ class Shelly:
 
     def __init__(
         self,
-        place: str,
+        place: str = "",
         *,
         id: int = 0,
         component: str = "",
@@ -144,7 +145,7 @@ class Shelly:
             raise SourceError(f"{self.name} {self._why_no_watts(part)}")
         return Reading(volts=number(status.get(part.volts)), amps=number(status.get(part.amps)), watts=watts)
 
-    def counters(self) -> Reading:
+    def counters(self) -> Counters:
         """The device's own running energy counter, to hold our integral against.
 
         Raises:
@@ -157,7 +158,7 @@ class Shelly:
         for step in key.split("."):
             found = found.get(step) if isinstance(found, dict) else None
         wh = number(found)
-        return Reading(joules=None if wh is None else wh * _JOULES_PER_WH)
+        return Counters(None if wh is None else wh * _JOULES_PER_WH, None, joules_step=3.6)
 
     def close(self) -> None:
         """Drop the connection."""

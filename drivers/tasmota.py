@@ -21,6 +21,7 @@ Sources: tasmota.github.io/docs: Commands (Status, PowerRes, VoltRes, WebPasswor
 
 from urllib.parse import quote
 
+from energymeter.drivers._counters import Counters
 from energymeter.drivers._http import HttpClient
 from energymeter.drivers._net import secret, split_host
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
@@ -60,7 +61,7 @@ class Tasmota:
 
     def __init__(
         self,
-        place: str,
+        place: str = "",
         *,
         channel: int = 0,
         user: str = "admin",
@@ -119,14 +120,14 @@ class Tasmota:
             )
         return Reading(volts=self._mean(energy, "Voltage"), amps=self._sum(energy, "Current"), watts=watts)
 
-    def counters(self) -> Reading:
+    def counters(self) -> Counters:
         """The firmware's own running energy counter, to hold our integral against.
 
         Raises:
             SourceError: as `read`.
         """
         kwh = self._sum(self._energy(), "Total")
-        return Reading(joules=None if kwh is None else kwh * _JOULES_PER_KWH)
+        return Counters(None if kwh is None else kwh * _JOULES_PER_KWH, None, joules_step=3600.0)
 
     def close(self) -> None:
         """Drop the connection."""

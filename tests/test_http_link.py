@@ -156,6 +156,7 @@ def test_silence_is_a_timeout() -> None:
     ("said", "match"),
     [
         (Said(200, "<html>"), "something else than JSON"),
+        (Said(200, "[" * 200_000), "something else than JSON"),
         (Said(500, "{}"), "HTTP status 500"),
         (Said(302, "", (("Location", "/elsewhere"),)), "HTTP status 302"),
         (Said(200, b"x" * (2 << 20)), "megabyte"),

@@ -84,7 +84,7 @@ def test_the_js220_sends_as_often_as_it_is_asked(hz: float, samples: int) -> Non
 
 def test_the_js110_sends_its_own_statistics() -> None:
     driver = FakeDriver(["u/js110/000042"], samples_per_second=2_000_000)
-    opened(driver)
+    assert opened(driver).facts.max_hz == 2.0
     assert driver.published == {"u/js110/000042/s/i/range/select": "auto"}
     assert set(driver.listeners) == {"u/js110/000042/s/sstats/value"}
 
@@ -115,6 +115,17 @@ def test_refusals(error: Exception, kind: type[SourceError]) -> None:
         opened(driver)
     assert type(caught.value) is kind
     assert driver.finalized
+
+
+@pytest.mark.parametrize("value", [None, {}, {"time": 5}, "x", [1]])
+def test_values_of_another_shape_are_dropped_and_counted(value: object) -> None:
+    driver = FakeDriver([JS220])
+    source = opened(driver)
+    for listener in driver.listeners.values():
+        listener("topic", value)
+    driver.deliver(1.0)
+    assert source.read().watts == 1.0
+    assert source.lost == 1
 
 
 def test_silence_ends_the_stream() -> None:

@@ -2,16 +2,26 @@
 
 import socket
 import struct
+import sys
 from typing import Any
 
 import pytest
 from devices.plugs import KasaPlug
+from devices.python_kasa import FakePackage
 from devices.recorded import wire
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.drivers.kasa import Kasa, _decipher, _encipher
-from energymeter.errors import SourceError, SourceMissing, SourceTimeout, SpecError
+from energymeter.drivers._kasa_tcp import decipher, encipher
+from energymeter.drivers.kasa import Kasa
+from energymeter.errors import (
+    ExtraMissing,
+    SourceError,
+    SourceForbidden,
+    SourceMissing,
+    SourceTimeout,
+    SpecError,
+)
 from energymeter.testing import check_source, check_unplugged
 
 FIRST = {
@@ -132,6 +142,11 @@ def test_unplugged_and_back_mid_run() -> None:
         assert source.read().watts == pytest.approx(61.753)
 
 
+def test_an_address_is_needed() -> None:
+    with pytest.raises(SpecError, match="no network address"):
+        Kasa()
+
+
 def test_silence_and_nobody() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
@@ -142,9 +157,76 @@ def test_silence_and_nobody() -> None:
 
 @given(st.binary(max_size=200))
 def test_the_cipher_is_its_own_inverse(plain: bytes) -> None:
-    assert _decipher(_encipher(plain)) == plain
+    assert decipher(encipher(plain)) == plain
 
 
-def test_options_that_make_no_sense() -> None:
+@pytest.mark.parametrize("options", [{"outlet": -2}, {"backend": "cloud"}, {"timeout": 0.0}])
+def test_options_that_make_no_sense(options: dict[str, Any]) -> None:
     with pytest.raises(SpecError):
-        Kasa("10.0.0.5", outlet=-2)
+        Kasa("10.0.0.5", **options)
+
+
+@pytest.fixture
+def package(monkeypatch: pytest.MonkeyPatch) -> FakePackage:
+    fake = FakePackage()
+    monkeypatch.setitem(sys.modules, "kasa", fake)
+    return fake
+
+
+def newer(**options: Any) -> Kasa:
+    return Kasa("10.0.0.5", backend="python-kasa", user="me", password="s3cret", **options)
+
+
+def test_newer_plugs_through_python_kasa(package: FakePackage) -> None:
+    readings = check_source(newer)
+    assert readings[0][:3] == (121.215, 0.033, 1.003)
+    source = newer()
+    source.open()
+    assert source.counters().joules == pytest.approx(0.971 * 3.6e6)
+    assert source.identity == "8022F0"
+    source.close()
+    assert package.connected == 0
+
+
+def test_a_newer_plug_without_voltage_and_total(package: FakePackage) -> None:
+    package.energy.voltage = package.energy.current = package.energy.consumption_total = None
+    source = newer()
+    source.open()
+    assert source.read()[:3] == (None, None, 1.003)
+    assert source.counters().joules is None
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"password": "other"}, SourceForbidden),
+        ({"there": False}, SourceMissing),
+        ({"meters": False}, SourceMissing),
+        ({"fails": "TimeoutError"}, SourceTimeout),
+        ({"fails": "KasaException"}, SourceError),
+    ],
+)
+def test_refusals_of_newer_plugs(
+    package: FakePackage, change: dict[str, Any], kind: type[SourceError]
+) -> None:
+    for name, value in change.items():
+        setattr(package, name, value)
+    with pytest.raises(SourceError) as caught:
+        newer().open()
+    assert type(caught.value) is kind
+    assert "s3cret" not in repr(caught.value)
+    assert package.connected == 0
+
+
+def test_outlets_of_a_newer_strip(package: FakePackage) -> None:
+    with pytest.raises(SourceMissing, match="has 1 outlets"):
+        newer(outlet=1).open()
+    source = newer(outlet=0)
+    source.open()
+    assert source.identity == "8022F0-child"
+
+
+def test_python_kasa_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kasa", None)
+    with pytest.raises(ExtraMissing, match=r"edge-energymeter\[kasa\]"):
+        newer().open()

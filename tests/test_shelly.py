@@ -162,6 +162,11 @@ def test_unplugged_and_back_mid_run() -> None:
         source.close()
 
 
+def test_an_address_is_needed() -> None:
+    with pytest.raises(SpecError, match="no network address"):
+        Shelly()
+
+
 def test_nobody_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

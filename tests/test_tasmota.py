@@ -146,6 +146,11 @@ def test_unplugged_and_back_mid_run() -> None:
         assert source.read().watts == 4.731
 
 
+def test_an_address_is_needed() -> None:
+    with pytest.raises(SpecError, match="no network address"):
+        Tasmota()
+
+
 def test_nobody_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
