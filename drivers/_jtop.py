@@ -35,7 +35,7 @@ class Session:
 
     def __init__(self, client: Client, interval: float) -> None:
         self._client = client
-        self._patience_ns = round(max(3.0 * interval, 1.5) * 1e9)
+        self._asked = interval
         self._uptime: Any = None
         self._sample: Look | None = None
         self._seen_ns = 0
@@ -74,7 +74,8 @@ class Session:
             alive = self._client.ok(spin=True)
         except Exception as error:  # whatever its thread died of
             raise explained(error) from error
-        if not alive or time.monotonic_ns() - sample.at_ns > self._patience_ns:
+        patience = max(3.0 * self._asked, 3.0 * self._client.interval, 1.5)
+        if not alive or time.monotonic_ns() - sample.at_ns > patience * 1e9:
             raise SourceTimeout(
                 "the jtop service has sent nothing new for a while: it hangs or its sensor does; "
                 "restart it with `sudo systemctl restart jtop`"

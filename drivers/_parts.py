@@ -16,7 +16,12 @@ def together(parts: Sequence[Source]) -> Reading:
 
     For listing a source and for callers without channels; the sampler reads the parts by themselves,
     because only it can undo the wraps of their counters.
+
+    Raises:
+        SourceError: there is no part, because the source is not open; or a part cannot be read.
     """
+    if not parts:
+        raise SourceError("this source is not open; call open() first")
     counted = [part for part in parts if part.facts.counted]
     readings = [part.read() for part in counted]
     if len(readings) == 1:

@@ -108,6 +108,7 @@ class Hwmon:
     def close(self) -> None:
         for rail in self._rails:
             rail.close()
+        self._rails = []
 
 
 def _devices(folder: str) -> list[_Device]:

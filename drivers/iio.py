@@ -99,6 +99,7 @@ class Iio:
     def close(self) -> None:
         for rail in self._rails:
             rail.close()
+        self._rails = []
 
 
 class _Raw:

@@ -79,6 +79,7 @@ class Jetson:
     def close(self) -> None:
         for rail in self._rails:
             rail.close()
+        self._rails = []
 
 
 def _facts(shunt_ohms: float, counted: bool) -> Facts:
@@ -105,7 +106,9 @@ def _find(root: str) -> dict[str, tuple[_Files, float]]:
                 continue
             for name, files, ohms in _ina3221(folder):
                 rails.setdefault(name, (files, ohms))
-    return {name: rail for name, rail in rails.items() if rail[0]}
+    return {
+        name: (files, ohms) for name, (files, ohms) in rails.items() if "watts" in files or len(files) == 2
+    }
 
 
 def _monitors(root: str) -> list[str]:
@@ -145,7 +148,7 @@ def _ina3221(folder: str) -> list[tuple[str, _Files, float]]:
             micro_ohms = peek_number(os.path.join(folder, f"shunt{number}_resistor"))
         else:
             continue
-        if connected(label) and "amps" in files:
+        if connected(label):
             rails.append((label, files, micro_ohms * 1e-6 if micro_ohms else _SHUNT_OHMS))
     return rails
 

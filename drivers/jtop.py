@@ -143,6 +143,7 @@ class Jtop:
         return together(self._channels)
 
     def close(self) -> None:
+        self._channels = []
         if self._session is not None:
             self._session.close()
             self._session = None

@@ -62,10 +62,12 @@ class _Recorded:
 
     def first(self) -> dict[str, float]:
         """The rails of the first line that has any; playing begins with that line."""
+        start = self._file.tell()
         while line := self._file.readline():
             if found := rails(line):
-                self._file.seek(0)
+                self._file.seek(start)
                 return found
+            start = self._file.tell()
         return {}
 
     def take(self) -> _Look:
@@ -191,3 +193,4 @@ class Tegrastats:
         if self._lines is not None:
             self._lines.close()
             self._lines = None
+            self._rails = []

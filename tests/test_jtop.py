@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from devices.jtop import JtopException, Service, rail
+from devices.jetson_stats import JtopException, Service, rail
 from devices.sysfs import Sysfs
 
 from energymeter.drivers.jtop import Jtop

@@ -5,7 +5,6 @@ left on this machine. Skipped, saying so, where jetson-stats is not installed or
 allowed. No kernel driver and no I2C chip is in this.
 """
 
-import importlib.util
 import json
 import os
 import shutil
@@ -36,7 +35,7 @@ def namespace() -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _possible() -> None:
-    if importlib.util.find_spec("jtop") is None:
+    if shutil.which("jtop", path=os.path.dirname(sys.executable)) is None:
         pytest.skip("jetson-stats is not installed here: pip install jetson-stats")
     if not namespace():
         pytest.skip("no private mount namespace may be opened here (unshare -m)")

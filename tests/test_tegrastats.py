@@ -99,7 +99,9 @@ def test_what_was_printed_is_read(milliwatts: dict[str, int], form: str) -> None
 
 
 def test_recorded_lines_play_one_a_read_and_end(tmp_path: Path) -> None:
-    source = play(tmp_path, "", "RAM 1/2MB VDD_IN 1000/1 VDD_SOC 400/1", "", "VDD_IN 3000/1 VDD_SOC 500/1")
+    source = play(
+        tmp_path, "# a heading", "RAM 1/2MB VDD_IN 1000/1 VDD_SOC 400/1", "", "VDD_IN 3000/1 VDD_SOC 500/1"
+    )
     total, soc = source.channels()
     assert total.facts.counted
     assert not soc.facts.counted
