@@ -10,7 +10,7 @@ import os
 import select
 from typing import TYPE_CHECKING
 
-from energymeter.errors import ExtraMissing, SourceBusy, SourceError, SourceForbidden, SourceMissing
+from energymeter.errors import SourceBusy, SourceError, SourceForbidden, SourceMissing
 
 if TYPE_CHECKING:
     import serial
@@ -36,10 +36,8 @@ class SerialLine:
             SourceMissing, SourceForbidden, SourceBusy: with the remedy.
         """
         self._drop()
-        try:
-            import serial
-        except ImportError as error:
-            raise ExtraMissing("pyserial", "serial", "A serial meter") from error
+        import serial
+
         try:
             self._port = serial.Serial(
                 self.place, self._baudrate, stopbits=self._stop_bits, timeout=0, exclusive=True

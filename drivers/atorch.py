@@ -15,16 +15,16 @@ is in mAh (its own test has it ten times too big), and the energy of AC and DC m
 DC charge in 0.01 Ah (read as Wh and W they contradict the voltage on the recorded frames).
 """
 
-import time
 from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
+from energymeter.clock import Clock, SystemClock
 from energymeter.errors import SourceTimeout
 from energymeter.reading import Band, Facts, Reading
 
 from ._counters import Counters
 from ._serial import SerialLine
-from ._stream import Pull
+from ._stream import DeviceClock, Pull
 from ._wire import Wire
 
 __all__ = ["Atorch"]
@@ -32,7 +32,7 @@ __all__ = ["Atorch"]
 LENGTH = 36
 _MAGIC = b"\xff\x55"
 _REPORT = 1
-_PERIOD_NS = 1_000_000_000
+_TICK_NS = 1_000_000_000
 _SILENCE_S = 3.0
 _AC, _DC, _USB = 1, 2, 3
 _JOULES_PER_10_WH = 36000.0
@@ -122,13 +122,17 @@ class Atorch:
 
     usb_ids: ClassVar[tuple[tuple[int, int], ...]] = ()  # Bluetooth: no USB identity
 
-    def __init__(self, place: str = "/dev/rfcomm0", *, wire: Wire | None = None) -> None:
+    def __init__(
+        self, place: str = "/dev/rfcomm0", *, wire: Wire | None = None, clock: Clock | None = None
+    ) -> None:
         self.name = f"atorch@{place}"
         self.facts = _FACTS[_USB]
         self.lost = 0
         self.dropped = 0
         """Reports with a wrong checksum; the seconds they stood for are in `lost`."""
         self._wire = wire or _wire_for(place)
+        self._clock = clock or SystemClock()
+        self._device_clock = DeviceClock(_TICK_NS)
         self._last: Report | None = None
         self._rest = b""
         self._pull = Pull(self.name, self.stream)
@@ -150,29 +154,31 @@ class Atorch:
     def stream(self) -> Iterator[Reading]:
         """The reports as they come, one a second; ``fresh=False`` while none has.
 
-        Reports that arrive together (Bluetooth collects them) are stamped one second apart.
+        Stamps follow the meter's own clock of seconds (Bluetooth delivers reports late and in heaps). A
+        second report within the same second is no new sample; where the meter's clock stands still or was
+        reset, the stamps start anew from the report's arrival.
 
         Raises:
             SourceTimeout: nothing valid for three seconds.
             SourceMissing: the port went away.
         """
-        quiet_since = time.monotonic()
+        heard_ns = self._clock.monotonic_ns()
         while True:
             data = self._wire.read(0.25)
-            now_ns = time.monotonic_ns()
+            now_ns = self._clock.monotonic_ns()
             frames, self._rest, dropped = split(self._rest + data)
             self.dropped += dropped
             if frames:
-                quiet_since = time.monotonic()
-            elif time.monotonic() - quiet_since > _SILENCE_S:
+                heard_ns = now_ns
+            elif now_ns - heard_ns > _SILENCE_S * 1e9:
                 raise SourceTimeout(
                     f"{self.name} has sent no valid report for {_SILENCE_S:g} s: check its power, "
                     "its pairing, and that it is an Atorch meter."
                 )
             else:
                 yield Reading(fresh=False)
-            for behind, frame in zip(range(len(frames) - 1, -1, -1), frames, strict=True):
-                yield self._reading(decode(frame), now_ns - behind * _PERIOD_NS)
+            for frame in frames:
+                yield self._reading(decode(frame), now_ns)
 
     def read(self) -> Reading:
         """Wait for the next report: up to two seconds.
@@ -192,11 +198,19 @@ class Atorch:
         self._pull.reset()
         self._wire.close()
 
-    def _reading(self, report: Report, at_ns: int) -> Reading:
-        if self._last is not None:
-            self.lost += max(0, min(report.clock_seconds - self._last.clock_seconds, 3600) - 1)
+    def _reading(self, report: Report, now_ns: int) -> Reading:
+        tick = report.clock_seconds
+        rise = tick - self._last.clock_seconds if self._last is not None else -1
+        if rise == 0 and now_ns - self._device_clock.at(tick) < _TICK_NS * 3 // 2:
+            return Reading(fresh=False)
+        if not 0 < rise <= 3600:
+            self._device_clock = DeviceClock(_TICK_NS)
+        else:
+            self.lost += rise - 1
+        self._device_clock.heard(tick, now_ns)
         self._last = report
         self.facts = _FACTS[report.kind]
+        at_ns = self._device_clock.at(tick)
         return Reading(volts=report.volts, amps=report.amps, watts=report.watts, at_ns=at_ns)
 
 

@@ -42,6 +42,7 @@ from ._wire import Wire
 __all__ = ["Km003cStream"]
 
 _ASK_EVERY_S = (0.4, 0.25, 0.1, 0.02)
+_BACKLOG = 40  # an answer this full (of at most 63) means the meter holds more
 
 
 class Km003cStream:
@@ -156,4 +157,5 @@ class Km003cStream:
                 if tick is not None:
                     at_ns = device_clock.at(tick)
                     yield Reading(volts=sample.volts, amps=self._sign * sample.amps, at_ns=at_ns)
-            self._clock.sleep(_ASK_EVERY_S[self._rate])
+            if len(found) < _BACKLOG:
+                self._clock.sleep(_ASK_EVERY_S[self._rate])

@@ -19,7 +19,7 @@ import struct
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
-from energymeter.errors import ExtraMissing, SpecError
+from energymeter.errors import ExtraMissing, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 
 from ._counters import Counters
@@ -175,12 +175,17 @@ class Tc66c:
 
         Raises:
             SourceTimeout: no valid answer came.
-            SourceMissing: the port went away.
+            SourceMissing: the port went away, or another meter came back on it.
         """
         decrypt = self._decrypt or cipher()
         plain = ask(self._wire, b"getva", lambda received: pick(received, decrypt), self._timeout)
-        self._last = frame = decode(plain)
-        self.identity = f"{frame.model} {frame.serial}"
+        frame = decode(plain)
+        identity = f"{frame.model} {frame.serial}"
+        if self.identity not in (None, identity):
+            raise SourceMissing(
+                f"{self.name} is now {identity}, not {self.identity}: plug that one in again."
+            )
+        self._last, self.identity = frame, identity
         return Reading(volts=frame.volts, amps=frame.amps, watts=frame.watts)
 
     def counters(self) -> tuple[Counters, Counters] | None:

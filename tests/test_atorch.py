@@ -1,7 +1,7 @@
 """Atorch meters against recorded frames, an emulated pushing meter, and any bytes."""
 
 import csv
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,9 @@ from devices.shared_data import recording
 from hypothesis import given
 from hypothesis import strategies as st
 
+from energymeter.clock import ManualClock
 from energymeter.drivers.atorch import LENGTH, Atorch, decode, fault, split
-from energymeter.errors import SourceMissing
+from energymeter.errors import SourceMissing, SourceTimeout
 from energymeter.source import Source
 
 
@@ -61,14 +62,80 @@ def test_streams_what_is_pushed_and_counts_what_is_missing(tmp_path: Path) -> No
         fresh = [reading for reading in islice(source.stream(), 3) if reading.fresh]
         assert [reading.amps for reading in fresh] == [0.50, 0.51, 0.52]
         assert all(reading.volts == 5.07 and reading.watts is None for reading in fresh)
-        stamps = [reading.at_ns for reading in fresh]
-        assert None not in stamps
-        assert stamps == sorted(stamps, key=lambda at: at or 0)
+        stamps = [reading.at_ns or 0 for reading in fresh]
+        assert [at - stamps[0] for at in stamps] == [0, 1_000_000_000, 3_000_000_000]
         assert (source.lost, source.dropped) == (1, 1)
         counted = source.counters()
         assert counted is not None
         assert counted.coulombs == pytest.approx(4 * 3.6)
         source.close()
+
+
+class Heard:
+    """Reports that arrive at given times on a clock moved by hand."""
+
+    place = "emulated"
+    moved_bytes = 0
+
+    def __init__(self, clock: ManualClock, *arrivals: tuple[float, bytes]) -> None:
+        self.clock, self.arrivals = clock, list(arrivals)
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def write(self, data: bytes) -> None:
+        raise AssertionError("a byte was sent to the meter")
+
+    def read(self, seconds: float) -> bytes:
+        now = self.clock.monotonic_ns() / 1e9
+        if not self.arrivals or self.arrivals[0][0] > now + seconds:
+            self.clock.sleep(seconds)
+            return b""
+        self.clock.sleep(self.arrivals[0][0] - now)
+        return self.arrivals.pop(0)[1]
+
+
+def stamps_of(*arrivals: tuple[float, bytes]) -> list[float]:
+    clock = ManualClock()
+    source = Atorch(wire=Heard(clock, *arrivals), clock=clock)
+    source.open()
+    found: list[float] = []
+    with pytest.raises(SourceTimeout):
+        found.extend((one.at_ns or 0) / 1e9 for one in source.stream() if one.fresh)
+    return found
+
+
+def test_stamps_follow_the_meters_seconds_not_the_arrival() -> None:
+    seconds = [report(3, 500, 100, 0, 0, seconds=n) for n in range(6)]
+    jitter = [(1.0, seconds[0]), (2.15, seconds[1]), (4.01, seconds[2] + seconds[3]), (5.0, seconds[4])]
+    assert stamps_of(*jitter) == pytest.approx([1, 2, 3, 4, 5], abs=2e-3)
+
+
+def test_a_second_report_in_a_second_is_no_sample_and_a_clock_that_stands_still_is_not_followed() -> None:
+    same = report(3, 500, 100, 0, 0, seconds=7)
+    assert stamps_of((1.0, same), (1.9, same)) == [1.0]
+    assert stamps_of((1.0, same), (2.0, same), (3.0, same), (4.0, same), (5.0, same)) == [1.0, 3.0, 5.0]
+    assert stamps_of((1.0, same), (2.0, report(3, 500, 100, 0, 0, seconds=0))) == [1.0, 2.0], "it was reset"
+
+
+def test_the_integral_of_the_readings_agrees_with_the_meters_counters() -> None:
+    flow = []
+    for second in range(0, 91):
+        counted = (int(second * 1.04 / 3.6), int(second * 1.04 * 11.76 / 36))
+        flow.append((second * 1.0006, report(3, 1176, 104, *counted, seconds=second)))
+    clock = ManualClock()
+    source = Atorch(wire=Heard(clock, *flow), clock=clock)
+    source.open()
+    readings = [one for one in islice(source.stream(), 455) if one.fresh]
+    assert len(readings) == 91
+    pace = [((b.at_ns or 0) - (a.at_ns or 0)) / 1e9 for a, b in pairwise(readings)]
+    joules = sum((one.volts or 0) * (one.amps or 0) * dt for one, dt in zip(readings, pace, strict=False))
+    coulombs = sum((one.amps or 0) * dt for one, dt in zip(readings, pace, strict=False))
+    end = source.counters()
+    assert end is not None
+    assert end.agree(joules, coulombs, gain=0.002) is True
+    assert end.agree(joules / 10, coulombs) is False
 
 
 def test_read_waits_for_the_next_report_and_unplugging_is_told(tmp_path: Path) -> None:

@@ -48,6 +48,29 @@ def test_a_second_opener_is_told_who_holds_the_port(tmp_path: Path) -> None:
         again.close()
 
 
+def test_two_processes_on_one_meter_and_the_second_is_told_of_the_first(tmp_path: Path) -> None:
+    hold = (
+        "import sys\n"
+        "from energymeter.drivers._serial import SerialLine\n"
+        "line = SerialLine(sys.argv[1]); line.open(); print('held', flush=True); sys.stdin.read()"
+    )
+    root = str(Path(__file__).parents[1])
+    with (
+        PtyMeter(Echo(), tmp_path / "tty") as meter,
+        subprocess.Popen(
+            [sys.executable, "-c", hold, meter.place], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root
+        ) as other,
+    ):
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(SourceBusy, match=rf"held by process {other.pid} \(.*python"):
+            SerialLine(meter.place).open()
+        other.communicate()
+        line = SerialLine(meter.place)
+        line.open()
+        line.close()
+
+
 def test_a_holder_in_another_process_is_named_with_its_command(tmp_path: Path) -> None:
     hold = "import sys; f=open(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
     target = tmp_path / "tty"

@@ -62,6 +62,19 @@ def test_unplugged_and_back(tmp_path: Path) -> None:
         source.close()
 
 
+def test_another_meter_on_the_same_port_is_not_taken_for_the_first(tmp_path: Path) -> None:
+    device = Tc66cDevice()
+    with PtyMeter(device, tmp_path / "ttyACM0") as line:
+        source = Tc66c(line.place)
+        source.open()
+        device.serial = 999
+        with pytest.raises(SourceMissing, match="is now TC66 999, not TC66 48724"):
+            source.read()
+        device.serial = 48724
+        assert source.read().volts == pytest.approx(5.0)
+        source.close()
+
+
 def test_silence_and_bad_options(tmp_path: Path) -> None:
     class Mute:
         def receive(self, data: bytes) -> bytes:

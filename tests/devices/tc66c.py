@@ -29,6 +29,7 @@ class Tc66cDevice:
 
     def __init__(self, volts: float = 5.0, amps: float = 0.5, celsius: int = 27) -> None:
         self.volts, self.amps, self.celsius = volts, amps, celsius
+        self.serial = 48724
         self.mah, self.mwh = 0, 0
         self.before = b""
         self.heard = b""
@@ -42,7 +43,7 @@ class Tc66cDevice:
         return self.before + encrypt(self.plain())
 
     def plain(self) -> bytes:
-        one = bytearray(b"pac1TC661.18" + struct.pack("<I28xI", 48724, 40) + bytes(16))
+        one = bytearray(b"pac1TC661.18" + struct.pack("<I28xI", self.serial, 40) + bytes(16))
         one[48:60] = struct.pack(
             "<III", round(self.volts * 1e4), round(self.amps * 1e5), round(self.volts * self.amps * 1e4)
         )
