@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 from energymeter.balance import Balance, Outcome, Unit
 from energymeter.battery import Battery
 from energymeter.clock import Clock, SystemClock
-from energymeter.tab import Tab, Figures, Meter
 from energymeter.errors import LedgerError, SpecError
 from energymeter.estimate import Estimate
 from energymeter.forecast import Forecast, Level
 from energymeter.ledger import Debit, Ledger, Line
 from energymeter.loops import Guard, Loop, Status
 from energymeter.statusline import StatusLine
+from energymeter.tab import Figures, Meter, Tab
 
 T = TypeVar("T")
 

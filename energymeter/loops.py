@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 from energymeter.balance import Balance, Outcome, Unit, say_share
-from energymeter.tab import Tab, Drawn
 from energymeter.errors import BudgetExhausted
 from energymeter.estimate import Estimate, say_hours, say_number
 from energymeter.forecast import Forecast, Level
 from energymeter.statusline import StatusLine, bar
+from energymeter.tab import Drawn, Tab
 
 T = TypeVar("T")
 

@@ -14,7 +14,6 @@ from energymeter.balance import say_share
 from energymeter.battery import Battery
 from energymeter.boards import Board, find_board
 from energymeter.budget import Budget
-from energymeter.tab import Drawn
 from energymeter.errors import SpecError
 from energymeter.estimate import Estimate, say_hours, say_number
 from energymeter.forecast import left
@@ -27,6 +26,7 @@ from energymeter.planning import (
     periodic_watts,
 )
 from energymeter.solar import Panel, outlook
+from energymeter.tab import Drawn
 
 _UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
