@@ -8,11 +8,12 @@ bursts of a duty-cycled load nor slow wander count as changes.
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import NamedTuple
 
 from energymeter.estimate import Estimate
 
+Z95 = 1.959964
+"""Standard deviations on either side of the middle 95 % of a normal distribution."""
 _BLOCKS = 128
 _LEAST = 4
 """Blocks on either side of a change point."""
@@ -121,9 +122,9 @@ class Forecast:
         self._width = sorted(block.seconds for block in self._blocks)[len(self._blocks) // 2]
 
 
-def left(total: float, sigma: float, spent: float, unit: str = "", confidence: float = 0.95) -> Estimate:
+def left(total: float, sigma: float, spent: float, unit: str = "") -> Estimate:
     """What is left of ``total`` (median; log-normal, relative ``sigma``) without ``spent``; 0 or more."""
-    spread = math.exp(NormalDist().inv_cdf((1 + confidence) / 2) * sigma)
+    spread = math.exp(Z95 * sigma)
     low, value, high = (max(total * factor - spent, 0.0) for factor in (1 / spread, 1.0, spread))
     return Estimate(value, low, high, unit)
 
@@ -136,7 +137,7 @@ def hours_left(total: float, sigma: float, spent: float, drawn_watts: float, lev
     """
     energy = left(total, sigma, spent)
     seconds = energy.value / drawn_watts
-    spread = math.exp(NormalDist().inv_cdf(0.975) * level.sigma(max(seconds, energy.high / drawn_watts / 2)))
+    spread = math.exp(Z95 * level.sigma(max(seconds, energy.high / drawn_watts / 2)))
     low = math.hypot(energy.value - energy.low, energy.value * (1 - 1 / spread))
     high = math.hypot(energy.high - energy.value, energy.value * (spread - 1))
     scale = 1 / drawn_watts / 3600

@@ -53,7 +53,7 @@ def test_impossible_points_are_refused(points: list[tuple[float, float]]) -> Non
 
 @pytest.mark.parametrize("efficiency", [0.0, 1.01, 90.0, float("nan")])
 def test_an_efficiency_is_a_share(efficiency: float) -> None:
-    with pytest.raises(SpecError, match="0.9 for 90 %"):
+    with pytest.raises(SpecError, match=r"0\.9 for 90 %"):
         Converter.constant(efficiency)
 
 

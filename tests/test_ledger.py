@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from energymeter.clock import ManualClock
 from energymeter.errors import LedgerError
-from energymeter.ledger import Debit, Ledger, default_path
-from energymeter.ledger_file import MIGRATIONS
+from energymeter.ledger import Debit, Ledger
+from energymeter.ledger_file import MIGRATIONS, default_path
 
 WRITER = Path(__file__).parents[1] / "benchmarks/ledger.py"
 
@@ -138,7 +138,8 @@ def test_a_ledger_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> N
         db.executescript(MIGRATIONS[0])
         db.execute("INSERT INTO budgets VALUES (7, 'old', '{}', 0.0)")
         db.execute(
-            "INSERT INTO lines VALUES (NULL, 7, 'debit', 0.0, 'r', '', NULL, 42, NULL, 1, NULL, 'measured', 's', '')"
+            "INSERT INTO lines VALUES"
+            " (NULL, 7, 'debit', 0.0, 'r', '', NULL, 42, NULL, 1, NULL, 'measured', 's', '')"
         )
         db.execute("PRAGMA user_version = 1")
     db.close()

@@ -1,6 +1,7 @@
 """Voltage tables: as published, monotone, and humble on the plateau."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from recordings import DATA
@@ -29,10 +30,7 @@ def test_the_table_is_the_published_one(name: str) -> None:
 @pytest.mark.parametrize("name", TABLES)
 def test_charge_never_falls_as_volts_rise(name: str) -> None:
     charges = [state_of_charge(2.9 + i / 200, name) for i in range(270)]
-    assert all(
-        a is not None and b is not None and a.value <= b.value
-        for a, b in zip(charges, charges[1:], strict=False)
-    )
+    assert all(a is not None and b is not None and a.value <= b.value for a, b in pairwise(charges))
 
 
 def test_the_plateau_tells_little() -> None:
@@ -46,5 +44,5 @@ def test_the_plateau_tells_little() -> None:
 def test_no_cell_like_that() -> None:
     assert state_of_charge(5.1) is None
     assert state_of_charge(1.0) is None
-    with pytest.raises(SpecError, match="lco-4.20"):
+    with pytest.raises(SpecError, match=r"lco-4\.20"):
         state_of_charge(3.7, "lifepo4")
