@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from energymeter.battery import Battery
 from energymeter.estimate import Estimate, say_number
-from energymeter.forecast import SHORT_WINDOW, Level, hours_left, left
+from energymeter.forecast import SHORT_WINDOW, Z95, Level, hours_left, left
 
 
 class Unit(NamedTuple):
@@ -102,7 +102,7 @@ class Balance(NamedTuple):
             return None
         rail, need = self.rail_joules(level), steps * unit.joules
         full = self.capacity_joules * self._rail_share(level)
-        spread = need * unit.sigma * 1.96
+        spread = need * unit.sigma * Z95
         low = rail.value - need - math.hypot(rail.value - rail.low, spread)
         high = rail.value - need + math.hypot(rail.high - rail.value, spread)
         share = Estimate(rail.value - need, low, high).scaled(1 / full, "")
@@ -120,7 +120,7 @@ class Balance(NamedTuple):
 
     @staticmethod
     def _joined(rail: Estimate, sigma: float) -> tuple[float, float]:
-        spread = rail.value * sigma * 1.96
+        spread = rail.value * sigma * Z95
         low = rail.value - math.hypot(rail.value - rail.low, spread)
         return max(low, 0.0), rail.value + math.hypot(rail.high - rail.value, spread)
 

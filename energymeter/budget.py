@@ -255,6 +255,7 @@ class Budget:
                 yield tab
             finally:
                 self._tabs.remove(tab)
+                stack.close()  # a meter of our own has its last sample only now
                 tab.finish()
 
     def __call__(self, function: Callable[..., T]) -> Callable[..., T]:

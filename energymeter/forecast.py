@@ -8,11 +8,12 @@ bursts of a duty-cycled load nor slow wander count as changes.
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import NamedTuple
 
 from energymeter.estimate import Estimate
 
+Z95 = 1.959964
+"""Standard deviations on either side of the middle 95 % of a normal distribution."""
 _BLOCKS = 128
 _LEAST = 4
 """Blocks on either side of a change point."""
@@ -24,9 +25,11 @@ _FLOOR = 0.002
 """Relative standard uncertainty no averaging gets below: blocks of 30 s on a Pi 4 bottom out at 0.2 %."""
 
 _HALF = 0.5
-_FIRST_CHANGE = 0.20
+_FIRST_CHANGE = 0.17
 """Relative step (standard deviation) expected of a load that has not changed yet: an assumption, small beside
 what loads that do change show (a Pi 4 between idle and busy doubles)."""
+_LEAST_AHEAD = 60.0
+"""Seconds; over less than this the variance of a mean no longer grows as noise / T says."""
 SHORT_WINDOW = 0.05
 """The same when too little was seen to know the scatter: ten repeats of one job scattered by 4.0 to 8.8 %
 in windows of a few seconds (Joulescope on a Pi 3B+)."""
@@ -60,12 +63,12 @@ class Level(NamedTuple):
         Three parts: how well the level is known, how much the stretch to come scatters about it, and
         that it may change (again).
         """
-        spans = 1 / self.seconds + 1 / max(ahead_seconds, 1e-9)
+        spans = 1 / self.seconds + 1 / max(ahead_seconds, _LEAST_AHEAD)
         scatter = SHORT_WINDOW if self.noise is None else math.sqrt(self.noise * spans) / self.watts
         step = math.sqrt(
             (self.changes * self.change_share**2 + _HALF * _FIRST_CHANGE**2) / (self.changes + _HALF)
         )
-        return math.sqrt(scatter**2 + _FLOOR**2 + step**2 * self._changed(ahead_seconds))
+        return min(math.sqrt(scatter**2 + _FLOOR**2 + step**2 * self._changed(ahead_seconds)), 1.0)
 
     def _changed(self, ahead_seconds: float) -> float:
         """Mean square share of the time ahead that comes after the next change, by the pace of those seen.
@@ -75,7 +78,7 @@ class Level(NamedTuple):
         """
         ratio, power = ahead_seconds / self.seen_seconds, self.changes + _HALF
         places = [(i + 0.5) / 16 for i in range(16)]
-        return sum(2 * (1 - s) * (1 - (1 + ratio * s) ** -power) for s in places) / 16
+        return math.fsum(2 * (1 - s) * (1 - math.pow(1 + ratio * s, -power)) for s in places) / 16
 
 
 class Forecast:
@@ -119,9 +122,9 @@ class Forecast:
         self._width = sorted(block.seconds for block in self._blocks)[len(self._blocks) // 2]
 
 
-def left(total: float, sigma: float, spent: float, unit: str = "", confidence: float = 0.95) -> Estimate:
+def left(total: float, sigma: float, spent: float, unit: str = "") -> Estimate:
     """What is left of ``total`` (median; log-normal, relative ``sigma``) without ``spent``; 0 or more."""
-    spread = math.exp(NormalDist().inv_cdf((1 + confidence) / 2) * sigma)
+    spread = math.exp(Z95 * sigma)
     low, value, high = (max(total * factor - spent, 0.0) for factor in (1 / spread, 1.0, spread))
     return Estimate(value, low, high, unit)
 
@@ -134,7 +137,7 @@ def hours_left(total: float, sigma: float, spent: float, drawn_watts: float, lev
     """
     energy = left(total, sigma, spent)
     seconds = energy.value / drawn_watts
-    spread = math.exp(NormalDist().inv_cdf(0.975) * level.sigma(max(seconds, energy.high / drawn_watts / 2)))
+    spread = math.exp(Z95 * level.sigma(max(seconds, energy.high / drawn_watts / 2)))
     low = math.hypot(energy.value - energy.low, energy.value * (1 - 1 / spread))
     high = math.hypot(energy.high - energy.value, energy.value * (spread - 1))
     scale = 1 / drawn_watts / 3600
@@ -152,7 +155,7 @@ def _level(blocks: Sequence[Block]) -> Level | None:
     levels = [_mean(blocks[a:b]) for a, b in zip(starts, [*starts[1:], len(blocks)], strict=True)]
     seen, mean = _mean(blocks)
     changes = len(levels) - 1
-    # A new level differs from the present one by √2 of what levels differ from their mean by; few tell little.
+    # A new level differs from the present one by √2 of their spread about the mean; few tell little.
     scale = math.sqrt(2 * (changes + 1) / changes) if changes else 0.0
     between = scale * math.sqrt(sum(s * (w - mean) ** 2 for s, w in levels) / seen) / mean
     return Level(watts, seconds, _noise(now), changes, between, seen)

@@ -251,10 +251,12 @@ def forecast(
         return
     chosen = Battery.parse(battery, basis)
     board = find_board(options["board"]) if options["board"] else None
-    if board is None and all(options[key] is None for key in ("watts", "joules", "last")):
+    if all(value is None for key, value in options.items() if key != "hour"):
         _course(as_json)
         return
     load = _load(board, options)
+    if load is None and (options["duty"] is not None or options["solar"]):
+        raise SpecError("say what draws on it, in --watts or as a --board")
     facts: dict[str, Any] = {"battery": chosen._asdict(), "why": chosen.why()}
     if load is not None:
         facts |= {

@@ -1,0 +1,38 @@
+"""A meter made of plain figures, on a clock that a test moves by hand."""
+
+from typing import NamedTuple
+
+from energymeter.clock import ManualClock
+from energymeter.errors import NotMeasured
+
+
+class Figures(NamedTuple):
+    """What a usage must tell."""
+
+    joules: float
+    seconds: float = 1.0
+    coulombs: float | None = None
+    coverage: float = 1.0
+    uncertainty: float | None = None
+    provenance: str = "measured"
+    sources: tuple[str, ...] = ("ina219@1:0x40",)
+
+
+class SteadyMeter:
+    """Draws ``watts`` at 5 V for as long as the clock goes on."""
+
+    def __init__(
+        self, clock: ManualClock, watts: float, budget: str | None = None, samples: bool = True
+    ) -> None:
+        self._clock, self._watts, self._samples = clock, watts, samples
+        self._start = clock.monotonic_ns()
+        self.budget = budget
+        self.run_id = "run of the meter"
+
+    @property
+    def usage(self) -> Figures:
+        if not self._samples:
+            raise NotMeasured("no sample yet")
+        seconds = (self._clock.monotonic_ns() - self._start) / 1e9
+        joules = self._watts * seconds
+        return Figures(joules, seconds, joules / 5, uncertainty=0.02 * joules)

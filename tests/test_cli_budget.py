@@ -1,0 +1,111 @@
+"""`energymeter budget`, word by word."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from energymeter.cli.budget import budget as command
+from energymeter.errors import LedgerError, SpecError
+
+
+@pytest.fixture(autouse=True)
+def _own_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+
+
+def say(*words: str) -> str:
+    result = CliRunner().invoke(command, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_courses_table() -> None:
+    text = say("forecast")
+    for figure in ("2.00 h", "6.67 h", "26.67 h", "1.33 h", "4.44 h", "17.76 h", "converter"):
+        assert figure in text
+    assert json.loads(say("forecast", "--json"))[0]["rail_hours"] == 2.0
+
+
+def test_a_board_and_a_phone() -> None:
+    text = say("forecast", "--board", "jetson-nano", "--battery", "phone")
+    assert "NVIDIA Jetson Nano Developer Kit, 10 W" in text
+    assert "lasts 1 h 15 min (1 h 2 min to 1 h 31 min)" in text
+    assert "rail convention 2.00 h" in text
+    assert "lasts 2 h" in say("forecast", "--board", "jetson-nano", "--basis", "rail")
+
+
+def test_duty_period_sun_and_a_goal() -> None:
+    assert "6.4 W for 10% of the time, else 3.06 W: 3.39 W" in say(
+        "forecast", "--board", "pi4", "--duty", "10%"
+    )
+    text = say("forecast", "--every", "5min", "--joules", "2.1", "--idle", "0.5", "--solar", "20W,4h")
+    assert "0.507 W at the rail" in text
+    assert "sustained" in text
+    assert "21400 inferences of 2.1 J a charge" in text
+    assert "to last 24 h: 0.520 W" in say("forecast", "--last", "24h")
+    facts = json.loads(say("forecast", "--watts", "3", "--last", "1d", "--json"))
+    assert facts["hours"]["value"] == pytest.approx(4 * 3.85 * 0.81 / 3)
+    assert facts["watts_to_last"] == pytest.approx(4 * 3.85 * 0.81 / 24)
+
+
+def test_a_budgets_life() -> None:
+    assert "usable 3600 mAh" in say("new", "lab4", "--share", "inference=60%")
+    for _ in range(2):
+        say("spend", "lab4", "--joules", "3000", "--duration", "10min", "--stage", "inference")
+    text = say("status", "lab4")
+    assert "spent   6000 J" in text
+    assert "lasts   2 h 10 min" in text
+    assert "inference: 78 %" in text
+    assert json.loads(say("status", "lab4", "--stage", "inference", "--json"))["spent_joules"] == 6000.0
+    say("spend", "lab4", "--amend", "1", "--wh", "0.5", "--note", "misread")
+    say("spend", "lab4", "--undo", "2")
+    assert json.loads(say("status", "lab4", "--json"))["spent_joules"] == 1800.0
+    assert "undo of 2" in say("list", "lab4")
+    assert say("list") == "lab4\n"
+    assert "stops at step 23" in say("forecast", "lab4", "--iterations", "1000")
+    lines = say("export", "lab4").splitlines()
+    assert lines[0].startswith("id,kind,at,run,stage")
+    assert len(lines) == 5
+    assert json.loads(say("export", "lab4", "--format", "json"))[3]["kind"] == "undo"
+    say("reset", "lab4", "--note", "charged")
+    assert "unknown: no load was seen yet" in say("status", "lab4")
+    assert len(json.loads(say("list", "lab4", "--json"))) == 5
+
+
+def test_nothing_there() -> None:
+    assert "energymeter budget new" in say("list")
+    with pytest.raises(LedgerError, match="budget new lab9"):
+        say("status", "lab9")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("spend", "lab4"),
+        ("spend", "lab4", "--joules", "1", "--wh", "1"),
+        ("spend", "lab4", "--joules", "-1"),
+        ("new", "lab4"),
+        ("new", "lab5", "--share", "inference"),
+        ("new", "lab5", "--battery", "toaster"),
+        ("forecast", "--watts", "3", "--duty", "10%"),
+        ("forecast", "--every", "5min", "--idle", "1"),
+        ("forecast", "--watts", "3", "--solar", "big"),
+        ("forecast", "--solar", "10W,4h"),
+    ],
+    ids=" ".join,
+)
+def test_words_that_make_no_sense(words: tuple[str, ...]) -> None:
+    say("new", "lab4")
+    with pytest.raises(SpecError):
+        say(*words)
+
+
+@pytest.mark.parametrize(
+    "words", [("--duty", "ten"), ("--duty", "110%"), ("--last", "soon"), ("--last", "0s")]
+)
+def test_values_click_refuses(words: tuple[str, str]) -> None:
+    result = CliRunner().invoke(command, ["forecast", "--watts", "3", *words])
+    assert result.exit_code == 2
+    assert "write" in result.output
