@@ -1,12 +1,12 @@
 """What a window of time used: joules, mAh, watts, with ±, provenance and what was missed."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from energymeter.curve import Draw
 from energymeter.errors import NotMeasured, SpecError
-from energymeter.reading import Facts, Place
+from energymeter.reading import Facts, Place, Provenance
 from energymeter.uncertainty import Contribution, K, contributions, expanded
 
 _TRUST = ("measured", "manual", "modelled", "simulated")
@@ -200,7 +200,7 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
         mean_volts=_mean_volts(draws[0]),
         peak_watts=_known(sum(draw.peak_watts for draw in draws)),
         coverage=min(1.0, measured / seconds) if seconds > 0 else 1.0,
-        provenance=max((part.facts.provenance for part in counted), key=_TRUST.index),
+        provenance=least_trusted(part.facts.provenance for part in counted),
         place=counted[0].facts.place,
         sources=tuple(part.name for part in counted),
         interpolated_joules=joules + bridged if bridged else None,
@@ -211,6 +211,15 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
         ),
         **known,
     )
+
+
+def least_trusted(provenances: Iterable[Provenance]) -> Provenance:
+    """What may be said of numbers that were made of several.
+
+    >>> least_trusted(["measured", "simulated"])
+    'simulated'
+    """
+    return max(provenances, key=_TRUST.index)
 
 
 def _common_charge(parts: Sequence[Part]) -> float | None:
