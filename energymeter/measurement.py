@@ -49,7 +49,9 @@ class Measurement:
         requests = [Request(source, rate_hz) for group in groups for source in group]
         self.sampler = Sampler(
             requests,
-            Log(log[0], _header(requests), time.monotonic_ns(), log[1]) if log is not None else None,
+            Log(log[0], _header(requests, len(groups[0])), time.monotonic_ns(), log[1])
+            if log is not None
+            else None,
             corrections,
         )
         self._logs = logs
@@ -210,14 +212,18 @@ class Measurement:
 _NOTHING = Draw(0.0, float("nan"), float("nan"), float("nan"), 0.0, 0.0, float("nan"))
 
 
-def _header(requests: Sequence[Request]) -> dict[str, Any]:
-    """What a log file says of its origin. Options may hold a password and are left out."""
+def _header(requests: Sequence[Request], counted: int) -> dict[str, Any]:
+    """What a log file says of its origin: the first ``counted`` sources add up, the others stand beside.
+
+    Options may hold a password and are left out.
+    """
     system = os.uname()
     return {
         "sources": [
             f"{r.source.driver}@{r.source.place or ''}" if isinstance(r.source, Spec) else r.source.name
             for r in requests
         ],
+        "counted_sources": counted,
         "rate_hz": [r.rate_hz for r in requests],
         "started": time.time(),
         "host": system.nodename,

@@ -1,6 +1,7 @@
 """`EnergyMeter`: what a program holds in its hand."""
 
 import functools
+import math
 import os
 import threading
 import time
@@ -124,10 +125,20 @@ class EnergyMeter:
 
         Args:
             seconds: how long to look; half a minute or more outlasts a board's background jobs.
+
+        Raises:
+            SpecError: ``seconds`` is not positive.
+            NotMeasured: no sample was taken.
         """
+        if not 0 < seconds < math.inf:
+            raise SpecError(f"an idle time of {seconds:g} s measures nothing; give a positive number.")
         self._idle = None
-        with self:
-            time.sleep(seconds)
+        log_file, self._log_file = self._log_file, None  # which is for what comes after
+        try:
+            with self:
+                time.sleep(seconds)
+        finally:
+            self._log_file = log_file
         usage = self.usage
         assert usage.mean_watts is not None
         measured_seconds = usage.seconds * usage.coverage

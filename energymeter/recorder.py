@@ -9,6 +9,7 @@ import json
 import os
 from array import array
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,13 +20,15 @@ COLUMNS = ("time_s", "volts", "amps", "watts", "joules", "coulombs", "covered_s"
 """SI units; ``time_s`` from the start of the run. A file of several channels has ``source`` as its last."""
 FORMAT = "energymeter log 1"
 PARTS_SUFFIX = ".parts"
+_LONGEST_ROW_BYTES = 65_536
 _NAN = float("nan")
 
 
 class Recorder(Protocol):
-    """Takes samples and brings them to disk."""
+    """Takes samples and brings them to disk; every method may raise OSError."""
 
     rows: int
+    """On disk."""
 
     def row(self, channel: int, sample: Sample) -> None:
         """Keep one sample."""
@@ -58,12 +61,20 @@ def open_recorder(
     kinds: dict[str, type[_Text | _Parquet]] = {".csv": _Csv, ".jsonl": _JsonLines, ".parquet": _Parquet}
     if suffix not in kinds:
         raise LogError(f"{path}: a log ends in .csv, .jsonl or .parquet, not {suffix or 'nothing'}.")
-    if not resume and not force and (os.path.exists(path) or os.path.exists(path + PARTS_SUFFIX)):
-        raise LogError(f"{path} exists and is not overwritten; give --force, or another name.")
+    in_the_way = next((p for p in (path, path + PARTS_SUFFIX) if os.path.lexists(p)), None)
+    if in_the_way is not None and not resume and not force:
+        raise LogError(f"{in_the_way} exists and is not overwritten; give --force, or another name.")
     try:
         return kinds[suffix](path, {"format": FORMAT, **header}, names, start_ns, resume=resume)
     except OSError as refusal:
-        raise LogError(f"{path} cannot be written: {refusal.strerror}.") from refusal
+        raise LogError(
+            f"{path} cannot be written ({reason(refusal)}); give a place with room that is yours."
+        ) from refusal
+
+
+def reason(failure: OSError) -> str:
+    """What went wrong, for people; pyarrow's errors carry it in their text alone."""
+    return failure.strerror or str(failure)
 
 
 class _Text:
@@ -76,11 +87,16 @@ class _Text:
         self._names = names
         self._start_ns = start_ns
         self._buffer: list[str] = []
-        flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if resume else os.O_TRUNC)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | (0 if resume else os.O_TRUNC)
         self._fd = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o644)
-        if not resume:
-            self._buffer.append(self._head(header))
-            self.flush()
+        try:
+            if resume:
+                self._drop_half_row()
+            if not os.fstat(self._fd).st_size:
+                self._write(self._head(header).encode())
+        except OSError:
+            os.close(self._fd)
+            raise
 
     def _head(self, header: dict[str, Any]) -> str:
         raise NotImplementedError
@@ -88,13 +104,22 @@ class _Text:
     def _line(self, channel: int, sample: Sample) -> str:
         raise NotImplementedError
 
+    def _drop_half_row(self) -> None:
+        """The writer that was killed may have been in the middle of one."""
+        size = os.fstat(self._fd).st_size
+        tail_at = max(0, size - _LONGEST_ROW_BYTES)
+        whole = os.pread(self._fd, size - tail_at, tail_at).rfind(b"\n") + 1
+        os.ftruncate(self._fd, tail_at + whole)
+
     def row(self, channel: int, sample: Sample) -> None:
         self._buffer.append(self._line(channel, sample))
-        self.rows += 1
 
     def flush(self) -> None:
         lines, self._buffer = self._buffer, []
-        data = "".join(lines).encode()
+        self._write("".join(lines).encode())
+        self.rows += len(lines)
+
+    def _write(self, data: bytes) -> None:
         written = 0
         try:
             while written < len(data):
@@ -103,6 +128,7 @@ class _Text:
             # a full disk may have taken half a row: the file shall end with a whole one
             whole = data.rfind(b"\n", 0, written) + 1
             os.ftruncate(self._fd, os.fstat(self._fd).st_size - (written - whole))
+            self.rows += data.count(b"\n", 0, whole)
             raise
 
     def close(self) -> None:
@@ -118,7 +144,7 @@ class _Csv(_Text):
         return f"# {json.dumps(header)}\n{','.join(columns)}\n"
 
     def _line(self, channel: int, sample: Sample) -> str:
-        source = f",{self._names[channel]}" if len(self._names) > 1 else ""
+        source = f",{_quoted(self._names[channel])}" if len(self._names) > 1 else ""
         return ",".join(_text(number) for number in _numbers(sample, self._start_ns)) + source + "\n"
 
 
@@ -174,7 +200,6 @@ class _Parquet:
         for column, number in zip(self._columns, _numbers(sample, self._start_ns), strict=True):
             column.append(_NAN if number is None else number)
         self._channels.append(channel)
-        self.rows += 1
 
     def flush(self) -> None:
         times = self._columns[0]
@@ -196,6 +221,7 @@ class _Parquet:
         arrow.parquet.write_table(arrow.Table.from_arrays(arrays, schema=self._schema), unfinished)
         unfinished.rename(part)
         self._part += 1
+        self.rows += rows
         self._clear()
 
     def close(self) -> None:
@@ -217,9 +243,13 @@ def join_parts(path: str) -> None:
     if not parts:
         raise LogError(f"{folder} holds no whole part of a log.")
     unfinished = f"{path}.unfinished"
-    with parquet.ParquetWriter(unfinished, parquet.read_schema(parts[0])) as writer:
-        for part in parts:
-            writer.write_table(parquet.read_table(part))
+    try:
+        with parquet.ParquetWriter(unfinished, parquet.read_schema(parts[0])) as writer:
+            for part in parts:
+                writer.write_table(parquet.read_table(part))
+    except OSError:  # no room for both: the parts stay, and can be read
+        Path(unfinished).unlink(missing_ok=True)
+        raise
     os.replace(unfinished, path)
     for leftover in folder.iterdir():
         leftover.unlink()
@@ -228,15 +258,24 @@ def join_parts(path: str) -> None:
 
 def _numbers(sample: Sample, start_ns: int) -> tuple[float | None, ...]:
     return (
-        (sample.at_ns - start_ns) * 1e-9,
-        sample.volts,
-        sample.amps,
-        sample.watts,
-        sample.joules,
-        sample.coulombs,
-        sample.covered_ns * 1e-9,
+        (sample.at_ns - start_ns) / 1e9,  # divided, not times 1e-9: nine decimals say it exactly
+        _finite(sample.volts),
+        _finite(sample.amps),
+        _finite(sample.watts),
+        _finite(sample.joules),
+        _finite(sample.coulombs),
+        sample.covered_ns / 1e9,
     )
 
 
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and isfinite(number) else None
+
+
 def _text(number: float | None) -> str:
-    return "" if number is None else f"{number:.12g}"
+    return "" if number is None else repr(float(number))
+
+
+def _quoted(name: str) -> str:
+    """A channel's name as a CSV cell; names hold commas, as ``manual:5V,0.6A`` does."""
+    return '"' + name.replace('"', '""') + '"' if any(sign in name for sign in ',"#\n\r') else name

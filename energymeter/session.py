@@ -1,5 +1,6 @@
 """One run's sources, opened, with memory for their curves and a file for their samples."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from energymeter.curve import HEAD_BYTES, CurveWriter, Head, channel_bytes, ring
 from energymeter.errors import SpecError
 from energymeter.integrate import Correction, Sample
 from energymeter.loop import Channel, Pace, SourceLoop
-from energymeter.recorder import Recorder, open_recorder
+from energymeter.recorder import Recorder, open_recorder, reason
 from energymeter.source import Divided, Source, Tunable
 
 
@@ -49,7 +50,8 @@ class Described(NamedTuple):
 
     def in_log(self) -> dict[str, Any]:
         """What a log file's header says of the channel."""
-        return {name: getattr(self, name) for name in ("name", "facts", "rate_hz", "identity", "calibrated")}
+        told = ("name", "facts", "rate_hz", "identity", "calibrated")
+        return {"source": self.wanted, **{name: getattr(self, name) for name in told}}
 
 
 class Log(NamedTuple):
@@ -101,8 +103,12 @@ class Session:
         identity = getattr(part, "identity", None)
         calibrated = identity in self._corrections or part.name in self._corrections
         facts = part.facts._asdict()
+        name, number_of_name = part.name, 1
+        while name in [about.name for about in self.described]:  # rows of a log are told apart by it
+            number_of_name += 1
+            name = f"{part.name} ({number_of_name})"
         self.described.append(
-            Described(number, part.name, facts, rate_hz, capacity, self.size, identity, calibrated)
+            Described(number, name, facts, rate_hz, capacity, self.size, identity, calibrated)
         )
         self.size += channel_bytes(capacity)
 
@@ -204,7 +210,10 @@ class _Keeper:
                 getattr(self._recorder, action)()
                 self._head.head[curve.RECORDED_ROWS] = self._rows_before + self._recorder.rows
             except OSError as failure:
-                self._head.error = (
-                    f"the log stopped after {self._head.head[curve.RECORDED_ROWS]} rows: {failure.strerror}"
-                )
+                if action != "close":
+                    with contextlib.suppress(OSError):
+                        self._recorder.close()
+                rows = self._rows_before + self._recorder.rows
+                self._head.head[curve.RECORDED_ROWS] = rows
+                self._head.error = f"the log stopped after {rows} rows: {reason(failure)}"
                 self._recorder = None

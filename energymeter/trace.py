@@ -1,7 +1,9 @@
 """Samples over time as numpy columns: slices, integrates, resamples, loads, saves."""
 
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,16 +11,17 @@ import numpy.typing as npt
 
 from energymeter import logfile
 from energymeter.curve import Draw
-from energymeter.errors import ExtraMissing, NotMeasured
+from energymeter.errors import ExtraMissing, LogError, NotMeasured, SpecError
 from energymeter.integrate import Sample
 from energymeter.loop import gap_after_ns
 from energymeter.reading import Facts
-from energymeter.recorder import COLUMNS, open_recorder
-from energymeter.usage import Part, Usage, combine
+from energymeter.recorder import COLUMNS, open_recorder, reason
+from energymeter.usage import Part, Usage, combine, least_trusted
 
 if TYPE_CHECKING:
     import pandas
 
+_ROWS_A_FLUSH = 4096
 Floats = npt.NDArray[np.float64]
 
 
@@ -32,7 +35,8 @@ class Trace:
         covered_s: running measured time.
         epoch_s: Unix time of ``time_s`` 0, or None.
         names: the channels in it.
-        facts: of the (first) channel.
+        facts: of the channel; of a sum, the least that is true of all.
+        notes: what else the reader should know, such as damage to the file.
     """
 
     def __init__(
@@ -41,6 +45,9 @@ class Trace:
         names: Sequence[str],
         facts: Facts,
         epoch_s: float | None = None,
+        *,
+        parts: Sequence["Trace"] = (),
+        notes: Sequence[str] = (),
     ) -> None:
         self.time_s = columns["time_s"]
         unknown = np.full(len(self.time_s), np.nan)
@@ -53,6 +60,8 @@ class Trace:
         self.epoch_s = epoch_s
         self.names = tuple(names)
         self.facts = facts
+        self._summands = tuple(parts)
+        self.notes = tuple(notes)
 
     # -- where traces come from --------------------------------------------------------------------
 
@@ -72,19 +81,28 @@ class Trace:
 
         Args:
             time_s: shape (n,), s; rows that do not go forward in time are left out.
-            watts, volts, amps: shape (n,); NaN where unknown.
+            watts, volts, amps: shape (n,); NaN (or anything else that is not finite) where unknown.
             facts: ``instant`` rows are joined by trapezoids, ``mean`` rows describe the time since the
                 row before. Rows further apart than three typical intervals leave a gap.
+
+        Raises:
+            SpecError: the columns are not equally long.
 
         >>> trace = Trace.integrate([0, 1, 2], [3.0, 3.0, 3.0])
         >>> trace.joules.tolist()
         [0.0, 3.0, 6.0]
         """
         time = np.asarray(time_s, dtype=np.float64)
-        forward = np.concatenate([[True], time[1:] > np.maximum.accumulate(time)[:-1]])[: len(time)]
-        given = {"watts": watts, "volts": volts, "amps": amps}
-        columns = {q: np.asarray(v, dtype=np.float64)[forward] for q, v in given.items() if v is not None}
+        given = {
+            q: np.asarray(column, dtype=np.float64)
+            for q, column in {"watts": watts, "volts": volts, "amps": amps}.items()
+            if column is not None
+        }
+        if time.ndim != 1 or any(column.shape != time.shape for column in given.values()):
+            raise SpecError("the columns of a trace must be equally long, one number a row.")
+        forward = _forward(time)
         time = time[forward]
+        columns = {q: np.where(np.isfinite(c), c, np.nan)[forward] for q, c in given.items()}
         if "watts" not in columns and {"volts", "amps"} <= columns.keys():
             columns["watts"] = columns["volts"] * columns["amps"]
         steps = np.diff(time)
@@ -94,12 +112,15 @@ class Trace:
         if facts.semantics == "instant":
             seen &= ~np.isnan(known[:-1])
         columns["time_s"] = time
-        columns["covered_s"] = _running(np.where(seen, steps, 0.0))
+        columns["covered_s"] = _running(np.where(seen, steps, 0.0))[: len(time)]
         for rate, total in (("watts", "joules"), ("amps", "coulombs")):
             if rate in columns:
                 column = columns[rate]
                 level = column[1:] if facts.semantics != "instant" else (column[1:] + column[:-1]) / 2
-                columns[total] = _running(np.where(seen, np.nan_to_num(level) * steps, 0.0))
+                known_level = seen & ~np.isnan(level)
+                columns[total] = _running(np.where(known_level, level * steps, 0.0))[: len(time)]
+                if np.all(np.isnan(column)):
+                    columns[total] = column
         return cls(columns, [name], facts, epoch_s)
 
     @classmethod
@@ -121,28 +142,47 @@ class Trace:
         return cls(columns, [name], facts)
 
     @classmethod
-    def load(cls, path: str, **hints: Any) -> "Trace":
+    def load(cls, path: str | os.PathLike[str], *, channel: str | None = None, **hints: Any) -> "Trace":
         """Read a recording; the channels that count are added.
 
         Args:
             path: any file `energymeter.logfile` reads.
+            channel: this one alone, whether it counts or not.
             hints: ``time, watts, volts, amps, unit, semantics, board`` of a foreign CSV.
 
         Raises:
             LogError, NotMeasured, ImplausibleReading: see `energymeter.logfile.read`.
+            SpecError: there is no such channel, or none that counts.
         """
-        records = [r for r in logfile.read(str(path), logfile.Hints(**hints)) if r.facts.counted]
-        traces = [cls._of_record(record) for record in records]
+        path = os.fspath(path)
+        records = logfile.read(path, logfile.Hints(**hints))
+        wanted = [r for r in records if (r.facts.counted if channel is None else r.name == channel)]
+        if not wanted:
+            names = ", ".join(record.name for record in records)
+            raise SpecError(f"{path} has no channel {channel or 'that counts'}; name one of: {names}.")
+        silent = [record.name for record in wanted if not record.columns["time_s"]]
+        if silent:
+            raise NotMeasured(f"{path} holds no sample of {', '.join(silent)}; look at another channel.")
+        traces = [cls._of_record(record) for record in wanted]
         return sum(traces[1:], start=traces[0])
 
     @classmethod
     def _of_record(cls, record: logfile.Record) -> "Trace":
         columns = {name: np.frombuffer(column) for name, column in record.columns.items()}
         if "joules" in columns:
-            return cls(columns, [record.name], record.facts, record.epoch_s)
-        return cls.integrate(**columns, facts=record.facts, name=record.name, epoch_s=record.epoch_s)
+            trace = cls(columns, [record.name], record.facts, record.epoch_s)
+        else:
+            trace = cls.integrate(**columns, facts=record.facts, name=record.name, epoch_s=record.epoch_s)
+        if record.damage:
+            trace.notes = (f"{record.damage}: only what comes before was read",)
+        return trace
 
     # -- what they tell ----------------------------------------------------------------------------
+
+    @property
+    def parts(self) -> "tuple[Trace, ...]":
+        """The channels that a sum was made of, whose voltages and accuracies differ; else itself."""
+        return self._summands or (self,)
 
     def __len__(self) -> int:
         return len(self.time_s)
@@ -157,23 +197,28 @@ class Trace:
 
         Args:
             time_s: any shape, s; times beyond the ends give the ends' totals.
-            total: ``joules``, ``coulombs`` or ``covered_s``.
+            total: ``joules``, ``coulombs``, ``volt_seconds`` or ``covered_s``.
 
         Returns:
             The same shape.
         """
         moments = np.asarray(time_s, dtype=np.float64)
-        totals = getattr(self, total)
-        rate = {"joules": self.watts, "coulombs": self.amps}.get(total)
-        if self.facts.semantics != "instant" or rate is None:
-            return np.asarray(np.interp(moments, self.time_s, totals))
-        i = np.clip(np.searchsorted(self.time_s, moments, side="right") - 1, 0, max(len(self) - 2, 0))
+        rates = {"joules": self.watts, "coulombs": self.amps, "volt_seconds": self.volts}
+        rate: Floats | None = rates.get(total)
+        totals: Floats = self._volt_seconds if total == "volt_seconds" else getattr(self, total)
+        if not len(self):
+            return np.full(moments.shape, np.nan)
+        i = np.clip(np.searchsorted(self.time_s, moments, side="right") - 1, 0, len(self) - 1)
         j = np.minimum(i + 1, len(self) - 1)
         width = self.time_s[j] - self.time_s[i]
-        share = np.clip((moments - self.time_s[i]) / np.where(width > 0, width, 1.0), 0.0, 1.0)
-        both = rate[i] + rate[j]
-        bent = share * (2 * rate[i] + (rate[j] - rate[i]) * share) / np.where(both == 0, 1.0, both)
-        share = np.where((both == 0) | np.isnan(both), share, bent)
+        covered = self.covered_s[j] - self.covered_s[i]
+        # what was measured of an interval is its end: a mean describes the time up to its sample
+        into = moments - self.time_s[i] - (width - covered)
+        share = np.clip(into / np.where(covered > 0, covered, 1.0), 0.0, 1.0)
+        if self.facts.semantics == "instant" and rate is not None:
+            both = rate[i] + rate[j]
+            bent = share * (2 * rate[i] + (rate[j] - rate[i]) * share) / np.where(both == 0, 1.0, both)
+            share = np.where((both == 0) | np.isnan(both), share, bent)
         return np.asarray(totals[i] + share * (totals[j] - totals[i]))
 
     def energy(self, starts_s: npt.ArrayLike, ends_s: npt.ArrayLike) -> Floats:
@@ -190,39 +235,57 @@ class Trace:
             raise NotMeasured("this trace holds no samples.")
         start = float(self.time_s[0]) if start_s is None else start_s
         end = float(self.time_s[-1]) if end_s is None else end_s
-        inside = (self.time_s >= start) & (self.time_s <= end)
-        watts = self.watts[inside]
-        covered = self._spent("covered_s", start, end)
-        volts = np.nanmean(self.volts[inside]) if np.any(~np.isnan(self.volts[inside])) else math.nan
+        return combine([part._part(start, end) for part in self.parts], notes=self.notes)
+
+    def _part(self, start: float, end: float) -> Part:
+        inside = self.watts[(self.time_s >= start) & (self.time_s <= end)]
         draw = Draw(
             seconds=end - start,
             joules=self._spent("joules", start, end),
             coulombs=self._spent("coulombs", start, end),
-            volt_seconds=float(volts) * covered,
-            covered_seconds=covered,
+            volt_seconds=self._spent("volt_seconds", start, end),
+            covered_seconds=self._spent("covered_s", start, end),
             bridged_joules=self._bridged(start, end),
-            peak_watts=float(np.nanmax(watts)) if np.any(~np.isnan(watts)) else math.nan,
+            peak_watts=float(np.nanmax(inside)) if np.any(~np.isnan(inside)) else math.nan,
         )
-        interval = float(np.median(np.diff(self.time_s))) if len(self) > 1 else 1.0
-        facts = self.facts._replace(counted=True)
-        return combine([Part(" + ".join(self.names), facts, draw, interval)])
+        return Part(
+            " + ".join(self.names), self.facts._replace(counted=True), draw, self._typical_interval() or 1.0
+        )
 
     def gaps(self) -> list[tuple[float, float]]:
-        """Stretches nobody measured, as (start, end) in s."""
+        """Stretches nobody measured, as (start, end) in s; less than half an interval is none."""
         steps = np.diff(self.time_s)
-        missing = steps - np.diff(self.covered_s) > 1e-6 + 1e-9 * steps
-        return [(float(self.time_s[i]), float(self.time_s[i + 1])) for i in np.flatnonzero(missing)]
+        missing = steps - np.diff(self.covered_s)
+        found: list[tuple[float, float]] = []
+        for i in np.flatnonzero(missing > 0.5 * self._typical_interval()):
+            start, end = float(self.time_s[i]), float(self.time_s[i] + missing[i])
+            if found and start - found[-1][1] <= 1e-9:
+                start = found.pop()[0]
+            found.append((start, end))
+        return found
+
+    def _typical_interval(self) -> float:
+        return float(np.median(np.diff(self.time_s))) if len(self) > 1 else 0.0
+
+    @cached_property
+    def _volt_seconds(self) -> Floats:
+        if np.all(np.isnan(self.volts)):
+            return np.full(len(self), np.nan)
+        instants = self.facts.semantics == "instant"
+        level = (self.volts[1:] + self.volts[:-1]) / 2 if instants else self.volts[1:]
+        return _running(np.where(np.isnan(level), 0.0, level) * np.diff(self.covered_s))
 
     def _spent(self, total: str, start: float, end: float) -> float:
         before, after = self.at([start, end], total)
         return float(after - before)
 
     def _bridged(self, start: float, end: float) -> float:
+        known = ~np.isnan(self.watts)
         bridged = 0.0
-        for gap_start, gap_end in self.gaps():
+        for gap_start, gap_end in self.gaps() if np.any(known) else ():
             left, right = max(start, gap_start), min(end, gap_end)
             if left < right:
-                ends = np.interp([left, right], self.time_s, self.watts)
+                ends = np.interp([left, right], self.time_s[known], self.watts[known])
                 bridged += float(ends.mean()) * (right - left)
         return bridged
 
@@ -232,31 +295,67 @@ class Trace:
         """The samples within a window; totals go on from where they were."""
         inside = (self.time_s >= start_s) & (self.time_s <= end_s)
         columns = {name: getattr(self, name)[inside] for name in COLUMNS}
-        return Trace(columns, self.names, self.facts, self.epoch_s)
+        return self._with(columns, self.facts, [part.slice(start_s, end_s) for part in self._summands])
 
     def resample(self, rate_hz: float) -> "Trace":
-        """Means over equal intervals, energy unchanged.
+        """Means over equal intervals, energy unchanged; the last interval ends with the trace.
 
         Args:
             rate_hz: intervals a second.
+
+        Raises:
+            SpecError: it is not positive.
+            NotMeasured: there are no samples.
         """
-        times = np.arange(self.time_s[0], self.time_s[-1] + 0.5 / rate_hz, 1 / rate_hz)
-        columns = {"time_s": times, "volts": np.interp(times, self.time_s, self.volts)}
-        for total, rate in (("joules", "watts"), ("coulombs", "amps")):
+        if not 0 < rate_hz < math.inf:
+            raise SpecError(f"a rate of {rate_hz:g} Hz has no intervals; give a positive number.")
+        if not len(self):
+            raise NotMeasured("this trace holds no samples.")
+        whole = math.ceil(self.seconds * rate_hz * (1 - 1e-12))
+        times = np.append(self.time_s[0] + np.arange(whole) / rate_hz, self.time_s[-1])
+        if not whole:
+            times = times[:1]
+        columns = {"time_s": times, "covered_s": self.at(times, "covered_s")}
+        covered = np.diff(columns["covered_s"])
+        for total, rate in (("joules", "watts"), ("coulombs", "amps"), ("volt_seconds", "volts")):
             columns[total] = self.at(times, total)
-            columns[rate] = np.concatenate([[np.nan], np.diff(columns[total]) * rate_hz])
-        columns["covered_s"] = self.at(times, "covered_s")
-        return Trace(columns, self.names, self.facts._replace(semantics="mean"), self.epoch_s)
+            level = np.diff(columns[total]) / np.where(covered > 0, covered, np.nan)
+            columns[rate] = np.concatenate([[np.nan], level])
+        facts = self.facts._replace(semantics="mean")
+        return self._with(columns, facts, [part.resample(rate_hz) for part in self._summands])
 
     def __add__(self, other: "Trace") -> "Trace":
         """Power and energy of both, at this one's times."""
         columns = {
             "time_s": self.time_s,
             "joules": self.joules + other.at(self.time_s),
-            "watts": self.watts + np.interp(self.time_s, other.time_s, other.watts),
+            "watts": self.watts + other._power(self.time_s),
             "covered_s": np.minimum(self.covered_s, other.at(self.time_s, "covered_s")),
         }
-        return Trace(columns, (*self.names, *other.names), self.facts, self.epoch_s)
+        straight = self.facts.semantics == other.facts.semantics == "instant"
+        facts = Facts(
+            semantics="instant" if straight else "mean",
+            provenance=least_trusted((self.facts.provenance, other.facts.provenance)),
+            place=self.facts.place,
+        )
+        return Trace(
+            columns,
+            (*self.names, *other.names),
+            facts,
+            self.epoch_s,
+            parts=(*self.parts, *other.parts),
+            notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
+        )
+
+    def _power(self, times: Floats) -> Floats:
+        """W at any times within the trace."""
+        if self.facts.semantics == "instant":
+            return np.asarray(np.interp(times, self.time_s, self.watts))
+        following = np.searchsorted(self.time_s, times, side="left")
+        return self.watts[np.minimum(following, len(self) - 1)]
+
+    def _with(self, columns: dict[str, Floats], facts: Facts, parts: "Sequence[Trace]") -> "Trace":
+        return Trace(columns, self.names, facts, self.epoch_s, parts=parts, notes=self.notes)
 
     def to_pandas(self) -> "pandas.DataFrame":
         """A DataFrame of the columns, with ``time_s`` as the index."""
@@ -266,26 +365,50 @@ class Trace:
             raise ExtraMissing("pandas", "pandas", "A DataFrame") from None
         return pandas.DataFrame({name: getattr(self, name) for name in COLUMNS}).set_index("time_s")
 
-    def save(self, path: str, *, force: bool = False) -> None:
-        """Write it as a log, ``.csv``, ``.jsonl`` or ``.parquet``.
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
+        """Write it as a log, ``.csv``, ``.jsonl`` or ``.parquet``; each channel of a sum by itself.
 
         Raises:
             LogError: it exists, or cannot be written.
+            ExtraMissing: Parquet without pyarrow.
         """
-        name = " + ".join(self.names)
-        header = {"channels": [{"name": name, "facts": self.facts._asdict()}], "started": self.epoch_s}
-        recorder = open_recorder(path, header, [name], 0, force=force, resume=False)
+        path = os.fspath(path)
+        names = [" + ".join(part.names) for part in self.parts]
+        channels = [
+            {"name": name, "facts": part.facts._asdict()}
+            for name, part in zip(names, self.parts, strict=True)
+        ]
+        header = {"channels": channels, "started": self.epoch_s}
+        recorder = open_recorder(path, header, names, 0, force=force, resume=False)
         try:
-            for row in zip(*(getattr(self, column) for column in COLUMNS), strict=True):
-                time, covered = float(row[0]), float(row[-1])
-                volts, amps, watts, joules, coulombs = (None if np.isnan(x) else float(x) for x in row[1:-1])
-                sample = Sample(
-                    round(time * 1e9), joules, coulombs, None, round(covered * 1e9), 0.0, watts, volts, amps
-                )
-                recorder.row(0, sample)
-        finally:
-            recorder.close()
+            try:
+                for number, part in enumerate(self.parts):
+                    for row, sample in enumerate(part._samples()):
+                        recorder.row(number, sample)
+                        if row % _ROWS_A_FLUSH == 0:
+                            recorder.flush()
+            finally:
+                recorder.close()
+        except OSError as failure:
+            raise LogError(
+                f"{path} cannot be written to its end ({reason(failure)}); make room."
+            ) from failure
+
+    def _samples(self) -> Iterator[Sample]:
+        for row in zip(*(getattr(self, column) for column in COLUMNS), strict=True):
+            time, covered = float(row[0]), float(row[-1])
+            volts, amps, watts, joules, coulombs = (None if np.isnan(x) else float(x) for x in row[1:-1])
+            yield Sample(
+                round(time * 1e9), joules, coulombs, None, round(covered * 1e9), 0.0, watts, volts, amps
+            )
 
 
 def _running(steps: Floats) -> Floats:
     return np.concatenate([[0.0], np.cumsum(steps)])
+
+
+def _forward(time: Floats) -> npt.NDArray[np.bool_]:
+    """Which rows are later than all before them."""
+    known = np.where(np.isfinite(time), time, -np.inf)
+    before = np.concatenate([[-np.inf], np.maximum.accumulate(known)])[: len(time)]
+    return np.asarray(known > before)

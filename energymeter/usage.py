@@ -1,17 +1,18 @@
 """What a window of time used: joules, mAh, watts, with ±, provenance and what was missed."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from energymeter.curve import Draw
 from energymeter.errors import NotMeasured, SpecError
-from energymeter.reading import Facts, Place
+from energymeter.reading import Band, Facts, Place, Provenance
 from energymeter.uncertainty import Contribution, K, contributions, expanded
 
 if TYPE_CHECKING:
     from energymeter.carbon import Carbon, GridNow
 
+_MOST_DECIMALS = 6
 _TRUST = ("measured", "manual", "modelled", "simulated")
 
 
@@ -210,24 +211,46 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
     measured = min(draw.covered_seconds for draw in draws)
     bridged = sum(draw.bridged_joules for draw in draws)
     joules = sum(draw.joules for draw in draws)
+    charge = _common_charge(counted)
+    notes = (*known.pop("notes", ()), *_doubts(counted))
     return Usage(
         seconds=seconds,
         joules=joules,
-        coulombs=_common_charge(counted),
-        mean_volts=_mean_volts(draws[0]),
+        coulombs=charge,
+        mean_volts=_mean_volts(draws[0]) if len(draws) == 1 or charge is not None else None,
         peak_watts=_known(sum(draw.peak_watts for draw in draws)),
         coverage=min(1.0, measured / seconds) if seconds > 0 else 1.0,
-        provenance=max((part.facts.provenance for part in counted), key=_TRUST.index),
+        provenance=least_trusted(part.facts.provenance for part in counted),
         place=counted[0].facts.place,
         sources=tuple(part.name for part in counted),
-        interpolated_joules=joules + bridged if bridged else None,
+        interpolated_joules=joules + bridged if bridged and not math.isnan(bridged) else None,
         shares=tuple(
             Contribution(share.cause if len(counted) == 1 else f"{part.name} {share.cause}", share.joules)
             for part in counted
             for share in contributions(part.facts, part.draw, part.interval_seconds)
         ),
+        notes=notes,
         **known,
     )
+
+
+def _doubts(parts: Sequence[Part]) -> list[str]:
+    """Whose error nobody has stated: their ± holds what the sampling adds, and nothing else."""
+    vague = [part.name for part in parts if not any(_bands(part.facts))]
+    return [f"± without the unknown accuracy of {' + '.join(vague)}"] if vague else []
+
+
+def _bands(facts: Facts) -> tuple[Band | None, ...]:
+    return facts.volts, facts.amps, facts.watts, facts.joules, facts.coulombs
+
+
+def least_trusted(provenances: Iterable[Provenance]) -> Provenance:
+    """What may be said of numbers that were made of several.
+
+    >>> least_trusted(["measured", "simulated"])
+    'simulated'
+    """
+    return max(provenances, key=_TRUST.index)
 
 
 def _common_charge(parts: Sequence[Part]) -> float | None:
@@ -258,37 +281,46 @@ def with_uncertainty(number: float, uncertainty: float, unit: str) -> str:
     '12.31 J ± 0.22'
     >>> with_uncertainty(0.00021, 0.0000041, "J")
     '210.0 µJ ± 4.1'
+    >>> with_uncertainty(5.0, 0.0, "J"), with_uncertainty(2.0, 1e-9, "J")
+    ('5.000 J', '2.000000 J ± 0.000001')
     """
     scale, prefix = next(
         ((scale, prefix) for scale, prefix in ((1.0, ""), (1e-3, "m"), (1e-6, "µ")) if abs(number) >= scale),
         (1.0, "") if number == 0 else (1e-9, "n"),
     )
     number, uncertainty = number / scale, uncertainty / scale
-    digits = 3 if uncertainty <= 0 else max(0, 1 - math.floor(math.log10(uncertainty)))
-    return f"{number:.{min(digits, 6)}f} {prefix}{unit} ± {uncertainty:.{min(digits, 6)}f}"
+    if not uncertainty > 0:
+        return f"{number:.3f} {prefix}{unit}"  # nothing is known of its error: no ± is claimed
+    digits = min(max(0, 1 - math.floor(math.log10(uncertainty))), _MOST_DECIMALS)
+    return f"{number:.{digits}f} {prefix}{unit} ± {max(uncertainty, 10**-_MOST_DECIMALS):.{digits}f}"
 
 
 def in_figures(number: float, figures: int = 3) -> str:
-    """A number to three significant figures, never in powers of ten above a thousandth.
+    """A number to three significant figures, in powers of ten only below a millionth.
 
-    >>> in_figures(0.6789), in_figures(1234.5), in_figures(3.0)
-    ('0.679', '1234', '3.00')
+    >>> in_figures(0.6789), in_figures(1234.5), in_figures(3.0), in_figures(0.9996), in_figures(2.5e-9)
+    ('0.679', '1234', '3.00', '1.00', '2.50e-09')
     """
     if number == 0:
         return "0"
-    decimals = figures - 1 - math.floor(math.log10(abs(number)))
-    return f"{number:.{min(max(decimals, 0), 9)}f}"
+    if not math.isfinite(number):
+        return str(number)
+    rounded = f"{number:.{figures - 1}e}"
+    exponent = int(rounded.partition("e")[2])
+    return rounded if exponent < -6 else f"{number:.{max(figures - 1 - exponent, 0)}f}"
 
 
 def duration(seconds: float) -> str:
     """A time as one reads it.
 
-    >>> duration(0.00042), duration(4.02), duration(7265)
-    ('420 µs', '4.0 s', '2 h 1 min')
+    >>> duration(0.00042), duration(0.9997), duration(4.02), duration(7265)
+    ('420 µs', '1.0 s', '4.0 s', '2 h 1 min')
     """
-    if seconds < 1e-3:
+    if seconds < 0.9995e-6:
+        return f"{seconds * 1e9:.0f} ns" if seconds else "0 s"
+    if seconds < 0.9995e-3:
         return f"{seconds * 1e6:.0f} µs"
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{seconds * 1e3:.0f} ms"
     if seconds < 120:
         return f"{seconds:.1f} s"

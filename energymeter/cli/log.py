@@ -1,40 +1,53 @@
 """``energymeter log``: show and record what a source draws."""
 
 import json
+import math
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
-from energymeter.cli.options import meter_of, metering, told
+from energymeter.cli.options import Positive, meter_of, metering, told
 from energymeter.errors import LogError, NotMeasured
 from energymeter.meter import EnergyMeter
 from energymeter.usage import Usage, duration
 
+_SHOW_SECONDS = 1.0
+
 
 @click.command()
 @click.argument("source", required=False)
-@click.option("--duration", "seconds", type=float, help="Stop after this many seconds.")
+@click.option("--duration", "seconds", type=Positive(), help="Stop after this many seconds.")
 @metering
 def log(source: str | None, seconds: float | None, as_json: bool, **options: Any) -> None:
     """Show what SOURCE draws, once a second, and record it with --out. Ctrl-C ends it."""
     meter = meter_of(source, options)
     stop = threading.Event()
     with _ending(stop), meter, _live_line(as_json) as show:
-        left = seconds
-        while not stop.is_set() and not meter.ended and not meter.log_error and (left is None or left > 0):
-            stop.wait(1.0 if left is None else min(1.0, left))
-            left = None if left is None else left - 1.0
-            show(meter)
+        _until_over(meter, stop, math.inf if seconds is None else seconds, show)
+    click.echo(told(meter.usage, as_json))
     if meter.log_error:
         raise LogError(f"{meter.log_error}; what was written before is whole.")
-    click.echo(told(meter.usage, as_json))
     if options["out"] is not None:
         click.echo(f"{meter.recorded_rows} rows in {options['out']}", err=True)
+
+
+def _until_over(
+    meter: EnergyMeter, stop: threading.Event, seconds: float, show: Callable[[EnergyMeter], None]
+) -> None:
+    """Show once a second until told to stop, the time is up, the recording over or the disk full."""
+    end = time.monotonic() + seconds
+    while not stop.is_set() and not meter.ended and not meter.log_error:
+        left = end - time.monotonic()
+        if left <= 0:
+            break
+        stop.wait(min(_SHOW_SECONDS, left))
+        show(meter)
 
 
 @contextmanager

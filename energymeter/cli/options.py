@@ -1,6 +1,7 @@
 """Options and output that several subcommands share."""
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,8 +13,23 @@ from energymeter.usage import Usage
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class Positive(click.FloatRange):
+    """A number above 0, which "nan" is not."""
+
+    name = "number above 0"
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        converted: float = super().convert(value, param, ctx)
+        if math.isnan(converted):
+            self.fail(f"{value} is not a number.", param, ctx)
+        return converted
+
+
 def metering(command: F) -> F:
-    """The options that make an `EnergyMeter`; the command gets them as keyword ``meter``."""
+    """The options that make an `EnergyMeter`, see `meter_of`, and ``--json``."""
     decorators = (
         click.option("--rate", "rate_hz", type=float, help="Readings a second."),
         click.option("--out", type=click.Path(dir_okay=False), help="Record to .csv, .jsonl or .parquet."),
@@ -24,7 +40,7 @@ def metering(command: F) -> F:
             help="Refuse a source of any other provenance (exit code 3).",
         ),
         click.option(
-            "--nominal-volts", type=float, help="Count mAh at this voltage if no current is measured."
+            "--nominal-volts", type=Positive(), help="Count mAh at this voltage if no current is measured."
         ),
         click.option("--json", "as_json", is_flag=True, help="JSON instead of text."),
     )

@@ -1,6 +1,8 @@
 """``energymeter run``: measure a command."""
 
 import json
+import math
+import os
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -9,17 +11,23 @@ from typing import Any
 
 import click
 
-from energymeter.cli.options import meter_of, metering, told
+from energymeter.cli.options import Positive, meter_of, metering, told
+from energymeter.errors import NotMeasured
 from energymeter.meter import EnergyMeter
+from energymeter.spans import Statistics
 
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
+_FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
+_FROM_PROGRAMS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("--source", help="What to measure with.")
 @click.option("--repeat", type=click.IntRange(min=1), default=1, help="Measured runs.", show_default=True)
 @click.option("--warmup", type=click.IntRange(min=0), default=0, help="Runs before, not measured.")
-@click.option("--idle", "idle_seconds", type=float, help="First measure this many seconds of doing nothing.")
+@click.option(
+    "--idle", "idle_seconds", type=Positive(), help="First measure this many seconds of doing nothing."
+)
 @metering
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(
@@ -35,7 +43,7 @@ def run(
     meter = meter_of(source, options)
     for _ in range(warmup):
         _stop_unless_zero(_run(command))
-    if idle_seconds:
+    if idle_seconds is not None:
         meter.idle(idle_seconds)
     code = 0
     with meter:
@@ -44,53 +52,77 @@ def run(
                 code = _run(command)
             if code:
                 break
-    click.echo(_result(meter, repeat, as_json), err=True)
+    try:
+        click.echo(_result(meter, repeat, as_json), err=True)
+    except NotMeasured as reason:
+        if not code:
+            raise
+        click.echo(f"energymeter: {reason}", err=True)
     _stop_unless_zero(code)
 
 
 def _result(meter: EnergyMeter, repeat: int, as_json: bool) -> str:
     if repeat == 1:
-        return told(meter.spans["run"].usage._replace(idle=meter.usage.idle), as_json)
+        return told(meter.spans["run"].usage, as_json)
     runs = meter.spans["run"]
     if as_json:
         return json.dumps(
             {
                 "runs": [usage.to_dict() for usage in runs.usages],
-                "joules": runs.joules._asdict(),
-                "seconds": runs.seconds._asdict(),
+                "joules": _plain(runs.joules),
+                "seconds": _plain(runs.seconds),
                 "all": runs.usage.to_dict(),
             }
         )
     return f"each run: {runs.joules} J\n          {runs.seconds} s\ntogether: {runs.usage}"
 
 
+def _plain(statistics: Statistics) -> dict[str, float | None]:
+    """For JSON, which has no NaN: a single run has no spread."""
+    return {name: None if math.isnan(x) else x for name, x in statistics._asdict().items()}
+
+
 def _run(command: Sequence[str]) -> int:
+    """Run it to its end; a command that cannot start ends everything, as in a shell."""
     try:
-        with subprocess.Popen(command) as process, _passing_signals_to(process):
-            code = process.wait()
+        process = subprocess.Popen(command)
     except FileNotFoundError:
         click.echo(f"energymeter: there is no command {command[0]!r}.", err=True)
-        return _NOT_FOUND
-    except PermissionError:
-        click.echo(f"energymeter: {command[0]!r} may not be executed.", err=True)
-        return _NOT_EXECUTABLE
+        raise SystemExit(_NOT_FOUND) from None
+    except OSError as refusal:
+        click.echo(f"energymeter: {command[0]!r} cannot be executed: {refusal.strerror}.", err=True)
+        raise SystemExit(_NOT_EXECUTABLE) from None
+    with process, _passing_signals_to(process):
+        code = process.wait()
     return 128 - code if code < 0 else code
 
 
 @contextmanager
 def _passing_signals_to(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """The command gets our SIGTERM and SIGHUP; Ctrl-C reaches it from the terminal by itself."""
-    handlers: dict[signal.Signals, Any] = {
-        signal.SIGTERM: lambda number, _: process.send_signal(number),
-        signal.SIGHUP: lambda number, _: process.send_signal(number),
-        signal.SIGINT: lambda *_: None,
-    }
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    """The command gets our signals, except those that the terminal sends to it by itself."""
+
+    def pass_on(number: int, _: object) -> None:
+        if number not in _FROM_TERMINAL or not _in_foreground():
+            process.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in (*_FROM_TERMINAL, *_FROM_PROGRAMS)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _in_foreground() -> bool:
+    """Ctrl-C on our terminal reaches this process group, and so the command too."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    finally:
+        os.close(terminal)
 
 
 def _stop_unless_zero(code: int) -> None:

@@ -9,13 +9,14 @@ import click
 
 from energymeter.recorder import PARTS_SUFFIX
 from energymeter.trace import Trace
-from energymeter.usage import duration
+from energymeter.usage import duration, in_figures
 
 _GAPS_SHOWN = 10
 
 
 @click.command()
 @click.argument("file", type=click.Path())
+@click.option("--channel", help="This channel alone; else those that count, added.")
 @click.option("--time", help="The time column of a foreign CSV.")
 @click.option("--watts", help="Its power column.")
 @click.option("--volts", help="Its voltage column.")
@@ -30,12 +31,15 @@ def show(file: str, as_json: bool, **hints: Any) -> None:
     usage, gaps = trace.usage(), trace.gaps()
     unfinished = not os.path.exists(file) and os.path.isdir(file + PARTS_SUFFIX)
     if as_json:
+        channels = {" + ".join(part.names): part.usage().to_dict() for part in trace.parts}
         answer = {"samples": len(trace), "gaps": gaps, "unfinished": unfinished, **usage.to_dict()}
-        click.echo(json.dumps({**answer, "started": trace.epoch_s}))
+        click.echo(json.dumps({**answer, "started": trace.epoch_s, "channels": channels}))
         return
     click.echo(usage)
-    started = "" if trace.epoch_s is None else f" from {_date(trace.epoch_s)}"
-    click.echo(f"{len(trace)} samples{started}, {len(trace) / max(trace.seconds, 1e-9):.3g} a second")
+    if len(trace.parts) > 1:
+        for part in trace.parts:
+            click.echo(f"  {part.usage()}")
+    click.echo(_samples(trace))
     for start, end in gaps[:_GAPS_SHOWN]:
         click.echo(f"gap of {duration(end - start)} at {duration(start)}")
     if len(gaps) > _GAPS_SHOWN:
@@ -44,5 +48,15 @@ def show(file: str, as_json: bool, **hints: Any) -> None:
         click.echo("its run was killed: shown is what was whole")
 
 
+def _samples(trace: Trace) -> str:
+    count = "1 sample" if len(trace) == 1 else f"{len(trace)} samples"
+    started = "" if trace.epoch_s is None else f" from {_date(trace.epoch_s)}"
+    pace = f", {in_figures((len(trace) - 1) / trace.seconds)} a second" if trace.seconds > 0 else ""
+    return count + started + pace
+
+
 def _date(epoch_s: float) -> str:
-    return datetime.fromtimestamp(epoch_s, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+    try:
+        return datetime.fromtimestamp(epoch_s, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        return "a time that is no date"
