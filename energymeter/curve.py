@@ -249,10 +249,7 @@ class Curve(_Channel):
         peak = -math.inf
         if first <= last:
             left, right = first % capacity, last % capacity + 1
-            if left < right:
-                peak = max(peaks[left:right])
-            else:
-                peak = max(max(peaks[left:]), max(peaks[:right]))
+            peak = max(peaks[left:right]) if left < right else max(max(peaks[left:]), max(peaks[:right]))
         if start_ns < self.oldest_ns():
             peak = max(peak, self._peak_in_history(start_ns, end_ns))
         return peak if peak > -math.inf else _NAN
@@ -300,15 +297,13 @@ class Curve(_Channel):
         for _ in range(8):
             count, oldest = len(self), self._oldest()
             index = self._index(at_ns, oldest)
-            if index < oldest:
-                if oldest == 0:
-                    first = self.ring.get(0)
-                    return first, first
-                return self._around_in_history(at_ns, self.ring.get(oldest % self.capacity))
-            before = self.ring.get(index % self.capacity)
+            before = self.ring.get(max(index, oldest) % self.capacity)
             after = self.ring.get((index + 1) % self.capacity) if index + 1 < count else before
-            if len(self) - index < self.capacity:
+            if len(self) - max(index, oldest) >= self.capacity or (index >= oldest and at_ns < before.at_ns):
+                continue  # overwritten meanwhile
+            if index >= oldest:
                 return before, after
+            return (before, before) if oldest == 0 else self._around_in_history(at_ns, before)
         raise AssertionError("the writer cannot lap a ring eight times within one look-up")
 
     def _around_in_history(self, at_ns: int, ring_start: Sample) -> tuple[Sample, Sample]:
