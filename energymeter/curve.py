@@ -9,12 +9,13 @@ reader that was overtaken by the writer notices and falls back to the history.
 """
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
 from energymeter.integrate import Sample
 
 _FIELDS = 10  # at_ns joules coulombs volt_seconds covered_ns bridged watts volts amps peak
+_PEAK = 9  # the highest watts since the sample before; -inf where nobody can tell
 _SAMPLE_BYTES = 8 * _FIELDS
 _COUNTERS = 16
 _ERROR_BYTES = 240
@@ -72,6 +73,8 @@ class _Track:
         self.bytes = memory
         self.ints = memory.cast("q")
         self.floats = memory.cast("d")
+        self.times = self.ints[::_FIELDS]
+        self.peaks = self.floats[_PEAK::_FIELDS]
 
     def put(self, slot: int, sample: Sample, peak_watts: float) -> None:
         i = slot * _FIELDS
@@ -85,25 +88,23 @@ class _Track:
         floats[i + 6] = _NAN if sample.watts is None else sample.watts
         floats[i + 7] = _NAN if sample.volts is None else sample.volts
         floats[i + 8] = _NAN if sample.amps is None else sample.amps
-        floats[i + 9] = peak_watts
+        floats[i + _PEAK] = peak_watts
 
     def get(self, slot: int) -> Sample:
         i = slot * _FIELDS
-        ints, floats = self.ints, self.floats
-        joules, coulombs, volt_seconds = (_known(floats[i + k]) for k in (1, 2, 3))
-        watts, volts, amps = (_known(floats[i + k]) for k in (6, 7, 8))
+        ints, row = self.ints, self.floats[i : i + _FIELDS].tolist()
+        joules, coulombs, volt_seconds, watts, volts, amps = [
+            None if number != number else number  # NaN differs from itself
+            for number in (*row[1:4], *row[6:9])
+        ]
         return Sample(
-            ints[i], joules, coulombs, volt_seconds, ints[i + 4], floats[i + 5], watts, volts, amps
+            ints[i], joules, coulombs, volt_seconds, ints[i + 4], row[5], watts, volts, amps
         )  # fmt: skip
 
     def copy(self, source: int, target: int) -> None:
         self.bytes[target * _SAMPLE_BYTES : (target + 1) * _SAMPLE_BYTES] = self.bytes[
             source * _SAMPLE_BYTES : (source + 1) * _SAMPLE_BYTES
         ]
-
-
-def _known(number: float) -> float | None:
-    return None if math.isnan(number) else number
 
 
 class Head:
@@ -155,7 +156,7 @@ class CurveWriter(_Channel):
     def append(self, sample: Sample) -> None:
         head = self.head
         count = head[_RING_COUNT]
-        watts = _NAN if sample.watts is None else sample.watts
+        watts = -math.inf if sample.watts is None else sample.watts
         self.ring.put(count % self.capacity, sample, watts)
         head[_RING_COUNT] = count + 1
         if watts > self._peak:
@@ -169,7 +170,7 @@ class CurveWriter(_Channel):
             self._thin()
             if (head[_RING_COUNT] - 1) % head[_STRIDE]:
                 return
-        self.history.put(head[_HISTORY_COUNT], sample, self._peak if self._peak > -math.inf else _NAN)
+        self.history.put(head[_HISTORY_COUNT], sample, self._peak)
         self._peak = -math.inf
         head[_HISTORY_COUNT] += 1
 
@@ -178,15 +179,10 @@ class CurveWriter(_Channel):
         head, history = self.head, self.history
         head[_GENERATION] += 1  # odd: readers wait
         for kept in range(1, HISTORY_SAMPLES // 2):
-            peak = max(
-                history.floats[(2 * kept - 1) * _FIELDS + 9],
-                history.floats[2 * kept * _FIELDS + 9],
-            )
+            peak = max(history.peaks[2 * kept - 1], history.peaks[2 * kept])
             history.copy(2 * kept, kept)
-            history.floats[kept * _FIELDS + 9] = peak
-        dropped = history.floats[(HISTORY_SAMPLES - 1) * _FIELDS + 9]
-        if dropped > self._peak:
-            self._peak = dropped
+            history.peaks[kept] = peak
+        self._peak = max(self._peak, history.peaks[HISTORY_SAMPLES - 1])
         head[_HISTORY_COUNT] = HISTORY_SAMPLES // 2
         head[_STRIDE] *= 2
         head[_GENERATION] += 1
@@ -205,21 +201,22 @@ class Curve(_Channel):
     def __init__(self, memory: memoryview, capacity: int, *, trapezoids: bool) -> None:
         super().__init__(memory, capacity)
         self._trapezoids = trapezoids
+        self._near: tuple[Sample, Sample] | None = None  # where the last look-up was: spans come in order
 
     def __len__(self) -> int:
         return self.head[_RING_COUNT]
 
     def first_ns(self) -> int:
         """When the first sample was taken."""
-        return self.history.ints[0]
+        return self.history.times[0]
 
     def last_ns(self) -> int:
         """When the newest sample was taken."""
-        return self.ring.ints[(len(self) - 1) % self.capacity * _FIELDS]
+        return self.ring.times[(len(self) - 1) % self.capacity]
 
     def oldest_ns(self) -> int:
         """The oldest moment that is still known at full rate."""
-        return self.ring.ints[self._oldest() % self.capacity * _FIELDS]
+        return self.ring.times[self._oldest() % self.capacity]
 
     def _oldest(self) -> int:
         # an eighth of the ring is left to the writer, so that it does not overtake a reader at work
@@ -247,18 +244,26 @@ class Curve(_Channel):
         """The largest sample of a window in W, its neighbours included if it holds none; NaN if unknown."""
         if not len(self):
             return _NAN
-        oldest, peak = self._oldest(), -math.inf
-        first, last = self._index(start_ns, oldest), self._index(end_ns, oldest)
-        floats, capacity = self.ring.floats, self.capacity
-        for index in range(max(first, oldest), last + 1):
-            watts = floats[index % capacity * _FIELDS + 9]
-            if watts > peak:
-                peak = watts
+        oldest, peaks, capacity = self._oldest(), self.ring.peaks, self.capacity
+        first, last = max(self._index(start_ns, oldest), oldest), self._index(end_ns, oldest)
+        peak = -math.inf
+        if first <= last:
+            left, right = first % capacity, last % capacity + 1
+            peak = max(peaks[left:right]) if left < right else max(max(peaks[left:]), max(peaks[:right]))
         if start_ns < self.oldest_ns():
-            for kept in range(self.head[_HISTORY_COUNT]):
-                if start_ns <= self.history.ints[kept * _FIELDS] <= end_ns:
-                    peak = max(peak, self.history.floats[kept * _FIELDS + 9])
+            peak = max(peak, self._peak_in_history(start_ns, end_ns))
         return peak if peak > -math.inf else _NAN
+
+    def _peak_in_history(self, start_ns: int, end_ns: int) -> float:
+        history = self.history
+        for _ in range(_PATIENCE):
+            generation, count = self.head[_GENERATION], self.head[_HISTORY_COUNT]
+            first = bisect_left(history.times, start_ns, 0, count)
+            last = bisect_left(history.times, end_ns, first, count)  # speaks for the time before it, too
+            peak = max(history.peaks[first : min(last + 1, count)], default=-math.inf)
+            if generation % 2 == 0 and generation == self.head[_GENERATION]:
+                break
+        return peak
 
     def samples(self) -> list[Sample]:
         """The whole run: every sample the ring still holds, the thinned history before them."""
@@ -273,34 +278,39 @@ class Curve(_Channel):
 
     def _index(self, at_ns: int, oldest: int) -> int:
         """The newest ring sample not later than ``at_ns``; one less than ``oldest`` if there is none."""
-        ints, capacity = self.ring.ints, self.capacity
-        return (
-            bisect_right(range(oldest, len(self)), at_ns, key=lambda i: ints[i % capacity * _FIELDS])
-            + oldest
-            - 1
-        )
+        times, count = self.ring.times, len(self)
+        lap = (count - 1) // self.capacity * self.capacity  # the sample in slot 0
+        if oldest < lap and at_ns < times[0]:
+            lap -= self.capacity
+            count = lap + self.capacity
+        return lap + bisect_right(times, at_ns, max(oldest - lap, 0), count - lap) - 1
 
     def _around(self, at_ns: int) -> tuple[Sample, Sample]:
         """The samples before and after a moment: the same one twice outside the curve."""
+        near = self._near
+        if near is not None and near[0].at_ns <= at_ns < near[1].at_ns:
+            return near
+        self._near = near = self._found_around(at_ns)
+        return near
+
+    def _found_around(self, at_ns: int) -> tuple[Sample, Sample]:
         for _ in range(8):
             count, oldest = len(self), self._oldest()
             index = self._index(at_ns, oldest)
-            if index < oldest:
-                if oldest == 0:
-                    first = self.ring.get(0)
-                    return first, first
-                return self._around_in_history(at_ns, self.ring.get(oldest % self.capacity))
-            before = self.ring.get(index % self.capacity)
+            before = self.ring.get(max(index, oldest) % self.capacity)
             after = self.ring.get((index + 1) % self.capacity) if index + 1 < count else before
-            if len(self) - index < self.capacity:
+            if len(self) - max(index, oldest) >= self.capacity or (index >= oldest and at_ns < before.at_ns):
+                continue  # overwritten meanwhile
+            if index >= oldest:
                 return before, after
+            return (before, before) if oldest == 0 else self._around_in_history(at_ns, before)
         raise AssertionError("the writer cannot lap a ring eight times within one look-up")
 
     def _around_in_history(self, at_ns: int, ring_start: Sample) -> tuple[Sample, Sample]:
         history = self.history
         for _ in range(_PATIENCE):
             generation, count = self.head[_GENERATION], self.head[_HISTORY_COUNT]
-            index = bisect_right(range(count), at_ns, key=lambda i: history.ints[i * _FIELDS]) - 1
+            index = bisect_right(history.times, at_ns, 0, count) - 1
             before = history.get(max(index, 0))
             after = history.get(index + 1) if 0 <= index < count - 1 else ring_start
             if index < 0:

@@ -9,8 +9,8 @@ import math
 import threading
 import time
 from array import array
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -36,14 +36,16 @@ class Statistics(NamedTuple):
     @classmethod
     def of(cls, numbers: Sequence[float]) -> "Statistics":
         """The statistics of at least one number."""
-        import statistics  # 3 ms that a measurement without a look at its spans need not pay
-
+        n, total = len(numbers), math.fsum(numbers)
+        mean = total / n
+        squares = math.fsum((number - mean) ** 2 for number in numbers)
+        ordered = sorted(numbers)
         return cls(
-            len(numbers),
-            math.fsum(numbers),
-            math.fsum(numbers) / len(numbers),
-            statistics.stdev(numbers) if len(numbers) > 1 else math.nan,
-            statistics.median(numbers),
+            n,
+            total,
+            mean,
+            math.sqrt(squares / (n - 1)) if n > 1 else math.nan,
+            (ordered[(n - 1) // 2] + ordered[n // 2]) / 2,
         )
 
     def __str__(self) -> str:
@@ -54,14 +56,12 @@ class Statistics(NamedTuple):
 class Span:
     """One stretch: a ``with`` block, or a decorator that opens a stretch at every call."""
 
-    __slots__ = ("_log", "draws", "end_ns", "start_ns", "start_points")
+    __slots__ = ("_log", "end_ns", "start_ns")
 
     def __init__(self, log: "SpanLog") -> None:
         self._log = log
         self.start_ns = 0
         self.end_ns = 0
-        self.start_points: list[Point] | None = None
-        self.draws: list[Draw] | None = None
 
     def __enter__(self) -> "Span":
         if self.start_ns:
@@ -74,7 +74,7 @@ class Span:
         self.end_ns = end_ns = _now_ns()
         log = self._log
         log.opened.pop(self, None)
-        log.closed.append(self)
+        log.edges.extend((self.start_ns, end_ns))
         if end_ns > log.due_ns:
             log.settle()
 
@@ -91,9 +91,7 @@ class Span:
         """
         if not self.end_ns:
             raise NotMeasured(f"the span {self._log.name!r} is still open.")
-        if self.draws is None:
-            self._log.settle_all()
-        return self._log.usage_of(self.draws)
+        return self._log.usage_of(self._log.draws_of(self))
 
 
 def wrapped(function: F, block: Callable[[], AbstractContextManager[object]]) -> F:
@@ -135,8 +133,20 @@ class Recording(NamedTuple):
     usage: Callable[[Sequence[Draw]], Usage]
 
 
+class Columns(NamedTuple):
+    """Many draws of one channel, a column each field of `Draw`."""
+
+    seconds: "array[float]"
+    joules: "array[float]"
+    coulombs: "array[float]"
+    volt_seconds: "array[float]"
+    covered_seconds: "array[float]"
+    bridged_joules: "array[float]"
+    peak_watts: "array[float]"
+
+
 class SpanLog:
-    """All stretches of one name: settled figures in flat arrays, 16 + 48 bytes a stretch and channel.
+    """All stretches of one name, in flat arrays: 16 bytes each, and 48 a channel once settled.
 
     Outside of a measurement it forgets what it is given.
     """
@@ -144,25 +154,31 @@ class SpanLog:
     def __init__(self, name: str) -> None:
         self.name = name
         self.opened: dict[Span, None] = {}
-        self.closed: deque[Span] = deque(maxlen=0)
-        self.due_ns = math.inf
+        self.edges = array("q")
+        """Start and end of every closed span, ns, in the order of their ends."""
+        self.due_ns = 0
         self._recording: Recording | None = None
-        self._edges = array("q")
         self._figures: list[array[float]] = []
+        self._settled = 0
+        self._starts: dict[int, list[Point]] = {}
         self._settling = threading.Lock()
 
     def begin(self, recording: Recording) -> None:
         """Start anew, in a measurement that begins now."""
-        self._recording = recording
-        self.opened = {}
-        self.closed = deque()
-        self.due_ns = _now_ns() + recording.keep_ns
-        self._edges = array("q")
-        self._figures = [array("d") for _ in recording.curves]
+        with self._settling:
+            self._recording = recording
+            self.opened = {}
+            self.edges = array("q")
+            self.due_ns = _now_ns() + recording.keep_ns
+            self._figures = [array("d") for _ in recording.curves]
+            self._settled = 0
+            self._starts = {}
 
     def settle(self) -> None:
         """Work out what the curves already know: closed spans, and where open ones begin."""
-        if self._recording is not None and self._settling.acquire(blocking=False):  # else one is at it
+        if self._recording is None:
+            del self.edges[:]
+        elif self._settling.acquire(blocking=False):  # else one is at it
             try:
                 self._settle(self._recording, self.known_until_ns())
             finally:
@@ -171,8 +187,7 @@ class SpanLog:
     def settle_all(self) -> None:
         """Work out every closed span, waiting for the samples after the last one."""
         if self._recording is not None:
-            last_ns = max((span.end_ns for span in tuple(self.closed)), default=0)
-            self._recording.wait_past(last_ns)
+            self._recording.wait_past(self.edges[-1] if self.edges else 0)
             with self._settling:
                 self._settle(self._recording, math.inf)
 
@@ -182,27 +197,64 @@ class SpanLog:
         return min((curve.last_ns() if len(curve) else 0 for curve in curves), default=0)
 
     def _settle(self, recording: Recording, until_ns: float) -> None:
-        for span in tuple(self.opened):
-            if span.start_points is None and 0 < span.start_ns <= until_ns:
-                span.start_points = [curve.at(span.start_ns) for curve in recording.curves]
-        for _ in range(len(self.closed)):
-            span = self.closed.popleft()
-            if span.end_ns > until_ns:
-                self.closed.append(span)
-                continue
-            span.draws = self.drawn(span, span.end_ns)
-            self._edges.extend((span.start_ns, span.end_ns))
-            for figures, draw in zip(self._figures, span.draws, strict=True):
+        opened = tuple(self.opened)  # before the closed ones are counted: none may fall between
+        known_ns = min(until_ns, self.known_until_ns())
+        edges = self.edges[2 * self._settled :]
+        done = 0
+        for start_ns, end_ns in zip(edges[::2], edges[1::2], strict=True):
+            if end_ns > until_ns:
+                break
+            for figures, draw in zip(self._figures, self._drawn(start_ns, end_ns), strict=True):
                 figures.extend(draw[1:])
+            done += 1
+        self._settled += done
+        starts = self._starts
+        self._starts = {
+            start_ns: starts.get(start_ns) or [curve.at(start_ns) for curve in recording.curves]
+            for start_ns in (*(span.start_ns for span in opened), *edges[2 * done :: 2])
+            if 0 < start_ns <= known_ns
+        }
         self.due_ns = _now_ns() + recording.keep_ns
 
     def drawn(self, span: Span, end_ns: int) -> list[Draw]:
         """What every curve says of a span up to ``end_ns``."""
+        return self._drawn(span.start_ns, end_ns)
+
+    def _drawn(self, start_ns: int, end_ns: int) -> list[Draw]:
         curves = self._recording.curves if self._recording is not None else ()
-        starts: Sequence[Point | None] = span.start_points or [None] * len(curves)
+        starts: Sequence[Point | None] = self._starts.get(start_ns) or [None] * len(curves)
         return [
-            curve.draw(span.start_ns, end_ns, start) if len(curve) else _NOTHING
+            curve.draw(start_ns, end_ns, start) if len(curve) else _NOTHING
             for curve, start in zip(curves, starts, strict=True)
+        ]
+
+    def draws_of(self, span: Span) -> list[Draw] | None:
+        """What every curve says of one closed span; ``None`` if it is not of this measurement."""
+        self.settle_all()
+        edges, count = self.edges, self._settled
+        near = bisect_left(range(count), span.end_ns, key=lambda number: edges[2 * number + 1])
+        for number in (
+            *range(near, min(near + 8, count)),
+            *range(count),
+        ):  # threads may have come in disorder
+            if edges[2 * number] == span.start_ns and edges[2 * number + 1] == span.end_ns:
+                return self.draws(number)
+        return None
+
+    def draws(self, number: int) -> list[Draw]:
+        """What every curve says of one settled span, by its number."""
+        seconds = (self.edges[2 * number + 1] - self.edges[2 * number]) * 1e-9
+        own = slice(_FIGURES * number, _FIGURES * (number + 1))
+        return [Draw(seconds, *figures[own]) for figures in self._figures]
+
+    def columns(self) -> list[Columns]:
+        """The settled draws of every curve: one column a field of `Draw`."""
+        count = self._settled
+        starts, ends = self.edges[: 2 * count : 2], self.edges[1 : 2 * count : 2]
+        seconds = array("d", ((end - start) * 1e-9 for start, end in zip(starts, ends, strict=True)))
+        return [
+            Columns(seconds, *(figures[k : _FIGURES * count : _FIGURES] for k in range(_FIGURES)))
+            for figures in self._figures
         ]
 
     def usage_of(self, draws: Sequence[Draw] | None) -> Usage:
@@ -212,14 +264,8 @@ class SpanLog:
             NotMeasured: it was not within a measurement, or nothing was read meanwhile.
         """
         if draws is None or self._recording is None:
-            raise NotMeasured(f"the span {self.name!r} was outside of the meter's block.")
+            raise NotMeasured(f"the span {self.name!r} was outside of the meter's (last) block.")
         return self._recording.usage(draws)
-
-    def draws(self) -> Iterator[list[Draw]]:
-        """The settled draws, one list of channels a stretch."""
-        for i in range(len(self._edges) // 2):
-            seconds = (self._edges[2 * i + 1] - self._edges[2 * i]) * 1e-9
-            yield [Draw(seconds, *figures[_FIGURES * i : _FIGURES * (i + 1)]) for figures in self._figures]
 
 
 _NOTHING = Draw(math.nan, math.nan, math.nan, math.nan, 0.0, 0.0, math.nan)
@@ -235,10 +281,10 @@ class Spans:
         log.settle_all()
         self.name = log.name
         self._log = log
-        self._draws = list(log.draws())
+        self._columns = log.columns()
 
     def __len__(self) -> int:
-        return len(self._draws)
+        return len(self._columns[0].seconds) if self._columns else 0
 
     @property
     def usages(self) -> list[Usage]:
@@ -247,7 +293,8 @@ class Spans:
         Raises:
             NotMeasured: a call ran where no source was read.
         """
-        return [self._log.usage_of(draws) for draws in self._draws]
+        calls = [map(Draw, *columns) for columns in self._columns]
+        return [self._log.usage_of(draws) for draws in zip(*calls, strict=True)]
 
     @property
     def usage(self) -> Usage:
@@ -257,23 +304,22 @@ class Spans:
             NotMeasured: there was none, or no source was read.
         """
         self._check()
-        together = []
-        for draws in zip(*self._draws, strict=True):
-            sums = [math.fsum(figure) for figure in zip(*(draw[:-1] for draw in draws), strict=True)]
-            together.append(Draw._make([*sums, max(draw.peak_watts for draw in draws)]))
+        together = [
+            Draw(*(*map(math.fsum, columns[:-1]), max(columns.peak_watts))) for columns in self._columns
+        ]
         return self._log.usage_of(together)
 
     @property
     def joules(self) -> Statistics:
         """Energy of one call, J."""
         self._check()
-        return Statistics.of([sum(draw.joules for draw in draws) for draws in self._draws])
+        return Statistics.of([sum(joules) for joules in zip(*(c.joules for c in self._columns), strict=True)])
 
     @property
     def seconds(self) -> Statistics:
         """Duration of one call, s."""
         self._check()
-        return Statistics.of([draws[0].seconds for draws in self._draws])
+        return Statistics.of(self._columns[0].seconds)
 
     @property
     def mah(self) -> Statistics | None:
@@ -283,9 +329,9 @@ class Spans:
         return Statistics.of(known) if known and len(known) == len(charges) else None
 
     def _check(self) -> None:
-        if not self._draws:
+        if not len(self):
             raise NotMeasured(f"no span {self.name!r} has finished yet.")
-        unknown = sum(math.isnan(draw.joules) for draws in self._draws for draw in draws)
+        unknown = sum(sum(map(math.isnan, columns.joules)) for columns in self._columns)
         if unknown:
             raise NotMeasured(f"{unknown} spans {self.name!r} ran where no source was read.")
 
