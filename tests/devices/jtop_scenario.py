@@ -195,7 +195,7 @@ def main(board_name: str, story: str) -> None:
         told = globals()[story](board, service)
     finally:
         service.kill()
-    print(json.dumps(told))  # noqa: T201 (this is how a story is handed back)
+    print(json.dumps(told))
 
 
 if __name__ == "__main__":
