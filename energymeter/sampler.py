@@ -1,12 +1,10 @@
 """The measured program's side of sampling: starts the sampling process, sees its curves, keeps it alive."""
 
-import contextlib
 import json
 import mmap
 import os
 import select
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from typing import IO, Any, NamedTuple
@@ -20,6 +18,7 @@ from energymeter.loop import PipePace
 from energymeter.reading import Facts
 from energymeter.session import Described, Log, Session, Wanted
 from energymeter.source import Source
+from energymeter.spawn import spawn
 from energymeter.spec import Spec
 
 OPEN_SECONDS = 15.0
@@ -28,8 +27,6 @@ STOP_SECONDS = 10.0
 _FINISH_LOG_SECONDS = 300.0
 _FIRST_SAMPLE_SECONDS = 2.0
 _RESTARTS = 20
-_HERE = os.path.dirname(os.path.abspath(__file__))
-_CHILD = os.path.join(_HERE, "child.py")
 
 
 class Request(NamedTuple):
@@ -173,26 +170,17 @@ class _Process:
         resume: bool = False,
     ) -> list[Described]:
         complaints = open(_anonymous_file("energymeter-stderr"), "w+b")  # noqa: SIM115 - outlives this call
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", _CHILD],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=complaints,
-            pass_fds=(self._memory_fd,),
-            start_new_session=True,  # the terminal's Ctrl-C and Ctrl-Z are for the program
-            bufsize=0,
-        )
         config = {
             "sources": [(request.source, request.rate_hz) for request in requests],
             "log": log._asdict() if log is not None else None,
             "corrections": corrections,
-            "path": _import_path(),
             "memory_fd": self._memory_fd,
             "parent_pid": os.getpid(),
             "resume": resume,
         }
+        self._process = spawn(config, (self._memory_fd,), complaints)
         try:
-            answer = self._ask(json.dumps(config).encode() + b"\n", complaints)
+            answer = self._ask(self._process, complaints)
         except BaseException:
             self._end(0)
             raise
@@ -200,13 +188,8 @@ class _Process:
             self.memory = memoryview(mmap.mmap(self._memory_fd, answer["bytes"]))
         return [Described(**channel) for channel in answer["channels"]]
 
-    def _ask(self, config: bytes, complaints: IO[bytes]) -> dict[str, Any]:
-        process = self._process
-        assert process is not None
-        assert process.stdin is not None
+    def _ask(self, process: "subprocess.Popen[bytes]", complaints: IO[bytes]) -> dict[str, Any]:
         assert process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):  # dead already: its standard error is told below
-            process.stdin.write(config)
         ready, _, _ = select.select([process.stdout], (), (), OPEN_SECONDS)
         if not ready:
             raise SourceTimeout(
@@ -320,9 +303,3 @@ def _anonymous_file(name: str) -> int:
 
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
-
-
-def _import_path() -> list[str]:
-    """Where this program finds modules, packages first and the script's own folder last."""
-    entries = [os.path.abspath(entry) for entry in sys.path]
-    return [os.path.dirname(_HERE), *entries[1:], *entries[:1]]
