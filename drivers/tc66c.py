@@ -133,6 +133,7 @@ class Tc66c:
     facts = Facts(
         volts=Band(gain=0.0005, offset=0.002, resolution=0.0001),
         amps=Band(gain=0.001, offset=0.0004, resolution=0.00001),
+        watts=Band(gain=0.0015, offset=0.01, resolution=0.0001),
         default_hz=5.0,
         max_hz=10.0,
         max_watts=30 * 5.0,

@@ -19,6 +19,7 @@ from energymeter.drivers.fnirsi import Fnirsi, command, crc_fits, decode
 from energymeter.errors import SourceBusy, SourceMissing, SourceTimeout, SpecError
 from energymeter.reading import Reading
 from energymeter.source import Source
+from energymeter.testing import check_source, check_unplugged
 
 
 def steady(seconds: float) -> tuple[float, float]:
@@ -152,6 +153,14 @@ def test_a_meter_that_stops_is_a_timeout_and_unplugging_is_told() -> None:
 def test_an_unknown_model_is_refused() -> None:
     with pytest.raises(SpecError, match="model=fnb99 is not known: fnb48, c1"):
         Fnirsi(model="fnb99")
+
+
+@pytest.mark.parametrize("model", ["fnb48", "fnb58"])
+def test_keeps_the_drivers_contract(model: str, tmp_path: Path) -> None:
+    clock = ManualClock()
+    wire = FnirsiWire(clock, steady, model)
+    assert len(check_source(lambda: Fnirsi(model=model, wire=wire, clock=clock))) == 6
+    check_unplugged(lambda: Fnirsi(sysfs=str(tmp_path)))
 
 
 def test_closing_empties_the_queue() -> None:

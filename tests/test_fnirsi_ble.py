@@ -13,6 +13,7 @@ from energymeter.clock import ManualClock
 from energymeter.drivers.fnirsi_ble import FnirsiBle, decode_counters, decode_power, split
 from energymeter.errors import ExtraMissing, SourceMissing, SourceTimeout, SpecError
 from energymeter.source import Source
+from energymeter.testing import check_source
 
 
 def xmodem(data: bytes) -> int:
@@ -88,6 +89,12 @@ def test_readings_counters_and_serial_number_from_cut_and_joined_notifications()
 def test_the_start_commands_carry_the_right_check_byte() -> None:
     assert xmodem(bytes.fromhex("aa8100")) & 0xFF == 0xF4
     assert xmodem(bytes.fromhex("aa8200")) & 0xFF == 0xA7
+
+
+def test_keeps_the_drivers_contract() -> None:
+    clock = ManualClock()
+    wire = Notifications(clock, *[power(5.0, 1.0)] * 20)
+    assert len(check_source(lambda: FnirsiBle(wire=wire, clock=clock))) == 6
 
 
 def test_silence_is_told() -> None:
