@@ -19,13 +19,13 @@ import struct
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
-from energymeter.errors import ExtraMissing, SourceMissing, SpecError
+from energymeter.errors import ExtraMissing, SourceMissing
 from energymeter.reading import Band, Facts, Reading
 
 from ._counters import Counters
 from ._crc import crc16_modbus
 from ._serial import SerialLine
-from ._wire import Wire, ask
+from ._wire import Wire, ask, patience
 
 __all__ = ["Tc66c"]
 
@@ -143,11 +143,9 @@ class Tc66c:
     def __init__(
         self, place: str = "/dev/ttyACM0", *, timeout: float = 1.0, wire: Wire | None = None
     ) -> None:
-        if not 0 < timeout <= 2:
-            raise SpecError(f"timeout={timeout:g} must lie above 0 and up to 2 s.")
         self.name = f"tc66c@{place}"
         self.identity: str | None = None
-        self._timeout = timeout
+        self._timeout = patience(timeout)
         self._wire = wire or SerialLine(place, 115200)
         self._decrypt: Callable[[bytes], bytes] | None = None
         self._last: Frame | None = None

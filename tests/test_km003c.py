@@ -290,6 +290,7 @@ class FakeUsbDevice:
 
     def __init__(self, serial: str = "007965") -> None:
         self.serial_number = serial
+        self.bus, self.address = 999, 999  # no such node here: its holder cannot be told
         self.kernel_driver, self.claimed = True, False
         self.error: OSError | None = None
         self._ctx = self
@@ -369,7 +370,7 @@ def test_the_bulk_link_claims_moves_and_gives_back() -> None:
     ("code", "kind", "remedy"),
     [
         (errno.EACCES, SourceForbidden, "udev"),
-        (errno.EBUSY, SourceBusy, "close that program"),
+        (errno.EBUSY, SourceBusy, "held by another program: close that program"),
         (errno.EIO, SourceMissing, "plug it in again"),
     ],
 )
