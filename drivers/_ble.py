@@ -51,7 +51,7 @@ class BleLine:
         arrived: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._arrived = arrived
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name=self.place, daemon=True).start()
+        threading.Thread(target=_turn, args=(self._loop,), name=self.place, daemon=True).start()
         self._client = BleakClient(self._address, disconnected_callback=lambda _: arrived.put(None))
         try:
             self._run(self._client.connect())
@@ -116,3 +116,9 @@ class BleLine:
             ):  # it is gone already
                 asyncio.run_coroutine_threadsafe(client.disconnect(), loop).result(2.0)
         loop.call_soon_threadsafe(loop.stop)
+
+
+def _turn(loop: asyncio.AbstractEventLoop) -> None:
+    """Run the loop until it is stopped, then free its pipes."""
+    loop.run_forever()
+    loop.close()

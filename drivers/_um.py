@@ -12,12 +12,12 @@ sequence number: a reading that repeats cannot be told from a steady load.
 import struct
 from typing import ClassVar, NamedTuple
 
-from energymeter.errors import SourceTimeout, SpecError
+from energymeter.errors import SourceTimeout
 from energymeter.reading import Facts, Reading
 
 from ._counters import Counters
 from ._serial import SerialLine
-from ._wire import Wire, ask
+from ._wire import Wire, ask, patience
 
 QUESTION = b"\xf0"
 LENGTH = 130
@@ -138,11 +138,9 @@ class UmMeter:
     def __init__(
         self, place: str = "/dev/rfcomm0", *, timeout: float = 1.0, wire: Wire | None = None
     ) -> None:
-        if not 0 < timeout <= 2:
-            raise SpecError(f"timeout={timeout:g} must lie above 0 and up to 2 s.")
         self.name = f"{self.model.name}@{place}"
         self.facts = self.model.facts
-        self._timeout = timeout
+        self._timeout = patience(timeout)
         self._wire = wire or SerialLine(place)
         self._last: Frame | None = None
 

@@ -14,6 +14,8 @@ from energymeter.errors import (
     SourceTimeout,
 )
 
+from ._serial import holder
+
 _PACKET = 4096
 _WRITE_MS = 1000
 
@@ -69,9 +71,9 @@ class UsbBulk:
             usb.util.claim_interface(device, 0)
             self.serial = device.serial_number or self.serial
         except OSError as error:  # USBError is one
-            raise _refusal(self._ids, error) from error
+            raise _refusal(device, self._ids, error) from error
         except ValueError as error:  # pyusb: the strings of a device that may not be opened
-            raise _refusal(self._ids, OSError(errno.EACCES, str(error))) from error
+            raise _refusal(device, self._ids, OSError(errno.EACCES, str(error))) from error
         self._device = device
 
     def close(self) -> None:
@@ -153,7 +155,7 @@ def _pyusb_find(extra: str) -> Find:
     return find
 
 
-def _refusal(ids: tuple[tuple[int, int], ...], error: OSError) -> SourceError:
+def _refusal(device: Any, ids: tuple[tuple[int, int], ...], error: OSError) -> SourceError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return SourceForbidden(
             'The USB meter is not for this user: write SUBSYSTEM=="usb", '
@@ -161,5 +163,7 @@ def _refusal(ids: tuple[tuple[int, int], ...], error: OSError) -> SourceError:
             "/etc/udev/rules.d/70-energymeter.rules, then plug it in again."
         )
     if error.errno in (errno.EBUSY, errno.EAGAIN):
-        return SourceBusy("The USB meter is held by another program: close that program first.")
+        # where the kernel shows USB devices to programs: Documentation/driver-api/usb/usb.rst
+        path = f"/dev/bus/usb/{device.bus:03d}/{device.address:03d}"
+        return SourceBusy(f"The USB meter is held by {holder(path)}: close that program first.")
     return SourceMissing(f"The USB meter did not open ({error.strerror or error}): plug it in again.")

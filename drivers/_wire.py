@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from energymeter.errors import SourceTimeout
+from energymeter.errors import SourceTimeout, SpecError
 
 
 class Wire(Protocol):
@@ -27,6 +27,17 @@ class Wire(Protocol):
 
     def read(self, seconds: float) -> bytes:
         """Whatever arrives first; ``b""`` after ``seconds`` of silence."""
+
+
+def patience(timeout: float) -> float:
+    """The option ``timeout`` of a meter that is asked: how many seconds one question may take.
+
+    Raises:
+        SpecError: no time at all, or so long that a sampler could not be stopped.
+    """
+    if not 0 < timeout <= 2:
+        raise SpecError(f"timeout={timeout:g} must lie above 0 and up to 2 s.")
+    return timeout
 
 
 def ask(wire: Wire, request: bytes, pick: Callable[[bytes], bytes | None], seconds: float) -> bytes:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 from energymeter.clock import Clock, SystemClock
-from energymeter.errors import SourceTimeout
+from energymeter.errors import SourceMissing, SourceTimeout
 from energymeter.reading import Band, Facts, Reading
 
 from ._counters import Counters
@@ -135,6 +135,7 @@ class Atorch:
         self._device_clock = DeviceClock(_TICK_NS)
         self._last: Report | None = None
         self._rest = b""
+        self._wanted = False
         self._pull = Pull(self.name, self.stream)
 
     @property
@@ -148,6 +149,7 @@ class Atorch:
             SourceError: no port, no permission, or held by another program.
         """
         self._wire.open()
+        self._wanted = True
         self._rest, self._last = b"", None
         self._pull.reset()
 
@@ -162,6 +164,8 @@ class Atorch:
             SourceTimeout: nothing valid for three seconds.
             SourceMissing: the port went away.
         """
+        if not self._wanted:
+            raise SourceMissing(f"{self.name} is not open: call open() first.")
         heard_ns = self._clock.monotonic_ns()
         while True:
             data = self._wire.read(0.25)
@@ -195,6 +199,7 @@ class Atorch:
 
     def close(self) -> None:
         """Let the port go."""
+        self._wanted = False
         self._pull.reset()
         self._wire.close()
 

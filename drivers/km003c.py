@@ -93,6 +93,7 @@ class Km003c:
         self._wire.open()
         self._session = Session(self._wire)
         self._from_usb(self._session)
+        self._last = b""  # that was only to hear it: the first reading is fresh
         serial = getattr(self._wire, "serial", "")
         self.identity = f"KM003C {serial}" if serial else None
 

@@ -49,7 +49,9 @@ class Ppk2:
 
     facts = Facts(
         semantics="mean",
+        volts=Band(gain=0.03),  # said by the user or set by the PPK2, not measured
         amps=Band(gain=0.15, offset=2e-7, resolution=2e-7),
+        watts=Band(gain=0.18, offset=1e-6, resolution=1e-6),
         default_hz=100.0,
         max_hz=10_000.0,
         max_watts=5.0,

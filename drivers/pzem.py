@@ -24,7 +24,7 @@ from energymeter.reading import Band, Facts, Reading
 from ._counters import Counters
 from ._crc import crc16_modbus
 from ._serial import SerialLine
-from ._wire import Wire, ask
+from ._wire import Wire, ask, patience
 
 __all__ = ["Pzem"]
 
@@ -151,12 +151,10 @@ class Pzem:
             raise SpecError(f"model={model} is not known: use model=004t (mains, v3) or model=017 (DC).")
         if not 1 <= address <= ANY_ADDRESS:
             raise SpecError(f"address={address} must lie between 1 and 248.")
-        if not 0 < timeout <= 2:
-            raise SpecError(f"timeout={timeout:g} must lie above 0 and up to 2 s.")
         self.name = f"pzem@{place}"
         self.facts = _FACTS[self._model]
         self._address = address
-        self._timeout = timeout
+        self._timeout = patience(timeout)
         self._wire = wire or SerialLine(place, 9600, stop_bits=2 if self._model == "017" else 1)
         self._last: Frame | None = None
 

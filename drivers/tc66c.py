@@ -19,13 +19,13 @@ import struct
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
-from energymeter.errors import ExtraMissing, SourceMissing, SpecError
+from energymeter.errors import ExtraMissing, SourceMissing
 from energymeter.reading import Band, Facts, Reading
 
 from ._counters import Counters
 from ._crc import crc16_modbus
 from ._serial import SerialLine
-from ._wire import Wire, ask
+from ._wire import Wire, ask, patience
 
 __all__ = ["Tc66c"]
 
@@ -133,6 +133,7 @@ class Tc66c:
     facts = Facts(
         volts=Band(gain=0.0005, offset=0.002, resolution=0.0001),
         amps=Band(gain=0.001, offset=0.0004, resolution=0.00001),
+        watts=Band(gain=0.0015, offset=0.01, resolution=0.0001),
         default_hz=5.0,
         max_hz=10.0,
         max_watts=30 * 5.0,
@@ -142,11 +143,9 @@ class Tc66c:
     def __init__(
         self, place: str = "/dev/ttyACM0", *, timeout: float = 1.0, wire: Wire | None = None
     ) -> None:
-        if not 0 < timeout <= 2:
-            raise SpecError(f"timeout={timeout:g} must lie above 0 and up to 2 s.")
         self.name = f"tc66c@{place}"
         self.identity: str | None = None
-        self._timeout = timeout
+        self._timeout = patience(timeout)
         self._wire = wire or SerialLine(place, 115200)
         self._decrypt: Callable[[bytes], bytes] | None = None
         self._last: Frame | None = None

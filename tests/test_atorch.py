@@ -15,6 +15,7 @@ from energymeter.clock import ManualClock
 from energymeter.drivers.atorch import LENGTH, Atorch, decode, fault, split
 from energymeter.errors import SourceMissing, SourceTimeout
 from energymeter.source import Source
+from energymeter.testing import check_source, check_unplugged
 
 
 def test_the_recorded_frames() -> None:
@@ -117,6 +118,14 @@ def test_a_second_report_in_a_second_is_no_sample_and_a_clock_that_stands_still_
     assert stamps_of((1.0, same), (1.9, same)) == [1.0]
     assert stamps_of((1.0, same), (2.0, same), (3.0, same), (4.0, same), (5.0, same)) == [1.0, 3.0, 5.0]
     assert stamps_of((1.0, same), (2.0, report(3, 500, 100, 0, 0, seconds=0))) == [1.0, 2.0], "it was reset"
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3])
+def test_keeps_the_drivers_contract(kind: int, tmp_path: Path) -> None:
+    clock = ManualClock()
+    wire = Heard(clock, *((float(n), report(kind, 500, 100, 0, 0, seconds=n)) for n in range(20)))
+    assert len(check_source(lambda: Atorch(wire=wire, clock=clock))) == 6
+    check_unplugged(lambda: Atorch(str(tmp_path / "rfcomm0")))
 
 
 def test_the_integral_of_the_readings_agrees_with_the_meters_counters() -> None:

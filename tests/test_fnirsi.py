@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from itertools import islice, pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ from energymeter.drivers.fnirsi import Fnirsi, command, crc_fits, decode
 from energymeter.errors import SourceBusy, SourceMissing, SourceTimeout, SpecError
 from energymeter.reading import Reading
 from energymeter.source import Source
+from energymeter.testing import check_source, check_unplugged
 
 
 def steady(seconds: float) -> tuple[float, float]:
@@ -154,6 +156,14 @@ def test_an_unknown_model_is_refused() -> None:
         Fnirsi(model="fnb99")
 
 
+@pytest.mark.parametrize("model", ["fnb48", "fnb58"])
+def test_keeps_the_drivers_contract(model: str, tmp_path: Path) -> None:
+    clock = ManualClock()
+    wire = FnirsiWire(clock, steady, model)
+    assert len(check_source(lambda: Fnirsi(model=model, wire=wire, clock=clock))) == 6
+    check_unplugged(lambda: Fnirsi(sysfs=str(tmp_path)))
+
+
 def test_closing_empties_the_queue() -> None:
     source, wire = meter(model="fnb48")
     source.open()
@@ -192,6 +202,59 @@ def test_hidraw_is_found_by_id_locked_and_followed_by_serial_number(tmp_path: Pa
     source.close()
     for one in (other, stranger, back):
         one.unplug()
+
+
+class FakeHidApi:
+    """The ``hid`` module as far as the link touches it: one FNB48, which can be taken away."""
+
+    def __init__(self) -> None:
+        self.reports: list[bytes] = []
+        self.written: list[bytes] = []
+        self.plugged = True
+
+    def enumerate(self, vid: int, pid: int) -> list[dict[str, object]]:
+        here = self.plugged and (vid, pid) == (0x0483, 0x003A)
+        return [{"path": b"1-2:1.0", "serial_number": "SN48"}] if here else []
+
+    def device(self) -> "FakeHidApi":
+        return self
+
+    def open_path(self, path: bytes) -> None:
+        assert path == b"1-2:1.0"
+
+    def write(self, report: bytes) -> int:
+        self.written.append(report)
+        return len(report) if self.plugged else -1
+
+    def error(self) -> str:
+        return "gone"
+
+    def read(self, size: int, milliseconds: int) -> list[int]:
+        assert milliseconds > 0, "0 waits for ever"
+        if not self.plugged:
+            raise OSError("read error")
+        return list(self.reports.pop(0)) if self.reports else []
+
+    def close(self) -> None: ...
+
+
+def test_hidapi_serves_where_the_kernel_shows_no_hidraw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hid = FakeHidApi()
+    monkeypatch.setitem(sys.modules, "hid", hid)
+    source = Fnirsi(sysfs=str(tmp_path))
+    source.open()
+    assert source.identity == "fnb48 SN48"
+    assert hid.written == [b"\0" + command(code) for code in (0x81, 0x82, 0x83)], "an old model's start"
+    hid.reports = [packet([(5.0, 0.5)] * 4)]
+    assert source.read().amps == 0.5
+    hid.plugged = False
+    with pytest.raises(SourceMissing, match="went away"):
+        [source.read() for _ in range(5)]
+    with pytest.raises(SourceMissing, match="No such HID meter with serial number SN48"):
+        source.open()
+    source.close()
 
 
 @given(st.lists(st.tuples(st.floats(0, 50), st.floats(0, 7)), min_size=4, max_size=4))

@@ -2,7 +2,9 @@
 
 import struct
 import sys
+import types
 from collections import deque
+from collections.abc import Callable
 from itertools import islice
 
 import pytest
@@ -13,6 +15,7 @@ from energymeter.clock import ManualClock
 from energymeter.drivers.fnirsi_ble import FnirsiBle, decode_counters, decode_power, split
 from energymeter.errors import ExtraMissing, SourceMissing, SourceTimeout, SpecError
 from energymeter.source import Source
+from energymeter.testing import check_source
 
 
 def xmodem(data: bytes) -> int:
@@ -90,6 +93,12 @@ def test_the_start_commands_carry_the_right_check_byte() -> None:
     assert xmodem(bytes.fromhex("aa8200")) & 0xFF == 0xA7
 
 
+def test_keeps_the_drivers_contract() -> None:
+    clock = ManualClock()
+    wire = Notifications(clock, *[power(5.0, 1.0)] * 20)
+    assert len(check_source(lambda: FnirsiBle(wire=wire, clock=clock))) == 6
+
+
 def test_silence_is_told() -> None:
     clock = ManualClock()
     source = FnirsiBle(wire=Notifications(clock), clock=clock)
@@ -104,6 +113,48 @@ def test_an_address_and_bleak_are_needed(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "bleak", None)
     with pytest.raises(ExtraMissing, match=r"edge-energymeter\[ble\]"):
         FnirsiBle("AA:BB:CC:DD:EE:FF").open()
+
+
+class FakeBleakClient:
+    """``bleak.BleakClient`` as far as the link touches it: it answers the first start command."""
+
+    last: "FakeBleakClient"
+
+    def __init__(self, address: str, disconnected_callback: Callable[[object], None]) -> None:
+        assert address == "AA:BB:CC:DD:EE:FF"
+        self.lost = disconnected_callback
+        FakeBleakClient.last = self
+
+    async def connect(self) -> None: ...
+
+    async def start_notify(self, uuid: str, notified: Callable[[object, bytearray], None]) -> None:
+        assert uuid == "0000ffe4-0000-1000-8000-00805f9b34fb"
+        self.notified = notified
+
+    async def write_gatt_char(self, uuid: str, data: bytes, response: bool) -> None:
+        assert uuid == "0000ffe9-0000-1000-8000-00805f9b34fb"
+        assert not response
+        if data == bytes.fromhex("aa8100f4"):
+            self.notified(None, bytearray(power(5.0, 1.0)))
+
+    async def disconnect(self) -> None: ...
+
+
+def test_the_link_through_bleak_and_a_meter_out_of_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    class BleakError(Exception):
+        pass
+
+    monkeypatch.setitem(sys.modules, "bleak", types.SimpleNamespace(BleakClient=FakeBleakClient))
+    monkeypatch.setitem(sys.modules, "bleak.exc", types.SimpleNamespace(BleakError=BleakError))
+    source = FnirsiBle("AA:BB:CC:DD:EE:FF")
+    source.open()
+    assert source.read().amps == 1.0
+    assert source.moved_bytes == 8 + 16
+    FakeBleakClient.last.lost(None)
+    with pytest.raises(SourceMissing, match="back in range"):
+        source.read()
+    source.close()
+    source.close()
 
 
 @given(st.binary(max_size=60), st.lists(st.integers(1, 9), max_size=30))

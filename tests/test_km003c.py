@@ -34,6 +34,7 @@ from energymeter.errors import (
 )
 from energymeter.reading import Reading
 from energymeter.source import Source
+from energymeter.testing import check_source, check_unplugged
 
 
 def packets(name: str) -> Iterator[bytes]:
@@ -185,6 +186,17 @@ def test_unplugged_and_back_streams_again() -> None:
         next(source.stream())
 
 
+def test_keeps_the_drivers_contract(tmp_path: Path) -> None:
+    clock = ManualClock()
+    wire = Km003cWire(clock, lambda t: (9.0, t))
+    assert len(check_source(lambda: Km003cStream(wire=wire, clock=clock))) == 6
+    assert check_source(lambda: Km003c(wire=wire))
+    check_unplugged(lambda: Km003c("hwmon", sysfs=str(tmp_path)))
+    wire.plugged = False
+    check_unplugged(lambda: Km003cStream(wire=wire, clock=clock))
+    check_unplugged(lambda: Km003c(wire=wire))
+
+
 def test_rates_beyond_the_meter_are_refused() -> None:
     source, _ = emulated()
     for rate in (0, -1, 1001):
@@ -198,6 +210,7 @@ def test_polling_needs_no_authentication_and_marks_repeats() -> None:
     assert isinstance(source, Source)
     source.open()
     assert source.identity == "KM003C 007965"
+    assert source.read() == Reading(volts=5.0, amps=0.1)
     assert source.read() == Reading(volts=5.0, amps=0.1, fresh=False)
     wire.clock.sleep(2)
     assert source.read() == Reading(volts=5.0, amps=1.1)
@@ -277,6 +290,7 @@ class FakeUsbDevice:
 
     def __init__(self, serial: str = "007965") -> None:
         self.serial_number = serial
+        self.bus, self.address = 999, 999  # no such node here: its holder cannot be told
         self.kernel_driver, self.claimed = True, False
         self.error: OSError | None = None
         self._ctx = self
@@ -356,7 +370,7 @@ def test_the_bulk_link_claims_moves_and_gives_back() -> None:
     ("code", "kind", "remedy"),
     [
         (errno.EACCES, SourceForbidden, "udev"),
-        (errno.EBUSY, SourceBusy, "close that program"),
+        (errno.EBUSY, SourceBusy, "held by another program: close that program"),
         (errno.EIO, SourceMissing, "plug it in again"),
     ],
 )

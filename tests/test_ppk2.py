@@ -18,6 +18,7 @@ from energymeter.drivers.ppk2 import Ppk2
 from energymeter.errors import SourceMissing, SourceTimeout, SpecError
 from energymeter.reading import Reading
 from energymeter.source import Source
+from energymeter.testing import check_source, check_unplugged
 
 CALIBRATION = parse_calibration(metadata())
 
@@ -123,6 +124,14 @@ def test_long_intervals_still_let_the_sampler_stop() -> None:
     source.open()
     first = list(islice(source.stream(), 5))
     assert not any(reading.fresh for reading in first)
+
+
+@pytest.mark.parametrize("volts", [0.0, 3.3])
+def test_keeps_the_drivers_contract(volts: float, tmp_path: Path) -> None:
+    clock = ManualClock()
+    wire = Ppk2Wire(clock, steady)
+    assert len(check_source(lambda: Ppk2(volts=volts, wire=wire, clock=clock))) == 6
+    check_unplugged(lambda: Ppk2(str(tmp_path / "ttyACM0")))
 
 
 def test_what_is_sent_in_each_mode() -> None:

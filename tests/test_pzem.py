@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from energymeter.drivers.pzem import Pzem, decode, pick, request
 from energymeter.errors import SourceError, SourceMissing, SourceTimeout, SpecError
 from energymeter.source import Source
+from energymeter.testing import check_source, check_unplugged
 
 
 def test_the_recorded_question_and_answer() -> None:
@@ -37,6 +38,13 @@ def test_values_above_sixteen_bits_come_low_word_first(model: str, tmp_path: Pat
     assert counted is not None
     assert counted.joules == 70000 * 3600
     assert source.facts.place == ("wall" if model == "004t" else "rail")
+
+
+@pytest.mark.parametrize("model", ["004t", "017"])
+def test_keeps_the_drivers_contract(model: str, tmp_path: Path) -> None:
+    with PtyMeter(PzemDevice(model), tmp_path / "ttyUSB0") as line:
+        assert len(check_source(lambda: Pzem(line.place, model=model))) == 6
+    check_unplugged(lambda: Pzem(line.place))
 
 
 def test_a_refusal_is_told(tmp_path: Path) -> None:

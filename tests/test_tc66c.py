@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from energymeter.drivers.tc66c import LENGTH, Tc66c, cipher, decode, fault, pick
 from energymeter.errors import ExtraMissing, SourceMissing, SourceTimeout, SpecError
 from energymeter.source import Source
+from energymeter.testing import check_source, check_unplugged
 
 
 def test_the_recorded_answer() -> None:
@@ -48,6 +49,12 @@ def test_reads_through_noise_and_learns_the_serial_number(tmp_path: Path) -> Non
     assert groups[0].joules == pytest.approx(18000)
     assert source.moved_bytes == 2 * (5 + 10 + LENGTH)
     assert decode(device.plain()).celsius == -5
+
+
+def test_keeps_the_drivers_contract(tmp_path: Path) -> None:
+    with PtyMeter(Tc66cDevice(), tmp_path / "ttyACM0") as line:
+        assert len(check_source(lambda: Tc66c(line.place))) == 6
+    check_unplugged(lambda: Tc66c(line.place))
 
 
 def test_unplugged_and_back(tmp_path: Path) -> None:

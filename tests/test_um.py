@@ -12,6 +12,7 @@ from energymeter.drivers import um24c, um25c, um34c
 from energymeter.drivers._um import LENGTH, UmMeter, decode, fault, pick
 from energymeter.errors import SourceMissing, SourceTimeout, SpecError
 from energymeter.source import Source
+from energymeter.testing import check_source, check_unplugged
 
 METERS: list[type[UmMeter]] = [um24c.Um24c, um25c.Um25c, um34c.Um34c]
 NAMES = [meter.model.name for meter in METERS]
@@ -38,6 +39,13 @@ def test_reads_volts_amps_watts_and_counters(meter: type[UmMeter], tmp_path: Pat
     assert counted.joules == pytest.approx(7.85 * 3600)
     assert source.moved_bytes == 2 * (1 + LENGTH)
     assert source.name == f"{meter.model.name}@{line.place}"
+
+
+@each
+def test_keeps_the_drivers_contract(meter: type[UmMeter], tmp_path: Path) -> None:
+    with PtyMeter(UmDevice(meter.model.name), tmp_path / "rfcomm0") as line:
+        assert len(check_source(lambda: meter(line.place))) == 6
+    check_unplugged(lambda: meter(line.place))
 
 
 @each
