@@ -25,6 +25,7 @@ def gauge_facts(*, coulomb_step: float = 0.0, joule_step: float) -> Facts:
         place="cell",
         coulombs=Band(gain=_GAIN, resolution=coulomb_step) if coulomb_step else None,
         joules=Band(gain=_GAIN, resolution=joule_step),
+        volts=Band(gain=0.02),
         max_watts=300.0,
         default_hz=1.0,
         max_hz=1.0,
