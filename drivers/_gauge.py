@@ -2,8 +2,8 @@
 
 A gauge goes down while the battery is used; the core wants cumulative consumption. It moves in steps
 (10 mWh on many laptops, 1 mAh on a bq27xxx) every 1 to 60 s, some only every ten minutes. A look at which
-it has not moved is no sample (``fresh=False``): so a window in which it never moved holds none and
-is *not measured*, instead of 0 J.
+it has not moved is no sample (``fresh=False``), so that the curve runs straight from step to step; the
+step itself is the resolution in the facts, and no window is known better than that.
 """
 
 from collections.abc import Iterable
