@@ -2,8 +2,8 @@
 
 A gauge goes down while the battery is used; the core wants cumulative consumption. It moves in steps
 (10 mWh on many laptops, 1 mAh on a bq27xxx) every 1 to 60 s, some only every ten minutes. A look at which
-it has not moved is no sample (``fresh=False``): so a window in which it never moved holds none and
-is *not measured*, instead of 0 J.
+it has not moved is no sample (``fresh=False``), so that the curve runs straight from step to step; the
+step itself is the resolution in the facts, and no window is known better than that.
 """
 
 from collections.abc import Iterable
@@ -25,6 +25,7 @@ def gauge_facts(*, coulomb_step: float = 0.0, joule_step: float) -> Facts:
         place="cell",
         coulombs=Band(gain=_GAIN, resolution=coulomb_step) if coulomb_step else None,
         joules=Band(gain=_GAIN, resolution=joule_step),
+        volts=Band(gain=0.02),
         max_watts=300.0,
         default_hz=1.0,
         max_hz=1.0,

@@ -27,7 +27,6 @@ class Look(NamedTuple):
 
     rails: Mapping[str, Mapping[str, Any]]
     at_ns: int
-    fresh: bool = True
 
 
 class Session:
@@ -56,8 +55,12 @@ class Session:
         """The pace of the service, in seconds."""
         return self._client.interval
 
+    def rails(self) -> Mapping[str, Mapping[str, Any]]:
+        """The rails of the newest sample; none before the first."""
+        return self._sample.rails if self._sample is not None else {}
+
     def latest(self) -> Look:
-        """The newest sample; not fresh when it was seen before.
+        """The newest sample, which may be the same as last time.
 
         Raises:
             SourceError: the connection is lost, or the service has been silent for too long.
@@ -80,7 +83,7 @@ class Session:
                 "the jtop service has sent nothing new for a while: it hangs or its sensor does; "
                 "restart it with `sudo systemctl restart jtop`"
             )
-        return sample._replace(fresh=False)
+        return sample
 
     def close(self) -> None:
         """Let go without waiting: the client's ``close`` joins a thread that runs dpkg and nvcc."""

@@ -82,7 +82,10 @@ class Snapshot(Generic[T]):
 
 
 class Shared(Generic[T]):
-    """A channel that picks its part out of a shared look."""
+    """A channel that picks its part out of a shared look.
+
+    A part whose time (``at_ns``, where the device gives one) it has told before is not fresh.
+    """
 
     def __init__(self, name: str, facts: Facts, snapshot: Snapshot[T], pick: Callable[[T], Reading]) -> None:
         self.name = name
@@ -90,6 +93,7 @@ class Shared(Generic[T]):
         self._snapshot = snapshot
         self._pick = pick
         self._turn = 0
+        self._told_ns = 0
 
     def open(self) -> None:
         """Nothing to do: the source it belongs to is open."""
@@ -99,7 +103,11 @@ class Shared(Generic[T]):
             self._snapshot.advance()
         self._turn = self._snapshot.turn
         reading = self._pick(self._snapshot.value())
-        return reading if reading.at_ns is not None else reading._replace(at_ns=self._snapshot.at_ns)
+        at_ns = reading.at_ns if reading.at_ns is not None else self._snapshot.at_ns
+        if at_ns == self._told_ns:
+            return Reading(fresh=False)
+        self._told_ns = at_ns
+        return reading._replace(at_ns=at_ns)
 
     def close(self) -> None:
         """Nothing to do: the source it belongs to closes."""

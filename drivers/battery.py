@@ -30,8 +30,8 @@ __all__ = ["Battery"]
 class Battery:
     """Every system battery, or the one named (``battery@BAT0``); one channel each, added.
 
-    ``by="gauge"`` counts what the gauge says was taken out: exact over half an hour, meaningless over
-    seconds; a window in which the gauge never moved is not measured. ``by="power"`` takes instants.
+    ``by="gauge"`` counts what the gauge says was taken out: good over half an hour, meaningless over
+    seconds, as the ± of one step (36 J on many laptops) tells. ``by="power"`` takes instants.
     A battery that charges or rests is an error, not 0 W: its load comes from the wall.
     """
 

@@ -83,7 +83,7 @@ class Jtop:
             self._interval = session.interval
             session = self._connect(self._timeout)
         self._session = session
-        rails = _rails(session.latest().rails, self._root)
+        rails = _rails(session.rails(), self._root)
         if not rails:
             self.close()
             raise SourceMissing(
@@ -165,8 +165,6 @@ def _rails(found: Mapping[str, Mapping[str, Any]], root: str) -> list[str]:
 
 def _picker(name: str, *, power_only: bool) -> Callable[[Look], Reading]:
     def pick(look: Look) -> Reading:
-        if not look.fresh:
-            return Reading(fresh=False)
         rail = look.rails.get(name)
         if rail is None:
             raise SourceError(

@@ -60,6 +60,8 @@ class Pmic:
         self.facts = Facts(
             provenance="modelled" if fit else "measured",
             watts=Band(gain=0.10, offset=0.3) if fit else Band(gain=0.05),
+            volts=Band(gain=0.02),
+            amps=Band(gain=0.05),
             default_hz=1.0,
             max_hz=20.0,
         )

@@ -47,7 +47,6 @@ def rails(line: str) -> dict[str, float]:
 class _Look(NamedTuple):
     watts: dict[str, float]
     at_ns: int | None = None
-    fresh: bool = True
 
 
 class _Recorded:
@@ -86,7 +85,6 @@ class _Running:
     def __init__(self, command: Sequence[str], interval: float) -> None:
         self._command = command
         self._patience = max(3.0 * interval, 2.0)
-        self._seen_ns = 0
         self._start()
 
     def _start(self) -> None:
@@ -100,13 +98,15 @@ class _Running:
             raise SourceTimeout(
                 f"tegrastats printed nothing for {self._patience:g} s; run it by hand to see why"
             )
-        return rails(newest[1]) if newest else {}
+        self._look = _Look(rails(newest[1]), newest[0]) if newest else _Look({})
+        return self._look.watts
 
     def take(self) -> _Look:
         newest = self._lines.newest
-        if newest is not None and newest[0] != self._seen_ns:
-            self._seen_ns = self._heard_ns = newest[0]
-            return _Look(rails(newest[1]), newest[0])
+        if newest is not None and newest[0] > self._heard_ns:
+            self._heard_ns = newest[0]
+            self._look = _Look(rails(newest[1]), newest[0])
+            return self._look
         if self._lines.ended:
             self._lines.close()
             self._start()
@@ -117,7 +117,7 @@ class _Running:
             raise SourceTimeout(
                 f"tegrastats has printed nothing for {self._patience:g} s; is the board hung?"
             )
-        return _Look({}, fresh=False)
+        return self._look
 
     def close(self) -> None:
         self._lines.close()
@@ -125,8 +125,6 @@ class _Running:
 
 def _picker(rail: str) -> Callable[[_Look], Reading]:
     def pick(look: _Look) -> Reading:
-        if not look.fresh:
-            return Reading(fresh=False)
         if rail not in look.watts:
             raise SourceError(f"tegrastats no longer prints the rail {rail}; did its sensor fail?")
         return Reading(watts=look.watts[rail], at_ns=look.at_ns)

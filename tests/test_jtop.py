@@ -112,6 +112,16 @@ def test_a_repeated_sample_is_not_fresh(service: Service, tmp_path: Path) -> Non
     assert again.at_ns > first.at_ns
 
 
+def test_a_rail_asked_later_still_has_the_sample(service: Service, tmp_path: Path) -> None:
+    one, two, _ = opened(service, tmp_path).channels()
+    assert [one.read().fresh, one.read().fresh, two.read().fresh, two.read().fresh] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+
+
 def test_every_rail_of_one_sample_has_its_time(service: Service, tmp_path: Path) -> None:
     source = opened(service, tmp_path)
     service.tick()
