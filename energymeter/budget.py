@@ -5,9 +5,10 @@ import copy
 import functools
 import json
 import math
+import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sized
+from typing import Any, TypeVar, cast
 
 from energymeter.balance import Balance, Outcome, Unit
 from energymeter.battery import Battery
@@ -17,6 +18,7 @@ from energymeter.estimate import Estimate
 from energymeter.forecast import Forecast, Level
 from energymeter.ledger import Debit, Ledger, Line
 from energymeter.loops import Guard, Loop, Status
+from energymeter.solar import Outlook, outlook
 from energymeter.statusline import StatusLine
 from energymeter.tab import Figures, Meter, Tab
 
@@ -37,7 +39,7 @@ class Budget:
         ledger: None: the user's own.
 
     Raises:
-        LedgerError: no such budget, another battery under this name, or a ledger that cannot be used.
+        LedgerError: no such budget, another battery or shares under this name, or an unusable ledger.
         SpecError: shares that make no sense.
     """
 
@@ -75,6 +77,10 @@ class Budget:
                 )
             self.battery = battery  # with its input, which no ledger can keep
         self.shares: dict[str, float] = json.loads(stored_shares)
+        if shares is not None and dict(shares) != self.shares:
+            raise LedgerError(
+                f"budget {name!r} has the shares {self.shares}: leave them out, or choose another name"
+            )
 
     @classmethod
     def open(cls, name: str) -> "Budget":
@@ -127,6 +133,22 @@ class Budget:
     def remaining_hours(self) -> Estimate | None:
         """Hours left at the load since it last changed; ``None`` when no load was seen."""
         return self._now().hours(self._level())
+
+    def outlook(self, hour: float | None = None) -> Outlook | None:
+        """How long it lasts at this load while `Battery.input` charges it; ``None``: no load was seen.
+
+        ``hour`` of the day now; None: by the local clock.
+
+        Raises:
+            SpecError: it was opened with a battery that has no input.
+        """
+        level = self._level()
+        if level is None:
+            return None
+        if hour is None:
+            now = time.localtime(self._clock.time())
+            hour = now.tm_hour + now.tm_min / 60
+        return outlook(self.battery, level.watts, share=self.remaining_share.value, hour=hour)
 
     def runs_left(self, per: str | None = None) -> Estimate | None:
         """How many more spans ``per`` (None: runs) there is energy for; ``None``: none was debited."""
@@ -260,13 +282,21 @@ class Budget:
 
     def __call__(self, function: Callable[..., T]) -> Callable[..., T]:
         """As a decorator: every call draws on the budget, and counts as a span under the function's name."""
+        from inspect import iscoroutinefunction
+
+        name = function.__name__
 
         @functools.wraps(function)
         def drawing(*args: Any, **kwargs: Any) -> T:
-            with self.drawing() as tab, tab.counted(function.__name__):
+            with self.drawing() as tab, tab.counted(name):
                 return function(*args, **kwargs)
 
-        return drawing
+        @functools.wraps(function)
+        async def awaiting(*args: Any, **kwargs: Any) -> Any:
+            with self.drawing() as tab, tab.counted(name):
+                return await cast(Callable[..., Awaitable[Any]], function)(*args, **kwargs)
+
+        return cast(Callable[..., T], awaiting) if iscoroutinefunction(function) else drawing
 
     def _loop(
         self, items: Iterable[T], meter: Meter | None, total: int | None, name: str, guard: Guard | None

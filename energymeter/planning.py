@@ -72,6 +72,52 @@ def periodic_watts(joules: float, every_seconds: float, idle_watts: float) -> fl
     return idle_watts + joules / every_seconds
 
 
+class Load(NamedTuple):
+    """A planned load."""
+
+    watts: float
+    """Mean, at the rail."""
+    says: str
+    """In words."""
+
+
+def planned(
+    board: Board | None = None,
+    *,
+    watts: float | None = None,
+    idle_watts: float | None = None,
+    duty: float | None = None,
+    every_seconds: float | None = None,
+    joules: float | None = None,
+) -> Load | None:
+    """The load that a board, or watts, a duty cycle or a periodic job describe; ``None``: nothing was said.
+
+    What is given goes before the board's figures.
+
+    Raises:
+        SpecError: a part is missing, or makes no sense.
+    """
+    idle = idle_watts if idle_watts is not None else board.idle_watts if board else None
+    if every_seconds is not None:
+        if joules is None or idle is None:
+            raise SpecError(
+                "a periodic job needs its joules and the idle watts, or a board whose idle draw is known"
+            )
+        mean = periodic_watts(joules, every_seconds, idle)
+        return Load(mean, f"{joules:g} J every {every_seconds:g} s over {idle:g} W idle")
+    busy = watts
+    if busy is None and board is not None:
+        # The course's round current is a mean; a duty cycle is between the measured busy and idle draws.
+        busy = (board.busy_watts if duty is not None else None) or board_watts(board)
+    if duty is not None:
+        if busy is None or idle is None:
+            raise SpecError("a duty cycle needs busy and idle watts, or a board whose draws are known")
+        return Load(duty_watts(busy, idle, duty), f"{busy:g} W for {duty:.0%} of the time, else {idle:g} W")
+    if busy is None:
+        return None
+    return Load(busy, f"{board.title}, {busy:g} W" if board and watts is None else f"{busy:g} W")
+
+
 def early_exit_joules(full_joules: float, early_joules: float, exit_share: float) -> float:
     """Mean joules an inference when a share of them leaves at an early exit.
 

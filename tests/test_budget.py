@@ -1,5 +1,6 @@
 """The budget's public face: what is left, loops that draw on it, and who is told when it runs low."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from energymeter.converter import Converter
 from energymeter.errors import BudgetExhausted, LedgerError, SpecError
 from energymeter.ledger import Ledger
 from energymeter.loops import Status
+from energymeter.solar import Panel
 
 RAIL = Battery(1000, basis="rail")  # 18 kJ at 5 V
 
@@ -145,9 +147,27 @@ def test_stages_have_shares_of_their_own(ledger: Ledger) -> None:
     assert inference.remaining_hours.value == pytest.approx(0.25)
     update.spend(Figures(11_000.0))
     assert inference.remaining_joules.value == pytest.approx(700), "no more than the whole has"
+    with pytest.raises(LedgerError, match="shares"):
+        Budget("lab4", shares={"inference": 0.6}, ledger=ledger)
     for shares in ({"a": 0.7, "b": 0.7}, {"a": 0.0}):
         with pytest.raises(SpecError):
             Budget("other", RAIL, shares=shares, ledger=ledger)
+
+
+def test_with_the_sun(ledger: Ledger) -> None:
+    lit = RAIL.with_(input=Panel(20, sun_hours=4.0))
+    budget = Budget("lab4", lit, ledger=ledger)
+    assert budget.outlook(12.0) is None
+    budget.spend(Figures(9000.0, 9000.0))
+    noon, midnight = budget.outlook(hour=12.0), budget.outlook(hour=0.0)
+    assert noon is not None
+    assert midnight is not None
+    assert midnight.hours == pytest.approx(2.5)  # 9 kJ at 1 W, no sun before six
+    assert noon.hours is not None
+    assert 10 < noon.hours < 11  # five hours from when the evening sun falls below 1 W
+    assert budget.outlook() is not None
+    with pytest.raises(SpecError, match="no input"):
+        Budget("lab4", ledger=ledger).outlook(12.0)
 
 
 # -- loops -------------------------------------------------------------------------------------------
@@ -298,6 +318,19 @@ def test_a_decorated_function_draws(budget: Budget, clock: ManualClock) -> None:
     calls = budget.runs_left("infer")
     assert calls is not None
     assert calls.value == pytest.approx(17_980 / 4)
+
+
+def test_a_decorated_coroutine_draws_until_it_is_done(budget: Budget, clock: ManualClock) -> None:
+    @budget
+    async def infer() -> str:
+        clock.sleep(2.0)
+        return "cat"
+
+    with budget.drawing(SteadyMeter(clock, 2.0)):
+        assert asyncio.run(infer()) == "cat"  # type: ignore[arg-type]
+    calls = budget.runs_left("infer")
+    assert calls is not None
+    assert calls.value == pytest.approx(17_996 / 4)
 
 
 def test_a_decorated_function_starts_a_meter_of_its_own(

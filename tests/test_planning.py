@@ -11,6 +11,7 @@ from energymeter.planning import (
     early_exit_joules,
     inferences_a_charge,
     periodic_watts,
+    planned,
 )
 
 
@@ -30,6 +31,22 @@ def test_mean_powers() -> None:
     for joules, seconds in ((2.1, 0), (-1, 60)):
         with pytest.raises(SpecError):
             periodic_watts(joules, seconds, 0.5)
+
+
+def test_a_planned_load_needs_its_parts() -> None:
+    pi4 = find_board("pi4")
+    assert planned() is None
+    assert planned(watts=3.0) == (3.0, "3 W")
+    assert planned(pi4, watts=5.0, duty=0.5).watts == pytest.approx(5 / 2 + 3.06 / 2)  # type: ignore[union-attr]
+    assert planned(pi4, every_seconds=60, joules=6.0, idle_watts=0.1).watts == 0.2  # type: ignore[union-attr]
+    for parts in (
+        {"duty": 0.5},
+        {"watts": 3.0, "duty": 0.5},
+        {"every_seconds": 60.0},
+        {"every_seconds": 60.0, "joules": 1.0},
+    ):
+        with pytest.raises(SpecError):
+            planned(**parts)
 
 
 def test_a_students_phone_battery() -> None:

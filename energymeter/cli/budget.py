@@ -6,37 +6,32 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
 from energymeter.balance import say_share
 from energymeter.battery import Battery
-from energymeter.boards import Board, find_board
+from energymeter.boards import find_board
 from energymeter.budget import Budget
 from energymeter.errors import SpecError
 from energymeter.estimate import Estimate, say_hours, say_number
 from energymeter.forecast import left
 from energymeter.ledger import Ledger, Line
-from energymeter.planning import (
-    board_watts,
-    course_table,
-    duty_watts,
-    inferences_a_charge,
-    periodic_watts,
-)
+from energymeter.planning import course_table, inferences_a_charge, planned
 from energymeter.solar import Panel, outlook
 from energymeter.tab import Drawn
+from energymeter.units import UNITS
 
-_UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATIONS = {**UNITS["seconds"], "d": 86400.0}
 
 
 def seconds(text: str) -> float:
     """A duration such as ``5min``."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?", text.strip())
-    if not match or not float(match[1]) > 0:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)?", text.strip())
+    if not match or not float(match[1]) > 0 or (match[2] or "s") not in _DURATIONS:
         raise click.BadParameter(f"{text!r} is no duration: write 30s, 5min, 2h or 1d")
-    return float(match[1]) * _UNITS[match[2] or "s"]
+    return float(match[1]) * _DURATIONS[match[2] or "s"]
 
 
 def share(text: str) -> float:
@@ -211,13 +206,6 @@ def export(name: str, kind: str) -> None:
     click.echo(table.getvalue(), nl=False)
 
 
-class _Load(NamedTuple):
-    """What the options of a forecast describe."""
-
-    watts: float
-    says: str
-
-
 @budget.command()
 @click.argument("name", required=False)
 @click.option("--board", help="A board by name, such as jetson-nano.")
@@ -254,9 +242,16 @@ def forecast(
     if all(value is None for key, value in options.items() if key != "hour"):
         _course(as_json)
         return
-    load = _load(board, options)
-    if load is None and (options["duty"] is not None or options["solar"]):
-        raise SpecError("say what draws on it, in --watts or as a --board")
+    load = planned(
+        board,
+        watts=options["watts"],
+        idle_watts=options["idle"],
+        duty=options["duty"],
+        every_seconds=options["every"],
+        joules=options["joules"],
+    )
+    if load is None and options["solar"]:
+        raise SpecError("say what draws on it under the sun, in --watts or as a --board")
     facts: dict[str, Any] = {"battery": chosen._asdict(), "why": chosen.why()}
     if load is not None:
         facts |= {
@@ -273,29 +268,6 @@ def forecast(
     if options["last"]:
         facts["watts_to_last"] = chosen.watts_for(options["last"] / 3600)
     click.echo(json.dumps(_plain(facts)) if as_json else "\n".join(_sentences(facts, options)))
-
-
-def _load(board: Board | None, options: Mapping[str, Any]) -> _Load | None:
-    idle = options["idle"] if options["idle"] is not None else board.idle_watts if board else None
-    if options["every"] is not None:
-        if options["joules"] is None or idle is None:
-            raise SpecError(
-                "a job --every so often needs its --joules, and --idle watts (or a --board that has them)"
-            )
-        watts = periodic_watts(options["joules"], options["every"], idle)
-        return _Load(watts, f"{options['joules']:g} J every {options['every']:g} s over {idle:g} W idle")
-    busy = options["watts"]
-    if busy is None and board is not None:
-        # The course's round current is a mean; a duty cycle is between the measured busy and idle draws.
-        busy = (board.busy_watts if options["duty"] is not None else None) or board_watts(board)
-    if busy is None:
-        return None
-    if options["duty"] is not None:
-        if idle is None:
-            raise SpecError("a --duty needs --idle watts, or a --board whose idle draw is known")
-        watts = duty_watts(busy, idle, options["duty"])
-        return _Load(watts, f"{busy:g} W for {options['duty']:.0%} of the time, else {idle:g} W")
-    return _Load(busy, f"{board.title}, {busy:g} W" if board and options["watts"] is None else f"{busy:g} W")
 
 
 def _sentences(facts: Mapping[str, Any], options: Mapping[str, Any]) -> list[str]:
