@@ -1,0 +1,33 @@
+"""What every test stands on: recordings from elsewhere, and a home that is nobody's."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from devices.shared_data import ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of recordings that nobody here made; a skip that says so where it is absent."""
+    if not ROOT.is_dir():
+        pytest.skip(f"no recordings at {ROOT}; set ENERGYMETER_TEST_DATA to their folder")
+    return ROOT
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests, and what they start, out of the user's home and settings."""
+    home = tmp_path_factory.mktemp("home")
+    kinds = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "STATE", "CACHE")}
+    wanted = {"HOME": str(home), **kinds}
+    before = {name: os.environ.get(name) for name in (*wanted, "ENERGYMETER_SOURCE")}
+    os.environ.update(wanted)
+    os.environ.pop("ENERGYMETER_SOURCE", None)
+    yield
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
