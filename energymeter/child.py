@@ -1,4 +1,4 @@
-"""The sampling process: opens the sources, reads them at their pace, tells the curve.
+"""The child process. It looks for sources (`survey`), or it samples: opens the sources, reads them at their pace, tells the curve.
 
 Started by file name with a bare interpreter (no site-packages scan, no numpy), so it costs little and
 nothing the measured program does can starve it. Standard input brings one line of JSON and is then
@@ -25,6 +25,10 @@ def main() -> None:
     sys.path.extend(entry for entry in config["path"] if entry not in sys.path)
     from energymeter.errors import EnergyMeterError
 
+    if "kinds" in config:
+        from energymeter import survey
+
+        survey.main(config)
     try:
         session = _prepared(config)
     except EnergyMeterError as refusal:

@@ -18,6 +18,10 @@ Beyond the protocol a source *may* offer, and the sampler then uses:
     Running counts: samples the device took and we never saw; bytes that crossed the wire.
 ``identity``
     After ``open``: the text that names this physical meter, to which a calibration card belongs.
+``kind``
+    ``"meter"``, ``"board"``, ``"package"``, ``"gpu"`` or ``"gauge"``: `EnergyMeter()` and
+    ``energymeter devices`` then look for it, `Locatable.places` telling them where; without such
+    places, at its default one. ``"part"`` is shown and never chosen.
 """
 
 from collections.abc import Iterator, Sequence
@@ -81,4 +85,16 @@ class Streaming(Protocol):
         """After ``open``, instead of ``read``: readings with ``at_ns`` from the device's own clock.
 
         Yields a ``Reading(fresh=False)`` at least every half second, so that the sampler can stop.
+        """
+
+
+@runtime_checkable
+class Locatable(Protocol):
+    """A driver (the class, not its objects) that knows where its devices may be."""
+
+    def places(self) -> Sequence[str]:
+        """A static method: places worth one reading, found without touching an unknown device.
+
+        Raises:
+            SourceError: something is there that a person must decide about; the message says what.
         """
