@@ -5,8 +5,8 @@ from energymeter.drivers import _i2c, _ina
 from energymeter.errors import SourceError, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 
-_TI = 0x5449
-_DIES = {
+TI = 0x5449
+DIES = {
     0x226: "ina226",
     0x227: "ina260",
     0x228: "ina228",
@@ -132,12 +132,12 @@ class Converter:
         if register is None:
             return
         maker, die = self.chip.word(register), self.chip.word(register + 1)
-        if maker == _TI and die >> 4 in self.kind.dies:
+        if maker == TI and die >> 4 in self.kind.dies:
             return
-        who = _DIES.get(die >> 4) if maker == _TI else None
+        who = DIES.get(die >> 4) if maker == TI else None
         for elsewhere in (0xFE, 0x3E):
-            if who is None and self.chip.word(elsewhere) == _TI:
-                who = _DIES.get(self.chip.word(elsewhere + 1) >> 4)
+            if who is None and self.chip.word(elsewhere) == TI:
+                who = DIES.get(self.chip.word(elsewhere + 1) >> 4)
         remedy = f"it is an {who}, so use {who}@{self.chip}" if who else "an ina219 has no identity: try that"
         raise SourceMissing(
             f"the chip at {self.chip} is no {self.kind.name} (maker 0x{maker:04x}, die 0x{die:04x}): {remedy}"

@@ -35,6 +35,8 @@ class Battery:
     A battery that charges or rests is an error, not 0 W: its load comes from the wall.
     """
 
+    kind = "gauge"
+
     facts = gauge_facts(joule_step=36.0)
 
     def __init__(self, place: str = "", *, by: str = "gauge", root: str = "/") -> None:

@@ -99,6 +99,8 @@ class Fnirsi:
     ``model``: taken from the USB id; given, only where that cannot be seen.
     """
 
+    kind = "meter"
+
     facts = Facts(
         volts=Band(gain=0.002, offset=0.0002, resolution=0.00001),
         amps=Band(gain=0.005, offset=0.0002, resolution=0.00001),
@@ -107,6 +109,13 @@ class Fnirsi:
         max_watts=50 * 7.0,
     )
     usb_ids: ClassVar[tuple[tuple[int, int], ...]] = tuple(MODELS)
+
+    @classmethod
+    def places(cls) -> list[str]:
+        """None: its start sequence is reported to restart some, so a person decides."""
+        if plugged(cls.usb_ids):
+            raise SourceMissing("an FNIRSI meter is plugged in; name it to start its stream: fnirsi")
+        return []
 
     def __init__(
         self,

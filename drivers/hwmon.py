@@ -48,6 +48,8 @@ class Hwmon:
     chip's own product, and signed), then power.
     """
 
+    kind = "part"
+
     facts = Facts(default_hz=10.0, max_hz=200.0)
 
     def __init__(self, place: str = "", *, shunt: float = 0.0, root: str = "/") -> None:

@@ -31,6 +31,8 @@ class Iio:
     of one number belong together. Energy accumulators are preferred.
     """
 
+    kind = "part"
+
     facts = Facts(default_hz=10.0, max_hz=500.0)
 
     def __init__(self, place: str = "", *, shunt: float = 0.0, root: str = "/") -> None:

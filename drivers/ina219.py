@@ -22,6 +22,7 @@ Nano; 7 on Orin Nano and AGX Orin, 8 on Xavier [M].
 
 from energymeter.clock import Clock, SystemClock
 from energymeter.drivers import _i2c, _ina, _pi_ina219
+from energymeter.drivers._i2c_scan import places_of
 from energymeter.errors import SourceError, SpecError
 from energymeter.reading import Band, Facts, Reading
 
@@ -67,6 +68,13 @@ class Ina219:
     Raises:
         SpecError: an option cannot be.
     """
+
+    kind = "meter"
+
+    @staticmethod
+    def places() -> list[str]:
+        """Where one answers."""
+        return places_of("ina219")
 
     def __init__(
         self,

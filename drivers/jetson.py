@@ -38,6 +38,8 @@ class Jetson:
     carrier board's own losses, its fan and its USB ports come on top.
     """
 
+    kind = "board"
+
     facts = Facts(default_hz=10.0, max_hz=100.0)  # a channel is converted about 77 times a second
 
     def __init__(self, place: str = "", *, root: str = "/") -> None:

@@ -30,6 +30,7 @@ from math import isfinite
 from typing import Any, Protocol
 
 from energymeter.clock import Clock, SystemClock
+from energymeter.drivers._plugged import plugged
 from energymeter.drivers._timebase import Timebase
 from energymeter.errors import (
     ExtraMissing,
@@ -78,6 +79,9 @@ class Joulescope:
         SpecError: a place that is no model and number.
     """
 
+    kind = "meter"
+    usb_ids = ((0x16D0, 0x0E88), (0x16D0, 0x10BA), (0x16D0, 0x1359))
+
     facts = Facts(
         semantics="counter",
         joules=Band(gain=0.005),
@@ -89,6 +93,11 @@ class Joulescope:
         max_hz=100.0,
         clock=50e-6,
     )
+
+    @classmethod
+    def places(cls) -> list[str]:
+        """Its default place, if one is plugged in."""
+        return [""] if plugged(cls.usb_ids) else []
 
     def __init__(
         self, place: str = "", *, driver: Callable[[], JsDriver] | None = None, clock: Clock | None = None

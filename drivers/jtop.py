@@ -41,6 +41,8 @@ class Jtop:
     follows the sampling rate, and the service's own when another client was there before.
     """
 
+    kind = "board"
+
     facts = Facts(default_hz=2.0, max_hz=1.0 / _FLOOR_SECONDS)
 
     def __init__(

@@ -16,6 +16,7 @@ import errno
 import os
 from typing import ClassVar
 
+from energymeter.drivers._plugged import plugged
 from energymeter.errors import SourceMissing, SourceTimeout
 from energymeter.reading import Band, Facts, Reading
 
@@ -50,7 +51,14 @@ class Km003c:
     ``reverse``: turn the sign of the current round.
     """
 
+    kind = "meter"
+
     usb_ids: ClassVar[tuple[tuple[int, int], ...]] = USB_IDS
+
+    @classmethod
+    def places(cls) -> list[str]:
+        """Its default place, if one is plugged in."""
+        return [""] if plugged(cls.usb_ids) else []
 
     def __init__(
         self, place: str = "", *, reverse: bool = False, wire: Wire | None = None, sysfs: str = "/sys"

@@ -43,6 +43,8 @@ class Nvml:
     the first of energy, instant and usage that the GPU has.
     """
 
+    kind = "gpu"
+
     facts = Facts(
         semantics="counter", joules=Band(gain=_GAIN, resolution=1e-3), default_hz=10.0, max_hz=100.0
     )

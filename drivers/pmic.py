@@ -50,6 +50,8 @@ class Pmic:
     provenance is ``modelled`` and its ± 10 % + 0.3 W are our own word, as no spread was published.
     """
 
+    kind = "board"
+
     def __init__(
         self, place: str = "", *, fit: bool = False, root: str = "/", firmware: Firmware | None = None
     ) -> None:

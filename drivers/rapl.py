@@ -72,6 +72,8 @@ class Rapl:
     The counter moves about every millisecond, in steps of 15 or 61 µJ; windows under 100 ms are coarse.
     """
 
+    kind = "package"
+
     facts = Facts(semantics="counter", place="die", default_hz=10.0, max_hz=1000.0)
 
     def __init__(

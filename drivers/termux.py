@@ -27,6 +27,8 @@ _MISSING = "in Termux type `pkg install termux-api`, and install the app Termux:
 class Termux:
     """What the phone's gauge says was taken out, in steps of about 1 mAh: for runs of half an hour."""
 
+    kind = "gauge"
+
     facts = gauge_facts(coulomb_step=3.6, joule_step=3.6 * 3.85)
 
     def __init__(self, place: str = "", *, command: str = "termux-battery-status") -> None:

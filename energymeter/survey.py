@@ -125,5 +125,3 @@ def _readings(part: Source) -> Iterator[Reading]:
     for _ in range(_READINGS):
         yield part.read()
         time.sleep(_PAUSE_SECONDS)
-
-
