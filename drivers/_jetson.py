@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from energymeter.errors import SourceError
+
 _TOTALS = ("VIN", "POM_5V_IN", "VDD_IN")
 """Rails that carry the whole module, the outermost first (Thor; Nano; TX, Xavier NX, Orin Nano and NX)."""
 
@@ -30,3 +32,18 @@ def counted_rails(names: Iterable[str]) -> frozenset[str]:
         if total in rails:
             return frozenset([total])
     return frozenset(rails) - _NESTED
+
+
+def pinned_rails(before: frozenset[str], names: Iterable[str]) -> frozenset[str]:
+    """The counted rails, which stay what they were when the source is opened again after a failure.
+
+    Raises:
+        SourceError: one of them is gone; the sum of the others is not the board.
+    """
+    rails = list(names)
+    counted = before or counted_rails(rails)
+    if lost := counted - frozenset(rails):
+        raise SourceError(
+            f"the rail {', '.join(sorted(lost))} is gone; its sensor failed, so look into `dmesg`"
+        )
+    return counted

@@ -11,7 +11,7 @@ is the rail VIN, with ``power1_input`` in µW.
 import os
 from collections.abc import Sequence
 
-from energymeter.drivers._jetson import connected, counted_rails
+from energymeter.drivers._jetson import connected, pinned_rails
 from energymeter.drivers._parts import together
 from energymeter.drivers._sysfs import Numeric, Rail, SysFile, below, entries, peek, peek_number
 from energymeter.errors import SourceMissing, SpecError
@@ -46,6 +46,7 @@ class Jetson:
         self.name = f"jetson@{place}" if place else "jetson"
         self._wanted = place
         self._root = root
+        self._counted: frozenset[str] = frozenset()
         self._rails: list[Rail] = []
 
     def open(self) -> None:
@@ -55,11 +56,13 @@ class Jetson:
                 f"no INA3221 or INA238 power monitor under {below(self._root, 'sys/bus/i2c')}: this board "
                 "has none (Nano 2GB) or its driver is not loaded; use an external meter, such as an INA219"
             )
-        counted = counted_rails(found)
         if self._wanted:
             if self._wanted not in found:
                 raise SpecError(f"this board has no rail {self._wanted!r}; it has {', '.join(found)}")
-            counted, found = frozenset([self._wanted]), {self._wanted: found[self._wanted]}
+            found = {self._wanted: found[self._wanted]}
+        self._counted = counted = pinned_rails(
+            self._counted or frozenset(found if self._wanted else ()), found
+        )
         summed = len(counted) > 1
         self._rails = [
             Rail(

@@ -20,7 +20,7 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from energymeter.drivers._jetson import counted_rails
+from energymeter.drivers._jetson import pinned_rails
 from energymeter.drivers._jtop import Attempt, Client, Look, Session, hung
 from energymeter.drivers._parts import Shared, Snapshot, together
 from energymeter.drivers._sysfs import below, entries
@@ -70,6 +70,7 @@ class Jtop:
         self._factory = client
         self._session: Session | None = None
         self._starting: Attempt | None = None
+        self._counted: frozenset[str] = frozenset()
         self._channels: list[Source] = []
 
     def tune(self, rate_hz: float) -> None:
@@ -92,7 +93,11 @@ class Jtop:
                 "the jtop service knows no power sensor on this board (Nano 2GB has none); "
                 "use an external meter, such as an INA219"
             )
-        counted = counted_rails(rails)
+        try:
+            self._counted = counted = pinned_rails(self._counted, rails)
+        except SourceError:
+            self.close()
+            raise
         snapshot = Snapshot(self._take)
         self._channels = [
             Shared(

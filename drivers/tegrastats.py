@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from energymeter.drivers._command import Lines
-from energymeter.drivers._jetson import connected, counted_rails
+from energymeter.drivers._jetson import connected, pinned_rails
 from energymeter.drivers._parts import Shared, Snapshot, together
 from energymeter.drivers._sysfs import translated
 from energymeter.errors import SourceEnded, SourceError, SourceMissing, SourceTimeout, SpecError
@@ -151,6 +151,7 @@ class Tegrastats:
         self._tunable = not interval
         self._command = command
         self._lines: _Recorded | _Running | None = None
+        self._counted: frozenset[str] = frozenset()
         self._rails: list[Source] = []
 
     def tune(self, rate_hz: float) -> None:
@@ -171,7 +172,11 @@ class Tegrastats:
                 f"{self.name} shows no rail power (a Nano 2GB has no sensor; on some boards the command must "
                 "run as root); use an external meter, such as an INA219"
             )
-        counted = counted_rails(found)
+        try:
+            self._counted = counted = pinned_rails(self._counted, found)
+        except SourceError:
+            self.close()
+            raise
         snapshot = Snapshot(self._lines.take)
         self._rails = [
             Shared(

@@ -98,6 +98,19 @@ def test_a_failing_total_is_a_gap_and_never_the_sum_of_the_rest(sysfs: Sysfs) ->
     jetson.close()
 
 
+def test_opened_again_it_counts_the_same_rails(sysfs: Sysfs) -> None:
+    board = JetsonBoard(sysfs, "nano")
+    jetson = opened(sysfs)
+    label = "sys/bus/i2c/devices/6-0040/iio:device0/rail_name_0"
+    sysfs.remove(label)
+    with pytest.raises(SourceError, match="POM_5V_IN is gone"):
+        jetson.open()
+    sysfs.put(label, "POM_5V_IN")
+    board.set("POM_5V_IN", 5000, 500)
+    jetson.open()
+    assert jetson.read().amps == pytest.approx(0.5)
+
+
 def test_a_failing_part_leaves_the_board_alone(sysfs: Sysfs) -> None:
     board = JetsonBoard(sysfs, "orin_nano")
     sysfs.break_reads(board.files("VDD_SOC")[1])

@@ -97,6 +97,16 @@ def test_a_lost_total_is_a_gap_and_never_the_sum_of_the_rest(service: Service, t
     assert source.read().amps == pytest.approx(0.864)
 
 
+def test_opened_again_it_counts_the_same_rails(service: Service, tmp_path: Path) -> None:
+    source = opened(service, tmp_path)
+    lost = service.rails.pop("VDD_IN")
+    with pytest.raises(SourceError, match="VDD_IN is gone"):
+        source.open()
+    service.rails["VDD_IN"] = lost
+    source.open()
+    assert source.read().amps == pytest.approx(0.864)
+
+
 def test_a_repeated_sample_is_not_fresh(service: Service, tmp_path: Path) -> None:
     source = opened(service, tmp_path)
     service.tick()

@@ -125,6 +125,13 @@ def test_a_lost_total_is_a_gap_and_never_the_sum_of_the_rest(tmp_path: Path) -> 
     assert total.read().watts == pytest.approx(2.0)
 
 
+def test_opened_again_it_counts_the_same_rails(tmp_path: Path) -> None:
+    source = play(tmp_path, "VDD_IN 2032/1 VDD_SOC 446/1")
+    (tmp_path / "tegrastats.log").write_text("VDD_SOC 446/1\n")
+    with pytest.raises(SourceError, match="VDD_IN is gone"):
+        source.open()
+
+
 def test_lines_without_power_say_so(tmp_path: Path) -> None:
     with pytest.raises(SourceMissing, match="Nano 2GB"):
         play(tmp_path, "RAM 534/3964MB SWAP 5/1982MB CPU [1%@102] GR3D_FREQ 0% PMIC@100C")
