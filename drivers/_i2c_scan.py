@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from energymeter.boards import detect_board
 from energymeter.drivers._i2c import Chip, Wire
-from energymeter.drivers._ina_chip import DIES, TI
+from energymeter.drivers._ina import DIES, TI
 from energymeter.errors import SourceError, SourceMissing
 
 ADDRESSES = range(0x40, 0x50)

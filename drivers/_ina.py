@@ -143,6 +143,17 @@ def check_plausible(name: str, watts: float, shunt: float, board: str) -> None:
     )
 
 
+TI = 0x5449
+DIES = {
+    0x226: "ina226",
+    0x227: "ina260",
+    0x228: "ina228",
+    0x237: "ina238",
+    0x238: "ina238",
+    0x322: "ina3221",
+}
+
+
 class Kind(NamedTuple):
     """One chip of the family that has an identity and a ready flag, as data."""
 

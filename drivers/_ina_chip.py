@@ -2,18 +2,10 @@
 
 from energymeter.clock import Clock, SystemClock
 from energymeter.drivers import _i2c, _ina
+from energymeter.drivers._i2c_scan import places_of
 from energymeter.errors import SourceError, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 
-TI = 0x5449
-DIES = {
-    0x226: "ina226",
-    0x227: "ina260",
-    0x228: "ina228",
-    0x237: "ina238",
-    0x238: "ina238",
-    0x322: "ina3221",
-}
 _RANGE_REGISTER, _NARROW = 0, 1 << 4
 
 
@@ -132,12 +124,12 @@ class Converter:
         if register is None:
             return
         maker, die = self.chip.word(register), self.chip.word(register + 1)
-        if maker == TI and die >> 4 in self.kind.dies:
+        if maker == _ina.TI and die >> 4 in self.kind.dies:
             return
-        who = DIES.get(die >> 4) if maker == TI else None
+        who = _ina.DIES.get(die >> 4) if maker == _ina.TI else None
         for elsewhere in (0xFE, 0x3E):
-            if who is None and self.chip.word(elsewhere) == TI:
-                who = DIES.get(self.chip.word(elsewhere + 1) >> 4)
+            if who is None and self.chip.word(elsewhere) == _ina.TI:
+                who = _ina.DIES.get(self.chip.word(elsewhere + 1) >> 4)
         remedy = f"it is an {who}, so use {who}@{self.chip}" if who else "an ina219 has no identity: try that"
         raise SourceMissing(
             f"the chip at {self.chip} is no {self.kind.name} (maker 0x{maker:04x}, die 0x{die:04x}): {remedy}"
@@ -162,8 +154,14 @@ class Meter:
         SpecError: an option cannot be.
     """
 
+    kind = "meter"
     kinds: tuple[_ina.Kind, ...]
     """The chip, and those that differ from it in a table entry only."""
+
+    @classmethod
+    def places(cls) -> list[str]:
+        """Where one answers."""
+        return places_of(cls.kinds[0].name)
 
     def __init__(
         self,

@@ -30,6 +30,7 @@ from energymeter.reading import Band, Facts, Reading
 
 from ._crc import crc8_fnirsi
 from ._hid import REPORT, HidLine
+from ._plugged import plugged
 from ._stream import DeviceClock, Pull
 from ._wire import Wire
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from energymeter.clock import Clock
 from energymeter.drivers import _i2c, _ina
+from energymeter.drivers._i2c_scan import places_of
 from energymeter.drivers._ina_chip import Converter
 from energymeter.errors import SpecError
 from energymeter.reading import Band, Facts, Reading
@@ -88,6 +89,13 @@ class Ina3221:
     Raises:
         SpecError: an option cannot be.
     """
+
+    kind = "meter"
+
+    @staticmethod
+    def places() -> list[str]:
+        """Where one answers."""
+        return places_of("ina3221")
 
     def __init__(
         self,

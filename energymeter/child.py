@@ -1,4 +1,4 @@
-"""The child process. It looks for sources (`survey`), or it samples: opens the sources, reads them at their pace, tells the curve.
+"""The child process: looks for sources, or samples them at their pace and tells the curve.
 
 Started by file name with a bare interpreter (no site-packages scan, no numpy), so it costs little and
 nothing the measured program does can starve it. Standard input brings one line of JSON and is then

@@ -9,8 +9,8 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from energymeter.errors import NotMeasured, ProvenanceRefused, SpecError
-from energymeter.find import choose
+from energymeter.errors import NotMeasured, ProvenanceRefused, SourceError, SpecError
+from energymeter.find import Choice, choose, forget
 from energymeter.measurement import Measurement
 from energymeter.reading import Provenance, Reading
 from energymeter.source import Source
@@ -62,6 +62,8 @@ class EnergyMeter:
         if rate_hz is not None and not rate_hz > 0:
             raise SpecError(f"a rate of {rate_hz:g} Hz reads nothing; give a positive number.")
         self._groups: list[list[Spec | Source]] | None = None
+        self.choice: Choice | None = None
+        """The source that was found, and why it; None where one was named."""
         if isinstance(source, str):
             self._groups = [[*group] for group in parse(source)]
         elif source is not None:
@@ -100,11 +102,24 @@ class EnergyMeter:
         return wrapped(function, lambda: self)
 
     def _started(self) -> Measurement:
-        notes: tuple[str, ...] = ()
-        groups = self._groups
-        if groups is None:
-            spec, notes = choose()
-            groups = [[*group] for group in parse(spec)]
+        if self._groups is not None:
+            return self._measuring(self._groups)
+        self.choice = choose()
+        try:
+            return self._measuring(self._chosen())
+        except SourceError:
+            forget()  # what was here when it was chosen may have been unplugged since
+            before, self.choice = self.choice, choose()
+            if self.choice.spec == before.spec:
+                raise
+            return self._measuring(self._chosen())
+
+    def _chosen(self) -> list[list[Spec | Source]]:
+        return [[*group] for group in parse(self.choice.spec)] if self.choice is not None else []
+
+    def _measuring(self, groups: list[list[Spec | Source]]) -> Measurement:
+        modelled = self.choice is not None and self.choice.spec == "model"
+        notes = (self.choice.reason,) if self.choice is not None and modelled else ()
         known = {"nominal_volts": self._nominal_volts, "idle": self._idle, "notes": notes}
         measurement = Measurement(groups, self._rate_hz, self._log_file, {}, self._logs.values(), known)
         measurement.start()

@@ -31,7 +31,7 @@ class Candidate(NamedTuple):
 
     @property
     def spec(self) -> str:
-        return self.driver if self.place is None else f"{self.driver}@{self.place}"
+        return f"{self.driver}@{self.place}" if self.place else self.driver
 
 
 def main(config: dict[str, Any]) -> None:
@@ -75,12 +75,9 @@ def look(candidate: Candidate) -> dict[str, Any]:
     """One real reading of a candidate, or why there is none."""
     finding: dict[str, Any] = {"spec": candidate.spec, "kind": candidate.kind}
     driver = load_driver(candidate.driver)
-    source: Source | None = None
+    source: Any = None
     try:
-        source = driver(*(() if candidate.place is None else (candidate.place,)))
-        if isinstance(source, Tunable):
-            source.tune(source.facts.default_hz)
-        source.open()
+        source = driver(*((candidate.place,) if candidate.place else ()))
         finding.update(_read(source))
     except EnergyMeterError as trouble:
         finding["trouble"] = str(trouble)
@@ -92,9 +89,12 @@ def look(candidate: Candidate) -> dict[str, Any]:
     return finding
 
 
-def _read(source: Source) -> dict[str, Any]:
+def _read(source: Any) -> dict[str, Any]:
     """What the counted channels draw: watts where they tell, from two readings where they count."""
-    parts = list(source.channels()) if isinstance(source, Divided) else [source]
+    if isinstance(source, Tunable):
+        source.tune(source.facts.default_hz)
+    source.open()
+    parts: list[Source] = list(source.channels()) if isinstance(source, Divided) else [source]
     counted = [part for part in parts if part.facts.counted] or parts
     watts = [_watts(part) for part in counted]
     known = [value for value in watts if value is not None]
