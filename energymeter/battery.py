@@ -309,9 +309,11 @@ class Battery(_Fields):
         """
         if not 0 < hours < float("inf"):
             raise SpecError(f"a battery is asked to last some hours, not {hours!r}")
-        low, high = 0.0, 2 * self.converter.linear * self.joules / (hours * 3600) + 1.0
+        low, high = 0.0, 1.0
         if (self.hours(low) or float("inf")) < hours:
             return None
+        while (self.hours(high) or 0.0) > hours:  # below the rated rate Peukert gives more than the label
+            high *= 2
         for _ in range(200):  # hours() falls strictly with power; 200 halvings reach the last bit
             middle = (low + high) / 2
             low, high = (middle, high) if (self.hours(middle) or float("inf")) >= hours else (low, middle)

@@ -4,7 +4,7 @@ import pickle
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from recordings import rows, running_integral
 
@@ -76,6 +76,7 @@ def test_a_charge_taken_in_stretches_is_the_whole(battery: Battery, watts: float
 
 
 @given(BATTERIES, st.floats(0.1, 200))
+@example(Battery(18_020, volts=60.0, efficiency=1.0, usable=1.0, health=0.3125, peukert=1.296875), 42.0)
 def test_the_power_for_a_time_gives_that_time(battery: Battery, hours: float) -> None:
     watts = battery.watts_for(hours)
     if watts is None:
