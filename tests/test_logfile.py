@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from energymeter.errors import EnergyMeterError, ImplausibleReading, LogError, NotMeasured
+from energymeter.errors import EnergyMeterError, ImplausibleReading, LogError, NotMeasured, SpecError
 from energymeter.logfile import Hints, Record, read
 from energymeter.reading import Band, Facts
 from energymeter.trace import Trace
@@ -223,6 +223,20 @@ def test_foreign_columns_by_name(tmp_path: Path) -> None:
     assert record.columns["watts"].tolist() == [1.5, 1.5]
     with pytest.raises(LogError, match="has no column 'q'; it has: task, when, p"):
         read(path, Hints(watts="q"))
+
+
+@pytest.mark.parametrize("unit", ["µW", "μW", "uW"])
+def test_micro_in_a_title(tmp_path: Path, unit: str) -> None:
+    for hints in (Hints(), Hints(watts=f"P ({unit})")):
+        (record,) = read(write(tmp_path, "x.csv", f"time_s,P ({unit})\n0,5\n1,5\n"), hints)
+        assert record.columns["watts"].tolist() == pytest.approx([5e-6, 5e-6])
+
+
+def test_a_unit_of_something_else_is_no_power(tmp_path: Path) -> None:
+    path = write(tmp_path, "x.csv", "time_s,P,U_V\n0,5,5\n1,5,5\n")
+    for hints in (Hints(watts="P", unit="furlong"), Hints(watts="P", unit="MW"), Hints(watts="U_V")):
+        with pytest.raises(SpecError, match="is no unit of watts"):
+            read(path, hints)
 
 
 def test_titles_that_only_begin_like_time(tmp_path: Path) -> None:
