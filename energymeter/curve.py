@@ -337,16 +337,23 @@ class Curve(_Channel):
 
 
 def difference(start: Point, end: Point, seconds: float, peak_watts: float) -> Draw:
-    """What lies between two points of a curve."""
+    """What lies between two points of a curve.
+
+    A total that is unknown at the start and known at the end began in between, at 0.
+    """
     return Draw(
         seconds=seconds,
-        joules=end.joules - start.joules,
-        coulombs=end.coulombs - start.coulombs,
-        volt_seconds=end.volt_seconds - start.volt_seconds,
+        joules=end.joules - _or_zero(start.joules),
+        coulombs=end.coulombs - _or_zero(start.coulombs),
+        volt_seconds=end.volt_seconds - _or_zero(start.volt_seconds),
         covered_seconds=end.covered_seconds - start.covered_seconds,
         bridged_joules=end.bridged_joules - start.bridged_joules,
         peak_watts=peak_watts,
     )
+
+
+def _or_zero(total: float) -> float:
+    return 0.0 if math.isnan(total) else total
 
 
 def _along(
@@ -358,8 +365,10 @@ def _along(
     bent: bool,
 ) -> float:
     """A running total part-way between two samples, whose rate runs straight from one to the other."""
-    if total0 is None or total1 is None:
+    if total1 is None:
         return _NAN
+    if total0 is None:
+        total0 = 0.0
     if bent and rate0 is not None and rate1 is not None and rate0 + rate1 != 0:
         share *= (2 * rate0 + (rate1 - rate0) * share) / (rate0 + rate1)
     return total0 + share * (total1 - total0)

@@ -82,6 +82,7 @@ def read(path: str, hints: Hints = Hints()) -> list[Record]:  # noqa: B008 - an 
     Raises:
         LogError: the file is missing, foreign beyond recognition, or damaged before its first whole row.
         NotMeasured: it has a header and not one sample.
+        SpecError: a hint names an unknown board or a unit of something else.
         ImplausibleReading: no such board draws this power; the unit is wrong.
         ExtraMissing: Parquet without pyarrow.
     """
@@ -369,21 +370,19 @@ def _places(path: str, titles: list[str], hints: Hints) -> dict[str, tuple[int, 
         if title is not None:
             if title not in titles:
                 raise LogError(f"{path} has no column {title!r}; it has: {', '.join(titles)}.")
-            unit = hints.unit if quantity == "watts" and hints.unit else _unit_of(title)
             kind = "seconds" if quantity == "time_s" else quantity
-            found[quantity] = titles.index(title), _factor(kind, unit)
+            found[quantity] = titles.index(title), _factor(kind, title, hints)
     for place, title in enumerate(titles):
         unit = _unit_of(title)
         matched = next((kind for kind, units in UNITS.items() if unit in units), None)
         if "time_s" not in found and _TIME.match(title) and matched in (None, "seconds"):
-            found["time_s"] = place, _factor("seconds", unit)
+            found["time_s"] = place, _factor("seconds", title, hints)
         elif (
             matched in _QUANTITIES
             and matched not in found
             and not any(getattr(hints, q) for q in _QUANTITIES)
         ):
-            named = hints.unit if matched == "watts" and hints.unit else unit
-            found[matched] = place, _factor(matched, named)
+            found[matched] = place, _factor(matched, title, hints)
     if "time_s" not in found or len(found) == 1:
         raise LogError(
             f"{path} does not tell its time and power; name the columns, as in "
@@ -394,11 +393,20 @@ def _places(path: str, titles: list[str], hints: Hints) -> dict[str, tuple[int, 
 
 def _unit_of(title: str) -> str | None:
     match = _UNIT.match(title)
-    return None if match is None else match["in"] or match["square"] or match["tail"]
+    unit = None if match is None else match["in"] or match["square"] or match["tail"]
+    return None if unit is None else unit.strip().replace("µ", "u").replace("μ", "u")
 
 
-def _factor(quantity: str, unit: str | None) -> float:
-    return scale(quantity, unit) if unit in UNITS[quantity] else 1.0
+def _factor(quantity: str, title: str, hints: Hints) -> float:
+    """To SI, by the unit that was given or that the title names; a title without one is taken as SI.
+
+    Raises:
+        SpecError: the unit is one of something else.
+    """
+    if quantity == "watts" and hints.unit:
+        return scale(quantity, hints.unit)
+    unit = _unit_of(title)
+    return scale(quantity, unit) if unit is not None and any(unit in u for u in UNITS.values()) else 1.0
 
 
 def _moment(text: str) -> tuple[float, bool]:

@@ -1,5 +1,6 @@
 """Samples over time as numpy columns: slices, integrates, resamples, loads, saves."""
 
+import heapq
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -54,8 +55,8 @@ class Trace:
         self.watts = columns.get("watts", unknown)
         self.volts = columns.get("volts", unknown)
         self.amps = columns.get("amps", unknown)
-        self.joules = columns.get("joules", unknown)
-        self.coulombs = columns.get("coulombs", unknown)
+        self.joules = _begun(columns.get("joules", unknown))
+        self.coulombs = _begun(columns.get("coulombs", unknown))
         self.covered_s = columns["covered_s"]
         self.epoch_s = epoch_s
         self.names = tuple(names)
@@ -382,11 +383,11 @@ class Trace:
         recorder = open_recorder(path, header, names, 0, force=force, resume=False)
         try:
             try:
-                for number, part in enumerate(self.parts):
-                    for row, sample in enumerate(part._samples()):
-                        recorder.row(number, sample)
-                        if row % _ROWS_A_FLUSH == 0:
-                            recorder.flush()
+                rows = heapq.merge(*(part._rows(number) for number, part in enumerate(self.parts)))
+                for count, (_, number, sample) in enumerate(rows):
+                    recorder.row(number, sample)
+                    if count % _ROWS_A_FLUSH == 0:
+                        recorder.flush()
             finally:
                 recorder.close()
         except OSError as failure:
@@ -394,17 +395,27 @@ class Trace:
                 f"{path} cannot be written to its end ({reason(failure)}); make room."
             ) from failure
 
-    def _samples(self) -> Iterator[Sample]:
+    def _rows(self, number: int) -> Iterator[tuple[int, int, Sample]]:
+        """The samples, each after its time and the number of its channel."""
         for row in zip(*(getattr(self, column) for column in COLUMNS), strict=True):
             time, covered = float(row[0]), float(row[-1])
             volts, amps, watts, joules, coulombs = (None if np.isnan(x) else float(x) for x in row[1:-1])
-            yield Sample(
-                round(time * 1e9), joules, coulombs, None, round(covered * 1e9), 0.0, watts, volts, amps
+            at_ns, covered_ns = round(time * 1e9), round(covered * 1e9)
+            yield (
+                at_ns,
+                number,
+                Sample(at_ns, joules, coulombs, None, covered_ns, 0.0, watts, volts, amps),
             )
 
 
 def _running(steps: Floats) -> Floats:
     return np.concatenate([[0.0], np.cumsum(steps)])
+
+
+def _begun(totals: Floats) -> Floats:
+    """Running totals, which are 0 until the first term is known; unknown if none ever is."""
+    known = ~np.isnan(totals)
+    return np.where(known, totals, 0.0) if np.any(known) else totals
 
 
 def _forward(time: Floats) -> npt.NDArray[np.bool_]:

@@ -1,0 +1,135 @@
+"""Source specs: every text is taken apart or refused in a sentence."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from energymeter.errors import SpecError
+from energymeter.spec import Spec, driver_names, load_driver, parse
+
+PIECES = [
+    "ina219",
+    "sim",
+    "rapl",
+    "@",
+    ":",
+    "?",
+    "&",
+    "=",
+    "+",
+    ",",
+    '"',
+    "%",
+    "%41",
+    "pi4",
+    "0x40",
+    " ",
+    "\n",
+    "µ",
+    "-",
+]
+texts = st.text() | st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
+names = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
+places = st.none() | st.text(string.ascii_letters + string.digits + ":/._-", min_size=1)
+options = st.dictionaries(names, st.text(string.ascii_letters + string.digits + "._-/:"), max_size=3)
+
+
+@given(texts)
+def test_any_text_is_a_spec_or_a_sentence(text: str) -> None:
+    try:
+        groups = parse(text)
+    except SpecError as refusal:
+        said = str(refusal)
+    else:
+        said = "parsed"
+        assert groups
+        assert all(groups)
+    assert said
+
+
+@given(texts)
+def test_any_text_builds_or_says_why_not(text: str) -> None:
+    built = []
+    try:
+        built = [spec.build() for group in parse(text) for spec in group]
+    except SpecError as refusal:
+        assert str(refusal) != ""  # noqa: PT017 - either outcome is right
+    assert all(source.name for source in built)
+
+
+def written(spec: Spec) -> str:
+    told = "&".join(f"{name}={value}" for name, value in spec.options.items())
+    return spec.driver + ("" if spec.place is None else f"@{spec.place}") + (f"?{told}" if told else "")
+
+
+@given(
+    st.lists(
+        st.lists(st.builds(Spec, names, places, options), min_size=1, max_size=3), min_size=1, max_size=3
+    )
+)
+def test_what_is_joined_comes_apart(groups: list[list[Spec]]) -> None:
+    assert parse(",".join("+".join(map(written, group)) for group in groups)) == groups
+
+
+def test_comma_joins_only_before_a_driver() -> None:
+    assert parse("manual:5V,0.6A") == [[Spec("manual", "5V,0.6A", {})]]
+    assert [len(group) for group in parse("manual:5V,0.6A,rapl+sim:pi4")] == [1, 2]
+
+
+def test_quotes_hide_joints_and_questions() -> None:
+    (((driver, place, told),),) = parse('replay@"/a b,rapl+sim?x.csv"?speed=max')
+    assert (driver, place, told) == ("replay", "/a b,rapl+sim?x.csv", {"speed": "max"})
+
+
+def test_percent_signs_in_options() -> None:
+    assert parse("replay@x?watts=P%20%28mW%29&unit=%C2%B5W")[0][0].options == {
+        "watts": "P (mW)",
+        "unit": "µW",
+    }
+
+
+@pytest.mark.parametrize("text", ["", " ", "+", "rapl+", "rapl,", ",rapl", "@", "INA219", "9v", "rapl rapl"])
+def test_malformed(text: str) -> None:
+    with pytest.raises(SpecError, match="is no source; write driver@place"):
+        parse(text)
+
+
+def test_half_a_quotation() -> None:
+    with pytest.raises(SpecError, match="quotation mark"):
+        parse('replay@"x.csv')
+
+
+def test_unknown_driver_with_a_hint() -> None:
+    with pytest.raises(SpecError, match="did you mean ina219"):
+        Spec("ina291", None, {}).build()
+    with pytest.raises(SpecError, match="there are: "):
+        Spec("zzzzzz", None, {}).build()
+
+
+@pytest.mark.parametrize("name", ["_i2c", "os", "..reading", "", "a b", "ina219.x"])
+def test_no_way_out_of_the_drivers_folder(name: str) -> None:
+    with pytest.raises(SpecError):
+        load_driver(name)
+
+
+def test_unknown_option_with_those_there_are() -> None:
+    with pytest.raises(SpecError, match=r"no option 'sped'; it has: .*speed"):
+        parse("replay@x.csv?sped=max")[0][0].build()
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [("ina219?shunt=much", "must be a number"), ("ina219?shunt=0", "shunt"), ("ina219?shunt=-0.1", "shunt"),
+     ("ina219?shunt=nan", "shunt"), ("replay@x?speed=slow", "true or max"), ("replay", "needs a file")],
+)  # fmt: skip
+def test_options_that_make_no_sense(text: str, wanted: str) -> None:
+    with pytest.raises(SpecError, match=wanted):
+        parse(text)[0][0].build()
+
+
+def test_every_driver_can_be_loaded() -> None:
+    assert all(load_driver(name) for name in driver_names() if name != "ina219")
+    assert "replay" in driver_names()
+    assert not any(name.startswith("_") for name in driver_names())

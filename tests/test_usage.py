@@ -1,0 +1,217 @@
+"""What a usage says: its figures, its ±, what it leaves open; in text, HTML and JSON."""
+
+import json
+import math
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from energymeter.curve import Draw
+from energymeter.errors import NotMeasured, SpecError
+from energymeter.reading import Band, Facts
+from energymeter.usage import Idle, Part, Usage, combine, duration, in_figures, with_uncertainty
+
+KNOWN = Facts(volts=Band(0.005, 0.004), amps=Band(0.005, 0.001))
+NAN = math.nan
+
+
+def draw(joules: float = 10.0, seconds: float = 4.0, **others: float) -> Draw:
+    figures = {"coulombs": joules / 5, "volt_seconds": 5 * seconds, "covered_seconds": seconds}
+    return Draw(
+        **{
+            "seconds": seconds,
+            "joules": joules,
+            "bridged_joules": 0.0,
+            "peak_watts": 3.0,
+            **figures,
+            **others,
+        }
+    )
+
+
+def part(figures: Draw, facts: Facts = KNOWN, name: str = "rail") -> Part:
+    return Part(name, facts, figures, 0.01)
+
+
+def test_one_channel() -> None:
+    usage = combine([part(draw())])
+    assert (usage.joules, usage.wh, usage.mah) == (10.0, 10 / 3600, 2 / 3.6)
+    assert (usage.mean_watts, usage.peak_watts, usage.mean_volts) == (2.5, 3.0, 5.0)
+    assert str(usage) == "10.000 J ± 0.088 · 0.556 mAh at 5.00 V · 2.50 W mean · 4.0 s · rail measured"
+
+
+def test_rails_of_one_voltage_share_their_charge() -> None:
+    usage = combine([part(draw()), part(draw(joules=20.0), Facts(provenance="manual"), "usb")])
+    assert (usage.joules, usage.coulombs, usage.peak_watts) == (30.0, 6.0, 6.0)
+    assert usage.provenance == "manual"
+    assert usage.notes == ("± without the unknown accuracy of usb",)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [part(draw(volt_seconds=48.0)), part(draw(volt_seconds=NAN)), part(draw(), KNOWN._replace(place="wall"))],
+)
+def test_charge_of_different_voltages_does_not_add(other: Part) -> None:
+    usage = combine([part(draw()), other])
+    assert usage.joules == 20.0
+    assert usage.coulombs is None
+    assert usage.mah is None
+    assert usage.mean_volts is None
+
+
+def test_nominal_voltage_is_told() -> None:
+    usage = combine([part(draw(coulombs=NAN, volt_seconds=NAN))], nominal_volts=5.0)
+    assert usage.mah == pytest.approx(2 / 3.6)
+    assert "0.556 mAh at 5.0 V nominal" in str(usage)
+    assert combine([part(draw(coulombs=NAN))]).mah is None
+
+
+def test_uncounted_channels_do_not_add() -> None:
+    beside = part(draw(joules=99.0), KNOWN._replace(counted=False))
+    assert combine([part(draw()), beside]).joules == 10.0
+    with pytest.raises(SpecError, match="none of these channels counts"):
+        combine([beside])
+
+
+@pytest.mark.parametrize("figures", [draw(joules=NAN), draw(covered_seconds=0.0)])
+def test_nothing_measured_is_not_zero(figures: Draw) -> None:
+    with pytest.raises(NotMeasured, match="rail measured nothing"):
+        combine([part(figures)])
+
+
+def test_part_of_the_time() -> None:
+    usage = combine([part(draw(covered_seconds=3.0, bridged_joules=2.0))], missed=7)
+    assert usage.coverage == 0.75
+    assert usage.mean_watts == pytest.approx(10 / 3)
+    assert usage.interpolated_joules == 12.0
+    assert "75.0 % of the time measured · 7 readings missed" in str(usage)
+
+
+def test_unknown_bridge_is_not_a_number_in_json() -> None:
+    usage = combine([part(draw(covered_seconds=3.0, bridged_joules=NAN))])
+    assert usage.interpolated_joules is None
+
+
+def test_window_without_length() -> None:
+    usage = combine([part(draw(joules=0.0, seconds=0.0))])
+    assert usage.mean_watts is None
+    assert usage.mean_volts is None
+    assert usage.coverage == 1.0
+    assert str(usage).startswith("0.000 J · 0 mAh · 0 s")
+
+
+def test_net_of_idle_beside_gross() -> None:
+    usage = combine([part(draw())], idle=Idle(2.0, 0.01))
+    assert usage.joules == 10.0
+    assert usage.net_joules == 2.0
+    # two gains of 0.5 % and the window's edges (0.0204 J) stay, offsets cancel; idle adds 0.01 W over 4 s
+    gains = 2 * 10 * 0.005 / math.sqrt(3)
+    assert usage.net_uncertainty == pytest.approx(math.hypot(gains, gains, 0.0204, 0.04), rel=1e-3)
+    assert "10.000 J ± 0.088 · 2.000 J ± " in str(usage)
+    assert "net of idle" in str(usage)
+    assert combine([part(draw())]).net_joules is None
+
+
+def test_idle_above_the_run_is_told_as_it_is() -> None:
+    usage = combine([part(draw())], idle=Idle(3.0, 0.01))
+    assert usage.net_joules == -2.0
+    assert "-2.000 J" in str(usage)
+
+
+def test_charging_is_negative() -> None:
+    usage = combine([part(draw(joules=-10.0))])
+    assert str(usage).startswith("-10.000 J ± 0.088 · -0.556 mAh at 5.00 V · -2.50 W mean")
+
+
+@given(
+    st.floats(-1e15, 1e15),
+    st.floats(0, 1e9),
+    st.floats(0, 1),
+    st.floats(0, 0.5),
+    st.none() | st.floats(0, 1e3),
+)
+def test_any_figures_print_and_are_json(
+    joules: float, seconds: float, share: float, gain: float, idle: float | None
+) -> None:
+    covered = seconds * share
+    facts = Facts(watts=Band(gain))
+    known = {"idle": None if idle is None else Idle(idle, 0.0)}
+    try:
+        usage = combine([part(draw(joules, seconds, covered_seconds=covered), facts)], **known)
+    except NotMeasured:
+        assert covered == 0 < seconds
+        return
+    text = str(usage)
+    assert "nan" not in text
+    assert "inf" not in text.replace("infer", "")
+    json.dumps(usage.to_dict(), allow_nan=False)
+    assert usage.explain()
+
+
+def test_to_dict_tells_everything() -> None:
+    told = combine([part(draw())], idle=Idle(1.0, 0.1)).to_dict()
+    public = {name for name in dir(Usage) if not name.startswith("_") and not callable(getattr(Usage, name))}
+    assert public - told.keys() == {"idle", "shares"}
+    assert told["idle_watts"] == 1.0
+
+
+class _Cells(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.cells.append(data)
+
+
+def test_html_says_the_same_and_escapes() -> None:
+    usage = combine([part(draw(), name="<script>&")])
+    parser = _Cells()
+    parser.feed(usage._repr_html_())
+    assert " · ".join(parser.cells) == str(usage)
+    assert set(parser.tags) == {"table", "tr", "td"}
+
+
+def test_explained_by_cause_the_largest_first() -> None:
+    lines = combine([part(draw())]).explain().splitlines()
+    sizes = [float(line.split()[0]) for line in lines[1:-1]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert lines[-1].endswith("together")
+    assert float(lines[-1].split()[0]) == pytest.approx(math.hypot(*sizes), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("number", "uncertainty", "text"),
+    [
+        (0.0, 0.0, "0.000 J"),
+        (0.0, 0.002, "0.0000 J ± 0.0020"),
+        (0.5, 33.0, "500 mJ ± 33000"),
+        (1e-9, 1e-10, "1.00 nJ ± 0.10"),
+        (-0.00021, 4.1e-6, "-210.0 µJ ± 4.1"),
+        (123456789.0, 4e6, "123456789 J ± 4000000"),
+        (12.3, 0.0996, "12.300 J ± 0.100"),
+    ],
+)
+def test_number_to_the_place_of_its_error(number: float, uncertainty: float, text: str) -> None:
+    assert with_uncertainty(number, uncertainty, "J") == text
+
+
+@given(st.floats(1e-6, 1e15))
+def test_three_figures_are_close(number: float) -> None:
+    assert float(in_figures(number)) == pytest.approx(number, rel=5.1e-3)
+    assert in_figures(-number) == "-" + in_figures(number)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (3e-9, "3 ns"), (42e-6, "42 µs"), (0.25, "250 ms"), (59.94, "59.9 s"), (7199.9, "2 h 0 min"),
+     (86400, "24 h 0 min")],
+)  # fmt: skip
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
