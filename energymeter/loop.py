@@ -31,6 +31,9 @@ class Pace(Protocol):
     def suspended_ns(self) -> int:
         """How long this machine has slept since boot; monotonic time does not count it."""
 
+    def cpu_ns(self) -> int:
+        """Processor time that sampling has taken so far."""
+
 
 class PipePace:
     """Real time; stops when its pipe has something to read or its other end is closed.
@@ -45,6 +48,8 @@ class PipePace:
         self._stop = [stop_fd]
         self._parent_pid = parent_pid
         self._awake = getattr(time, "CLOCK_BOOTTIME", None)
+        # a process of its own is all ours, its start included; of the program's own only this thread is
+        self.cpu_ns = time.thread_time_ns if parent_pid is None else time.process_time_ns
 
     def wait_until(self, deadline_ns: int) -> bool:
         while True:
@@ -80,6 +85,7 @@ class Channel:
         self._correct = correction.of if correction is not None else None
         self.integrator = Integrator(source.facts, gap_after_ns(rate_hz), writer.last())
         self._gaps_before = self.head[curve.GAPS], self.head[curve.GAP_NS]
+        self._before = [self.head[count] for count in (curve.LOST, curve.MOVED_BYTES, curve.CPU_NS)]
 
     def take(self, at_ns: int, reading: Reading, *, final: bool = False) -> Sample | None:
         """Add a reading to the curve; ``None`` if it said nothing new."""
@@ -96,6 +102,13 @@ class Channel:
             head[curve.GAPS] = self._gaps_before[0] + integrator.gaps
             head[curve.GAP_NS] = self._gaps_before[1] + integrator.gap_ns
         return sample
+
+    def tally(self, cpu_ns: int) -> None:
+        """Note what the source counts itself, and what reading it costs; on top of a killed sampler's."""
+        lost, moved_bytes, cpu_ns_before = self._before
+        self.head[curve.LOST] = lost + getattr(self.source, "lost", 0)
+        self.head[curve.MOVED_BYTES] = moved_bytes + getattr(self.source, "moved_bytes", 0)
+        self.head[curve.CPU_NS] = cpu_ns_before + cpu_ns
 
     def failed(self, failure: BaseException) -> None:
         """Count a reading that could not be had, and remember why."""
@@ -254,12 +267,9 @@ class SourceLoop:
         asleep_ns = self._pace.suspended_ns()
         slept_ns, self._asleep_ns = asleep_ns - self._asleep_ns, asleep_ns
         for channel in self._channels:
-            head = channel.head
-            head[curve.LOST] = getattr(channel.source, "lost", 0)
-            head[curve.MOVED_BYTES] = getattr(channel.source, "moved_bytes", 0)
-            head[curve.CPU_NS] = time.process_time_ns()
+            channel.tally(self._pace.cpu_ns())
             if slept_ns > 50_000_000:  # the two clocks are read apart; less is scheduling
-                head[curve.SUSPENDED_NS] += slept_ns
+                channel.head[curve.SUSPENDED_NS] += slept_ns
         if self._flush is not None:
             self._flush()
 

@@ -174,7 +174,7 @@ class Measurement:
             for channel, draw in zip(channels, draws, strict=True)
         ]
         cost = Cost(
-            cpu_seconds=max(channel.observed(curve.CPU_NS) for channel in channels) * 1e-9,
+            cpu_seconds=self._cpu_seconds(channels),
             reads=sum(channel.observed(curve.READS) for channel in channels),
             moved_bytes=sum(channel.observed(curve.MOVED_BYTES) for channel in channels),
         )
@@ -183,6 +183,12 @@ class Measurement:
         )
         known = {**self._known, "notes": (*self._known.get("notes", ()), *self._notes(channels))}
         return combine(parts, missed=missed, cost=cost, **known)
+
+    def _cpu_seconds(self, channels: Sequence[SampledChannel]) -> float:
+        """A sampling process tells its own on every channel; threads tell theirs, one a source."""
+        of_source = {channel.request: channel.observed(curve.CPU_NS) for channel in channels}
+        together = sum if self.sampler.in_process else max
+        return together(of_source.values()) * 1e-9
 
     def _notes(self, channels: Sequence[SampledChannel]) -> list[str]:
         notes = []

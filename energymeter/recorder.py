@@ -10,7 +10,6 @@ import os
 from array import array
 from collections.abc import Sequence
 from math import isfinite
-from pathlib import Path
 from typing import Any, Protocol
 
 from energymeter.errors import ExtraMissing, LogError
@@ -57,7 +56,7 @@ def open_recorder(
         LogError: unknown ending, the file exists, or it cannot be written.
         ExtraMissing: Parquet without pyarrow.
     """
-    suffix = Path(path).suffix.lower()
+    suffix = os.path.splitext(path)[1].lower()
     kinds: dict[str, type[_Text | _Parquet]] = {".csv": _Csv, ".jsonl": _JsonLines, ".parquet": _Parquet}
     if suffix not in kinds:
         raise LogError(f"{path}: a log ends in .csv, .jsonl or .parquet, not {suffix or 'nothing'}.")
@@ -169,6 +168,8 @@ class _Parquet:
     def __init__(
         self, path: str, header: dict[str, Any], names: Sequence[str], start_ns: int, *, resume: bool
     ) -> None:
+        from pathlib import Path  # slow to import: the sampler does without it
+
         try:
             import pyarrow
             import pyarrow.parquet
@@ -236,6 +237,8 @@ def join_parts(path: str) -> None:
     Raises:
         LogError: there are no parts.
     """
+    from pathlib import Path
+
     import pyarrow.parquet as parquet
 
     folder = Path(path + PARTS_SUFFIX)

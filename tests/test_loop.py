@@ -30,6 +30,9 @@ class ScriptedPace:
     def suspended_ns(self):
         return self.asleep_ns
 
+    def cpu_ns(self):
+        return self.time_ns // 100
+
 
 class Scripted:
     """A source that does what its script says at each reading."""
@@ -61,9 +64,9 @@ class Rig:
     def __init__(self, script, *, seconds, rate_hz=100.0, source=None):
         self.pace = ScriptedPace(round(seconds * 1e9))
         self.source = source(self.pace) if source else Scripted(self.pace, script)
-        memory = memoryview(bytearray(channel_bytes(CAPACITY)))
-        channel = Channel(self.source, CurveWriter(memory, CAPACITY), rate_hz, None)
-        self.curve = Curve(memory, CAPACITY, trapezoids=self.source.facts.semantics == "instant")
+        self.memory = memoryview(bytearray(channel_bytes(CAPACITY)))
+        channel = Channel(self.source, CurveWriter(self.memory, CAPACITY), rate_hz, None)
+        self.curve = Curve(self.memory, CAPACITY, trapezoids=self.source.facts.semantics == "instant")
         self.rows = []
         SourceLoop(self.source, [channel], rate_hz, self.pace, lambda _, s: self.rows.append(s)).run()
 
@@ -141,6 +144,16 @@ def test_sleep_of_the_machine_is_told():
 
     rig = Rig(sleeps, seconds=3.0)
     assert rig.count(curve.SUSPENDED_NS) == 30 * 10**9
+
+
+def test_what_the_sampling_costs_goes_on_where_a_killed_sampler_left_it():
+    rig = Rig(lambda n, pace: Reading(watts=1.0), seconds=3.0)
+    assert rig.count(curve.CPU_NS) == 3 * 10**9 // 100
+    rig.curve.head[curve.MOVED_BYTES] = 1_000
+    heir = Channel(rig.source, CurveWriter(rig.memory, CAPACITY), 100.0, None)
+    heir.tally(5_000_000)
+    assert rig.count(curve.CPU_NS) == 35_000_000
+    assert rig.count(curve.MOVED_BYTES) == 1_000
 
 
 class Streamer:

@@ -290,6 +290,14 @@ class Counting:
         pass
 
 
+def test_the_program_s_own_work_is_no_cost_of_the_measuring():
+    with EnergyMeter(Counting()) as meter:
+        end_ns = time.process_time_ns() + 200_000_000
+        while time.process_time_ns() < end_ns:
+            pass
+    assert 0 < meter.usage.cost.cpu_seconds < 0.1
+
+
 def test_an_object_is_measured_in_a_thread_and_the_usage_says_so():
     with EnergyMeter(Counting(), **FAST) as meter:
         work()
