@@ -5,6 +5,7 @@ import json
 import mmap
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -25,7 +26,9 @@ from energymeter.spec import Spec
 OPEN_SECONDS = 15.0
 """A source that has not opened by then never will."""
 STOP_SECONDS = 10.0
+"""A source that has not given its last sample by then is given up."""
 _FINISH_LOG_SECONDS = 300.0
+"""Joining the parts of a long Parquet log, once all sources are done."""
 _FIRST_SAMPLE_SECONDS = 2.0
 _RESTARTS = 20
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -106,7 +109,7 @@ class Sampler:
             return
         with self._lock:
             host, self._host = self._host, None
-        host.stop(_FINISH_LOG_SECONDS if self._log is not None else STOP_SECONDS)
+        host.stop()
 
     def tend(self) -> None:
         """Start the sampling process again if it was killed; its curves go on after a gap."""
@@ -172,16 +175,10 @@ class _Process:
         *,
         resume: bool = False,
     ) -> list[Described]:
-        complaints = open(_anonymous_file("energymeter-stderr"), "w+b")  # noqa: SIM115 - outlives this call
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", _CHILD],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=complaints,
-            pass_fds=(self._memory_fd,),
-            start_new_session=True,  # the terminal's Ctrl-C and Ctrl-Z are for the program
-            bufsize=0,
-        )
+        try:
+            complaints = self._spawn()
+        except OSError as refusal:  # too many processes, too many open files
+            raise SamplerError(f"the sampling process could not be started: {refusal.strerror}.") from refusal
         config = {
             "sources": [(request.source, request.rate_hz) for request in requests],
             "log": log._asdict() if log is not None else None,
@@ -199,6 +196,20 @@ class _Process:
         if not resume:
             self.memory = memoryview(mmap.mmap(self._memory_fd, answer["bytes"]))
         return [Described(**channel) for channel in answer["channels"]]
+
+    def _spawn(self) -> IO[bytes]:
+        """Start the process; what it complains of can be read from what is returned."""
+        complaints = open(_anonymous_file("energymeter-stderr"), "w+b")  # noqa: SIM115 - outlives this call
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", _CHILD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            pass_fds=(self._memory_fd,),
+            start_new_session=True,  # the terminal's Ctrl-C and Ctrl-Z are for the program
+            bufsize=0,
+        )
+        return complaints
 
     def _ask(self, config: bytes, complaints: IO[bytes]) -> dict[str, Any]:
         process = self._process
@@ -227,8 +238,8 @@ class _Process:
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def stop(self, seconds: float) -> None:
-        self._end(seconds)
+    def stop(self) -> None:
+        self._end(STOP_SECONDS)
         os.close(self._memory_fd)  # the mapping stays
 
     def _end(self, seconds: float) -> None:
@@ -238,11 +249,16 @@ class _Process:
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
-        try:
+        process.send_signal(signal.SIGCONT)  # one that somebody stopped could not end
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
-        except subprocess.TimeoutExpired:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if self.memory and Head(self.memory).head[curve.STATE] == curve.ENDED:
+                process.wait(_FINISH_LOG_SECONDS)
+        if process.poll() is None:
             process.kill()
-            process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)  # a read stuck in the kernel outlasts even this
 
 
 class _Thread:
@@ -286,12 +302,14 @@ class _Thread:
     def alive(self) -> bool:
         return True
 
-    def stop(self, seconds: float) -> None:
+    def stop(self) -> None:
         if self._stop_fd is not None:
             os.close(self._stop_fd)
             self._stop_fd = None
         if self._thread is not None:
-            self._thread.join(seconds)
+            self._thread.join(STOP_SECONDS)
+            if Head(self.memory).head[curve.STATE] == curve.ENDED:
+                self._thread.join(_FINISH_LOG_SECONDS)
             self._thread = None
 
 
