@@ -6,6 +6,7 @@ there and before the ring forgets them: by the meter's keeper thread, by a later
 
 import functools
 import math
+import os
 import threading
 import time
 from array import array
@@ -150,6 +151,7 @@ class SpanLog:
         self._edges = array("q")
         self._figures: list[array[float]] = []
         self._settling = threading.Lock()
+        self._pid = os.getpid()
 
     def begin(self, recording: Recording) -> None:
         """Start anew, in a measurement that begins now."""
@@ -173,6 +175,8 @@ class SpanLog:
         if self._recording is not None:
             last_ns = max((span.end_ns for span in tuple(self.closed)), default=0)
             self._recording.wait_past(last_ns)
+            if os.getpid() != self._pid:
+                self._after_fork()
             with self._settling:
                 self._settle(self._recording, math.inf)
 
@@ -191,10 +195,16 @@ class SpanLog:
                 self.closed.append(span)
                 continue
             span.draws = self.drawn(span, span.end_ns)
-            self._edges.extend((span.start_ns, span.end_ns))
             for figures, draw in zip(self._figures, span.draws, strict=True):
                 figures.extend(draw[1:])
+            self._edges.extend((span.start_ns, span.end_ns))  # last: what a stretch is counted by
         self.due_ns = _now_ns() + recording.keep_ns
+
+    def _after_fork(self) -> None:
+        """The worker has no keeper thread, but may have its lock and its half-written work."""
+        self._pid, self._settling = os.getpid(), threading.Lock()
+        for figures in self._figures:
+            del figures[_FIGURES * (len(self._edges) // 2) :]
 
     def drawn(self, span: Span, end_ns: int) -> list[Draw]:
         """What every curve says of a span up to ``end_ns``."""
