@@ -9,7 +9,7 @@ from typing import Any
 
 from energymeter import __version__, curve
 from energymeter.curve import Draw
-from energymeter.errors import NotMeasured
+from energymeter.errors import NotMeasured, SamplerError
 from energymeter.integrate import Correction, Sample
 from energymeter.reading import Reading
 from energymeter.sampler import Request, SampledChannel, Sampler
@@ -77,7 +77,13 @@ class Measurement:
         for log in (*self._logs, self._whole_log):
             log.begin(self.recording)
         self._whole.__enter__()
-        threading.Thread(target=self._keep, name="energymeter-keeper", daemon=True).start()
+        try:
+            threading.Thread(target=self._keep, name="energymeter-keeper", daemon=True).start()
+        except RuntimeError as refusal:
+            self.finish()
+            raise SamplerError(
+                f"no thread could be started to look after the sampling: {refusal}."
+            ) from refusal
 
     @property
     def counted(self) -> list[SampledChannel]:
@@ -95,10 +101,11 @@ class Measurement:
         while self._own_time() and os.getpid() == self._pid and not self.sampler.ended():
             time.sleep(0.001)
         self._whole.__exit__()
+        if os.getpid() != self._pid:  # keeper and sampler are the parent's, which writes on: settle now
+            self._whole_log.settle_all()
+            return
         self._done.set()
         self.sampler.stop()
-        if os.getpid() != self._pid:  # the sampler is the parent's and writes on: settle before it does
-            self._whole_log.settle_all()
 
     def usage(self) -> Usage:
         """Of the whole window; while it is open, up to the newest sample.

@@ -4,6 +4,7 @@ import json
 import mmap
 import os
 import select
+import signal
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -24,7 +25,9 @@ from energymeter.spec import Spec
 OPEN_SECONDS = 15.0
 """A source that has not opened by then never will."""
 STOP_SECONDS = 10.0
+"""A source that has not given its last sample by then is given up."""
 _FINISH_LOG_SECONDS = 300.0
+"""Joining the parts of a long Parquet log, once all sources are done."""
 _FIRST_SAMPLE_SECONDS = 2.0
 _RESTARTS = 20
 
@@ -103,7 +106,7 @@ class Sampler:
             return
         with self._lock:
             host, self._host = self._host, None
-        host.stop(_FINISH_LOG_SECONDS if self._log is not None else STOP_SECONDS)
+        host.stop()
 
     def tend(self) -> None:
         """Start the sampling process again if it was killed; its curves go on after a gap."""
@@ -178,7 +181,10 @@ class _Process:
             "parent_pid": os.getpid(),
             "resume": resume,
         }
-        self._process = spawn(config, (self._memory_fd,), complaints)
+        try:
+            self._process = spawn(config, (self._memory_fd,), complaints)
+        except OSError as refusal:  # too many processes, too many open files
+            raise SamplerError(f"the sampling process could not be started: {refusal.strerror}.") from refusal
         try:
             answer = self._ask(self._process, complaints)
         except BaseException:
@@ -210,8 +216,8 @@ class _Process:
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def stop(self, seconds: float) -> None:
-        self._end(seconds)
+    def stop(self) -> None:
+        self._end(STOP_SECONDS)
         os.close(self._memory_fd)  # the mapping stays
 
     def _end(self, seconds: float) -> None:
@@ -221,11 +227,16 @@ class _Process:
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
-        try:
+        process.send_signal(signal.SIGCONT)  # one that somebody stopped could not end
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
-        except subprocess.TimeoutExpired:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if self.memory and Head(self.memory).head[curve.STATE] == curve.ENDED:
+                process.wait(_FINISH_LOG_SECONDS)
+        if process.poll() is None:
             process.kill()
-            process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)  # a read stuck in the kernel outlasts even this
 
 
 class _Thread:
@@ -269,12 +280,14 @@ class _Thread:
     def alive(self) -> bool:
         return True
 
-    def stop(self, seconds: float) -> None:
+    def stop(self) -> None:
         if self._stop_fd is not None:
             os.close(self._stop_fd)
             self._stop_fd = None
         if self._thread is not None:
-            self._thread.join(seconds)
+            self._thread.join(STOP_SECONDS)
+            if Head(self.memory).head[curve.STATE] == curve.ENDED:
+                self._thread.join(_FINISH_LOG_SECONDS)
             self._thread = None
 
 

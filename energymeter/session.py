@@ -127,6 +127,8 @@ class Session:
             LogError, ExtraMissing: the log cannot be created; the sources are closed.
         """
         self._pace = pace
+        self._head = Head(memory)
+        self._head.head[curve.STATE] = curve.RUNNING
         self._keeper = None
         if log is not None:
             header = {**log.header, "channels": [about.in_log() for about in self.described]}
@@ -138,7 +140,7 @@ class Session:
             except BaseException:
                 self.close()
                 raise
-            self._keeper = _Keeper(recorder, Head(memory))
+            self._keeper = _Keeper(recorder, self._head)
         described = iter(enumerate(self.described))
         self._loops = []
         for want, parts in zip(self._wanted, self._parts, strict=True):
@@ -165,6 +167,7 @@ class Session:
             for thread in others:
                 thread.join()
         finally:
+            self._head.head[curve.STATE] = curve.ENDED  # what may still take long is the log
             if self._keeper is not None:
                 self._keeper.close()
         while not self._pace.wait_until(self._pace.now_ns() + 60_000_000_000):

@@ -6,6 +6,7 @@ there and before the ring forgets them: by the meter's keeper thread, by a later
 
 import functools
 import math
+import os
 import threading
 import time
 from array import array
@@ -162,6 +163,7 @@ class SpanLog:
         self._settled = 0
         self._starts: dict[int, list[Point]] = {}
         self._settling = threading.Lock()
+        self._pid = os.getpid()
 
     def begin(self, recording: Recording) -> None:
         """Start anew, in a measurement that begins now."""
@@ -188,6 +190,8 @@ class SpanLog:
         """Work out every closed span, waiting for the samples after the last one."""
         if self._recording is not None:
             self._recording.wait_past(self.edges[-1] if self.edges else 0)
+            if os.getpid() != self._pid:
+                self._after_fork()
             with self._settling:
                 self._settle(self._recording, math.inf)
 
@@ -215,6 +219,12 @@ class SpanLog:
             if 0 < start_ns <= known_ns
         }
         self.due_ns = _now_ns() + recording.keep_ns
+
+    def _after_fork(self) -> None:
+        """The worker has no keeper thread, but may have its lock and its half-written work."""
+        self._pid, self._settling = os.getpid(), threading.Lock()
+        for figures in self._figures:
+            del figures[_FIGURES * self._settled :]
 
     def drawn(self, span: Span, end_ns: int) -> list[Draw]:
         """What every curve says of a span up to ``end_ns``."""

@@ -91,8 +91,9 @@ def look(candidate: Candidate) -> dict[str, Any]:
 
 def _read(source: Any) -> dict[str, Any]:
     """What the counted channels draw: watts where they tell, from two readings where they count."""
+    default_hz = source.facts.default_hz
     if isinstance(source, Tunable):
-        source.tune(source.facts.default_hz)
+        source.tune(default_hz)
     source.open()
     parts: list[Source] = list(source.channels()) if isinstance(source, Divided) else [source]
     counted = [part for part in parts if part.facts.counted] or parts

@@ -1,0 +1,138 @@
+"""The fault matrix: one row a test, told as a table at the end; collected only when asked for by folder.
+
+Every row ends "right" (the number is true within its ±) or "says it cannot know" (coverage below one, a
+note, an error that names the source). A failed test is a wrong number, a hung process or a hurt program.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+PATIENCE_SECONDS = 60.0
+"""A program that takes longer hangs."""
+
+Told = Callable[[str], None]
+_rows: dict[str, tuple[str, str]] = {}
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`make test` stays fast: chaos takes a minute and is run by `make chaos`."""
+    asked = [Path(argument.split("::")[0]).resolve() for argument in config.args]
+    return None if any(path == HERE or HERE in path.parents for path in asked) else True
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    outcomes = {
+        report.nodeid: (outcome, report)
+        for outcome in ("passed", "failed", "skipped", "error")
+        for report in terminalreporter.stats.get(outcome, ())
+        if HERE.name in report.nodeid
+    }
+    terminalreporter.section("the fault matrix")
+    for nodeid, (outcome, report) in outcomes.items():
+        fault = nodeid.rpartition("::")[2].removeprefix("test_").replace("_", " ")
+        end, how = _rows.get(nodeid, ("", ""))
+        if outcome == "skipped":
+            end, how = "skipped", str(report.longrepr[-1] if report.longrepr else "")
+        elif outcome != "passed":
+            end, how = "WRONG", how
+        terminalreporter.write_line(f"{fault:<58} {end:<20} {how}")
+
+
+@pytest.fixture
+def right(request: pytest.FixtureRequest) -> Told:
+    """Call it with how: the number was true."""
+    return _teller(request, "right")
+
+
+@pytest.fixture
+def cannot_know(request: pytest.FixtureRequest) -> Told:
+    """Call it with how: the part that nobody saw is told."""
+    return _teller(request, "says it cannot know")
+
+
+@pytest.fixture(autouse=True)
+def _told(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    outcome = getattr(request.node, "outcome_of_call", None)
+    assert outcome != "passed" or request.node.nodeid in _rows, "this row never said how it ended"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.when == "call":
+        item.outcome_of_call = report.outcome  # type: ignore[attr-defined]
+    return report
+
+
+def _teller(request: pytest.FixtureRequest, end: str) -> Told:
+    def tell(how: str) -> None:
+        _rows[request.node.nodeid] = end, how
+
+    return tell
+
+
+class Program:
+    """A user's program, run in a process of its own, that prints JSON for the test to judge."""
+
+    HEAD = """\
+import json, os, signal, subprocess, sys, threading, time
+from energymeter import EnergyMeter
+from energymeter.errors import EnergyMeterError
+
+def tell(**facts):
+    print(json.dumps(facts), flush=True)
+
+def sampler_of(meter):
+    return meter._measurement.sampler._host._process.pid
+
+def told(meter, **more):
+    tell(**meter.usage.to_dict(), **more)
+"""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.returncode: int | None = None
+        self.stderr = ""
+
+    def __call__(self, body: str, *arguments: str, **options: Any) -> list[dict[str, Any]]:
+        """What it printed, line by line.
+
+        Raises:
+            subprocess.TimeoutExpired: it hung.
+        """
+        script = self.folder / "program.py"
+        script.write_text(self.HEAD + body)
+        done = subprocess.run(
+            [*options.pop("before", ()), options.pop("python", sys.executable), str(script), *arguments],
+            env={**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+            **options,
+        )
+        self.returncode, self.stderr = done.returncode, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    return Program(tmp_path)
+
+
+def leftovers(pid: int) -> bool:
+    """Whether a process is still there (a zombie is not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
