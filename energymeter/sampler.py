@@ -1,5 +1,6 @@
 """The measured program's side of sampling: starts the sampling process, sees its curves, keeps it alive."""
 
+import contextlib
 import json
 import mmap
 import os
