@@ -106,7 +106,7 @@ BOARDS: tuple[Board, ...] = (
             f"idle 0.60 A, stress 1.25 A, supply 3 A: {_PI_DOCS}; agrees with 3.56 W idle and 5.8 "
             "to 7.5 W busy at the wall (MLPerf Inference v1.0, open/Krai)"
         ),
-        aliases=("pi4b", "pi-4", "rpi4", "raspberry-pi-4"),
+        aliases=("raspberry-pi", "pi4b", "pi-4", "rpi4", "raspberry-pi-4"),
         models=("Raspberry Pi 4", "Raspberry Pi Compute Module 4"),
         course_amps=0.6,
         i2c_bus=1,

@@ -6,10 +6,11 @@ import os
 import threading
 import time
 import types
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from energymeter.errors import NotMeasured, ProvenanceRefused, SourceError, SpecError
+from energymeter.errors import EnergyMeterError, NotMeasured, ProvenanceRefused, SourceError, SpecError
 from energymeter.find import Choice, choose, forget
 from energymeter.measurement import Measurement
 from energymeter.reading import Provenance, Reading
@@ -19,6 +20,7 @@ from energymeter.spec import Spec, parse
 from energymeter.usage import Idle, Usage
 
 if TYPE_CHECKING:
+    from energymeter.budget import Budget
     from energymeter.trace import Trace
 
 T = TypeVar("T")
@@ -36,6 +38,8 @@ class EnergyMeter:
         force: replace ``out`` if it exists.
         require: refuse sources of any other provenance, as in ``require="measured"``.
         nominal_volts: count mAh at this voltage where no current is measured.
+        budget: the name of the `Budget` that pays for every block, when it is left.
+        stage: the budget's stage that pays.
 
     Entering it again starts anew. It is also a decorator, and an asynchronous context manager.
 
@@ -47,6 +51,7 @@ class EnergyMeter:
     Raises:
         SpecError: on construction, if the spec or the rate makes no sense.
         SourceError: on entering, if the source cannot be read.
+        LedgerError: on entering, if there is no such budget.
     """
 
     def __init__(
@@ -58,6 +63,8 @@ class EnergyMeter:
         force: bool = False,
         require: Provenance | None = None,
         nominal_volts: float | None = None,
+        budget: str | None = None,
+        stage: str | None = None,
     ) -> None:
         if rate_hz is not None and not rate_hz > 0:
             raise SpecError(f"a rate of {rate_hz:g} Hz reads nothing; give a positive number.")
@@ -72,6 +79,11 @@ class EnergyMeter:
         self._log_file = None if out is None else (os.fspath(out), force)
         self._require = require
         self._nominal_volts = nominal_volts
+        self.budget = budget
+        self.run_id = ""
+        """Names the block in the budget's ledger; new each time it is entered."""
+        self._stage = stage
+        self._purse: Budget | None = None
         self._idle: Idle | None = None
         self._logs: dict[str, SpanLog] = {}
         self._naming = threading.Lock()
@@ -82,20 +94,42 @@ class EnergyMeter:
 
     def __enter__(self) -> "EnergyMeter":
         if self._depth == 0:
+            if self.budget is not None:
+                self._open_purse(self.budget)
             self._measurement = self._started()
         self._depth += 1
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object = None, *_: object) -> None:
         self._depth -= 1
-        if self._depth == 0:
-            self._current().finish()
+        if self._depth:
+            return
+        self._current().finish()
+        if self._purse is not None:
+            try:
+                self._pay(self._purse)
+            except EnergyMeterError as failure:
+                if kind is None:
+                    raise
+                warnings.warn(f"the budget was not debited: {failure}", stacklevel=2)  # theirs goes first
+
+    def _open_purse(self, name: str) -> None:
+        from uuid import uuid4
+
+        from energymeter.budget import Budget
+
+        self._purse = Budget.open(name)
+        self.run_id = uuid4().hex
+
+    def _pay(self, purse: "Budget") -> None:
+        spans = {name: (len(s), s.joules.total) for name, s in self.spans.items() if len(s)}
+        purse.spend(self.usage, stage=self._stage, run=self.run_id, spans=spans)
 
     async def __aenter__(self) -> "EnergyMeter":
         return self.__enter__()
 
-    async def __aexit__(self, *_: object) -> None:
-        self.__exit__()
+    async def __aexit__(self, kind: object = None, *_: object) -> None:
+        self.__exit__(kind)
 
     def __call__(self, function: F) -> F:
         """Measure every call of a function; ``meter.usage`` is that of the last one."""

@@ -13,8 +13,8 @@ import time
 
 import pytest
 
-from energymeter import EnergyMeter, NotMeasured, SpecError, measure
-from energymeter.errors import ProvenanceRefused, SourceMissing
+from energymeter import Battery, Budget, EnergyMeter, NotMeasured, SpecError, measure
+from energymeter.errors import LedgerError, ProvenanceRefused, SourceMissing
 from energymeter.reading import Facts, Reading
 
 FAST = {"rate_hz": 500.0}
@@ -495,3 +495,38 @@ with EnergyMeter({THREE_WATTS!r}) as meter:
 print(meter.usage.joules > 0)"""
     done = subprocess.run([sys.executable, "-"], input=code, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
+
+
+# -- budgets ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    return Budget("lab", Battery.phone(), shares={"inference": 0.5})
+
+
+def test_a_budget_pays_for_every_block_once(lab):
+    meter = EnergyMeter(THREE_WATTS, budget="lab", stage="inference", **FAST)
+    total = 0.0
+    for _ in range(2):
+        with meter, meter.span("infer"):
+            work()
+        total += meter.usage.joules
+    assert lab.spent_joules == pytest.approx(total, abs=2e-6)
+    assert {line.stage for line in lab.lines() if line.joules > 0} == {"inference"}
+    assert lab.runs_left(per="infer").value > 0
+
+
+def test_a_budget_that_is_not_there_is_told_before_anything_is_measured():
+    with pytest.raises(LedgerError, match="nowhere"), EnergyMeter(THREE_WATTS, budget="nowhere"):
+        raise AssertionError("it must not come to this")
+
+
+def test_the_users_exception_goes_before_a_ledger_that_fails(lab):
+    meter = EnergyMeter("manual:3W", budget="lab", **FAST)
+    with pytest.warns(UserWarning, match="not debited"), pytest.raises(ZeroDivisionError), meter:
+        ledger = lab._ledger.path
+        ledger.unlink()
+        ledger.mkdir()
+        raise ZeroDivisionError

@@ -42,6 +42,8 @@ def metering(command: F) -> F:
         click.option(
             "--nominal-volts", type=Positive(), help="Count mAh at this voltage if no current is measured."
         ),
+        click.option("--budget", help="The budget that pays; see `energymeter budget`."),
+        click.option("--stage", help="The budget's stage that pays."),
         click.option("--json", "as_json", is_flag=True, help="JSON instead of text."),
     )
     for decorate in reversed(decorators):
