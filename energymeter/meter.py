@@ -21,6 +21,7 @@ from energymeter.usage import Idle, Usage
 
 if TYPE_CHECKING:
     from energymeter.budget import Budget
+    from energymeter.statusline import StatusLine
     from energymeter.trace import Trace
 
 T = TypeVar("T")
@@ -84,6 +85,7 @@ class EnergyMeter:
         """Names the block in the budget's ledger; new each time it is entered."""
         self._stage = stage
         self._purse: Budget | None = None
+        self._line: StatusLine | None = None
         self._idle: Idle | None = None
         self._logs: dict[str, SpanLog] = {}
         self._naming = threading.Lock()
@@ -211,10 +213,14 @@ class EnergyMeter:
             name: the spans' name.
             progress: a progress bar on standard error; None: only on a terminal.
         """
-        from energymeter.progress import progress_bar
+        from energymeter.progress import progress_bar, wanted
+        from energymeter.statusline import StatusLine
 
         log = self._log(name)
-        with progress_bar(name, items, lambda: self._progress(log), progress) as advance:
+        if self._line is None:  # nested loops share one
+            self._line = StatusLine(time.monotonic_ns)
+        line = self._line if wanted(progress) else None
+        with progress_bar(name, items, self._progress, line) as advance:
             for item in items:
                 with Span(log):
                     yield item
@@ -238,13 +244,14 @@ class EnergyMeter:
                     self._logs[name] = log
         return log
 
-    def _progress(self, log: SpanLog) -> str:
+    def _progress(self, items: int) -> str:
         try:
             usage = self.usage
         except NotMeasured:
             return "nothing measured yet"
         charge = "" if usage.mah is None else f" · {usage.mah:.2f} mAh"
-        return f"{usage.mean_watts or 0.0:.2f} W · {usage.joules:.1f} J{charge}"
+        each = f" · {1e3 * usage.joules / items:.3g} mJ an item" if items else ""
+        return f"{usage.mean_watts or 0.0:.2f} W · {usage.joules:.1f} J{charge}{each}"
 
     # -- results -----------------------------------------------------------------------------------
 

@@ -1,13 +1,14 @@
 """The progress bar of ``meter.track``: on a terminal, and only there."""
 
-import contextlib
 import io
 import re
+import time
 from collections.abc import Callable, Iterable
 
 import pytest
 
-from energymeter.progress import progress_bar
+from energymeter.progress import progress_bar, wanted
+from energymeter.statusline import StatusLine
 
 
 class Terminal(io.StringIO):
@@ -18,41 +19,35 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture(autouse=True)
-def _wide_xterm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
 
 
-def drawn(name: str, items: Iterable[object], tell: Callable[[], str], steps: int) -> list[str]:
-    """What stands on the terminal, drawing by drawing, without colours."""
-    with contextlib.redirect_stderr(Terminal()) as stderr, progress_bar(name, items, tell) as advance:
+def drawn(name: str, items: Iterable[object], tell: Callable[[int], str], steps: int) -> list[str]:
+    """What stands on the terminal, drawing by drawing, without control codes."""
+    stream = Terminal()
+    with progress_bar(name, items, tell, StatusLine(time.monotonic_ns, stream)) as advance:
         for _ in range(steps):
             advance()
-    assert "\x1b[?25h" in stderr.getvalue()  # the cursor is back
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stderr.getvalue()).split("\r")
+    assert stream.getvalue().endswith("\n")
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()).rstrip("\n").split("\r")
 
 
 def test_bar_ends_full_and_tells() -> None:
-    last = drawn("batch", [1, 2, 3], lambda: "2.50 W · 7.5 J", 3)[-1]
-    assert last.startswith("batch")
-    assert last.rstrip().endswith("3/3 2.50 W · 7.5 J")
+    last = drawn("batch", [1, 2, 3], lambda done: "2.50 W · 7.5 J", 3)[-1]
+    assert last.startswith("batch ━━━━━━━━━━━━━━━━━━━━ 3/3")
+    assert last.endswith("2.50 W · 7.5 J")
 
 
 def test_length_unknown() -> None:
-    assert "1/?" in drawn("item", iter([1, 2]), lambda: "", 1)[-1]
-
-
-def test_brackets_are_no_markup() -> None:
-    last = drawn("step [/red]", [1], lambda: "[bold]1 W", 1)[-1]
-    assert "step [/red]" in last
-    assert "[bold]1 W" in last
+    assert drawn("item", iter([1, 2]), lambda done: "", 1)[-1].startswith("item 1 ·")
 
 
 def test_asked_no_more_than_needed() -> None:
     """A loop of many short items redraws five times a second, not at every item."""
     asked: list[int] = []
 
-    def tell() -> str:
+    def tell(done: int) -> str:
         asked.append(1)
         return ""
 
@@ -60,24 +55,26 @@ def test_asked_no_more_than_needed() -> None:
     assert 2 <= len(asked) < 100
 
 
-def fail_in_the_loop() -> None:
-    with progress_bar("item", [1, 2], lambda: "so far") as advance:
-        advance()
-        raise ZeroDivisionError
-
-
 def test_user_error_passes_and_the_bar_ends() -> None:
-    with contextlib.redirect_stderr(Terminal()) as stderr, pytest.raises(ZeroDivisionError):
-        fail_in_the_loop()
-    assert "so far" in stderr.getvalue()
-    assert "\x1b[?25h" in stderr.getvalue()
+    stream = Terminal()
+    line = StatusLine(time.monotonic_ns, stream)
+    with pytest.raises(ZeroDivisionError), progress_bar("item", [1], lambda done: "", line):
+        raise ZeroDivisionError
+    assert stream.getvalue().endswith("\n")
 
 
-@pytest.mark.parametrize("wanted", [None, False])
-def test_silent_in_a_pipe(wanted: bool | None) -> None:
-    def tell() -> str:
+def test_nothing_is_shown_or_asked_where_nobody_looks() -> None:
+    def tell(done: int) -> str:
         raise AssertionError("nobody looks")
 
-    with contextlib.redirect_stderr(io.StringIO()) as stderr, progress_bar("x", [1], tell, wanted) as advance:
+    with progress_bar("x", [1], tell, None) as advance:
         advance()
-    assert stderr.getvalue() == ""
+
+
+def test_a_pipe_gets_no_bar_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    assert not wanted(None)
+    assert wanted(True)
+    monkeypatch.setattr("sys.stderr", Terminal())
+    assert wanted(None)
+    assert not wanted(False)
