@@ -25,6 +25,8 @@ test-all:
 	  else echo "python$$version is not installed here: skipped"; fi; \
 	done
 
+-include benchmarks/Makefile.inc tests/*/Makefile.inc
+
 clean:
 	rm -rf .venv .venv-* build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
