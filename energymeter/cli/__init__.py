@@ -6,6 +6,7 @@ Results go to standard output, everything else to standard error. Exit codes are
 
 import importlib
 import sys
+from typing import Any
 
 import click
 
@@ -34,6 +35,13 @@ class _Commands(click.Group):
         command: click.Command = getattr(importlib.import_module(f"energymeter.cli.{cmd_name}"), cmd_name)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EnergyMeterError as refusal:  # some are EOFErrors or OSErrors, which click has its own idea of
+            click.echo(f"energymeter: {refusal}", err=True)
+            ctx.exit(refusal.exit_code)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
@@ -53,9 +61,6 @@ def main() -> None:
     """Run the command line and end the process with its exit code."""
     try:
         code = cli.main(standalone_mode=False)
-    except EnergyMeterError as refusal:
-        click.echo(f"energymeter: {refusal}", err=True)
-        code = refusal.exit_code
     except click.ClickException as refusal:
         refusal.show()
         code = refusal.exit_code

@@ -18,6 +18,7 @@ from energymeter.meter import EnergyMeter
 from energymeter.usage import Usage, duration
 
 _SHOW_SECONDS = 1.0
+_LOOK_SECONDS = 0.1
 
 
 @click.command()
@@ -40,14 +41,15 @@ def log(source: str | None, seconds: float | None, as_json: bool, **options: Any
 def _until_over(
     meter: EnergyMeter, stop: threading.Event, seconds: float, show: Callable[[EnergyMeter], None]
 ) -> None:
-    """Show once a second until told to stop, the time is up, the recording over or the disk full."""
-    end = time.monotonic() + seconds
-    while not stop.is_set() and not meter.ended and not meter.log_error:
-        left = end - time.monotonic()
-        if left <= 0:
-            break
-        stop.wait(min(_SHOW_SECONDS, left))
-        show(meter)
+    """Show at once and every second until told to stop, the time is up, the recording over, the disk full."""
+    now = next_show = time.monotonic()
+    end = now + seconds
+    while not stop.is_set() and not meter.ended and not meter.log_error and now < end:
+        if now >= next_show:
+            show(meter)
+            next_show += _SHOW_SECONDS
+        stop.wait(min(_LOOK_SECONDS, end - now))
+        now = time.monotonic()
 
 
 @contextmanager

@@ -1,0 +1,92 @@
+"""The ``energymeter`` command as people run it: in a pipe, or on a terminal of its own."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 20.0
+_COMMAND = [sys.executable, "-c", "from energymeter.cli import main; main()"]
+
+
+def environment(**others: str) -> dict[str, str]:
+    """This one, importing this tree."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", "PYTHONUNBUFFERED": "1", **others}
+
+
+def in_pipe(*arguments: str, **others: str) -> "subprocess.CompletedProcess[str]":
+    """Run it to its end."""
+    return subprocess.run(
+        [*_COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
+        env=environment(**others),
+    )  # fmt: skip
+
+
+def started(*arguments: str) -> "subprocess.Popen[str]":
+    """Start it in a session of its own, without a terminal."""
+    return subprocess.Popen(
+        [*_COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for another process to get somewhere."""
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < give_up, "the other process did not get there"
+        time.sleep(0.01)
+
+
+class Terminal:
+    """A process on a pseudo-terminal, with what it wrote there."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            [*_COMMAND, *arguments], stdin=slave, stdout=slave, stderr=slave, env=environment(TERM="xterm"),
+            preexec_fn=_own_terminal,
+        )  # fmt: skip
+        os.close(slave)
+        self.written = ""
+
+    def wait_for(self, pattern: str) -> None:
+        """Read until a pattern stands there."""
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        while not re.search(pattern, self.written):
+            assert time.monotonic() < give_up, f"{pattern!r} never came: {self.written!r}"
+            assert self._read(0.1), f"it ended without {pattern!r}: {self.written!r}"
+
+    def type(self, keys: bytes) -> None:
+        """Press keys; ``b"\\x03"`` is Ctrl-C."""
+        os.write(self._master, keys)
+
+    def end(self) -> int:
+        """Read to the end; the exit code."""
+        while self._read(PATIENCE_SECONDS):
+            pass
+        os.close(self._master)
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def _read(self, seconds: float) -> bool:
+        if not select.select([self._master], (), (), seconds)[0]:
+            return True
+        try:
+            data = os.read(self._master, 4096)
+        except OSError:  # the other side is closed
+            return False
+        self.written += data.decode("utf-8", "replace")
+        return bool(data)
+
+
+def _own_terminal() -> None:
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
