@@ -291,6 +291,8 @@ def with_uncertainty(number: float, uncertainty: float, unit: str) -> str:
     number, uncertainty = number / scale, uncertainty / scale
     if not uncertainty > 0:
         return f"{number:.3f} {prefix}{unit}"  # nothing is known of its error: no ± is claimed
+    if math.isinf(uncertainty):
+        return f"{number:.3f} {prefix}{unit} ± ∞"
     digits = min(max(0, 1 - math.floor(math.log10(uncertainty))), _MOST_DECIMALS)
     return f"{number:.{digits}f} {prefix}{unit} ± {max(uncertainty, 10**-_MOST_DECIMALS):.{digits}f}"
 

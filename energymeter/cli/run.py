@@ -5,7 +5,7 @@ import math
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -84,30 +84,44 @@ def _plain(statistics: Statistics) -> dict[str, float | None]:
 
 def _run(command: Sequence[str]) -> int:
     """Run it to its end; a command that cannot start ends everything, as in a shell."""
-    try:
-        process = subprocess.Popen(command)
-    except FileNotFoundError:
-        click.echo(f"energymeter: there is no command {command[0]!r}.", err=True)
-        raise SystemExit(_NOT_FOUND) from None
-    except OSError as refusal:
-        click.echo(f"energymeter: {command[0]!r} cannot be executed: {refusal.strerror}.", err=True)
-        raise SystemExit(_NOT_EXECUTABLE) from None
-    with process, _passing_signals_to(process):
-        code = process.wait()
+    with _passing_signals() as pass_to:
+        try:
+            process = subprocess.Popen(command)
+        except FileNotFoundError:
+            click.echo(f"energymeter: there is no command {command[0]!r}.", err=True)
+            raise SystemExit(_NOT_FOUND) from None
+        except OSError as refusal:
+            click.echo(f"energymeter: {command[0]!r} cannot be executed: {refusal.strerror}.", err=True)
+            raise SystemExit(_NOT_EXECUTABLE) from None
+        pass_to(process)
+        with process:
+            code = process.wait()
     return 128 - code if code < 0 else code
 
 
 @contextmanager
-def _passing_signals_to(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """The command gets our signals, except those that the terminal sends to it by itself."""
+def _passing_signals() -> Iterator[Callable[["subprocess.Popen[bytes]"], None]]:
+    """The command gets our signals, except those that the terminal sends to it by itself; those that
+    come before it runs wait for it."""
+    running: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
 
     def pass_on(number: int, _: object) -> None:
-        if number not in _FROM_TERMINAL or not _in_foreground():
+        if number in _FROM_TERMINAL and _in_foreground():
+            return
+        if running:
+            running[0].send_signal(number)
+        else:
+            early.append(number)
+
+    def pass_to(process: "subprocess.Popen[bytes]") -> None:
+        running.append(process)
+        for number in early:
             process.send_signal(number)
 
     before = {number: signal.signal(number, pass_on) for number in (*_FROM_TERMINAL, *_FROM_PROGRAMS)}
     try:
-        yield
+        yield pass_to
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
