@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 from devices.shared_data import ROOT
+from hypothesis import settings
+
+settings.register_profile("any machine", deadline=None)  # a busy one is slow, not wrong
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

@@ -103,13 +103,29 @@ def test_help_names_every_command_and_loads_none() -> None:
     assert all(name in run.stdout for name in cli._COMMANDS)
 
 
-@pytest.mark.parametrize("command", list(cli._COMMANDS))
+def leaves(command: click.Command, path: str) -> list[tuple[str, click.Command]]:
+    """A command's subcommands down to those that do something."""
+    if not isinstance(command, click.Group):
+        return [(path, command)]
+    context = click.Context(command)
+    below = [(name, command.get_command(context, name)) for name in command.list_commands(context)]
+    return [leaf for name, sub in below if sub is not None for leaf in leaves(sub, f"{path} {name}".strip())]
+
+
+LEAVES = dict(leaves(cli.cli, ""))
+
+
+@pytest.mark.parametrize("path", LEAVES)
 def test_every_command_has_help(
-    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert ended(monkeypatch, command, "--help") == 0
-    shown = capsys.readouterr().out
-    assert "--json" in shown or "Commands:" in shown, "a group's commands have it each"
+    assert ended(monkeypatch, *path.split(), "--help") == 0
+    assert capsys.readouterr().out.startswith(f"Usage: energymeter {path} ")
+
+
+@pytest.mark.parametrize("path", ["log", "run", "show"])
+def test_measuring_commands_answer_programs(path: str) -> None:
+    assert any("--json" in parameter.opts for parameter in LEAVES[path].params)
 
 
 def test_source_from_the_environment() -> None:

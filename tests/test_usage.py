@@ -135,11 +135,13 @@ def test_charging_is_negative() -> None:
 def test_any_figures_print_and_are_json(
     joules: float, seconds: float, share: float, gain: float, idle: float | None
 ) -> None:
-    covered = seconds * share
+    covered = round(seconds * share, 9)  # time is counted in nanoseconds
     facts = Facts(watts=Band(gain))
     known = {"idle": None if idle is None else Idle(idle, 0.0)}
     try:
-        usage = combine([part(draw(joules, seconds, covered_seconds=covered), facts)], **known)
+        usage = combine(
+            [part(draw(joules, seconds, covered_seconds=covered, volt_seconds=5 * covered), facts)], **known
+        )
     except NotMeasured:
         assert covered == 0 < seconds
         return

@@ -60,7 +60,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="energymeter", standalone_mode=False)
     except click.ClickException as refusal:
         refusal.show()
         code = refusal.exit_code

@@ -5,8 +5,7 @@ import math
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -84,7 +83,7 @@ def _plain(statistics: Statistics) -> dict[str, float | None]:
 
 def _run(command: Sequence[str]) -> int:
     """Run it to its end; a command that cannot start ends everything, as in a shell."""
-    with _passing_signals() as pass_to:
+    with _Relay() as relay:
         try:
             process = subprocess.Popen(command)
         except FileNotFoundError:
@@ -93,38 +92,45 @@ def _run(command: Sequence[str]) -> int:
         except OSError as refusal:
             click.echo(f"energymeter: {command[0]!r} cannot be executed: {refusal.strerror}.", err=True)
             raise SystemExit(_NOT_EXECUTABLE) from None
-        pass_to(process)
         with process:
+            relay.to(process)
             code = process.wait()
     return 128 - code if code < 0 else code
 
 
-@contextmanager
-def _passing_signals() -> Iterator[Callable[["subprocess.Popen[bytes]"], None]]:
-    """The command gets our signals, except those that the terminal sends to it by itself; those that
-    come before it runs wait for it."""
-    running: list[subprocess.Popen[bytes]] = []
-    early: list[int] = []
+class _Relay:
+    """Passes our signals to the command, except those that the terminal sends to it by itself.
 
-    def pass_on(number: int, _: object) -> None:
+    It listens before the command starts, so that none is lost in between; what is ignored (as under
+    nohup) stays ignored, here and there.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._early: list[int] = []
+
+    def __enter__(self) -> "_Relay":
+        wanted = [n for n in (*_FROM_TERMINAL, *_FROM_PROGRAMS) if signal.getsignal(n) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._pass_on) for number in wanted}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def to(self, process: "subprocess.Popen[bytes]") -> None:
+        """From now on; and what came too early."""
+        self._process = process
+        while self._early:
+            process.send_signal(self._early.pop(0))
+
+    def _pass_on(self, number: int, _: object) -> None:
         if number in _FROM_TERMINAL and _in_foreground():
             return
-        if running:
-            running[0].send_signal(number)
+        if self._process is None:
+            self._early.append(number)
         else:
-            early.append(number)
-
-    def pass_to(process: "subprocess.Popen[bytes]") -> None:
-        running.append(process)
-        for number in early:
-            process.send_signal(number)
-
-    before = {number: signal.signal(number, pass_on) for number in (*_FROM_TERMINAL, *_FROM_PROGRAMS)}
-    try:
-        yield pass_to
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+            self._process.send_signal(number)
 
 
 def _in_foreground() -> bool:
