@@ -14,8 +14,8 @@ from typing import ClassVar, NamedTuple
 
 from energymeter.errors import SourceTimeout
 from energymeter.reading import Facts, Reading
+from energymeter.source import Counters
 
-from ._counters import Counters
 from ._serial import SerialLine
 from ._wire import Wire, ask, patience
 
@@ -103,18 +103,13 @@ def decode(frame: bytes, model: Model) -> Frame:
         watts=milliwatts / 1000,
         celsius=celsius,
         group=group,
-        groups=tuple(_counters(*pair) for pair in zip(counted[::2], counted[1::2], strict=True)),
+        groups=tuple(Counters.milli(*pair) for pair in zip(counted[::2], counted[1::2], strict=True)),
         data_plus_volts=plus / 100,
         data_minus_volts=minus / 100,
-        record=_counters(mah, mwh),
+        record=Counters.milli(mah, mwh),
         record_seconds=seconds,
         load_ohms=None if decohms >= 99999 else decohms / 10,
     )
-
-
-def _counters(mah: int, mwh: int) -> Counters:
-    """Milliamp-hours and milliwatt-hours, as the meter keeps them."""
-    return Counters(mwh * 3.6, mah * 3.6, joules_step=3.6, coulombs_step=3.6)
 
 
 def pick(received: bytes, model: Model) -> bytes | None:

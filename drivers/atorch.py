@@ -21,10 +21,11 @@ from typing import ClassVar, NamedTuple
 from energymeter.clock import Clock, SystemClock
 from energymeter.errors import SourceMissing, SourceTimeout
 from energymeter.reading import Band, Facts, Reading
+from energymeter.source import Counters
 
-from ._counters import Counters
 from ._serial import SerialLine
-from ._stream import DeviceClock, Pull
+from ._stream import Pull
+from ._timebase import DeviceClock
 from ._wire import Wire
 
 __all__ = ["Atorch"]

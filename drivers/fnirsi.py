@@ -31,7 +31,8 @@ from energymeter.reading import Band, Facts, Reading
 from ._crc import crc8_fnirsi
 from ._hid import REPORT, HidLine
 from ._plugged import plugged
-from ._stream import DeviceClock, Pull
+from ._stream import Pull
+from ._timebase import DeviceClock
 from ._wire import Wire
 
 __all__ = ["Fnirsi"]

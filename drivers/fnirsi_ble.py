@@ -19,9 +19,9 @@ from typing import ClassVar, NamedTuple
 from energymeter.clock import Clock, SystemClock
 from energymeter.errors import SourceMissing, SourceTimeout, SpecError
 from energymeter.reading import Band, Facts, Reading
+from energymeter.source import Counters
 
 from ._ble import BleLine
-from ._counters import Counters
 from ._stream import Pull
 from ._wire import Wire
 

@@ -31,6 +31,7 @@ from typing import Any, Protocol
 
 from energymeter.clock import Clock, SystemClock
 from energymeter.drivers._plugged import plugged
+from energymeter.drivers._stream import Pull
 from energymeter.drivers._timebase import Timebase
 from energymeter.errors import (
     ExtraMissing,
@@ -118,6 +119,7 @@ class Joulescope:
         self._hz = self.facts.default_hz
         self._values: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._base = Timebase()
+        self._pull = Pull(self.name, self.stream)
         self._next_sample: int | None = None
 
     def tune(self, rate_hz: float) -> None:
@@ -152,10 +154,7 @@ class Joulescope:
         Raises:
             SourceTimeout: none came; the instrument was unplugged.
         """
-        for reading in self.stream():
-            if reading.fresh:
-                return reading
-        raise SourceError(f"{self.name} is closed; call open() first")
+        return self._pull.read()
 
     def stream(self) -> Iterator[Reading]:
         """Every block of statistics, at the instrument's own time.
@@ -184,6 +183,7 @@ class Joulescope:
 
     def close(self) -> None:
         """Stop the statistics and let the instrument go."""
+        self._pull.reset()
         driver, self._driver = self._driver, None
         if driver is None:
             return

@@ -26,11 +26,11 @@ real hardware.
 
 from typing import TYPE_CHECKING
 
-from energymeter.drivers._counters import Counters
 from energymeter.drivers._kasa_tcp import PORT, OldKasa
 from energymeter.drivers._net import secret, split_host
 from energymeter.errors import EnergyMeterError, SourceError, SpecError
 from energymeter.reading import Band, Facts, Reading
+from energymeter.source import Counters
 from energymeter.units import number
 
 if TYPE_CHECKING:

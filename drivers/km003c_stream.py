@@ -35,7 +35,8 @@ from ._km003c import (
     Session,
     samples,
 )
-from ._stream import DeviceClock, Pull
+from ._stream import Pull
+from ._timebase import DeviceClock
 from ._usb import UsbBulk
 from ._wire import Wire
 

@@ -28,7 +28,8 @@ from energymeter.reading import Band, Facts, Reading
 
 from ._ppk2 import COUNTER_WRAP, TICK_NS, Bin, Calibration, Decoder, parse_calibration
 from ._serial import SerialLine
-from ._stream import DeviceClock, Pull
+from ._stream import Pull
+from ._timebase import DeviceClock
 from ._wire import Wire, drain
 
 __all__ = ["Ppk2"]

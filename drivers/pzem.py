@@ -20,8 +20,8 @@ from typing import ClassVar, NamedTuple
 
 from energymeter.errors import SourceError, SpecError
 from energymeter.reading import Band, Facts, Reading
+from energymeter.source import Counters
 
-from ._counters import Counters
 from ._crc import crc16_modbus
 from ._serial import SerialLine
 from ._wire import Wire, ask, patience

@@ -23,11 +23,11 @@ tests/components/shelly/fixtures.
 
 from typing import NamedTuple
 
-from energymeter.drivers._counters import Counters
 from energymeter.drivers._http import HttpClient
 from energymeter.drivers._net import secret, split_host
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
+from energymeter.source import Counters
 from energymeter.units import number
 
 __all__ = ["Shelly"]

@@ -21,11 +21,11 @@ Sources: tasmota.github.io/docs: Commands (Status, PowerRes, VoltRes, WebPasswor
 
 from urllib.parse import quote
 
-from energymeter.drivers._counters import Counters
 from energymeter.drivers._http import HttpClient
 from energymeter.drivers._net import secret, split_host
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
+from energymeter.source import Counters
 from energymeter.units import number
 
 __all__ = ["Tasmota"]

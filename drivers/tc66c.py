@@ -3,7 +3,7 @@
 Plug: between supply and load, USB-C; its micro-USB port to the host shows as ``/dev/ttyACM0``. Range 0..24 V
 (30 V on some), 0..5 A; steps 0.1 mV, 10 µA, 0.1 mW; about 10 polls a second. Accuracy ±(0.05 % + 2 digits of
 1 mV) volts, ±(0.1 % + 4 digits of 0.1 mA) amps: **from memory, not checked against a manual**. Counters: two
-groups of mAh and mWh (`counters`; which of the two counts is not told). Integrity: three CRC-16/MODBUS;
+groups of mAh and mWh, added (`counters`; which of them counts is not told). Integrity: three CRC-16/MODBUS;
 no sequence number.
 
 Wire: ``getva`` (no newline) is answered by 192 bytes, AES-256-ECB under a key that is the same in every
@@ -21,8 +21,8 @@ from typing import ClassVar, NamedTuple
 
 from energymeter.errors import ExtraMissing, SourceMissing
 from energymeter.reading import Band, Facts, Reading
+from energymeter.source import Counters
 
-from ._counters import Counters
 from ._crc import crc16_modbus
 from ._serial import SerialLine
 from ._wire import Wire, ask, patience
@@ -49,6 +49,8 @@ class Frame(NamedTuple):
     watts: float
     ohms: float
     groups: tuple[Counters, Counters]
+    counted: Counters
+    """Both groups added: only the selected one counts [from memory], and which one that is is not told."""
     celsius: int
     data_plus_volts: float
     data_minus_volts: float
@@ -87,16 +89,12 @@ def decode(plain: bytes) -> Frame:
         amps=amps / 1e5,
         watts=watts / 1e4,
         ohms=ohms / 10,
-        groups=(_counters(mah0, mwh0), _counters(mah1, mwh1)),
+        groups=(Counters.milli(mah0, mwh0), Counters.milli(mah1, mwh1)),
+        counted=Counters.milli(mah0 + mah1, mwh0 + mwh1),
         celsius=-celsius if negative == 1 else celsius,
         data_plus_volts=plus / 100,
         data_minus_volts=minus / 100,
     )
-
-
-def _counters(mah: int, mwh: int) -> Counters:
-    """Milliamp-hours and milliwatt-hours, as the meter keeps them."""
-    return Counters(mwh * 3.6, mah * 3.6, joules_step=3.6, coulombs_step=3.6)
 
 
 def pick(received: bytes, decrypt: Callable[[bytes], bytes]) -> bytes | None:
@@ -187,9 +185,9 @@ class Tc66c:
         self._last, self.identity = frame, identity
         return Reading(volts=frame.volts, amps=frame.amps, watts=frame.watts)
 
-    def counters(self) -> tuple[Counters, Counters] | None:
-        """Both groups as of the last reading (steps of 1 mAh and 1 mWh); None: no reading yet."""
-        return self._last.groups if self._last else None
+    def counters(self) -> Counters | None:
+        """Both groups added, as of the last reading, in steps of 1 mAh and 1 mWh; None: no reading yet."""
+        return self._last.counted if self._last else None
 
     def close(self) -> None:
         """Let the port go."""

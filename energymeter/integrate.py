@@ -35,10 +35,12 @@ class Correction(NamedTuple):
     volts_offset: float = 0.0
     amps_gain: float = 1.0
     amps_offset: float = 0.0
+    alternating: bool = False
+    """The meter sits on the mains, where volts times amps is more than the power."""
 
     def of(self, reading: Reading) -> Reading:
-        """The corrected reading. Power follows volts and amps where both are known; where only
-        power or a counter is, both gains apply and the offsets, which need the other channel, do not."""
+        """The corrected reading. Power follows volts and amps where both are known, but not on mains; where
+        only power or a counter is, both gains apply and the offsets, which need the other channel, do not."""
         volts = None if reading.volts is None else self.volts_gain * reading.volts + self.volts_offset
         amps = None if reading.amps is None else self.amps_gain * reading.amps + self.amps_offset
         gain = self.volts_gain * self.amps_gain
@@ -46,7 +48,7 @@ class Correction(NamedTuple):
         return reading._replace(
             volts=volts,
             amps=amps,
-            watts=None if volts is not None and amps is not None else watts,
+            watts=None if volts is not None and amps is not None and not self.alternating else watts,
             joules=None if reading.joules is None else gain * reading.joules,
             coulombs=None if reading.coulombs is None else self.amps_gain * reading.coulombs,
         )

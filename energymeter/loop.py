@@ -82,7 +82,8 @@ class Channel:
         self.source = source
         self.writer = writer
         self.head = writer.head
-        self._correct = correction.of if correction is not None else None
+        alternating = source.facts.place == "wall"
+        self._correct = correction._replace(alternating=alternating).of if correction is not None else None
         self.integrator = Integrator(source.facts, gap_after_ns(rate_hz), writer.last())
         self._gaps_before = self.head[curve.GAPS], self.head[curve.GAP_NS]
         self._before = [self.head[count] for count in (curve.LOST, curve.MOVED_BYTES, curve.CPU_NS)]

@@ -14,6 +14,8 @@ Beyond the protocol a source *may* offer, and the sampler then uses:
 
 ``tune``, ``channels``, ``stream``
     Methods described by the protocols `Tunable`, `Divided` and `Streaming` below.
+``counters``
+    The device's own totals, for a cross-check of our integral (`Counting`); never the curve itself.
 ``lost``, ``moved_bytes``
     Running counts: samples the device took and we never saw; bytes that crossed the wire.
 ``identity``
@@ -25,7 +27,7 @@ Beyond the protocol a source *may* offer, and the sampler then uses:
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from energymeter.reading import Facts, Reading
 
@@ -88,6 +90,56 @@ class Streaming(Protocol):
         """
 
 
+class Counters(NamedTuple):
+    """What a device has counted since its user last cleared it; ``None``: it does not count that."""
+
+    joules: float | None
+    coulombs: float | None
+    joules_step: float = 0.0
+    """One step of the energy counter in joules; the difference of two readings is good to ± one step."""
+    coulombs_step: float = 0.0
+
+    @classmethod
+    def milli(cls, mah: int, mwh: int) -> "Counters":
+        """From whole milliamp-hours and milliwatt-hours, as small meters count."""
+        return cls(mwh * 3.6, mah * 3.6, joules_step=3.6, coulombs_step=3.6)
+
+    def since(self, start: "Counters") -> "Counters":
+        """What was counted after ``start``; ``None`` where the counter went backwards (it was cleared).
+
+        >>> later = Counters(joules=39.6, coulombs=None, joules_step=3.6)
+        >>> later.since(Counters(36.0, None))
+        Counters(joules=3.6000000000000014, coulombs=None, joules_step=3.6, coulombs_step=0.0)
+        """
+        return self._replace(
+            joules=_rise(start.joules, self.joules), coulombs=_rise(start.coulombs, self.coulombs)
+        )
+
+    def agree(self, joules: float | None, coulombs: float | None, gain: float = 0.02) -> bool | None:
+        """Whether an integral over the same stretch matches to ``gain`` plus one step; None: cannot tell."""
+        verdicts = [
+            abs(ours - theirs) <= step + gain * abs(theirs)
+            for ours, theirs, step in (
+                (joules, self.joules, self.joules_step),
+                (coulombs, self.coulombs, self.coulombs_step),
+            )
+            if ours is not None and theirs is not None
+        ]
+        return all(verdicts) if verdicts else None
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A source whose device adds up energy or charge by itself, too coarsely or too seldom for a curve."""
+
+    def counters(self) -> Counters | None:
+        """The device's totals now or at the last reading; None: it has told none yet.
+
+        Raises:
+            SourceError: it had to be asked, and did not answer.
+        """
+
+
 @runtime_checkable
 class Locatable(Protocol):
     """A driver (the class, not its objects) that knows where its devices may be."""
@@ -98,3 +150,7 @@ class Locatable(Protocol):
         Raises:
             SourceError: something is there that a person must decide about; the message says what.
         """
+
+
+def _rise(start: float | None, end: float | None) -> float | None:
+    return end - start if start is not None and end is not None and end >= start else None

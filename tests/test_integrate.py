@@ -175,5 +175,7 @@ def test_a_correction_works_on_each_channel_apart():
     corrected = Correction(1.01, 0.02, 0.98, -0.001).of(Reading(volts=5.0, amps=0.5, watts=99.0))
     assert (corrected.volts, corrected.amps) == pytest.approx((5.07, 0.489))
     assert corrected.watts is None, "power follows volts and amps"
+    plug = Correction(1.01, 0.0, 0.98, alternating=True).of(Reading(volts=230.0, amps=0.5, watts=60.0))
+    assert plug.watts == pytest.approx(60 * 1.01 * 0.98), "of 115 VA only 60 W are power"
     assert Correction(1.01, 0.02, 0.98, -0.001).of(Reading(watts=2.0)).watts == pytest.approx(2 * 1.01 * 0.98)
     assert not math.isnan(Correction().of(Reading(joules=3.0)).joules)

@@ -5,6 +5,7 @@ import pytest
 from energymeter import curve
 from energymeter.curve import Curve, CurveWriter, channel_bytes
 from energymeter.errors import SourceEnded, SourceMissing
+from energymeter.integrate import Correction
 from energymeter.loop import Channel, SourceLoop
 from energymeter.reading import Facts, Reading
 
@@ -121,6 +122,17 @@ def test_a_driver_with_a_bug_does_not_end_the_run():
     rig = Rig(lambda n, pace: KeyError("volts") if n == 3 else Reading(watts=1.0), seconds=0.5)
     assert rig.curve.error == "KeyError: 'volts'"
     assert rig.curve.draw(0, 10**9 // 2).joules == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("place", "joules"), [("wall", 60 * 1.01), ("rail", 1.01 * 230 * 0.5)])
+def test_a_calibrated_plug_keeps_its_own_watts(place, joules):
+    reading = Reading(volts=230.0, amps=0.5, watts=60.0)
+    source = Scripted(ScriptedPace(0), lambda n, pace: reading)
+    source.facts = Facts(place=place)
+    memory = memoryview(bytearray(channel_bytes(CAPACITY)))
+    channel = Channel(source, CurveWriter(memory, CAPACITY), 1.0, Correction(volts_gain=1.01))
+    channel.take(0, reading)
+    assert channel.take(1000 * MS, reading).joules == pytest.approx(joules)
 
 
 def test_the_end_of_a_recording_is_no_failure():

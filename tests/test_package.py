@@ -118,3 +118,26 @@ def test_every_driver_file_is_a_driver(name):
 )
 def test_the_first_line_of_a_file_says_what_it_is(path):
     assert path.read_text().startswith('"""')
+
+
+def extras():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    return {name: packages.split() for name, packages in config["options.extras_require"].items()}
+
+
+def test_every_extra_an_error_names_holds_the_package_it_names():
+    named = set()
+    for path in ROOT.glob("*/**/*.py"):
+        if path.relative_to(ROOT).parts[0] in ("drivers", "calibration", "energymeter"):
+            named |= set(re.findall(r'ExtraMissing\(\s*"([^"]+)", "([^"]+)"', path.read_text()))
+    assert len(named) > 8
+    for package, extra in named:
+        assert any(re.split(r"[<>=;]", line)[0] == package for line in extras()[extra]), (package, extra)
+
+
+def test_nothing_that_is_gpl_comes_by_default_or_with_the_tests():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    always = config["options"]["install_requires"] + config["options.extras_require"]["test"]
+    assert not re.search(r"kasa|jetson|ppk2", always)

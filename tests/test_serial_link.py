@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from devices.pty_meter import PtyMeter
 
-from energymeter.drivers import _counters, _crc, _serial
-from energymeter.drivers._counters import Counters
+from energymeter.drivers import _crc, _serial
 from energymeter.drivers._serial import SerialLine, holder, refusal
 from energymeter.errors import SourceBusy, SourceForbidden, SourceMissing
 
@@ -134,18 +133,6 @@ def test_an_unplugged_port_says_so_and_comes_back(tmp_path: Path) -> None:
             line.read(0.0)
 
 
-def test_counters_are_held_against_an_integral() -> None:
-    start = Counters(joules=36.0, coulombs=72.0, joules_step=3.6, coulombs_step=3.6)
-    end = start._replace(joules=3636.0, coulombs=792.0)
-    counted = end.since(start)
-    assert (counted.joules, counted.coulombs) == (3600.0, 720.0)
-    assert counted.agree(3601.0, 718.0) is True
-    assert counted.agree(3601.0, 600.0) is False
-    assert counted.agree(None, 720.0) is True
-    assert counted.agree(None, None) is None
-    assert start.since(end).joules is None, "a cleared counter has no difference"
-
-
-@pytest.mark.parametrize("module", [_crc, _counters, _serial])
+@pytest.mark.parametrize("module", [_crc, _serial])
 def test_the_examples_in_the_docstrings_run(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]

@@ -44,9 +44,9 @@ def test_reads_through_noise_and_learns_the_serial_number(tmp_path: Path) -> Non
     assert (reading.volts, reading.amps) == pytest.approx((20.1234, 1.23456))
     assert reading.watts == pytest.approx(20.1234 * 1.23456, abs=1e-4)
     assert source.identity == "TC66 48724"
-    groups = source.counters()
-    assert groups is not None
-    assert groups[0].joules == pytest.approx(18000)
+    counted = source.counters()
+    assert counted is not None
+    assert (counted.joules, counted.coulombs) == pytest.approx((18000, 3600))
     assert source.moved_bytes == 2 * (5 + 10 + LENGTH)
     assert decode(device.plain()).celsius == -5
 

@@ -8,13 +8,15 @@ from devices.um import UmDevice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.drivers import um24c, um25c, um34c
 from energymeter.drivers._um import LENGTH, UmMeter, decode, fault, pick
+from energymeter.drivers.um24c import Um24c
+from energymeter.drivers.um25c import Um25c
+from energymeter.drivers.um34c import Um34c
 from energymeter.errors import SourceMissing, SourceTimeout, SpecError
 from energymeter.source import Source
 from energymeter.testing import check_source, check_unplugged
 
-METERS: list[type[UmMeter]] = [um24c.Um24c, um25c.Um25c, um34c.Um34c]
+METERS: list[type[UmMeter]] = [Um24c, Um25c, Um34c]
 NAMES = [meter.model.name for meter in METERS]
 each = pytest.mark.parametrize("meter", METERS, ids=NAMES)
 
@@ -62,7 +64,7 @@ def test_noise_before_the_frame_is_stepped_over(meter: type[UmMeter], tmp_path: 
 def test_a_cut_frame_is_a_timeout_and_the_next_reading_is_right(tmp_path: Path) -> None:
     device = UmDevice()
     with PtyMeter(device, tmp_path / "rfcomm0") as line:
-        source = um25c.Um25c(line.place, timeout=0.05)
+        source = Um25c(line.place, timeout=0.05)
         source.open()
         device.cut = 60
         with pytest.raises(SourceTimeout, match="60 bytes without one valid frame"):
@@ -76,7 +78,7 @@ def test_silence_is_a_timeout_that_says_what_to_check(tmp_path: Path) -> None:
     device = UmDevice()
     device.cut = 0
     with PtyMeter(device, tmp_path / "rfcomm0") as line:
-        source = um25c.Um25c(line.place, timeout=0.05)
+        source = Um25c(line.place, timeout=0.05)
         with pytest.raises(SourceTimeout, match=r"did not answer within 0.05 s: check .* pairing"):
             source.open()
         with pytest.raises(SourceMissing, match="not open"):
@@ -85,14 +87,14 @@ def test_silence_is_a_timeout_that_says_what_to_check(tmp_path: Path) -> None:
 
 def test_the_wrong_model_is_named(tmp_path: Path) -> None:
     with PtyMeter(UmDevice("um25c"), tmp_path / "rfcomm0") as line:
-        source = um24c.Um24c(line.place, timeout=0.05)
+        source = Um24c(line.place, timeout=0.05)
         with pytest.raises(SourceTimeout, match="is a um25c: use um25c@"):
             source.open()
 
 
 def test_unplugged_and_back(tmp_path: Path) -> None:
     with PtyMeter(UmDevice(), tmp_path / "rfcomm0") as line:
-        source = um25c.Um25c(line.place)
+        source = Um25c(line.place)
         source.open()
         line.unplug()
         with pytest.raises(SourceMissing):
@@ -106,9 +108,9 @@ def test_unplugged_and_back(tmp_path: Path) -> None:
 
 def test_options_out_of_range_are_refused() -> None:
     with pytest.raises(SpecError, match="timeout=0"):
-        um25c.Um25c(timeout=0)
+        Um25c(timeout=0)
     with pytest.raises(SpecError, match="timeout=9"):
-        um25c.Um25c(timeout=9)
+        Um25c(timeout=9)
 
 
 @each
@@ -124,9 +126,9 @@ def test_a_single_wrong_byte_in_what_is_checked_is_noticed(meter: type[UmMeter])
 
 
 def test_an_open_circuit_has_no_resistance() -> None:
-    frame = decode(UmDevice("um24c", volts=5.0, amps=0.0).frame(), um24c.Um24c.model)
+    frame = decode(UmDevice("um24c", volts=5.0, amps=0.0).frame(), Um24c.model)
     assert frame.load_ohms is None
-    frame = decode(UmDevice("um24c", volts=5.0, amps=0.5).frame(), um24c.Um24c.model)
+    frame = decode(UmDevice("um24c", volts=5.0, amps=0.5).frame(), Um24c.model)
     assert frame.load_ohms == pytest.approx(10.0)
     assert (frame.celsius, frame.record_seconds) == (27, 3723)
     assert (frame.data_plus_volts, frame.data_minus_volts) == (2.81, 2.80)
@@ -153,7 +155,7 @@ def test_any_bytes_are_dropped_or_decoded(noise: bytes, meter: type[UmMeter]) ->
 def test_the_counters_of_the_meter_agree_with_the_integral_of_its_readings(tmp_path: Path) -> None:
     device = UmDevice("um25c", volts=5.0, amps=1.0)
     with PtyMeter(device, tmp_path / "rfcomm0") as line:
-        source = um25c.Um25c(line.place)
+        source = Um25c(line.place)
         source.open()
         start, joules, coulombs = source.counters(), 0.0, 0.0
         for second in range(1, 61):
