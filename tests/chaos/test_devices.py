@@ -1,4 +1,4 @@
-"""Faults of devices and their wires, in real time: unplugged, silent, reset, garbled, wrapped, frozen, shared."""
+"""Faults of devices and their wires, in real time: silent, reset, garbled, wrapped, frozen, shared."""
 
 import importlib.util
 import random
