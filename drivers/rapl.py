@@ -14,9 +14,10 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from energymeter.clock import Clock, SystemClock
 from energymeter.drivers._parts import together
 from energymeter.drivers._perf import Counter, OpenCounter, cpus, events, open_counter
-from energymeter.drivers._sysfs import Rail, SysFile, below, entries, peek, peek_number
+from energymeter.drivers._sysfs import Numeric, Rail, SysFile, below, entries, peek, peek_number
 from energymeter.errors import SourceError, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Source
@@ -35,6 +36,9 @@ _HEADROOM = 4.0
 _GAIN = {"pkg": 0.05, "ram": 0.2}
 """Intel promises no accuracy. DRAM was found within 20 % and packages closer, against instrumented machines
 (Desrochers et al., MEMSYS 2016); ±5 % for packages is our own word."""
+
+_STILL_SECONDS = 0.09
+"""A fed counter moves every millisecond (powercap.rst); one that stopped for so long counts no energy."""
 
 _CURE = """\
 only root may read energy counters since Linux 5.10, because finely timed readings leak secrets of other
@@ -84,6 +88,7 @@ class Rapl:
         backend: str = "powercap",
         root: str = "/",
         open_counter: OpenCounter = open_counter,
+        clock: Clock | None = None,
     ) -> None:
         """``open_counter`` stands for the system call ``perf_event_open``."""
         if backend not in ("powercap", "perf"):
@@ -95,7 +100,8 @@ class Rapl:
         self._powercap = below(root, "sys/class/powercap")
         self._pmu = below(root, "sys/bus/event_source/devices/power")
         self._open_counter = open_counter
-        self._zones: list[Rail] = []
+        self._clock = clock or SystemClock()
+        self._zones: list[_Zone] = []
 
     def open(self) -> None:
         self.close()
@@ -110,7 +116,7 @@ class Rapl:
             )
         counted = self._choose(found)
         shown = found if self._parts else counted
-        self._zones = [_zone(zone, counted=zone in counted) for zone in shown]
+        self._zones = [_zone(zone, self._clock, counted=zone in counted) for zone in shown]
         for zone in self._zones:
             zone.check()
 
@@ -132,7 +138,7 @@ class Rapl:
                     raise
                 gain = _GAIN["ram" if name == "ram" else "pkg"]
                 facts = self.facts._replace(joules=Band(gain=gain, resolution=61e-6))
-                self._zones.append(Rail(f"rapl:cpu{cpu}/{name}", facts, {"joules": (counter, joules)}))
+                self._zones.append(_Zone(f"rapl:cpu{cpu}/{name}", facts, counter, joules, self._clock))
 
     def _choose(self, found: list[_Found]) -> list[_Found]:
         if self._wanted:
@@ -157,8 +163,32 @@ class Rapl:
         self._zones = []
 
 
-def _zone(found: _Found, *, counted: bool) -> Rail:
-    """One energy counter."""
+class _Zone(Rail):
+    """One energy counter, which cannot tell while it stands still.
+
+    Some never move, because nothing feeds them: those are what they say. One that did move and stops has
+    lost its feed (a virtual machine, a driver gone wrong), and what it missed is not in its next value.
+    """
+
+    def __init__(self, name: str, facts: Facts, counter: Numeric, unit: float, clock: Clock) -> None:
+        super().__init__(name, facts, {"joules": (counter, unit)})
+        self._now_ns = clock.monotonic_ns
+        self._moved = False
+        self._joules: float | None = None
+        self._since_ns = 0
+
+    def read(self) -> Reading:
+        reading, now_ns = super().read(), self._now_ns()
+        if reading.joules != self._joules:
+            self._moved = self._joules is not None
+            self._joules, self._since_ns = reading.joules, now_ns
+        elif self._moved and now_ns - self._since_ns > _STILL_SECONDS * 1e9:
+            return Reading()
+        return reading
+
+
+def _zone(found: _Found, clock: Clock, *, counted: bool) -> _Zone:
+    """One zone, with what is known of it."""
     range_uj = peek_number(os.path.join(found.folder, "max_energy_range_uj"))
     facts = Rapl.facts._replace(
         joules=Band(gain=_GAIN["ram" if found.kind == "dram" else "pkg"], resolution=61e-6),
@@ -168,7 +198,7 @@ def _zone(found: _Found, *, counted: bool) -> Rail:
         counted=counted,
     )
     energy = SysFile(os.path.join(found.folder, "energy_uj"), _CURE)
-    return Rail(f"rapl:{found.name}", facts, {"joules": (energy, 1e-6)})
+    return _Zone(f"rapl:{found.name}", facts, energy, 1e-6, clock)
 
 
 def _zones(powercap: str) -> list[_Found]:

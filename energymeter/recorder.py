@@ -5,6 +5,7 @@ gap stays a gap and the energy between any two rows is a difference. A file that
 valid up to its last whole row (Parquet: up to its last minute).
 """
 
+import errno
 import json
 import os
 from array import array
@@ -86,6 +87,7 @@ class _Text:
         self._names = names
         self._start_ns = start_ns
         self._buffer: list[str] = []
+        self._whole_bytes = 0
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | (0 if resume else os.O_TRUNC)
         self._fd = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o644)
         try:
@@ -115,8 +117,17 @@ class _Text:
 
     def flush(self) -> None:
         lines, self._buffer = self._buffer, []
+        self._check_file()
         self._write("".join(lines).encode())
         self.rows += len(lines)
+
+    def _check_file(self) -> None:
+        """Rows that go into a file without a name are lost, and so are those somebody cut off."""
+        file = os.fstat(self._fd)
+        if file.st_nlink == 0:
+            raise OSError(errno.ENOENT, "its file was removed")
+        if file.st_size < self._whole_bytes:
+            raise OSError(errno.EIO, "another program cut its file short")
 
     def _write(self, data: bytes) -> None:
         written = 0
@@ -129,6 +140,7 @@ class _Text:
             os.ftruncate(self._fd, os.fstat(self._fd).st_size - (written - whole))
             self.rows += data.count(b"\n", 0, whole)
             raise
+        self._whole_bytes = os.fstat(self._fd).st_size
 
     def close(self) -> None:
         try:

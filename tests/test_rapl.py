@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from devices.sysfs import Powercap, Sysfs
 
+from energymeter.clock import ManualClock
 from energymeter.drivers.rapl import Rapl
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
 
@@ -168,3 +169,20 @@ def test_the_recorded_machine(sysfs: Sysfs) -> None:
     rapl = opened(sysfs)
     assert counted(rapl) == ["rapl:package-0", "rapl:package-10"]
     assert rapl.read().joules == pytest.approx(2 * 240_422.366267)
+
+
+def test_a_counter_that_stops_moving_cannot_tell_until_it_moves_again(
+    sysfs: Sysfs, powercap: Powercap
+) -> None:
+    clock = ManualClock()
+    powercap.zone("intel-rapl:0", "package-0", 1_000_000)
+    rapl = Rapl(root=sysfs.root, clock=clock)
+    rapl.open()
+    (zone,) = rapl.channels()
+    told = []
+    for microjoules in (1_000_000, 1_000_000, 3_000_000, 3_000_000, 3_000_000, 5_000_000):
+        sysfs.rewrite("sys/class/powercap/intel-rapl:0/energy_uj", microjoules)
+        told.append(zone.read().joules)
+        clock.sleep(0.1)
+    assert told == [1.0, 1.0, 3.0, None, None, 5.0], "one that never moved is what it says"
+    rapl.close()

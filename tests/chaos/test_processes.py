@@ -279,7 +279,7 @@ told(meter, caught=caught, spans=len(meter.spans["tight"]))
 
 @pytest.mark.parametrize(
     "limit",
-    ["RLIMIT_AS, (40 * 2**20, -1)", "RLIMIT_NOFILE, (6, 4096)", "RLIMIT_NPROC, (0, 0)"],
+    ["RLIMIT_AS, (held + 2**20, -1)", "RLIMIT_NOFILE, (6, 4096)", "RLIMIT_NPROC, (0, 0)"],
     ids=["memory", "open_files", "processes"],
 )
 def test_too_little_to_start(program: Program, cannot_know: Told, limit: str) -> None:
@@ -287,6 +287,7 @@ def test_too_little_to_start(program: Program, cannot_know: Told, limit: str) ->
     told = program(f"""
 import resource
 meter = EnergyMeter("{SOURCE}", rate_hz=100)
+held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 if "NPROC" in {limit!r} and os.getuid() == 0:
     os.setuid(65534)
 resource.setrlimit(resource.{limit})
