@@ -9,8 +9,8 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from energymeter.errors import NotMeasured, ProvenanceRefused, SourceError, SpecError
-from energymeter.find import Choice, choose, forget
+from energymeter.errors import ExtraMissing, NotMeasured, ProvenanceRefused, SourceError, SpecError
+from energymeter.find import Choice, choose
 from energymeter.measurement import Measurement
 from energymeter.reading import Provenance, Reading
 from energymeter.source import Source
@@ -107,9 +107,9 @@ class EnergyMeter:
         self.choice = choose()
         try:
             return self._measuring(self._chosen())
-        except SourceError:
-            forget()  # what was here when it was chosen may have been unplugged since
-            before, self.choice = self.choice, choose()
+        except (SourceError, ExtraMissing):
+            # what was here when it was chosen may have been unplugged since, or was only slow to answer
+            before, self.choice = self.choice, choose(failed=self.choice)
             if self.choice.spec == before.spec:
                 raise
             return self._measuring(self._chosen())
