@@ -14,7 +14,7 @@ from energymeter.find import Choice, choose
 from energymeter.measurement import Measurement
 from energymeter.reading import Provenance, Reading
 from energymeter.source import Source
-from energymeter.spans import Span, SpanLog, Spans, wrapped
+from energymeter.spans import Span, SpanLog, Spans, open_span, wrapped
 from energymeter.spec import Spec, parse
 from energymeter.usage import Idle, Usage
 
@@ -36,6 +36,8 @@ class EnergyMeter:
         force: replace ``out`` if it exists.
         require: refuse sources of any other provenance, as in ``require="measured"``.
         nominal_volts: count mAh at this voltage where no current is measured.
+        sync: waits until a device has done what it was told, as ``torch.cuda.synchronize`` does; called at
+            every edge, so that what was launched in a span is charged to it.
 
     Entering it again starts anew. It is also a decorator, and an asynchronous context manager.
 
@@ -58,6 +60,7 @@ class EnergyMeter:
         force: bool = False,
         require: Provenance | None = None,
         nominal_volts: float | None = None,
+        sync: Callable[[], object] | None = None,
     ) -> None:
         if rate_hz is not None and not rate_hz > 0:
             raise SpecError(f"a rate of {rate_hz:g} Hz reads nothing; give a positive number.")
@@ -72,6 +75,7 @@ class EnergyMeter:
         self._log_file = None if out is None else (os.fspath(out), force)
         self._require = require
         self._nominal_volts = nominal_volts
+        self._sync = sync
         self._idle: Idle | None = None
         self._logs: dict[str, SpanLog] = {}
         self._naming = threading.Lock()
@@ -121,7 +125,9 @@ class EnergyMeter:
         modelled = self.choice is not None and self.choice.spec == "model"
         notes = (self.choice.reason,) if self.choice is not None and modelled else ()
         known = {"nominal_volts": self._nominal_volts, "idle": self._idle, "notes": notes}
-        measurement = Measurement(groups, self._rate_hz, self._log_file, {}, self._logs.values(), known)
+        measurement = Measurement(
+            groups, self._rate_hz, self._log_file, {}, self._logs.values(), known, self._sync
+        )
         measurement.start()
         self._refuse_lesser(measurement)
         return measurement
@@ -167,7 +173,7 @@ class EnergyMeter:
 
         Outside of the meter's block it measures nothing and costs as little.
         """
-        return Span(self._log(name))
+        return open_span(self._log(name), self._sync)
 
     def track(self, items: Iterable[T], name: str = "item", *, progress: bool | None = None) -> Iterator[T]:
         """Pass the items through, with one span around what the loop does with each.
@@ -182,7 +188,7 @@ class EnergyMeter:
         log = self._log(name)
         with progress_bar(name, items, lambda: self._progress(log), progress) as advance:
             for item in items:
-                with Span(log):
+                with open_span(log, self._sync):
                     yield item
                 advance()
 
