@@ -86,12 +86,17 @@ class Chip:
             return
         self._claim = _claim(self.bus, self.address)
         try:
-            self._wire = self._open_bus()
+            self._wire = self.open_bus()
         except OSError:
             self.close()
             raise
 
-    def _open_bus(self) -> Wire:
+    def open_bus(self) -> Wire:
+        """The bus by itself, for who closes it himself.
+
+        Raises:
+            SourceError: as `open`.
+        """
         try:
             from smbus2 import SMBus
         except ImportError as error:

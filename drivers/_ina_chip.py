@@ -1,5 +1,7 @@
 """Link helper: sets up and watches any chip of the INA family that has an identity and a ready flag."""
 
+from collections.abc import Iterator
+
 from energymeter.clock import Clock, SystemClock
 from energymeter.drivers import _i2c, _ina
 from energymeter.drivers._i2c_scan import places_of
@@ -159,7 +161,7 @@ class Meter:
     """The chip, and those that differ from it in a table entry only."""
 
     @classmethod
-    def places(cls) -> list[str]:
+    def places(cls) -> Iterator[str]:
         """Where one answers."""
         return places_of(cls.kinds[0].name)
 

@@ -20,6 +20,8 @@ and over the kernel's i2c-dev on i2c-stub; on no real one. Default bus: 1 on a R
 Nano; 7 on Orin Nano and AGX Orin, 8 on Xavier [M].
 """
 
+from collections.abc import Iterator
+
 from energymeter.clock import Clock, SystemClock
 from energymeter.drivers import _i2c, _ina, _pi_ina219
 from energymeter.drivers._i2c_scan import places_of
@@ -72,7 +74,7 @@ class Ina219:
     kind = "meter"
 
     @staticmethod
-    def places() -> list[str]:
+    def places() -> Iterator[str]:
         """Where one answers."""
         return places_of("ina219")
 

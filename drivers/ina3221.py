@@ -13,7 +13,7 @@ drivers/hwmon/ina3221.c (registers, steps, reset value, times); limits [M] after
 on an emulated chip only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from energymeter.clock import Clock
 from energymeter.drivers import _i2c, _ina
@@ -93,7 +93,7 @@ class Ina3221:
     kind = "meter"
 
     @staticmethod
-    def places() -> list[str]:
+    def places() -> Iterator[str]:
         """Where one answers."""
         return places_of("ina3221")
 

@@ -7,17 +7,24 @@ beside them), a battery's gauge. Where nothing answers: the board's model, which
 """
 
 import configparser
+import contextlib
 import json
 import os
+import re
 import select
+import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import IO, NamedTuple
 
+from energymeter.errors import SpecError
 from energymeter.reading import Facts
 from energymeter.spawn import spawn
 
-CHOICE_SECONDS = 0.9
+CHOICE_SECONDS = 0.75
+"""For sources to answer in; with the start of Python a choice takes less than a second."""
+_START_SECONDS = 5.0
+"""A Pi Zero takes one to load the drivers."""
 _RANK = {
     "meter": "an external meter",
     "board": "the board's own sensor",
@@ -25,7 +32,17 @@ _RANK = {
     "gauge": "the battery's gauge",
 }
 _SHOWN_ONLY = ("gpu", "part")
+KINDS = (*_RANK, *_SHOWN_ONLY)
 _MODEL = "no sensor was found: this is the board's model, not a measurement (`energymeter devices` tells why)"
+_METERS = re.compile(r"i2c-\d|hidraw\d|tty(USB|ACM)\d|rfcomm\d|nvidia\d|vcio$")
+_SEEN_AS = (
+    "/sys/bus/usb/devices",
+    "/sys/class/powercap",
+    "/sys/class/hwmon",
+    "/sys/class/power_supply",
+    "/sys/bus/iio/devices",
+)
+_SERVICE = "/run/jtop.sock"
 
 
 class Finding(NamedTuple):
@@ -34,10 +51,16 @@ class Finding(NamedTuple):
     spec: str
     kind: str
     watts: float | None = None
+    """W of the counted channels; None: they read, but cannot tell yet."""
     channels: tuple[str, ...] = ()
+    """Those that count."""
+    beside: tuple[str, ...] = ()
+    """Those that are inside of others: shown, never added."""
     facts: Facts | None = None
     trouble: str | None = None
     advice: str | None = None
+    late: bool = False
+    """It is being read, but had not answered in time."""
 
     @property
     def usable(self) -> bool:
@@ -52,24 +75,24 @@ class Choice(NamedTuple):
     reason: str
 
 
-def look(seconds: float, kinds: Iterable[str] = (*_RANK, *_SHOWN_ONLY)) -> list[Finding]:
+def look(seconds: float, kinds: Iterable[str] = KINDS) -> list[Finding]:
     """Every source of these kinds, by one real reading each, the best first.
 
     Args:
-        seconds: after that, what has not answered is left out.
+        seconds: who has not answered by then is `Finding.late`.
         kinds: see `energymeter.source`.
     """
     process = spawn({"kinds": list(kinds), "seconds": seconds})
+    assert process.stdout is not None
     try:
-        findings = list(_heard(process.stdout, time.monotonic() + seconds + 1.0))
+        findings = list(_heard(process.stdout, time.monotonic() + _START_SECONDS + seconds))
     finally:
         process.kill()
         process.communicate()
-    order = [*_RANK, *_SHOWN_ONLY]
-    return sorted(findings, key=lambda f: (not f.usable, order.index(f.kind), f.spec))
+    return sorted(findings, key=lambda f: (not f.usable, KINDS.index(f.kind), f.spec))
 
 
-def _heard(pipe: Any, deadline: float) -> Iterator[Finding]:
+def _heard(pipe: IO[bytes], deadline: float) -> Iterator[Finding]:
     heard = b""
     while select.select([pipe], (), (), max(0.0, deadline - time.monotonic()))[0]:
         piece = os.read(pipe.fileno(), 65_536)
@@ -79,56 +102,110 @@ def _heard(pipe: Any, deadline: float) -> Iterator[Finding]:
             if not line:
                 return
             said = json.loads(line)
+            for name in ("channels", "beside"):
+                said[name] = tuple(said.get(name, ()))
             facts = Facts.from_json(said.pop("facts")) if "facts" in said else None
-            yield Finding(**{**said, "facts": facts, "channels": tuple(said.get("channels", ()))})
+            yield Finding(**said, facts=facts)
         if not piece:
             return
 
 
-def choose() -> Choice:
-    """The source to take when none is named."""
+def choose(failed: Choice | None = None) -> Choice:
+    """The source to take when none is named.
+
+    Args:
+        failed: what was chosen before and did not open: it is looked for again.
+
+    Raises:
+        SpecError: the user's ``config.ini`` cannot be understood.
+    """
     named = os.environ.get("ENERGYMETER_SOURCE")
     if named:
         return Choice(named, "named by $ENERGYMETER_SOURCE")
     configured = _configured()
     if configured:
         return Choice(configured, "named by config.ini")
-    here = _devices_here()
-    remembered = _remembered(here)
+    remembered = None if failed else _remembered()
     if remembered is not None:
         return remembered
-    choice = best(look(CHOICE_SECONDS))
-    _remember(choice, here)
+    findings = [f for f in look(CHOICE_SECONDS) if f.usable or failed is None or f.spec != failed.spec]
+    choice = best(findings)
+    remember(choice, findings)
     return choice
 
 
 def best(findings: Iterable[Finding]) -> Choice:
     """The best of what answered: one kind only, because kinds measure the same joules again. Only the
-    GPUs of a machine whose processor counts are beside it, and are added."""
-    usable = [finding for finding in findings if finding.usable]
+    GPUs of a machine whose processor counts are beside it, and are added. Where nothing has answered,
+    one that is late is still better than the model."""
+    found = list(findings)
+    return (
+        _best([f for f in found if f.usable])
+        or _best([f for f in found if f.late])
+        or Choice("model", _MODEL)
+    )
+
+
+def _best(findings: list[Finding]) -> Choice | None:
     for kind, reason in _RANK.items():
-        of_kind = [finding.spec for finding in usable if finding.kind == kind]
-        if kind == "package" and of_kind:
-            gpus = [finding.spec for finding in usable if finding.kind == "gpu"]
-            return Choice("+".join([of_kind[0], *gpus[:1]]), f"{reason}{' and the GPUs' if gpus else ''}")
+        of_kind = sorted(finding.spec for finding in findings if finding.kind == kind)
+        gpus = sorted(finding.spec for finding in findings if finding.kind == "gpu")
+        if kind == "package" and of_kind and gpus:
+            return Choice(f"{of_kind[0]}+{gpus[0]}", f"{reason} and the GPUs'")
+        if kind == "meter" and len(of_kind) > 1:
+            others = ", ".join(of_kind[1:])
+            return Choice(of_kind[0], f"{reason}, the first of {len(of_kind)}; name another: {others}")
         if of_kind:
             return Choice(of_kind[0], reason)
-    return Choice("model", _MODEL)
-
-
-def forget() -> None:
-    """Look again next time."""
-    path = _memory()
-    if os.path.exists(path):
-        os.unlink(path)
+    return None
 
 
 def _configured() -> str | None:
     import platformdirs
 
+    path = os.path.join(platformdirs.user_config_dir("energymeter"), "config.ini")
     config = configparser.ConfigParser(interpolation=None)
-    config.read(os.path.join(platformdirs.user_config_dir("energymeter"), "config.ini"))
-    return config.get("meter", "source", fallback=None)
+    try:
+        config.read(path, encoding="utf-8")
+        return config.get("meter", "source", fallback=None)
+    except (configparser.Error, UnicodeDecodeError) as error:
+        why = str(error).splitlines()[0]
+        raise SpecError(f"{path} cannot be understood ({why}); it holds [meter] and source = …") from error
+
+
+# -- what was found last time ----------------------------------------------------------------------
+
+
+def remember(choice: Choice, findings: Iterable[Finding]) -> None:
+    """Keep a choice until this machine is started again or a device comes or goes; one that was made
+    while something had not answered yet is not kept."""
+    path = _memory()
+    if any(finding.late for finding in findings):
+        forget()
+        return
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        unfinished = f"{path}.{os.getpid()}"
+        with open(unfinished, "w", encoding="utf-8") as file:
+            json.dump({"choice": choice, "here": fingerprint()}, file)
+        os.replace(unfinished, path)
+    except OSError:
+        return  # a read-only home: it is looked for again next time
+
+
+def forget() -> None:
+    """Look again next time."""
+    with contextlib.suppress(OSError):
+        os.unlink(_memory())
+
+
+def _remembered() -> Choice | None:
+    try:
+        with open(_memory(), encoding="utf-8") as file:
+            remembered = json.load(file)
+        return Choice(*remembered["choice"]) if remembered["here"] == fingerprint() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _memory() -> str:
@@ -137,38 +214,42 @@ def _memory() -> str:
     return os.path.join(platformdirs.user_cache_dir("energymeter"), "choice.json")
 
 
-def _devices_here() -> list[str]:
-    """What would change if a meter were plugged in or out, this boot and this user's rights included."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            boot = file.read().strip()
-    except OSError:
-        boot = ""
-    here = [boot, *(str(group) for group in sorted(os.getgroups()))]
-    for folder in ("/dev", "/sys/class/powercap", "/sys/class/hwmon", "/sys/class/power_supply", "/run"):
-        try:
-            here += sorted(f"{folder}/{name}" for name in os.listdir(folder) if not name.endswith(".pid"))
-        except OSError:
-            here.append(f"{folder} is not there")
+def fingerprint(root: str = "/", path: Iterable[str] = sys.path) -> list[str]:
+    """What would change if a meter were plugged in or out, a right given or a package installed.
+
+    A chip that is wired to a bus which was there before does not show: `energymeter devices` looks anew.
+    """
+    rights = (os.getuid(), *sorted(os.getgroups()))
+    here = [_text(root, "/proc/sys/kernel/random/boot_id"), *map(str, rights)]
+    for folder in _SEEN_AS:
+        here += [f"{folder}/{name}" for name in _names(root, folder)]
+    nodes = [f"/dev/{name}" for name in _names(root, "/dev") if _METERS.match(name)]
+    zones = [f"{zone}/energy_uj" for zone in here if zone.startswith("/sys/class/powercap/")]
+    here += [f"{node} {_rights(root, node)}" for node in (*nodes, *zones, _SERVICE)]
+    supplies = [name for name in here if name.startswith("/sys/class/power_supply/")]
+    here += [f"{supply} {_text(root, f'{supply}/status')}" for supply in supplies]
+    for entry in path:
+        if entry.endswith("-packages"):
+            with contextlib.suppress(OSError):
+                here.append(f"{entry} {os.stat(entry).st_mtime_ns}")
     return here
 
 
-def _remembered(here: list[str]) -> Choice | None:
+def _text(root: str, path: str) -> str:
     try:
-        with open(_memory(), encoding="utf-8") as file:
-            remembered = json.load(file)
-        return Choice(*remembered["choice"]) if remembered["here"] == here else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _remember(choice: Choice, here: list[str]) -> None:
-    path = _memory()
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        unfinished = f"{path}.{os.getpid()}"
-        with open(unfinished, "w", encoding="utf-8") as file:
-            json.dump({"choice": choice, "here": here}, file)
-        os.replace(unfinished, path)
+        with open(os.path.join(root, path[1:]), encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
     except OSError:
-        return  # a read-only home: it is looked for again next time
+        return ""
+
+
+def _names(root: str, folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(os.path.join(root, folder[1:])))
+    except OSError:
+        return []
+
+
+def _rights(root: str, path: str) -> str:
+    here = os.path.join(root, path[1:])
+    return "r" if os.access(here, os.R_OK) else "closed" if os.path.lexists(here) else "absent"

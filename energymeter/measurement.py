@@ -4,10 +4,10 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from energymeter import __version__, curve
+from energymeter import __version__, curve, throttled
 from energymeter.curve import Draw
 from energymeter.errors import NotMeasured, SamplerError
 from energymeter.integrate import Correction, Sample
@@ -15,7 +15,7 @@ from energymeter.reading import Reading
 from energymeter.sampler import Request, SampledChannel, Sampler
 from energymeter.session import Log
 from energymeter.source import Source
-from energymeter.spans import Recording, Span, SpanLog
+from energymeter.spans import Recording, SpanLog, open_span
 from energymeter.spec import Spec
 from energymeter.usage import Cost, Part, Usage, combine
 
@@ -34,6 +34,7 @@ class Measurement:
         corrections: calibrations by meter identity.
         logs: the span logs that this measurement feeds.
         known: further fields of every usage.
+        sync: called before the clock is read at either end.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Measurement:
         corrections: dict[str, Correction],
         logs: Iterable[SpanLog],
         known: dict[str, Any],
+        sync: Callable[[], object] | None = None,
     ) -> None:
         self._head_group = len(groups[0])
         requests = [Request(source, rate_hz) for group in groups for source in group]
@@ -56,10 +58,11 @@ class Measurement:
         )
         self._logs = logs
         self._whole_log = SpanLog("the whole block")
-        self._whole = Span(self._whole_log)
+        self._whole = open_span(self._whole_log, sync)
         self._known = known
         self._done = threading.Event()
         self._pid = os.getpid()
+        self._throttled: list[str] = []
 
     def start(self) -> None:
         """Open the sources; the window begins when all have spoken.
@@ -67,6 +70,7 @@ class Measurement:
         Raises:
             SourceError, SpecError, LogError, ExtraMissing, SamplerError: as the sampler said.
         """
+        self._throttled_before = throttled.read()
         self.sampler.start()
         self.recording = Recording(
             [channel.curve for channel in self.counted],
@@ -76,7 +80,11 @@ class Measurement:
         )
         for log in (*self._logs, self._whole_log):
             log.begin(self.recording)
-        self._whole.__enter__()
+        try:
+            self._whole.__enter__()
+        except BaseException:  # the caller's sync failed
+            self.sampler.stop()
+            raise
         try:
             threading.Thread(target=self._keep, name="energymeter-keeper", daemon=True).start()
         except RuntimeError as refusal:
@@ -100,12 +108,18 @@ class Measurement:
             return
         while self._own_time() and os.getpid() == self._pid and not self.sampler.ended():
             time.sleep(0.001)
-        self._whole.__exit__()
+        try:
+            self._whole.__exit__()
+        finally:  # also if the caller's sync failed
+            self._let_go()
+
+    def _let_go(self) -> None:
         if os.getpid() != self._pid:  # keeper and sampler are the parent's, which writes on: settle now
             self._whole_log.settle_all()
             return
         self._done.set()
         self.sampler.stop()
+        self._throttled = throttled.sentences(self._throttled_before, throttled.read())
 
     def usage(self) -> Usage:
         """Of the whole window; while it is open, up to the newest sample.
@@ -177,7 +191,7 @@ class Measurement:
             if not draw.covered_seconds > 0 and channel.curve.error:
                 raise NotMeasured(f"{channel.name} measured nothing in this window: {channel.curve.error}")
         parts = [
-            Part(channel.name, channel.facts, draw, 1 / channel.rate_hz)
+            Part(channel.name, channel.facts, draw, channel.interval_seconds())
             for channel, draw in zip(channels, draws, strict=True)
         ]
         cost = Cost(
@@ -208,7 +222,7 @@ class Measurement:
             notes.append(f"the machine slept {asleep:.1f} s, not measured")
         if self.sampler.log_error():
             notes.append(self.sampler.log_error())
-        return notes
+        return [*notes, *self._throttled]
 
     def _keep(self) -> None:
         """Look after the sampler, and settle spans before the rings forget their edges."""

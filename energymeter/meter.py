@@ -10,12 +10,19 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from energymeter.errors import EnergyMeterError, NotMeasured, ProvenanceRefused, SourceError, SpecError
-from energymeter.find import Choice, choose, forget
+from energymeter.errors import (
+    EnergyMeterError,
+    ExtraMissing,
+    NotMeasured,
+    ProvenanceRefused,
+    SourceError,
+    SpecError,
+)
+from energymeter.find import Choice, choose
 from energymeter.measurement import Measurement
 from energymeter.reading import Provenance, Reading
 from energymeter.source import Source
-from energymeter.spans import Span, SpanLog, Spans, wrapped
+from energymeter.spans import Span, SpanLog, Spans, open_span, wrapped
 from energymeter.spec import Spec, parse
 from energymeter.usage import Idle, Usage
 
@@ -41,6 +48,8 @@ class EnergyMeter:
         nominal_volts: count mAh at this voltage where no current is measured.
         budget: the name of the `Budget` that pays for every block, when it is left.
         stage: the budget's stage that pays.
+        sync: waits until a device has done what it was told, as ``torch.cuda.synchronize`` does; called at
+            every edge, so that what was launched in a span is charged to it.
 
     Entering it again starts anew. It is also a decorator, and an asynchronous context manager.
 
@@ -66,6 +75,7 @@ class EnergyMeter:
         nominal_volts: float | None = None,
         budget: str | None = None,
         stage: str | None = None,
+        sync: Callable[[], object] | None = None,
     ) -> None:
         if rate_hz is not None and not rate_hz > 0:
             raise SpecError(f"a rate of {rate_hz:g} Hz reads nothing; give a positive number.")
@@ -86,6 +96,7 @@ class EnergyMeter:
         self._stage = stage
         self._purse: Budget | None = None
         self._line: StatusLine | None = None
+        self._sync = sync
         self._idle: Idle | None = None
         self._logs: dict[str, SpanLog] = {}
         self._naming = threading.Lock()
@@ -143,9 +154,9 @@ class EnergyMeter:
         self.choice = choose()
         try:
             return self._measuring(self._chosen())
-        except SourceError:
-            forget()  # what was here when it was chosen may have been unplugged since
-            before, self.choice = self.choice, choose()
+        except (SourceError, ExtraMissing):
+            # what was here when it was chosen may have been unplugged since, or was only slow to answer
+            before, self.choice = self.choice, choose(failed=self.choice)
             if self.choice.spec == before.spec:
                 raise
             return self._measuring(self._chosen())
@@ -157,7 +168,9 @@ class EnergyMeter:
         modelled = self.choice is not None and self.choice.spec == "model"
         notes = (self.choice.reason,) if self.choice is not None and modelled else ()
         known = {"nominal_volts": self._nominal_volts, "idle": self._idle, "notes": notes}
-        measurement = Measurement(groups, self._rate_hz, self._log_file, {}, self._logs.values(), known)
+        measurement = Measurement(
+            groups, self._rate_hz, self._log_file, {}, self._logs.values(), known, self._sync
+        )
         measurement.start()
         self._refuse_lesser(measurement)
         return measurement
@@ -203,7 +216,7 @@ class EnergyMeter:
 
         Outside of the meter's block it measures nothing and costs as little.
         """
-        return Span(self._log(name))
+        return open_span(self._log(name), self._sync)
 
     def track(self, items: Iterable[T], name: str = "item", *, progress: bool | None = None) -> Iterator[T]:
         """Pass the items through, with one span around what the loop does with each.
@@ -222,7 +235,7 @@ class EnergyMeter:
         line = self._line if wanted(progress) else None
         with progress_bar(name, items, self._progress, line) as advance:
             for item in items:
-                with Span(log):
+                with open_span(log, self._sync):
                     yield item
                 advance()
 

@@ -56,6 +56,14 @@ class SampledChannel(NamedTuple):
         """One of the counts kept by the sampler, such as ``curve.MISSED``."""
         return self.curve.head[counter]
 
+    def interval_seconds(self) -> float:
+        """The time between two samples: the period, or more where the device has news less often."""
+        samples = len(self.curve)
+        seen_ns = (
+            self.curve.last_ns() - self.curve.first_ns() - self.observed(curve.GAP_NS) if samples > 1 else 0
+        )
+        return max(1 / self.rate_hz, seen_ns * 1e-9 / max(1, samples - 1))
+
 
 class Sampler:
     """Reads sources in a process of its own; in a thread of this one where an object must be read.

@@ -26,7 +26,7 @@ Beyond the protocol a source *may* offer, and the sampler then uses:
     places, at its default one. ``"part"`` is shown and never chosen.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from energymeter.reading import Facts, Reading
@@ -144,11 +144,12 @@ class Counting(Protocol):
 class Locatable(Protocol):
     """A driver (the class, not its objects) that knows where its devices may be."""
 
-    def places(self) -> Sequence[str]:
-        """A static method: places worth one reading, found without touching an unknown device.
+    def places(self) -> Iterable[str]:
+        """A static method: places worth one reading, found without writing to an unknown device.
 
         Raises:
-            SourceError: something is there that a person must decide about; the message says what.
+            SourceError: (also after some places) something is there that a person must decide about; the
+                message says what.
         """
 
 

@@ -95,6 +95,35 @@ class Span:
         return self._log.usage_of(self._log.draws_of(self))
 
 
+class SyncedSpan(Span):
+    """A stretch whose edges wait for a device: kernels that are still queued belong to who queued them."""
+
+    __slots__ = ("_sync",)
+
+    def __init__(self, log: "SpanLog", sync: Callable[[], object]) -> None:
+        super().__init__(log)
+        self._sync = sync
+
+    def __enter__(self) -> Span:
+        self._sync()
+        return super().__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._sync()
+        finally:
+            super().__exit__()
+
+    def __call__(self, function: F) -> F:
+        log, sync = self._log, self._sync
+        return wrapped(function, lambda: SyncedSpan(log, sync))
+
+
+def open_span(log: "SpanLog", sync: Callable[[], object] | None) -> Span:
+    """A stretch to be entered; ``sync`` is called before the clock is read at either end."""
+    return Span(log) if sync is None else SyncedSpan(log, sync)
+
+
 def wrapped(function: F, block: Callable[[], AbstractContextManager[object]]) -> F:
     """The function, with a fresh ``block()`` around every call; coroutines and generators included."""
     import inspect  # 4 ms, for decorators only

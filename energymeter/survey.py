@@ -9,7 +9,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from energymeter.errors import EnergyMeterError
@@ -18,8 +18,11 @@ from energymeter.reading import Facts, Reading
 from energymeter.source import Divided, Locatable, Source, Streaming, Tunable
 from energymeter.spec import driver_names, load_driver
 
-_READINGS = 40
+_READINGS = 15
 _PAUSE_SECONDS = 0.02
+"""Together 0.3 s: most counters have ticked by then, and those of batteries tick once in minutes."""
+
+Say = Callable[[dict[str, Any]], None]
 
 
 class Candidate(NamedTuple):
@@ -27,7 +30,7 @@ class Candidate(NamedTuple):
 
     driver: str
     kind: str
-    place: str | None
+    place: str | None = None
 
     @property
     def spec(self) -> str:
@@ -42,51 +45,90 @@ def main(config: dict[str, Any]) -> None:
         with lock:
             os.write(1, json.dumps(finding).encode() + b"\n")
 
-    threads = []
-    for candidate in candidates(config["kinds"], say):
-        thread = threading.Thread(target=lambda c=candidate: say(look(c)), daemon=True)
+    survey(config["kinds"], config["seconds"], say)
+    with lock:  # what a late thread would still say has no reader
+        os.write(1, b"\n")
+        os._exit(0)  # a hung library must not keep us
+
+
+def survey(
+    kinds: Iterable[str],
+    seconds: float,
+    say: Say,
+    names: Callable[[], Iterable[str]] = driver_names,
+    load: Callable[[str], Any] = load_driver,
+) -> None:
+    """Look for the sources of these kinds, every driver in a thread of its own.
+
+    Args:
+        kinds: see `energymeter.source`.
+        seconds: who has not answered by then is called late.
+        say: called with every finding, from any thread.
+        names, load: the drivers there are, and the class behind each.
+    """
+    wanted = frozenset(kinds)
+    at_work: dict[str, Candidate] = {}
+
+    def run(name: str) -> None:
+        for candidate in candidates(name, load, wanted, say):
+            at_work[name] = candidate
+            said = look(candidate, load)
+            del at_work[name]
+            say(said)
+
+    threads = [threading.Thread(target=run, args=(name,), daemon=True) for name in names()]
+    for thread in threads:
         thread.start()
-        threads.append(thread)
-    end = time.monotonic() + config["seconds"]
+    end = time.monotonic() + seconds
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
-    os.write(1, b"\n")
-    os._exit(0)  # a hung library must not keep us
+    for late in tuple(at_work.values()):
+        trouble = f"did not answer within {seconds:g} s; if it always does, check its device and its service"
+        say({"spec": late.spec, "kind": late.kind, "late": True, "trouble": trouble})
 
 
-def candidates(kinds: list[str], say: Any) -> Iterator[Candidate]:
-    """Where each driver that has a ``kind`` may find its source, without touching it."""
-    for name in driver_names():
-        driver = load_driver(name)
+def candidates(name: str, load: Callable[[str], Any], kinds: frozenset[str], say: Say) -> Iterator[Candidate]:
+    """Where one driver may find its sources, without touching them; none for a driver of another kind."""
+    kind = None
+    try:
+        driver = load(name)
         kind = getattr(driver, "kind", None)
         if kind not in kinds:
-            continue
+            return
         if not isinstance(driver, Locatable):
-            yield Candidate(name, kind, None)
-            continue
-        try:
-            for place in driver.places():
-                yield Candidate(name, kind, place)
-        except EnergyMeterError as trouble:
-            say({"spec": name, "kind": kind, "trouble": str(trouble)})
+            yield Candidate(name, kind)
+            return
+        for place in driver.places():
+            yield Candidate(name, kind, place)
+    except EnergyMeterError as trouble:
+        say({"spec": name, "kind": kind or "part", "trouble": str(trouble)})
+    except Exception as bug:  # noqa: BLE001 - one driver's bug must not hide the other sources
+        say({"spec": name, "kind": kind or "part", "trouble": _bug(bug)})
 
 
-def look(candidate: Candidate) -> dict[str, Any]:
+def look(candidate: Candidate, load: Callable[[str], Any] = load_driver) -> dict[str, Any]:
     """One real reading of a candidate, or why there is none."""
     finding: dict[str, Any] = {"spec": candidate.spec, "kind": candidate.kind}
-    driver = load_driver(candidate.driver)
     source: Any = None
     try:
+        driver = load(candidate.driver)
         source = driver(*((candidate.place,) if candidate.place else ()))
         finding.update(_read(source))
     except EnergyMeterError as trouble:
         finding["trouble"] = str(trouble)
-    except Exception as bug:  # noqa: BLE001 - one driver's bug must not hide the other sources
-        finding["trouble"] = f"its driver failed: {type(bug).__name__}: {bug}"
-    finally:
+    except Exception as bug:  # noqa: BLE001 - as above
+        finding["trouble"] = _bug(bug)
+    try:
         if source is not None:
             source.close()
+    except Exception as bug:  # noqa: BLE001 - as above
+        finding.setdefault("trouble", _bug(bug))
     return finding
+
+
+def _bug(bug: Exception) -> str:
+    why = f"{type(bug).__name__}: {bug}"
+    return f"its driver failed ({why}); please report it, with what `energymeter devices --bundle` writes"
 
 
 def _read(source: Any) -> dict[str, Any]:
@@ -97,32 +139,49 @@ def _read(source: Any) -> dict[str, Any]:
     source.open()
     parts: list[Source] = list(source.channels()) if isinstance(source, Divided) else [source]
     counted = [part for part in parts if part.facts.counted] or parts
-    watts = [_watts(part) for part in counted]
-    known = [value for value in watts if value is not None]
+    watts = _streamed(source) if isinstance(source, Streaming) else _polled(counted)
     return {
-        "watts": sum(known) if len(known) == len(watts) else None,
+        "watts": watts,
         "channels": [part.name for part in counted],
+        "beside": [part.name for part in parts if part not in counted],
         "facts": counted[0].facts._asdict(),
         "advice": getattr(source, "advice", None),
     }
 
 
-def _watts(part: Source) -> float | None:
-    """W of one channel; None: it reads, but its counter has not ticked."""
-    integrator = Integrator(Facts(semantics=part.facts.semantics), 10**12)
-    for reading in _readings(part):
-        sample = integrator.add(reading.at_ns or time.monotonic_ns(), reading)
-        if sample is not None and sample.watts is not None:
-            return sample.watts
-        if part.facts.semantics != "counter" and reading.fresh:
-            return None
+def _polled(parts: list[Source]) -> float | None:
+    """W of all parts together; None: they read, but a counter has not ticked or tells no power."""
+    watts: dict[int, float | None] = {}
+    integrators = [_integrator(part) for part in parts]
+    for attempt in range(_READINGS):
+        if attempt:
+            time.sleep(_PAUSE_SECONDS)
+        for number, (part, integrator) in enumerate(zip(parts, integrators, strict=True)):
+            if number not in watts:
+                reading = part.read()
+                known = _watts(integrator, reading)
+                if known is not None or (reading.fresh and part.facts.semantics != "counter"):
+                    watts[number] = known
+        if len(watts) == len(parts):
+            break
+    known_watts = [value for value in watts.values() if value is not None]
+    return sum(known_watts) if len(known_watts) == len(parts) else None
+
+
+def _streamed(source: Any) -> float | None:
+    """W of a source that sends by itself."""
+    integrator = _integrator(source)
+    for reading, _ in zip(source.stream(), range(_READINGS), strict=False):
+        watts = _watts(integrator, reading)
+        if watts is not None:
+            return watts
     return None
 
 
-def _readings(part: Source) -> Iterator[Reading]:
-    if isinstance(part, Streaming):
-        yield from (reading for reading, _ in zip(part.stream(), range(_READINGS), strict=False))
-        return
-    for _ in range(_READINGS):
-        yield part.read()
-        time.sleep(_PAUSE_SECONDS)
+def _integrator(part: Source) -> Integrator:
+    return Integrator(Facts(semantics=part.facts.semantics), gap_ns=10**12)
+
+
+def _watts(integrator: Integrator, reading: Reading) -> float | None:
+    sample = integrator.add(reading.at_ns or time.monotonic_ns(), reading)
+    return None if sample is None else sample.watts

@@ -4,6 +4,7 @@ Bits of ``vcgencmd get_throttled`` (documentation/asciidoc/computers/os/graphics
 raspberrypi/documentation): 0 to 3 are now, 16 to 19 the same four since boot.
 """
 
+import os
 import re
 import subprocess
 
@@ -18,6 +19,8 @@ _STATES = (
 
 def read(command: str = "vcgencmd") -> int | None:
     """The bits as they stand; None on a machine that is no Raspberry Pi, or whose firmware will not say."""
+    if not any(os.access(os.path.join(folder, command), os.X_OK) for folder in os.get_exec_path()):
+        return None  # seen without the milliseconds that a failing start costs
     try:
         done = subprocess.run(
             [command, "get_throttled"],

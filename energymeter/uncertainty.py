@@ -30,7 +30,8 @@ def contributions(facts: Facts, draw: Draw, interval_seconds: float) -> list[Con
     Args:
         facts: the channel's accuracy.
         draw: what its curve says of the window; its energy must be known.
-        interval_seconds: the time between two samples.
+        interval_seconds: the time between two samples, which of a counter is that between its ticks if
+            they come slower than it is looked at.
     """
     found = [Contribution("time base", abs(draw.joules) * facts.clock * _RECTANGLE)]
     if facts.joules is not None:
@@ -72,10 +73,12 @@ def _of_rate(quantity: str, band: Band, joules: float, weight: float) -> list[Co
 
 def _edges(facts: Facts, draw: Draw, interval_seconds: float) -> float:
     """What lies between an edge and its samples is drawn in, not seen: at both ends, up to one interval
-    of mean power; half of that where straight lines follow the power."""
+    of mean power; half of that where straight lines follow the power. Of a counter's tick the whole may
+    have flowed within a window that is shorter: nothing limits the interval to the window there."""
     if draw.covered_seconds <= 0:
         return 0.0
     watts = abs(draw.joules) / draw.covered_seconds
-    unseen_seconds = min(interval_seconds, draw.covered_seconds)
+    counts = facts.semantics == "counter"
+    unseen_seconds = interval_seconds if counts else min(interval_seconds, draw.covered_seconds)
     share = 0.5 if facts.semantics == "instant" else 1.0
     return share * watts * unseen_seconds * _RECTANGLE * math.sqrt(2)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from energymeter.carbon import Carbon, GridNow
 
 _MOST_DECIMALS = 6
+_GAUGE_STEPS = 3
+"""Of a battery's gauge: fewer in a window are ± 40 % and more."""
 _TRUST = ("measured", "manual", "modelled", "simulated")
 
 
@@ -206,6 +208,7 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
     for part in counted:
         if math.isnan(part.draw.joules) or (part.draw.covered_seconds <= 0 and part.draw.seconds > 0):
             raise NotMeasured(f"{part.name} measured nothing in this window.")
+        _check_steps(part)
     draws = [part.draw for part in counted]
     seconds = draws[0].seconds
     measured = min(draw.covered_seconds for draw in draws)
@@ -232,6 +235,21 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
         notes=notes,
         **known,
     )
+
+
+def _check_steps(part: Part) -> None:
+    """Refuse a window in which a battery's gauge has hardly moved.
+
+    Raises:
+        NotMeasured: fewer steps than would mean anything.
+    """
+    facts, joules = part.facts, part.draw.joules
+    step = facts.joules.resolution if facts.joules is not None else 0.0
+    if facts.semantics == "counter" and facts.place == "cell" and abs(joules) < _GAUGE_STEPS * step:
+        raise NotMeasured(
+            f"{part.name} moves in steps of {in_figures(step)} J and showed {in_figures(joules)} J in this "
+            "window: measure for half an hour, or take its instants where it has them (battery?by=power)."
+        )
 
 
 def _doubts(parts: Sequence[Part]) -> list[str]:
@@ -271,7 +289,7 @@ def _mean_volts(draw: Draw) -> float | None:
 
 
 def _known(number: float) -> float | None:
-    return None if math.isnan(number) else number
+    return number if math.isfinite(number) else None
 
 
 def with_uncertainty(number: float, uncertainty: float, unit: str) -> str:

@@ -12,6 +12,7 @@ import threading
 import time
 
 import pytest
+from devices.programs import program
 
 from energymeter import Battery, Budget, EnergyMeter, NotMeasured, SpecError, measure
 from energymeter.errors import LedgerError, ProvenanceRefused, SourceMissing
@@ -306,6 +307,86 @@ def test_an_object_is_measured_in_a_thread_and_the_usage_says_so():
 
 
 # -- loops -----------------------------------------------------------------------------------------
+
+
+def test_a_device_is_waited_for_at_every_edge():
+    calls = []
+    with EnergyMeter(THREE_WATTS, sync=lambda: calls.append(time.monotonic_ns()), **FAST) as meter:
+        assert len(calls) == 1
+        with meter.span("part"):
+            assert len(calls) == 2
+        assert len(calls) == 3
+        assert list(meter.track([1, 2], progress=False)) == [1, 2]
+        assert len(calls) == 7
+    assert len(calls) == 8
+    assert meter.usage.joules > 0
+
+
+def test_a_device_that_fails_at_an_edge_leaves_nothing_running():
+    before = threading.active_count()
+    failing = EnergyMeter(THREE_WATTS, sync=lambda: 1 / 0, **FAST)
+    with pytest.raises(ZeroDivisionError), failing:
+        raise AssertionError("never entered")
+    broken = []
+    meter = EnergyMeter(THREE_WATTS, sync=lambda: 1 / len(broken), **FAST)
+    broken.append(None)
+
+    def crash():
+        with meter:
+            work()
+            broken.clear()
+
+    with pytest.raises(ZeroDivisionError):
+        crash()
+    assert meter.usage.joules > 0
+    assert meter._measurement.sampler._host is None
+    assert threading.active_count() <= before + 1  # a keeper may still be on its way out
+
+
+def test_a_pi_that_throttled_says_so(tmp_path, monkeypatch):
+    state = tmp_path / "state"
+    state.write_text("throttled=0x0")
+    program(tmp_path, "vcgencmd", f'[ "$1" = get_throttled ] && cat {state}')
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with EnergyMeter(THREE_WATTS, **FAST) as meter:
+        work()
+        state.write_text("throttled=0x50005")
+    assert [note[:45] for note in meter.usage.notes if "During the run" in note] == [
+        "During the run the supply sagged below 4.63 V",
+        "During the run the processor was throttled, s",
+    ]
+    assert "During the run the supply sagged" in str(meter.usage)
+    with EnergyMeter(THREE_WATTS, **FAST) as meter:
+        work()
+        state.write_text("throttled=0x50000")
+    assert any("sagged" in note for note in meter.usage.notes), "it was so when the run began"
+
+
+def test_spans_of_a_counter_that_ticks_slower_than_it_is_read_say_so(tmp_path):
+    class Ticks:
+        """Three watts, told every 40 ms."""
+
+        name = "ticks"
+        facts = Facts(semantics="counter")
+        began_ns = 0
+
+        def open(self):
+            self.began_ns = time.monotonic_ns()
+
+        def read(self):
+            return Reading(joules=3.0 * 0.04 * ((time.monotonic_ns() - self.began_ns) // 40_000_000))
+
+        def close(self):
+            pass
+
+    with EnergyMeter(Ticks(), rate_hz=200.0) as meter:
+        work(0.15)
+        with meter.span("short"):
+            work(0.002)
+        work(0.15)
+    short = meter.spans["short"].usage
+    assert short.uncertainty > 3.0 * 0.02, "half of a tick's energy, though the span itself is a 20th of it"
+    assert meter.usage.uncertainty < 0.5 * meter.usage.joules
 
 
 def test_track_passes_items_through_with_a_span_each():

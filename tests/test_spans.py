@@ -11,7 +11,7 @@ from energymeter.curve import Curve, CurveWriter, channel_bytes
 from energymeter.errors import NotMeasured
 from energymeter.integrate import Integrator
 from energymeter.reading import Facts, Reading
-from energymeter.spans import Recording, Span, SpanLog, Spans, Statistics
+from energymeter.spans import Recording, Span, SpanLog, Spans, Statistics, open_span
 from energymeter.usage import Part, combine
 
 MS = 1_000_000
@@ -191,3 +191,70 @@ def test_spans_that_ended_in_disorder_are_still_found(bench):
     log.edges[:] = array("q", [c, d, a, b])  # two threads left at the same time
     assert first.usage.joules == pytest.approx(0.006)
     assert second.usage.joules == pytest.approx(0.010)
+
+
+class Accelerator:
+    """Queues work and returns at once, as a GPU does; the work draws 2 W while it runs."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.queued_ms = 0
+
+    def launch(self, milliseconds):
+        self.queued_ms += milliseconds
+
+    def synchronize(self):
+        milliseconds, self.queued_ms = self.queued_ms, 0
+        self.bench.pass_ms(milliseconds)
+
+
+def test_queued_work_is_charged_to_the_span_that_launched_it(bench):
+    device = Accelerator(bench)
+    log = bench.log()
+    device.launch(40)  # before the span: not its own
+    with open_span(log, device.synchronize) as synced:
+        device.launch(10)
+        bench.pass_ms(1)
+    device.synchronize()
+    bench.pass_ms(2)
+    assert synced.usage.joules == pytest.approx(2.0 * 0.011)
+    assert synced.usage.seconds == pytest.approx(0.011)
+    plain = bench.log()
+    with open_span(plain, None) as missed:
+        device.launch(10)
+        bench.pass_ms(1)
+    device.synchronize()
+    assert type(missed) is Span, "nothing is paid for what is not used"
+    assert missed.usage.joules == pytest.approx(2.0 * 0.001)
+
+
+def test_synced_calls_and_failing_devices(bench):
+    device = Accelerator(bench)
+    log = bench.log()
+
+    @open_span(log, device.synchronize)
+    def launch():
+        device.launch(5)
+
+    launch()
+    launch()
+    bench.pass_ms(2)
+    assert Spans(log).seconds.median == pytest.approx(0.005)
+    device.synchronize = lambda: 1 / 0
+    failing = open_span(log, lambda: device.synchronize())
+    with pytest.raises(ZeroDivisionError), failing:
+        raise AssertionError("never entered")
+    good = Accelerator(bench)
+    span = open_span(log, lambda: good.synchronize())
+
+    def crash():
+        with span:
+            bench.pass_ms(3)
+            good.synchronize = lambda: 1 / 0
+            raise KeyError("the program's own")
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        crash()
+    assert isinstance(caught.value.__context__, KeyError)
+    bench.pass_ms(2)
+    assert span.usage.seconds == pytest.approx(0.003), "the span is closed all the same"

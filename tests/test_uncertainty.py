@@ -71,3 +71,11 @@ def test_relative_error_does_not_shrink_with_time() -> None:
     assert expanded(contributions(facts, tenfold, 0.0)) == pytest.approx(
         10 * expanded(contributions(facts, DRAW, 0.0))
     )
+
+
+def test_of_a_counter_s_tick_the_whole_may_have_flowed_within_a_shorter_window() -> None:
+    edge = THIRD * math.sqrt(2)
+    for semantics, seconds in (("instant", 5.0), ("mean", 10.0), ("counter", 60.0)):
+        facts = Facts(semantics=semantics)  # type: ignore[arg-type]
+        (share,) = contributions(facts, DRAW, 60.0)
+        assert share == Contribution("window edges", pytest.approx(2.0 * seconds * edge))

@@ -128,7 +128,7 @@ def test_charging_is_negative() -> None:
 @given(
     st.floats(-1e15, 1e15),
     st.floats(0, 1e9),
-    st.floats(0, 1),
+    st.just(0.0) | st.floats(1e-18, 1),  # time is counted in whole nanoseconds
     st.floats(0, 0.5),
     st.none() | st.floats(0, 1e3),
 )
@@ -217,3 +217,21 @@ def test_three_figures_are_close(number: float) -> None:
 )  # fmt: skip
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("joules", "told"), [(0.0, False), (72.0, False), (108.0, True), (-120.0, True)])
+def test_a_gauge_that_has_hardly_moved_tells_nothing(joules: float, told: bool) -> None:
+    """36 J a step, as on many laptops: at 5 W half an hour are 250 of them."""
+    gauge = Facts(semantics="counter", place="cell", joules=Band(0.05, resolution=36.0))
+    parts = [part(draw(joules=joules, seconds=60.0), gauge, "battery:BAT0")]
+    if told:
+        assert combine(parts).joules == joules
+        return
+    with pytest.raises(NotMeasured, match=r"battery:BAT0 moves in steps of 36\.0 J .* half an hour"):
+        combine(parts)
+
+
+@pytest.mark.parametrize("other", [{"place": "die"}, {"semantics": "instant"}])
+def test_only_gauges_of_cells_are_that_coarse(other: dict[str, str]) -> None:
+    facts = Facts(semantics="counter", place="cell", joules=Band(resolution=36.0))._replace(**other)
+    assert combine([part(draw(joules=1.0), facts)]).joules == 1.0
