@@ -69,8 +69,8 @@ class PipePace:
 
 
 def gap_after_ns(rate_hz: float) -> int:
-    """How far apart two readings may be and still be joined: three periods and a tenth of a second."""
-    return round(3e9 / rate_hz) + 100_000_000
+    """How far apart two readings may be and still be joined: three periods and a quarter of a second."""
+    return round(3e9 / rate_hz) + 250_000_000
 
 
 class Channel:
