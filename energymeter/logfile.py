@@ -18,6 +18,7 @@ Each may be gzipped. A file that was cut off, or damaged on the way, is read up 
 import codecs
 import csv
 import gzip
+import importlib.util
 import io
 import itertools
 import json
@@ -89,7 +90,7 @@ def read(path: str, hints: Hints = Hints()) -> list[Record]:  # noqa: B008 - an 
     parts = Path(path + PARTS_SUFFIX)
     try:
         if path.endswith(".parquet") and (Path(path).exists() or parts.is_dir()):
-            records = _read_parquet(path, parts)
+            records = _read_parquet(path)
         else:
             with open(path, "rb") as file:
                 records = _read_stream(path, file, hints)
@@ -244,22 +245,42 @@ def _facts(channel: dict[str, Any], counted_sources: int | None) -> Facts:
     return facts._replace(counted=facts.counted and not beside)
 
 
-def _read_parquet(path: str, parts: Path) -> list[Record]:
-    try:
-        import pyarrow
-        import pyarrow.parquet as parquet
-    except ImportError:
-        raise ExtraMissing("pyarrow", "parquet", "A Parquet log") from None
-    files = [Path(path)] if Path(path).exists() else sorted(parts.glob("*.parquet"))
+def described(path: str, header: str) -> list[Record]:
+    """The channels that a log's header names, without their samples.
+
+    Raises:
+        LogError: it is not the header of a log.
+    """
+    return _empty_records(path, _header(path, header))
+
+
+def parquet_files(path: str) -> list[Path]:
+    """The files of a Parquet log: itself, or the parts that a killed run left.
+
+    Raises:
+        ExtraMissing: there is no pyarrow to read them with.
+        NotMeasured: the run left none.
+    """
+    if importlib.util.find_spec("pyarrow") is None:
+        raise ExtraMissing("pyarrow", "parquet", "A Parquet log")
+    files = [Path(path)] if Path(path).exists() else sorted(Path(path + PARTS_SUFFIX).glob("*.parquet"))
     if not files:
         raise NotMeasured(f"{path} lost its first minute before it was whole; nothing is left.")
+    return files
+
+
+def _read_parquet(path: str) -> list[Record]:
+    files = parquet_files(path)
+    import pyarrow
+    import pyarrow.parquet as parquet
+
     records: list[Record] = []
     try:
         for file in files:
             source = parquet.ParquetFile(file)
             if not records:
                 metadata = source.schema_arrow.metadata or {}
-                records = _empty_records(path, _header(path, metadata.get(b"energymeter", b"").decode()))
+                records = described(path, metadata.get(b"energymeter", b"").decode())
             for group in range(source.num_row_groups):
                 _append(records, source.read_row_group(group))
     except (OSError, ValueError, KeyError, pyarrow.ArrowException) as damage:

@@ -20,6 +20,11 @@ COLUMNS = ("time_s", "volts", "amps", "watts", "joules", "coulombs", "covered_s"
 """SI units; ``time_s`` from the start of the run. A file of several channels has ``source`` as its last."""
 FORMAT = "energymeter log 1"
 PARTS_SUFFIX = ".parts"
+PARQUET_OPTIONS: dict[str, Any] = {
+    "compression": "zstd",
+    "use_byte_stream_split": list(COLUMNS),
+    "use_dictionary": ["source"],  # no two totals are alike: a dictionary of them costs time and room
+}
 _LONGEST_ROW_BYTES = 65_536
 _NAN = float("nan")
 
@@ -231,7 +236,8 @@ class _Parquet:
             arrays.append(arrow.DictionaryArray.from_arrays(indices, arrow.array(list(self._names))))
         part = self._parts / f"{self._part:06d}.parquet"
         unfinished = part.with_suffix(".unfinished")
-        arrow.parquet.write_table(arrow.Table.from_arrays(arrays, schema=self._schema), unfinished)
+        table = arrow.Table.from_arrays(arrays, schema=self._schema)
+        arrow.parquet.write_table(table, unfinished, **PARQUET_OPTIONS)
         unfinished.rename(part)
         self._part += 1
         self.rows += rows
@@ -259,7 +265,8 @@ def join_parts(path: str) -> None:
         raise LogError(f"{folder} holds no whole part of a log.")
     unfinished = f"{path}.unfinished"
     try:
-        with parquet.ParquetWriter(unfinished, parquet.read_schema(parts[0])) as writer:
+        schema = parquet.read_schema(parts[0])
+        with parquet.ParquetWriter(unfinished, schema, **PARQUET_OPTIONS) as writer:
             for part in parts:
                 writer.write_table(parquet.read_table(part))
     except OSError:  # no room for both: the parts stay, and can be read

@@ -1,0 +1,15 @@
+"""Starting a bare interpreter, one that imports the package, and one that imports what a measurement needs."""
+
+from _figures import Figure, in_turn, python
+
+
+def measure(short: bool) -> dict[str, Figure]:
+    """Ratios to the bare interpreter."""
+    codes = {"bare": "pass", "package": "import energymeter", "meter": "from energymeter import EnergyMeter"}
+    took = in_turn(
+        {name: lambda code=code: python("-c", code) for name, code in codes.items()}, 7 if short else 21
+    )
+    return {
+        "import energymeter / bare interpreter": Figure(took["package"] / took["bare"], "×", 1.5),
+        "from energymeter import EnergyMeter / bare interpreter": Figure(took["meter"] / took["bare"], "×"),
+    }

@@ -1,0 +1,253 @@
+"""PEERS.md from the raw numbers; nothing in it is written by hand but the words."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+OURS = "energymeter"
+_SIGNS = {"right": "✓", "knows": "✓ says so", "silent": "✗ silent", "lost": "✗ lost", "wrong": "✗ wrong"}
+
+
+def page(results: dict[str, Any]) -> str:
+    """The whole page."""
+    weight, cost = results["weight"], results["cost"]
+    versions = ", ".join(f"{name} {row['version']}" for name, row in weight.items() if "version" in row)
+    parts = [
+        "# Side by side with the field",
+        "",
+        f"Written by `make bench-peers` (root, {results['minutes']:.0f} minutes) on {results['when']}: "
+        f"{results['machine']}, Python {results['python']}, load average {results['load']:.1f}. Every tool in a "
+        "venv of its own, in turn within one run; figures are medians, brackets hold the lowest and highest. "
+        "Compare ratios, not milliseconds: the machine is shared.",
+        "",
+        f"Versions: {versions}. Counters are a powercap tree in a private mount namespace, driven with known "
+        "power by another process (`benchmarks/peers/powercap.py`); how each tool is used: "
+        "`benchmarks/peers/tools.py`.",
+        "",
+        "## Targets",
+        "",
+        *_targets(results),
+        "",
+        "## 1. Weight",
+        "",
+        *_weight(weight),
+        "",
+        "## 2. Cost of measuring",
+        "",
+        *_cost(cost),
+        "",
+        "## 3. Truth",
+        "",
+        *_truth(results["truth"]),
+        "",
+        "## 4. Truth on waveforms",
+        "",
+        *_waves(results["waves"]),
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    for scale, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds / 1e-9:.0f} ns"
+
+
+# -- targets ---------------------------------------------------------------------------------------
+
+
+def _targets(results: dict[str, Any]) -> list[str]:
+    weight, cost, truth = results["weight"], results["cost"], results["truth"]
+    rows = []
+
+    def target(text: str, figure: str, met: bool) -> None:
+        rows.append((text, figure, "met" if met else "**missed**"))
+
+    ours = weight[OURS]["import"]
+    alone = weight["energymeter, the package alone"]["import"]
+    carbon = weight["codecarbon"]["import"]
+    joules = weight["pyJoules"]["import"]
+    target(
+        "`import energymeter` ≥ 5 × faster than codecarbon", f"{carbon / alone:.1f} ×", carbon >= 5 * alone
+    )
+    target(
+        "the same with what is needed to measure, `from energymeter import EnergyMeter`",
+        f"{carbon / ours:.1f} ×",
+        carbon >= 5 * ours,
+    )
+    target("that import within 1.5 × of pyJoules", f"{ours / joules:.2f} ×", ours <= 1.5 * joules)
+    blocks = cost["blocks"]
+    for name in ("codecarbon", "perun", "eco2ai", "carbontracker"):
+        for kind in ("cold", "warm"):
+            ratio = blocks[name][kind] / blocks[OURS][kind]
+            target(f"an empty block, {kind}, ≥ 10 × faster than {name}", f"{ratio:.1f} ×", ratio >= 10)
+    for name, seconds in cost["spans"].items():
+        if name != OURS and seconds is not None:
+            ratio = seconds / cost["spans"][OURS]
+            target(f"a span ≥ 1000 × cheaper than {name}'s", f"{ratio:.0f} ×", ratio >= 1000)
+    idle = cost["idle"]
+    best = min(
+        share for name, share in idle["10 Hz"].items() if name != OURS and share is not None and share > 0
+    )
+    best_name = next(name for name, share in idle["10 Hz"].items() if share == best)
+    ratio = idle["10 Hz"][OURS] / best
+    target(f"CPU at 10 Hz ≤ half of the best sampling peer ({best_name})", f"{ratio:.2f} ×", ratio <= 0.5)
+    share = idle["1 kHz"][OURS]
+    target("CPU at 1 kHz ≤ 5 % of a core", f"{100 * share:.1f} %", share <= 0.05)
+    ratio = weight[OURS]["megabytes"] / weight["codecarbon"]["megabytes"]
+    target("installed ≤ 1/4 of codecarbon's MB, numpy included", f"{ratio:.2f}", ratio <= 0.25)
+    wrong = sum(row["cells"][OURS]["verdict"] not in ("right", "knows") for row in truth)
+    target("no wrong number in the table of truth", f"{wrong} of {len(truth)}", not wrong)
+    return _table(("target", "here", ""), rows)
+
+
+# -- sections --------------------------------------------------------------------------------------
+
+
+def _weight(weight: dict[str, Any]) -> list[str]:
+    bare = weight["bare interpreter"]["import"]
+    rows = [
+        (
+            name,
+            str(row.get("dists", "")),
+            f"{row['megabytes_py']:.0f} / {row['megabytes']:.0f}" if "megabytes" in row else "",
+            f"{_time(row['import'])} [{_time(row['import_low'])} … {_time(row['import_high'])}]",
+            f"{row['import'] / bare:.1f}",
+            f"{row['rss']:.0f}",
+        )
+        for name, row in weight.items()
+    ]
+    head = (
+        "",
+        "distributions",
+        "MB (without / with .pyc)",
+        "interpreter start + import",
+        "× bare",
+        "MiB after import",
+    )
+    return _table(head, rows)
+
+
+def _cost(cost: dict[str, Any]) -> list[str]:
+    blocks, spans, idle, loop = cost["blocks"], cost["spans"], cost["idle"], cost["loop"]
+
+    def against(pick: Callable[[str], float | None], name: str) -> str:
+        mine, theirs = pick(OURS), pick(name)
+        if theirs is None or mine is None:
+            return "–"
+        return _time(theirs) + ("" if name == OURS else f" ({theirs / mine:.3g} ×)")
+
+    rows = [
+        (
+            name,
+            f"{against(lambda n: blocks[n]['cold'], name)} [{_time(row['low'])} … {_time(row['high'])}]",
+            against(lambda n: blocks[n]["warm"], name),
+            against(lambda n: spans[n], name),
+        )
+        for name, row in blocks.items()
+    ]
+    lines = [
+        "Construct, enter and leave an empty block in a fresh process (cold: its imports included) and again in "
+        "the same one (warm); one span (task, window, region, epoch) within a running measurement. In brackets "
+        "the ratio to ours. Leaving one of our spans keeps two numbers; its energy is worked out later, at the "
+        "cost that `make bench` shows.",
+        "",
+        *_table(("", "empty block, cold", "empty block, warm", "a span"), rows),
+        "",
+        "Share of a core while the program sleeps 20 s, by the pace asked for; all child processes included. "
+        "pyJoules and Zeus do not sample (Zeus starts a process that watches for wraps). Asking is not getting: "
+        "carbontracker reads no faster than once a second, perun refuses less than 0.1 s.",
+        "",
+    ]
+    paces = list(idle)
+    rows = [
+        (
+            name,
+            *(
+                f"{100 * idle[pace][name]:.2f} %" if idle[pace].get(name) is not None else "–"
+                for pace in paces
+            ),
+            _loop_cell(loop[name]),
+        )
+        for name in blocks
+    ]
+    head = ("", *(f"CPU, {pace}" for pace in paces), "a real loop takes")
+    return lines + _table(head, rows) + [
+        "",
+        "The loop is Silero VAD's inference at the tool's default pace, with over without, in alternating pairs: "
+        "median [lowest … highest].",
+    ]  # fmt: skip
+
+
+def _loop_cell(answer: dict[str, Any]) -> str:
+    if "ratio" not in answer:
+        return "–"
+    return f"{answer['ratio']:.3f} × [{answer['low']:.3f} … {answer['high']:.3f}]"
+
+
+def _truth(rows: list[dict[str, Any]]) -> list[str]:
+    names = list(rows[0]["cells"])
+    score = [
+        f"**{sum(row['cells'][name]['verdict'] in ('right', 'knows') for row in rows)} of {len(rows)}**"
+        for name in names
+    ]
+    table = [
+        (
+            row["title"],
+            *(
+                f"{_SIGNS[cell['verdict']]}: {cell['text']}".replace("\n", " ")
+                for cell in row["cells"].values()
+            ),
+        )
+        for row in rows
+    ]
+    return [
+        "✓: within 2 % of what the counters were driven with, or says that it cannot know. Packages and DRAM count "
+        "together. Only the measured part of each tool is judged; what it adds from models is named.",
+        "",
+        *_table(("", *names), [*table, ("right, or says so", *score)]),
+    ]
+
+
+def _waves(waves: dict[str, Any]) -> list[str]:
+    if not waves:
+        return ["The recordings are not here: skipped."]
+    names = list(next(iter(waves.values()))["errors"])
+    rows = [
+        (
+            name,
+            *(
+                f"{100 * wave['errors'][name]['median']:.2f} % (worst {100 * wave['errors'][name]['worst']:.2f} %)"
+                if not name.startswith(OURS)
+                else f"{100 * wave['errors'][name]['worst']:.2f} %"
+                for wave in waves.values()
+            ),
+        )
+        for name in names
+    ]
+    titles = [f"{title}: {wave['joules']:.4g} J in {wave['seconds']:.0f} s" for title, wave in waves.items()]
+    return [
+        "Recordings nobody here made, as the input of each sampling rule (as read in the tool's source, "
+        "`benchmarks/peers/waves.py`) and of our real driver on an emulated INA219: error of the energy, median "
+        "and worst over ten phases. pyJoules reads counters only and eco2AI no power at all: no rule to try. At "
+        "100 Hz and above our driver reads the bus voltage in 9 bits, so that the chip is blind to current for "
+        "less than 1 % of the time: 5.000 V becomes 4.992 V, which is its 0.16 %.",
+        "",
+        *_table(("", *titles), rows),
+    ]
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    print(page(json.loads(path.read_text())), end="")  # noqa: T201 - the page is the output

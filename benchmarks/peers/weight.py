@@ -1,0 +1,46 @@
+"""Section 1: what a tool brings along, and what importing it costs."""
+
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+from venvs import TOOLS, make, python
+
+_RSS = "; import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+
+
+def run(say: Callable[[str], None], repetitions: int) -> dict[str, dict[str, Any]]:
+    """By tool: distributions, megabytes, seconds of a whole interpreter that imports it, MiB it then holds."""
+    rows: dict[str, dict[str, Any]] = {}
+    for name in TOOLS:
+        say(f"venv: {name}")
+        rows[name] = make(name)
+    imports = {name: (name, tool.imports) for name, tool in TOOLS.items()}
+    imports["energymeter, the package alone"] = ("energymeter", "import energymeter")
+    imports["bare interpreter"] = ("energymeter", "pass")
+    took: dict[str, list[float]] = {title: [] for title in imports}
+    say("imports")
+    for repetition in range(repetitions + 1):
+        for title, (name, code) in imports.items():
+            seconds = _timed(python(name), code)
+            if repetition:  # the first warms the disk cache
+                took[title].append(seconds)
+    for title, (name, code) in imports.items():
+        row = rows.setdefault(title, {})
+        row["import"] = statistics.median(took[title])
+        row["import_low"], row["import_high"] = min(took[title]), max(took[title])
+        said = subprocess.run(
+            [python(name), "-c", code + _RSS], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+        )
+        row["rss"] = float(said.stdout.split()[-1])
+    return rows
+
+
+def _timed(interpreter: str, code: str) -> float:
+    start = time.perf_counter()
+    subprocess.run(
+        [interpreter, "-c", code], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    return time.perf_counter() - start

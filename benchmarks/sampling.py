@@ -1,0 +1,59 @@
+"""The sampling process at work: its share of a core, and its pace beside a program that holds the GIL."""
+
+import re
+import statistics
+import time
+
+from _figures import Figure, children_cpu_seconds
+
+from energymeter import EnergyMeter
+
+_SOURCE = "manual:5V,0.6A"  # costs nothing to read
+
+
+def measure(short: bool) -> dict[str, Figure]:
+    """CPU at three rates, and one kilohertz beside a catastrophic regular expression."""
+    figures = {}
+    for rate_hz, limit in ((10.0, None), (100.0, 0.01), (1000.0, 0.05)):
+        share = _share(rate_hz, 4.0 if short else 10.0)
+        figures[f"sampler CPU at {rate_hz:g} Hz"] = Figure(
+            100 * share, "%", None if limit is None else 100 * limit
+        )
+    return figures | _beside_a_regex(10.0 if short else 60.0)
+
+
+def _share(rate_hz: float, seconds: float) -> float:
+    with EnergyMeter(_SOURCE, rate_hz=rate_hz):
+        time.sleep(0.5)
+        before, start = children_cpu_seconds(), time.monotonic()
+        time.sleep(seconds)
+        return (children_cpu_seconds() - before) / (time.monotonic() - start)
+
+
+def _beside_a_regex(seconds: float) -> dict[str, Figure]:
+    with EnergyMeter(_SOURCE, rate_hz=1000.0) as meter:
+        longest = hold_the_gil(seconds)
+    times = meter.trace.time_s
+    gaps = [float(after - before) for before, after in zip(times, times[1:], strict=False)]
+    recent = [gap for gap in gaps if gap < 1.0]  # the thinned history before the ring's minute is sparser
+    usage = meter.usage
+    assert usage.cost is not None
+    return {
+        "samples taken at 1 kHz beside a regex": Figure(
+            100 * usage.cost.reads / (usage.seconds * 1000),
+            "%",
+            floor=99.5,
+            remark=f"{usage.seconds:.0f} s, GIL held {longest:.2f} s at most",
+        ),
+        "median gap from 1 ms": Figure(100 * abs(statistics.median(recent) / 1e-3 - 1), "%", 5.0),
+    }
+
+
+def hold_the_gil(seconds: float) -> float:
+    """Match ``(a+)+$`` against ever longer texts; the longest single match in s."""
+    end, length, longest = time.monotonic() + seconds, 18, 0.0
+    while (now := time.monotonic()) < end:
+        re.match(r"(a+)+$", "a" * length + "b")
+        longest = max(longest, time.monotonic() - now)
+        length += longest < 0.5
+    return longest
