@@ -35,20 +35,33 @@ class Correction(NamedTuple):
     volts_offset: float = 0.0
     amps_gain: float = 1.0
     amps_offset: float = 0.0
+    watts_gain: float | None = None
+    """None: that of volts times that of amps."""
+    watts_offset: float = 0.0
+    clock_gain: float = 1.0
+    """True seconds in a second of the meter's own; only what it integrates by itself needs it."""
+    amps_by_range: dict[str, tuple[float, float]] = {}  # noqa: RUF012 - never written to
+    """Gain and offset of the ranges that have their own."""
 
-    def of(self, reading: Reading) -> Reading:
+    def of(self, reading: Reading, range_name: str = "") -> Reading:
         """The corrected reading. Power follows volts and amps where both are known; where only
-        power or a counter is, both gains apply and the offsets, which need the other channel, do not."""
+        power or a counter is, the gains apply and the offsets, which need the other channel, do not.
+
+        Args:
+            range_name: the range it was measured in.
+        """
+        amps_gain, amps_offset = self.amps_by_range.get(range_name) or (self.amps_gain, self.amps_offset)
         volts = None if reading.volts is None else self.volts_gain * reading.volts + self.volts_offset
-        amps = None if reading.amps is None else self.amps_gain * reading.amps + self.amps_offset
-        gain = self.volts_gain * self.amps_gain
-        watts = None if reading.watts is None else gain * reading.watts
+        amps = None if reading.amps is None else amps_gain * reading.amps + amps_offset
+        gain = self.volts_gain * amps_gain if self.watts_gain is None else self.watts_gain
+        watts = None if reading.watts is None else gain * reading.watts + self.watts_offset
+        counted = gain * self.clock_gain
         return reading._replace(
             volts=volts,
             amps=amps,
-            watts=None if volts is not None and amps is not None else watts,
-            joules=None if reading.joules is None else gain * reading.joules,
-            coulombs=None if reading.coulombs is None else self.amps_gain * reading.coulombs,
+            watts=None if volts is not None and amps is not None and self.watts_gain is None else watts,
+            joules=None if reading.joules is None else counted * reading.joules,
+            coulombs=None if reading.coulombs is None else amps_gain * self.clock_gain * reading.coulombs,
         )
 
 
