@@ -18,6 +18,7 @@ from energymeter import __version__
 from energymeter.calibration.model import EXTRAPOLATION, UNKNOWN_KELVIN, Model
 from energymeter.calibration.points import Point, Reference
 from energymeter.errors import CalibrationError
+from energymeter.integrate import Correction
 from energymeter.reading import Band
 
 FORMAT = "energymeter calibration card 1"
@@ -226,41 +227,73 @@ def load_all() -> list[Card]:
 
 
 class Cards:
-    """The cards that may be used on this board, by the identity of their meter."""
+    """The cards that may be used on this board, by the identity of their meter.
 
-    def __init__(self, cards: Iterable[Card], board: str) -> None:
+    Args:
+        cards: any.
+        board: this board's serial; cards of meters on another's bus are foreign.
+        celsius: the air's temperature now, if known.
+        file: where the only card came from, if one was asked for by name.
+    """
+
+    def __init__(
+        self,
+        cards: Iterable[Card] = (),
+        board: str = "",
+        celsius: float | None = None,
+        file: str | None = None,
+    ) -> None:
+        self.celsius = celsius
+        self._file = file
         self._own: dict[str, Card] = {}
         self._foreign: dict[str, Card] = {}
         for card in cards:
             mine = not is_place(card.identity) or card.board == board
             (self._own if mine else self._foreign)[card.identity] = card
 
-    def own(self) -> dict[str, Card]:
-        """Those made on this board, or for a meter with a serial number."""
-        return dict(self._own)
+    @classmethod
+    def here(cls, celsius: float | None = None, file: str | None = None) -> "Cards":
+        """Those in the user's folder, or just one file.
 
-    def check(self, identities: Iterable[str | None], named: str | None = None) -> None:
+        Raises:
+            CalibrationError: one is no card as it was written.
+        """
+        cards = load_all() if file is None else [load(Path(file))]
+        return cls(cards, board_serial() if cards else "", celsius, file)
+
+    def of(self, identity: str) -> Card | None:
+        """The card of a meter, if it has one."""
+        return self._own.get(identity)
+
+    def corrections(self) -> dict[str, Correction]:
+        """What the sampler needs, by the identity of the meter."""
+        return {
+            identity: card.model.correction(card.kelvin(self.celsius) or 0.0)
+            for identity, card in self._own.items()
+        }
+
+    def check(self, identities: Iterable[str]) -> None:
         """Refuse a card that is of another meter.
 
         Args:
-            identities: of the meters that are read.
-            named: the file that was asked for: one of its meters must be among them.
+            identities: of the meters that are read. A file that was asked for must belong to one of them.
 
         Raises:
             CalibrationError: a card is foreign.
         """
-        known = {identity for identity in identities if identity is not None}
+        known = set(identities)
         for identity in known - self._own.keys():
             if identity in self._foreign:
                 raise CalibrationError(
                     f"the card of {identity} was made on another board, where another chip has that address; "
                     "calibrate this one, or use --no-calibration."
                 )
-        if named is not None and not known & self._own.keys():
+        if self._file is not None and not known & self._own.keys():
             whose = " and ".join((*self._own, *self._foreign))
-            here = " and ".join(sorted(known)) or "a meter without identity"
             raise CalibrationError(
-                f"{named} is the card of {whose}, but this is {here}; name the card of this meter."
+                f"{self._file} is the card of {whose}, but this is {' and '.join(sorted(known))}; name "
+                "the card "
+                "of this meter."
             )
 
 

@@ -19,6 +19,7 @@ from energymeter.spec import Spec, parse
 from energymeter.usage import Idle, Usage
 
 if TYPE_CHECKING:
+    from energymeter.calibration.card import Cards
     from energymeter.trace import Trace
 
 T = TypeVar("T")
@@ -36,6 +37,8 @@ class EnergyMeter:
         force: replace ``out`` if it exists.
         require: refuse sources of any other provenance, as in ``require="measured"``.
         nominal_volts: count mAh at this voltage where no current is measured.
+        calibration: True: the card of each meter that has one; False: none; a path: this card.
+        celsius: the temperature of the air, for cards that know a drift and to warn of 10 K.
 
     Entering it again starts anew. It is also a decorator, and an asynchronous context manager.
 
@@ -47,6 +50,7 @@ class EnergyMeter:
     Raises:
         SpecError: on construction, if the spec or the rate makes no sense.
         SourceError: on entering, if the source cannot be read.
+        CalibrationError: on entering, if a card was tampered with or is of another meter.
     """
 
     def __init__(
@@ -58,6 +62,8 @@ class EnergyMeter:
         force: bool = False,
         require: Provenance | None = None,
         nominal_volts: float | None = None,
+        calibration: bool | str | os.PathLike[str] = True,
+        celsius: float | None = None,
     ) -> None:
         if rate_hz is not None and not rate_hz > 0:
             raise SpecError(f"a rate of {rate_hz:g} Hz reads nothing; give a positive number.")
@@ -72,6 +78,8 @@ class EnergyMeter:
         self._log_file = None if out is None else (os.fspath(out), force)
         self._require = require
         self._nominal_volts = nominal_volts
+        self._calibration = calibration
+        self._celsius = celsius
         self._idle: Idle | None = None
         self._logs: dict[str, SpanLog] = {}
         self._naming = threading.Lock()
@@ -121,10 +129,19 @@ class EnergyMeter:
         modelled = self.choice is not None and self.choice.spec == "model"
         notes = (self.choice.reason,) if self.choice is not None and modelled else ()
         known = {"nominal_volts": self._nominal_volts, "idle": self._idle, "notes": notes}
-        measurement = Measurement(groups, self._rate_hz, self._log_file, {}, self._logs.values(), known)
+        measurement = Measurement(
+            groups, self._rate_hz, self._log_file, self._cards(), self._logs.values(), known
+        )
         measurement.start()
         self._refuse_lesser(measurement)
         return measurement
+
+    def _cards(self) -> "Cards":
+        from energymeter.calibration.card import Cards
+
+        if isinstance(self._calibration, bool):
+            return Cards.here(self._celsius) if self._calibration else Cards()
+        return Cards.here(self._celsius, os.fspath(self._calibration))
 
     def _refuse_lesser(self, measurement: Measurement) -> None:
         for channel in measurement.counted:
@@ -157,7 +174,11 @@ class EnergyMeter:
         usage = self.usage
         assert usage.mean_watts is not None
         measured_seconds = usage.seconds * usage.coverage
-        self._idle = Idle(usage.mean_watts, usage.uncertainty / measured_seconds)
+        self._idle = Idle(
+            usage.mean_watts,
+            usage.uncertainty / measured_seconds,
+            tuple(share._replace(joules=share.joules / measured_seconds) for share in usage.shares),
+        )
         return self._idle
 
     # -- spans -------------------------------------------------------------------------------------
