@@ -188,6 +188,7 @@ class Meter:
         narrow = kind.narrow is not None and 0 < max_amps * shunt <= kind.narrow.lsb * kind.narrow.limit
         self._converter = Converter(kind, link, clock, narrow=narrow)
         self._shunt, self._board = shunt, board
+        self.range = "narrow" if narrow else ""
         self.identity = f"{self.name} with {shunt:g} ohm"
         self.facts = Facts(
             semantics="mean",

@@ -39,6 +39,7 @@ _BUS_STEP_VOLTS = 4e-3
 _NARROWEST = 4000  # counts at ±40 mV; each gain step doubles it
 _WIDEST_GAIN = 3
 _FULL_SCALE_VOLTS = 0.32
+_RANGES = ("40mV", "80mV", "160mV", "320mV")
 
 # Code -> typical seconds. 9..11 bit, 12 bit, then 2..128 averages of 12 bit.
 _SHUNT_SECONDS = {
@@ -104,6 +105,8 @@ class Ina219:
             max_watts=26.0 * _FULL_SCALE_VOLTS / shunt,
         )
         self.identity = f"{self.name} with {shunt:g} ohm"
+        self.range = ""
+        """Full scale of the gain that the last reading was taken at: each has an offset of its own."""
         self.resets = 0
         """Times the chip was found at its power-on setting and set up again."""
         self._shunt, self._board, self._backend = shunt, board, backend
@@ -182,6 +185,7 @@ class Ina219:
         counts = _ina.signed(self._chip.word(_SHUNT), 16)
         if abs(counts) >= _NARROWEST << self._gain:
             return self._unclip()
+        self.range = _RANGES[self._gain]
         self._follow(abs(counts))
         return Reading(volts=(bus >> 3) * _BUS_STEP_VOLTS, amps=counts * _STEP_VOLTS / self._shunt)
 

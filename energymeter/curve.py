@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from energymeter.integrate import Sample
 
-_FIELDS = 10  # at_ns joules coulombs volt_seconds covered_ns bridged watts volts amps peak
+_FIELDS = 11  # at_ns joules coulombs volt_seconds covered_ns bridged watts volts amps peak scatter
 _PEAK = 9  # the highest watts since the sample before; -inf where nobody can tell
+_SCATTER = 10
 _SAMPLE_BYTES = 8 * _FIELDS
 _COUNTERS = 16
 _ERROR_BYTES = 240
@@ -32,6 +33,12 @@ _PATIENCE = 1000
 ) = range(_COUNTERS)  # fmt: skip
 RUNNING, RETRYING, ENDED = 1, 2, 3
 
+# A window often begins where the load steps. A step by h at a share f of an interval dt is drawn wrong there
+# by h dt f²/2 where a straight line joins the samples, and by h dt f (1 - f) where a mean, which itself has
+# moved by only h f, is level. Root mean squares over f, in units of the difference that the samples show:
+STEP_IN_LINE = math.sqrt(1 / 20)
+STEP_IN_MEAN = math.sqrt(1 / 10)
+
 
 class Point(NamedTuple):
     """The running totals of one channel at one moment; NaN where the source cannot tell."""
@@ -41,6 +48,9 @@ class Point(NamedTuple):
     volt_seconds: float
     covered_seconds: float
     bridged_joules: float
+    scatter_joules2: float = 0.0
+    edge_joules: float = 0.0
+    """What a step of the power right here would be misplaced by, one standard deviation."""
 
 
 class Draw(NamedTuple):
@@ -52,6 +62,10 @@ class Draw(NamedTuple):
     volt_seconds: float
     covered_seconds: float
     bridged_joules: float
+    scatter_joules2: float
+    """Variance of ``joules`` from noise and from what happened between samples."""
+    edge_joules: float
+    """Of what the window's two edges may misplace, one standard deviation."""
     peak_watts: float
 
 
@@ -89,6 +103,7 @@ class _Track:
         floats[i + 7] = _NAN if sample.volts is None else sample.volts
         floats[i + 8] = _NAN if sample.amps is None else sample.amps
         floats[i + _PEAK] = peak_watts
+        floats[i + _SCATTER] = sample.scatter_joules2
 
     def get(self, slot: int) -> Sample:
         i = slot * _FIELDS
@@ -98,7 +113,7 @@ class _Track:
             for number in (*row[1:4], *row[6:9])
         ]
         return Sample(
-            ints[i], joules, coulombs, volt_seconds, ints[i + 4], row[5], watts, volts, amps
+            ints[i], joules, coulombs, volt_seconds, ints[i + 4], row[5], watts, volts, amps, row[_SCATTER]
         )  # fmt: skip
 
     def copy(self, source: int, target: int) -> None:
@@ -327,12 +342,17 @@ class Curve(_Channel):
         share = min(1.0, into_ns / covered_ns) if covered_ns > 0 and into_ns > 0 else 0.0
         elapsed = min(1.0, (at_ns - before.at_ns) / dt_ns) if dt_ns > 0 and at_ns > before.at_ns else 0.0
         bent = self._trapezoids and covered_ns == dt_ns > 0
+        edge = 0.0
+        if 0 < share < 1 and before.watts is not None and after.watts is not None:
+            edge = abs(after.watts - before.watts) * covered_ns * (STEP_IN_LINE if bent else STEP_IN_MEAN)
         return Point(
             _along(before.joules, after.joules, share, before.watts, after.watts, bent),
             _along(before.coulombs, after.coulombs, share, before.amps, after.amps, bent),
             _along(before.volt_seconds, after.volt_seconds, share, before.volts, after.volts, bent),
             (before.covered_ns + share * covered_ns) * 1e-9,
             before.bridged_joules + elapsed * (after.bridged_joules - before.bridged_joules),
+            before.scatter_joules2 + share * (after.scatter_joules2 - before.scatter_joules2),
+            edge * 1e-9,
         )
 
 
@@ -348,6 +368,8 @@ def difference(start: Point, end: Point, seconds: float, peak_watts: float) -> D
         volt_seconds=end.volt_seconds - _or_zero(start.volt_seconds),
         covered_seconds=end.covered_seconds - start.covered_seconds,
         bridged_joules=end.bridged_joules - start.bridged_joules,
+        scatter_joules2=end.scatter_joules2 - start.scatter_joules2,
+        edge_joules=start.edge_joules + end.edge_joules,
         peak_watts=peak_watts,
     )
 

@@ -15,6 +15,8 @@ class Sample(NamedTuple):
     ``joules``, ``coulombs`` and ``volt_seconds`` are ``None`` where the source cannot tell.
     ``covered_ns`` grows only over time that was really measured; ``bridged_joules`` is what
     straight lines across the gaps would add, kept apart because nobody measured it.
+    ``scatter_joules2`` is the running variance of ``joules`` from noise and from what happens between
+    samples.
     """
 
     at_ns: int
@@ -26,6 +28,7 @@ class Sample(NamedTuple):
     watts: float | None
     volts: float | None
     amps: float | None
+    scatter_joules2: float = 0.0
 
 
 class Correction(NamedTuple):
@@ -37,20 +40,44 @@ class Correction(NamedTuple):
     amps_offset: float = 0.0
     alternating: bool = False
     """The meter sits on the mains, where volts times amps is more than the power."""
+    watts_gain: float | None = None
+    """None: that of volts times that of amps."""
+    watts_offset: float = 0.0
+    clock_gain: float = 1.0
+    """True seconds in a second of the meter's own; only what it integrates by itself needs it."""
+    amps_by_range: dict[str, tuple[float, float]] = {}  # noqa: RUF012 - never written to
+    """Gain and offset of the ranges that have their own."""
 
-    def of(self, reading: Reading) -> Reading:
+    def of(self, reading: Reading, range_name: str = "") -> Reading:
         """The corrected reading. Power follows volts and amps where both are known, but not on mains; where
-        only power or a counter is, both gains apply and the offsets, which need the other channel, do not."""
+        only power or a counter is, the gains apply and the offsets, which need the other channel, do not.
+
+        Args:
+            range_name: the range it was measured in.
+        """
+        amps_gain, amps_offset = self.amps_by_range.get(range_name) or (self.amps_gain, self.amps_offset)
         volts = None if reading.volts is None else self.volts_gain * reading.volts + self.volts_offset
-        amps = None if reading.amps is None else self.amps_gain * reading.amps + self.amps_offset
-        gain = self.volts_gain * self.amps_gain
-        watts = None if reading.watts is None else gain * reading.watts
+        amps = None if reading.amps is None else amps_gain * reading.amps + amps_offset
+        gain = self.volts_gain * amps_gain if self.watts_gain is None else self.watts_gain
+        watts = None if reading.watts is None else gain * reading.watts + self.watts_offset
+        counted = gain * self.clock_gain
+        known = volts is not None and amps is not None
+        follows = known and self.watts_gain is None and not self.alternating
         return reading._replace(
             volts=volts,
             amps=amps,
-            watts=None if volts is not None and amps is not None and not self.alternating else watts,
-            joules=None if reading.joules is None else gain * reading.joules,
-            coulombs=None if reading.coulombs is None else self.amps_gain * reading.coulombs,
+            watts=None if follows else watts,
+            joules=None if reading.joules is None else counted * reading.joules,
+            coulombs=None if reading.coulombs is None else amps_gain * self.clock_gain * reading.coulombs,
+        )
+
+    def wraps(self, facts: Facts) -> Facts:
+        """Where the corrected counters wrap."""
+        gain = self.volts_gain * self.amps_gain if self.watts_gain is None else self.watts_gain
+        joules, coulombs = facts.joules_wrap, facts.coulombs_wrap
+        return facts._replace(
+            joules_wrap=None if joules is None else joules * gain * self.clock_gain,
+            coulombs_wrap=None if coulombs is None else coulombs * self.amps_gain * self.clock_gain,
         )
 
 
@@ -70,6 +97,10 @@ class _Sum:
         total = self.total + corrected
         self._lost = (total - self.total) - corrected
         self.total = total
+
+
+TURNED = 10 / 1.218
+"""Weight of a jump that turns back, see `Integrator`."""
 
 
 class Integrator:
@@ -92,6 +123,8 @@ class Integrator:
         self._volt_seconds = _Sum(resume.volt_seconds if resume else None)
         self._covered_ns = resume.covered_ns if resume else 0
         self._bridged = resume.bridged_joules if resume else 0.0
+        self._scatter = resume.scatter_joules2 if resume else 0.0
+        self._jump = 0.0
         self._last = resume
         self._resumed = resume is not None
         self._raw_joules: float | None = None
@@ -144,6 +177,7 @@ class Integrator:
             watts,
             reading.volts,
             reading.amps,
+            self._scatter,
         )
         return self._last
 
@@ -166,6 +200,7 @@ class Integrator:
             return
         if last.watts is not None and watts is not None:
             self._joules.add((last.watts + watts) / 2 * seconds)
+            self._scattered((watts - last.watts) * seconds)
         if last.amps is not None and reading.amps is not None:
             self._coulombs.add((last.amps + reading.amps) / 2 * seconds)
         if last.volts is not None and reading.volts is not None:
@@ -182,11 +217,25 @@ class Integrator:
         seconds = described_ns * 1e-9
         if watts is not None:
             self._joules.add(watts * seconds)
+            if last.watts is not None:
+                self._scattered((watts - last.watts) * seconds)
         if reading.amps is not None:
             self._coulombs.add(reading.amps * seconds)
         if reading.volts is not None:
             self._volt_seconds.add(reading.volts * seconds)
         self._covered_ns += described_ns
+
+    def _scattered(self, jump: float) -> None:
+        """Grow the variance of the energy by what a jump from one sample to the next tells, in J.
+
+        A step of height h somewhere between two samples is misplaced evenly by up to half an interval,
+        (h dt)²/12. White noise of variance s² shows as jumps of opposite signs: with d and d' normal, of
+        variance 2 s² and correlation -1/2, the mean of max(0, -d d') is 1.218 s², and the weight makes the
+        sum its (s dt)². The load's own slow changes leave nothing but small steps.
+        """
+        turned = -jump * self._jump
+        self._scatter += (jump * jump + (TURNED * turned if turned > 0 else 0.0)) / 12
+        self._jump = jump
 
     def _waits_for_tick(self, reading: Reading, dt_ns: int) -> bool:
         ticked = reading.joules != self._raw_joules or reading.coulombs != self._raw_coulombs
@@ -235,6 +284,7 @@ class Integrator:
 
     def _gap(self, before: float | None, now: float | None, dt_ns: int) -> None:
         self.gaps += 1
+        self._jump = 0.0
         self.gap_ns += dt_ns
         if before is not None and now is not None:
             self._bridged += (before + now) / 2 * dt_ns * 1e-9

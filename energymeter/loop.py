@@ -84,14 +84,15 @@ class Channel:
         self.head = writer.head
         alternating = source.facts.place == "wall"
         self._correct = correction._replace(alternating=alternating).of if correction is not None else None
-        self.integrator = Integrator(source.facts, gap_after_ns(rate_hz), writer.last())
+        facts = correction.wraps(source.facts) if correction is not None else source.facts
+        self.integrator = Integrator(facts, gap_after_ns(rate_hz), writer.last())
         self._gaps_before = self.head[curve.GAPS], self.head[curve.GAP_NS]
         self._before = [self.head[count] for count in (curve.LOST, curve.MOVED_BYTES, curve.CPU_NS)]
 
     def take(self, at_ns: int, reading: Reading, *, final: bool = False) -> Sample | None:
         """Add a reading to the curve; ``None`` if it said nothing new."""
         if self._correct is not None:
-            reading = self._correct(reading)
+            reading = self._correct(reading, getattr(self.source, "range", ""))
         integrator, head = self.integrator, self.head
         head[curve.READS] += 1
         sample = integrator.add(at_ns if reading.at_ns is None else reading.at_ns, reading, final=final)

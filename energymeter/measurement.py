@@ -1,23 +1,28 @@
 """One measurement: from entering a meter to leaving it."""
 
+import math
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from energymeter import __version__, curve, throttled
 from energymeter.curve import Draw
-from energymeter.errors import NotMeasured, SamplerError
-from energymeter.integrate import Correction, Sample
+from energymeter.errors import CalibrationError, NotMeasured, SamplerError
+from energymeter.integrate import Sample
 from energymeter.reading import Reading
 from energymeter.sampler import Request, SampledChannel, Sampler
 from energymeter.session import Log
 from energymeter.source import Source
 from energymeter.spans import Recording, SpanLog, open_span
 from energymeter.spec import Spec
-from energymeter.usage import Cost, Part, Usage, combine
+from energymeter.uncertainty import Part
+from energymeter.usage import Cost, Usage, combine
+
+if TYPE_CHECKING:
+    from energymeter.calibration.card import Cards
 
 _KEEP_SECONDS = 0.25
 """How often the keeper looks after the sampling process."""
@@ -31,7 +36,7 @@ class Measurement:
         groups: sources side by side; those within a group add up, and the first group counts.
         rate_hz: for all of them; None: each its own default.
         log: the file for every sample, and whether to replace it.
-        corrections: calibrations by meter identity.
+        cards: the calibrations to apply.
         logs: the span logs that this measurement feeds.
         known: further fields of every usage.
         sync: called before the clock is read at either end.
@@ -42,7 +47,7 @@ class Measurement:
         groups: Sequence[Sequence[Spec | Source]],
         rate_hz: float | None,
         log: tuple[str, bool] | None,
-        corrections: dict[str, Correction],
+        cards: "Cards",
         logs: Iterable[SpanLog],
         known: dict[str, Any],
         sync: Callable[[], object] | None = None,
@@ -54,8 +59,9 @@ class Measurement:
             Log(log[0], _header(requests, len(groups[0])), time.monotonic_ns(), log[1])
             if log is not None
             else None,
-            corrections,
+            cards.corrections(),
         )
+        self._cards = cards
         self._logs = logs
         self._whole_log = SpanLog("the whole block")
         self._whole = open_span(self._whole_log, sync)
@@ -72,6 +78,11 @@ class Measurement:
         """
         self._throttled_before = throttled.read()
         self.sampler.start()
+        try:
+            self._cards.check(channel.identity or channel.name for channel in self.sampler.channels)
+        except CalibrationError:
+            self.sampler.stop()
+            raise
         self.recording = Recording(
             [channel.curve for channel in self.counted],
             min(round(c.curve.capacity / c.rate_hz * 0.25e9) for c in self.sampler.channels),
@@ -190,10 +201,7 @@ class Measurement:
         for channel, draw in zip(channels, draws, strict=True):
             if not draw.covered_seconds > 0 and channel.curve.error:
                 raise NotMeasured(f"{channel.name} measured nothing in this window: {channel.curve.error}")
-        parts = [
-            Part(channel.name, channel.facts, draw, channel.interval_seconds())
-            for channel, draw in zip(channels, draws, strict=True)
-        ]
+        parts = [self._part(channel, draw) for channel, draw in zip(channels, draws, strict=True)]
         cost = Cost(
             cpu_seconds=self._cpu_seconds(channels),
             reads=sum(channel.observed(curve.READS) for channel in channels),
@@ -202,8 +210,32 @@ class Measurement:
         missed = sum(
             channel.observed(c) for channel in channels for c in (curve.MISSED, curve.FAILED, curve.LOST)
         )
-        known = {**self._known, "notes": (*self._known.get("notes", ()), *self._notes(channels))}
-        return combine(parts, missed=missed, cost=cost, **known)
+        titles, doubts = self._calibrations(channels, draws)
+        known = {**self._known, "notes": (*self._known.get("notes", ()), *self._notes(channels), *doubts)}
+        return combine(parts, missed=missed, cost=cost, calibration=titles, **known)
+
+    def _part(self, channel: SampledChannel, draw: Draw) -> Part:
+        card = self._cards.of(channel.identity or channel.name)
+        part = Part(channel.name, channel.facts, draw, channel.interval_seconds())
+        if card is None:
+            return part
+        return part._replace(model=card.model, kelvin=card.kelvin(self._cards.celsius))
+
+    def _calibrations(
+        self, channels: Sequence[SampledChannel], draws: Sequence[Draw]
+    ) -> tuple[tuple[str, ...], list[str]]:
+        """The cards that were used, and what speaks against them."""
+        titles, doubts = [], []
+        for channel, draw in zip(channels, draws, strict=True):
+            card = self._cards.of(channel.identity or channel.name)
+            if card is None:
+                continue
+            whose = f"{channel.name} " if len(channels) > 1 else ""
+            titles.append(f"{whose}{card.title}")
+            amps = draw.coulombs / draw.covered_seconds if draw.covered_seconds > 0 else math.nan
+            known = None if math.isnan(amps) else amps
+            doubts += [f"{whose}{doubt}" for doubt in card.doubts(time.time(), self._cards.celsius, known)]
+        return tuple(titles), doubts
 
     def _cpu_seconds(self, channels: Sequence[SampledChannel]) -> float:
         """A sampling process tells its own on every channel; threads tell theirs, one a source."""
@@ -236,7 +268,7 @@ class Measurement:
                 settle_ns = now_ns + self.recording.keep_ns
 
 
-_NOTHING = Draw(0.0, float("nan"), float("nan"), float("nan"), 0.0, 0.0, float("nan"))
+_NOTHING = Draw(0.0, float("nan"), float("nan"), float("nan"), 0.0, 0.0, 0.0, 0.0, float("nan"))
 
 
 def _header(requests: Sequence[Request], counted: int) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from energymeter.usage import Idle, Usage
 
 if TYPE_CHECKING:
     from energymeter.budget import Budget
+    from energymeter.calibration.card import Cards
     from energymeter.statusline import StatusLine
     from energymeter.trace import Trace
 
@@ -50,6 +51,8 @@ class EnergyMeter:
         stage: the budget's stage that pays.
         sync: waits until a device has done what it was told, as ``torch.cuda.synchronize`` does; called at
             every edge, so that what was launched in a span is charged to it.
+        calibration: True: the card of each meter that has one; False: none; a path: this card.
+        celsius: the temperature of the air, for cards that know a drift and to warn of 10 K.
 
     Entering it again starts anew. It is also a decorator, and an asynchronous context manager.
 
@@ -62,6 +65,7 @@ class EnergyMeter:
         SpecError: on construction, if the spec or the rate makes no sense.
         SourceError: on entering, if the source cannot be read.
         LedgerError: on entering, if there is no such budget.
+        CalibrationError: on entering, if a card was tampered with or is of another meter.
     """
 
     def __init__(
@@ -76,6 +80,8 @@ class EnergyMeter:
         budget: str | None = None,
         stage: str | None = None,
         sync: Callable[[], object] | None = None,
+        calibration: bool | str | os.PathLike[str] = True,
+        celsius: float | None = None,
     ) -> None:
         if rate_hz is not None and not rate_hz > 0:
             raise SpecError(f"a rate of {rate_hz:g} Hz reads nothing; give a positive number.")
@@ -97,6 +103,8 @@ class EnergyMeter:
         self._purse: Budget | None = None
         self._line: StatusLine | None = None
         self._sync = sync
+        self._calibration = calibration
+        self._celsius = celsius
         self._idle: Idle | None = None
         self._logs: dict[str, SpanLog] = {}
         self._naming = threading.Lock()
@@ -169,11 +177,18 @@ class EnergyMeter:
         notes = (self.choice.reason,) if self.choice is not None and modelled else ()
         known = {"nominal_volts": self._nominal_volts, "idle": self._idle, "notes": notes}
         measurement = Measurement(
-            groups, self._rate_hz, self._log_file, {}, self._logs.values(), known, self._sync
+            groups, self._rate_hz, self._log_file, self._cards(), self._logs.values(), known, self._sync
         )
         measurement.start()
         self._refuse_lesser(measurement)
         return measurement
+
+    def _cards(self) -> "Cards":
+        from energymeter.calibration.card import Cards
+
+        if isinstance(self._calibration, bool):
+            return Cards.here(self._celsius) if self._calibration else Cards()
+        return Cards.here(self._celsius, os.fspath(self._calibration))
 
     def _refuse_lesser(self, measurement: Measurement) -> None:
         for channel in measurement.counted:
@@ -206,7 +221,11 @@ class EnergyMeter:
         usage = self.usage
         assert usage.mean_watts is not None
         measured_seconds = usage.seconds * usage.coverage
-        self._idle = Idle(usage.mean_watts, usage.uncertainty / measured_seconds)
+        self._idle = Idle(
+            usage.mean_watts,
+            usage.uncertainty / measured_seconds,
+            tuple(share._replace(joules=share.joules / measured_seconds) for share in usage.shares),
+        )
         return self._idle
 
     # -- spans -------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ class Session:
     def _describe(self, number: int, part: Source, rate_hz: float) -> None:
         capacity = ring_samples(rate_hz)
         identity = getattr(part, "identity", None)
-        calibrated = identity in self._corrections or part.name in self._corrections
+        calibrated = (identity or part.name) in self._corrections
         facts = part.facts._asdict()
         name, number_of_name = part.name, 1
         while name in [about.name for about in self.described]:  # rows of a log are told apart by it

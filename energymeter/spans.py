@@ -21,7 +21,7 @@ from energymeter.usage import Usage, in_figures
 
 F = TypeVar("F", bound=Callable[..., Any])
 _now_ns = time.monotonic_ns
-_FIGURES = 6  # of a draw, beside its seconds
+_FIGURES = 8  # of a draw, beside its seconds
 
 
 class Statistics(NamedTuple):
@@ -172,11 +172,13 @@ class Columns(NamedTuple):
     volt_seconds: "array[float]"
     covered_seconds: "array[float]"
     bridged_joules: "array[float]"
+    scatter_joules2: "array[float]"
+    edge_joules: "array[float]"
     peak_watts: "array[float]"
 
 
 class SpanLog:
-    """All stretches of one name, in flat arrays: 16 bytes each, and 48 a channel once settled.
+    """All stretches of one name, in flat arrays: 16 bytes each, and 64 a channel once settled.
 
     Outside of a measurement it forgets what it is given.
     """
@@ -307,7 +309,7 @@ class SpanLog:
         return self._recording.usage(draws)
 
 
-_NOTHING = Draw(math.nan, math.nan, math.nan, math.nan, 0.0, 0.0, math.nan)
+_NOTHING = Draw(math.nan, math.nan, math.nan, math.nan, 0.0, 0.0, 0.0, 0.0, math.nan)
 
 
 class Spans:

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from energymeter import logfile
-from energymeter.curve import Draw
+from energymeter.curve import STEP_IN_LINE, STEP_IN_MEAN, Draw
 from energymeter.errors import ExtraMissing, LogError, NotMeasured, SpecError
-from energymeter.integrate import Sample
+from energymeter.integrate import TURNED, Sample
 from energymeter.loop import gap_after_ns
 from energymeter.reading import Facts
 from energymeter.recorder import COLUMNS, open_recorder, reason
-from energymeter.usage import Part, Usage, combine, least_trusted
+from energymeter.uncertainty import Part
+from energymeter.usage import Usage, combine, least_trusted
 
 if TYPE_CHECKING:
     import pandas
@@ -247,11 +248,30 @@ class Trace:
             volt_seconds=self._spent("volt_seconds", start, end),
             covered_seconds=self._spent("covered_s", start, end),
             bridged_joules=self._bridged(start, end),
+            scatter_joules2=self._scatter(start, end),
+            edge_joules=self._edge(start) + self._edge(end),
             peak_watts=float(np.nanmax(inside)) if np.any(~np.isnan(inside)) else math.nan,
         )
-        return Part(
-            " + ".join(self.names), self.facts._replace(counted=True), draw, self._typical_interval() or 1.0
-        )
+        return Part(" + ".join(self.names), self.facts._replace(counted=True), draw, self._typical_interval())
+
+    def _scatter(self, start: float, end: float) -> float:
+        """Variance of the energy between, by the rule of `energymeter.integrate`."""
+        if self.facts.semantics == "counter":
+            return 0.0
+        first, last = np.searchsorted(self.time_s, [start, end])
+        near = slice(max(int(first) - 1, 0), int(last) + 1)
+        jumps = np.nan_to_num(np.diff(self.watts[near]) * np.diff(self.covered_s[near]))
+        return float(scatter(jumps).sum())
+
+    def _edge(self, at: float) -> float:
+        """What a step of the power at this moment would be misplaced by."""
+        after = int(np.searchsorted(self.time_s, at))
+        if not 0 < after < len(self) or self.time_s[after] == at:
+            return 0.0
+        step = abs(self.watts[after] - self.watts[after - 1])
+        seconds = self.covered_s[after] - self.covered_s[after - 1]
+        share = STEP_IN_LINE if self.facts.semantics == "instant" else STEP_IN_MEAN
+        return float(np.nan_to_num(step * seconds * share))
 
     def gaps(self) -> list[tuple[float, float]]:
         """Stretches nobody measured, as (start, end) in s; less than half an interval is none."""
@@ -406,6 +426,12 @@ class Trace:
                 number,
                 Sample(at_ns, joules, coulombs, None, covered_ns, 0.0, watts, volts, amps),
             )
+
+
+def scatter(jumps: Floats) -> Floats:
+    """What each jump from one sample to the next, in J, adds to the variance of the energy, in J²."""
+    turned = np.concatenate([[0.0], np.maximum(0.0, -jumps[1:] * jumps[:-1])])[: len(jumps)]
+    return np.asarray((jumps**2 + TURNED * turned) / 12)
 
 
 def _running(steps: Floats) -> Floats:

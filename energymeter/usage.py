@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from energymeter.curve import Draw
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.reading import Band, Facts, Place, Provenance
-from energymeter.uncertainty import Contribution, K, contributions, expanded
+from energymeter.uncertainty import (
+    Contribution,
+    Difference,
+    K,
+    Part,
+    contributions,
+    expanded,
+    subtracted,
+)
 
 if TYPE_CHECKING:
     from energymeter.carbon import Carbon, GridNow
@@ -31,15 +39,8 @@ class Idle(NamedTuple):
 
     watts: float
     uncertainty: float
-
-
-class Part(NamedTuple):
-    """What one channel says of the window."""
-
-    name: str
-    facts: Facts
-    draw: Draw
-    interval_seconds: float
+    shares: tuple[Contribution, ...] = ()
+    """Its causes for one second of it; without them the baseline is taken as another meter's."""
 
 
 class Usage(NamedTuple):
@@ -67,6 +68,10 @@ class Usage(NamedTuple):
     """``joules`` with straight lines drawn across the gaps; None where there is no gap."""
     shares: tuple[Contribution, ...] = ()
     """The causes of the uncertainty, one standard deviation each."""
+    gap_seconds: float = 0.0
+    """Not measured, by the source that missed most."""
+    calibration: tuple[str, ...] = ()
+    """When and against what the sources were calibrated; empty: as the data sheet promises."""
     nominal_volts: float | None = None
     """Assumed, because no voltage was measured."""
     idle: Idle | None = None
@@ -95,7 +100,7 @@ class Usage(NamedTuple):
     def mean_watts(self) -> float | None:
         """Mean power over the measured time, W."""
         measured_seconds = self.seconds * self.coverage
-        return self.joules / measured_seconds if measured_seconds > 0 else None
+        return _known(self.joules / measured_seconds) if measured_seconds > 0 else None
 
     @property
     def net_joules(self) -> float | None:
@@ -106,11 +111,21 @@ class Usage(NamedTuple):
 
     @property
     def net_uncertainty(self) -> float | None:
-        """± of ``net_joules`` in J. Offsets are common to both and cancel; the rest adds in squares."""
+        """± of ``net_joules`` in J: a common gain scales the difference, a common offset cancels."""
         if self.idle is None:
             return None
-        kept = expanded(share for share in self.shares if not share.cause.endswith("offset"))
-        return math.hypot(kept, self.idle.uncertainty * self.seconds * self.coverage)
+        measured_seconds = self.seconds * self.coverage
+        if not self.idle.shares:
+            return math.hypot(self.uncertainty, self.idle.uncertainty * measured_seconds)
+        return expanded(subtracted(self.shares, self.idle.shares, measured_seconds))
+
+    @property
+    def interpolated_uncertainty(self) -> float | None:
+        """± of ``interpolated_joules`` in J: in a gap, anything from nothing to the peak may have flowed."""
+        if self.interpolated_joules is None:
+            return None
+        most = (self.peak_watts or 0.0) * self.gap_seconds
+        return math.hypot(self.uncertainty, K * most / math.sqrt(12))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain JSON types."""
@@ -127,6 +142,9 @@ class Usage(NamedTuple):
             "seconds": self.seconds,
             "coverage": self.coverage,
             "interpolated_joules": self.interpolated_joules,
+            "interpolated_uncertainty": self.interpolated_uncertainty,
+            "uncertainty_by_cause": {name: abs(K * share.joules) for name, share in self._named_shares()},
+            "calibration": list(self.calibration),
             "missed": self.missed,
             "provenance": self.provenance,
             "place": self.place,
@@ -157,6 +175,7 @@ class Usage(NamedTuple):
             said.append(f"{in_figures(self.mean_watts)} W mean")
         said.append(duration(self.seconds))
         said.append(f"{' + '.join(self.sources)} {self.provenance}")
+        said += self.calibration
         if self.coverage < 0.9995:
             said.append(f"{100 * self.coverage:.1f} % of the time measured")
         if self.missed:
@@ -184,11 +203,60 @@ class Usage(NamedTuple):
         return footprint(self, grid, **options)
 
     def explain(self) -> str:
-        """The uncertainty by cause, the largest first, as a table."""
-        rows = [f"{'± J':>12}  cause"]
-        for share in sorted(self.shares, key=lambda share: -share.joules):
-            rows.append(f"{in_figures(K * share.joules):>12}  {share.cause}")
-        return "\n".join([*rows, f"{in_figures(self.uncertainty):>12}  together"])
+        """The uncertainty by cause, the largest first, as a table, with what would reduce it.
+
+        Causes add in squares, so the share of each is that of its square.
+        """
+        whole = sum(share.joules**2 for share in self.shares)
+        rows = [f"{'± J':>12}  {'share':>6}  {'cause':28}  what would reduce it"]
+        for name, share in sorted(self._named_shares(), key=lambda named: -abs(named[1].joules)):
+            size, part = in_figures(abs(K * share.joules)), share.joules**2 / whole
+            rows.append(f"{size:>12}  {part:6.1%}  {name:28}  {_remedy(share.cause)}")
+        rows.append(
+            f"{in_figures(self.uncertainty):>12}  {'100 %':>6}  together, coverage factor 2 (about 95 %)"
+        )
+        if self.interpolated_joules is not None and self.interpolated_uncertainty is not None:
+            bridged = with_uncertainty(self.interpolated_joules, self.interpolated_uncertainty, "J")
+            rows.append(f"with {self.gap_seconds:.3g} s of gaps drawn in: {bridged}")
+        return "\n".join([*rows, *self.calibration])
+
+    def _named_shares(self) -> list[tuple[str, Contribution]]:
+        several = len(self.sources) > 1
+        return [(f"{share.source} {share.cause}" if several else share.cause, share) for share in self.shares]
+
+
+_REMEDIES = {
+    "noise and sampling": "a longer window, or more readings a second",
+    "shorter than a sample": "more readings a second, or many such windows in one",
+    "window edges": "a longer window, or more readings a second",
+    "temperature": "calibrate in the air you measure in, and tell its temperature",
+    "time base": "calibrate the meter's clock",
+    "counter resolution": "a longer window",
+    "resolution": "a finer range, or a larger shunt",
+    "calibrated counter gain": "a better reference",
+    "calibrated": "a better reference, or more points near this load",
+    "offset": "take the zero: energymeter calibrate with no load",
+    "gain": "energymeter calibrate, against a better meter",
+}
+
+
+def _remedy(cause: str) -> str:
+    return next((text for key, text in _REMEDIES.items() if key in cause), "")
+
+
+def difference(a: Usage, b: Usage) -> Difference:
+    """Energy of ``a`` minus ``b``, with the ± that remains where one meter measured both.
+
+    A gain error is the same in both and scales the difference; an offset weighs by time, and cancels
+    between windows of equal length; noise and edges are new in each.
+
+    >>> from energymeter import EnergyMeter
+    >>> with EnergyMeter("manual:5V,0.6A") as meter:
+    ...     pass
+    >>> difference(meter.usage, meter.usage).joules
+    0.0
+    """
+    return Difference(a.joules - b.joules, subtracted(a.shares, b.shares))
 
 
 def combine(parts: Sequence[Part], **known: Any) -> Usage:
@@ -227,11 +295,8 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
         place=counted[0].facts.place,
         sources=tuple(part.name for part in counted),
         interpolated_joules=joules + bridged if bridged and not math.isnan(bridged) else None,
-        shares=tuple(
-            Contribution(share.cause if len(counted) == 1 else f"{part.name} {share.cause}", share.joules)
-            for part in counted
-            for share in contributions(part.facts, part.draw, part.interval_seconds)
-        ),
+        shares=tuple(share for part in counted for share in contributions(part)),
+        gap_seconds=max(0.0, seconds - measured),
         notes=notes,
         **known,
     )

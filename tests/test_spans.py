@@ -12,7 +12,8 @@ from energymeter.errors import NotMeasured
 from energymeter.integrate import Integrator
 from energymeter.reading import Facts, Reading
 from energymeter.spans import Recording, Span, SpanLog, Spans, Statistics, open_span
-from energymeter.usage import Part, combine
+from energymeter.uncertainty import Part
+from energymeter.usage import combine
 
 MS = 1_000_000
 CAPACITY = 1024
@@ -31,7 +32,7 @@ class Bench:
         self.recording = Recording([self.curve], CAPACITY // 4 * MS, lambda _: None, self.usage)
 
     def usage(self, draws):
-        return combine([Part("bench", Facts(), draw, 1e-3) for draw in draws])
+        return combine([Part("bench", Facts(), draw) for draw in draws])
 
     def log(self, name="span"):
         log = SpanLog(name)

@@ -211,7 +211,8 @@ def test_sum_is_as_good_as_its_worst_channel() -> None:
     assert usage.provenance == "simulated"
     assert usage.sources == ("a,b", "c#")
     assert usage.coulombs == pytest.approx(1.2 + 2)
-    assert any(share.cause.startswith("a,b ") for share in usage.shares)
+    assert any(share.source == "a,b" for share in usage.shares)
+    assert "  a,b " in usage.explain()
     assert any("unknown accuracy of c#" in note for note in usage.notes)
 
 

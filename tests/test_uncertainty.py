@@ -1,20 +1,25 @@
 """The ± of an energy: what each promised limit contributes, and how they add."""
 
 import math
+import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from energymeter.curve import Draw
-from energymeter.reading import Band, Facts
-from energymeter.uncertainty import Contribution, contributions, expanded
+from energymeter.calibration.model import Line, Model
+from energymeter.curve import Curve, CurveWriter, Draw, channel_bytes
+from energymeter.integrate import Integrator, Sample
+from energymeter.reading import Band, Facts, Reading
+from energymeter.uncertainty import Contribution, Part, contributions, expanded, subtracted
 
-DRAW = Draw(10.0, 20.0, 4.0, 50.0, 10.0, 0.0, 2.0)  # 10 s, 20 J, 4 C, 5 V
+DRAW = Draw(10.0, 20.0, 4.0, 50.0, 10.0, 0.0, 0.0, 0.0, 2.0)  # 10 s, 20 J, 4 C, 5 V
 THIRD = 1 / math.sqrt(3)
 TWELFTH = 1 / math.sqrt(12)
 
 
-def shares(facts: Facts, draw: Draw = DRAW) -> dict[str, float]:
-    return {share.cause: share.joules for share in contributions(facts, draw, 0.0)}
+def shares(facts: Facts, draw: Draw = DRAW, model: Model | None = None, kelvin: float | None = 0.0):
+    return {share.cause: share.joules for share in contributions(Part("it", facts, draw, 0.0, model, kelvin))}
 
 
 def test_volts_and_amps() -> None:
@@ -48,16 +53,102 @@ def test_unknown_charge_and_voltage_add_nothing() -> None:
     assert shares(Facts(volts=Band(0, 1), amps=Band(0, 1)), nothing) == {}
 
 
-def test_edges_of_a_window() -> None:
-    """2 W, samples 0.1 s apart: up to one interval unseen at both ends; half where lines are straight."""
-    full = 0.1 * 2 * THIRD * math.sqrt(2)
-    (level,) = contributions(Facts(semantics="mean"), DRAW, 0.1)
-    (straight,) = contributions(Facts(), DRAW, 0.1)
-    assert level.cause == straight.cause == "window edges"
-    assert level.joules == pytest.approx(full)
-    assert straight.joules == pytest.approx(full / 2)
-    (short,) = contributions(Facts(semantics="mean"), DRAW, 1e9)
-    assert short.joules == pytest.approx(20 * THIRD * math.sqrt(2))  # never more than all of it
+def test_noise_and_edges_come_from_the_curve() -> None:
+    found = shares(Facts(semantics="mean"), DRAW._replace(scatter_joules2=0.04, edge_joules=0.3))
+    assert found == {"noise and sampling": pytest.approx(0.2), "window edges": 0.3}
+
+
+@settings(max_examples=15)
+@given(st.floats(0.001, 0.1), st.integers(0, 1000))
+def test_white_noise_is_found_from_the_samples_alone(sigma: float, seed: int) -> None:
+    """The sum over n samples of noise s has the standard deviation s dt √n, whatever the load does slowly."""
+    rng, n, dt = random.Random(seed), 2000, 0.01
+    integrator = Integrator(Facts(semantics="mean"), 10**9)
+    for i in range(n + 1):
+        last = integrator.add(round(i * dt * 1e9), Reading(watts=3 + i / n + rng.gauss(0, sigma)))
+    assert last is not None
+    assert math.sqrt(last.scatter_joules2) == pytest.approx(sigma * dt * math.sqrt(n), rel=0.12)
+
+
+def test_a_load_that_steps_leaves_half_an_interval_at_each_step() -> None:
+    n, dt, steps = 1000, 0.01, 20
+    integrator = Integrator(Facts(), 10**9)
+    for i in range(n + 1):
+        last = integrator.add(round(i * dt * 1e9), Reading(watts=2.0 + (i * steps // n) % 2))
+    assert last is not None
+    assert last.scatter_joules2 == pytest.approx(steps * dt**2 / 12, rel=1e-6)
+
+
+def test_steady_power_has_no_edges_and_a_step_at_one_does() -> None:
+    steady, stepped = (
+        [Sample(i * 10**8, 0.3 * i, None, None, i * 10**8, 0.0, watts[i], None, None) for i in range(4)]
+        for watts in ((3.0, 3.0, 3.0, 3.0), (1.0, 1.0, 3.0, 3.0))
+    )
+    for samples, expected in ((steady, 0.0), (stepped, 2.0 * 0.1 / math.sqrt(20))):
+        memory = memoryview(bytearray(channel_bytes(1024)))
+        writer = CurveWriter(memory, 1024)
+        for sample in samples:
+            writer.append(sample)
+        draw = Curve(memory, 1024, trapezoids=True).draw(150_000_000, 300_000_000)
+        assert draw.edge_joules == pytest.approx(expected)
+
+
+def test_of_a_window_between_two_samples_only_the_surroundings_are_known() -> None:
+    (share,) = contributions(Part("it", Facts(), DRAW, 40.0))
+    assert share == ("shorter than a sample", pytest.approx(20 * 0.75 * THIRD), "it", False)
+    assert not contributions(Part("it", Facts(), DRAW, 10.0))
+
+
+LINE = Line(1.01, 0.002, ((1e-6, -4e-7), (-4e-7, 1e-6)), 0.0, 1.0)
+
+
+def test_a_card_takes_the_place_of_the_data_sheet() -> None:
+    facts = Facts(volts=Band(0.005, 0.0, 0.004), amps=Band(0.01, 2e-3, 1e-4))
+    found = shares(facts, DRAW, Model(amps={"": LINE}))
+    assert set(found) == {
+        "voltage gain", "voltage resolution", "calibrated current gain", "calibrated current level",
+        "current resolution",
+    }  # fmt: skip
+    # gain and level are independent about the pivot: together they are the line's own covariance
+    both = math.hypot(found["calibrated current gain"], found["calibrated current level"])
+    shown = (20 - 0.002 * 50) / 1.01
+    assert both**2 == pytest.approx(1e-6 * shown**2 - 2 * 4e-7 * shown * 50 + 1e-6 * 50**2)
+
+
+def test_the_air_away_from_the_cards_adds_its_drift() -> None:
+    model = Model(amps={"": LINE})
+    assert shares(Facts(), DRAW, model, 10.0)["temperature"] == pytest.approx(20 * 1e-3 * THIRD)
+    assert shares(Facts(), DRAW, model, None)["temperature"] == pytest.approx(20 * 1e-3 * THIRD)
+    assert "temperature" not in shares(Facts(), DRAW, model, 0.0)
+    assert "temperature" not in shares(Facts(), DRAW, None, None)
+
+
+def test_counters_and_powers_are_calibrated_too() -> None:
+    counter = shares(
+        Facts(semantics="counter", joules=Band(0.05)),
+        DRAW,
+        Model(volts=LINE, amps={"": LINE}, clock_uncertainty=1e-3),
+    )
+    assert counter == pytest.approx(
+        {"time base": 0.02, "calibrated counter gain": 20 * math.sqrt(2) * 1e-3 / 1.01}
+    )
+    power = shares(Facts(watts=Band(0.05, 1.0)), DRAW, Model(watts=LINE))
+    assert set(power) == {"calibrated power gain", "calibrated power level"}
+
+
+def test_an_offset_cancels_in_a_difference_and_a_gain_scales() -> None:
+    facts = Facts(volts=Band(0.01), amps=Band(0.02, 0.001))
+    busy = contributions(Part("it", facts, DRAW))
+    calm = contributions(Part("it", facts, DRAW._replace(joules=10.0, coulombs=2.0)))
+    net = {share.cause: share.joules for share in subtracted(busy, calm)}
+    assert net == pytest.approx(
+        {"voltage gain": 0.1 * THIRD, "current gain": 0.2 * THIRD, "current offset": 0.0}
+    )
+
+
+def test_noise_never_cancels() -> None:
+    noisy = contributions(Part("it", Facts(), DRAW._replace(scatter_joules2=9.0)))
+    assert expanded(subtracted(noisy, noisy)) == pytest.approx(2 * math.sqrt(18))
 
 
 def test_causes_add_in_squares_to_two_sigma() -> None:
@@ -68,14 +159,14 @@ def test_causes_add_in_squares_to_two_sigma() -> None:
 def test_relative_error_does_not_shrink_with_time() -> None:
     facts = Facts(watts=Band(0.01, 0.01, 0.01))
     tenfold = DRAW._replace(seconds=100.0, joules=200.0, covered_seconds=100.0)
-    assert expanded(contributions(facts, tenfold, 0.0)) == pytest.approx(
-        10 * expanded(contributions(facts, DRAW, 0.0))
+    assert expanded(contributions(Part("it", facts, tenfold))) == pytest.approx(
+        10 * expanded(contributions(Part("it", facts, DRAW)))
     )
 
 
 def test_of_a_counter_s_tick_the_whole_may_have_flowed_within_a_shorter_window() -> None:
-    edge = THIRD * math.sqrt(2)
-    for semantics, seconds in (("instant", 5.0), ("mean", 10.0), ("counter", 60.0)):
+    for semantics, joules in (("instant", 20.0), ("mean", 20.0), ("counter", 120.0)):
         facts = Facts(semantics=semantics)  # type: ignore[arg-type]
-        (share,) = contributions(facts, DRAW, 60.0)
-        assert share == Contribution("window edges", pytest.approx(2.0 * seconds * edge))
+        (share,) = contributions(Part("it", facts, DRAW, 60.0))
+        assert share.cause == "shorter than a sample"
+        assert share.joules == pytest.approx(joules * (1 - 10 / 60) * THIRD)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from energymeter.curve import Draw
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.reading import Band, Facts
-from energymeter.usage import Idle, Part, Usage, combine, duration, in_figures, with_uncertainty
+from energymeter.uncertainty import Part
+from energymeter.usage import Idle, Usage, combine, difference, duration, in_figures, with_uncertainty
 
 KNOWN = Facts(volts=Band(0.005, 0.004), amps=Band(0.005, 0.001))
 NAN = math.nan
@@ -24,6 +25,8 @@ def draw(joules: float = 10.0, seconds: float = 4.0, **others: float) -> Draw:
             "seconds": seconds,
             "joules": joules,
             "bridged_joules": 0.0,
+            "scatter_joules2": 0.0,
+            "edge_joules": 0.0102,
             "peak_watts": 3.0,
             **figures,
             **others,
@@ -32,7 +35,7 @@ def draw(joules: float = 10.0, seconds: float = 4.0, **others: float) -> Draw:
 
 
 def part(figures: Draw, facts: Facts = KNOWN, name: str = "rail") -> Part:
-    return Part(name, facts, figures, 0.01)
+    return Part(name, facts, figures)
 
 
 def test_one_channel() -> None:
@@ -95,7 +98,7 @@ def test_unknown_bridge_is_not_a_number_in_json() -> None:
 
 
 def test_window_without_length() -> None:
-    usage = combine([part(draw(joules=0.0, seconds=0.0))])
+    usage = combine([part(draw(joules=0.0, seconds=0.0, edge_joules=0.0))])
     assert usage.mean_watts is None
     assert usage.mean_volts is None
     assert usage.coverage == 1.0
@@ -103,15 +106,21 @@ def test_window_without_length() -> None:
 
 
 def test_net_of_idle_beside_gross() -> None:
-    usage = combine([part(draw())], idle=Idle(2.0, 0.01))
+    quiet = combine([part(draw(8.0, edge_joules=0.02))])
+    a_second = tuple(share._replace(joules=share.joules / 4) for share in quiet.shares)
+    usage = combine([part(draw())], idle=Idle(2.0, 0.01, a_second))
     assert usage.joules == 10.0
     assert usage.net_joules == 2.0
-    # two gains of 0.5 % and the window's edges (0.0204 J) stay, offsets cancel; idle adds 0.01 W over 4 s
-    gains = 2 * 10 * 0.005 / math.sqrt(3)
-    assert usage.net_uncertainty == pytest.approx(math.hypot(gains, gains, 0.0204, 0.04), rel=1e-3)
+    # two gains of 0.5 % scale the difference of 2 J, the current's offset cancels, the voltage's works on
+    # the difference of the charges; edges are new in each window
+    gain, volts_offset = 2 * 2 * 0.005 / math.sqrt(3), 2 * 0.4 * 0.004 / math.sqrt(3)
+    net = math.hypot(gain, gain, volts_offset, 2 * 0.0102, 2 * 0.02)
+    assert usage.net_uncertainty == pytest.approx(net, rel=1e-9)
     assert "10.000 J ± 0.088 · 2.000 J ± " in str(usage)
     assert "net of idle" in str(usage)
     assert combine([part(draw())]).net_joules is None
+    alien = combine([part(draw())], idle=Idle(2.0, 0.01))  # nobody knows what it has in common
+    assert alien.net_uncertainty == pytest.approx(math.hypot(alien.uncertainty, 0.04), rel=1e-9)
 
 
 def test_idle_above_the_run_is_told_as_it_is() -> None:
@@ -152,10 +161,33 @@ def test_any_figures_print_and_are_json(
     assert usage.explain()
 
 
+def test_two_windows_of_one_meter_share_its_errors() -> None:
+    busy, calm = combine([part(draw(12.0))]), combine([part(draw(8.0))])
+    less = difference(busy, calm)
+    assert less.joules == 4.0
+    assert less.uncertainty < math.hypot(busy.uncertainty, calm.uncertainty)
+    other = difference(busy, combine([part(draw(8.0), name="other")]))
+    assert other.uncertainty == pytest.approx(math.hypot(busy.uncertainty, calm.uncertainty))
+
+
+def test_a_gap_that_is_drawn_in_may_hold_anything_up_to_the_peak() -> None:
+    usage = combine([part(draw(covered_seconds=3.0, bridged_joules=2.0))])
+    gap = 2 * 3.0 * 1.0 / math.sqrt(12)
+    assert usage.interpolated_uncertainty == pytest.approx(math.hypot(usage.uncertainty, gap))
+    assert "1 s of gaps drawn in: 12.0 J ± 1.7" in usage.explain()
+    assert combine([part(draw())]).interpolated_uncertainty is None
+
+
+def test_the_calibration_is_told() -> None:
+    usage = combine([part(draw())], calibration=("calibrated 2026-11-21 against Fluke 17B+",))
+    assert "calibrated 2026-11-21 against Fluke 17B+" in str(usage)
+    assert usage.to_dict()["calibration"] == ["calibrated 2026-11-21 against Fluke 17B+"]
+
+
 def test_to_dict_tells_everything() -> None:
     told = combine([part(draw())], idle=Idle(1.0, 0.1)).to_dict()
     public = {name for name in dir(Usage) if not name.startswith("_") and not callable(getattr(Usage, name))}
-    assert public - told.keys() == {"idle", "shares"}
+    assert public - told.keys() == {"idle", "shares", "gap_seconds"}
     assert told["idle_watts"] == 1.0
 
 
@@ -184,7 +216,8 @@ def test_explained_by_cause_the_largest_first() -> None:
     lines = combine([part(draw())]).explain().splitlines()
     sizes = [float(line.split()[0]) for line in lines[1:-1]]
     assert sizes == sorted(sizes, reverse=True)
-    assert lines[-1].endswith("together")
+    assert "together" in lines[-1]
+    assert all(line.split("  ")[-1] for line in lines[1:-1]), "each cause says what would reduce it"
     assert float(lines[-1].split()[0]) == pytest.approx(math.hypot(*sizes), rel=0.02)
 
 

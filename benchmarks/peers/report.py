@@ -250,4 +250,4 @@ def _waves(waves: dict[str, Any]) -> list[str]:
 
 if __name__ == "__main__":
     path = Path(sys.argv[1])
-    print(page(json.loads(path.read_text())), end="")  # noqa: T201 - the page is the output
+    print(page(json.loads(path.read_text())), end="")

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from energymeter.errors import SpecError
 from energymeter.meter import EnergyMeter
 from energymeter.usage import Usage
 
@@ -44,6 +45,14 @@ def metering(command: F) -> F:
         ),
         click.option("--budget", help="The budget that pays; see `energymeter budget`."),
         click.option("--stage", help="The budget's stage that pays."),
+        click.option(
+            "--calibration",
+            "card",
+            type=click.Path(exists=True, dir_okay=False),
+            help="Use this card instead of the meter's own.",
+        ),
+        click.option("--no-calibration", is_flag=True, help="Take what the meter shows, without its card."),
+        click.option("--celsius", type=float, help="Temperature of the air, to compare with the card's."),
         click.option("--json", "as_json", is_flag=True, help="JSON instead of text."),
     )
     for decorate in reversed(decorators):
@@ -52,8 +61,15 @@ def metering(command: F) -> F:
 
 
 def meter_of(source: str | None, options: dict[str, Any]) -> EnergyMeter:
-    """The meter that the `metering` options describe."""
-    return EnergyMeter(source, **options)
+    """The meter that the `metering` options describe.
+
+    Raises:
+        SpecError: they contradict each other.
+    """
+    card, without = options.pop("card"), options.pop("no_calibration")
+    if card is not None and without:
+        raise SpecError("--calibration and --no-calibration exclude each other; leave one out.")
+    return EnergyMeter(source, calibration=card if card is not None else not without, **options)
 
 
 def told(usage: Usage, as_json: bool) -> str:

@@ -1,0 +1,306 @@
+"""Calibration cards: one JSON file for each physical meter. Data, never code, and sealed by a checksum.
+
+The seal tells a file that was edited, cut short or damaged from one that was written here. It is no
+signature: whoever wants to forge a card can.
+"""
+
+import hashlib
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from energymeter import __version__
+from energymeter.calibration.model import EXTRAPOLATION, UNKNOWN_KELVIN, Model
+from energymeter.calibration.points import Point, Reference
+from energymeter.errors import CalibrationError
+from energymeter.integrate import Correction
+from energymeter.reading import Band
+
+FORMAT = "energymeter calibration card 1"
+_YEAR_SECONDS = 365.25 * 86400
+_MOST_BYTES = 1_000_000
+_FIELDS = frozenset(
+    ("format", "identity", "board", "reference", "made", "celsius", "points", "model", "versions", "seal")
+)
+
+
+class Card(NamedTuple):
+    """What is known of one physical meter."""
+
+    identity: str
+    """The meter's own serial number, or chip, bus and address (with an @)."""
+    board: str
+    """Whose bus that is; empty where ``identity`` is a serial number."""
+    reference: Reference
+    made: float
+    """Unix time."""
+    celsius: float | None
+    """The air's temperature then."""
+    points: tuple[Point, ...]
+    model: Model
+    versions: dict[str, str]
+
+    @property
+    def title(self) -> str:
+        """As results show it: ``calibrated 2026-11-21 against Fluke 17B+``."""
+        date = time.strftime("%Y-%m-%d", time.gmtime(self.made))
+        return f"calibrated {date} against {self.reference.name}"
+
+    def kelvin(self, celsius: float | None) -> float | None:
+        """How much warmer the air is than it was then; None: unknown."""
+        return None if celsius is None or self.celsius is None else celsius - self.celsius
+
+    def doubts(self, now: float, celsius: float | None, amps: float | None) -> list[str]:
+        """Why this card may say too little today.
+
+        Args:
+            now: Unix time.
+            celsius: the air's temperature, if known.
+            amps: the mean current it is used at, if known.
+        """
+        found = []
+        if now - self.made > _YEAR_SECONDS:
+            found.append(f"its calibration is {(now - self.made) / _YEAR_SECONDS:.1f} years old")
+        kelvin = self.kelvin(celsius)
+        if kelvin is not None and abs(kelvin) > UNKNOWN_KELVIN:
+            found.append(
+                f"it was calibrated in air {abs(kelvin):.0f} K {'cooler' if kelvin > 0 else 'warmer'}"
+            )
+        line = self.model.amps_line(amps) if amps is not None else None
+        if amps is not None and line is not None and 0 < line.high * EXTRAPOLATION < abs(amps):
+            found.append(f"{abs(amps):.2g} A is beyond the {line.high:.2g} A it was calibrated up to")
+        return found
+
+    def dumps(self) -> str:
+        """The file's text, sealed."""
+        fields = {
+            "format": FORMAT,
+            "identity": self.identity,
+            "board": self.board,
+            "reference": {"name": self.reference.name, **_bands(self.reference)},
+            "made": self.made,
+            "celsius": self.celsius,
+            "points": [{k: v for k, v in p._asdict().items() if v not in (None, "")} for p in self.points],
+            "model": self.model.to_json(),
+            "versions": self.versions,
+        }
+        return json.dumps({**fields, "seal": _seal(fields)}, indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def loads(cls, text: str, where: str) -> "Card":
+        """The card again.
+
+        Args:
+            where: the file's name, for complaints.
+
+        Raises:
+            CalibrationError: it is no card, of another version, or was changed after it was written.
+        """
+        try:
+            fields = json.loads(text)
+        except ValueError as failure:
+            raise CalibrationError(f"{where} is not a calibration card: {failure}.") from failure
+        if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+            raise CalibrationError(f"{where} is not a calibration card of this version of energymeter.")
+        seal = fields.pop("seal", None)
+        if fields.keys() | {"seal"} != _FIELDS or seal != _seal(fields):
+            raise CalibrationError(
+                f"{where} was changed or damaged after it was written; calibrate again, or use "
+                "--no-calibration."
+            )
+        try:
+            return cls._of(fields)
+        except (AttributeError, KeyError, TypeError, ValueError) as failure:
+            raise CalibrationError(f"{where} holds no calibration: {failure}.") from failure
+
+    @classmethod
+    def _of(cls, fields: dict[str, Any]) -> "Card":
+        reference = fields["reference"]
+        bands = {name: Band(*map(float, reference[name])) for name in ("volts", "amps", "watts")}
+        celsius = fields["celsius"]
+        return cls(
+            identity=str(fields["identity"]),
+            board=str(fields["board"]),
+            reference=Reference(str(reference["name"]), **bands),
+            made=float(fields["made"]),
+            celsius=None if celsius is None else float(celsius),
+            points=tuple(Point(**point) for point in fields["points"]),
+            model=Model.from_json(fields["model"]),
+            versions={str(name): str(version) for name, version in fields["versions"].items()},
+        )
+
+
+def make_card(
+    identity: str,
+    reference: Reference,
+    points: Sequence[Point],
+    model: Model,
+    *,
+    made: float,
+    celsius: float | None = None,
+) -> Card:
+    """A card of this board's meter, by these versions."""
+    import numpy
+
+    versions = {"energymeter": __version__, "python": sys.version.split()[0], "numpy": numpy.__version__}
+    board = board_serial() if is_place(identity) else ""
+    return Card(identity, board, reference, made, celsius, tuple(points), model, versions)
+
+
+def is_place(identity: str) -> bool:
+    """Whether it names a place on this board's bus, rather than a serial number."""
+    return "@" in identity
+
+
+def board_serial(root: str = "/") -> str:
+    """What names this board: its serial number where the firmware tells it, else its machine id, hashed."""
+    for path in ("proc/device-tree/serial-number", "etc/machine-id"):
+        try:
+            with open(os.path.join(root, path), "rb") as file:
+                text = file.read(256).strip(b"\0\n ")
+        except OSError:
+            continue
+        if text:
+            return hashlib.sha256(b"energymeter " + text).hexdigest()[:16]
+    return "unknown"
+
+
+def folder() -> Path:
+    """Where cards are kept."""
+    import platformdirs
+
+    return platformdirs.user_config_path("energymeter") / "calibration"
+
+
+def path_of(card: Card) -> Path:
+    """The card's file in `folder`."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", f"{card.identity} {card.board}").strip("-").lower()
+    return folder() / f"{name}.json"
+
+
+def save(card: Card, path: Path | None = None) -> Path:
+    """Write a card, in its place or elsewhere; an older one is replaced.
+
+    Raises:
+        CalibrationError: it cannot be written.
+    """
+    path = path or path_of(card)
+    partial = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(card.dumps(), encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as failure:
+        raise CalibrationError(
+            f"{path} cannot be written: {failure.strerror}; name another with --card."
+        ) from failure
+    return path
+
+
+def load(path: Path) -> Card:
+    """Read one card.
+
+    Raises:
+        CalibrationError: it cannot be read, or is no card as it was written.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MOST_BYTES)
+        return Card.loads(raw.decode("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as failure:
+        raise CalibrationError(f"{path} cannot be read: {failure}.") from failure
+
+
+def load_all() -> list[Card]:
+    """The cards in `folder`.
+
+    Raises:
+        CalibrationError: one of them is no card as it was written.
+    """
+    where = folder()
+    return [load(path) for path in sorted(where.glob("*.json"))] if where.is_dir() else []
+
+
+class Cards:
+    """The cards that may be used on this board, by the identity of their meter.
+
+    Args:
+        cards: any.
+        board: this board's serial; cards of meters on another's bus are foreign.
+        celsius: the air's temperature now, if known.
+        file: where the only card came from, if one was asked for by name.
+    """
+
+    def __init__(
+        self,
+        cards: Iterable[Card] = (),
+        board: str = "",
+        celsius: float | None = None,
+        file: str | None = None,
+    ) -> None:
+        self.celsius = celsius
+        self._file = file
+        self._own: dict[str, Card] = {}
+        self._foreign: dict[str, Card] = {}
+        for card in cards:
+            mine = not is_place(card.identity) or card.board == board
+            (self._own if mine else self._foreign)[card.identity] = card
+
+    @classmethod
+    def here(cls, celsius: float | None = None, file: str | None = None) -> "Cards":
+        """Those in the user's folder, or just one file.
+
+        Raises:
+            CalibrationError: one is no card as it was written.
+        """
+        cards = load_all() if file is None else [load(Path(file))]
+        return cls(cards, board_serial() if cards else "", celsius, file)
+
+    def of(self, identity: str) -> Card | None:
+        """The card of a meter, if it has one."""
+        return self._own.get(identity)
+
+    def corrections(self) -> dict[str, Correction]:
+        """What the sampler needs, by the identity of the meter."""
+        return {
+            identity: card.model.correction(card.kelvin(self.celsius) or 0.0)
+            for identity, card in self._own.items()
+        }
+
+    def check(self, identities: Iterable[str]) -> None:
+        """Refuse a card that is of another meter.
+
+        Args:
+            identities: of the meters that are read. A file that was asked for must belong to one of them.
+
+        Raises:
+            CalibrationError: a card is foreign.
+        """
+        known = set(identities)
+        for identity in known - self._own.keys():
+            if identity in self._foreign:
+                raise CalibrationError(
+                    f"the card of {identity} was made on another board, where another chip has that address; "
+                    "calibrate this one, or use --no-calibration."
+                )
+        if self._file is not None and not known & self._own.keys():
+            whose = " and ".join((*self._own, *self._foreign))
+            raise CalibrationError(
+                f"{self._file} is the card of {whose}, but this is {' and '.join(sorted(known))}; name "
+                "the card "
+                "of this meter."
+            )
+
+
+def _bands(reference: Reference) -> dict[str, list[float]]:
+    return {"volts": list(reference.volts), "amps": list(reference.amps), "watts": list(reference.watts)}
+
+
+def _seal(fields: dict[str, Any]) -> str:
+    whole = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(whole.encode()).hexdigest()

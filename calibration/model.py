@@ -1,0 +1,130 @@
+"""What a calibration says: straight lines from what a meter shows to what is true, with their covariance."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from energymeter.integrate import Correction
+
+EXTRAPOLATION = 1.2
+"""A line is not trusted further than this times its largest point."""
+DRIFT_PER_KELVIN = 100e-6
+"""Gain drift of a meter whose own is not known: a shunt has 50 to 200 ppm/K [M], a chip 10 (INA219, TI
+SBOS448G 7.5)."""
+UNKNOWN_KELVIN = 10.0
+"""How far the air may be from the card's where nobody says: beyond it a meter should be zeroed again."""
+
+
+class Line(NamedTuple):
+    """``true = gain * (1 + gain_per_kelvin * kelvin) * shown + offset``, for one channel of one range."""
+
+    gain: float
+    offset: float
+    covariance: tuple[tuple[float, ...], ...]
+    """Of gain, offset and, where it was fitted, gain_per_kelvin."""
+    low: float
+    high: float
+    """The shown values that it was fitted on."""
+    gain_per_kelvin: float = 0.0
+
+    def at(self, shown: float, kelvin: float = 0.0) -> float:
+        """What is true where the meter shows this, so many kelvin above the card's air."""
+        return self.gain * (1 + self.gain_per_kelvin * kelvin) * shown + self.offset
+
+    def uncertainty(self, shown: float) -> float:
+        """Of `at` in the card's air, one standard deviation."""
+        (gain, mixed), (_, offset) = self.covariance[0][:2], self.covariance[1][:2]
+        return math.sqrt(max(0.0, gain * shown**2 + 2 * mixed * shown + offset))
+
+    def pivot(self) -> float:
+        """The shown value about which level and slope are independent of each other."""
+        return -self.covariance[0][1] / self.covariance[0][0] if self.covariance[0][0] > 0 else 0.0
+
+    def slope_uncertainty(self) -> float:
+        """Of the gain, one standard deviation."""
+        return math.sqrt(self.covariance[0][0])
+
+    def drift(self, kelvin: float | None) -> float:
+        """Relative gain error from the air's temperature, one standard deviation.
+
+        Args:
+            kelvin: above the card's air; None: unknown, so within ± `UNKNOWN_KELVIN`.
+        """
+        fitted = len(self.covariance) > 2
+        if kelvin is None:
+            most = abs(self.gain_per_kelvin) if fitted else DRIFT_PER_KELVIN
+            return most * UNKNOWN_KELVIN / math.sqrt(3)
+        most = math.sqrt(self.covariance[2][2]) if fitted else DRIFT_PER_KELVIN / math.sqrt(3)
+        return most * abs(kelvin)
+
+
+class Model(NamedTuple):
+    """A meter's lines: voltage, and current in each range the chip has."""
+
+    volts: Line | None = None
+    amps: Mapping[str, Line] = {}
+    """By range; the key "" is a meter with one range. A range not named here is corrected by the first."""
+    watts: Line | None = None
+    """Of a meter that tells power and no current."""
+    clock_gain: float = 1.0
+    """True seconds in a second of the meter's own, where it integrates by itself."""
+    clock_uncertainty: float = 0.0
+    """One standard deviation of it."""
+
+    def amps_line(self, amps: float) -> Line | None:
+        """The line that speaks for a mean current: of those that reach it, the least certain."""
+        reaching = [line for line in self.amps.values() if abs(amps) <= abs(line.high) * EXTRAPOLATION]
+        lines = reaching or list(self.amps.values())
+        return max(lines, key=lambda line: line.uncertainty(amps)) if lines else None
+
+    def correction(self, kelvin: float = 0.0) -> Correction:
+        """What the sampler needs of it, so many kelvin above the card's air."""
+        volts, watts = self.volts, self.watts
+        amps = {name: (line.at(1.0, kelvin) - line.offset, line.offset) for name, line in self.amps.items()}
+        default = amps.get("") or next(iter(amps.values()), (1.0, 0.0))
+        return Correction(
+            volts_gain=volts.at(1.0, kelvin) - volts.offset if volts else 1.0,
+            volts_offset=volts.offset if volts else 0.0,
+            amps_gain=default[0],
+            amps_offset=default[1],
+            watts_gain=watts.at(1.0, kelvin) - watts.offset if watts else None,
+            watts_offset=watts.offset if watts else 0.0,
+            clock_gain=self.clock_gain,
+            amps_by_range={name: pair for name, pair in amps.items() if name},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "volts": None if self.volts is None else self.volts._asdict(),
+            "amps": {name: line._asdict() for name, line in self.amps.items()},
+            "watts": None if self.watts is None else self.watts._asdict(),
+            "clock_gain": self.clock_gain,
+            "clock_uncertainty": self.clock_uncertainty,
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "Model":
+        """The model again.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is no model.
+        """
+        return cls(
+            volts=None if fields["volts"] is None else _line(fields["volts"]),
+            amps={str(name): _line(line) for name, line in fields["amps"].items()},
+            watts=None if fields["watts"] is None else _line(fields["watts"]),
+            clock_gain=float(fields["clock_gain"]),
+            clock_uncertainty=float(fields["clock_uncertainty"]),
+        )
+
+
+def _line(fields: Mapping[str, Any]) -> Line:
+    rows: Sequence[Sequence[float]] = fields["covariance"]
+    covariance = tuple(tuple(float(cell) for cell in row) for row in rows)
+    if len(covariance) not in (2, 3) or any(len(row) != len(covariance) for row in covariance):
+        raise ValueError("a covariance is 2 by 2, or 3 by 3 with a temperature coefficient")
+    numbers = {name: float(fields[name]) for name in ("gain", "offset", "low", "high", "gain_per_kelvin")}
+    if not all(map(math.isfinite, (*numbers.values(), *(cell for row in covariance for cell in row)))):
+        raise ValueError("not a number")
+    return Line(covariance=covariance, **numbers)

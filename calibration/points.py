@@ -1,0 +1,167 @@
+"""Points of a calibration: what the meter showed and what the reference said, averaged over the same time."""
+
+import csv
+import itertools
+import math
+import os
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from energymeter.errors import CalibrationError
+from energymeter.reading import Band
+
+UNITS = {"volts": "V", "amps": "A", "watts": "W"}
+"""What can be calibrated: voltage and current apart, power where a meter tells nothing else."""
+_TEXT = ("channel", "range")
+
+
+class Point(NamedTuple):
+    """One load, held still."""
+
+    channel: str
+    """``volts``, ``amps``, or ``watts`` of a meter that tells no current."""
+    shown: float
+    reference: float
+    shown_u: float = 0.0
+    """Scatter of the mean that was shown, one standard deviation."""
+    reference_u: float = 0.0
+    """Scatter of the reference's mean; what its data sheet promises is stated apart, once for all points."""
+    range: str = ""
+    """The range the meter measured in."""
+    celsius: float | None = None
+    """The air's temperature."""
+    seconds: float | None = None
+    """How long the meter's mean is."""
+    reference_seconds: float | None = None
+    """How long the reference's is."""
+
+
+class Mean(NamedTuple):
+    """A mean of readings that do not forget each other at once."""
+
+    value: float
+    uncertainty: float
+    """One standard deviation of the mean."""
+    effective: float
+    """How many independent readings would tell as much."""
+    drift: float
+    """Mean of the second half minus mean of the first."""
+    jitter: float
+    """What drift the readings' differences from one to the next explain, one standard deviation: unlike
+    their scatter, these do not grow with the drift itself."""
+
+    @property
+    def settled(self) -> bool:
+        """No drift that matters or that the jitter does not explain."""
+        return abs(self.drift) <= max(6 * self.jitter, 2e-4 * abs(self.value))
+
+
+def average(readings: Sequence[float], resolution: float = 0.0) -> Mean:
+    """The mean of a steady load's readings, with ``n (1 - r) / (1 + r)`` effective samples.
+
+    Args:
+        readings: in the order taken, at least two.
+        resolution: one step; a mean that never left one step is not known better than step/√12.
+
+    >>> average([1.0, 1.2, 1.0, 1.2, 1.0, 1.2]).value
+    1.1
+    """
+    n = len(readings)
+    mean = math.fsum(readings) / n
+    rests = [reading - mean for reading in readings]
+    squares = math.fsum(rest * rest for rest in rests)
+    lagged = math.fsum(a * b for a, b in itertools.pairwise(rests))
+    r = min(max(lagged / squares, 0.0), 0.99) if squares > 0 else 0.0
+    effective = max(1.0, n * (1 - r) / (1 + r))
+    scatter = squares / (n - 1) / effective
+    # scatter over a step or more averages the steps out; less does not
+    step = resolution / math.sqrt(12) if squares < n * (resolution / 2) ** 2 else 0.0
+    half = n // 2
+    drift = math.fsum(readings[-half:]) / half - math.fsum(readings[:half]) / half
+    steps = math.fsum((b - a) ** 2 for a, b in itertools.pairwise(readings)) / 2 / (n - 1)
+    return Mean(mean, math.hypot(math.sqrt(scatter), step), effective, drift, 2 * math.sqrt(steps / n))
+
+
+class Reference(NamedTuple):
+    """The instrument that is believed."""
+
+    name: str
+    volts: Band = Band()
+    """How wrong it may be, as its data sheet promises."""
+    amps: Band = Band()
+    watts: Band = Band()
+
+    def band(self, channel: str) -> Band:
+        """Of one channel."""
+        return {"volts": self.volts, "amps": self.amps, "watts": self.watts}[channel]
+
+
+def band(text: str) -> Band:
+    """An accuracy as data sheets write it: per cent of the reading, plus steps of the last digit.
+
+    Args:
+        text: such as ``1.5%+3*0.001`` or ``0.05%``.
+
+    Raises:
+        CalibrationError: it is something else.
+
+    >>> band("1.5%+3*0.001")
+    Band(gain=0.015, offset=0.003, resolution=0.001)
+    """
+    gain, _, digits = text.replace(" ", "").partition("+")
+    count, _, step = digits.partition("*")
+    try:
+        share = float(gain.removesuffix("%")) / 100
+        steps, resolution = float(count or 0), float(step or 0)
+    except ValueError:
+        share = math.nan
+    if not gain.endswith("%") or not share >= 0 or steps < 0 or resolution < 0:
+        raise CalibrationError(
+            f"the accuracy {text!r} is not understood: write per cent of the reading plus digits times their "
+            "step in V or A, such as 1.5%+3*0.001."
+        )
+    return Band(share, steps * resolution, resolution)
+
+
+def read_csv(path: str) -> list[Point]:
+    """Points from a CSV whose header names the fields of `Point`; ``channel, shown, reference`` are needed.
+
+    Raises:
+        CalibrationError: it cannot be read, with the line.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(line for line in file if not line.startswith("#"))
+            unknown = set(rows.fieldnames or ()) - set(Point._fields)
+            if unknown or not {"channel", "shown", "reference"} <= set(rows.fieldnames or ()):
+                raise CalibrationError(
+                    f"{path} begins with {', '.join(rows.fieldnames or ['nothing'])}: its first line must "
+                    "name "
+                    f"channel, shown and reference, and may name {', '.join(Point._fields[3:])}."
+                )
+            return [_point(row, f"{path}, line {rows.line_num}") for row in rows]
+    except (OSError, UnicodeDecodeError) as failure:
+        raise CalibrationError(f"{path} cannot be read: {failure}.") from failure
+
+
+def _point(row: dict[str, str | None], where: str) -> Point:
+    given = {name: text.strip() for name, text in row.items() if text and text.strip()}
+    if given.get("channel") not in UNITS:
+        raise CalibrationError(f"{where}: the channel must be volts, amps or watts.")
+    try:
+        numbers = {name: float(text) for name, text in given.items() if name not in _TEXT}
+    except ValueError as failure:
+        raise CalibrationError(f"{where}: {failure}.") from failure
+    if not {"shown", "reference"} <= numbers.keys() or not all(map(math.isfinite, numbers.values())):
+        raise CalibrationError(f"{where}: shown and reference must be numbers.")
+    return Point(**{name: given[name] for name in _TEXT if name in given}, **numbers)  # type: ignore[arg-type]
+
+
+def write_csv(path: str, points: Iterable[Point]) -> None:
+    """Points to a CSV that `read_csv` reads; replaced whole, so that Ctrl-C leaves the old or the new."""
+    partial = f"{path}.part"
+    with open(partial, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(Point._fields)
+        writer.writerows(["" if cell is None else cell for cell in point] for point in points)
+    os.replace(partial, path)
