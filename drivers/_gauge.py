@@ -12,7 +12,7 @@ from energymeter.errors import ImplausibleReading, SourceError
 from energymeter.reading import Band, Facts, Reading
 
 _JUMP = 0.02  # a gauge that rises by this share of what is left was recalibrated or charged, not jittering
-_GAIN = 0.05  # fuel gauges promise no accuracy; ±5 % is our own word [M]
+_GAIN = 0.05  # fuel gauges promise no accuracy; ±5 % is our own word [from memory]
 
 COULOMBS_PER_UAH = 3.6e-3
 JOULES_PER_UWH = 3.6e-3

@@ -13,7 +13,7 @@ from energymeter.errors import ImplausibleReading, SpecError
 from energymeter.reading import Band, Facts
 
 SPREAD = 1.1
-"""A conversion may take 10 % longer than typical (INA219 586/532 µs, SBOS448G 7.5; INA226 10 % [M])."""
+"""A conversion may take 10 % longer than typical (INA219 586/532 µs, SBOS448G 7.5; INA226 from memory)."""
 
 _COMMON_SHUNTS = (0.1, 0.01, 0.05, 0.02, 0.015, 0.005, 0.002, 0.001, 0.5, 1.0)
 """Ohms, those on the most modules first."""

@@ -6,13 +6,16 @@ The meter pushes one report a second by itself; this driver never writes a byte:
 (reset counters, press a key) changes its state.
 
 Steps, USB meters: 10 mV, 10 mA; DC: 0.1 V, 1 mA; AC: 0.1 V, 1 mA, 0.1 W. The maker states no accuracy that
-could be found: none is claimed beyond the steps. Counters (`counters`): USB 1 mAh and 10 mWh; DC 10 mAh and
-10 Wh; AC 10 Wh. Integrity: sum XOR 0x44; no sequence number, but the report carries a clock in seconds, and
-seconds that were skipped are counted as `lost`.
+could be found: none is claimed beyond the steps. Rate: one report a second. Semantics: instants. Integrity:
+sum XOR 0x44.
 
 Layout: github.com/NiceLabs/atorch-console ``docs/protocol-design.md`` (MIT). Two traps there: the USB charge
 is in mAh (its own test has it ten times too big), and the energy of AC and DC meters is in 0.01 kWh and the
 DC charge in 0.01 Ah (read as Wh and W they contradict the voltage on the recorded frames).
+
+Counters: USB 1 mAh and 10 mWh; DC 10 mAh and 10 Wh; AC 10 Wh.
+Loss: no sequence number; seconds that the meter's own clock skipped are counted.
+Tested on: an emulated wire, recorded frames; real hardware: none yet.
 """
 
 from collections.abc import Iterator

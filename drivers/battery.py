@@ -5,6 +5,11 @@ Batteries give either ``energy_now`` (µWh) or ``charge_now`` (µAh); with ``by=
 if the battery has them. The sign of ``current_now`` differs between makers, so direction comes from
 ``status`` alone. Units: Documentation/ABI/testing/sysfs-class-power and
 Documentation/power/power_supply_class.rst in torvalds/linux.
+
+Accuracy: ±5 %, our own word: fuel gauges promise none [from memory]; steps of the gauge as found at open.
+Counters: the gauge's energy or charge is the curve.
+Loss: none told; a gauge that has not moved is no sample.
+Tested on: emulated kernel files, recorded files of a laptop; real hardware: none yet.
 """
 
 import os

@@ -12,6 +12,11 @@ Lines ``#…`` and anything above the header are skipped; a row without its numb
 ``lost``; a half-written last line waits for its end; a file that shrinks or is replaced is read from
 its start. Resolution, accuracy and rate are the writer's; ``accuracy=0.02`` states ±2 %, unsaid stays
 unknown.
+
+Semantics: instants, or counters where a column of joules is named. Source: none; see above.
+Counters: a column of joules, if named.
+Loss: rows without their numbers are counted; rows never written cannot be.
+Tested on: growing files, recorded tegrastats lines; real hardware: none yet.
 """
 
 import os

@@ -9,6 +9,11 @@ Units are never guessed: a bare number needs ``unit=``, paths are SI unless ``un
 Resolution, accuracy and rate are the command's own; ``accuracy=0.02`` states ±2 %, unsaid stays unknown.
 In a stream every line is stamped when it arrives, so the command must flush each; lines that are no
 sample are counted in ``lost``. No shell runs the command unless ``shell=1``.
+
+Semantics: instants, or counters with ``joules=``. Source: the command.
+Counters: ``joules=``, if the command prints one.
+Loss: lines of a stream that are no sample are counted.
+Tested on: real programs; real hardware: does not apply.
 """
 
 import json

@@ -2,7 +2,8 @@
 
 Plug: between supply and load; the meter's PC port to the host. 100 samples a second, fixed; steps 10 µV,
 10 µA; 0..28 V (48P, C1: 50 V), 0..7 A. Accuracy ±0.2 % volts, ±0.5 % amps: **from memory of the maker's
-pages, taken wide**. No counters over USB, no direction of current.
+pages, taken wide**. Semantics: instants;
+the current carries no direction.
 
 Wire (github.com/baryluk/fnirsi-usb-power-data-logger, MIT; github.com/yeckel/OpenFNB58): 64-byte reports.
 The host sends AA 81, AA 82, then AA 83 (FNB48, C1) or AA 82 (FNB58, FNB48S, FNB48P), and afterwards AA 83 to
@@ -15,7 +16,12 @@ such meter can see (the first after a restart has shown 188 V, 170 A) is dropped
 and counted in `lost`; packets that vanish unseen are noticed by the host's clock within three seconds
 and counted too. Where a firmware gets every CRC wrong (reported of an FNB48S) the range check stands alone.
 AA 81 is reported to restart some FNB58: none but the start sequence above is ever sent. No raw packet has
-been published: **tested on emulated packets only, not on real hardware**.
+been published.
+
+Counters: none over USB; ``fnirsi_ble`` has them.
+Loss: packets with a wrong CRC, and those that vanished unseen for three seconds, 40 ms each.
+Tested on: an emulated wire, recorded commands and decoded rows (no raw packet is public); real hardware:
+    none yet.
 """
 
 import contextlib

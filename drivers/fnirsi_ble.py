@@ -1,14 +1,17 @@
 """FNIRSI FNB58 over Bluetooth LE: ten readings a second and the meter's own energy and charge counters.
 
 Needs the extra ``ble`` (bleak) and the meter's address (``bluetoothctl scan on``). Steps 0.1 mV, 0.1 mA,
-0.1 mW; accuracy as over USB (see ``fnirsi.py``). Counters (`counters`): watt-hours and amp-hours in steps
-of 1e-5 (0.036 J, 0.036 C), counted in the meter. Integrity: the low byte of CRC-16/XMODEM; no sequence
-number, so loss is not told; readings are stamped on arrival, which Bluetooth delays by 10..200 ms.
+0.1 mW; accuracy as over USB (see ``fnirsi.py``). Semantics: instants. Integrity: the low byte of
+CRC-16/XMODEM. Readings are stamped on arrival, which Bluetooth delays by 10..200 ms.
 
 Wire (github.com/osnwt/ha-fnirsi-fnb58): service FFE0, notifications FFE4, writes FFE9; frames AA, kind,
 length, payload, check byte, possibly several in a notification or cut by it. Kind 04: volts, amps, watts;
 08: the counters; 03: model and serial number; others are ignored. Sent are AA 81 00 F4 and AA 82 00 A7,
-which start the flow. The decoder is tested on built frames; **the radio link is not tested on hardware**.
+which start the flow.
+
+Counters: the meter's own, in steps of 1e-5 Wh and 1e-5 Ah (0.036 J, 0.036 C).
+Loss: none told: there is no sequence number.
+Tested on: an emulated wire (frames without the radio); real hardware: none yet.
 """
 
 import binascii

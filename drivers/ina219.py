@@ -12,12 +12,17 @@ the full scale of the gain in use is a clipped one.
 
 Resolution 10 µV of shunt (100 µA at 0.1 Ω), 4 mV of bus at 12 bit. ±0.5 % and 200 µV offset (2 mA at
 0.1 Ω: calibrate it out). Rate up to 1.6 kHz at 12 bit; three words take 1.4 ms on a 100 kHz bus. No
-counters, no loss detection, no identity register: it cannot tell whether an INA219 is there.
+identity register: it cannot tell whether an INA219 is there. Semantics: means, or instants where the
+converter looks at less than half of the period.
 
 Sources: TI SBOS448G 7.5 (errors), 8.6 (registers), SBOS448F (what clears CNVR); the time table also in
-chrisb2/pi_ina219 ina219.py and the kernel's drivers/iio/adc/ina2xx-adc.c. Tested on an emulated chip,
-and over the kernel's i2c-dev on i2c-stub; on no real one. Default bus: 1 on a Raspberry Pi and a Jetson
-Nano; 7 on Orin Nano and AGX Orin, 8 on Xavier [M].
+chrisb2/pi_ina219 ina219.py and the kernel's drivers/iio/adc/ina2xx-adc.c. Default bus: 1 on a Raspberry Pi
+and a Jetson Nano; 7 on Orin Nano and AGX Orin, 8 on Xavier [from memory].
+
+Counters: none.
+Loss: none.
+Tested on: an emulated chip, recorded register values, the kernel's i2c-dev on i2c-stub; real hardware: none
+    yet.
 """
 
 from collections.abc import Iterator

@@ -4,12 +4,16 @@ Wiring: VBUS to the load's side of the shunt; VCC 3.3 V, GND, SDA, SCL to header
 is computed here from the shunt word (2.5 µV a count, ±81.92 mV); the calibration register, which a
 brown-out zeroes, is never used. Reading: mask word (conversion-ready flag), shunt word, bus word.
 
-±0.1 % and 10 µV offset of shunt, ±0.1 % and 7.5 mV of bus [M]; 1.25 mV of bus a count. 140 µs at the
-fastest; no counters, no loss detection. INA230 and INA231 have no identity registers [M]: say
-``chip=ina230``.
+±0.1 % and 10 µV offset of shunt, ±0.1 % and 7.5 mV of bus [from memory]; 1.25 mV of bus a count. 140 µs at
+the fastest. Semantics: means, or instants where the converter looks at less than half of the period. INA230
+and INA231 have no identity registers [from memory]: say ``chip=ina230``.
 
-Sources: kernel drivers/hwmon/ina2xx.c (registers, steps, reset value, averages); limits [M] after the
-datasheet. Tested on an emulated chip only.
+Sources: kernel drivers/hwmon/ina2xx.c (registers, steps, reset value, averages); limits [from memory] after
+the datasheet.
+
+Counters: none.
+Loss: none.
+Tested on: an emulated chip; real hardware: none yet.
 """
 
 from energymeter.drivers import _ina

@@ -12,9 +12,13 @@ a count of current is exactly a count of the shunt's voltage over its ohms. Afte
 counters restart from 0, in the narrow range at a wrong scale until set up again: the read that finds it
 fails.
 
-±0.05 % and 1 µV of shunt, ±0.05 % and 2.5 mV of bus [M]; ±1 % for both counters (vendor). Sources: TI
-SLYS021A table 7-3 (scaling), RobTillaart/INA228 (signedness), the embedded-devices crate's
-ina228 page (clock); ready flag [M]. Tested on an emulated chip only.
+±0.05 % and 1 µV of shunt, ±0.05 % and 2.5 mV of bus [from memory]; ±1 % for both counters (vendor).
+Sources: TI SLYS021A table 7-3 (scaling), RobTillaart/INA228 (signedness), the embedded-devices crate's
+ina228 page (clock); ready flag [from memory].
+
+Counters: its joules and coulombs are the curve.
+Loss: the counters miss nothing; a brown-out, which zeroes them, is told.
+Tested on: an emulated chip; real hardware: none yet.
 """
 
 import math

@@ -4,10 +4,15 @@ Wiring: VBUS to the load's side of the shunt; VCC 3.3 V, GND, SDA, SCL to header
 is the same chip on SPI and cannot be read here.) Current is computed here from the shunt word: 5 µV a
 count to ±163.84 mV, or 1.25 µV to ±40.96 mV when ``max_amps`` fits. 3.125 mV of bus a count.
 
-INA238 ±0.1 % and 5 µV, INA237 ±0.3 % and 50 µV of shunt [M]. No counters, no loss detection.
+INA238 ±0.1 % and 5 µV, INA237 ±0.3 % and 50 µV of shunt [from memory]; 50 µs at the fastest. Semantics:
+means, or instants where the converter looks at less than half of the period.
 
 Sources: kernel drivers/hwmon/ina238.c and ESPHome's ina2xx page (registers, steps); flag, die numbers
-and limits [M] after the datasheets. Tested on an emulated chip only.
+and limits [from memory] after the datasheets.
+
+Counters: none.
+Loss: none.
+Tested on: an emulated chip; real hardware: none yet.
 """
 
 from energymeter.drivers import _ina

@@ -2,10 +2,15 @@
 
 Wiring: IN+ to the supply, IN- to the board, VBUS to IN-; VCC 3.3 V, GND, SDA, SCL to header pins 3 and
 5. 1.25 mA and 1.25 mV a count. ±0.5 % and 5 mA of current, shunt included, ±0.1 % and 7.5 mV of bus
-[M]; 140 µs at the fastest. No counters, no loss detection.
+[from memory]; 140 µs at the fastest. Semantics: means, or instants where the converter looks at less than
+half of the period.
 
-Sources: kernel drivers/hwmon/ina2xx.c (registers, steps, reset value); limits [M] after the datasheet.
-Tested on an emulated chip only.
+Sources: kernel drivers/hwmon/ina2xx.c (registers, steps, reset value); limits [from memory] after the
+datasheet.
+
+Counters: none.
+Loss: none.
+Tested on: an emulated chip; real hardware: none yet.
 """
 
 from energymeter.clock import Clock

@@ -8,9 +8,14 @@ The three channels are three sources that add up. Where one of them feeds the ot
 Jetson), say ``total=1``: the others are then shown but not added. A Jetson's own chip is bound to the
 kernel's driver; read that through hwmon.
 
-±0.25 % and 80 µV of shunt, ±0.25 % and 8 mV of bus [M]. No counters, no loss detection. Sources: kernel
-drivers/hwmon/ina3221.c (registers, steps, reset value, times); limits [M] after the datasheet. Tested
-on an emulated chip only.
+±0.25 % and 80 µV of shunt, ±0.25 % and 8 mV of bus [from memory]. Semantics: means, or instants where the
+converter looks at less than half of the period. Sources: kernel
+drivers/hwmon/ina3221.c (registers, steps, reset value, times); limits [from memory] after the datasheet.
+
+Accuracy: ±0.25 % and 80 µV of shunt, ±0.25 % and 8 mV of bus [from memory], and the shunt's tolerance.
+Counters: none.
+Loss: none.
+Tested on: an emulated chip; real hardware: none yet.
 """
 
 from collections.abc import Iterator, Sequence

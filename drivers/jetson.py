@@ -6,6 +6,14 @@ it to ``jtop`` wherever the files may be read (JetPack 5 and later; on JetPack 4
 Layouts: JetPack 4 shows ``iio:deviceN/{rail_name_K,in_voltageK_input,in_currentK_input}``,
 JetPack 5 to 7 ``hwmon/hwmonN/{inK_label,inK_input,currK_input}``, all in mV and mA; Thor's INA238
 is the rail VIN, with ``power1_input`` in µW.
+
+Semantics: instants. Sources: the boards' device trees, drivers/hwmon/ina3221.c and ina238.c in
+    torvalds/linux.
+Accuracy: ±1.25 % amps (chip 0.25 %, TI SBOS576; shunt 1 % [from memory]) and 80 µV of shunt, ±0.25 % and 8
+    mV.
+Counters: none.
+Loss: none; the kernel keeps only the newest value.
+Tested on: emulated kernel files, laid out like recorded ones; real hardware: none yet.
 """
 
 import os
@@ -89,7 +97,7 @@ class Jetson:
 
 def _facts(shunt_ohms: float, counted: bool) -> Facts:
     # INA3221 (TI SBOS576): 8 mV and 40 µV steps, gain ±0.25 %, shunt offset ±80 µV, bus offset ±8 mV;
-    # watts as of a 5 V rail; the shunt resistor's ±1 % is the usual part, not a figure NVIDIA gives [M]
+    # watts as of a 5 V rail; the shunt's ±1 % is the usual part, not a figure of NVIDIA's [from memory]
     return Jetson.facts._replace(
         volts=Band(gain=0.0025, offset=0.008, resolution=0.008),
         amps=Band(gain=0.0125, offset=80e-6 / shunt_ohms, resolution=40e-6 / shunt_ohms),

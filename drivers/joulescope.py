@@ -9,17 +9,18 @@ udev rules.
 
 Semantics: counters. JS220 at 1 MS/s and JS110 at 2 MS/s integrate in the instrument; every block of
 statistics carries its accumulated joules and coulombs, and energy is the last minus the first. Nothing
-between two blocks is lost or interpolated. Blocks come 2 to 100 times a second as the sampler asks
-(JS110 with its on-instrument statistics: always 2), with the instrument's own sample clock as the time base.
-Loss detection: blocks name the samples they cover; blocks that never came are counted in ``lost``,
-while their energy is still in the accumulators.
-Accuracy: ±0.5 % here, a cautious figure from memory of the data sheets [M]; resolution below a microjoule.
-
-No emulator of the instrument exists. Tested on a fake of the package's ``Driver`` with statistics
-of the shape that its binding makes; not on real hardware.
+between two blocks is lost or interpolated. Blocks come 2 to 100 times a second as the sampler asks (JS110
+with its on-instrument statistics: always 2), with the instrument's own sample clock as the time base.
+Accuracy: ±0.5 % here, a cautious figure from memory of the data sheets [from memory]; resolution below a
+microjoule. No emulator of the instrument exists.
 
 Sources: jetperch/joulescope_driver (pyjoulescope_driver/entry_points/statistics.py for the topics,
 binding.pyx for the values and the error codes).
+
+Counters: the instrument's own joules and coulombs are the curve.
+Loss: blocks name the samples they cover, so missing ones are counted; their energy is not lost.
+Tested on: a stand-in for the package's ``Driver``, statistics shaped as its binding makes them; real
+    hardware: none yet.
 """
 
 import queue

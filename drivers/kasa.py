@@ -4,24 +4,25 @@
     kasa@strip.lan?outlet=2
 
 Wiring: between the wall and the power supply of what is measured; so the supply's losses are in it.
-Resolution: 1 mW, 1 mV, 1 mA (first HS110: finer digits that mean nothing). Accuracy: ±1 % [M], poor below
-3 W; so ±1 % and ±0.3 W here. Rate: about once a second; asking faster repeats it.
+Resolution: 1 mW, 1 mV, 1 mA (first HS110: finer digits that mean nothing). Accuracy: ±1 % [from memory],
+poor below 3 W; so ±1 % and ±0.3 W here. Rate: about once a second; asking faster repeats it.
 
-Semantics: instants. The plug's own counter (1 Wh = 3600 J a step) is far too coarse for a curve and is
-there for a cross-check in `Kasa.counters`. Watts are the plug's own. Volts and amps are RMS: their product is
+Semantics: instants. Watts are the plug's own. Volts and amps are RMS: their product is
 volt-amperes, not watts (a recorded HS110 shows 3.45 VA at 0.93 W).
-Loss detection: none; TCP delivers whole replies or an error.
 
-Kasa plugs speak the old protocol of TCP port 9999 (softscheck.com/en/reverse-engineering-tp-link-hs110),
-which needs no package. The first HS110 gives A, V, W and kWh, its successors mA, mV, mW and Wh.
+Kasa plugs speak the old protocol of TCP port 9999 (source:
+softscheck.com/en/reverse-engineering-tp-link-hs110), which needs no package. The first HS110 gives A, V, W
+and kWh, its successors mA, mV, mW and Wh.
 
 Newer firmware (KLAP: EP25 hardware 2.6, KP125M) and Tapo plugs do not speak it. They are read through
 python-kasa, if you ask for it and install it yourself (GPL-3.0; Python 3.11 or later):
 ``kasa@192.168.1.41?backend=python-kasa&user=me@example.org&password_env=KASA_PASSWORD``.
 
-Outlets of a strip are addressed by the ids in its ``get_sysinfo`` [M].
-Tested on an emulated device and recorded replies, ``python-kasa`` on a stand-in for the package; not on
-real hardware.
+Outlets of a strip are addressed by the ids in its ``get_sysinfo`` [from memory].
+
+Counters: the plug's own, 1 Wh (3600 J) a step, far too coarse for a curve.
+Loss: none; TCP delivers whole replies or an error.
+Tested on: an emulated wire, recorded frames, a stand-in for python-kasa; real hardware: none yet.
 """
 
 from typing import TYPE_CHECKING

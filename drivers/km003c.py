@@ -4,12 +4,16 @@ Plug: between supply and load, USB-C; its PC port to the host. 0..50 V, 0..6 A; 
 mV, 1 mA through the kernel. Accuracy ±0.1 % volts, ±0.2 % amps: **from memory of the maker's page, taken
 wide**. The current is signed: negative when it flows from the plug side to the socket side of the
 recordings; ``reverse=true`` turns it round. A snapshot identical in every byte is no new measurement and is
-marked so. No counters over this route, no sequence number: for gap-free samples use ``km003c_stream``.
+marked so. For gap-free samples use ``km003c_stream``. Semantics:
+instants.
 
 The kernel (Linux 6.7 and later, ``drivers/hwmon/powerz.c``) is asked where it has the meter, because it needs
 no library and no permission; ``km003c@usb`` goes over USB nevertheless (extra ``km003c``: pyusb), taking
-the interface from the kernel while open. No authentication is needed for either. Decoding is proven on
-recorded USB sessions (see ``_km003c.py``); not tested on real hardware by us.
+the interface from the kernel while open. No authentication is needed for either. Sources: see ``_km003c.py``.
+
+Counters: none over this route.
+Loss: none: a snapshot carries no sequence number.
+Tested on: an emulated wire, recorded USB sessions, emulated kernel files; real hardware: none yet.
 """
 
 import errno

@@ -2,13 +2,17 @@
 
 The meter, its ranges and accuracy: see ``km003c.py``. Here its own queue is fetched over USB (extra
 ``km003c``: pyusb and cryptography), every sample with a sequence number that runs at 1 kHz in the meter:
-stamps come from it, what is missing is counted exactly (`lost`), its wrap every 65.5 s is undone. The
-current is signed; ``reverse=true`` turns it round. Counters: none while streaming.
+stamps come from it, its wrap every 65.5 s is undone. Semantics: instants. The
+current is signed; ``reverse=true`` turns it round.
 
 The slowest rate that satisfies the asked one is set. The meter hands out at most 63 samples an answer, so
 it is asked every 20 ms at 1000 a second. Sent are Connect, a read of the hardware id, StreamingAuth,
-StartGraph, GetData, StopGraph; nothing that alters settings or stored logs. Decoding and authentication are
-proven on recorded sessions (see ``_km003c.py``); not tested on real hardware by us.
+StartGraph, GetData, StopGraph; nothing that alters settings or stored logs. Sources: see
+``_km003c.py``.
+
+Counters: none while streaming.
+Loss: exact, by the sequence numbers.
+Tested on: an emulated wire, recorded USB sessions with their authentication; real hardware: none yet.
 """
 
 import contextlib

@@ -3,6 +3,11 @@
 It knows nothing of memory, accelerators, radios, displays or clock speeds: ±30 % of the watts at
 least. Figures: ``energymeter.boards``. On an unrecognised board it takes figures of no particular
 board, says so in ``identity`` and doubles its ±.
+
+Semantics: a mean over the time since the previous reading. Source: see ``boards``.
+Counters: none.
+Loss: does not apply.
+Tested on: emulated kernel files; real hardware: not compared with any yet.
 """
 
 from energymeter.boards import GENERIC, Board, detect_board, find_board

@@ -8,6 +8,11 @@ Source: NVML API reference, nvmlDeviceGetPowerUsage and nvmlDeviceGetTotalEnergy
 
 All of a GPU is measured, whoever uses it. On a Jetson NVML starts but knows no power (``Not Supported``):
 that is no sensor, never 0 W; use ``jetson`` there.
+
+Accuracy: ±5 %, the figure of NVML's own reference.
+Counters: the GPU's own joules are the curve since Volta.
+Loss: the counter misses nothing; of instants none is told.
+Tested on: a stand-in for the library; real hardware: none yet.
 """
 
 import importlib

@@ -10,17 +10,18 @@ itself, so that no package is needed. It uses the recording that runs in the ope
 stops it at the end. It never switches the device's supply: it is powered as the application says.
 
 Semantics: counters. Joules and coulombs are the application's own statistics over the whole recording of
-the main current (1 to 50 kS/s in the device), and the end of the recording is the time.
-Accuracy: ±1 % here, a cautious figure from memory of the Arc's data sheet [M]; resolution below a microjoule.
-Rate: once a second; every statistic is worked out over the whole recording by the application.
-Loss detection: none; TCP delivers whole replies or an error.
-
-Tested on an emulated server written from the client's documentation; neither on the application nor on
-hardware, and whether it gives statistics of a recording that still runs is [M].
+the main current (1 to 50 kS/s in the device), and the end of the recording is the time. Accuracy: ±1 %
+here, a cautious figure from memory of the Arc's data sheet [from memory]; resolution below a microjoule.
+Rate: once a second; every statistic is worked out over the whole recording by the application. Whether it
+gives statistics of a recording that still runs is [from memory].
 
 Sources: qoitech/otii-tcp-client-python (MIT): otii_connection.py for the frames (JSON objects ended by CR LF,
 first one from the server), otii.py, arc.py, project.py, recording.py for the commands, otii_exception.py for
 errors, examples/basic_measurement.py (``mc`` energy over 3600 is Wh there, so it is joules).
+
+Counters: the application's joules and coulombs are the curve.
+Loss: none; TCP delivers whole replies or an error.
+Tested on: an emulated wire, from the client's documentation, not the application; real hardware: none yet.
 """
 
 import time

@@ -8,6 +8,12 @@ fan) and the chip's own losses are not in the sum.
 Older Raspberry Pis have no such sensor. Asked through the mailbox ``/dev/vcio`` the answer needs no
 new process; otherwise ``vcgencmd`` is run. Message format: raspberrypi/userland ``vcgencmd``,
 property tag 0x00030080 (github.com/raspberrypi/firmware/wiki/Mailbox-property-interface).
+
+Semantics: instants.
+Accuracy: ±5 % of what it measures, our own word; none is promised.
+Counters: none.
+Loss: none; the firmware tells the newest values.
+Tested on: an emulated firmware, recorded answers of a Raspberry Pi 5; real hardware: none yet.
 """
 
 import fcntl

@@ -6,16 +6,20 @@ joules. Source mode (``source=true&volts=3.3``): the PPK2 supplies 0.8..5.0 V at
 A in five ranges, ±10..20 % as specified, often far better in practice [from memory of the vendor's page].
 Its USB data port is the one of its two serial ports whose location ends in 1.
 
-Every reading is the mean over the samples of its interval (`extremes` keeps the least and greatest of
-the last one). Loss: each sample carries a 6-bit counter, so up to 63 missing samples are counted exactly, and
+Semantics: means over the samples of each interval (`extremes` keeps the least and greatest of the last
+one). Each sample carries a 6-bit counter, so up to 63 missing samples are counted exactly, and
 losses of whole multiples of 64 are found by the host's clock within three seconds; either leaves its
 time out and is in `lost`. `saturated` counts samples at the ADC's stop.
 
 Sent are: stop (0x07), get metadata (0x19), mode (0x11) if it is another one, in source mode the voltage
 (0x0D), output on (0x0C 1: in both modes nothing flows without it), start (0x06). The output stays on at the
 end, so that a reconnect does not cut the supply; ``leave_on=false`` switches it off. Never sent: reset
-(0x20). The usual library is GPL and ignores the counter; this decoder is our own. Not tested on real
-hardware.
+(0x20). The usual library is GPL and ignores the counter; this decoder is our own. Sources: see
+``_ppk2.py``.
+
+Counters: none.
+Loss: a 6-bit counter in every sample, exact to 63 in a row; more by the host's clock.
+Tested on: an emulated wire; real hardware: none yet.
 """
 
 import contextlib

@@ -4,15 +4,19 @@ Wiring: the meter's TTL or RS-485 side to a USB serial adapter, 9600 baud (8N1 f
 The 004T answers only while mains is connected to it: **mains wiring kills; leave it to someone who may**.
 
 004T v3: 80..260 V, 0..100 A (current transformer), steps 0.1 V, 1 mA, 0.1 W, 1 Wh; class 0.5 %.
-017: 0..300 V, steps 10 mV, 10 mA, 0.1 W, 1 Wh; 1 % [from memory]. Both measure anew once a second. Counter:
-watt-hours (`counters`); watts are the meter's own, never V·A. Integrity: CRC-16/MODBUS; no sequence number.
+017: 0..300 V, steps 10 mV, 10 mA, 0.1 W, 1 Wh; 1 % [from memory]. Both measure anew once a second.
+Semantics: instants; watts are the meter's own, never V·A. Integrity: CRC-16/MODBUS.
 
 Registers: PZEM-004T v3 user manual (Peacefair), section "command format"; the 017's as in its manual [partly
 from memory: not seen on a real frame]. **Never sent**: 0x42 (clears the energy), 0x41 (calibrates),
 0x06 (writes).
 
 The 40 lines of Modbus RTU are our own: a client library would be ten times the code that the one request
-needed here takes. The 004T is proven on one recorded answer; not tested on real hardware.
+needed here takes.
+
+Counters: the meter's own energy, 1 Wh (3600 J) a step.
+Loss: none: there is no sequence number.
+Tested on: an emulated wire, one recorded frame of a 004T; real hardware: none yet.
 """
 
 import struct
@@ -135,7 +139,7 @@ class Pzem:
     """``pzem@/dev/ttyUSB0?model=004t&address=248``; ``model``: ``004t`` or ``017``; ``address``: 1..247, or
     248 (0xF8) which a lone meter always answers; ``timeout``: seconds one question may take."""
 
-    usb_ids: ClassVar[tuple[tuple[int, int], ...]] = ((0x1A86, 0x7523),)  # CH340 on the v3 USB cable [memory]
+    usb_ids: ClassVar[tuple[tuple[int, int], ...]] = ((0x1A86, 0x7523),)  # CH340 on its cable [from memory]
 
     def __init__(
         self,

@@ -3,6 +3,12 @@
 At true speed each sample comes when it was taken; with ``speed=max`` as fast as it can be read, and the
 window is then the recording's own time, however long the program's block took. A file of several
 channels plays the one named by ``channel``.
+
+Semantics: instants unless ``semantics=`` says otherwise. Accuracy: the recording's own, unknown here.
+    Source: the file.
+Counters: as recorded.
+Loss: as recorded.
+Tested on: real recordings of others' meters; real hardware: does not apply.
 """
 
 import os

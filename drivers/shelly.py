@@ -4,21 +4,23 @@
     shelly@plug.lan?id=1&password_env=SHELLY_PASSWORD     the second one, behind a login
 
 Wiring: between the wall and the power supply of what is measured; so the supply's losses are in it.
-Resolution: 0.1 W, 0.1 V, 1 mA as the replies show. Accuracy: ±1 % stated by resellers [M], poor below 3 W;
-so ±1 % and ±0.3 W here. Rate: the plug renews its values about once a second; asking faster repeats them.
+Resolution: 0.1 W, 0.1 V, 1 mA as the replies show. Accuracy: ±1 % stated by resellers [from memory], poor
+below 3 W; so ±1 % and ±0.3 W here. Rate: the plug renews its values about once a second; asking faster
+repeats them.
 
-Semantics: instants. The plug's own counter (``aenergy.total``, 0.001 Wh = 3.6 J a step) is there for a
-cross-check in `Shelly.counters`, and not made the curve, because no source says how often it
+Semantics: instants. The plug's own counter is not made the curve, because no source says how often it
 ticks: over seconds, a counter that ticks once a minute would show 0 W and then a peak.
 Watts are the plug's ``apower``. Volts and amps are RMS: their product is volt-amperes, not watts.
-Loss detection: none; TCP delivers whole replies or an error.
 
 A first-generation Shelly has no RPC and is read with the ``http`` driver, which shows how.
-Tested on an emulated device and recorded replies; not on real hardware.
 
 Sources: shelly-api-docs.shelly.cloud/gen2: ComponentsAndServices (Switch, PM1, EM, EM1, Cover, EM1Data,
 EMData), General/Authentication (digest, SHA-256, RFC 7616, user ``admin``); replies in home-assistant/core
 tests/components/shelly/fixtures.
+
+Counters: the plug's own energy (``aenergy.total``), 0.001 Wh (3.6 J) a step.
+Loss: none; TCP delivers whole replies or an error.
+Tested on: an emulated wire, recorded frames; real hardware: none yet.
 """
 
 from typing import NamedTuple

@@ -4,6 +4,11 @@
 busy when this machine is: every step from registers to joules is the real one, only the current is made
 up. Load is looked at ten times a second, whatever the sample rate, so the current lags it by a tenth.
 Figures: ``energymeter.boards``.
+
+Semantics: means, as of the emulated INA219, and so is its accuracy.
+Counters: none.
+Loss: none.
+Tested on: itself; real hardware: does not apply.
 """
 
 from collections import deque

@@ -6,17 +6,18 @@
 Wiring: between the wall and the power supply of what is measured; so the supply's losses are in it.
 Resolution: whole watts and volts as the firmware comes; then `Tasmota.advice` says how to get more
 (``PowerRes 3``, ``VoltRes 3`` in the console), and the ± counts the coarse step. Accuracy: the usual
-CSE7766 and BL0937 chips after calibration ±2 % [M]; loads below about 3 W read 0, so ±3 W is counted.
-Rate: the chip reports about once a second; asking faster repeats it.
+CSE7766 and BL0937 chips after calibration ±2 % [from memory]; loads below about 3 W read 0, so ±3 W is
+counted. Rate: the chip reports about once a second; asking faster repeats it.
 
-Semantics: instants. The firmware's own counter (``Total``, 0.001 kWh = 3600 J a step) is far too coarse for
-a curve and is there for a cross-check in `Tasmota.counters`.
+Semantics: instants.
 Watts are the plug's ``Power``. Volts and amps are RMS: their product is volt-amperes, not watts.
 Channels of one device are added unless ``channel=`` picks one.
-Loss detection: none; TCP delivers whole replies or an error.
-Tested on an emulated device and recorded replies; not on real hardware.
 
 Sources: tasmota.github.io/docs: Commands (Status, PowerRes, VoltRes, WebPassword), JSON-Status-Responses.
+
+Counters: the firmware's own energy (``Total``), 0.001 kWh (3600 J) a step, far too coarse for a curve.
+Loss: none; TCP delivers whole replies or an error.
+Tested on: an emulated wire, recorded frames; real hardware: none yet.
 """
 
 from urllib.parse import quote

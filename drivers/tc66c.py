@@ -2,9 +2,8 @@
 
 Plug: between supply and load, USB-C; its micro-USB port to the host shows as ``/dev/ttyACM0``. Range 0..24 V
 (30 V on some), 0..5 A; steps 0.1 mV, 10 µA, 0.1 mW; about 10 polls a second. Accuracy ±(0.05 % + 2 digits of
-1 mV) volts, ±(0.1 % + 4 digits of 0.1 mA) amps: **from memory, not checked against a manual**. Counters: two
-groups of mAh and mWh, added (`counters`; which of them counts is not told). Integrity: three CRC-16/MODBUS;
-no sequence number.
+1 mV) volts, ±(0.1 % + 4 digits of 0.1 mA) amps: **from memory, not checked against a manual**. Semantics:
+instants. Integrity: three CRC-16/MODBUS.
 
 Wire: ``getva`` (no newline) is answered by 192 bytes, AES-256-ECB under a key that is the same in every
 meter, holding three little-endian 64-byte blocks ``pac1`` ``pac2`` ``pac3`` (libsigrok
@@ -12,7 +11,10 @@ meter, holding three little-endian 64-byte blocks ``pac1`` ``pac2`` ``pac3`` (li
 real answer says so (PyPI tc66-serial 1.0.1 has it ten times smaller). **Never send** ``update`` (firmware
 mode), ``rotat``, ``lastp``, ``nextp``. VID:PID 0483:5740 is ST's generic serial port [from memory], so ask
 before trusting it (``query`` is answered by ``firm``).
-The protocol is proven on one recorded answer; not tested on real hardware.
+
+Counters: two groups of mAh and mWh, added: only one counts, and which is not told.
+Loss: none: there is no sequence number.
+Tested on: an emulated wire, one recorded frame; real hardware: none yet.
 """
 
 import struct

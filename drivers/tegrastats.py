@@ -8,6 +8,12 @@ A rail is a name and two or three numbers, ``NAME now/average`` in mW, with or w
 
 Memory (``RAM 534/3964MB``, ``IRAM 0/252kB``) looks alike and is told apart by its unit. The average
 is the one since the command was started, and is not used. No volts and no amps are printed.
+
+Semantics: instants.
+Accuracy: ±1.5 % of the board's INA3221 and shunts [from memory]. Source of the lines: recorded on the boards.
+Counters: none.
+Loss: none told; the newest line counts.
+Tested on: an emulated command, recorded lines of real boards; real hardware: none yet.
 """
 
 import re

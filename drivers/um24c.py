@@ -3,8 +3,12 @@
 Plug: between supply and load, USB-A; pair it (PIN 1234), then ``sudo rfcomm bind 0 AA:BB:CC:DD:EE:FF``.
 Range 0..24 V, 0..3 A; steps 10 mV, 1 mA, 1 mW; it refreshes twice a second. Accuracy ±(0.5 % + 2 steps)
 volts, ±(0.8 % + 4 steps) amps: **from memory of the seller's page, not checked against a manual**.
-Counters: ten groups of mAh and mWh (`counters`). Integrity: id, trailer 0xFFF1 and V·I against W; no CRC,
-no sequence number. Sources of the wire format: see ``_um.py``. Not tested on real hardware.
+Semantics: instants. Integrity: id, trailer 0xFFF1 and V·I against W. Sources of the wire format: see
+``_um.py``.
+
+Counters: ten groups of 1 mAh and 1 mWh; the selected one counts.
+Loss: none: there is no sequence number.
+Tested on: an emulated wire; real hardware: none yet.
 """
 
 from energymeter.reading import Band, Facts

@@ -1,10 +1,13 @@
 """RDTech UM34C USB power meter over Bluetooth serial.
 
-Plug: between supply and load, USB-A, USB-C or micro; pair it (PIN 1234), then
-``sudo rfcomm bind 0 AA:BB:CC:DD:EE:FF``. Range 4..24 V, 0..4 A; steps 10 mV, 1 mA, 1 mW; it refreshes
-twice a second. Accuracy ±(0.2 % + 1 step) volts, ±(0.8 % + 3 steps) amps (maker's manual). Counters: ten
-groups of mAh and mWh (`counters`). Integrity: id, XOR over 32 of its bytes, V·I against W; no sequence
-number. Sources of the wire format: see ``_um.py``. Not tested on real hardware.
+Plug: between supply and load, USB-A, USB-C or micro; pair it (PIN 1234), then ``sudo rfcomm bind 0
+AA:BB:CC:DD:EE:FF``. Range 4..24 V, 0..4 A; steps 10 mV, 1 mA, 1 mW; it refreshes twice a second. Accuracy
+±(0.2 % + 1 step) volts, ±(0.8 % + 3 steps) amps (maker's manual). Semantics: instants. Integrity: id, XOR
+over 32 of its bytes, V·I against W. Sources of the wire format: see ``_um.py``.
+
+Counters: ten groups of 1 mAh and 1 mWh; the selected one counts.
+Loss: none: there is no sequence number.
+Tested on: an emulated wire; real hardware: none yet.
 """
 
 from energymeter.reading import Band, Facts

@@ -1,0 +1,117 @@
+"""Writes ``docs/meters.md`` from what the drivers say of themselves: ``python docs/make_meters.py``."""
+
+import inspect
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from energymeter.reading import Band, Facts  # noqa: E402
+from energymeter.spec import driver_names, load_driver  # noqa: E402
+
+PLACES = {
+    "csv": ("run.csv", {"watts": "W"}),
+    "exec": ("my-meter", {"unit": "W"}),
+    "fnirsi_ble": ("AA:BB:CC:DD:EE:FF", {}),
+    "http": ("http://192.168.1.7/", {"unit": "W"}),
+    "kasa": ("192.168.1.40", {}),
+    "manual": ("7.2W", {}),
+    "replay": ("run.csv", {}),
+    "shelly": ("192.168.1.20", {}),
+    "tasmota": ("192.168.1.30", {}),
+}
+"""A place, and the options without which there is no source, for drivers that have no place of their own."""
+
+HEAD = """\
+# Meters
+
+What each driver reads, how exactly, and what it was tested on. Every line comes from the driver itself:
+`python docs/make_meters.py` writes this page, and a test fails when it is stale.
+
+No figure here was taken on a real meter of ours unless the last table says so: an *emulated wire* speaks the
+protocol as its sources describe it, and *recorded* bytes came from somebody's real device.
+
+"""
+UNITS = {"volts": "V", "amps": "A", "watts": "W", "joules": "J", "coulombs": "C"}
+PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
+
+
+def main() -> None:
+    """Write the page."""
+    (ROOT / "docs" / "meters.md").write_text(page(), encoding="utf-8")
+
+
+def page() -> str:
+    """The whole page."""
+    reads = [["driver", "reads", "options"]]
+    facts = [["driver", "says", "readings a second: default, most", "limits of error", "steps"]]
+    trust = [["driver", "counters of its own", "loss", "tested on"]]
+    for name in driver_names():
+        driver = load_driver(name)
+        told = inspect.getmodule(driver).__doc__ or ""  # type: ignore[union-attr]
+        place, options = PLACES.get(name, ("", {}))
+        known = driver(place, **options).facts if place else driver().facts
+        code = f"`{name}`"
+        first = told.splitlines()[0].removeprefix(f"{name}: ").replace("``", "`")
+        reads.append([code, first, _options(driver)])
+        facts.append(
+            [code, _says(known), f"{known.default_hz:g}, {known.max_hz:g}", *_exactness(known, told)]
+        )
+        trust.append([code, *(label(told, one) for one in ("Counters", "Loss", "Tested on"))])
+    return HEAD + "\n".join(
+        f"## {title}\n\n{_table(rows)}"
+        for title, rows in (("What they read", reads), ("How exactly", facts), ("How far to trust", trust))
+    )
+
+
+def label(docstring: str, name: str) -> str:
+    """What a docstring's line ``name: …`` says; empty if it has none."""
+    found = re.search(rf"^{name}: (.*(?:\n    .*)*)", docstring, re.MULTILINE)
+    return re.sub(r"\s+", " ", found[1]).replace("``", "`") if found else ""
+
+
+def _options(driver: Any) -> str:
+    """The options that a spec may give, and their defaults."""
+    simple = ("float", "int", "bool", "str", float, int, bool, str)
+    named = {k: p for k, p in inspect.signature(driver).parameters.items() if p.annotation in simple}
+    place = named.pop("place").default
+    at = [f"`@{place}`"] if place else []
+    return ", ".join(at + [f"`{k}={_default(p.default)}`" for k, p in named.items()])
+
+
+def _default(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value}"
+
+
+def _says(facts: Facts) -> str:
+    return f"{facts.semantics}, {facts.place}, {facts.provenance}"
+
+
+def _exactness(facts: Facts, told: str) -> tuple[str, str]:
+    bands: dict[str, Band] = {unit: band for q, unit in UNITS.items() if (band := getattr(facts, q))}
+    limits = [limit for unit, band in bands.items() if (limit := _limit(band, unit))]
+    steps = [_amount(band.resolution, unit) for unit, band in bands.items() if band.resolution]
+    return "; ".join(limits) or label(told, "Accuracy") or "not known", ", ".join(steps)
+
+
+def _limit(band: Band, unit: str) -> str:
+    parts = [f"{band.gain * 100:.3g} %"] if band.gain else []
+    parts += [_amount(band.offset, unit)] if band.offset else []
+    return f"{unit}: ±({' + '.join(parts)})" if parts else ""
+
+
+def _amount(value: float, unit: str) -> str:
+    size, prefix = next((p for p in PREFIXES if value >= p[0] * 0.9995), PREFIXES[-1])
+    return f"{value / size:.4g} {prefix}{unit}"
+
+
+def _table(rows: list[list[str]]) -> str:
+    head, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return "".join(f"| {' | '.join(row)} |\n" for row in (head, ["---"] * len(head), *body))
+
+
+if __name__ == "__main__":
+    main()
