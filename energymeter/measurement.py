@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from energymeter import __version__, curve, throttled
 from energymeter.curve import Draw
 from energymeter.errors import CalibrationError, NotMeasured, SamplerError
+from energymeter.host import Request
 from energymeter.integrate import Sample
 from energymeter.reading import Reading
-from energymeter.sampler import Request, SampledChannel, Sampler
+from energymeter.sampler import SampledChannel, Sampler
 from energymeter.session import Log
 from energymeter.source import Source
 from energymeter.spans import Recording, SpanLog, open_span

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from energymeter import curve, sampler
+from energymeter import curve, host
 from energymeter.errors import (
     ExtraMissing,
     LogError,
@@ -18,7 +18,8 @@ from energymeter.errors import (
     SourceTimeout,
     SpecError,
 )
-from energymeter.sampler import Request, Sampler
+from energymeter.host import Request
+from energymeter.sampler import Sampler
 from energymeter.session import Log
 from energymeter.spec import Spec
 
@@ -126,7 +127,7 @@ def test_a_source_that_hangs_while_opening_is_given_up(tmp_path, monkeypatch):
     driver_folder(
         tmp_path, monkeypatch, CLASS + "    def open(self): time.sleep(60)\n    def read(self): pass\n"
     )
-    monkeypatch.setattr(sampler, "OPEN_SECONDS", 0.3)
+    monkeypatch.setattr(host, "OPEN_SECONDS", 0.3)
     with pytest.raises(SourceTimeout, match="did not open"):
         Sampler([Request(Spec("third", None, {}))]).start()
 
