@@ -57,6 +57,11 @@ class Hwmon:
 
     facts = Facts(default_hz=10.0, max_hz=200.0)
 
+    @staticmethod
+    def places() -> list[str]:
+        """Every chip that measures power, by its place on its bus; one empty place where there is none."""
+        return [device.bus for device in _devices("/sys/class/hwmon") if _sensors(device)] or [""]
+
     def __init__(self, place: str = "", *, shunt: float = 0.0, root: str = "/") -> None:
         if shunt < 0 or shunt != shunt:
             raise SpecError(f"hwmon?shunt={shunt:g} is no resistor; give ohms, such as 0.1")

@@ -58,7 +58,6 @@ class Finding(NamedTuple):
     """Those that are inside of others: shown, never added."""
     facts: Facts | None = None
     trouble: str | None = None
-    advice: str | None = None
     late: bool = False
     """It is being read, but had not answered in time."""
 
@@ -119,19 +118,26 @@ def choose(failed: Choice | None = None) -> Choice:
     Raises:
         SpecError: the user's ``config.ini`` cannot be understood.
     """
-    named = os.environ.get("ENERGYMETER_SOURCE")
-    if named:
-        return Choice(named, "named by $ENERGYMETER_SOURCE")
-    configured = _configured()
-    if configured:
-        return Choice(configured, "named by config.ini")
-    remembered = None if failed else _remembered()
-    if remembered is not None:
-        return remembered
+    known = named() or (None if failed else _remembered())
+    if known is not None:
+        return known
     findings = [f for f in look(CHOICE_SECONDS) if f.usable or failed is None or f.spec != failed.spec]
     choice = best(findings)
     remember(choice, findings)
     return choice
+
+
+def named() -> Choice | None:
+    """The source that the environment or the user's ``config.ini`` names.
+
+    Raises:
+        SpecError: the file cannot be understood.
+    """
+    source = os.environ.get("ENERGYMETER_SOURCE")
+    if source:
+        return Choice(source, "named by $ENERGYMETER_SOURCE")
+    configured = _configured()
+    return Choice(configured, "named by config.ini") if configured else None
 
 
 def best(findings: Iterable[Finding]) -> Choice:

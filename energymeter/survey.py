@@ -145,7 +145,6 @@ def _read(source: Any) -> dict[str, Any]:
         "channels": [part.name for part in counted],
         "beside": [part.name for part in parts if part not in counted],
         "facts": counted[0].facts._asdict(),
-        "advice": getattr(source, "advice", None),
     }
 
 

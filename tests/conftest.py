@@ -1,10 +1,12 @@
 """What every test stands on: recordings from elsewhere, and a home that is nobody's."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from devices.plugin import Plugins
 from devices.shared_data import ROOT
 from hypothesis import settings
 
@@ -35,3 +37,20 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with no settings and no memory."""
+    for kind in ("CONFIG", "CACHE"):
+        monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / kind.lower()))
+    return tmp_path
+
+
+@pytest.fixture
+def plugins(home: Path, monkeypatch: pytest.MonkeyPatch) -> Plugins:
+    """Meters that can be plugged in and out."""
+    folder = home / "site-packages"
+    folder.mkdir()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
+    return Plugins(folder)

@@ -2,7 +2,6 @@
 
 import os
 import stat
-import sys
 import time
 from pathlib import Path
 
@@ -25,23 +24,6 @@ ALL = [
     Finding("nvml", "gpu"),
     Finding("hwmon", "part"),
 ]
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home with no settings and no memory."""
-    for kind in ("CONFIG", "CACHE"):
-        monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / kind.lower()))
-    return tmp_path
-
-
-@pytest.fixture
-def plugins(home: Path, monkeypatch: pytest.MonkeyPatch) -> Plugins:
-    """Meters that can be plugged in and out."""
-    folder = home / "site-packages"
-    folder.mkdir()
-    monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
-    return Plugins(folder)
 
 
 def without(*specs: str) -> list[Finding]:

@@ -15,6 +15,7 @@ from energymeter.errors import EnergyMeterError
 
 INTERRUPTED = 130
 _COMMANDS = {
+    "devices": "What can be measured with here, what is missing, and why.",
     "log": "Show and record what a source draws.",
     "run": "Measure a command.",
     "show": "What a log holds: totals, gaps, where it came from.",

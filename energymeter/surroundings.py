@@ -1,0 +1,60 @@
+"""What is around the sources: serial ports, packages that shadow ours, boards that have no sensor."""
+
+import importlib.metadata
+from typing import NamedTuple
+
+from energymeter.boards import Board
+
+DISTRIBUTION = "edge-energymeter"
+
+NOT_SUPPORTED = {
+    "amdsmi": (
+        "AMD GPUs through amdsmi: not supported yet; where the kernel's amdgpu driver shows power, "
+        "use hwmon@amdgpu"
+    ),
+    "apple": (
+        "Apple chips (powermetrics, IOReport): not supported yet; powermetrics needs root and IOReport is "
+        "a private interface; use a USB-C meter"
+    ),
+}
+
+
+class Port(NamedTuple):
+    """A serial port that a meter may be on; nothing is sent to find out."""
+
+    path: str
+    usb_id: str
+    """``1a86:7523``; empty where it is no USB device."""
+    product: str
+
+
+def serial_ports() -> list[Port]:
+    """USB and Bluetooth serial ports; those soldered to the board are left out."""
+    from serial.tools.list_ports import comports
+
+    return [
+        Port(port.device, f"{port.vid:04x}:{port.pid:04x}" if port.vid else "", port.product or "")
+        for port in sorted(comports())
+        if port.vid or "rfcomm" in port.device
+    ]
+
+
+def foreign_packages() -> list[str]:
+    """Other distributions on this Python that bring a module ``energymeter``, as two on PyPI do."""
+    owners = importlib.metadata.packages_distributions().get("energymeter", [])
+    return sorted({owner for owner in owners if owner.lower().replace("_", "-") != DISTRIBUTION})
+
+
+def how_to_wire(board: Board) -> list[str]:
+    """What to do on a board that has no sensor, in a few lines; none on one that has."""
+    if board.sensor_rails:
+        return []
+    if board.i2c_bus is None:
+        return ["no current sensor on this board; use a USB meter"]
+    return [
+        "no current sensor on this board; wire an INA219 like this, or use a USB meter:",
+        "  VCC to pin 1 (3.3 V), GND to pin 6",
+        f"  SDA to pin 3, SCL to pin 5 (I²C bus {board.i2c_bus}, which must be enabled)",
+        "  VIN+ to the supply's plus, VIN- to the board's plus (cut the plus wire of its cable)",
+        f"  the minus wire stays whole; then: energymeter log ina219@{board.i2c_bus}:0x40",
+    ]
