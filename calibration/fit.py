@@ -1,16 +1,16 @@
 """Fitting a meter against a reference, with a reason for everything that is refused or doubted."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from energymeter.calibration.line import Floats, with_tempco, york
-from energymeter.calibration.model import Line
-from energymeter.calibration.points import UNITS, Point
+from energymeter.calibration.model import Line, Model
+from energymeter.calibration.points import UNITS, Point, Reference
 from energymeter.errors import CalibrationError
-from energymeter.reading import Band
+from energymeter.reading import Band, Facts
 
 GAINS = (0.9, 1.1)
 """A meter further off is not out of calibration but wired or set up wrongly."""
@@ -90,6 +90,49 @@ def fit(points: Sequence[Point], meter: Band, reference: Band) -> Fit:
         _left_out(shown, true, u_shown, u_true),
         tuple(_doubts(points, shown, true, rests, u)),
     )
+
+
+def fit_all(points: Sequence[Point], meter: Facts, reference: Reference) -> dict[tuple[str, str], Fit]:
+    """Every channel's line, and one for each range of the current that has points enough of its own.
+
+    Ranges with fewer share a line through all points, whose scatter then holds what the ranges differ by.
+
+    Args:
+        meter: how wrong the meter may be.
+
+    Returns:
+        By channel and range; the range "" is the shared line.
+
+    Raises:
+        CalibrationError: some of the points cannot be a calibration, with the reason.
+    """
+    found = {}
+    for channel in dict.fromkeys(point.channel for point in points):
+        band, its = getattr(meter, channel) or Band(), reference.band(channel)
+        mine = [point for point in points if point.channel == channel]
+        groups = [[p for p in mine if p.range == name] for name in dict.fromkeys(p.range for p in mine)]
+        apart = [group for group in groups if group[0].range and len(groups) > 1 and _spread(group)]
+        for group in apart:
+            found[channel, group[0].range] = fit(group, band, its)
+        if len(apart) < len(groups):
+            found[channel, ""] = fit(mine, band, its)
+    return found
+
+
+def model_of(fits: Mapping[tuple[str, str], Fit]) -> Model:
+    """What a card keeps of the fits."""
+    lines = {key: found.line for key, found in fits.items()}
+    return Model(
+        volts=lines.get(("volts", "")),
+        amps={name: line for (channel, name), line in lines.items() if channel == "amps"},
+        watts=lines.get(("watts", "")),
+    )
+
+
+def _spread(points: Sequence[Point]) -> bool:
+    """Whether they can tell gain from offset."""
+    shown = [point.shown for point in points]
+    return max(shown) - min(shown) > _NEAR_ZERO * max(map(abs, shown))
 
 
 def _own_step(points: Sequence[Point], meter: Band) -> float:

@@ -73,7 +73,11 @@ class Model(NamedTuple):
 
     def amps_line(self, amps: float) -> Line | None:
         """The line that speaks for a mean current: of those that reach it, the least certain."""
-        reaching = [line for line in self.amps.values() if abs(amps) <= abs(line.high) * EXTRAPOLATION]
+        reaching = [
+            line
+            for line in self.amps.values()
+            if line.low / EXTRAPOLATION <= abs(amps) <= line.high * EXTRAPOLATION
+        ]
         lines = reaching or list(self.amps.values())
         return max(lines, key=lambda line: line.uncertainty(amps)) if lines else None
 

@@ -9,7 +9,7 @@ Sources: TI SBOS448G 7.5 and 8.6, SBOS448F register 02h (CNVR). The registers ch
 """
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 RESET_CONFIG = 0x399F
@@ -45,6 +45,8 @@ class Ina219Chip:
         clock_ns: the present, in nanoseconds.
         shunt: ohms.
         noise: volts to add to each shunt conversion, called once a conversion.
+        offsets: volts at the shunt that each gain adds, /1 to /8.
+        bus_gain: what it shows of the bus voltage.
         slowness: of its conversions against typical; up to 1.1 on real chips.
         status_clears: whether reading the bus register clears CNVR too (SBOS448G 8.3.1 may be read that way).
     """
@@ -57,6 +59,8 @@ class Ina219Chip:
         address: int = 0x40,
         shunt: float = 0.1,
         noise: Callable[[], float] | None = None,
+        offsets: Sequence[float] = (0.0, 0.0, 0.0, 0.0),
+        bus_gain: float = 1.0,
         slowness: float = 1.0,
         status_clears: bool = False,
     ) -> None:
@@ -67,6 +71,7 @@ class Ina219Chip:
         self.writes: list[tuple[int, int]] = []
         """Every register write seen, as (register, value)."""
         self._load, self._now, self._shunt_ohms = load, clock_ns, shunt
+        self._offsets, self._bus_gain = offsets, bus_gain
         self._noise, self._slowness, self._status_clears = noise, slowness, status_clears
         self._pointer = 0
         self.brown_out()
@@ -83,6 +88,7 @@ class Ina219Chip:
         mode = value & 7
         shunt_adc, bus_adc = value >> 3 & 15, value >> 7 & 15
         self._gain_limit = 4000 << (value >> 11 & 3)
+        self._offset = self._offsets[value >> 11 & 3]
         self._bus_limit = 8000 if value >> 13 & 1 else 4000
         self._shunt_adc = self._scaled(shunt_adc) if mode & 1 and mode != 4 else None
         self._bus_adc = self._scaled(bus_adc) if mode & 2 else None
@@ -120,12 +126,13 @@ class Ina219Chip:
         if self._bus_adc:
             count, span, bits = self._bus_adc
             volts = sum(self._load.volts(start + i * span + span // 2) for i in range(count)) / count
+            volts *= self._bus_gain
             step = 1 << (12 - bits)
             self._bus = min(max(round(volts / 4e-3 / step) * step, 0), self._bus_limit)
 
     def _one_shunt(self, before: float, after: float) -> float:
         assert self._shunt_adc is not None
-        volts = (after - before) * 1e9 / self._shunt_adc[1] * self._shunt_ohms
+        volts = (after - before) * 1e9 / self._shunt_adc[1] * self._shunt_ohms + self._offset
         if self._noise:
             volts += self._noise()
         return max(-self._gain_limit, min(self._gain_limit, volts / 10e-6))
