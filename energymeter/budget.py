@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sized
 from typing import Any, TypeVar, cast
 
+from energymeter import running
 from energymeter.balance import Balance, Outcome, Unit
 from energymeter.battery import Battery
 from energymeter.clock import Clock, SystemClock
@@ -228,7 +229,8 @@ class Budget:
     ) -> Iterator[T]:
         """Pass ``items`` on, debit what the loop draws, and show how far the battery carries it.
 
-        ``meter``: a running one; None: the one of the loop around this, or one that is started for it.
+        ``meter``: a running one; None: the one of the loop or of the ``with EnergyMeter()`` around this,
+        or one that is started for it.
         """
         return self._loop(items, meter, total, name, None)
 
@@ -258,7 +260,7 @@ class Budget:
 
     @contextlib.contextmanager
     def drawing(self, meter: Meter | None = None) -> Iterator[Tab]:
-        """Debit what a block draws, as ``meter`` (None: one started for it) sees it.
+        """Debit what a block draws, as ``meter`` (None: the running one, else one started for it) sees it.
 
         Inside another such block or loop on the same meter nothing is debited twice: the outer one does it.
         """
@@ -267,6 +269,7 @@ class Budget:
             yield around
             return
         with contextlib.ExitStack() as stack:
+            meter = meter or running.find(self.name)
             if meter is None:
                 from energymeter.meter import EnergyMeter
 

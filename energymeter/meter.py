@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from energymeter import running
 from energymeter.errors import (
     EnergyMeterError,
     ExtraMissing,
@@ -118,6 +119,7 @@ class EnergyMeter:
             if self.budget is not None:
                 self._open_purse(self.budget)
             self._measurement = self._started()
+            running.begin(self)
         self._depth += 1
         return self
 
@@ -125,6 +127,7 @@ class EnergyMeter:
         self._depth -= 1
         if self._depth:
             return
+        running.end(self)
         self._current().finish()
         if self._purse is not None:
             try:

@@ -1,12 +1,14 @@
 """The budget's public face: what is left, loops that draw on it, and who is told when it runs low."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from budget_meter import Figures, SteadyMeter
 
+from energymeter import running
 from energymeter.battery import Battery
 from energymeter.budget import Budget
 from energymeter.clock import ManualClock
@@ -14,6 +16,7 @@ from energymeter.converter import Converter
 from energymeter.errors import BudgetExhausted, LedgerError, SpecError
 from energymeter.ledger import Ledger
 from energymeter.loops import Status
+from energymeter.meter import EnergyMeter
 from energymeter.solar import Panel
 
 RAIL = Battery(1000, basis="rail")  # 18 kJ at 5 V
@@ -347,3 +350,45 @@ def test_a_decorated_function_starts_a_meter_of_its_own(
     (line,) = budget.lines()
     assert line.provenance == "manual"
     assert line.joules == pytest.approx(3.0 * line.seconds, rel=1e-3)
+
+
+@pytest.fixture
+def users_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Budget:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.delenv("ENERGYMETER_SOURCE", raising=False)
+    return Budget("lab4", RAIL)
+
+
+def draw_in_every_way(budget: Budget) -> None:
+    @budget
+    def infer() -> int:
+        return sum(range(1_000_000))
+
+    for _ in budget.track(range(3)):
+        infer()
+    infer()
+    worker = threading.Thread(target=infer)
+    worker.start()
+    worker.join()
+
+
+def test_a_meter_that_pays_is_found_and_bills_once(users_budget: Budget) -> None:
+    with EnergyMeter("manual:5V,0.6A", budget="lab4") as meter:
+        draw_in_every_way(users_budget)
+    assert users_budget.spent_joules == pytest.approx(meter.usage.joules, abs=1e-5)
+    assert {line.run for line in users_budget.lines()} == {meter.run_id}
+    assert {line.sources for line in users_budget.lines()} == {meter.usage.sources[0]}
+
+
+def test_a_running_meter_without_a_budget_is_found_too(users_budget: Budget) -> None:
+    with EnergyMeter("manual:5V,0.6A", rate_hz=500.0) as meter:
+        draw_in_every_way(users_budget)
+    assert 0 < users_budget.spent_joules <= meter.usage.joules + 1e-5
+    assert {line.sources for line in users_budget.lines()} == {meter.usage.sources[0]}
+
+
+def test_the_meter_that_pays_goes_before_a_nearer_one(users_budget: Budget) -> None:
+    with EnergyMeter("manual:5V,0.6A", budget="lab4") as paying, EnergyMeter("manual:5V,0.3A"):
+        draw_in_every_way(users_budget)
+    assert users_budget.spent_joules == pytest.approx(paying.usage.joules, abs=1e-5)
+    assert running.find("lab4") is None
