@@ -4,7 +4,6 @@ import json
 import math
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,9 +27,8 @@ _LOOK_SECONDS = 0.1
 def log(source: str | None, seconds: float | None, as_json: bool, **options: Any) -> None:
     """Show what SOURCE draws, once a second, and record it with --out. Ctrl-C ends it."""
     meter = meter_of(source, options)
-    stop = threading.Event()
-    with _ending(stop), meter, _live_line(as_json) as show:
-        _until_over(meter, stop, math.inf if seconds is None else seconds, show)
+    with _ending() as asked, meter, _live_line(as_json) as show:
+        _until_over(meter, asked, math.inf if seconds is None else seconds, show)
     click.echo(told(meter.usage, as_json))
     if meter.log_error:
         raise LogError(f"{meter.log_error}; what was written before is whole.")
@@ -39,27 +37,32 @@ def log(source: str | None, seconds: float | None, as_json: bool, **options: Any
 
 
 def _until_over(
-    meter: EnergyMeter, stop: threading.Event, seconds: float, show: Callable[[EnergyMeter], None]
+    meter: EnergyMeter, asked: list[int], seconds: float, show: Callable[[EnergyMeter], None]
 ) -> None:
     """Show at once and every second until told to stop, the time is up, the recording over, the disk full."""
     now = next_show = time.monotonic()
     end = now + seconds
-    while not stop.is_set() and not meter.ended and not meter.log_error and now < end:
+    while not asked and not meter.ended and not meter.log_error and now < end:
         if now >= next_show:
             show(meter)
             next_show += _SHOW_SECONDS
-        stop.wait(min(_LOOK_SECONDS, end - now))
+        time.sleep(max(0.0, min(_LOOK_SECONDS, end - now)))
         now = time.monotonic()
 
 
 @contextmanager
-def _ending(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the log cleanly instead of killing it."""
+def _ending() -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM end the log cleanly instead of killing it; yields those that came.
+
+    A plain list: a handler may run anywhere, also where the main thread holds an `Event`'s lock.
+    """
+    asked: list[int] = []
     before = {
-        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
+        number: signal.signal(number, lambda number, _: asked.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        yield
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -71,8 +71,9 @@ class Terminal:
 
     def end(self) -> int:
         """Read to the end; the exit code."""
-        while self._read(PATIENCE_SECONDS):
-            pass
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        while self._read(0.1):
+            assert time.monotonic() < give_up, f"it does not end: {self.written!r}"
         os.close(self._master)
         return self.process.wait(PATIENCE_SECONDS)
 
