@@ -23,13 +23,14 @@ Tested on: a stand-in for the package, its real service in a namespace; real har
 """
 
 import importlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from energymeter.drivers._jetson import pinned_rails
 from energymeter.drivers._jtop import Attempt, Client, Look, Session, hung
 from energymeter.drivers._parts import Shared, Snapshot, together
-from energymeter.drivers._sysfs import below, entries
+from energymeter.drivers._sysfs import below, entries, peek
 from energymeter.errors import ExtraMissing, SourceError, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Source
@@ -50,6 +51,15 @@ class Jtop:
     kind = "board"
 
     facts = Facts(default_hz=2.0, max_hz=1.0 / _FLOOR_SECONDS)
+
+    @staticmethod
+    def places(root: str = "/") -> list[str]:
+        """Its only place, on a Jetson or where the service runs; nobody else needs the package."""
+        model = peek(below(root, "proc/device-tree/model")) or ""
+        here = "NVIDIA" in model or "Jetson" in model or os.path.exists(below(root, "run/jtop.sock"))
+        if not here:
+            raise SourceMissing("this is no Jetson, and no jtop service runs here; use another source")
+        return [""]
 
     def __init__(
         self,

@@ -16,10 +16,12 @@ Tested on: a stand-in for the library; real hardware: none yet.
 """
 
 import importlib
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from energymeter.drivers._parts import together
+from energymeter.drivers._sysfs import below
 from energymeter.errors import (
     ExtraMissing,
     SourceError,
@@ -38,6 +40,7 @@ _INSTANT, _AVERAGE = 186, 185  # NVML_FI_DEV_POWER_INSTANT, NVML_FI_DEV_POWER_AV
 _AMPERE = 7  # NVML_DEVICE_ARCH_AMPERE
 _GA100 = ("A100", "A30", "A800")
 _AVERAGED_SECONDS = 1.0
+_NO_DRIVER = "no NVIDIA driver is loaded on this machine; install it, or use another source"
 _WAYS = ("energy", "instant", "average", "usage")
 
 
@@ -53,6 +56,15 @@ class Nvml:
     facts = Facts(
         semantics="counter", joules=Band(gain=_GAIN, resolution=1e-3), default_hz=10.0, max_hz=100.0
     )
+
+    @staticmethod
+    def places(root: str = "/") -> list[str]:
+        """All GPUs, where there is a driver (in WSL: ``/dev/dxg``); nobody else needs the package."""
+        if not any(
+            os.path.exists(below(root, sign)) for sign in ("proc/driver/nvidia", "dev/nvidiactl", "dev/dxg")
+        ):
+            raise SourceMissing(_NO_DRIVER)
+        return [""]
 
     def __init__(self, place: str = "", *, by: str = "", library: Any = None) -> None:
         """``library`` stands for the module ``pynvml``, so that a test can fake the driver below it."""
@@ -215,7 +227,7 @@ def _imported() -> Any:
 def _explained(library: Any, error: Any, what: str) -> SourceError:
     """What a code of NVML means here, and what to do about it."""
     if error.value in (library.NVML_ERROR_LIBRARY_NOT_FOUND, library.NVML_ERROR_DRIVER_NOT_LOADED):
-        return SourceMissing("no NVIDIA driver is loaded on this machine; install it, or use another source")
+        return SourceMissing(_NO_DRIVER)
     if error.value in (library.NVML_ERROR_NOT_SUPPORTED, library.NVML_ERROR_FUNCTION_NOT_FOUND):
         return SourceMissing(f"{what} has no such sensor (NVML: {error}); use another source for it")
     if error.value in (library.NVML_ERROR_NOT_FOUND, library.NVML_ERROR_INVALID_ARGUMENT):

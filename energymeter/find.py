@@ -6,7 +6,6 @@ an external meter, a sensor of the whole board, the processor's counters (with t
 beside them), a battery's gauge. Where nothing answers: the board's model, which says so.
 """
 
-import configparser
 import contextlib
 import json
 import os
@@ -170,6 +169,10 @@ def _configured() -> str | None:
     import platformdirs
 
     path = os.path.join(platformdirs.user_config_dir("energymeter"), "config.ini")
+    if not os.path.exists(path):
+        return None
+    import configparser  # 5 ms, for those who have such a file
+
     config = configparser.ConfigParser(interpolation=None)
     try:
         config.read(path, encoding="utf-8")

@@ -236,3 +236,20 @@ def test_closing_is_forgiving(service: Service, tmp_path: Path) -> None:
     source.close()
     source.close()
     assert service.clients[-1].closed.wait(5.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("proc/device-tree/model", "NVIDIA Orin Nano Developer Kit"),
+        ("proc/device-tree/model", "Jetson-AGX"),
+        ("run/jtop.sock", ""),
+    ],
+)
+def test_it_is_looked_for_on_a_jetson_or_where_the_service_runs(tmp_path: Path, name: str, text: str) -> None:
+    sysfs = Sysfs(tmp_path)
+    sysfs.put("proc/device-tree/model", "Raspberry Pi 5 Model B Rev 1.0")
+    with pytest.raises(SourceMissing, match="no Jetson"):
+        Jtop.places(sysfs.root)
+    sysfs.put(name, text)
+    assert Jtop.places(sysfs.root) == [""]

@@ -1,9 +1,11 @@
 """NVIDIA GPUs against an emulated driver; not tried on a real GPU here."""
 
 import sys
+from pathlib import Path
 
 import pytest
 from devices.nvml import Driver, Gpu
+from devices.sysfs import Sysfs
 
 from energymeter.drivers.nvml import Nvml
 from energymeter.errors import (
@@ -132,3 +134,10 @@ def test_closing_is_forgiving() -> None:
     source.close()
     assert driver.users == 0
     Nvml().close()
+
+
+def test_it_is_looked_for_where_a_driver_is(tmp_path: Path) -> None:
+    with pytest.raises(SourceMissing, match="no NVIDIA driver"):
+        Nvml.places(str(tmp_path))
+    Sysfs(tmp_path).put("dev/nvidiactl", "")
+    assert Nvml.places(str(tmp_path)) == [""]

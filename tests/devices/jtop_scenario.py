@@ -180,11 +180,14 @@ def slow(board: JetsonBoard, service: Service) -> dict[str, Any]:
 
 
 def feed(path: Path, text: str) -> None:
+    """Serve every reader from a pipe of its own: a second one would find the first one's empty."""
+    fresh = path.with_name(f".{path.name}.fresh")
     while True:
         with open(path, "w") as fifo:
+            os.mkfifo(fresh)
+            fresh.replace(path)
             time.sleep(0.013)
             fifo.write(text)
-        time.sleep(0.002)
 
 
 def main(board_name: str, story: str) -> None:
