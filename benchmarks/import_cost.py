@@ -1,4 +1,4 @@
-"""Starting a bare interpreter, one that imports the package, and one that imports what a measurement needs."""
+"""Starting a bare interpreter, one that imports the package, and one that imports the meter."""
 
 from _figures import Figure, in_turn, python
 

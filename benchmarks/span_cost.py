@@ -9,7 +9,6 @@ from _figures import Figure, in_turn, python
 from energymeter import EnergyMeter
 
 _MEMORY = """
-import resource
 from energymeter import EnergyMeter
 with EnergyMeter("manual:5V,0.6A", rate_hz=100) as meter:
     span = meter.span
@@ -18,7 +17,7 @@ with EnergyMeter("manual:5V,0.6A", rate_hz=100) as meter:
             pass
 if {count}:
     assert len(meter.spans["s"]) == {count} and meter.spans["s"].joules.n == {count}
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(1024 * int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]))
 """
 
 

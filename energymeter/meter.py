@@ -20,7 +20,6 @@ from energymeter.errors import (
     SpecError,
 )
 from energymeter.find import Choice, choose
-from energymeter.measurement import Measurement
 from energymeter.reading import Provenance, Reading
 from energymeter.source import Source
 from energymeter.spans import Span, SpanLog, Spans, open_span, wrapped
@@ -30,6 +29,7 @@ from energymeter.usage import Idle, Usage
 if TYPE_CHECKING:
     from energymeter.budget import Budget
     from energymeter.calibration.card import Cards
+    from energymeter.measurement import Measurement
     from energymeter.statusline import StatusLine
     from energymeter.trace import Trace
 
@@ -159,7 +159,7 @@ class EnergyMeter:
         """Measure every call of a function; ``meter.usage`` is that of the last one."""
         return wrapped(function, lambda: self)
 
-    def _started(self) -> Measurement:
+    def _started(self) -> "Measurement":
         if self._groups is not None:
             return self._measuring(self._groups)
         self.choice = choose()
@@ -175,10 +175,12 @@ class EnergyMeter:
     def _chosen(self) -> list[list[Spec | Source]]:
         return [[*group] for group in parse(self.choice.spec)] if self.choice is not None else []
 
-    def _measuring(self, groups: list[list[Spec | Source]]) -> Measurement:
+    def _measuring(self, groups: list[list[Spec | Source]]) -> "Measurement":
         modelled = self.choice is not None and self.choice.spec == "model"
         notes = (self.choice.reason,) if self.choice is not None and modelled else ()
         known = {"nominal_volts": self._nominal_volts, "idle": self._idle, "notes": notes}
+        from energymeter.measurement import Measurement  # a third of all imports: pays who measures
+
         measurement = Measurement(
             groups, self._rate_hz, self._log_file, self._cards(), self._logs.values(), known, self._sync
         )
@@ -193,7 +195,7 @@ class EnergyMeter:
             return Cards.here(self._celsius) if self._calibration else Cards()
         return Cards.here(self._celsius, os.fspath(self._calibration))
 
-    def _refuse_lesser(self, measurement: Measurement) -> None:
+    def _refuse_lesser(self, measurement: "Measurement") -> None:
         for channel in measurement.counted:
             if self._require is not None and channel.facts.provenance != self._require:
                 measurement.finish()
@@ -348,7 +350,7 @@ class EnergyMeter:
         ]
         return sum(traces[1:], start=traces[0])
 
-    def _current(self) -> Measurement:
+    def _current(self) -> "Measurement":
         if self._measurement is None:
             raise NotMeasured("this meter has measured nothing yet; use `with meter:` around some code.")
         return self._measurement

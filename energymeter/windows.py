@@ -105,8 +105,9 @@ def _trace(record: Record, groups: list[Any]) -> Trace:
     for name in ("time_s", "joules", "watts"):
         chunks = (chunk for rows in own for chunk in rows[name].chunks)
         # the plain buffer: to_numpy() would import pandas, which takes longer than reading
-        columns[name] = np.concatenate(
-            [np.frombuffer(chunk.buffers()[1], np.float64, len(chunk), 8 * chunk.offset) for chunk in chunks]
-        )
+        pieces = [
+            np.frombuffer(chunk.buffers()[1], np.float64, len(chunk), 8 * chunk.offset) for chunk in chunks
+        ]
+        columns[name] = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
     columns["covered_s"] = columns["time_s"]
     return Trace(columns, [record.name], record.facts)

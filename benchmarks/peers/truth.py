@@ -1,4 +1,4 @@
-"""Section 3: a powercap tree of known power, and what every tool says of a block in which something happens."""
+"""Section 3: a powercap tree of known power, and what every tool says of a block there."""
 
 from typing import Any, NamedTuple
 

@@ -45,7 +45,7 @@ def make(name: str) -> dict[str, Any]:
     """Make the venv unless it is there, and weigh what the tool brought; ours is always made anew.
 
     Returns:
-        ``dists`` (itself included), ``megabytes`` with and ``megabytes_py`` without compiled bytecode, ``version``.
+        ``version``, ``dists`` (itself included), ``megabytes``, ``megabytes_py`` (without bytecode).
     """
     folder = CACHE / name
     note = folder / "weight.json"

@@ -1,4 +1,4 @@
-"""Section 4: real recorded power as the input of every tool's sampling rule, and of our driver on an emulated chip.
+"""Section 4: real recorded power as the input of every tool's sampling rule, and of our driver.
 
 The recording is taken as steps: each row holds until the next. Each rule is given every phase against the
 recording; what a tool would have to be luckier for counts as its error. Tools that only difference
@@ -39,7 +39,9 @@ class Wave:
     def __init__(self, times: list[float], watts: list[float]) -> None:
         self._times = [time - times[0] for time in times]
         self._watts = watts
-        steps = (watt * (end - start) for watt, (start, end) in zip(watts, pairwise(self._times)))
+        steps = (
+            watt * (end - start) for watt, (start, end) in zip(watts, pairwise(self._times), strict=False)
+        )
         self._joules = list(accumulate(steps, initial=0.0))
         self.seconds = self._times[-1]
         self.most_amps = max(watts) / _VOLTS
@@ -73,7 +75,7 @@ class Wave:
 
 
 def right_rectangles(wave: Wave, interval: float, phase: float) -> float:
-    """CodeCarbon's Pi 5 back end (15 s) and Zeus on a Jetson (0.1 s): the last reading times the time since."""
+    """CodeCarbon's Pi 5 back end (15 s), Zeus on a Jetson (0.1 s): a reading times the time since the last."""
     edges = [0.0, *_ticks(wave, interval, phase), wave.seconds]
     return sum(wave.power(end) * (end - start) for start, end in pairwise(edges))
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from venvs import TOOLS, make, python
 
-_RSS = "; import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+# getrusage would tell the largest of this process and of the one that started it
+_RSS = "; print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])"
 
 
 def run(say: Callable[[str], None], repetitions: int) -> dict[str, dict[str, Any]]:
-    """By tool: distributions, megabytes, seconds of a whole interpreter that imports it, MiB it then holds."""
+    """By tool: distributions, megabytes, seconds of an interpreter that imports it, MiB it then holds."""
     rows: dict[str, dict[str, Any]] = {}
     for name in TOOLS:
         say(f"venv: {name}")
@@ -34,7 +35,7 @@ def run(say: Callable[[str], None], repetitions: int) -> dict[str, dict[str, Any
         said = subprocess.run(
             [python(name), "-c", code + _RSS], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
         )
-        row["rss"] = float(said.stdout.split()[-1])
+        row["rss"] = float(said.stdout.split()[-1]) / 1024
     return rows
 
 
