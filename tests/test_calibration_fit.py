@@ -7,7 +7,7 @@ import random
 
 import numpy as np
 import pytest
-from devices.shared_data import recording
+from recordings import recording
 from hypothesis import given
 from hypothesis import strategies as st
 
