@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import block_cost
+import decode_cost
 import import_cost
 import instructions
 import long_run
@@ -26,6 +27,7 @@ _PARTS: dict[str, Callable[[bool], dict[str, Figure]]] = {
     "spans": span_cost.measure,
     "sampling": sampling.measure,
     "long run": long_run.measure,
+    "decoding": decode_cost.measure,
     "instructions": instructions.measure,
 }
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from energymeter.errors import SourceBusy, SourceError, SourceForbidden, SourceMissing, SourceTimeout
 from energymeter.reading import Facts, Reading
+from energymeter.units import number
 
 _MOST = 4096  # sysfs never shows more than one page
 _MISSING = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTDIR)
@@ -56,10 +57,7 @@ def peek(path: str) -> str | None:
 
 def peek_number(path: str) -> float | None:
     """The number a file holds now; None when there is none."""
-    try:
-        return float(peek(path) or "")
-    except ValueError:
-        return None
+    return number(peek(path))
 
 
 def translated(error: OSError, where: str, forbidden: str = "") -> SourceError:
@@ -116,10 +114,10 @@ class SysFile:
             SourceError: it cannot be read, or holds no number.
         """
         text = self.text()
-        try:
-            return float(text)
-        except ValueError:
-            raise SourceError(f"{self.path} says {text[:40]!r} where a number belongs") from None
+        value = number(text)
+        if value is None:
+            raise SourceError(f"{self.path} says {text[:40]!r} where a number belongs; look into `dmesg`")
+        return value
 
     def close(self) -> None:
         """Let go of the descriptor; the next read opens the file again."""

@@ -23,6 +23,7 @@ from energymeter.drivers._gauge import (
 )
 from energymeter.errors import SourceError, SourceMissing
 from energymeter.reading import Reading
+from energymeter.units import number
 
 __all__ = ["Adb"]
 
@@ -59,8 +60,10 @@ class Adb:
         answer = output(self._command, 1.9, _MISSING)
         found = re.findall(r"^\s+([A-Za-z ]+): (-?\d+)\s*$", answer, re.MULTILINE)
         said: dict[str, float] = {}
-        for key, value in found:
-            said.setdefault(key.lower(), float(value))  # later sections repeat keys as a log
+        for key, text in found:
+            value = number(text)
+            if value is not None:
+                said.setdefault(key.lower(), value)  # later sections repeat keys as a log
         if "status" not in said:
             raise SourceError(
                 f"`{' '.join(self._command)}` said {answer.strip()[:60]!r}; is the phone unlocked?"

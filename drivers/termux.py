@@ -24,6 +24,7 @@ from energymeter.drivers._gauge import (
 )
 from energymeter.errors import SourceError, SourceMissing
 from energymeter.reading import Reading
+from energymeter.units import number
 
 __all__ = ["Termux"]
 
@@ -44,12 +45,13 @@ class Termux:
 
     def open(self) -> None:
         said = self._ask()
-        if not said.get("charge_counter") or not said.get("voltage"):
+        left = number(said.get("charge_counter"))
+        if not left or not number(said.get("voltage")):
             raise SourceMissing(
                 "this phone's battery tells no charge_counter or no voltage, only a percentage, which is "
                 "too coarse; update Termux:API, or use an external meter"
             )
-        plausible_capacity(float(said["charge_counter"]), said.get("percentage"), self.name)
+        plausible_capacity(left, number(said.get("percentage")), self.name)
         must_discharge(str(said.get("status")), "the phone's battery")
         self._gauge = Gauge("the phone's battery")
 
@@ -71,12 +73,11 @@ class Termux:
             raise SourceError("termux is not open; call open() first")
         said = self._ask()
         must_discharge(str(said.get("status")), "the phone's battery")
-        try:
-            left, volts = float(said["charge_counter"]), float(said["voltage"])
-        except (KeyError, TypeError, ValueError):
+        left, volts = number(said.get("charge_counter")), number(said.get("voltage"))
+        if left is None or volts is None:
             raise SourceError(
                 f"{self._command} left out charge_counter or voltage this time; it is asked again"
-            ) from None
+            )
         return self._gauge.by_charge(left * COULOMBS_PER_UAH, volts * 1e-3)
 
     def close(self) -> None:

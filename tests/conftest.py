@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from devices.plugin import Plugins
-from devices.shared_data import ROOT
 from hypothesis import settings
+from recordings import ROOT
 
 settings.register_profile("any machine", deadline=None)  # a busy one is slow, not wrong
 settings.load_profile("any machine")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from devices.atorch import MuteListener, report
 from devices.pty_meter import PtyMeter
-from devices.shared_data import recording
 from hypothesis import given
 from hypothesis import strategies as st
+from recordings import recording
 
 from energymeter.clock import ManualClock
 from energymeter.drivers.atorch import LENGTH, Atorch, decode, fault, split

@@ -1,7 +1,6 @@
 """Battery gauges: which way they count, steps, chargers, and files that fail."""
 
 import json
-import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,12 +8,11 @@ import pytest
 from devices.sysfs import PowerSupply, Sysfs
 from hypothesis import given
 from hypothesis import strategies as st
+from recordings import recording
 
 from energymeter.drivers._gauge import Gauge
 from energymeter.drivers.battery import Battery
 from energymeter.errors import SourceError, SourceMissing, SpecError
-
-DATA = Path(os.environ.get("ENERGYMETER_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 @pytest.fixture
@@ -186,9 +184,7 @@ def test_files_that_fail_are_gaps(sysfs: Sysfs) -> None:
 
 
 def test_the_recorded_laptop(sysfs: Sysfs) -> None:
-    recorded = DATA / "wire" / "sysfs_powercap_power_supply.json"
-    if not recorded.exists():
-        pytest.skip(f"{recorded} is not here")
+    recorded = recording("wire/sysfs_powercap_power_supply.json")
     for name, value in json.loads(recorded.read_text()).items():
         sysfs.put(f"sys/{name}", value)
     assert opened(sysfs).read().joules == 0.0

@@ -7,9 +7,9 @@ import random
 
 import numpy as np
 import pytest
-from devices.shared_data import recording
 from hypothesis import given
 from hypothesis import strategies as st
+from recordings import recording
 
 from energymeter.calibration.counter import fit_charge, fit_clock, ticks
 from energymeter.calibration.fit import fit

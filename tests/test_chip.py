@@ -2,17 +2,14 @@
 
 import errno
 import json
-import os
-from pathlib import Path
 
 import pytest
 from devices.waves import Square, Steps, steady
+from recordings import recording
 from smbus2 import i2c_msg
 
 from energymeter.clock import ManualClock
 from energymeter.drivers._chip import Ina219Chip
-
-DATA = Path(os.environ.get("ENERGYMETER_TEST_DATA", "../shared/data"))
 
 
 def swap(word: int) -> int:
@@ -40,9 +37,7 @@ def test_calibration_bit_0_is_fixed_at_0() -> None:
 
 def test_datasheet_example() -> None:
     """SBOS448G 9.2.2.1: 2 mΩ, 10 A, 11.98 V, current step 1 mA."""
-    path = DATA / "wire/ina219_registers_golden.json"
-    if not path.exists():
-        pytest.skip(f"{path} is not here: set ENERGYMETER_TEST_DATA to the recorded data")
+    path = recording("wire/ina219_registers_golden.json")
     golden = json.loads(path.read_text())
     example = {k: int(v, 16) for k, v in golden["datasheet_example"].items() if str(v).startswith("0x")}
     words = {k: int(v, 16) for k, v in golden["smbus_words_little_endian"].items() if str(v).startswith("0x")}

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from devices.recorded import wire
 from hypothesis import given
 from hypothesis import strategies as st
+from recordings import recorded
 
 from energymeter.clock import ManualClock
 from energymeter.drivers.csv import Csv
@@ -161,7 +161,7 @@ def test_a_read_waits_for_a_row_and_gives_up_in_time(tmp_path: Path) -> None:
 
 
 def test_recorded_tegrastats_lines(tmp_path: Path) -> None:
-    for entry in wire("tegrastats_lines.json"):
+    for entry in recorded("wire/tegrastats_lines.json"):
         for rail, (now, *_) in entry["rails_mW"].items():
             log = Log(tmp_path / "t.log", "", format="tegrastats", watts=rail)
             log.write(entry["line"] + "\n")

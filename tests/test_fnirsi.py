@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from devices.fnirsi import FnirsiWire, packet
 from devices.hidraw import HidrawNode
-from devices.shared_data import recording
 from hypothesis import given
 from hypothesis import strategies as st
+from recordings import recording
 
 from energymeter.clock import ManualClock
 from energymeter.drivers._hid import HidLine, find

@@ -15,7 +15,7 @@ from energymeter.clock import ManualClock
 from energymeter.drivers.fnirsi_ble import FnirsiBle, decode_counters, decode_power, split
 from energymeter.errors import ExtraMissing, SourceMissing, SourceTimeout, SpecError
 from energymeter.source import Source
-from energymeter.testing import check_source
+from energymeter.testing import check_source, check_unplugged
 
 
 def xmodem(data: bytes) -> int:
@@ -155,6 +155,19 @@ def test_the_link_through_bleak_and_a_meter_out_of_range(monkeypatch: pytest.Mon
         source.read()
     source.close()
     source.close()
+
+
+def test_a_meter_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    class BleakError(Exception):
+        pass
+
+    class OutOfRange(FakeBleakClient):
+        async def connect(self) -> None:
+            raise BleakError("device not found")
+
+    monkeypatch.setitem(sys.modules, "bleak", types.SimpleNamespace(BleakClient=OutOfRange))
+    monkeypatch.setitem(sys.modules, "bleak.exc", types.SimpleNamespace(BleakError=BleakError))
+    check_unplugged(lambda: FnirsiBle("AA:BB:CC:DD:EE:FF"))
 
 
 @given(st.binary(max_size=60), st.lists(st.integers(1, 9), max_size=30))

@@ -1,15 +1,14 @@
 """The kernel's hardware monitoring: chips found by name, what is added, and the shunt trap."""
 
-import os
 from pathlib import Path
 
 import pytest
 from devices.sysfs import Sysfs
+from recordings import recording
 
 from energymeter.drivers.hwmon import Hwmon
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
 
-DATA = Path(os.environ.get("ENERGYMETER_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 INA219 = {
     "in0_input": -4,
     "in1_input": 4228,
@@ -186,9 +185,7 @@ def test_a_counter_nobody_may_read(sysfs: Sysfs) -> None:
 
 
 def test_the_recorded_ups_hat(sysfs: Sysfs) -> None:
-    recorded = DATA / "wire" / "sysfs_hwmon_ina219_battery.txt"
-    if not recorded.exists():
-        pytest.skip(f"{recorded} is not here")
+    recorded = recording("wire/sysfs_hwmon_ina219_battery.txt")
     command, *values = recorded.read_text().splitlines()
     names = command[command.index("{") + 1 : command.index("}")].split(",")
     chip(sysfs, 2, "ina219", **dict(zip(names, values, strict=True)))

@@ -4,14 +4,13 @@ import errno
 import json
 import logging
 import math
-import os
 import sys
-from pathlib import Path
 
 import pytest
 from devices.waves import Square, Steps, steady
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recordings import recording
 
 from energymeter.clock import ManualClock
 from energymeter.drivers._chip import Ina219Chip, Load
@@ -21,7 +20,6 @@ from energymeter.reading import Reading
 from energymeter.source import Source
 from energymeter.testing import check_source, check_unplugged
 
-DATA = Path(os.environ.get("ENERGYMETER_TEST_DATA", "../shared/data"))
 WIDEST, NARROWEST = 3, 0
 
 
@@ -115,9 +113,7 @@ def test_a_reading_is_the_mean_over_its_conversion(steps: list[tuple[float, floa
 
 
 def test_golden_words() -> None:
-    path = DATA / "wire/ina219_registers_golden.json"
-    if not path.exists():
-        pytest.skip(f"{path} is not here: set ENERGYMETER_TEST_DATA to the recorded data")
+    path = recording("wire/ina219_registers_golden.json")
     golden = json.loads(path.read_text())
     example = golden["datasheet_example"]
     reading = read_words(int(example["bus"], 16) | 2, int(example["shunt"], 16), shunt=0.002)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from devices.plugs import KasaPlug
 from devices.python_kasa import FakePackage
-from devices.recorded import wire
 from hypothesis import given
 from hypothesis import strategies as st
+from recordings import recorded
 
 from energymeter.drivers._kasa_tcp import decipher, encipher
 from energymeter.drivers.kasa import Kasa
@@ -62,7 +62,7 @@ def test_both_generations_conform(said: dict[str, Any], expected: tuple[float, .
 
 
 def test_recorded_replies() -> None:
-    replies = [x for x in wire("kasa_emeter_replies.json") if "emeter" in x["reply"]]
+    replies = [x for x in recorded("wire/kasa_emeter_replies.json") if "emeter" in x["reply"]]
     assert len(replies) >= 12
     for entry in replies:
         now = entry["reply"]["emeter"]["get_realtime"]

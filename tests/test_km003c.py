@@ -14,9 +14,9 @@ import pytest
 pytest.importorskip("cryptography", reason="the KM003C's queue needs it (extra km003c)")
 
 from devices.km003c_meter import Km003cWire, adc_block, queue_block
-from devices.shared_data import recording
 from hypothesis import given
 from hypothesis import strategies as st
+from recordings import recording
 
 from energymeter.clock import ManualClock
 from energymeter.drivers._km003c import Sample, Sequence, blocks, samples, snapshots

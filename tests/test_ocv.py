@@ -4,7 +4,7 @@ import json
 from itertools import pairwise
 
 import pytest
-from recordings import DATA
+from recordings import recording
 
 from energymeter.errors import SpecError
 from energymeter.ocv import TABLES, mean_volts, state_of_charge
@@ -19,9 +19,7 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("name", TABLES)
 def test_the_table_is_the_published_one(name: str) -> None:
-    path = DATA / "wire/ocv_soc_tables.json"
-    if not path.exists():
-        pytest.skip(f"{path} is absent: set ENERGYMETER_TEST_DATA")
+    path = recording("wire/ocv_soc_tables.json")
     published = json.loads(path.read_text())[PUBLISHED[name]]
     assert TABLES[name] == tuple((uv / 1e6, pct / 100) for uv, pct in published["table_uV_pct"])
     assert mean_volts(name) == pytest.approx(published["mean_ocv_V_over_full_discharge"], abs=5e-5)

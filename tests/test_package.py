@@ -99,10 +99,12 @@ def test_a_driver_imports_only_what_the_contract_allows(path):
 
 
 @pytest.mark.parametrize("name", driver_names())
-def test_every_driver_file_is_a_driver(name):
+def test_every_driver_file_is_a_driver_that_is_held_to_the_contract(name):
     driver = load_driver(name)
-    tests = "\n".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
-    assert re.search(rf"\b{name}\b", tests)
+    tests = [path.read_text() for path in (ROOT / "tests").glob("test_*.py")]
+    tests = "\n".join(text for text in tests if f"energymeter.drivers.{name} import" in text)
+    assert "check_source(" in tests
+    assert "check_unplugged(" in tests or name == "manual", "a number typed in cannot be unplugged"
     assert driver.__doc__
     assert {"open", "read", "close"} <= set(dir(driver))
 

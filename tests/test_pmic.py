@@ -1,7 +1,6 @@
 """The Raspberry Pi 5's power chip: pairing, both ways to the firmware, and boards without it."""
 
 import csv
-import os
 from pathlib import Path
 
 import pytest
@@ -10,11 +9,11 @@ from devices.sysfs import Sysfs
 from devices.videocore import RAILS, Firmware, Vcio, adc
 from hypothesis import given
 from hypothesis import strategies as st
+from recordings import recording
 
 from energymeter.drivers.pmic import Mailbox, Pmic, Vcgencmd
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
 
-DATA = Path(os.environ.get("ENERGYMETER_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SUM = sum(volts * amps for volts, amps in RAILS.values())
 
 
@@ -121,9 +120,7 @@ def test_reading_before_open_and_after_close() -> None:
 
 
 def test_a_recorded_answer() -> None:
-    recorded = DATA / "wire" / "rpi5_pmic_read_adc.txt"
-    if not recorded.exists():
-        pytest.skip(f"{recorded} is not here")
+    recorded = recording("wire/rpi5_pmic_read_adc.txt")
     answer = recorded.read_text()
     assert opened(answer).read().watts == pytest.approx(10.7999, abs=1e-4)
     assert opened(answer, fit=True).read().watts == pytest.approx(12.9549, abs=1e-4)
@@ -131,9 +128,7 @@ def test_a_recorded_answer() -> None:
 
 
 def test_a_recorded_run_plays_through() -> None:
-    recorded = DATA / "traces" / "e2fl" / "power_RPi5_2025-03-28_015640.230948.csv"
-    if not recorded.exists():
-        pytest.skip(f"{recorded} is not here")
+    recorded = recording("traces/e2fl/power_RPi5_2025-03-28_015640.230948.csv")
     with open(recorded, newline="") as file:
         watts = [float(row["Power (mW)"]) for row in csv.DictReader(file)]  # the header is wrong: it is W
     pmic = opened(*(adc({"VDD_CORE": (1.0, one)}) for one in watts))
@@ -141,9 +136,7 @@ def test_a_recorded_run_plays_through() -> None:
 
 
 def test_a_recorded_sensor_that_failed_silently_gives_no_reading() -> None:
-    recorded = DATA / "traces" / "e2fl" / "power_RPi5_2025-05-16_011058.291038.csv"
-    if not recorded.exists():
-        pytest.skip(f"{recorded} is not here")
+    recorded = recording("traces/e2fl/power_RPi5_2025-05-16_011058.291038.csv")
     with open(recorded, newline="") as file:
         answer = "\n".join(f"VDD_CORE_A current(7)={row['Power (mW)']}A" for row in csv.DictReader(file))
     with pytest.raises(SourceError, match="no rail"):

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from devices.pty_meter import PtyMeter
 from devices.pzem import PzemDevice
-from devices.shared_data import recording
 from hypothesis import given
 from hypothesis import strategies as st
+from recordings import recording
 
 from energymeter.drivers.pzem import Pzem, decode, pick, request
 from energymeter.errors import SourceError, SourceMissing, SourceTimeout, SpecError

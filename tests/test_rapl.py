@@ -1,17 +1,15 @@
 """RAPL zones: what is added, what is not, and what happens when a counter cannot be read."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from devices.sysfs import Powercap, Sysfs
+from recordings import recording
 
 from energymeter.clock import ManualClock
 from energymeter.drivers.rapl import Rapl
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
-
-DATA = Path(os.environ.get("ENERGYMETER_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 @pytest.fixture
@@ -161,9 +159,7 @@ def test_one_broken_zone_does_not_stop_the_others(sysfs: Sysfs, powercap: Powerc
 
 
 def test_the_recorded_machine(sysfs: Sysfs) -> None:
-    recorded = DATA / "wire" / "sysfs_powercap_power_supply.json"
-    if not recorded.exists():
-        pytest.skip(f"{recorded} is not here")
+    recorded = recording("wire/sysfs_powercap_power_supply.json")
     for name, value in json.loads(recorded.read_text()).items():
         sysfs.put(f"sys/{name}", value)
     rapl = opened(sysfs)

@@ -10,6 +10,7 @@ from energymeter.clock import ManualClock
 from energymeter.drivers.replay import Replay
 from energymeter.errors import ImplausibleReading, LogError, NotMeasured, SourceEnded, SpecError
 from energymeter.reading import Facts
+from energymeter.testing import check_source, check_unplugged
 from energymeter.trace import Trace
 
 CSV = "time_s,voltage_V,current_A\n10,5,1\n10.5,5,2\n13,5,\n13.5,5,1\n"
@@ -27,6 +28,13 @@ def two_channels(folder: Path) -> str:
     other = Trace.integrate([0, 1, 2], [2.0, 2.0, 2.0], name="b", facts=Facts(provenance="manual"))
     (one + other).save(folder / "two.csv")
     return str(folder / "two.csv")
+
+
+@pytest.mark.parametrize("speed", ["true", "max"])
+def test_keeps_the_drivers_contract(file: str, speed: str) -> None:
+    clock = ManualClock()
+    check_source(lambda: Replay(file, speed=speed, clock=clock), reads=2, accuracy_known=False)
+    check_unplugged(lambda: Replay(f"{file}.gone"))
 
 
 def test_each_sample_comes_at_its_time(file: str) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from devices.plugs import ShellyRpc
-from devices.recorded import wire
 from devices.web import DigestLogin, Said, Web
+from recordings import recorded
 
 from energymeter.drivers.shelly import Shelly
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
@@ -43,7 +43,7 @@ def test_the_counter_and_the_identity() -> None:
 
 @pytest.mark.parametrize("entry", range(3))
 def test_recorded_replies(entry: int) -> None:
-    said = wire("shelly_gen2_gen3_status.json")[entry]["reply"]
+    said = recorded("wire/shelly_gen2_gen3_status.json")[entry]["reply"]
     with Web(ShellyRpc({"Switch:0": said})) as web:
         source = Shelly(web.address)
         source.open()

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from devices.plugs import TasmotaConsole
-from devices.recorded import wire
 from devices.web import Said, Web
+from recordings import recorded
 
 from energymeter.drivers.tasmota import Tasmota
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
@@ -38,7 +38,7 @@ def test_conforms() -> None:
 
 @pytest.mark.parametrize("entry", range(4))
 def test_recorded_replies(entry: int) -> None:
-    said = wire("tasmota_status8.json")[entry]["reply"]
+    said = recorded("wire/tasmota_status8.json")[entry]["reply"]
     energy = said.get("StatusSNS", said)["ENERGY"]
     with Web(TasmotaConsole(energy)) as web:
         source = opened(web)

@@ -8,10 +8,10 @@ import pytest
 pytest.importorskip("cryptography", reason="the TC66C's answer is encrypted (extra tc66c)")
 
 from devices.pty_meter import PtyMeter
-from devices.shared_data import recording
 from devices.tc66c import Tc66cDevice, encrypt
 from hypothesis import given
 from hypothesis import strategies as st
+from recordings import recording
 
 from energymeter.drivers.tc66c import LENGTH, Tc66c, cipher, decode, fault, pick
 from energymeter.errors import ExtraMissing, SourceMissing, SourceTimeout, SpecError

@@ -1,19 +1,17 @@
 """tegrastats: lines of many boards, and the command that prints them."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from devices.programs import program
 from hypothesis import given
 from hypothesis import strategies as st
+from recordings import recording
 
 from energymeter.drivers.tegrastats import Tegrastats, rails
 from energymeter.errors import SourceEnded, SourceError, SourceMissing, SpecError
 from energymeter.source import Source
-
-DATA = Path(os.environ.get("ENERGYMETER_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 HEAD = "RAM 2448/62840MB (lfb 2x4MB) SWAP 0/31420MB (cached 0MB) IRAM 0/252kB(lfb 252kB) "
 SHAPES = {
@@ -74,9 +72,7 @@ def test_rails_and_total(tmp_path: Path, shape: str) -> None:
 
 
 def test_recorded_boards(tmp_path: Path) -> None:
-    recorded = DATA / "wire" / "tegrastats_lines.json"
-    if not recorded.exists():
-        pytest.skip(f"{recorded} is not here")
+    recorded = recording("wire/tegrastats_lines.json")
     for board in json.loads(recorded.read_text()):
         expected = {name: values[0] * 1e-3 for name, values in board["rails_mW"].items()}
         assert rails(board["line"]) == pytest.approx(expected), board["board"]

@@ -1,25 +1,28 @@
-"""What one sample of each USB meter costs in processor time, decoded and stamped; no meter is needed.
+"""What one sample of each meter costs in processor time, decoded and stamped; no meter is needed.
 
-Run: ``python benchmarks/usb_decode_cost.py``. Each driver runs its real ``stream`` or decoder over bytes made
-beforehand; printed is the time per sample and the share of one core that the meter's own rate takes.
+Each driver runs its real ``stream`` or decoder over bytes made beforehand. The share is that of one core at
+the rate of the meter itself; the targets are the plan's.
 """
 
+import json
 import struct
-import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 
 import numpy as np
+from _figures import Figure
 
 from energymeter.clock import ManualClock
-from energymeter.drivers._crc import crc8_fnirsi
+from energymeter.drivers._crc import crc8_fnirsi, crc16_modbus
+from energymeter.drivers._fields import Fields, find
 from energymeter.drivers._ppk2 import Decoder, parse_calibration
 from energymeter.drivers._um import decode as decode_um
 from energymeter.drivers.atorch import decode as decode_atorch
 from energymeter.drivers.fnirsi import Fnirsi
 from energymeter.drivers.km003c_stream import Km003cStream
 from energymeter.drivers.pzem import decode as decode_pzem
+from energymeter.drivers.tc66c import decode as decode_tc66c
 from energymeter.drivers.um25c import Um25c
 from energymeter.reading import Reading
 
@@ -92,25 +95,50 @@ def um25c_frame() -> bytes:
     return head + bytes(118) + b"\xff\xf1"
 
 
-def main() -> None:
+def tc66c_plain() -> bytes:
+    blocks = (b"pac%d" % number + bytes(56) for number in (1, 2, 3))
+    return b"".join(block + crc16_modbus(block).to_bytes(4, "little") for block in blocks)
+
+
+def plug(samples: int) -> None:
+    """A Shelly's whole answer: JSON, paths and units; what the network itself costs comes on top."""
+    fields = Fields({"watts": "$.apower", "volts": "$.voltage"}, {"watts": "W", "volts": "V"})
+    said = {
+        "id": 0,
+        "apower": 8.9,
+        "voltage": 237.5,
+        "aenergy": {"total": 6.5, "by_minute": [45.2, 47.1, 88.4]},
+    }
+    answer = json.dumps(said)
+    for _ in range(samples):
+        document = json.loads(answer)
+        fields.reading(lambda path, document=document: find(document, path), "plug")
+
+
+def measure(short: bool) -> dict[str, Figure]:
+    """The share of a core that each meter's decoding takes at its own rate."""
     atorch = bytes.fromhex("ff5501030001f3000000000638000003110007000a000000122e333c000000000000004e")
     pzem = bytes.fromhex("f8041408d300230000000500000002000001f500060000f8be")
-    jobs: list[tuple[str, float, int, Callable[[int], object]]] = [
-        ("fnirsi", 100, 200_000, lambda n: sum(1 for _ in fnirsi(n))),
-        ("km003c_stream", 1000, 200_000, lambda n: sum(1 for _ in km003c(n))),
-        ("ppk2", 100_000, 5_000_000, ppk2),
-        ("um25c", 2, 20_000, frames(lambda frame: decode_um(frame, Um25c.model), um25c_frame())),
-        ("atorch", 1, 20_000, frames(decode_atorch, atorch)),
-        ("pzem", 1, 20_000, frames(decode_pzem, pzem)),
+    jobs: list[tuple[str, float, float | None, int, Callable[[int], object]]] = [
+        ("fnirsi", 100, 0.03, 200_000, lambda n: sum(1 for _ in fnirsi(n))),
+        ("km003c_stream", 1000, 0.03, 200_000, lambda n: sum(1 for _ in km003c(n))),
+        ("ppk2", 100_000, 0.4, 5_000_000, ppk2),
+        ("um25c", 2, None, 20_000, frames(lambda frame: decode_um(frame, Um25c.model), um25c_frame())),
+        ("tc66c, deciphered", 10, None, 20_000, frames(decode_tc66c, tc66c_plain())),
+        ("atorch", 1, None, 20_000, frames(decode_atorch, atorch)),
+        ("pzem", 1, None, 20_000, frames(decode_pzem, pzem)),
+        ("a plug's JSON", 1, None, 20_000, plug),
     ]
-    for name, rate_hz, samples, run in jobs:
+    figures = {}
+    for name, rate_hz, limit, samples, run in jobs:
+        samples //= 10 if short else 1
         start = time.process_time()
         run(samples)
         each = (time.process_time() - start) / samples
-        sys.stdout.write(
-            f"{name:14} {each * 1e6:8.3f} µs a sample, {each * rate_hz:7.3%} of a core at {rate_hz:g}/s\n"
+        figures[f"{name} at {rate_hz:g}/s"] = Figure(
+            100 * each * rate_hz,
+            "%",
+            None if limit is None else 100 * limit,
+            remark=f"{each * 1e6:.3g} µs a sample",
         )
-
-
-if __name__ == "__main__":
-    main()
+    return figures
