@@ -109,7 +109,7 @@ class Holder:
             held = self._held() if len(self._readings) >= _FEWEST else []
             if held and number % max(1, round(1 / self._period)) == 0:
                 tell(held)
-            if full and all(each.shown.settled for each in held):
+            if full and all(mean.settled for each in held for mean in each[1:] if mean is not None):
                 return held
         raise CalibrationError(
             f"the load did not stand still for {seconds:g} s within {patience:g} s; hold it steady, or take "
