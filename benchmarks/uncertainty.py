@@ -167,7 +167,9 @@ def _held(errors: Errors, amps: float, rng: random.Random) -> list[Point]:
         bench.clock.sleep(0.02)
         readings.append(bench.source.read())
     points = []
-    for quantity, true, step in (("volts", volts, 4e-3), ("amps", amps, 1e-4)):
+    facts = bench.source.facts
+    for quantity, true, band in (("volts", volts, facts.volts), ("amps", amps, facts.amps)):
+        step = band.resolution if band else 0.0
         mean = average([getattr(reading, quantity) for reading in readings if reading.fresh], step)
         name = bench.source.range if quantity == "amps" else ""
         points.append(Point(quantity, mean.value, true, mean.uncertainty, range=name))

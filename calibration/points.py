@@ -63,8 +63,8 @@ def average(readings: Sequence[float], resolution: float = 0.0) -> Mean:
         readings: in the order taken, at least two.
         resolution: one step; a mean that never left one step is not known better than step/√12.
 
-    >>> average([1.0, 1.2, 1.0, 1.2, 1.0, 1.2]).value
-    1.1
+    >>> average([1.0, 2.0, 1.0, 2.0]).value
+    1.5
     """
     n = len(readings)
     mean = math.fsum(readings) / n

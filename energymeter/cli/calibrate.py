@@ -1,0 +1,158 @@
+"""``energymeter calibrate``: fit a meter against a reference and write its card."""
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from energymeter.calibration import card as cards
+from energymeter.calibration.fit import fit_all, model_of
+from energymeter.calibration.hold import Holder
+from energymeter.calibration.plot import residuals
+from energymeter.calibration.points import Point, Reference, band, read_csv, write_csv
+from energymeter.calibration.procedure import Wishes, guided, table
+from energymeter.cli.options import Positive
+from energymeter.clock import SystemClock
+from energymeter.errors import CalibrationError, SpecError
+from energymeter.reading import Band, Facts
+from energymeter.source import Source
+from energymeter.spec import Spec, parse
+
+_RATE_HZ = 10.0
+
+
+@click.command()
+@click.argument("source")
+@click.option(
+    "--points", "csv", type=click.Path(exists=True, dir_okay=False), help="Fit this CSV; ask nothing."
+)
+@click.option(
+    "--reference", default="", help="Another meter, such as um25c@/dev/rfcomm0; or an instrument's name."
+)
+@click.option("--volts-accuracy", default="", help="Of the reference, as in its data sheet: 0.5%+3*0.001.")
+@click.option("--amps-accuracy", default="", help="The same for current.")
+@click.option("--watts-accuracy", default="", help="The same for power, of a meter that tells nothing else.")
+@click.option("--celsius", type=float, help="Temperature of the air.")
+@click.option("--seconds", type=Positive(), default=5.0, show_default=True, help="Length of each mean.")
+@click.option("--keep", type=click.Path(dir_okay=False), help="Where points are kept.  [default: points.csv]")
+@click.option("--plot", type=click.Path(dir_okay=False), help="Draw the residuals as SVG.")
+@click.option("--card", "card_file", type=click.Path(dir_okay=False), help="Write the card there instead.")
+def calibrate(
+    source: str,
+    csv: str | None,
+    reference: str,
+    celsius: float | None,
+    seconds: float,
+    keep: str | None,
+    plot: str | None,
+    card_file: str | None,
+    **accuracies: str,
+) -> None:
+    """Calibrate SOURCE load by load: no load first, then known resistors or the reference's readings.
+
+    Points are kept in a CSV as they are taken: Ctrl-C loses none, and --points fits them later.
+    """
+    meter = _only(source)
+    other, named = _reference(reference, accuracies)
+    if csv is not None:
+        points, found = read_csv(csv), _found(meter)
+    else:
+        kept = keep or "points.csv"
+        found, points = _at_the_bench(meter, other, Wishes(seconds, celsius), kept)
+    fits = fit_all(points, found.facts, named)
+    click.echo(table(fits))
+    if plot is not None:
+        Path(plot).write_text(residuals(fits), encoding="utf-8")
+        click.echo(f"residuals drawn in {plot}", err=True)
+    card = cards.make_card(
+        found.identity, named, points, model_of(fits), made=SystemClock().time(), celsius=celsius
+    )
+    path = cards.save(card, None if card_file is None else Path(card_file))
+    click.echo(f"{found.identity}: {card.title}, in {path}")
+
+
+class _Found(NamedTuple):
+    """Which meter it is, and what it promises."""
+
+    identity: str
+    facts: Facts
+
+
+def _only(spec: str) -> Source:
+    groups = parse(spec)
+    if len(groups) != 1 or len(groups[0]) != 1:
+        raise SpecError(f"{spec} is several sources; calibrate one at a time.")
+    return groups[0][0].build()
+
+
+def _reference(text: str, accuracies: dict[str, str]) -> tuple[Source | None, Reference]:
+    """The reference as a source, if it is one, and as it is named on the card."""
+    source = None
+    if text:
+        try:
+            spec: Spec = parse(text)[0][0]
+            source = spec.build()
+        except SpecError:
+            if "@" in text:
+                raise
+    if source is not None:
+        facts, name = source.facts, source.name
+        given = [facts.volts or Band(), facts.amps or Band(), facts.watts or Band()]
+    else:
+        name, given = text or "readings typed in", [Band(), Band(), Band()]
+    for number, channel in enumerate(("volts", "amps", "watts")):
+        told = accuracies[f"{channel}_accuracy"]
+        given[number] = band(told) if told else given[number]
+    if not any(any(one) for one in given):
+        raise SpecError(
+            "the reference's accuracy is not known, so neither would be the result's; tell it as its data "
+            "sheet "
+            "does, with --amps-accuracy 1.5%+3*0.001 and --volts-accuracy."
+        )
+    return source, Reference(name, *given)
+
+
+def _found(meter: Source) -> _Found:
+    """Open a meter for a moment, to learn which it is."""
+    meter.open()
+    try:
+        return _Found(getattr(meter, "identity", None) or meter.name, meter.facts)
+    finally:
+        meter.close()
+
+
+def _at_the_bench(
+    meter: Source, reference: Source | None, wishes: Wishes, kept: str
+) -> tuple[_Found, list[Point]]:
+    points: list[Point] = []
+    holder = Holder(meter, reference, min(_RATE_HZ, meter.facts.max_hz), SystemClock())
+    holder.open()
+    try:
+        found = _Found(getattr(meter, "identity", None) or meter.name, meter.facts)
+        click.echo(f"calibrating {found.identity}; points are kept in {kept}", err=True)
+        guided(holder, _Terminal(), wishes, points, lambda taken: write_csv(kept, taken))
+    except (KeyboardInterrupt, click.Abort):
+        if points:
+            click.echo(f"\n{len(points)} points are kept in {kept}; fit them with --points {kept}", err=True)
+        raise
+    finally:
+        holder.close()
+    if not points:
+        raise CalibrationError("no points were taken; nothing was written.")
+    return found, points
+
+
+class _Terminal:
+    """The person at this terminal."""
+
+    def ask(self, question: str) -> str:
+        answer: str = click.prompt(question, default="", show_default=False, err=True)
+        return answer
+
+    def say(self, text: str) -> None:
+        click.echo(text, err=True)
+
+    def live(self, text: str) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r\x1b[K{text} ", err=True, nl=False)
