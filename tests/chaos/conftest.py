@@ -66,12 +66,11 @@ def _told(request: pytest.FixtureRequest) -> Iterator[None]:
     assert outcome != "passed" or request.node.nodeid in _rows, "this row never said how it ended"
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    report = yield
+    report = (yield).get_result()  # type: ignore[misc]
     if report.when == "call":
         item.outcome_of_call = report.outcome  # type: ignore[attr-defined]
-    return report
 
 
 def _teller(request: pytest.FixtureRequest, end: str) -> Told:
