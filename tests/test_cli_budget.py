@@ -74,6 +74,22 @@ def test_a_budgets_life() -> None:
     assert len(json.loads(say("list", "lab4", "--json"))) == 5
 
 
+def test_every_answer_in_json() -> None:
+    made = json.loads(say("new", "lab5", "--share", "inference=60%", "--json"))
+    assert made["battery"]["mah"] == 4000
+    assert made["shares"] == {"inference": 0.6}
+    assert made["mah"]["value"] == pytest.approx(3600)
+    spent = json.loads(say("spend", "lab5", "--wh", "1.386", "--json"))
+    assert spent["line"] == 1
+    assert spent["mah"]["value"] == pytest.approx(3600 - 1386 / 3.85 / 0.9)
+    assert json.loads(say("spend", "lab5", "--undo", "1", "--json"))["line"] == 2
+    assert json.loads(say("reset", "lab5", "--json"))["mah"]["value"] == pytest.approx(3600)
+    lines = json.loads(say("export", "lab5", "--json"))
+    assert [line["kind"] for line in lines] == ["debit", "undo", "reset"]
+    assert json.loads(say("list", "--json")) == ["lab5"]
+    assert json.loads(say("forecast", "lab5", "--json"))["hours"] is None
+
+
 def test_nothing_there() -> None:
     assert "energymeter budget new" in say("list")
     with pytest.raises(LedgerError, match="budget new lab9"):

@@ -54,6 +54,19 @@ def test_when_from_a_file(tmp_path: Path) -> None:
     assert lines[2] == "worst:    2026-11-22 12:00Z, 20 g"
 
 
+def test_grids_and_when_in_json(tmp_path: Path) -> None:
+    places = {each["place"]: each for each in json.loads(run("grids", "german", "--json").output)}
+    found = places["DEU"]
+    assert found["name"] == "Germany"
+    assert found["grams_per_kwh"] == pytest.approx(381, abs=1)
+    (tmp_path / "day.csv").write_text(DAY)
+    file = str(tmp_path / "day.csv")
+    said = json.loads(run("when", "--wh", "50", "--hours", "1", "--forecast", file, "--json").output)
+    assert (said["best"]["grams"], said["at_once"]["grams"], said["worst"]["grams"]) == (5.0, 15.0, 20.0)
+    assert said["best"]["start"] == datetime(2026, 11, 22, 11, tzinfo=timezone.utc).timestamp()
+    assert (said["saved_grams"], said["marginal"], said["said_by"]) == (10.0, False, file)
+
+
 def test_when_within_bounds(tmp_path: Path) -> None:
     (tmp_path / "day.csv").write_text(DAY)
     result = run(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from energymeter.intensity import Intensities
     from energymeter.live_grid import LiveGrid
     from energymeter.reading import Place
+    from energymeter.schedule import Advice
 
 _SERVICES = ("electricitymaps", "carbonintensity-gb", "watttime")
 
@@ -37,6 +38,9 @@ def _live_options(command: Any) -> Any:
     ):
         command = option(command)
     return command
+
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 
 
 def _live(service: str, zone: str | None, url: str | None, fallback: "Grid | None" = None) -> "LiveGrid":
@@ -78,7 +82,7 @@ def carbon() -> None:
 @click.option("--board", help="Count making this board too, as pi-4.")
 @click.option("--years", type=float, default=4.0, show_default=True, help="Lifetime of the board.")
 @click.option("--litres-per-kwh", type=float, help="Water of generation (EWIF).")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+@_json_option
 @_live_options
 def of_file(
     file: str,
@@ -148,13 +152,17 @@ def _show(result: "Carbon") -> None:
 
 @carbon.command()
 @click.argument("search", default="")
-def grids(search: str) -> None:
+@_json_option
+def grids(search: str, as_json: bool) -> None:
     """The places known offline whose code or name contains SEARCH."""
     from energymeter.grid_lookup import figures, look_up
 
     found = figures(search)
     if not found:
         look_up(search)  # raises, with what is near
+    if as_json:
+        click.echo(json.dumps([each._asdict() for each in found], ensure_ascii=False))
+        return
     for each in found:
         grams, year = f"{each.grams_per_kwh:7.1f} g/kWh", f"{each.year or '?':>4}"
         click.echo(f"{each.place:<28} {grams}  {year}  {each.name}  [{each.said_by}]")
@@ -169,19 +177,20 @@ def grids(search: str) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A forecast you have: CSV with columns from,to,g_per_kwh (ISO times with zone).",
 )
+@_json_option
 @_live_options
 def when(
     watt_hours: float,
     hours: float,
     within: float | None,
     forecast: Path | None,
+    as_json: bool,
     live: str | None,
     zone: str | None,
     url: str | None,
 ) -> None:
     """When in the forecast a job is cleanest."""
     from energymeter.clock import SystemClock
-    from energymeter.intensity import clock_text
     from energymeter.schedule import cleanest
 
     if (forecast is None) == (live is None):
@@ -196,6 +205,17 @@ def when(
     start = expected.start if now is None else now
     before = None if within is None else start + within * 3600
     advice = cleanest(expected, watt_hours=watt_hours, hours=hours, after=start, before=before)
+    if as_json:
+        windows = {name: window._asdict() for name, window in advice._asdict().items()}
+        source = {"marginal": expected.marginal, "place": expected.place, "said_by": expected.said_by}
+        click.echo(json.dumps({**windows, "saved_grams": advice.saved_grams, **source}, ensure_ascii=False))
+    else:
+        _advise(advice, expected)
+
+
+def _advise(advice: "Advice", expected: "Intensities") -> None:
+    from energymeter.intensity import clock_text
+
     best, at_once, worst = advice.best, advice.at_once, advice.worst
     kind = "marginal " if expected.marginal else ""
     click.echo(

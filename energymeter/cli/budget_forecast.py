@@ -1,0 +1,137 @@
+"""`energymeter budget forecast`: how long a budget lasts, or a board and a battery that are only planned."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from energymeter.battery import Battery
+from energymeter.boards import find_board
+from energymeter.budget import Budget
+from energymeter.cli.budget_options import basis_option, battery_option, json_option, plain, seconds, share
+from energymeter.errors import SpecError
+from energymeter.estimate import Estimate, say_hours, say_number
+from energymeter.forecast import left
+from energymeter.planning import Load, course_table, inferences_a_charge, planned
+from energymeter.solar import Panel, outlook
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--board", help="A board by name, such as jetson-nano.")
+@click.option("--watts", type=float, help="Draw at the rail, in place of the board's.")
+@battery_option
+@basis_option
+@click.option("--duty", type=share, help="Share of the time that it is busy.")
+@click.option("--every", type=seconds, help="A job starts this often, such as 5min ...")
+@click.option("--joules", type=float, help="... and costs this much over idle; alone: joules an inference.")
+@click.option("--idle", type=float, help="Watts while idle; else the board's.")
+@click.option("--solar", help="Panel watts and peak sun hours, such as 10W,4h.")
+@click.option(
+    "--hour",
+    type=click.FloatRange(0, 24),
+    default=12.0,
+    show_default=True,
+    help="Hour of the day at the start.",
+)
+@click.option("--last", type=seconds, help="Say what mean power lasts this long, such as 24h.")
+@click.option("--iterations", type=click.IntRange(min=1), help="With NAME: will so many runs finish?")
+@json_option
+def forecast(
+    name: str | None, battery: str, basis: Any, iterations: int | None, as_json: bool, **options: Any
+) -> None:
+    """How long budget NAME lasts; or, without one, a board and a battery, no hardware needed.
+
+    With nothing given, the course's table: 4 Ah at 2, 0.6 and 0.15 A, both ways of counting.
+    """
+    if name is not None:
+        _forecast_budget(Budget(name), iterations, as_json)
+        return
+    if all(value is None for key, value in options.items() if key != "hour"):
+        _course(as_json)
+        return
+    facts = _planned(Battery.parse(battery, basis), options)
+    click.echo(json.dumps(plain(facts)) if as_json else "\n".join(_sentences(facts, options)))
+
+
+def _planned(battery: Battery, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a board and a battery that are not here would do."""
+    load = planned(
+        find_board(options["board"]) if options["board"] else None,
+        watts=options["watts"],
+        idle_watts=options["idle"],
+        duty=options["duty"],
+        every_seconds=options["every"],
+        joules=options["joules"],
+    )
+    if load is None and options["solar"]:
+        raise SpecError("say what draws on it under the sun, in --watts or as a --board")
+    facts: dict[str, Any] = {"battery": battery._asdict(), "why": battery.why()}
+    if load is not None:
+        facts |= _lasting(battery, load)
+        if options["solar"]:
+            lit = battery.with_(input=Panel.parse(options["solar"]))
+            facts["solar"] = outlook(lit, load.watts, hour=options["hour"])
+    if options["joules"]:
+        facts["inferences"] = inferences_a_charge(battery, options["joules"], load.watts if load else None)
+    if options["last"]:
+        facts["watts_to_last"] = battery.watts_for(options["last"] / 3600)
+    return facts
+
+
+def _lasting(battery: Battery, load: Load) -> dict[str, Any]:
+    return {
+        "watts": load.watts,
+        "load": load.says,
+        "hours": _with_sigma(battery, battery.hours(load.watts)),
+        "rail_convention_hours": Battery(battery.mah, basis="rail").hours(load.watts),
+    }
+
+
+def _sentences(facts: Mapping[str, Any], options: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if "watts" in facts:
+        hours = facts["hours"]
+        lines.append(f"{facts['load']}: {say_number(facts['watts'])} W at the rail")
+        lines.append(f"  lasts {hours}" if hours else "  draws nothing: it lasts")
+        if facts["battery"]["basis"] == "cell" and facts["rail_convention_hours"]:
+            rail = facts["rail_convention_hours"]
+            lines.append(f"  by the course's rail convention {rail:.2f} h ({say_hours(rail)})")
+        lines.append(f"  {facts['why']}")
+    if "solar" in facts:
+        lines.append(f"  with sun: {facts['solar']}")
+    if "inferences" in facts:
+        lines.append(f"  {say_number(facts['inferences'])} inferences of {options['joules']:g} J a charge")
+    if "watts_to_last" in facts:
+        watts = facts["watts_to_last"]
+        reach = f"{say_number(watts)} W at the rail or less" if watts is not None else "not even with no load"
+        lines.append(f"  to last {say_hours(options['last'] / 3600)}: {reach}")
+    return lines
+
+
+def _forecast_budget(opened: Budget, iterations: int | None, as_json: bool) -> None:
+    outcome = opened.will_finish(iterations) if iterations else None
+    facts = {"hours": opened.remaining_hours, "runs": opened.runs_left(), "outcome": outcome}
+    if as_json:
+        click.echo(json.dumps(plain(facts)))
+        return
+    click.echo(f"{opened.name}: lasts {facts['hours'] or 'unknown: no load was seen yet'}")
+    click.echo(f"  {facts['runs'] or 'no run was debited yet'}")
+    if outcome is not None:
+        click.echo(f"  {iterations} more runs: {outcome}")
+
+
+def _course(as_json: bool) -> None:
+    rows = course_table()
+    if as_json:
+        click.echo(json.dumps([row._asdict() for row in rows]))
+        return
+    click.echo("4 Ah               at   on the 5 V rail   3.7 V cell, 90 % converter")
+    for row in rows:
+        click.echo(f"{row.board:14}{row.amps:5.2f} A  {row.rail_hours:14.2f} h  {row.cell_hours:26.2f} h")
+    click.echo(Battery(4000, volts=3.7, efficiency=0.9, usable=1.0).why())
+
+
+def _with_sigma(battery: Battery, hours: float | None) -> Estimate | None:
+    return None if hours is None else left(hours, battery.capacity_sigma, 0.0, "h")

@@ -1,0 +1,53 @@
+"""Words, options and JSON that the budget's subcommands share."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from energymeter.units import UNITS
+
+_DURATIONS = {**UNITS["seconds"], "d": 86400.0}
+
+
+def seconds(text: str) -> float:
+    """A duration such as ``5min``."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)?", text.strip())
+    if not match or not float(match[1]) > 0 or (match[2] or "s") not in _DURATIONS:
+        raise click.BadParameter(f"{text!r} is no duration: write 30s, 5min, 2h or 1d")
+    return float(match[1]) * _DURATIONS[match[2] or "s"]
+
+
+def share(text: str) -> float:
+    """A share such as ``10%`` or ``0.1``."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%)?", text.strip())
+    value = float(match[1]) / (100 if match[2] else 1) if match else -1.0
+    if not 0 <= value <= 1:
+        raise click.BadParameter(f"{text!r} is no share: write 10% or 0.1")
+    return value
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+battery_option = click.option(
+    "--battery",
+    default="phone",
+    show_default=True,
+    help="phone, 18650[:mAh], powerbank[:mAh], laptop or 4000mAh.",
+)
+basis_option = click.option(
+    "--basis",
+    type=click.Choice(["cell", "rail"]),
+    default="cell",
+    show_default=True,
+    help="Where the mAh are counted.",
+)
+
+
+def plain(facts: Any) -> Any:
+    """For JSON: named tuples become objects."""
+    if hasattr(facts, "_asdict"):
+        return plain(facts._asdict())
+    if isinstance(facts, Mapping):
+        return {key: plain(value) for key, value in facts.items()}
+    return facts
