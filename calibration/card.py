@@ -19,6 +19,7 @@ from energymeter.calibration.model import EXTRAPOLATION, UNKNOWN_KELVIN, Model
 from energymeter.calibration.points import Point, Reference
 from energymeter.errors import CalibrationError
 from energymeter.integrate import Correction
+from energymeter.places import user_folder
 from energymeter.reading import Band
 
 FORMAT = "energymeter calibration card 1"
@@ -172,9 +173,7 @@ def board_serial(root: str = "/") -> str:
 
 def folder() -> Path:
     """Where cards are kept."""
-    import platformdirs
-
-    return platformdirs.user_config_path("energymeter") / "calibration"
+    return Path(user_folder("config")) / "calibration"
 
 
 def path_of(card: Card) -> Path:

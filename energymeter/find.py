@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, NamedTuple
 
 from energymeter.errors import SpecError
+from energymeter.places import user_folder
 from energymeter.reading import Facts
 from energymeter.spawn import spawn
 
@@ -166,9 +167,7 @@ def _best(findings: list[Finding]) -> Choice | None:
 
 
 def _configured() -> str | None:
-    import platformdirs
-
-    path = os.path.join(platformdirs.user_config_dir("energymeter"), "config.ini")
+    path = os.path.join(user_folder("config"), "config.ini")
     if not os.path.exists(path):
         return None
     import configparser  # 5 ms, for those who have such a file
@@ -218,9 +217,7 @@ def _remembered() -> Choice | None:
 
 
 def _memory() -> str:
-    import platformdirs
-
-    return os.path.join(platformdirs.user_cache_dir("energymeter"), "choice.json")
+    return os.path.join(user_folder("cache"), "choice.json")
 
 
 def fingerprint(root: str = "/", path: Iterable[str] = sys.path) -> list[str]:

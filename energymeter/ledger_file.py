@@ -17,6 +17,7 @@ from pathlib import Path
 
 from energymeter.clock import Clock
 from energymeter.errors import LedgerError
+from energymeter.places import user_folder
 
 MIGRATIONS = (
     """
@@ -131,9 +132,7 @@ class LedgerFile:
 
 def default_path() -> Path:
     """``ledger.sqlite3`` in the user's data directory (``XDG_DATA_HOME``)."""
-    import platformdirs
-
-    return platformdirs.user_data_path("energymeter") / "ledger.sqlite3"
+    return Path(user_folder("data")) / "ledger.sqlite3"
 
 
 def _remedy(path: Path, error: Exception) -> str:
