@@ -57,7 +57,7 @@ def test_channels_one_by_one(tmp_path: Path) -> None:
     other = Trace.integrate([0, 1, 2], [2.0] * 3, facts=FACTS, name="b")
     (one + other).save(tmp_path / "x.csv")
     total, a, b, samples = show(tmp_path / "x.csv").stdout.splitlines()
-    assert total.startswith("6.0 J ±")
+    assert total.startswith("6.000 J ±")
     assert a.strip().endswith("a measured")
     assert b.strip().endswith("b measured")
     assert samples == "3 samples, 1.00 a second"
@@ -85,7 +85,7 @@ def test_parts_of_a_killed_run(tmp_path: Path) -> None:
     Trace.integrate([0, 1, 2], [3.0] * 3, facts=FACTS).save(tmp_path / "whole.parquet")
     (tmp_path / "whole.parquet").rename(parts / "000000.parquet")
     shown = show(tmp_path / "x.parquet")
-    assert shown.stdout.startswith("6.0 J ±")
+    assert shown.stdout.startswith("6.000 J ±")
     assert shown.stdout.endswith("its run was killed: shown is what was whole\n")
     assert json.loads(show(tmp_path / "x.parquet", "--json").stdout)["unfinished"] is True
 
