@@ -171,10 +171,10 @@ def board_serial(root: str = "/") -> str:
 
 
 def folder() -> Path:
-    """Where cards are kept."""
-    import platformdirs
-
-    return platformdirs.user_config_path("energymeter") / "calibration"
+    """Where cards are kept: by the XDG rule, spelled out so that measuring loads no package for it."""
+    given = os.environ.get("XDG_CONFIG_HOME", "")
+    base = given if os.path.isabs(given) else os.path.join(os.path.expanduser("~"), ".config")
+    return Path(base) / "energymeter" / "calibration"
 
 
 def path_of(card: Card) -> Path:

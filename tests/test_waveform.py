@@ -1,7 +1,7 @@
 """A real recorded current through the emulated INA219, at every rate; skipped where it is absent."""
 
 import pytest
-from devices.shared_data import recording
+from recordings import recording
 
 from benchmarks.waveform import RATES, Recorded, averaged, instantaneous
 
