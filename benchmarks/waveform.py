@@ -94,7 +94,7 @@ def main(recording: Path, picture: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    from devices.shared_data import ROOT
+    from recordings import ROOT
 
     main(
         ROOT / "traces/mlperf_tiny/NUCLEO_L4R5ZI_ad/trace1-energy.bin",

@@ -61,7 +61,7 @@ def test_channels_one_by_one(tmp_path: Path) -> None:
     assert a.strip().endswith("a measured")
     assert b.strip().endswith("b measured")
     assert samples == "3 samples, 1.00 a second"
-    assert show(tmp_path / "x.csv", "--channel", "b").stdout.startswith("4.0 J ±")
+    assert show(tmp_path / "x.csv", "--channel", "b").stdout.startswith("4.000 J ±")
     assert show(tmp_path / "x.csv", "--channel", "c").exit_code == 2
 
 
