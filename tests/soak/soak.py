@@ -91,9 +91,8 @@ def soak(minutes: float, folder: Path, say: Callable[[str], object] = print) -> 
     }
     told = declared.columns["joules"][-1] / declared.columns["covered_s"][-1]
     grew = f"grew by {[*growth.values()]} kB" if growth else "not judged in so short a run"
-    say(
-        f"counter {by_counter:.3f} J, measured {usage.joules:.3f} J in {usage.coverage:.4%} of the time; {rows} rows; memory {grew}"
-    )
+    say(f"counter {by_counter:.3f} J, measured {usage.joules:.3f} J in {usage.coverage:.4%} of the time")
+    say(f"{rows} rows; memory {grew}")
     unseen = (1 - usage.coverage) * usage.seconds * BURST_WATTS
     checks = {
         "the energy drifted from the counter's": -2.0 < by_counter - usage.joules < unseen + 2.0,
