@@ -3,6 +3,7 @@
 These tests run inside the virtual machine that `make bench-hw` boots, as root, and nowhere else.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -54,8 +55,12 @@ def nodes(kind: str) -> list[str]:
     """Device nodes of plugged-in devices: ``i2c``, ``ttyACM``, ``ttyUSB`` or ``hidraw``."""
     if kind != "i2c":
         return [str(path) for path in sorted(Path("/dev").glob(f"{kind}*"))]
-    names = Path("/sys/class/i2c-dev").glob("i2c-*/name")
-    return [f"/dev/{name.parent.name}" for name in names if "tiny" in name.read_text()]
+    found = []
+    for name in Path("/sys/class/i2c-dev").glob("i2c-*/name"):
+        with contextlib.suppress(OSError):  # unplugged while we looked
+            if "tiny" in name.read_text():
+                found.append(f"/dev/{name.parent.name}")
+    return found
 
 
 @pytest.fixture
