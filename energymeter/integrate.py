@@ -8,6 +8,10 @@ from typing import NamedTuple
 
 from energymeter.reading import Facts, Reading
 
+_HELD_UP_SECONDS = 0.05
+"""How long a busy machine may keep a reading from its time stamp: what a counter gained meanwhile seems to
+flow in no time, and is no reset for that."""
+
 
 class Sample(NamedTuple):
     """One point of the curve: the running totals at ``at_ns``, and what was drawn there.
@@ -278,7 +282,7 @@ class Integrator:
             # without a known maximum, a wrap is believed only from the last tenth into the first
             if joules < 0 or (most is None and joules > wrap / 5):
                 return None
-        if most is not None and joules > 1.05 * most + 1e-3:
+        if max_watts is not None and joules > 1.05 * max_watts * (seconds + _HELD_UP_SECONDS) + 1e-3:
             return None
         return joules
 

@@ -290,7 +290,7 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
         coulombs=charge,
         mean_volts=_mean_volts(draws[0]) if len(draws) == 1 or charge is not None else None,
         peak_watts=_known(sum(draw.peak_watts for draw in draws)),
-        coverage=min(1.0, measured / seconds) if seconds > 0 else 1.0,
+        coverage=_coverage(draws),
         provenance=least_trusted(part.facts.provenance for part in counted),
         place=counted[0].facts.place,
         sources=tuple(part.name for part in counted),
@@ -315,6 +315,19 @@ def _check_steps(part: Part) -> None:
             f"{part.name} moves in steps of {in_figures(step)} J and showed {in_figures(joules)} J in this "
             "window: measure for half an hour, or take its instants where it has them (battery?by=power)."
         )
+
+
+def _coverage(draws: Sequence[Draw]) -> float:
+    """The share of the window that was measured. Channels that saw different shares count by the energy
+    they saw, so that joules over this time is the sum of their mean powers."""
+    seconds = draws[0].seconds
+    if seconds <= 0:
+        return 1.0
+    seen = [draw.covered_seconds for draw in draws]
+    joules = sum(draw.joules for draw in draws)
+    watts = sum(draw.joules / draw.covered_seconds for draw in draws)
+    measured = joules / watts if watts else min(seen)
+    return min(1.0, max(min(seen), min(max(seen), measured)) / seconds)
 
 
 def _doubts(parts: Sequence[Part]) -> list[str]:

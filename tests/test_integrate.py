@@ -112,6 +112,14 @@ def test_a_time_in_which_it_may_have_gone_round_twice_is_a_gap():
     assert (samples[-1].joules, samples[-1].covered_ns) == (0.0, 0)
 
 
+def test_a_reading_held_up_on_its_way_is_no_reset():
+    """20 ms of 50 W that seem to flow within 1 ms, on a processor that may draw 200 W."""
+    facts = RAPL._replace(max_watts=200.0)
+    ms = SECOND // 1000
+    readings = [(0, Reading(joules=10.0)), (ms, Reading(joules=10.05)), (2 * ms, Reading(joules=11.05))]
+    assert run(facts, readings)[-1].joules == pytest.approx(1.05)
+
+
 def test_an_unknown_maximum_believes_a_wrap_only_near_the_ends():
     facts = Facts(semantics="counter", joules_wrap=1000.0)
     near = run(facts, [(0, Reading(joules=990.0)), (SECOND, Reading(joules=10.0))])[-1]

@@ -92,6 +92,17 @@ def test_part_of_the_time() -> None:
     assert "75.0 % of the time measured · 7 readings missed" in str(usage)
 
 
+def test_channels_that_saw_different_shares_of_the_time() -> None:
+    """4 s at 2.5 W and, seen for half of it only, 2 s at 1 W: together 3.5 W, whatever was missed."""
+    usage = combine(
+        [part(draw(joules=10.0)), part(draw(joules=2.0, covered_seconds=2.0), KNOWN)],
+    )
+    assert usage.joules == 12.0
+    assert usage.mean_watts == pytest.approx(3.5)
+    assert 0.5 < usage.coverage < 1.0
+    assert usage.gap_seconds == 2.0
+
+
 def test_unknown_bridge_is_not_a_number_in_json() -> None:
     usage = combine([part(draw(covered_seconds=3.0, bridged_joules=NAN))])
     assert usage.interpolated_joules is None

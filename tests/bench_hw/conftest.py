@@ -3,8 +3,10 @@
 These tests run inside the virtual machine that `make bench-hw` boots, as root, and nowhere else.
 """
 
+import contextlib
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +27,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None if OUT else True
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Tell a failure at once: a machine that hangs later would take it along."""
+    if report.failed:
+        print(f"\n{report.nodeid}\n{report.longreprtext}", file=sys.__stderr__, flush=True)
+
+
 def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
     """What ``condition`` returns, once it is true; the kernel takes its time to bind a driver."""
     end = time.monotonic() + seconds
@@ -43,6 +51,18 @@ def opened(text: str) -> Source:
     return source
 
 
+def nodes(kind: str) -> list[str]:
+    """Device nodes of plugged-in devices: ``i2c``, ``ttyACM``, ``ttyUSB`` or ``hidraw``."""
+    if kind != "i2c":
+        return [str(path) for path in sorted(Path("/dev").glob(f"{kind}*"))]
+    found = []
+    for name in Path("/sys/class/i2c-dev").glob("i2c-*/name"):
+        with contextlib.suppress(OSError):  # unplugged while we looked
+            if "tiny" in name.read_text():
+                found.append(f"/dev/{name.parent.name}")
+    return found
+
+
 @pytest.fixture
 def plug() -> Iterator[Callable[[Device], Plugged]]:
     """Plug USB devices in; they are unplugged at the end."""
@@ -55,6 +75,8 @@ def plug() -> Iterator[Callable[[Device], Plugged]]:
     yield plug_in
     for one in plugged:
         one.unplug()
+    kinds = ("i2c", "ttyACM", "ttyUSB", "hidraw")
+    until(lambda: not any(nodes(kind) for kind in kinds), "end of the nodes of what was unplugged")
     for one in plugged:
         assert not getattr(one.device, "failures", []), one.device.failures  # type: ignore[attr-defined]
 

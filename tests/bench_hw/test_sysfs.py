@@ -17,6 +17,7 @@ ZONE = Path("/sys/class/powercap/intel-rapl:0")
 MSR = Path("/sys/module/fake_rapl_msr/parameters")
 BATTERIES = Path("/sys/module/fake_batteries/parameters")
 WRAP_JOULES = 262_143.33
+COUNTS_PER_JOULE = 2**14
 
 
 def package_joules() -> float:
@@ -54,13 +55,11 @@ def test_rapl_steady(package_watts: Callable[[float], None], rate: Callable[[str
 
 
 def test_rapl_across_a_true_wrap(package_watts: Callable[[float], None]) -> None:
-    """The counter began shortly before its end: 200 W take it there. The limit is 60 W a package, so the
-    fast part is not measured, only the wrap itself."""
-    package_watts(2000.0)
-    until(lambda: package_joules() > WRAP_JOULES - 60 or package_joules() < 1000, "end of the counter", 60)
     package_watts(15.0)
-    before = package_joules()
-    assert before > 1000, "it wrapped too early to be watched"
+    first = int((MSR / "first_count").read_text())
+    end = 2**32 - 30 * COUNTS_PER_JOULE  # two seconds before the counter's 32 bits are full
+    (MSR / "first_count").write_text(str(first + end - round(package_joules() * COUNTS_PER_JOULE)))
+    assert package_joules() > 1000
     with EnergyMeter("rapl@package-0", rate_hz=20) as meter:
         until(lambda: package_joules() < 1000, "wrap", 30)
         time.sleep(1.0)
@@ -111,8 +110,8 @@ def gauge() -> Iterator[Callable[[str, int], None]]:
 
 def test_batteries_by_power(gauge: Callable[[str, int], None], rate: Callable[[str, float], None]) -> None:
     gauge("power_now", 7_300_000)
-    with EnergyMeter("battery@BAT0?by=power", rate_hz=2) as meter:
-        time.sleep(3.0)
+    with EnergyMeter("battery@BAT0?by=power", rate_hz=1) as meter:
+        time.sleep(5.0)
     assert meter.usage.mean_watts == pytest.approx(7.3, rel=1e-3)
     source = opened("battery@BAT0?by=power")
     reads, began = 0, time.monotonic()
@@ -136,11 +135,11 @@ def test_batteries_of_either_sign(gauge: Callable[[str, int], None], sign: int) 
 @pytest.mark.parametrize("battery", ["BAT0", "BAT1"])
 def test_a_gauge_that_steps(gauge: Callable[[str, int], None], battery: str) -> None:
     """Five steps of 10 mWh (or of 1 mAh at 11.4 V): what went out is what was counted."""
-    with EnergyMeter(f"battery@{battery}", rate_hz=2) as meter:
+    with EnergyMeter(f"battery@{battery}", rate_hz=1) as meter:
         for step in range(6):
             gauge("energy_now", 28_500_000 - step * 10_000)
             gauge("charge_now", 2_500_000 - step * 1_000)
-            time.sleep(1.0)
+            time.sleep(1.5)
     expected = 5 * 0.010 * 3600 if battery == "BAT0" else 5 * 0.001 * 3600 * 11.4
     assert meter.usage.joules == pytest.approx(expected, rel=0.21)
 
@@ -171,22 +170,6 @@ def test_the_machine_is_stopped_for_a_while() -> None:
         time.sleep(1.0)
     usage = meter.usage
     assert usage.joules == pytest.approx(15.0 * usage.seconds * usage.coverage, rel=0.02)
-
-
-def test_the_machine_sleeps() -> None:
-    """Suspend to idle: monotonic time stands still, boot time goes on, and the difference is told."""
-    states = Path("/sys/power/state")
-    if not states.exists() or "freeze" not in states.read_text() or not Path("/dev/rtc0").exists():
-        pytest.skip("this guest cannot suspend to idle and be woken by a clock")
-    Path("/sys/class/rtc/rtc0/wakealarm").write_text("0")
-    with EnergyMeter("manual:5V,0.6A", rate_hz=20) as meter:
-        time.sleep(1.0)
-        Path("/sys/class/rtc/rtc0/wakealarm").write_text("+3")
-        states.write_text("freeze")
-        time.sleep(2.0)
-    usage = meter.usage
-    assert usage.joules == pytest.approx(3.0 * usage.seconds * usage.coverage, rel=1e-3)
-    assert "slept" in " ".join(usage.notes)
 
 
 @pytest.mark.parametrize("hours", [-2, 72])

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from devices.um import UmDevice
@@ -13,7 +12,7 @@ from devices.um import UmDevice
 from energymeter import EnergyMeter
 from energymeter.errors import SourceBusy, SourceForbidden
 
-from .conftest import opened, until
+from .conftest import nodes, opened, until
 from .usb_devices import AcmPort, FnirsiHid, FtdiPort
 from .usbip import Device, Plugged
 
@@ -23,7 +22,7 @@ each_port = pytest.mark.parametrize("node", PORTS)
 
 
 def node_of(pattern: str) -> str:
-    return str(until(lambda: sorted(Path("/dev").glob(f"{pattern}*")), f"/dev/{pattern}*")[0])
+    return str(until(lambda: nodes(pattern), f"/dev/{pattern}*")[0])
 
 
 def serial_meter(plug: Plug, node: str) -> tuple[Plugged, str]:

@@ -132,7 +132,7 @@ class AcmPort(_Serial):
 class FtdiPort(_Serial):
     """A meter behind an FT232R: ``/dev/ttyUSB0``, by ftdi_sio. Every packet begins with two status bytes."""
 
-    vid, pid = 0x0403, 0x6001
+    vid, pid, version = 0x0403, 0x6001, 0x0600  # older chips want a length before what is sent
     texts = ("emulated", "FTDI meter", "FTDI1")
     _IDLE = b"\x01\x60"
 

@@ -7,7 +7,6 @@ bytes, big endian, then data. Its virtual host controller takes the socket itsel
 import socket
 import struct
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,8 +31,10 @@ class Setup(NamedTuple):
     length: int
 
 
-def device_descriptor(vid: int, pid: int, device_class: int = 0) -> bytes:
-    return struct.pack("<BBHBBBBHHHBBBB", 18, 1, 0x0200, device_class, 0, 0, 64, vid, pid, 0x0100, 1, 2, 3, 1)
+def device_descriptor(vid: int, pid: int, version: int, device_class: int = 0) -> bytes:
+    return struct.pack(
+        "<BBHBBBBHHHBBBB", 18, 1, 0x0200, device_class, 0, 0, 64, vid, pid, version, 1, 2, 3, 1
+    )
 
 
 def interface(number: int, endpoints: int, kind: int, subclass: int = 0, protocol: int = 0) -> bytes:
@@ -48,6 +49,7 @@ class Device:
     """A device's answers; a subclass has its identity, its descriptors and what it does."""
 
     vid = pid = device_class = 0
+    version = 0x0100
     interfaces = 1
     texts = ("emulated", "meter", "0001")
 
@@ -84,7 +86,7 @@ class Device:
     def _descriptor(self, value: int) -> bytes:
         kind, index = value >> 8, value & 0xFF
         if kind == 1:
-            return device_descriptor(self.vid, self.pid, self.device_class)
+            return device_descriptor(self.vid, self.pid, self.version, self.device_class)
         if kind == 2:
             body = self.descriptors()
             return struct.pack("<BBHBBBBB", 9, 2, 9 + len(body), self.interfaces, 1, 0, 0x80, 50)[:9] + body
@@ -203,6 +205,3 @@ def _free_port() -> int:
         if hub == "hs" and int(status) == 4:
             return int(port)
     raise OSError("every port of the virtual controller is taken")
-
-
-Maker = Callable[[], Device]
