@@ -84,7 +84,7 @@ def read_other_csv(path: str, lines: Lines, hints: Hints) -> Record:
     unread = ""
     for row in rows:
         try:
-            at, is_date = _moment(row[places["time_s"][0]])
+            at, is_date = moment(row[places["time_s"][0]])
         except (IndexError, ValueError, OverflowError):
             unread = unread or ",".join(row)
             continue  # half a row at the end, a repeated header
@@ -128,18 +128,18 @@ def _places(path: str, titles: list[str], hints: Hints) -> dict[str, tuple[int, 
             if title not in titles:
                 raise LogError(f"{path} has no column {title!r}; it has: {', '.join(titles)}.")
             kind = "seconds" if quantity == "time_s" else quantity
-            found[quantity] = titles.index(title), _factor(kind, title, hints)
+            found[quantity] = titles.index(title), factor_of(kind, title, hints)
     for place, title in enumerate(titles):
         unit = _unit_of(title)
         matched = next((kind for kind, units in UNITS.items() if unit in units), None)
         if "time_s" not in found and _TIME.match(title) and matched in (None, "seconds"):
-            found["time_s"] = place, _factor("seconds", title, hints)
+            found["time_s"] = place, factor_of("seconds", title, hints)
         elif (
             matched in _QUANTITIES
             and matched not in found
             and not any(getattr(hints, q) for q in _QUANTITIES)
         ):
-            found[matched] = place, _factor(matched, title, hints)
+            found[matched] = place, factor_of(matched, title, hints)
     if "time_s" not in found or len(found) == 1:
         raise LogError(
             f"{path} does not tell its time and power; name the columns, as in "
@@ -154,7 +154,7 @@ def _unit_of(title: str) -> str | None:
     return None if unit is None else unit.strip().replace("µ", "u").replace("μ", "u")
 
 
-def _factor(quantity: str, title: str, hints: Hints) -> float:
+def factor_of(quantity: str, title: str, hints: Hints) -> float:
     """To SI, by the unit that was given or that the title names; a title without one is taken as SI.
 
     Raises:
@@ -166,7 +166,7 @@ def _factor(quantity: str, title: str, hints: Hints) -> float:
     return scale(quantity, unit) if unit is not None and any(unit in u for u in UNITS.values()) else 1.0
 
 
-def _moment(text: str) -> tuple[float, bool]:
+def moment(text: str) -> tuple[float, bool]:
     """A time in its own unit, and whether it was a date (then in Unix seconds)."""
     value = number(text)
     if value is not None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from energymeter.battery import Battery
 from energymeter.boards import find_board
@@ -13,6 +14,7 @@ from energymeter.cli.budget_options import basis_option, battery_option, json_op
 from energymeter.errors import SpecError
 from energymeter.estimate import Estimate, say_hours, say_number
 from energymeter.forecast import left
+from energymeter.gauge_log import hours_from_log
 from energymeter.planning import Load, course_table, inferences_a_charge, planned
 from energymeter.solar import Panel, outlook
 
@@ -37,14 +39,24 @@ from energymeter.solar import Panel, outlook
 )
 @click.option("--last", type=seconds, help="Say what mean power lasts this long, such as 24h.")
 @click.option("--iterations", type=click.IntRange(min=1), help="With NAME: will so many runs finish?")
+@click.option("--log", type=click.Path(dir_okay=False), help="A discharge so far, with percent or watts.")
 @json_option
 def forecast(
-    name: str | None, battery: str, basis: Any, iterations: int | None, as_json: bool, **options: Any
+    name: str | None,
+    battery: str,
+    basis: Any,
+    iterations: int | None,
+    log: str | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
-    """How long budget NAME lasts; or, without one, a board and a battery, no hardware needed.
+    """How long budget NAME lasts; or a board and a battery, no hardware needed; or a device by its --log.
 
     With nothing given, the course's table: 4 Ah at 2, 0.6 and 0.15 A, both ways of counting.
     """
+    if log is not None:
+        _forecast_log(log, Battery.parse(battery, basis) if _given("battery") else None, as_json)
+        return
     if name is not None:
         _forecast_budget(Budget(name), iterations, as_json)
         return
@@ -108,6 +120,19 @@ def _sentences(facts: Mapping[str, Any], options: Mapping[str, Any]) -> list[str
         reach = f"{say_number(watts)} W at the rail or less" if watts is not None else "not even with no load"
         lines.append(f"  to last {say_hours(options['last'] / 3600)}: {reach}")
     return lines
+
+
+def _given(option: str) -> bool:
+    return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT
+
+
+def _forecast_log(path: str, battery: Battery | None, as_json: bool) -> None:
+    hours, method = hours_from_log(path, battery)
+    if as_json:
+        click.echo(json.dumps(plain({"log": path, "method": method, "hours": hours})))
+        return
+    by = "the gauge's slope" if method == "slope" else "what was drawn of the battery"
+    click.echo(f"{path}: lasts {hours or 'unknown: nothing was discharged'} by {by}")
 
 
 def _forecast_budget(opened: Budget, iterations: int | None, as_json: bool) -> None:
