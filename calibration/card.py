@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from energymeter import __version__
+from energymeter.calibration.cards import folder
 from energymeter.calibration.model import EXTRAPOLATION, UNKNOWN_KELVIN, Model
 from energymeter.calibration.points import Point, Reference
 from energymeter.errors import CalibrationError
 from energymeter.integrate import Correction
-from energymeter.places import user_folder
 from energymeter.reading import Band
 
 FORMAT = "energymeter calibration card 1"
@@ -171,11 +171,6 @@ def board_serial(root: str = "/") -> str:
     return "unknown"
 
 
-def folder() -> Path:
-    """Where cards are kept."""
-    return Path(user_folder("config")) / "calibration"
-
-
 def path_of(card: Card) -> Path:
     """The card's file in `folder`."""
     name = re.sub(r"[^A-Za-z0-9]+", "-", f"{card.identity} {card.board}").strip("-").lower()
@@ -223,77 +218,6 @@ def load_all() -> list[Card]:
     """
     where = folder()
     return [load(path) for path in sorted(where.glob("*.json"))] if where.is_dir() else []
-
-
-class Cards:
-    """The cards that may be used on this board, by the identity of their meter.
-
-    Args:
-        cards: any.
-        board: this board's serial; cards of meters on another's bus are foreign.
-        celsius: the air's temperature now, if known.
-        file: where the only card came from, if one was asked for by name.
-    """
-
-    def __init__(
-        self,
-        cards: Iterable[Card] = (),
-        board: str = "",
-        celsius: float | None = None,
-        file: str | None = None,
-    ) -> None:
-        self.celsius = celsius
-        self._file = file
-        self._own: dict[str, Card] = {}
-        self._foreign: dict[str, Card] = {}
-        for card in cards:
-            mine = not is_place(card.identity) or card.board == board
-            (self._own if mine else self._foreign)[card.identity] = card
-
-    @classmethod
-    def here(cls, celsius: float | None = None, file: str | None = None) -> "Cards":
-        """Those in the user's folder, or just one file.
-
-        Raises:
-            CalibrationError: one is no card as it was written.
-        """
-        cards = load_all() if file is None else [load(Path(file))]
-        return cls(cards, board_serial() if cards else "", celsius, file)
-
-    def of(self, identity: str) -> Card | None:
-        """The card of a meter, if it has one."""
-        return self._own.get(identity)
-
-    def corrections(self) -> dict[str, Correction]:
-        """What the sampler needs, by the identity of the meter."""
-        return {
-            identity: card.model.correction(card.kelvin(self.celsius) or 0.0)
-            for identity, card in self._own.items()
-        }
-
-    def check(self, identities: Iterable[str]) -> None:
-        """Refuse a card that is of another meter.
-
-        Args:
-            identities: of the meters that are read. A file that was asked for must belong to one of them.
-
-        Raises:
-            CalibrationError: a card is foreign.
-        """
-        known = set(identities)
-        for identity in known - self._own.keys():
-            if identity in self._foreign:
-                raise CalibrationError(
-                    f"the card of {identity} was made on another board, where another chip has that address; "
-                    "calibrate this one, or use --no-calibration."
-                )
-        if self._file is not None and not known & self._own.keys():
-            whose = " and ".join((*self._own, *self._foreign))
-            raise CalibrationError(
-                f"{self._file} is the card of {whose}, but this is {' and '.join(sorted(known))}; name "
-                "the card "
-                "of this meter."
-            )
 
 
 def _bands(reference: Reference) -> dict[str, list[float]]:

@@ -23,7 +23,7 @@ from energymeter.uncertainty import Part
 from energymeter.usage import Cost, Usage, combine
 
 if TYPE_CHECKING:
-    from energymeter.calibration.card import Cards
+    from energymeter.calibration.cards import Cards
 
 _KEEP_SECONDS = 0.25
 """How often the keeper looks after the sampling process."""

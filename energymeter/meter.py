@@ -28,7 +28,7 @@ from energymeter.usage import Idle, Usage
 
 if TYPE_CHECKING:
     from energymeter.budget import Budget
-    from energymeter.calibration.card import Cards
+    from energymeter.calibration.cards import Cards
     from energymeter.measurement import Measurement
     from energymeter.statusline import StatusLine
     from energymeter.trace import Trace
@@ -189,7 +189,7 @@ class EnergyMeter:
         return measurement
 
     def _cards(self) -> "Cards":
-        from energymeter.calibration.card import Cards
+        from energymeter.calibration.cards import Cards
 
         if isinstance(self._calibration, bool):
             return Cards.here(self._celsius) if self._calibration else Cards()

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from energymeter import EnergyMeter, Reading
 from energymeter.calibration import card as cards
-from energymeter.calibration.card import Card, Cards, make_card
+from energymeter.calibration.card import Card, make_card
+from energymeter.calibration.cards import Cards
 from energymeter.calibration.model import Line, Model
 from energymeter.calibration.points import Point, Reference
 from energymeter.errors import CalibrationError

@@ -163,7 +163,8 @@ def test_the_sampling_process_takes_no_module_from_the_scripts_folder(tmp_path: 
     for module in ("json", "signal", "mmap", "typing", "random", "struct"):
         (tmp_path / f"{module}.py").write_text(f"open({str(tmp_path / 'made')!r}, 'w')\n")
     program = (
-        f"import sys, time\nfrom energymeter import EnergyMeter\nsys.path.insert(0, {str(tmp_path)!r})\n"
+        "import sys, time\nimport energymeter.measurement\nfrom energymeter import EnergyMeter\n"
+        f"sys.path.insert(0, {str(tmp_path)!r})\n"  # where a script's own folder stands
         "with EnergyMeter('manual:5V,0.6A', rate_hz=100) as meter:\n    time.sleep(0.05)\n"
     )
     subprocess.run(

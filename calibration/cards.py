@@ -1,0 +1,93 @@
+"""The calibration cards that apply here: found by the meter's identity, refused if foreign."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from energymeter.errors import CalibrationError
+from energymeter.integrate import Correction
+from energymeter.places import user_folder
+
+if TYPE_CHECKING:
+    from energymeter.calibration.card import Card
+
+
+def folder() -> Path:
+    """Where cards are kept."""
+    return Path(user_folder("config")) / "calibration"
+
+
+class Cards:
+    """The cards that may be used on this board, by the identity of their meter.
+
+    Args:
+        cards: any.
+        board: this board's serial; cards of meters on another's bus are foreign.
+        celsius: the air's temperature now, if known.
+        file: where the only card came from, if one was asked for by name.
+    """
+
+    def __init__(
+        self,
+        cards: Iterable["Card"] = (),
+        board: str = "",
+        celsius: float | None = None,
+        file: str | None = None,
+    ) -> None:
+        self.celsius = celsius
+        self._file = file
+        self._own: "dict[str, Card]" = {}
+        self._foreign: "dict[str, Card]" = {}
+        for card in cards:
+            from energymeter.calibration.card import is_place
+
+            mine = not is_place(card.identity) or card.board == board
+            (self._own if mine else self._foreign)[card.identity] = card
+
+    @classmethod
+    def here(cls, celsius: float | None = None, file: str | None = None) -> "Cards":
+        """Those in the user's folder, or just one file.
+
+        Raises:
+            CalibrationError: one is no card as it was written.
+        """
+        if file is None and not folder().is_dir():
+            return cls(celsius=celsius)  # the usual case costs a look, not an import
+        from energymeter.calibration import card
+
+        cards = card.load_all() if file is None else [card.load(Path(file))]
+        return cls(cards, card.board_serial() if cards else "", celsius, file)
+
+    def of(self, identity: str) -> "Card | None":
+        """The card of a meter, if it has one."""
+        return self._own.get(identity)
+
+    def corrections(self) -> dict[str, Correction]:
+        """What the sampler needs, by the identity of the meter."""
+        return {
+            identity: card.model.correction(card.kelvin(self.celsius) or 0.0)
+            for identity, card in self._own.items()
+        }
+
+    def check(self, identities: Iterable[str]) -> None:
+        """Refuse a card that is of another meter.
+
+        Args:
+            identities: of the meters that are read. A file that was asked for must belong to one of them.
+
+        Raises:
+            CalibrationError: a card is foreign.
+        """
+        known = set(identities)
+        for identity in known - self._own.keys():
+            if identity in self._foreign:
+                raise CalibrationError(
+                    f"the card of {identity} was made on another board, where another chip has that address; "
+                    "calibrate this one, or use --no-calibration."
+                )
+        if self._file is not None and not known & self._own.keys():
+            whose = " and ".join((*self._own, *self._foreign))
+            raise CalibrationError(
+                f"{self._file} is the card of {whose}, but this is {' and '.join(sorted(known))}; name "
+                "the card of this meter."
+            )
