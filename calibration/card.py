@@ -10,16 +10,15 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from energymeter import __version__
-from energymeter.calibration.cards import folder
 from energymeter.calibration.model import EXTRAPOLATION, UNKNOWN_KELVIN, Model
 from energymeter.calibration.points import Point, Reference
 from energymeter.errors import CalibrationError
-from energymeter.integrate import Correction
+from energymeter.places import cards_folder
 from energymeter.reading import Band
 
 FORMAT = "energymeter calibration card 1"
@@ -172,9 +171,9 @@ def board_serial(root: str = "/") -> str:
 
 
 def path_of(card: Card) -> Path:
-    """The card's file in `folder`."""
+    """The card's file in `energymeter.places.cards_folder`."""
     name = re.sub(r"[^A-Za-z0-9]+", "-", f"{card.identity} {card.board}").strip("-").lower()
-    return folder() / f"{name}.json"
+    return cards_folder() / f"{name}.json"
 
 
 def save(card: Card, path: Path | None = None) -> Path:
@@ -211,12 +210,12 @@ def load(path: Path) -> Card:
 
 
 def load_all() -> list[Card]:
-    """The cards in `folder`.
+    """The cards in `energymeter.places.cards_folder`.
 
     Raises:
         CalibrationError: one of them is no card as it was written.
     """
-    where = folder()
+    where = cards_folder()
     return [load(path) for path in sorted(where.glob("*.json"))] if where.is_dir() else []
 
 

@@ -6,15 +6,10 @@ from typing import TYPE_CHECKING
 
 from energymeter.errors import CalibrationError
 from energymeter.integrate import Correction
-from energymeter.places import user_folder
+from energymeter.places import cards_folder
 
 if TYPE_CHECKING:
     from energymeter.calibration.card import Card
-
-
-def folder() -> Path:
-    """Where cards are kept."""
-    return Path(user_folder("config")) / "calibration"
 
 
 class Cards:
@@ -36,8 +31,8 @@ class Cards:
     ) -> None:
         self.celsius = celsius
         self._file = file
-        self._own: "dict[str, Card]" = {}
-        self._foreign: "dict[str, Card]" = {}
+        self._own: dict[str, Card] = {}
+        self._foreign: dict[str, Card] = {}
         for card in cards:
             from energymeter.calibration.card import is_place
 
@@ -51,7 +46,7 @@ class Cards:
         Raises:
             CalibrationError: one is no card as it was written.
         """
-        if file is None and not folder().is_dir():
+        if file is None and not cards_folder().is_dir():
             return cls(celsius=celsius)  # the usual case costs a look, not an import
         from energymeter.calibration import card
 

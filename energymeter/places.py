@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 _XDG = {
     "config": ("XDG_CONFIG_HOME", ".config"),
@@ -23,3 +24,8 @@ def user_folder(kind: str) -> str:
     import platformdirs
 
     return str(getattr(platformdirs, f"user_{kind}_dir")("energymeter"))
+
+
+def cards_folder() -> Path:
+    """Where calibration cards are kept."""
+    return Path(user_folder("config")) / "calibration"

@@ -15,6 +15,7 @@ from energymeter.calibration.model import Line, Model
 from energymeter.calibration.points import Point, Reference
 from energymeter.errors import CalibrationError
 from energymeter.integrate import Correction
+from energymeter.places import cards_folder
 from energymeter.reading import Band, Facts
 
 MADE = 1_795_219_200.0  # 2026-11-21
@@ -47,7 +48,7 @@ class Meter:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert str(cards.folder()).startswith(str(tmp_path))
+    assert str(cards_folder()).startswith(str(tmp_path))
     return tmp_path
 
 
