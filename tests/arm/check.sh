@@ -34,7 +34,7 @@ echo "$arch: installed in $(($(date +%s) - started)) s, $(du -sh --apparent-size
 
 enter /usr/bin/python3 -c '
 import platform, subprocess, sys, time
-code = "import time; t = time.perf_counter(); import energymeter; print(time.perf_counter() - t)"
+code = "import time; t = time.perf_counter(); from energymeter import EnergyMeter; print(time.perf_counter() - t)"
 seconds = min(float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout) for _ in range(3))
 from energymeter import EnergyMeter
 with EnergyMeter("manual:5V,0.6A", rate_hz=50) as meter:
