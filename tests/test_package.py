@@ -29,7 +29,7 @@ def test_importing_the_package_loads_the_standard_library_only():
 def test_importing_the_meter_loads_the_standard_library_and_ourselves():
     code = "import sys; from energymeter import EnergyMeter; EnergyMeter; print(*sys.modules)"
     loaded = {name.split(".")[0] for name in run(code).split()} - {"__main__"}
-    assert loaded <= {"energymeter", "_virtualenv"} | sys.stdlib_module_names | {
+    assert loaded <= {"energymeter", "_virtualenv", "sitecustomize"} | sys.stdlib_module_names | {
         name for name in loaded if name.startswith(("__editable__", "_distutils", "distutils"))
     }
 

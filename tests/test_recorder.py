@@ -233,3 +233,23 @@ def test_full_disk_keeps_whole_rows(tmp_path: Path, suffix: str) -> None:
     records = read(str(tmp_path / "kept" / f"run.{suffix}"))
     assert sum(len(record.columns["time_s"]) for record in records) == int(rows) > 1000
     assert all(record.damage == "" for record in records)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_file_removed_or_cut_short_under_us_is_told(tmp_path: Path, suffix: str) -> None:
+    for spoil, told in (
+        (Path.unlink, "removed"),
+        (lambda path: os.truncate(path, 0), "cut its file short"),
+    ):
+        path = tmp_path / f"run.{suffix}"
+        out = recorder(path, force=True)
+        fill(out, 3)
+        out.flush()
+        assert out.rows == 6
+        spoil(path)
+        fill(out, 3, first=3)
+        with pytest.raises(OSError, match=told):
+            out.flush()
+        assert out.rows == 6
+        with pytest.raises(OSError, match=told):
+            out.close()

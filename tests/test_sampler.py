@@ -277,3 +277,13 @@ def test_the_child_imports_nothing_heavy(tmp_path, monkeypatch, started):
     )
     driver_folder(tmp_path, monkeypatch, body)
     assert started("third").channels[0].curve.last().watts == 0.0
+
+
+def test_a_stopped_child_does_not_keep_its_parent(started, tmp_path):
+    """Not even with a log, whose end is given more time."""
+    made = started(log=Log(str(tmp_path / "run.csv"), {}, time.monotonic_ns()))
+    until(lambda: len(made.channels[0].curve) > 5)
+    os.kill(child_of(made), signal.SIGSTOP)
+    now_ns = time.monotonic_ns()
+    made.stop()
+    assert made.channels[0].curve.last_ns() >= now_ns, "it took its last sample"

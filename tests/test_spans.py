@@ -1,12 +1,14 @@
 """Spans over a curve that a test writes by hand: shorter than a sample, longer than the ring, a million."""
 
 import math
+import os
+import signal
 import tracemalloc
 from array import array
 
 import pytest
 
-from energymeter import spans
+from energymeter import EnergyMeter, spans
 from energymeter.curve import Curve, CurveWriter, channel_bytes
 from energymeter.errors import NotMeasured
 from energymeter.integrate import Integrator
@@ -259,3 +261,17 @@ def test_synced_calls_and_failing_devices(bench):
     assert isinstance(caught.value.__context__, KeyError)
     bench.pass_ms(2)
     assert span.usage.seconds == pytest.approx(0.003), "the span is closed all the same"
+
+
+def test_a_forked_worker_does_not_wait_for_a_lock_of_its_parent():
+    """The keeper thread, which may have held it, is not in the worker."""
+    with EnergyMeter("manual:5V,0.6A", rate_hz=100) as meter:
+        with meter.span("work"):
+            pass
+        log = meter._logs["work"]
+        with log._settling:
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(10)
+                os._exit(len(meter.spans["work"]) != 1)
+        assert os.waitpid(pid, 0)[1] == 0

@@ -243,14 +243,14 @@ def test_two_chips_of_one_bus_at_once(plug: Plug) -> None:
 
 
 def test_a_waveform_played_through_the_chip(plug: Plug) -> None:
-    """Bursts of an edge computer, known exactly; the chip averages, the bus is slow, the joules are right."""
-    wave = Square(period=0.4, high=1.2, low=0.3, volts=5.0)
+    """Bursts known exactly. The emulated bus gives a few samples a second, so each edge is a little unsure."""
+    wave = Square(period=2.0, high=1.2, low=0.3, volts=5.0)
     bus = Bus(plug, {0x40: Ina219Chip(wave, now)})
     with EnergyMeter(f"ina219@{bus.number}:0x40?shunt=0.1", rate_hz=20) as meter:
-        time.sleep(6.0)
+        time.sleep(10.0)
     usage = meter.usage
     measurement = meter._measurement
     assert measurement is not None
     span = measurement._whole
     true_joules = 5.0 * (wave.charge(span.end_ns) - wave.charge(span.start_ns))
-    assert usage.joules / usage.coverage == pytest.approx(true_joules, rel=0.02)
+    assert usage.joules / usage.coverage == pytest.approx(true_joules, rel=0.05)

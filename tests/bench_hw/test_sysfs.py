@@ -134,13 +134,13 @@ def test_batteries_of_either_sign(gauge: Callable[[str, int], None], sign: int) 
 
 @pytest.mark.parametrize("battery", ["BAT0", "BAT1"])
 def test_a_gauge_that_steps(gauge: Callable[[str, int], None], battery: str) -> None:
-    """Five steps of 10 mWh (or of 1 mAh at 11.4 V): what went out is what was counted."""
+    """Five steps of 100 mWh (or of 1 mAh at 11.4 V): what went out is what was counted."""
     with EnergyMeter(f"battery@{battery}", rate_hz=1) as meter:
         for step in range(6):
-            gauge("energy_now", 28_500_000 - step * 10_000)
+            gauge("energy_now", 28_500_000 - step * 100_000)
             gauge("charge_now", 2_500_000 - step * 1_000)
             time.sleep(1.5)
-    expected = 5 * 0.010 * 3600 if battery == "BAT0" else 5 * 0.001 * 3600 * 11.4
+    expected = 5 * 0.100 * 3600 if battery == "BAT0" else 5 * 0.001 * 3600 * 11.4
     assert meter.usage.joules == pytest.approx(expected, rel=0.21)
 
 
