@@ -108,7 +108,7 @@ def test_a_sealed_card_that_holds_nonsense_is_refused(spoil):
 
 def test_it_is_applied_shown_and_turned_off(folder):
     path = cards.save(card())
-    assert path.parent == cards.folder()
+    assert path.parent == cards_folder()
     with EnergyMeter(Meter()) as meter:
         pass
     usage = meter.usage

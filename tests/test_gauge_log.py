@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recordings import DATA, rows
+from recordings import recording, rows
 
 from energymeter.battery import Battery
 from energymeter.errors import LogError
@@ -125,7 +125,7 @@ def test_the_pi_4_ups_by_its_power(tmp_path: Path) -> None:
 def test_a_night_without_sun_and_a_morning_with_it() -> None:
     """By half past six it fell 69 to 54 % in ten hours, through a gap of eight; the sun then charges it."""
     table = rows(SOLAR)
-    assert hours_from_log(str(DATA / SOLAR)).hours is None
+    assert hours_from_log(str(recording(SOLAR))).hours is None
     times = [datetime.fromisoformat(row[0]).timestamp() for row in table]
     percent = [float(row[1]) if row[1] else math.nan for row in table]
     night = next(i for i, row in enumerate(table) if row[0] == "2021-06-07 06:30:00")
