@@ -164,7 +164,8 @@ def test_the_sampling_process_takes_no_module_from_the_scripts_folder(tmp_path: 
     for module in modules:
         (tmp_path / f"{module}.py").write_text(f"open({str(tmp_path / 'made')!r}, 'w')\n")
     program = (
-        f"import sys, time, tempfile, {', '.join(modules)}\nfrom energymeter import EnergyMeter\nsys.path.insert(0, {str(tmp_path)!r})\n"
+        f"import sys, time, tempfile, {', '.join(modules)}\n"
+        f"from energymeter import EnergyMeter\nsys.path.insert(0, {str(tmp_path)!r})\n"
         "with EnergyMeter('manual:5V,0.6A', rate_hz=100) as meter:\n    time.sleep(0.05)\n"
     )
     subprocess.run(
