@@ -53,6 +53,10 @@ def main() -> int:
     if asked.record:
         _record(figures)
     worse = [name for name, figure in figures.items() if _worse(name, figure, recorded["figures"])]
+    for part in sorted({name.partition(": ")[0] for name in worse} if asked.check else ()):
+        print(f"{part} once more: a busy moment is no verdict")
+        again = {f"{part}: {name}": figure for name, figure in _PARTS[part](asked.short).items()}
+        worse = [n for n in worse if n not in again or _worse(n, again[n], recorded["figures"])]
     if asked.check and worse:
         print(f"more than twice what was recorded: {'; '.join(worse)}", file=sys.stderr)
         return 1

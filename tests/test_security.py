@@ -160,11 +160,12 @@ def test_a_ledger_of_another_program_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_sampling_process_takes_no_module_from_the_scripts_folder(tmp_path: Path) -> None:
-    for module in ("json", "signal", "mmap", "typing", "random", "struct"):
+    modules = ("json", "signal", "mmap", "typing", "random", "struct")
+    for module in modules:
         (tmp_path / f"{module}.py").write_text(f"open({str(tmp_path / 'made')!r}, 'w')\n")
     program = (
-        "import sys, time\nimport energymeter.measurement\nfrom energymeter import EnergyMeter\n"
-        f"sys.path.insert(0, {str(tmp_path)!r})\n"  # where a script's own folder stands
+        f"import sys, time, tempfile, {', '.join(modules)}\n"
+        f"from energymeter import EnergyMeter\nsys.path.insert(0, {str(tmp_path)!r})\n"
         "with EnergyMeter('manual:5V,0.6A', rate_hz=100) as meter:\n    time.sleep(0.05)\n"
     )
     subprocess.run(

@@ -243,7 +243,7 @@ def test_two_chips_of_one_bus_at_once(plug: Plug) -> None:
 
 
 def test_a_waveform_played_through_the_chip(plug: Plug) -> None:
-    """Bursts known exactly. The emulated bus gives a few samples a second, so each edge is a little unsure."""
+    """Bursts known exactly. The emulated bus gives a few samples a second: each edge is a little unsure."""
     wave = Square(period=2.0, high=1.2, low=0.3, volts=5.0)
     bus = Bus(plug, {0x40: Ina219Chip(wave, now)})
     with EnergyMeter(f"ina219@{bus.number}:0x40?shunt=0.1", rate_hz=20) as meter:
