@@ -21,7 +21,9 @@ from energymeter.usage import Usage, in_figures
 
 F = TypeVar("F", bound=Callable[..., Any])
 _now_ns = time.monotonic_ns
-_FIGURES = 8  # of a draw, beside its seconds
+_TYPES = "ddffffff"
+"""Of a settled draw's fields after its seconds: joules and coulombs are kept as they are, the rest, of which
+nobody needs sixteen digits, in half the memory."""
 
 
 class Statistics(NamedTuple):
@@ -163,22 +165,8 @@ class Recording(NamedTuple):
     usage: Callable[[Sequence[Draw]], Usage]
 
 
-class Columns(NamedTuple):
-    """Many draws of one channel, a column each field of `Draw`."""
-
-    seconds: "array[float]"
-    joules: "array[float]"
-    coulombs: "array[float]"
-    volt_seconds: "array[float]"
-    covered_seconds: "array[float]"
-    bridged_joules: "array[float]"
-    scatter_joules2: "array[float]"
-    edge_joules: "array[float]"
-    peak_watts: "array[float]"
-
-
 class SpanLog:
-    """All stretches of one name, in flat arrays: 16 bytes each, and 64 a channel once settled.
+    """All stretches of one name, in flat arrays: 16 bytes each, and 40 a channel once settled.
 
     Outside of a measurement it forgets what it is given.
     """
@@ -190,7 +178,8 @@ class SpanLog:
         """Start and end of every closed span, ns, in the order of their ends."""
         self.due_ns = 0
         self._recording: Recording | None = None
-        self._figures: list[array[float]] = []
+        self._figures: list[list[array[float]]] = []
+        """Of each curve: one column a field."""
         self._settled = 0
         self._starts: dict[int, list[Point]] = {}
         self._settling = threading.Lock()
@@ -203,7 +192,7 @@ class SpanLog:
             self.opened = {}
             self.edges = array("q")
             self.due_ns = _now_ns() + recording.keep_ns
-            self._figures = [array("d") for _ in recording.curves]
+            self._figures = [[array(kind) for kind in _TYPES] for _ in recording.curves]
             self._settled = 0
             self._starts = {}
 
@@ -234,19 +223,19 @@ class SpanLog:
     def _settle(self, recording: Recording, until_ns: float) -> None:
         opened = tuple(self.opened)  # before the closed ones are counted: none may fall between
         known_ns = min(until_ns, self.known_until_ns())
-        edges = self.edges[2 * self._settled :]
-        done = 0
-        for start_ns, end_ns in zip(edges[::2], edges[1::2], strict=True):
-            if end_ns > until_ns:
-                break
-            for figures, draw in zip(self._figures, self._drawn(start_ns, end_ns), strict=True):
-                figures.extend(draw[1:])
+        edges, first, last = self.edges, self._settled, len(self.edges) // 2
+        done = first
+        while done < last and edges[2 * done + 1] <= until_ns:
+            draws = self._drawn(edges[2 * done], edges[2 * done + 1])
+            for columns, draw in zip(self._figures, draws, strict=True):
+                for column, figure in zip(columns, draw[1:], strict=True):
+                    column.append(figure)
             done += 1
-        self._settled += done
+        self._settled = done
         starts = self._starts
         self._starts = {
             start_ns: starts.get(start_ns) or [curve.at(start_ns) for curve in recording.curves]
-            for start_ns in (*(span.start_ns for span in opened), *edges[2 * done :: 2])
+            for start_ns in (*(span.start_ns for span in opened), *edges[2 * done : 2 * last : 2])
             if 0 < start_ns <= known_ns
         }
         self.due_ns = _now_ns() + recording.keep_ns
@@ -254,8 +243,9 @@ class SpanLog:
     def _after_fork(self) -> None:
         """The worker has no keeper thread, but may have its lock and its half-written work."""
         self._pid, self._settling = os.getpid(), threading.Lock()
-        for figures in self._figures:
-            del figures[_FIGURES * self._settled :]
+        for columns in self._figures:
+            for column in columns:
+                del column[self._settled :]
 
     def drawn(self, span: Span, end_ns: int) -> list[Draw]:
         """What every curve says of a span up to ``end_ns``."""
@@ -285,18 +275,21 @@ class SpanLog:
     def draws(self, number: int) -> list[Draw]:
         """What every curve says of one settled span, by its number."""
         seconds = (self.edges[2 * number + 1] - self.edges[2 * number]) * 1e-9
-        own = slice(_FIGURES * number, _FIGURES * (number + 1))
-        return [Draw(seconds, *figures[own]) for figures in self._figures]
+        return [Draw(seconds, *(column[number] for column in columns)) for columns in self._figures]
 
-    def columns(self) -> list[Columns]:
-        """The settled draws of every curve: one column a field of `Draw`."""
+    def settled(self) -> int:
+        """How many spans are settled."""
+        return self._settled
+
+    def column(self, field: str) -> "list[array[float]]":
+        """One field of `Draw` of every settled span, for every curve."""
         count = self._settled
-        starts, ends = self.edges[: 2 * count : 2], self.edges[1 : 2 * count : 2]
-        seconds = array("d", ((end - start) * 1e-9 for start, end in zip(starts, ends, strict=True)))
-        return [
-            Columns(seconds, *(figures[k : _FIGURES * count : _FIGURES] for k in range(_FIGURES)))
-            for figures in self._figures
-        ]
+        if field == "seconds":
+            edges = self.edges
+            seconds = array("d", ((edges[2 * i + 1] - edges[2 * i]) * 1e-9 for i in range(count)))
+            return [seconds for _ in self._figures]
+        place = Draw._fields.index(field) - 1
+        return [columns[place][:count] for columns in self._figures]
 
     def usage_of(self, draws: Sequence[Draw] | None) -> Usage:
         """The usage of one settled span.
@@ -322,10 +315,9 @@ class Spans:
         log.settle_all()
         self.name = log.name
         self._log = log
-        self._columns = log.columns()
 
     def __len__(self) -> int:
-        return len(self._columns[0].seconds) if self._columns else 0
+        return self._log.settled()
 
     @property
     def usages(self) -> list[Usage]:
@@ -334,8 +326,7 @@ class Spans:
         Raises:
             NotMeasured: a call ran where no source was read.
         """
-        calls = [map(Draw, *columns) for columns in self._columns]
-        return [self._log.usage_of(draws) for draws in zip(*calls, strict=True)]
+        return [self._log.usage_of(self._log.draws(number)) for number in range(len(self))]
 
     @property
     def usage(self) -> Usage:
@@ -345,22 +336,24 @@ class Spans:
             NotMeasured: there was none, or no source was read.
         """
         self._check()
-        together = [
-            Draw(*(*map(math.fsum, columns[:-1]), max(columns.peak_watts))) for columns in self._columns
-        ]
-        return self._log.usage_of(together)
+        sums = [[math.fsum(column) for column in self._log.column(field)] for field in Draw._fields[:-1]]
+        peaks = [max(column) for column in self._log.column("peak_watts")]
+        return self._log.usage_of([Draw(*figures) for figures in zip(*sums, peaks, strict=True)])
 
     @property
     def joules(self) -> Statistics:
         """Energy of one call, J."""
         self._check()
-        return Statistics.of([sum(joules) for joules in zip(*(c.joules for c in self._columns), strict=True)])
+        columns = self._log.column("joules")
+        if len(columns) == 1:
+            return Statistics.of(columns[0])
+        return Statistics.of(array("d", map(math.fsum, zip(*columns, strict=True))))
 
     @property
     def seconds(self) -> Statistics:
         """Duration of one call, s."""
         self._check()
-        return Statistics.of(self._columns[0].seconds)
+        return Statistics.of(self._log.column("seconds")[0])
 
     @property
     def mah(self) -> Statistics | None:
@@ -372,7 +365,7 @@ class Spans:
     def _check(self) -> None:
         if not len(self):
             raise NotMeasured(f"no span {self.name!r} has finished yet.")
-        unknown = sum(sum(map(math.isnan, columns.joules)) for columns in self._columns)
+        unknown = sum(sum(map(math.isnan, column)) for column in self._log.column("joules"))
         if unknown:
             raise NotMeasured(f"{unknown} spans {self.name!r} ran where no source was read.")
 
