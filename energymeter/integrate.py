@@ -99,6 +99,8 @@ class _Sum:
             self.total = 0.0
         corrected = term - self._lost
         total = self.total + corrected
+        if term >= 0 and total < self.total:
+            total = self.total  # a correction never takes back what was counted
         self._lost = (total - self.total) - corrected
         self.total = total
 
