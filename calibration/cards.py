@@ -1,5 +1,6 @@
 """The calibration cards that apply here: found by the meter's identity, refused if foreign."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,7 +47,7 @@ class Cards:
         Raises:
             CalibrationError: one is no card as it was written.
         """
-        if file is None and not cards_folder().is_dir():
+        if file is None and not os.path.isdir(cards_folder()):
             return cls(celsius=celsius)  # the usual case costs a look, not an import
         from energymeter.calibration import card
 

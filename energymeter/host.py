@@ -71,8 +71,15 @@ class ProcessHost:
             self._end(0)
             raise
         if not resume:
-            self.memory = memoryview(mmap.mmap(self._memory_fd, answer["bytes"]))
+            self.memory = memoryview(self._mapped(answer["bytes"]))
         return [Described(**channel) for channel in answer["channels"]]
+
+    def _mapped(self, size: int) -> mmap.mmap:
+        try:
+            return mmap.mmap(self._memory_fd, size)
+        except OSError as refusal:
+            self._end(0)
+            raise SamplerError(f"there is no memory for the samples: {refusal.strerror}.") from refusal
 
     def _ask(self, process: "subprocess.Popen[bytes]", complaints: IO[bytes]) -> dict[str, Any]:
         assert process.stdout is not None
