@@ -243,7 +243,7 @@ def _read_forecast(path: Path) -> "Intensities":
                 Slot(parse_time(row["from"]), parse_time(row["to"]), float(row["g_per_kwh"]), True)
                 for row in csv.DictReader(rows)
             ]
-    except (KeyError, ValueError, TypeError, AttributeError) as why:
+    except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as why:
         raise GridError(
             f"{path} is no forecast ({why}): a CSV with from,to,g_per_kwh is, its times as 2026-11-22T14:30Z"
         ) from why
