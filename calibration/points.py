@@ -140,7 +140,7 @@ def read_csv(path: str) -> list[Point]:
                     f"channel, shown and reference, and may name {', '.join(Point._fields[3:])}."
                 )
             return [_point(row, f"{path}, line {rows.line_num}") for row in rows]
-    except (OSError, UnicodeDecodeError) as failure:
+    except (OSError, UnicodeDecodeError, csv.Error) as failure:
         raise CalibrationError(f"{path} cannot be read: {failure}.") from failure
 
 
