@@ -9,9 +9,9 @@ import math
 import random
 from collections.abc import Callable, Iterator
 
-from energymeter.balance import Balance
-from energymeter.battery import Battery
-from energymeter.forecast import Forecast
+from energymeter.battery.battery import Battery
+from energymeter.budget.balance import Balance
+from energymeter.budget.forecast import Forecast
 
 STEP = 5.0
 SIGMA = 0.10

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import click
 
-from energymeter.battery import Battery
-from energymeter.budget import Budget
-from energymeter.ledger import Ledger
+from energymeter.battery.battery import Battery
+from energymeter.budget.budget import Budget
+from energymeter.budget.ledger import Ledger
 
 STEPS = 1_000_000
 

@@ -166,8 +166,8 @@ def write_log(path: str, rows: int) -> None:
     import pyarrow
     import pyarrow.parquet as parquet
 
+    from energymeter.logs.recorder import COLUMNS, FORMAT, PARQUET_OPTIONS
     from energymeter.reading import Facts
-    from energymeter.recorder import COLUMNS, FORMAT, PARQUET_OPTIONS
 
     header = {"format": FORMAT, "channels": [{"name": "made", "facts": Facts()._asdict(), "rate_hz": 1000.0}]}
     schema = pyarrow.schema(

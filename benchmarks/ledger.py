@@ -15,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-from energymeter.ledger import Debit, Ledger
+from energymeter.budget.ledger import Debit, Ledger
 
 
 def write(path: str, budget: int, seed: int, debits: int) -> None:

@@ -6,9 +6,9 @@ import tracemalloc
 
 from _figures import Figure
 
-from energymeter.curve import Curve, CurveWriter, channel_bytes, ring_samples
-from energymeter.loop import Channel, SourceLoop
 from energymeter.reading import Facts, Reading
+from energymeter.sampling.curve import Curve, CurveWriter, channel_bytes, ring_samples
+from energymeter.sampling.loop import Channel, SourceLoop
 
 _RATE_HZ = 1000.0
 _PERIOD_NS = 1_000_000

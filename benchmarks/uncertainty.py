@@ -20,12 +20,12 @@ from energymeter.calibration.fit import fit_all, model_of
 from energymeter.calibration.model import DRIFT_PER_KELVIN, UNKNOWN_KELVIN, Model
 from energymeter.calibration.points import Point, Reference, average
 from energymeter.clock import ManualClock
-from energymeter.curve import Curve, CurveWriter, channel_bytes, ring_samples
 from energymeter.drivers._chip import Ina219Chip
 from energymeter.drivers.ina219 import Ina219
 from energymeter.integrate import Correction
-from energymeter.loop import Channel
 from energymeter.reading import Band
+from energymeter.sampling.curve import Curve, CurveWriter, channel_bytes, ring_samples
+from energymeter.sampling.loop import Channel
 from energymeter.uncertainty import Part, contributions, expanded
 
 RATES = (10.0, 100.0, 900.0)

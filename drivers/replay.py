@@ -17,7 +17,7 @@ from typing import Any
 
 from energymeter.clock import Clock, SystemClock
 from energymeter.errors import SourceEnded, SpecError
-from energymeter.logfile import Hints, Record, read, typical_interval
+from energymeter.logs.logfile import Hints, Record, read, typical_interval
 from energymeter.reading import Facts, Reading
 
 __all__ = ["Replay"]
@@ -33,7 +33,7 @@ class Replay:
         place: the file.
         speed: ``true``, or ``max``: as fast as it can be read.
         channel: which channel of several.
-        time, watts, volts, amps, unit, semantics, board: of a foreign CSV, see `energymeter.logfile`.
+        time, watts, volts, amps, unit, semantics, board: of a foreign CSV, see `energymeter.logs.logfile`.
     """
 
     def __init__(

@@ -9,9 +9,9 @@
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
-    from energymeter.battery import Battery as Battery
-    from energymeter.budget import Budget as Budget
-    from energymeter.grid import Grid as Grid
+    from energymeter.battery.battery import Battery as Battery
+    from energymeter.budget.budget import Budget as Budget
+    from energymeter.carbon.grid import Grid as Grid
     from energymeter.meter import EnergyMeter as EnergyMeter
     from energymeter.meter import measure as measure
     from energymeter.reading import Reading as Reading
@@ -24,7 +24,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Battery": "battery",
     "Budget": "budget",
-    "Grid": "grid",
+    "Grid": "carbon.grid",
     "EnergyMeter": "meter",
     "measure": "meter",
     "Reading": "reading",

@@ -19,7 +19,7 @@ from typing import IO, NamedTuple
 from energymeter.errors import SpecError
 from energymeter.places import user_folder
 from energymeter.reading import Facts
-from energymeter.spawn import spawn
+from energymeter.sampling.spawn import spawn
 
 CHOICE_SECONDS = 0.75
 """For sources to answer in; with the start of Python a choice takes less than a second."""

@@ -8,14 +8,15 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from energymeter import __version__, curve, throttled
-from energymeter.curve import Draw
+from energymeter import __version__, throttled
 from energymeter.errors import CalibrationError, NotMeasured, SamplerError
-from energymeter.host import Request
 from energymeter.integrate import Sample
 from energymeter.reading import Reading
-from energymeter.sampler import SampledChannel, Sampler
-from energymeter.session import Log
+from energymeter.sampling import curve
+from energymeter.sampling.curve import Draw
+from energymeter.sampling.host import Request
+from energymeter.sampling.sampler import SampledChannel, Sampler
+from energymeter.sampling.session import Log
 from energymeter.source import Source
 from energymeter.spans import Recording, SpanLog, open_span
 from energymeter.spec import Spec

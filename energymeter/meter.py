@@ -27,7 +27,7 @@ from energymeter.spec import Spec, parse
 from energymeter.usage import Idle, Usage
 
 if TYPE_CHECKING:
-    from energymeter.budget import Budget
+    from energymeter.budget.budget import Budget
     from energymeter.calibration.cards import Cards
     from energymeter.measurement import Measurement
     from energymeter.statusline import StatusLine
@@ -140,7 +140,7 @@ class EnergyMeter:
     def _open_purse(self, name: str) -> None:
         from uuid import uuid4
 
-        from energymeter.budget import Budget
+        from energymeter.budget.budget import Budget
 
         self._purse = Budget.open(name)
         self.run_id = uuid4().hex

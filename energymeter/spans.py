@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypeVar, cast
 
-from energymeter.curve import Curve, Draw, Point
 from energymeter.errors import NotMeasured, SpecError
+from energymeter.sampling.curve import Curve, Draw, Point
 from energymeter.usage import Usage, in_figures
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from energymeter import logfile
-from energymeter.curve import STEP_IN_LINE, STEP_IN_MEAN, Draw
 from energymeter.errors import ExtraMissing, LogError, NotMeasured, SpecError
 from energymeter.integrate import TURNED, Sample
-from energymeter.loop import gap_after_ns
+from energymeter.logs import logfile
+from energymeter.logs.recorder import COLUMNS, open_recorder, reason
 from energymeter.reading import Facts
-from energymeter.recorder import COLUMNS, open_recorder, reason
+from energymeter.sampling.curve import STEP_IN_LINE, STEP_IN_MEAN, Draw
+from energymeter.sampling.loop import gap_after_ns
 from energymeter.uncertainty import Part
 from energymeter.usage import Usage, combine, least_trusted
 
@@ -148,12 +148,12 @@ class Trace:
         """Read a recording; the channels that count are added.
 
         Args:
-            path: any file `energymeter.logfile` reads.
+            path: any file `energymeter.logs.logfile` reads.
             channel: this one alone, whether it counts or not.
             hints: ``time, watts, volts, amps, unit, semantics, board`` of a foreign CSV.
 
         Raises:
-            LogError, NotMeasured, ImplausibleReading: see `energymeter.logfile.read`.
+            LogError, NotMeasured, ImplausibleReading: see `energymeter.logs.logfile.read`.
             SpecError: there is no such channel, or none that counts.
         """
         path = os.fspath(path)

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from energymeter.curve import Draw
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.reading import Band, Facts, Place, Provenance
+from energymeter.sampling.curve import Draw
 from energymeter.uncertainty import (
     Contribution,
     Difference,
@@ -18,7 +18,7 @@ from energymeter.uncertainty import (
 )
 
 if TYPE_CHECKING:
-    from energymeter.carbon import Carbon, GridNow
+    from energymeter.carbon.footprint import Carbon, GridNow
 
 _MOST_DECIMALS = 6
 _GAUGE_STEPS = 3
@@ -198,7 +198,7 @@ class Usage(NamedTuple):
         Raises:
             GridError: no such place, or none was named.
         """
-        from energymeter.carbon import footprint
+        from energymeter.carbon.footprint import footprint
 
         return footprint(self, grid, **options)
 

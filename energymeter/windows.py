@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from energymeter.errors import LogError
-from energymeter.log_parquet import described, parquet_files
-from energymeter.record import Record
+from energymeter.logs.parquet import described, parquet_files
+from energymeter.logs.record import Record
 from energymeter.trace import Floats, Trace
 
 

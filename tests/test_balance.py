@@ -2,11 +2,11 @@
 
 import pytest
 
-from energymeter.balance import Balance, Unit, say_share
-from energymeter.battery import Battery
-from energymeter.converter import Converter
+from energymeter.battery.battery import Battery
+from energymeter.battery.converter import Converter
+from energymeter.budget.balance import Balance, Unit, say_share
+from energymeter.budget.forecast import Forecast, Level
 from energymeter.estimate import Estimate
-from energymeter.forecast import Forecast, Level
 
 
 def steady(watts: float) -> Level:

@@ -8,12 +8,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from recordings import rows, running_integral
 
-from energymeter.battery import Battery, cold_share
-from energymeter.converter import Converter
+from energymeter.battery.battery import Battery, cold_share
+from energymeter.battery.converter import Converter
+from energymeter.battery.planning import course_table
+from energymeter.battery.solar import Steady
+from energymeter.budget.forecast import left
 from energymeter.errors import SpecError
-from energymeter.forecast import left
-from energymeter.planning import course_table
-from energymeter.solar import Steady
 
 BATTERIES = st.builds(
     lambda **known: Battery(**known),  # with the class itself hypothesis would fill in the input too

@@ -9,15 +9,15 @@ import pytest
 from budget_meter import Figures, SteadyMeter
 
 from energymeter import running
-from energymeter.battery import Battery
-from energymeter.budget import Budget
+from energymeter.battery.battery import Battery
+from energymeter.battery.converter import Converter
+from energymeter.battery.solar import Panel
+from energymeter.budget.budget import Budget
+from energymeter.budget.ledger import Ledger
+from energymeter.budget.loops import Status
 from energymeter.clock import ManualClock
-from energymeter.converter import Converter
 from energymeter.errors import BudgetExhausted, LedgerError, SpecError
-from energymeter.ledger import Ledger
-from energymeter.loops import Status
 from energymeter.meter import EnergyMeter
-from energymeter.solar import Panel
 
 RAIL = Battery(1000, basis="rail")  # 18 kJ at 5 V
 

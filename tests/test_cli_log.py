@@ -13,7 +13,7 @@ from devices.terminal import PATIENCE_SECONDS, Terminal, environment, in_pipe, s
 
 from energymeter import EnergyMeter
 from energymeter.errors import LogError, NotMeasured
-from energymeter.logfile import read
+from energymeter.logs.logfile import read
 
 SOURCE = "manual:5V,0.6A"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from devices.terminal import PATIENCE_SECONDS, Terminal, in_pipe, started
 
-from energymeter.logfile import read
+from energymeter.logs.logfile import read
 
 WITH = ("run", "--source", "manual:5V,0.6A")
 COUNT_INTERRUPTS = """

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from energymeter import codecarbon_data
-from energymeter.carbon import footprint
-from energymeter.energy import Known
+from energymeter.carbon import codecarbon_data
+from energymeter.carbon.energy import Known
+from energymeter.carbon.footprint import footprint
+from energymeter.carbon.grid import Grid
+from energymeter.carbon.grid_lookup import figures, tables
+from energymeter.carbon.grid_tables import WORLD, builtin
 from energymeter.errors import GridError
-from energymeter.grid import Grid
-from energymeter.grid_lookup import figures, tables
-from energymeter.grid_tables import WORLD, builtin
 
 
 def countries() -> dict[str, Any]:
@@ -224,7 +224,7 @@ def test_the_built_in_table_is_the_installed_codecarbon() -> None:
 @installed
 def test_reading_the_files_does_not_import_codecarbon() -> None:
     code = (
-        "import sys; from energymeter.grid import Grid; Grid('ZMB'); Grid('USA', region='california');"
+        "import sys; from energymeter.carbon.grid import Grid; Grid('ZMB'); Grid('USA', region='california');"
         "print({'codecarbon', 'pandas', 'email', 'urllib.request'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)

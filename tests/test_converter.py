@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.converter import Converter
+from energymeter.battery.converter import Converter
 from energymeter.errors import SpecError
 
 CURVES = st.builds(Converter, st.floats(0, 0.5), st.floats(1.0, 1.4), st.floats(0, 0.05))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.curve import HISTORY_SAMPLES, Curve, CurveWriter, channel_bytes, ring_samples
 from energymeter.integrate import Integrator
 from energymeter.reading import Facts, Reading
+from energymeter.sampling.curve import HISTORY_SAMPLES, Curve, CurveWriter, channel_bytes, ring_samples
 
 MS = 1_000_000
 

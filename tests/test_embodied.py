@@ -2,7 +2,7 @@
 
 import pytest
 
-from energymeter.embodied import BOARDS, Embodied, Range, break_even, sci
+from energymeter.carbon.embodied import BOARDS, Embodied, Range, break_even, sci
 from energymeter.errors import SpecError
 
 

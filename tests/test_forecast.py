@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from recordings import rows, running_integral
 
 from benchmarks.budget_intervals import LOADS, coverage
-from energymeter.balance import Balance
-from energymeter.battery import Battery
-from energymeter.forecast import Forecast, Level, hours_left, left
+from energymeter.battery.battery import Battery
+from energymeter.budget.balance import Balance
+from energymeter.budget.forecast import Forecast, Level, hours_left, left
 
 
 def level_of(powers: list[float], seconds: float = 1.0) -> Level:

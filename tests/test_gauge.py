@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from energymeter.battery import Battery
+from energymeter.battery.battery import Battery
 from energymeter.errors import SourceMissing
 
 

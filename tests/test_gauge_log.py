@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recordings import recording, rows
 
-from energymeter.battery import Battery
+from energymeter.battery.battery import Battery
+from energymeter.budget.gauge_log import hours_from_gauge, hours_from_log
 from energymeter.errors import LogError
-from energymeter.gauge_log import hours_from_gauge, hours_from_log
 
 UPS = "traces/rpi4_ups_discharge/batt_log_2021-04-28_203426.csv"
 SOLAR = "traces/rpi_solar/battery_log.csv"

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from energymeter import codecarbon_data
+from energymeter.carbon import codecarbon_data
+from energymeter.carbon.grid import ANNUAL_RELATIVE, Grid
+from energymeter.carbon.grid_lookup import figures, look_up
+from energymeter.carbon.grid_tables import builtin
 from energymeter.errors import GridError, SpecError
-from energymeter.grid import ANNUAL_RELATIVE, Grid
-from energymeter.grid_lookup import figures, look_up
-from energymeter.grid_tables import builtin
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_reading_a_grid_loads_no_heavy_library() -> None:
         "email",
     }
     code = (
-        "import sys; from energymeter.grid import Grid; Grid('DEU'); from energymeter import carbon;"
+        "import sys; from energymeter.carbon.grid import Grid; Grid('DEU'); from energymeter import carbon;"
         f"print({heavy} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)

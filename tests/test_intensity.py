@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from energymeter.carbon.intensity import Intensities, Slot, parse_time
 from energymeter.errors import GridError, SpecError
-from energymeter.intensity import Intensities, Slot, parse_time
 
 START = 1_790_000_000.0 - 1_790_000_000.0 % 1800
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from energymeter.budget.ledger import Debit, Ledger
+from energymeter.budget.ledger_file import MIGRATIONS, default_path
 from energymeter.clock import ManualClock
 from energymeter.errors import LedgerError
-from energymeter.ledger import Debit, Ledger
-from energymeter.ledger_file import MIGRATIONS, default_path
 
 WRITER = Path(__file__).parents[1] / "benchmarks/ledger.py"
 

@@ -16,10 +16,10 @@ from devices.grid_servers import (
     refusal,
 )
 
+from energymeter.carbon.grid import Grid
+from energymeter.carbon.live_grid import LiveGrid
 from energymeter.clock import ManualClock
 from energymeter.errors import GridError, SpecError
-from energymeter.grid import Grid
-from energymeter.live_grid import LiveGrid
 
 NOW = ElectricityMapsServer.now.timestamp()
 HOUR = 3600.0

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from energymeter.errors import EnergyMeterError, ImplausibleReading, LogError, NotMeasured, SpecError
-from energymeter.logfile import Hints, Record, read
+from energymeter.logs.logfile import Hints, Record, read
 from energymeter.reading import Band, Facts
 from energymeter.trace import Trace
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from energymeter import curve
-from energymeter.curve import Curve, CurveWriter, channel_bytes
 from energymeter.errors import SourceEnded, SourceMissing
 from energymeter.integrate import Correction
-from energymeter.loop import Channel, SourceLoop
 from energymeter.reading import Facts, Reading
+from energymeter.sampling import curve
+from energymeter.sampling.curve import Curve, CurveWriter, channel_bytes
+from energymeter.sampling.loop import Channel, SourceLoop
 
 MS = 1_000_000
 CAPACITY = 1024

@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 from recordings import recording
 
+from energymeter.battery.ocv import TABLES, mean_volts, state_of_charge
 from energymeter.errors import SpecError
-from energymeter.ocv import TABLES, mean_volts, state_of_charge
 
 PUBLISHED = {
     "lco-4.20": "generic_18650_lco_4v20_2500mAh_20C",

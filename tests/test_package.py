@@ -84,7 +84,7 @@ def test_every_error_is_on_the_page_with_its_exit_code():
                 assert any(base.__module__ == "builtins" for base in kind.__bases__), "also a builtin"
 
 
-DRIVER_MAY_IMPORT = {"reading", "source", "errors", "clock", "boards", "logfile", "units", "drivers"}
+DRIVER_MAY_IMPORT = {"reading", "source", "errors", "clock", "boards", "logs", "units", "drivers"}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "drivers").glob("*.py")), ids=lambda path: path.stem)

@@ -2,10 +2,8 @@
 
 import pytest
 
-from energymeter.battery import Battery
-from energymeter.boards import find_board
-from energymeter.errors import SpecError
-from energymeter.planning import (
+from energymeter.battery.battery import Battery
+from energymeter.battery.planning import (
     board_watts,
     duty_watts,
     early_exit_joules,
@@ -13,6 +11,8 @@ from energymeter.planning import (
     periodic_watts,
     planned,
 )
+from energymeter.boards import find_board
+from energymeter.errors import SpecError
 
 
 def test_a_boards_draw() -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from energymeter.errors import LogError
 from energymeter.integrate import Sample
-from energymeter.logfile import read
+from energymeter.logs.logfile import read
+from energymeter.logs.recorder import COLUMNS, PARTS_SUFFIX, Recorder, _Parquet, open_recorder
 from energymeter.reading import Facts
-from energymeter.recorder import COLUMNS, PARTS_SUFFIX, Recorder, _Parquet, open_recorder
 
 NAMES = ["rail", 'manual:5V,0.6A "#1"']
 SUFFIXES = ["csv", "jsonl", "parquet"]

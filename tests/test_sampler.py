@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from energymeter import curve, host
 from energymeter.errors import (
     ExtraMissing,
     LogError,
@@ -18,9 +17,10 @@ from energymeter.errors import (
     SourceTimeout,
     SpecError,
 )
-from energymeter.host import Request
-from energymeter.sampler import Sampler
-from energymeter.session import Log
+from energymeter.sampling import curve, host
+from energymeter.sampling.host import Request
+from energymeter.sampling.sampler import Sampler
+from energymeter.sampling.session import Log
 from energymeter.spec import Spec
 
 ROOT = Path(__file__).parent.parent

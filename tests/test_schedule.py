@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from energymeter.carbon.intensity import Intensities
+from energymeter.carbon.schedule import cleanest
 from energymeter.errors import GridError, SpecError
-from energymeter.intensity import Intensities
-from energymeter.schedule import cleanest
 
 START = 1_790_000_000.0 - 1_790_000_000.0 % 1800
 DAY = [300.0, 250.0, 100.0, 80.0, 200.0, 400.0]

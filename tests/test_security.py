@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from energymeter import EnergyMeter
+from energymeter.budget.ledger import Ledger
 from energymeter.errors import EnergyMeterError, LedgerError, LogError, SpecError
-from energymeter.ledger import Ledger
-from energymeter.logfile import read
+from energymeter.logs.logfile import read
+from energymeter.logs.recorder import COLUMNS, FORMAT
 from energymeter.reading import Facts
-from energymeter.recorder import COLUMNS, FORMAT
 from energymeter.spec import parse
 from energymeter.trace import Trace
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recordings import rows
 
-from energymeter.battery import Battery
+from energymeter.battery.battery import Battery
+from energymeter.battery.solar import Panel, Profile, Steady, battery_wh, clear_sky, outlook, panel_watts
 from energymeter.errors import ExtraMissing, NotMeasured, SpecError
 from energymeter.reading import Facts, Reading
-from energymeter.solar import Panel, Profile, Steady, battery_wh, clear_sky, outlook, panel_watts
 
 CELL = Battery(10_000, volts=3.6, efficiency=0.9, usable=1.0)  # 36 Wh
 

@@ -9,10 +9,10 @@ from array import array
 import pytest
 
 from energymeter import EnergyMeter, spans
-from energymeter.curve import Curve, CurveWriter, channel_bytes
 from energymeter.errors import NotMeasured
 from energymeter.integrate import Integrator
 from energymeter.reading import Facts, Reading
+from energymeter.sampling.curve import Curve, CurveWriter, channel_bytes
 from energymeter.spans import Recording, Span, SpanLog, Spans, Statistics, open_span
 from energymeter.uncertainty import Part
 from energymeter.usage import combine

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.curve import Curve, CurveWriter, channel_bytes
 from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.integrate import Integrator
-from energymeter.loop import gap_after_ns
 from energymeter.reading import Band, Facts, Reading, Semantics
+from energymeter.sampling.curve import Curve, CurveWriter, channel_bytes
+from energymeter.sampling.loop import gap_after_ns
 from energymeter.trace import Trace
 
 SEMANTICS: tuple[Semantics, ...] = ("instant", "mean")

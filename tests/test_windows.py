@@ -5,8 +5,8 @@ import pytest
 
 from energymeter.errors import LogError, NotMeasured
 from energymeter.integrate import Integrator
+from energymeter.logs.recorder import PARTS_SUFFIX, _Parquet, open_recorder
 from energymeter.reading import Facts, Reading
-from energymeter.recorder import PARTS_SUFFIX, _Parquet, open_recorder
 from energymeter.trace import Trace
 from energymeter.windows import window_joules
 

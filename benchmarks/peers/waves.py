@@ -15,13 +15,13 @@ from typing import Any
 
 from venvs import ROOT
 
-from energymeter import curve
 from energymeter.clock import ManualClock
-from energymeter.curve import Curve, channel_bytes
 from energymeter.drivers._chip import Ina219Chip
 from energymeter.drivers.ina219 import Ina219
-from energymeter.logfile import Hints, read
-from energymeter.session import Session, Wanted
+from energymeter.logs.logfile import Hints, read
+from energymeter.sampling import curve
+from energymeter.sampling.curve import Curve, channel_bytes
+from energymeter.sampling.session import Session, Wanted
 
 _PHASES = 10
 _VOLTS = 5.0

@@ -8,15 +8,15 @@ from typing import Any
 
 import click
 
-from energymeter.balance import say_share
-from energymeter.battery import Battery
-from energymeter.budget import Budget
+from energymeter.battery.battery import Battery
+from energymeter.budget.balance import say_share
+from energymeter.budget.budget import Budget
+from energymeter.budget.ledger import Ledger, Line
+from energymeter.budget.tab import Drawn
 from energymeter.cli.budget_forecast import forecast
 from energymeter.cli.budget_options import basis_option, battery_option, json_option, plain, seconds, share
 from energymeter.errors import SpecError
 from energymeter.estimate import say_number
-from energymeter.ledger import Ledger, Line
-from energymeter.tab import Drawn
 
 
 @click.group()

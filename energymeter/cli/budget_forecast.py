@@ -7,16 +7,16 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from energymeter.battery import Battery
+from energymeter.battery.battery import Battery
+from energymeter.battery.planning import Load, course_table, inferences_a_charge, planned
+from energymeter.battery.solar import Panel, outlook
 from energymeter.boards import find_board
-from energymeter.budget import Budget
+from energymeter.budget.budget import Budget
+from energymeter.budget.forecast import left
+from energymeter.budget.gauge_log import hours_from_log
 from energymeter.cli.budget_options import basis_option, battery_option, json_option, plain, seconds, share
 from energymeter.errors import SpecError
 from energymeter.estimate import Estimate, say_hours, say_number
-from energymeter.forecast import left
-from energymeter.gauge_log import hours_from_log
-from energymeter.planning import Load, course_table, inferences_a_charge, planned
-from energymeter.solar import Panel, outlook
 
 
 @click.command()

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from energymeter.carbon import Carbon
-    from energymeter.energy import Energy
-    from energymeter.grid import Grid
-    from energymeter.intensity import Intensities
-    from energymeter.live_grid import LiveGrid
+    from energymeter.carbon.energy import Energy
+    from energymeter.carbon.footprint import Carbon
+    from energymeter.carbon.grid import Grid
+    from energymeter.carbon.intensity import Intensities
+    from energymeter.carbon.live_grid import LiveGrid
+    from energymeter.carbon.schedule import Advice
     from energymeter.reading import Place
-    from energymeter.schedule import Advice
 
 _SERVICES = ("electricitymaps", "carbonintensity-gb", "watttime")
 
@@ -45,7 +45,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="JSON instea
 
 def _live(service: str, zone: str | None, url: str | None, fallback: "Grid | None" = None) -> "LiveGrid":
     """The service, with what it needs from the environment: secrets on a command line are seen by all."""
-    from energymeter.grid import Grid
+    from energymeter.carbon.grid import Grid
 
     secrets = {
         "electricitymaps": {"token": os.environ.get("ELECTRICITYMAPS_TOKEN")},
@@ -104,11 +104,11 @@ def of_file(
 
     With --live each half-hour's energy meets its own intensity; --grid is then the fallback.
     """
-    from energymeter.carbon import footprint
-    from energymeter.carbon_over_time import mean_grid, span_of
-    from energymeter.embodied import Embodied
-    from energymeter.energy import Known
-    from energymeter.grid import Grid
+    from energymeter.carbon.embodied import Embodied
+    from energymeter.carbon.energy import Known
+    from energymeter.carbon.footprint import footprint
+    from energymeter.carbon.footprint_over_time import mean_grid, span_of
+    from energymeter.carbon.grid import Grid
     from energymeter.trace import Trace
 
     trace = Trace.load(file)
@@ -134,7 +134,7 @@ def of_file(
 
 
 def _show(result: "Carbon") -> None:
-    from energymeter.comparisons import comparisons
+    from energymeter.carbon.comparisons import comparisons
 
     click.echo(str(result))
     for each in comparisons(result):
@@ -155,7 +155,7 @@ def _show(result: "Carbon") -> None:
 @_json_option
 def grids(search: str, as_json: bool) -> None:
     """The places known offline whose code or name contains SEARCH."""
-    from energymeter.grid_lookup import figures, look_up
+    from energymeter.carbon.grid_lookup import figures, look_up
 
     found = figures(search)
     if not found:
@@ -190,8 +190,8 @@ def when(
     url: str | None,
 ) -> None:
     """When in the forecast a job is cleanest."""
+    from energymeter.carbon.schedule import cleanest
     from energymeter.clock import SystemClock
-    from energymeter.schedule import cleanest
 
     if (forecast is None) == (live is None):
         raise click.UsageError("give the forecast: --live SERVICE to ask one, or --forecast FILE")
@@ -214,7 +214,7 @@ def when(
 
 
 def _advise(advice: "Advice", expected: "Intensities") -> None:
-    from energymeter.intensity import clock_text
+    from energymeter.carbon.intensity import clock_text
 
     best, at_once, worst = advice.best, advice.at_once, advice.worst
     kind = "marginal " if expected.marginal else ""
@@ -234,8 +234,8 @@ def _advise(advice: "Advice", expected: "Intensities") -> None:
 
 
 def _read_forecast(path: Path) -> "Intensities":
+    from energymeter.carbon.intensity import Intensities, Slot, parse_time
     from energymeter.errors import GridError
-    from energymeter.intensity import Intensities, Slot, parse_time
 
     try:
         with path.open(encoding="utf-8-sig", newline="") as rows:

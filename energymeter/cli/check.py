@@ -5,12 +5,12 @@ import time
 
 import click
 
-from energymeter import curve
 from energymeter.calibration.quality import Counts, Quality, examine
 from energymeter.cli.options import Positive
-from energymeter.host import Request
 from energymeter.reading import Facts
-from energymeter.sampler import SampledChannel, Sampler
+from energymeter.sampling import curve
+from energymeter.sampling.host import Request
+from energymeter.sampling.sampler import SampledChannel, Sampler
 from energymeter.spec import parse
 from energymeter.trace import Trace
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from energymeter.recorder import PARTS_SUFFIX
+from energymeter.logs.recorder import PARTS_SUFFIX
 from energymeter.trace import Trace
 from energymeter.usage import duration, in_figures
 

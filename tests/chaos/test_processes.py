@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from energymeter.logfile import read
+from energymeter.logs.logfile import read
 
 from .conftest import ROOT, Program, Told, leftovers
 

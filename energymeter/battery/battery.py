@@ -1,0 +1,343 @@
+"""A battery: what its label says, what of it reaches the rail, and how long that lasts.
+
+Two conventions are in use for "mAh", and `Battery.basis` names the one meant:
+
+``cell``  The label of a phone, an 18650 or a power bank: charge at the cell's own voltage. A converter
+          makes the rail's voltage from it, so watt-hours are what counts.
+``rail``  The course's arithmetic: milliamp-hours counted as if delivered at the rail (5 V), every one
+          of them; hours are mAh divided by the rail's mA.
+
+    >>> battery = Battery(4000, basis="rail")
+    >>> [round(battery.hours(amps=a), 2) for a in (2.0, 0.6, 0.15)]
+    [2.0, 6.67, 26.67]
+    >>> cell = Battery(4000, volts=3.7, efficiency=0.9, usable=1.0)
+    >>> [round(cell.hours(amps=a), 2) for a in (2.0, 0.6, 0.15)]
+    [1.33, 4.44, 17.76]
+"""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+from energymeter.battery.converter import Converter
+from energymeter.battery.gauge import full_charge
+from energymeter.errors import SpecError
+
+Basis = Literal["cell", "rail"]
+
+_MONTH = 30 * 86400.0
+_COLD = ((-20.0, 0.60), (0.0, 0.85), (20.0, 1.0))
+"""Share of capacity left at °C: middle of -30..50 % and -10..20 % [M]. Recorded: an 18650 at 4 °C gave
+1.21 to 1.80 of 2 Ah (NASA PCoE); a CR123A 92 h at 20 °C, 56 h at -10 °C, 46 h at -20 °C."""
+
+
+class Input(Protocol):
+    """What charges the battery while it is drawn on: see `energymeter.battery.solar`."""
+
+    def watts_at(self, hour: float) -> float:
+        """Watts into the cell at ``hour`` hours since a midnight (may exceed 24)."""
+
+
+class _Fields(NamedTuple):
+    mah: float
+    volts: float
+    efficiency: float | Converter
+    usable: float
+    health: float
+    basis: Basis
+    peukert: float
+    rated_hours: float
+    celsius: float | None
+    self_discharge: float
+    capacity_sigma: float
+    input: Input | None
+
+
+class Battery(_Fields):
+    """One battery, immutable.
+
+    Args:
+        mah: rated charge, milliamp-hours, counted where ``basis`` says.
+        volts: mean volts over a discharge, on that same side. None: 3.85 V for a cell (the mean of a
+            published 4.20 V table, `ocv.mean_volts`), 5 V for a rail.
+        efficiency: share of the cell's energy that reaches the rail, or a `Converter` curve. None: 0.90
+            (published converters: 0.80 to 0.93). A rail basis has none: those mAh are already behind it.
+        usable: share that is taken before cut-off. None: 0.9 for a cell (0.80 to 0.95 between a
+            protection board's 2.8 V and a boost chip's 3.3 V), 1 for a rail.
+        health: share of the rated charge left by age; `aged` and `measured` set it.
+        peukert: exponent k of t = H (C / (I H))^k; 1 is "none". Lithium 1.02 to 1.10, lead 1.1 to 1.3
+            (vbatpower.com/formulas/peukert).
+        rated_hours: H above, the discharge time for which ``mah`` was rated (5 h for lithium).
+        celsius: temperature of the cell; None: no correction.
+        self_discharge: share of the full battery lost in 30 days; 0 is "none", lithium about 0.02 [M].
+        capacity_sigma: relative standard uncertainty of all the above together: 0.10 for a known
+            cell, 0.20 for an unknown one.
+        input: what charges it meanwhile; see `energymeter.battery.solar`.
+
+    Raises:
+        SpecError: a value that no battery can have.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        mah: float = 4000.0,
+        volts: float | None = None,
+        efficiency: float | Converter | None = None,
+        usable: float | None = None,
+        health: float = 1.0,
+        basis: Basis = "cell",
+        peukert: float = 1.0,
+        rated_hours: float = 5.0,
+        celsius: float | None = None,
+        self_discharge: float = 0.0,
+        capacity_sigma: float = 0.10,
+        input: Input | None = None,
+    ) -> "Battery":
+        if basis not in ("cell", "rail"):
+            raise SpecError(f"a battery's mAh are counted at the 'cell' or at the 'rail', not {basis!r}")
+        if basis == "rail" and efficiency not in (None, 1.0):
+            raise SpecError(
+                "mAh counted at the rail are behind the converter: leave out efficiency, or use basis='cell'"
+            )
+        rail = basis == "rail"
+        self = super().__new__(
+            cls,
+            mah,
+            volts if volts is not None else 5.0 if rail else 3.85,
+            efficiency if efficiency is not None else 1.0 if rail else 0.90,
+            usable if usable is not None else 1.0 if rail else 0.9,
+            health,
+            basis,
+            peukert,
+            rated_hours,
+            celsius,
+            self_discharge,
+            capacity_sigma,
+            input,
+        )
+        self._check()
+        return self
+
+    def _check(self) -> None:
+        for name in ("mah", "volts", "rated_hours"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise SpecError(f"a battery's {name} must be above 0, not {getattr(self, name)!r}")
+        for name, top in (("usable", 1.0), ("health", 1.2)):
+            if not 0 < getattr(self, name) <= top:
+                raise SpecError(f"a battery's {name} is a share in (0, {top:g}], not {getattr(self, name)!r}")
+        if not 1.0 <= self.peukert <= 2.0:
+            raise SpecError(f"a Peukert exponent lies between 1 (none) and 2, not {self.peukert!r}")
+        for name in ("self_discharge", "capacity_sigma"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SpecError(f"a battery's {name} is a share in [0, 1), not {getattr(self, name)!r}")
+        if self.celsius is not None and not -40 <= self.celsius <= 80:
+            raise SpecError(f"no lithium cell works at {self.celsius!r} °C: give -40 to 80")
+        if not isinstance(self.efficiency, Converter):
+            Converter.constant(self.efficiency)
+
+    # What it is -------------------------------------------------------------------------------
+
+    @classmethod
+    def phone(cls, basis: Basis = "cell") -> "Battery":
+        """One charge of a smartphone battery, about 4 Ah: the course's budget."""
+        return cls(4000.0, basis=basis)
+
+    @classmethod
+    def li_18650(cls, mah: float = 2500.0) -> "Battery":
+        """One 18650 cell; 2500 mAh as in the device tree of the published voltage table."""
+        return cls(mah, volts=3.7)
+
+    @classmethod
+    def power_bank(cls, mah: float = 10_000.0) -> "Battery":
+        """A power bank by its printed label: 3.7 V cells behind a 5 V converter.
+
+        10 000 mAh are 7 400 mAh at 5 V before loss; 0.85 is a good converter
+        (powerprofiler.net/blog/power-banks-101). An unknown cell: 20 %.
+        """
+        return cls(mah, volts=3.7, efficiency=0.85, usable=1.0, capacity_sigma=0.20)
+
+    @classmethod
+    def laptop(cls, root: str | Path = "/sys/class/power_supply") -> "Battery":
+        """This machine's own battery as its gauge knows it; measured at the battery, so no converter.
+
+        Usable 0.93: a recorded laptop shut down at 7 %.
+
+        Raises:
+            SourceMissing: the kernel shows no system battery here.
+        """
+        mah, volts, health = full_charge(Path(root))
+        return cls(mah, volts=volts, efficiency=1.0, usable=0.93, health=health)
+
+    @classmethod
+    def parse(cls, text: str, basis: Basis = "cell") -> "Battery":
+        """From a few words: ``phone``, ``18650:3000``, ``powerbank:20000``, ``laptop``, ``4000mAh``.
+
+        Raises:
+            SpecError: neither a preset nor milliamp-hours; or a preset that cannot be counted at the rail.
+        """
+        kind, _, size = text.strip().lower().removesuffix("mah").partition(":")
+        try:
+            mah = float(size) if size else None
+            if kind.replace(".", "", 1).isdigit() and kind != "18650":
+                return cls(float(kind), basis=basis)
+        except ValueError:
+            raise SpecError(
+                f"no size {size!r} of a battery: write milliamp-hours, as in {kind}:3000"
+            ) from None
+        if kind == "phone":
+            return cls(mah or 4000.0, basis=basis)
+        if basis == "rail":
+            raise SpecError(
+                f"{text!r} is labelled at the cell: drop --basis rail, or give 4000mAh at the rail"
+            )
+        if kind == "laptop":
+            return cls.laptop()
+        presets = {"18650": cls.li_18650, "powerbank": cls.power_bank}
+        if kind not in presets:
+            raise SpecError(f"no battery {text!r}: choose phone, 18650, powerbank:10000, laptop or 4000mAh")
+        return presets[kind](mah) if mah else presets[kind]()
+
+    def with_(self, **changes: Any) -> "Battery":
+        """A copy with some values changed, checked like a new one."""
+        return Battery(**{**self._asdict(), **changes})
+
+    def aged(self, cycles: float) -> "Battery":
+        """After so many full cycles: about a fifth is lost at 500 [M], linearly, never below 0.3."""
+        return self.with_(health=max(1 - 0.2 * cycles / 500, 0.3))
+
+    def measured(self, mah: float, *, capacity_sigma: float = 0.03) -> "Battery":
+        """The health that one full discharge shows, which gave ``mah`` on the basis's own side.
+
+        ``capacity_sigma``: what is left of the doubt; discharges of one cell repeat within a few percent [M].
+        """
+        return self.with_(
+            health=self.health * mah * 3.6 * self.volts / self.joules, capacity_sigma=capacity_sigma
+        )
+
+    def to_json(self) -> str:
+        """Everything but the input, for the ledger."""
+        return json.dumps({**self._asdict(), "input": None}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Battery":
+        """The inverse of `to_json`."""
+        fields = json.loads(text)
+        if isinstance(fields["efficiency"], list):
+            fields["efficiency"] = Converter(*fields["efficiency"])
+        return cls(**fields)
+
+    # What it gives ----------------------------------------------------------------------------
+
+    @property
+    def wh(self) -> float:
+        """Watt-hours of the label, on the basis's own side."""
+        return self.mah * self.volts / 1000
+
+    @property
+    def joules(self) -> float:
+        """Joules that can be taken from full to cut-off at the rated rate, on the basis's own side."""
+        return self.wh * 3600 * self.usable * self.health * cold_share(self.celsius)
+
+    @property
+    def converter(self) -> Converter:
+        return (
+            self.efficiency if isinstance(self.efficiency, Converter) else Converter.constant(self.efficiency)
+        )
+
+    def rate_share(self, watts: float) -> float:
+        """Peukert's share of the rated capacity at ``watts`` at the rail: (I H / C)^(1 - k)."""
+        if self.peukert == 1.0 or watts <= 0:
+            return 1.0
+        amps = self.converter.cell_watts(watts) / self.volts
+        return float((amps * self.rated_hours / (self.mah / 1000)) ** (1 - self.peukert))
+
+    def taken_watts(self, watts: float) -> float:
+        """What ``watts`` at the rail take from `joules`, on the battery's own side."""
+        return self.converter.cell_watts(watts) / self.rate_share(watts)
+
+    def drawn_watts(self, watts: float) -> float:
+        """The same with self-discharge, which goes on whatever is drawn."""
+        return self.taken_watts(watts) + self.self_discharge * self.joules / _MONTH
+
+    def taken_joules(self, joules: float, seconds: float) -> float:
+        """What a stretch of load took from `joules`; without a duration the linear term alone."""
+        return self.taken_watts(joules / seconds) * seconds if seconds > 0 else self.converter.linear * joules
+
+    @property
+    def spends_evenly(self) -> bool:
+        """A joule at the rail costs the same at every power."""
+        return self.peukert == 1.0 and self.converter.quiescent_watts == self.converter.quadratic == 0.0
+
+    def rail_share(self, watts: float | None = None) -> float:
+        """Share of `joules` that arrives at the rail at a steady ``watts``; None: at the rated discharge."""
+        if watts is None:
+            watts = self.converter.rail_watts(self.joules / self.rated_hours / 3600)
+        return watts / self.drawn_watts(watts) if watts else 0.0
+
+    def rail_joules(self, watts: float | None = None) -> float:
+        """Joules at the rail from full to cut-off at a steady ``watts``; None: at the rated discharge."""
+        return self.joules * self.rail_share(watts)
+
+    def rail_mah(self, watts: float | None = None, rail_volts: float = 5.0) -> float:
+        """Milliamp-hours that reach a rail of ``rail_volts``: what a USB meter there would count."""
+        return self.rail_joules(watts) / rail_volts / 3.6
+
+    def hours(
+        self, watts: float | None = None, *, amps: float | None = None, rail_volts: float = 5.0
+    ) -> float | None:
+        """Hours from full to cut-off at a steady draw at the rail; ``None`` where nothing is drawn.
+
+        Raises:
+            SpecError: neither or both of ``watts`` and ``amps``, or a negative draw.
+        """
+        if (watts is None) == (amps is None):
+            raise SpecError("say what is drawn, either in watts or in amps")
+        rail_watts = watts if watts is not None else (amps or 0.0) * rail_volts
+        if rail_watts < 0:
+            raise SpecError(f"a load draws 0 W or more, not {rail_watts!r} W")
+        drawn = self.drawn_watts(rail_watts)
+        return self.joules / drawn / 3600 if drawn > 0 else None
+
+    def watts_for(self, hours: float) -> float | None:
+        """The mean watts at the rail with which it lasts ``hours``; ``None``: not even with no load.
+
+        Raises:
+            SpecError: ``hours`` is not above 0.
+        """
+        if not 0 < hours < float("inf"):
+            raise SpecError(f"a battery is asked to last some hours, not {hours!r}")
+        low, high = 0.0, 1.0
+        if (self.hours(low) or float("inf")) < hours:
+            return None
+        while (self.hours(high) or 0.0) > hours:  # below the rated rate Peukert gives more than the label
+            high *= 2
+        for _ in range(200):  # hours() falls strictly with power; 200 halvings reach the last bit
+            middle = (low + high) / 2
+            low, high = (middle, high) if (self.hours(middle) or float("inf")) >= hours else (low, middle)
+        return low
+
+    def why(self, rail_volts: float = 5.0) -> str:
+        """One sentence on why the two conventions differ for this battery."""
+        if self.basis == "rail":
+            return (
+                f"{self.mah / 1000:g} Ah are taken as delivered at the {self.volts:g} V rail, as in "
+                "the course's table; a cell's label is charge at 3.7 V before a converter: a third less."
+            )
+        share = self.rail_mah(rail_volts=rail_volts) / self.mah
+        return (
+            f"The label's {self.mah / 1000:g} Ah are charge at the cell's {self.volts:g} V, and a converter "
+            f"makes {rail_volts:g} V of it with some loss, so only {share:.0%} of these Ah arrive there."
+        )
+
+
+def cold_share(celsius: float | None) -> float:
+    """Share of the rated capacity left at a temperature; 1 from 20 °C up and for ``None``."""
+    if celsius is None or celsius >= _COLD[-1][0]:
+        return 1.0
+    for (c0, s0), (c1, s1) in pairwise(_COLD):
+        if celsius < c1:
+            return max(s0 + (s1 - s0) * (celsius - c0) / (c1 - c0), 0.1)
+    return 1.0

@@ -1,0 +1,197 @@
+"""What charges a battery while it is drawn on, how long both together last, and how big to build them."""
+
+import math
+from typing import NamedTuple
+
+from energymeter.battery.battery import Battery
+from energymeter.errors import ExtraMissing, NotMeasured, SpecError
+from energymeter.estimate import say_hours
+from energymeter.source import Source
+
+_STEPS = 288
+"""Of five minutes in a day."""
+_YEARS = 10
+
+
+class Steady(NamedTuple):
+    """A charger, or a panel as it stands now: the same watts at every hour."""
+
+    watts: float
+
+    def watts_at(self, hour: float) -> float:
+        return self.watts
+
+    @classmethod
+    def read(cls, source: Source) -> "Steady":
+        """What a source at the charger or panel says now, taken to stay so.
+
+        Raises:
+            SourceError: it cannot be read.
+            NotMeasured: it tells no power.
+        """
+        try:
+            source.open()
+            reading = source.read()
+        finally:
+            source.close()
+        if reading.watts is not None:
+            return cls(reading.watts)
+        if reading.volts is None or reading.amps is None:
+            raise NotMeasured(f"{source.name} tells no power: use a source that reads volts and amps")
+        return cls(reading.volts * reading.amps)
+
+
+class Profile(NamedTuple):
+    """Watts over a day in equal steps from midnight, repeating: 24 numbers are hours."""
+
+    watts: tuple[float, ...]
+
+    def watts_at(self, hour: float) -> float:
+        return self.watts[int(hour % 24 / 24 * len(self.watts))]
+
+
+class Panel(NamedTuple):
+    """A panel under a day's sun shaped as half a sine from sunrise to sunset.
+
+    ``sun_hours`` are peak sun hours: kWh/m² a day on the panel's plane (Chicago: 2.5 in winter, 4.0 over
+    the year; wiki.meshamerica.com/books/solar-power-systems). ``derate``: charger, dirt, heat and wire,
+    0.75 to 0.85 there.
+    """
+
+    watts: float
+    """Rated (peak) watts."""
+    sun_hours: float
+    derate: float = 0.8
+    sunrise: float = 6.0
+    sunset: float = 18.0
+
+    def watts_at(self, hour: float) -> float:
+        day, since = self.sunset - self.sunrise, hour % 24 - self.sunrise
+        if not 0 < since < day:
+            return 0.0
+        top = self.watts * self.sun_hours * self.derate * math.pi / (2 * day)
+        return top * math.sin(math.pi * since / day)
+
+    @classmethod
+    def parse(cls, text: str) -> "Panel":
+        """From ``10W,4h``: rated watts and peak sun hours.
+
+        Raises:
+            SpecError: it says something else.
+        """
+        try:
+            watts, hours = (float(part.strip().rstrip("WwHh ")) for part in text.split(","))
+        except ValueError:
+            raise SpecError(
+                f"a panel is its watts and the day's peak sun hours, as in 10W,4h, not {text!r}"
+            ) from None
+        if watts <= 0 or not 0 <= hours <= 24:
+            raise SpecError(f"a panel has watts above 0 and 0 to 24 peak sun hours, not {text!r}")
+        return cls(watts, hours)
+
+
+def clear_sky(
+    watts: float, latitude: float, longitude: float, day: str, *, tilt: float = 30.0, derate: float = 0.8
+) -> Profile:
+    """A panel of ``watts`` under a cloudless sky, facing the equator, every five minutes UTC (pvlib).
+
+    ``day`` is a date such as ``2025-06-21``; degrees, north and east positive. An upper
+    bound: real days have clouds.
+
+    Raises:
+        ExtraMissing: pvlib is not installed.
+    """
+    try:
+        import pandas
+        import pvlib  # type: ignore[import-not-found, unused-ignore]
+    except ImportError as error:
+        raise ExtraMissing("pvlib", "solar", "a clear-sky model") from error
+    times = pandas.date_range(day, periods=_STEPS, freq="5min", tz="UTC")
+    place = pvlib.location.Location(latitude, longitude)
+    sun, sky = place.get_solarposition(times), place.get_clearsky(times)
+    plane = pvlib.irradiance.get_total_irradiance(
+        tilt,
+        180.0 if latitude >= 0 else 0.0,
+        sun["apparent_zenith"],
+        sun["azimuth"],
+        sky["dni"],
+        sky["ghi"],
+        sky["dhi"],
+    )["poa_global"]
+    return Profile(tuple(float(w) * watts * derate / 1000 for w in plane.fillna(0.0).clip(lower=0.0)))
+
+
+class Outlook(NamedTuple):
+    """How a battery with an input fares under a steady load."""
+
+    hours: float | None
+    """Until it is empty; ``None``: it lasts, for the day balances and no night empties it."""
+    margin: float
+    """What comes in over what goes out in a day, less 1: 0.2 is 20 % to spare, -0.2 a fifth too little."""
+    lowest_share: float
+    """The emptiest it gets, of the usable charge."""
+
+    @property
+    def sustained(self) -> bool:
+        return self.hours is None
+
+    def __str__(self) -> str:
+        if self.hours is not None:
+            return f"{say_hours(self.hours)} left (the day's balance is {self.margin:+.0%})"
+        return f"sustained, margin {self.margin:+.0%}, down to {self.lowest_share:.0%} before the sun is back"
+
+
+def outlook(battery: Battery, watts: float, *, share: float = 1.0, hour: float = 12.0) -> Outlook | None:
+    """How long ``battery`` carries ``watts`` at the rail from ``hour`` (of the day) on, with its input.
+
+    ``share`` is what it holds now of its usable charge. The first time that load less input has taken all
+    of it, in steps of five minutes, each day like the last; ``None`` where nothing is drawn.
+
+    Raises:
+        SpecError: the battery has no input.
+    """
+    if battery.input is None:
+        raise SpecError(
+            "this battery has no input: Battery(..., input=Panel(10, sun_hours=4)), or ask for its hours"
+        )
+    drawn = battery.drawn_watts(watts)
+    if drawn <= 0:
+        return None
+    seconds = 86400 / _STEPS
+    at = [hour + (i + 0.5) * 24 / _STEPS for i in range(_STEPS)]
+    income = [battery.input.watts_at(h) for h in at]
+    margin = sum(income) / (drawn * _STEPS) - 1
+    left = share * battery.joules
+    lowest, before = left, -1.0
+    for day in range(365 * _YEARS):
+        if left <= before or (day and left >= battery.joules):
+            if margin >= 0:
+                break  # the day repeats itself and was survived
+        elif margin >= 0:
+            lowest = left  # still filling up: the first day's dip is not the pattern's
+        before = left if margin >= 0 else -1.0
+        for i, watts_in in enumerate(income):
+            net = drawn - watts_in
+            if net > 0 and left <= net * seconds:
+                return Outlook(day * 24 + i * 24 / _STEPS + left / net / 3600, margin, 0.0)
+            left = min(left - net * seconds, battery.joules)
+            lowest = min(lowest, left)
+    return Outlook(None, margin, lowest / battery.joules)
+
+
+def panel_watts(load_watts: float, sun_hours: float, derate: float = 0.8) -> float:
+    """Rated watts of the panel that carries ``load_watts`` day and night in a month of ``sun_hours``.
+
+    >>> panel_watts(3.0, sun_hours=2.5)
+    36.0
+    """
+    return load_watts * 24 / (sun_hours * derate)
+
+
+def battery_wh(load_watts: float, days: float, usable: float = 0.8) -> float:
+    """Watt-hours on the label for so many days without sun; 0.8 spares a lithium cell.
+
+    >>> battery_wh(3.0, days=2)
+    180.0
+    """
+    return load_watts * 24 * days / usable

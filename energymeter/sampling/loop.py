@@ -1,0 +1,280 @@
+"""Reading sources at a steady pace, whatever they do: late, stale, failing, unplugged, ended."""
+
+import os
+import select
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from energymeter.errors import EnergyMeterError, SourceEnded
+from energymeter.integrate import Correction, Integrator, Sample
+from energymeter.reading import Reading
+from energymeter.sampling import curve
+from energymeter.sampling.curve import CurveWriter
+from energymeter.source import Divided, Source, Streaming
+
+FAILURES_BEFORE_REOPEN = 3
+RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
+_HOUSEKEEPING_NS = 1_000_000_000
+_LONGEST_WAIT_SECONDS = 1.0
+
+
+class Pace(Protocol):
+    """Time and the wish to stop, as the loop sees them."""
+
+    def now_ns(self) -> int:
+        """``time.monotonic_ns()`` or a test's own time."""
+
+    def wait_until(self, deadline_ns: int) -> bool:
+        """Let time pass until the deadline; True at once when the loop should stop."""
+
+    def suspended_ns(self) -> int:
+        """How long this machine has slept since boot; monotonic time does not count it."""
+
+    def cpu_ns(self) -> int:
+        """Processor time that sampling has taken so far."""
+
+
+class PipePace:
+    """Real time; stops when its pipe has something to read or its other end is closed.
+
+    A pipe wakes every loop of the process at once, and it closes by itself when the measured
+    program dies, however it dies.
+    """
+
+    now_ns = staticmethod(time.monotonic_ns)
+
+    def __init__(self, stop_fd: int, parent_pid: int | None = None) -> None:
+        self._stop = [stop_fd]
+        self._parent_pid = parent_pid
+        self._awake = getattr(time, "CLOCK_BOOTTIME", None)
+        # a process of its own is all ours, its start included; of the program's own only this thread is
+        self.cpu_ns = time.thread_time_ns if parent_pid is None else time.process_time_ns
+
+    def wait_until(self, deadline_ns: int) -> bool:
+        while True:
+            seconds = (deadline_ns - time.monotonic_ns()) * 1e-9
+            if select.select(self._stop, (), (), min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS))[0]:
+                return True
+            # a forked worker may hold the pipe open after the program itself has died
+            if self._parent_pid is not None and os.getppid() != self._parent_pid:
+                return True
+            if seconds <= _LONGEST_WAIT_SECONDS:
+                return False
+
+    def suspended_ns(self) -> int:
+        if self._awake is None:
+            return 0
+        return time.clock_gettime_ns(self._awake) - time.monotonic_ns()
+
+
+def gap_after_ns(rate_hz: float) -> int:
+    """How far apart two readings may be and still be joined: three periods and a quarter of a second."""
+    return round(3e9 / rate_hz) + 250_000_000
+
+
+class Channel:
+    """One source (or part of one) with its curve and its counts."""
+
+    def __init__(
+        self, source: Source, writer: CurveWriter, rate_hz: float, correction: Correction | None
+    ) -> None:
+        self.source = source
+        self.writer = writer
+        self.head = writer.head
+        alternating = source.facts.place == "wall"
+        self._correct = correction._replace(alternating=alternating).of if correction is not None else None
+        facts = correction.wraps(source.facts) if correction is not None else source.facts
+        self.integrator = Integrator(facts, gap_after_ns(rate_hz), writer.last())
+        self._gaps_before = self.head[curve.GAPS], self.head[curve.GAP_NS]
+        self._before = [self.head[count] for count in (curve.LOST, curve.MOVED_BYTES, curve.CPU_NS)]
+
+    def take(self, at_ns: int, reading: Reading, *, final: bool = False) -> Sample | None:
+        """Add a reading to the curve; ``None`` if it said nothing new."""
+        if self._correct is not None:
+            reading = self._correct(reading, getattr(self.source, "range", ""))
+        integrator, head = self.integrator, self.head
+        head[curve.READS] += 1
+        sample = integrator.add(at_ns if reading.at_ns is None else reading.at_ns, reading, final=final)
+        if sample is None:
+            head[curve.DUPLICATES] += 1
+            return None
+        self.writer.append(sample)
+        if integrator.gaps:
+            head[curve.GAPS] = self._gaps_before[0] + integrator.gaps
+            head[curve.GAP_NS] = self._gaps_before[1] + integrator.gap_ns
+        return sample
+
+    def tally(self, cpu_ns: int) -> None:
+        """Note what the source counts itself, and what reading it costs; on top of a killed sampler's."""
+        lost, moved_bytes, cpu_ns_before = self._before
+        self.head[curve.LOST] = lost + getattr(self.source, "lost", 0)
+        self.head[curve.MOVED_BYTES] = moved_bytes + getattr(self.source, "moved_bytes", 0)
+        self.head[curve.CPU_NS] = cpu_ns_before + cpu_ns
+
+    def failed(self, failure: BaseException) -> None:
+        """Count a reading that could not be had, and remember why."""
+        self.head[curve.FAILED] += 1
+        known = isinstance(failure, EnergyMeterError)
+        self.writer.error = str(failure) if known else f"{type(failure).__name__}: {failure}"
+
+
+class SourceLoop:
+    """Reads one open source's channels until told to stop; retries, counts and goes on.
+
+    Args:
+        source: already open; closed by the loop's end.
+        channels: what is read of it, each with its curve.
+        rate_hz: readings a second.
+        pace: real time, or a test's.
+        record: called with (channel number, sample) for every new sample.
+        flush: called about once a second and at the end.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        channels: Sequence[Channel],
+        rate_hz: float,
+        pace: Pace,
+        record: Callable[[int, Sample], None] | None = None,
+        flush: Callable[[], None] | None = None,
+    ) -> None:
+        self._source = source
+        self._channels = list(channels)
+        self._period_ns = round(1e9 / rate_hz)
+        self._pace = pace
+        self._record = record
+        self._flush = flush
+        self._asleep_ns = pace.suspended_ns()
+        self._housekeeping_ns = 0
+
+    def run(self) -> None:
+        """Sample until stopped, or until the source has ended."""
+        attempts = 0
+        try:
+            while True:
+                self._state(curve.RUNNING)
+                reads = self._reads()
+                if self._stream() if isinstance(self._source, Streaming) else self._poll():
+                    return
+                self._state(curve.RETRYING)
+                if self._reads() > reads:
+                    attempts = 0
+                while True:
+                    attempts += 1
+                    if self._pause(attempts):
+                        return
+                    if self._reopened():
+                        break
+        except SourceEnded:
+            self._state(curve.ENDED)
+        finally:
+            self._keep_house()
+            self._source.close()
+
+    def _poll(self) -> bool:
+        """Read every period on absolute deadlines. True: stop; False: the source needs reopening."""
+        pace, channels, period_ns = self._pace, self._channels, self._period_ns
+        deadline_ns = pace.now_ns()
+        failures = 0
+        while True:
+            failures = 0 if self._read_all(channels) else failures + 1
+            if failures >= FAILURES_BEFORE_REOPEN:
+                return False
+            now_ns = pace.now_ns()
+            if now_ns >= self._housekeeping_ns:
+                self._keep_house()
+            deadline_ns += period_ns
+            late = (now_ns - deadline_ns) // period_ns
+            if late > 0:
+                deadline_ns += late * period_ns
+                for channel in channels:
+                    channel.head[curve.MISSED] += late
+            if pace.wait_until(deadline_ns):
+                self._read_all(channels, final=True)
+                return True
+
+    def _read_all(self, channels: Sequence[Channel], *, final: bool = False) -> bool:
+        """One reading of every channel; True if at least one succeeded."""
+        succeeded = False
+        now_ns = self._pace.now_ns
+        for number, channel in enumerate(channels):
+            before_ns = now_ns()
+            try:
+                reading = channel.source.read()
+            except SourceEnded:
+                raise
+            except Exception as failure:  # noqa: BLE001 - counted and shown; a driver's bug must not end the run
+                channel.failed(failure)
+                continue
+            succeeded = True
+            sample = channel.take((before_ns + now_ns()) // 2, reading, final=final)
+            if sample is not None and self._record is not None:
+                self._record(number, sample)
+        return succeeded
+
+    def _stream(self) -> bool:
+        """Take what the device sends, in its own time. True: stop; False: it needs reopening."""
+        (channel,) = self._channels
+        if not isinstance(channel.source, Streaming):
+            raise TypeError(f"{channel.source.name} divides into a channel that does not stream")
+        try:
+            for reading in channel.source.stream():
+                now_ns = self._pace.now_ns()
+                sample = channel.take(now_ns, reading) if reading.fresh else None
+                if sample is not None and self._record is not None:
+                    self._record(0, sample)
+                if now_ns >= self._housekeeping_ns:
+                    self._keep_house()
+                if self._pace.wait_until(now_ns):
+                    return True
+        except SourceEnded:
+            raise
+        except Exception as failure:  # noqa: BLE001 - as above
+            channel.failed(failure)
+            return False
+        raise SourceEnded(f"{channel.source.name} has no more samples")
+
+    def _reopened(self) -> bool:
+        """Close and open again; True if the source came back."""
+        self._source.close()
+        try:
+            self._source.open()
+            parts = self._source.channels() if isinstance(self._source, Divided) else ()
+        except Exception as failure:  # noqa: BLE001 - as above
+            for channel in self._channels:
+                channel.failed(failure)
+            return False
+        fresh = {part.name: part for part in parts}
+        for channel in self._channels:
+            channel.source = fresh.get(channel.source.name, channel.source)
+        return True
+
+    def _reads(self) -> int:
+        return sum(channel.head[curve.READS] for channel in self._channels)
+
+    def _pause(self, attempts: int) -> bool:
+        """Wait before the next try, longer each time; True: stop."""
+        self._keep_house()
+        seconds = RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1]
+        waited_ns = max(round(seconds * 1e9), self._period_ns)
+        for channel in self._channels:
+            channel.head[curve.MISSED] += waited_ns // self._period_ns
+        return self._pace.wait_until(self._pace.now_ns() + waited_ns)
+
+    def _keep_house(self) -> None:
+        """About once a second: counts the source keeps itself, time asleep, what is buffered."""
+        self._housekeeping_ns = self._pace.now_ns() + _HOUSEKEEPING_NS
+        asleep_ns = self._pace.suspended_ns()
+        slept_ns, self._asleep_ns = asleep_ns - self._asleep_ns, asleep_ns
+        for channel in self._channels:
+            channel.tally(self._pace.cpu_ns())
+            if slept_ns > 50_000_000:  # the two clocks are read apart; less is scheduling
+                channel.head[curve.SUSPENDED_NS] += slept_ns
+        if self._flush is not None:
+            self._flush()
+
+    def _state(self, state: int) -> None:
+        for channel in self._channels:
+            channel.head[curve.STATE] = state

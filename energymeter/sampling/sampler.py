@@ -1,0 +1,153 @@
+"""The measured program's side of sampling: starts the sampling process, sees its curves, keeps it alive."""
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from energymeter import errors
+from energymeter.clock import Clock, SystemClock
+from energymeter.integrate import Correction
+from energymeter.reading import Facts
+from energymeter.sampling import curve
+from energymeter.sampling.curve import Curve, Head, channel_bytes
+from energymeter.sampling.host import ProcessHost, Request, ThreadHost
+from energymeter.sampling.session import Described, Log
+from energymeter.spec import Spec
+
+_FIRST_SAMPLE_SECONDS = 2.0
+_RESTARTS = 20
+
+
+class SampledChannel(NamedTuple):
+    """One channel as the reader sees it."""
+
+    request: int
+    """The position of the request that it belongs to."""
+    name: str
+    facts: Facts
+    rate_hz: float
+    curve: Curve
+    identity: str | None
+    calibrated: bool
+
+    def observed(self, counter: int) -> int:
+        """One of the counts kept by the sampler, such as ``curve.MISSED``."""
+        return self.curve.head[counter]
+
+    def interval_seconds(self) -> float:
+        """The time between two samples: the period, or more where the device has news less often."""
+        samples = len(self.curve)
+        seen_ns = (
+            self.curve.last_ns() - self.curve.first_ns() - self.observed(curve.GAP_NS) if samples > 1 else 0
+        )
+        return max(1 / self.rate_hz, seen_ns * 1e-9 / max(1, samples - 1))
+
+
+class Sampler:
+    """Reads sources in a process of its own; in a thread of this one where an object must be read.
+
+    Args:
+        requests: the sources, each with its rate.
+        log: the file for every sample.
+        corrections: calibrations by meter identity.
+        clock: the time to wait by.
+    """
+
+    def __init__(
+        self,
+        requests: Sequence[Request],
+        log: Log | None = None,
+        corrections: dict[str, Correction] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.channels: list[SampledChannel] = []
+        self.restarts = 0
+        self.in_process = any(not isinstance(request.source, Spec) for request in requests)
+        self._requests = list(requests)
+        self._log = log
+        self._corrections = corrections or {}
+        self._clock = clock or SystemClock()
+        self._host: ProcessHost | ThreadHost | None = None
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._head: Head | None = None
+
+    def start(self) -> None:
+        """Open the sources and wait for their first samples.
+
+        Raises:
+            SourceError, SpecError, LogError, ExtraMissing: as the sampling side said.
+            SamplerError: it said nothing.
+        """
+        host = ThreadHost() if self.in_process else ProcessHost()
+        self._host = host
+        described = host.start(self._requests, self._log, self._corrections)
+        memory = host.memory
+        self._head = Head(memory)
+        self.channels = [_seen(about, memory) for about in described]
+        self._await_first_samples()
+
+    def stop(self) -> None:
+        """Take one last sample and end; twice is fine, and in a forked worker it does nothing."""
+        if self._host is None or os.getpid() != self._pid:
+            return
+        with self._lock:
+            host, self._host = self._host, None
+        host.stop()
+
+    def tend(self) -> None:
+        """Start the sampling process again if it was killed; its curves go on after a gap."""
+        if os.getpid() != self._pid:
+            return
+        with self._lock:
+            host = self._host
+            if host is None or host.alive() or self.restarts >= _RESTARTS:
+                return
+            self.restarts += 1
+            try:
+                host.start(self._requests, self._log, self._corrections, resume=True)
+            except errors.EnergyMeterError as failure:
+                for channel in self.channels:
+                    channel.curve.error = f"sampling could not go on: {failure}"
+
+    def wait_past(self, at_ns: int, seconds: float) -> None:
+        """Wait until every channel has a sample at or after ``at_ns``, at most ``seconds``."""
+        give_up_ns = self._clock.monotonic_ns() + round(seconds * 1e9)
+        while self._clock.monotonic_ns() < give_up_ns:
+            if all(
+                len(channel.curve) and channel.curve.last_ns() >= at_ns
+                for channel in self.channels
+                if channel.observed(curve.STATE) == curve.RUNNING
+            ):
+                return
+            self._clock.sleep(0.0005)
+
+    def ended(self) -> bool:
+        """Every source is a recording that is over."""
+        return all(channel.observed(curve.STATE) == curve.ENDED for channel in self.channels)
+
+    def log_error(self) -> str:
+        """Why the log stopped early, or an empty text."""
+        return self._head.error if self._head is not None else ""
+
+    def recorded_rows(self) -> int:
+        """Rows in the log so far."""
+        return self._head.head[curve.RECORDED_ROWS] if self._head is not None else 0
+
+    def _await_first_samples(self) -> None:
+        slowest = max(1 / channel.rate_hz for channel in self.channels)
+        give_up_ns = self._clock.monotonic_ns() + round((_FIRST_SAMPLE_SECONDS + 2 * slowest) * 1e9)
+        while self._clock.monotonic_ns() < give_up_ns:
+            if all(len(channel.curve) for channel in self.channels):
+                return
+            self._clock.sleep(0.0005)
+
+
+def _seen(about: Described, memory: memoryview) -> SampledChannel:
+    facts = Facts.from_json(about.facts)
+    own = memory[about.offset : about.offset + channel_bytes(about.capacity)]
+    seen = Curve(own, about.capacity, trapezoids=facts.semantics == "instant")
+    return SampledChannel(
+        about.wanted, about.name, facts, about.rate_hz, seen, about.identity, about.calibrated
+    )
