@@ -16,8 +16,9 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypeVar, cast
 
 from energymeter.errors import NotMeasured, SpecError
+from energymeter.figures import in_figures
 from energymeter.sampling.curve import Curve, Draw, Point
-from energymeter.usage import Usage, in_figures
+from energymeter.usage import Usage
 
 F = TypeVar("F", bound=Callable[..., Any])
 _now_ns = time.monotonic_ns

@@ -12,7 +12,7 @@ from energymeter.errors import NotMeasured, SpecError
 from energymeter.reading import Band, Facts
 from energymeter.sampling.curve import Draw
 from energymeter.uncertainty import Part
-from energymeter.usage import Idle, Usage, combine, difference, duration, in_figures, with_uncertainty
+from energymeter.usage import Idle, Usage, combine, difference
 
 KNOWN = Facts(volts=Band(0.005, 0.004), amps=Band(0.005, 0.001))
 NAN = math.nan
@@ -230,37 +230,6 @@ def test_explained_by_cause_the_largest_first() -> None:
     assert "together" in lines[-1]
     assert all(line.split("  ")[-1] for line in lines[1:-1]), "each cause says what would reduce it"
     assert float(lines[-1].split()[0]) == pytest.approx(math.hypot(*sizes), rel=0.02)
-
-
-@pytest.mark.parametrize(
-    ("number", "uncertainty", "text"),
-    [
-        (0.0, 0.0, "0.000 J"),
-        (0.0, 0.002, "0.0000 J ± 0.0020"),
-        (0.5, 33.0, "500 mJ ± 33000"),
-        (1e-9, 1e-10, "1.00 nJ ± 0.10"),
-        (-0.00021, 4.1e-6, "-210.0 µJ ± 4.1"),
-        (123456789.0, 4e6, "123456789 J ± 4000000"),
-        (12.3, 0.0996, "12.300 J ± 0.100"),
-    ],
-)
-def test_number_to_the_place_of_its_error(number: float, uncertainty: float, text: str) -> None:
-    assert with_uncertainty(number, uncertainty, "J") == text
-
-
-@given(st.floats(1e-6, 1e15))
-def test_three_figures_are_close(number: float) -> None:
-    assert float(in_figures(number)) == pytest.approx(number, rel=5.1e-3)
-    assert in_figures(-number) == "-" + in_figures(number)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (3e-9, "3 ns"), (42e-6, "42 µs"), (0.25, "250 ms"), (59.94, "59.9 s"), (7199.9, "2 h 0 min"),
-     (86400, "24 h 0 min")],
-)  # fmt: skip
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(("joules", "told"), [(0.0, False), (72.0, False), (108.0, True), (-120.0, True)])

@@ -11,6 +11,7 @@ import click
 from energymeter.boards import Board, detect_board
 from energymeter.bundle import bundle, write
 from energymeter.cli.options import Positive
+from energymeter.figures import in_figures
 from energymeter.find import Choice, Finding, best, look, named, remember
 from energymeter.surroundings import (
     DISTRIBUTION,
@@ -20,7 +21,6 @@ from energymeter.surroundings import (
     how_to_wire,
     serial_ports,
 )
-from energymeter.usage import in_figures
 
 _WHAT = {
     "meter": "external meter",

@@ -13,8 +13,9 @@ import click
 
 from energymeter.cli.options import Positive, meter_of, metering, told
 from energymeter.errors import LogError, NotMeasured
+from energymeter.figures import duration
 from energymeter.meter import EnergyMeter
-from energymeter.usage import Usage, duration
+from energymeter.usage import Usage
 
 _SHOW_SECONDS = 1.0
 _LOOK_SECONDS = 0.1
