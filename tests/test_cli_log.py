@@ -124,19 +124,16 @@ def test_program_killed_leaves_a_whole_file(tmp_path: Path, suffix: str) -> None
 
 def test_sampler_killed_goes_on_in_the_same_file(tmp_path: Path) -> None:
     out = tmp_path / "run.csv"
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    if not children.exists():
+        pytest.skip("this kernel does not list child processes")
+    before = set(children.read_text().split())  # of earlier tests
     with EnergyMeter(SOURCE, rate_hz=100, out=out) as meter:
         until(lambda: rows(out) > 10)
-        children = Path(f"/proc/self/task/{os.getpid()}/children")
-        if not children.exists():
-            pytest.skip("this kernel does not list child processes")
-        samplers = [
-            int(pid) for pid in children.read_text().split()
-            if b"child.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]  # fmt: skip
-        (sampler,) = samplers
-        before = rows(out)
+        (sampler,) = map(int, set(children.read_text().split()) - before)
+        written = rows(out)
         os.kill(sampler, signal.SIGKILL)
-        until(lambda: rows(out) > before + 5)
+        until(lambda: rows(out) > written + 5)
     usage = meter.usage
     assert usage.coverage < 1
     assert any("killed and restarted" in note for note in usage.notes)
