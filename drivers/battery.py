@@ -31,13 +31,17 @@ from energymeter.source import Source
 
 __all__ = ["Battery"]
 
+_RESTING = ("Unknown", "Not charging", "Full")
+"""What the one says that waits while the other gives: by the kernel's age and the ThinkPad's charge."""
+
 
 class Battery:
     """Every system battery, or the one named (``battery@BAT0``); one channel each, added.
 
     ``by="gauge"`` counts what the gauge says was taken out: good over half an hour, meaningless over
     seconds, as the ± of one step (36 J on many laptops) tells. ``by="power"`` takes instants.
-    A battery that charges or rests is an error, not 0 W: its load comes from the wall.
+    A battery that charges or rests is an error, not 0 W: its load comes from the wall. It may rest while
+    another one discharges: two batteries of a laptop take turns.
     """
 
     kind = "gauge"
@@ -54,9 +58,7 @@ class Battery:
         self._cells: list[_ByCharge | _ByEnergy | _ByPower] = []
 
     def open(self) -> None:
-        names = [name for name in entries(self._supplies) if self._is_battery(name)]
-        if self._wanted:
-            names = [name for name in names if name == self._wanted]
+        names = [name for name in _batteries(self._supplies) if self._wanted in ("", name)]
         if not names:
             which = f"battery {self._wanted!r}" if self._wanted else "battery"
             raise SourceMissing(f"no {which} in {self._supplies}; use an external meter")
@@ -65,19 +67,12 @@ class Battery:
         for cell in self._cells:
             cell.check()
 
-    def _is_battery(self, name: str) -> bool:
-        folder = os.path.join(self._supplies, name)
-        # scope "Device" is the battery of a mouse or a headset
-        return (
-            peek(os.path.join(folder, "type")) == "Battery"
-            and peek(os.path.join(folder, "scope")) != "Device"
-        )
-
     def _cell(self, name: str) -> "_ByCharge | _ByEnergy | _ByPower":
         folder = os.path.join(self._supplies, name)
         has = frozenset(entries(folder))
+        able = "power_now" in has or {"current_now", "voltage_now"} <= has
         if self._by == "power":
-            if "power_now" in has or {"current_now", "voltage_now"} <= has:
+            if able:
                 return _ByPower(name, folder, has)
             raise SourceMissing(
                 f"{folder} has neither power_now nor current_now; use its gauge: battery?by=gauge"
@@ -86,8 +81,9 @@ class Battery:
             return _ByEnergy(name, folder, has)
         if {"charge_now", "voltage_now"} <= has:
             return _ByCharge(name, folder)
+        other = "battery?by=power" if able else "an external meter"
         raise SourceMissing(
-            f"{folder} has no energy_now or charge_now, and a percentage is too coarse; use an external meter"
+            f"{folder} has no energy_now or charge_now, and a percentage is too coarse; use {other}"
         )
 
     def channels(self) -> Sequence[Source]:
@@ -101,6 +97,21 @@ class Battery:
         for cell in self._cells:
             cell.close()
         self._cells = []
+
+
+def _batteries(supplies: str) -> list[str]:
+    """Those of the machine itself that are there."""
+
+    def says(name: str, key: str) -> str | None:
+        return peek(os.path.join(supplies, name, key))
+
+    return [
+        name
+        for name in entries(supplies)
+        if says(name, "type") == "Battery"
+        and says(name, "scope") != "Device"  # of a mouse or a headset
+        and says(name, "present") != "0"  # an empty bay
+    ]
 
 
 class _Cell:
@@ -125,8 +136,18 @@ class _Cell:
         return self._file(key).number()
 
     def check(self) -> None:
-        """Refuse a battery that is not being used."""
-        must_discharge(self._file("status").text(), self.name)
+        """Refuse a battery that is not being used, unless it only waits for its turn."""
+        status = self._file("status").text()
+        if not (status in _RESTING and self._another_discharges()):
+            must_discharge(status, self.name)
+
+    def _another_discharges(self) -> bool:
+        supplies, own = os.path.split(self._folder)
+        return any(
+            peek(os.path.join(supplies, name, "status")) == "Discharging"
+            for name in _batteries(supplies)
+            if name != own
+        )
 
     def _step(self, kind: str) -> float:
         keys = (f"{kind}_now", f"{kind}_full", f"{kind}_full_design")
@@ -184,7 +205,7 @@ class _ByPower(_Cell):
 
     def read(self) -> Reading:
         self.check()
-        if self._file("status").text() == "Unknown":
+        if self._file("status").text() == "Unknown" and not self._another_discharges():
             raise SourceError(f"{self.name} does not say whether it charges; use its gauge: battery?by=gauge")
         volts = abs(self._number("voltage_now")) * 1e-6 if self._has_volts else None
         if self._has_power:

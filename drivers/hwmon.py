@@ -31,6 +31,10 @@ from energymeter.source import Source
 __all__ = ["Hwmon"]
 
 _SENSOR = re.compile(r"(power|energy|curr)(\d+)_(input|average)")
+_NUMBERED_ALIKE = ("ina", "ltc4151", "sq52206", "sy24655")
+"""Chips (by how their names begin) whose ``inN`` and ``currN`` are one rail (ina2xx.rst, ltc4151.rst)."""
+_WHOLE = ("system", "card", "pin")
+"""Labels of what contains the others: IBM's OCC, Intel's xe, the input of a PMBus converter (pmbus.rst)."""
 
 
 class _Device(NamedTuple):
@@ -49,8 +53,8 @@ class Hwmon:
     """One monitoring chip, one channel for each thing that it measures.
 
     ``hwmon@NAME`` names it by chip (``ina219``), by its place on the bus (``1-0040``) or by ``hwmonN``;
-    without, there must be only one. Energy counters are preferred, then volts and amps (finer than the
-    chip's own product, and signed), then power.
+    without, there must be only one. Energy counters are preferred, then volts and amps that surely belong
+    together (finer than the chip's own product, and signed), then power.
     """
 
     kind = "part"
@@ -146,41 +150,53 @@ def _sensors(device: _Device) -> list[tuple[str, _Quantities, str]]:
     numbers = {int(match[2]) for name in has if (match := _SENSOR.fullmatch(name))}
     found = []
     for number in sorted(numbers):
-        volts = _volts(device, number, has)
-        amps = f"curr{number}_input"
+        pair = _pair(device, number, has)
         energy, power, average = f"energy{number}_input", f"power{number}_input", f"power{number}_average"
         if energy in has:
             quantities, kind = {"joules": energy}, "counter"
-        elif volts and amps in has:
-            quantities, kind = {"volts": volts, "amps": amps}, "instant"
+        elif pair:
+            quantities, kind = pair, "instant"
         elif power in has:
             quantities, kind = {"watts": power}, "instant"
         elif average in has:
             quantities, kind = {"watts": average}, "mean"
         else:
             continue
-        labels = [
-            os.path.join(device.folder, name.rsplit("_", 1)[0] + "_label") for name in quantities.values()
-        ]
-        label = next((said for path in labels if (said := peek(path))), str(number))
+        labels = [_label(device, name) for name in quantities.values()]
+        label = next(filter(None, labels), str(number))
         if connected(label):
             found.append((label, quantities, kind))
     return found
 
 
-def _volts(device: _Device, number: int, has: frozenset[str]) -> str | None:
-    """The bus voltage of current ``number``: in0 is a shunt's on INA chips, but VBUS on a POWER-Z."""
-    if peek(os.path.join(device.folder, "in0_label")) == "VBUS":
-        return "in0_input" if number == 1 else None
-    name = f"in{number}_input"
-    return name if name in has else None
+def _pair(device: _Device, number: int, has: frozenset[str]) -> _Quantities | None:
+    """Volts and amps of one rail, where it is known that they belong together.
+
+    Equal numbers do not say so: the kernel counts each kind by itself, and of a Corsair supply ``curr1`` is
+    the sum while ``in1`` is its 12 V rail (corsair-psu.rst). Equal labels do.
+    """
+    volts, amps = f"in{number}_input", f"curr{number}_input"
+    if _label(device, "in0_input") == "VBUS":  # a POWER-Z
+        volts, related = "in0_input", number == 1
+    elif device.name.startswith(_NUMBERED_ALIKE):
+        related = number <= 3  # of an INA3221 in4 to in6 are shunts, curr4 and in7 their sums
+    else:
+        label = _label(device, volts)
+        related = label is not None and label == _label(device, amps)
+    return {"volts": volts, "amps": amps} if related and {volts, amps} <= has else None
+
+
+def _label(device: _Device, name: str) -> str | None:
+    return peek(os.path.join(device.folder, name.rsplit("_", 1)[0] + "_label")) or None
 
 
 def _counted(device: _Device, labels: list[str]) -> frozenset[str]:
     """Which of a chip's readings add up to all of it."""
-    totals = [label for label in labels if "total" in label.lower()]
-    if totals:
-        return frozenset(totals[:1])
+    wholes = [label for label in labels if "total" in label.lower() or label.lower() in _WHOLE]
+    if wholes:
+        return frozenset(wholes[:1])
+    if {"slowPPT", "fastPPT"} <= set(labels):  # one sensor under the names of its two limits (amdgpu_pm.c)
+        return frozenset(labels) - {"fastPPT"}
     if device.name == "amd_energy":  # Ecore000 … are inside Esocket0 …
         return frozenset(label for label in labels if label.startswith("Esocket")) or frozenset(labels)
     return counted_rails(labels)

@@ -1,22 +1,23 @@
-"""PZEM-004T v3 (mains) and PZEM-017 (DC) energy meters over Modbus RTU.
+"""PZEM-004T v3, 014 and 016 (mains), 003 and 017 (DC) energy meters over Modbus RTU.
 
-Wiring: the meter's TTL or RS-485 side to a USB serial adapter, 9600 baud (8N1 for the 004T, 8N2 for the 017).
-The 004T answers only while mains is connected to it: **mains wiring kills; leave it to someone who may**.
+Wiring: the meter's TTL or RS-485 side to a USB serial adapter, 9600 baud (8N1 on mains, 8N2 for the 003 and
+017). The 004T answers only while mains is connected to it: **mains wiring kills; leave it to someone who
+may**.
 
-004T v3: 80..260 V, 0..100 A (current transformer), steps 0.1 V, 1 mA, 0.1 W, 1 Wh; class 0.5 %.
-017: 0..300 V, steps 10 mV, 10 mA, 0.1 W, 1 Wh; 1 % [from memory]. Both measure anew once a second.
-Semantics: instants; watts are the meter's own, never V·A. Integrity: CRC-16/MODBUS.
+Mains: 80..260 V, 0..10 A (shunt) or 0..100 A (current transformer), steps 0.1 V, 1 mA, 0.1 W, 1 Wh; ±0.5 %;
+under 0.01 A, 0.02 A or 0.4 W it reads 0. DC: 0..300 V, 10 A (003) or up to 300 A (017), steps 10 mV, 10 mA,
+0.1 W, 1 Wh; ±1 %. All measure anew once a second. Semantics: instants; watts are the meter's own, never V·A.
+Integrity: CRC-16/MODBUS.
 
-Registers: PZEM-004T v3 user manual (Peacefair), section "command format"; the 017's as in its manual [partly
-from memory: not seen on a real frame]. **Never sent**: 0x42 (clears the energy), 0x41 (calibrates),
-0x06 (writes).
+Registers and limits: Peacefair's manuals of the 004T v3, the 014/016 and the 003/017. **Never sent**: 0x42
+(clears the energy), 0x41 (calibrates), 0x06 (writes).
 
 The 40 lines of Modbus RTU are our own: a client library would be ten times the code that the one request
 needed here takes.
 
 Counters: the meter's own energy, 1 Wh (3600 J) a step.
 Loss: none: there is no sequence number.
-Tested on: an emulated wire, one recorded frame of a 004T; real hardware: none yet.
+Tested on: an emulated wire, one recorded frame each of a 004T and of a DC meter; real hardware: none yet.
 """
 
 import struct
@@ -34,7 +35,9 @@ __all__ = ["Pzem"]
 
 ANY_ADDRESS = 0xF8
 _READ_INPUT = 0x04
-_COUNTS = {"004t": 10, "017": 8}
+_MAINS, _DC = ("004t", "014", "016"), ("003", "017")
+_COUNTS = dict.fromkeys(_MAINS, 10) | dict.fromkeys(_DC, 8)
+"""Input registers by model."""
 _JOULES_PER_WH = 3600.0
 _EXCEPTIONS = {1: "illegal function", 2: "illegal address", 3: "illegal value", 4: "its own failure"}
 
@@ -89,7 +92,7 @@ def decode(frame: bytes, model: str = "004t") -> Frame:
         why = _EXCEPTIONS.get(frame[2], f"code {frame[2]}")
         raise SourceError(f"The PZEM refused to be read ({why}): check model= against the meter.")
     words = struct.unpack(f">{count}H", frame[3:-2])
-    if model == "017":
+    if model in _DC:
         volts, amps, watts_low, watts_high, wh_low, wh_high, _, _ = words
         return Frame(
             volts / 100,
@@ -112,32 +115,27 @@ def _long(low: int, high: int) -> int:
     return high << 16 | low
 
 
-_FACTS = {
-    "004t": Facts(
-        place="wall",
-        volts=Band(gain=0.005, resolution=0.1),
-        amps=Band(gain=0.005, resolution=0.001),
-        watts=Band(gain=0.005, resolution=0.1),
-        joules=Band(gain=0.005, resolution=_JOULES_PER_WH),
+def _facts(model: str) -> Facts:
+    steps = (0.01, 0.01) if model in _DC else (0.1, 0.001)
+    gain = 0.01 if model in _DC else 0.005
+    return Facts(
+        place="rail" if model in _DC else "wall",
+        volts=Band(gain=gain, resolution=steps[0]),
+        amps=Band(gain=gain, resolution=steps[1]),
+        watts=Band(gain=gain, resolution=0.1),
+        joules=Band(gain=gain, resolution=_JOULES_PER_WH),
         default_hz=1.0,
         max_hz=5.0,
-        max_watts=260 * 100.0,
-    ),
-    "017": Facts(
-        volts=Band(gain=0.01, resolution=0.01),
-        amps=Band(gain=0.01, resolution=0.01),
-        watts=Band(gain=0.01, resolution=0.1),
-        joules=Band(gain=0.01, resolution=_JOULES_PER_WH),
-        default_hz=1.0,
-        max_hz=5.0,
-        max_watts=300 * 300.0,
-    ),
-}
+        max_watts=300 * 300.0 if model in _DC else 260 * 100.0,
+    )
 
 
 class Pzem:
-    """``pzem@/dev/ttyUSB0?model=004t&address=248``; ``model``: ``004t`` or ``017``; ``address``: 1..247, or
-    248 (0xF8) which a lone meter always answers; ``timeout``: seconds one question may take."""
+    """``pzem@/dev/ttyUSB0?model=004t&address=248``.
+
+    ``model``: ``004t``, ``014``, ``016``, ``003`` or ``017``; ``address``: 1..247, or 248 (0xF8) which a lone
+    meter always answers; ``timeout``: seconds one question may take.
+    """
 
     usb_ids: ClassVar[tuple[tuple[int, int], ...]] = ((0x1A86, 0x7523),)  # CH340 on its cable [from memory]
 
@@ -152,14 +150,16 @@ class Pzem:
     ) -> None:
         self._model = model.lower().removeprefix("pzem-")
         if self._model not in _COUNTS:
-            raise SpecError(f"model={model} is not known: use model=004t (mains, v3) or model=017 (DC).")
+            raise SpecError(
+                f"model={model} is not known: use {', '.join(_MAINS)} (mains) or {', '.join(_DC)} (DC)."
+            )
         if not 1 <= address <= ANY_ADDRESS:
             raise SpecError(f"address={address} must lie between 1 and 248.")
         self.name = f"pzem@{place}"
-        self.facts = _FACTS[self._model]
+        self.facts = _facts(self._model)
         self._address = address
         self._timeout = patience(timeout)
-        self._wire = wire or SerialLine(place, 9600, stop_bits=2 if self._model == "017" else 1)
+        self._wire = wire or SerialLine(place, 9600, stop_bits=2 if self._model in _DC else 1)
         self._last: Frame | None = None
 
     @property

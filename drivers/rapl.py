@@ -16,6 +16,7 @@ Tested on: emulated kernel files, recorded files of a laptop; real hardware: non
 """
 
 import os
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -45,6 +46,8 @@ _GAIN = {"pkg": 0.05, "ram": 0.2}
 _STILL_SECONDS = 0.09
 """A fed counter moves every millisecond (powercap.rst); one that stopped for so long counts no energy."""
 
+_SLEEPLESS = frozenset({"package", "dram", "psys", "pkg", "ram"})
+
 _CURE = """\
 only root may read energy counters since Linux 5.10, because finely timed readings leak secrets of other
 programs (PLATYPUS, CVE-2020-8694). To let your own group read them on this machine:
@@ -65,7 +68,7 @@ class _Found(NamedTuple):
 
     @property
     def kind(self) -> str:
-        return self.name.rsplit("/", 1)[-1].split("-", 1)[0]
+        return _kind(self.name)
 
 
 class Rapl:
@@ -173,11 +176,13 @@ class _Zone(Rail):
 
     Some never move, because nothing feeds them: those are what they say. One that did move and stops has
     lost its feed (a virtual machine, a driver gone wrong), and what it missed is not in its next value.
+    Cores and graphics may rest, being switched off altogether when idle (C6, RC6).
     """
 
     def __init__(self, name: str, facts: Facts, counter: Numeric, unit: float, clock: Clock) -> None:
         super().__init__(name, facts, {"joules": (counter, unit)})
         self._now_ns = clock.monotonic_ns
+        self._rests = _kind(name) not in _SLEEPLESS
         self._moved = False
         self._joules: float | None = None
         self._since_ns = 0
@@ -187,9 +192,14 @@ class _Zone(Rail):
         if reading.joules != self._joules:
             self._moved = self._joules is not None
             self._joules, self._since_ns = reading.joules, now_ns
-        elif self._moved and now_ns - self._since_ns > _STILL_SECONDS * 1e9:
+        elif self._moved and not self._rests and now_ns - self._since_ns > _STILL_SECONDS * 1e9:
             return Reading()
         return reading
+
+
+def _kind(name: str) -> str:
+    """``package`` of ``rapl:package-0``, ``dram`` of ``package-0/dram``."""
+    return re.split("[:/]", name)[-1].split("-", 1)[0]
 
 
 def _zone(found: _Found, clock: Clock, *, counted: bool) -> _Zone:

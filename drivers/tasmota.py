@@ -168,16 +168,19 @@ class Tasmota:
         return reply
 
     def _values(self, energy: dict[str, object], key: str) -> list[float | None]:
-        """One number a channel; what is no list holds for the whole device."""
-        raw = energy.get(key)
+        """One number a channel. What is no list holds for the whole device: a voltage for each channel too,
+        a sum (``Total`` is one unless ``SetOption129`` splits it) for none of several.
+        """
+        raw, power = energy.get(key), energy.get("Power")
         values = [number(v) for v in raw] if isinstance(raw, list) else [number(raw)]
-        if not self._channel or not isinstance(raw, list):
+        if not self._channel:
             return values
-        if self._channel > len(values):
-            raise SourceMissing(
-                f"{self.name} has {len(values)} channels; give channel=1 to {len(values)}, or none"
-            )
-        return [values[self._channel - 1]]
+        channels = len(power) if isinstance(power, list) else 1
+        if self._channel > channels:
+            raise SourceMissing(f"{self.name} has {channels} channels; give channel=1 to {channels}, or none")
+        if isinstance(raw, list):
+            return values[self._channel - 1 : self._channel] or [None]
+        return values if channels == 1 or key == "Voltage" else [None]
 
     def _sum(self, energy: dict[str, object], key: str) -> float | None:
         values = self._values(energy, key)

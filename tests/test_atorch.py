@@ -35,6 +35,27 @@ def test_the_recorded_frames() -> None:
             assert found.counters.joules == pytest.approx(float(row["Wh"]) * 3.6e6)
 
 
+def test_six_seconds_of_a_dl24_at_twenty_amps() -> None:
+    """Frames that syssi/esphome-atorch-dl24 quotes in its decoder: 20 A fill 0.01 Ah in 1.8 s."""
+    rows = ["004E20 0013FA 1A 09", "004E1E 0013FA 1B 08", "004E21 0013FB 1C 15"]
+    rows += ["004E20 0013FC 1D 16", "004E1B 0013FC 1E 0A", "004E23 0013FD 1F 1C"]
+    reports = []
+    for row in rows:
+        amps, charge, second, check = row.split()
+        middle = "00000011 000000 00000000 0025 000221"
+        reports.append(
+            decode(bytes.fromhex(f"FF550102 000020{amps}{charge}{middle}{second}3C00000000{check}"))
+        )
+    assert {(report.volts, report.watts, report.celsius) for report in reports} == {(3.2, None, 37)}
+    assert [report.amps for report in reports] == [20.0, 19.998, 20.001, 20.0, 19.995, 20.003]
+    assert [report.clock_seconds for report in reports] == list(range(9206, 9212))
+    counted = (reports[-1].counters.coulombs or 0.0) - (reports[0].counters.coulombs or 0.0)
+    flowed = sum(report.amps for report in reports[1:])
+    assert counted == pytest.approx(flowed, abs=36.0), "within one step of 0.01 Ah"
+    assert reports[0].counters.joules == 170 * 3600.0
+    assert reports[0].counters.coulombs == pytest.approx(51.14 * 3600)
+
+
 def test_energy_over_charge_is_a_voltage_the_meter_can_see() -> None:
     with recording("wire/atorch_frames.csv").open() as file:
         for row in csv.DictReader(file):

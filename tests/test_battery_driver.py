@@ -152,6 +152,53 @@ def test_several_batteries_are_channels_and_others_are_not_ours(sysfs: Sysfs) ->
         opened(sysfs, "BAT7")
 
 
+@pytest.mark.parametrize("resting", ["Unknown", "Not charging", "Full"])
+def test_two_batteries_take_turns(sysfs: Sysfs, resting: str) -> None:
+    """A ThinkPad's (cbatticon issues 16 and 25, laptop-mode-tools issue 94)."""
+    first = PowerSupply(sysfs, "BAT0").laptop(20_000_000)
+    second = PowerSupply(sysfs, "BAT1").laptop(23_000_000, status=resting)
+    second.set("power_now", 0)
+    assert opened(sysfs, by="power").read().watts == pytest.approx(4.83)
+    bat0, bat1 = opened(sysfs).channels()
+    assert (bat0.read().joules, bat1.read().joules) == (0.0, 0.0)
+    first.set("energy_now", 19_990_000)
+    assert bat0.read().joules == pytest.approx(36.0)
+    assert not bat1.read().fresh
+    first.set("status", resting)
+    second.set("status", "Discharging")
+    second.set("energy_now", 22_970_000)
+    assert not bat0.read().fresh
+    assert bat1.read().joules == pytest.approx(108.0)
+    second.set("status", "Charging")
+    with pytest.raises(SourceError, match="unplug the charger"):
+        bat1.read()
+
+
+def test_a_mouse_that_discharges_relieves_nobody(sysfs: Sysfs) -> None:
+    PowerSupply(sysfs, "BAT0").laptop(status="Full")
+    PowerSupply(sysfs, "hidpp_battery_0").laptop().set("scope", "Device")
+    with pytest.raises(SourceError, match="full"):
+        opened(sysfs)
+
+
+def test_an_empty_bay_is_no_battery(sysfs: Sysfs) -> None:
+    PowerSupply(sysfs, "BAT0").laptop()
+    PowerSupply(sysfs, "BAT1").laptop(status="Unknown").set("present", 0)
+    assert [cell.name for cell in opened(sysfs).channels()] == ["battery:BAT0"]
+
+
+def test_a_power_chip_without_a_gauge_is_told_how_to_be_read(sysfs: Sysfs) -> None:
+    # axp20x-battery and others measure volts and amps, and count nothing
+    sysfs.fill(
+        "sys/class/power_supply/axp20x-battery",
+        {"type": "Battery", "status": "Discharging", "voltage_now": 3_912_000, "current_now": 412_000},
+    )
+    with pytest.raises(SourceMissing, match=r"battery\?by=power"):
+        opened(sysfs)
+    reading = opened(sysfs, by="power").read()
+    assert (reading.volts, reading.amps) == (pytest.approx(3.912), pytest.approx(0.412))  # type: ignore[comparison-overlap]
+
+
 def test_what_a_battery_may_lack(sysfs: Sysfs) -> None:
     with pytest.raises(SourceMissing, match="no battery"):
         opened(sysfs)

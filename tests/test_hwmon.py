@@ -8,6 +8,7 @@ from recordings import recording
 
 from energymeter.drivers.hwmon import Hwmon
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
+from energymeter.reading import Reading
 
 INA219 = {
     "in0_input": -4,
@@ -116,17 +117,79 @@ def test_sockets_contain_their_cores(sysfs: Sysfs) -> None:
     assert hwmon.channels()[2].facts.semantics == "counter"
 
 
-def test_a_power_supply_that_knows_its_total(sysfs: Sysfs) -> None:
-    chip(
-        sysfs,
-        0,
-        "corsairpsu",
-        power1_label="power total",
-        power1_input=90_000_000,
-        power2_label="power +12v",
-        power2_input=70_000_000,
-    )
-    assert opened(sysfs).read().watts == pytest.approx(90.0)
+def test_an_unlabelled_ina3221_has_three_rails_and_not_its_own_sum(sysfs: Sysfs) -> None:
+    # ina3221.c: in4 to in6 are shunts in µV, curr4 and in7 sums, all of them there without a devicetree label
+    folder = chip(sysfs, 3, "ina3221", in7_label="sum of shunt voltages", in7_input=9400, curr4_input=1880)
+    for number, (millivolts, milliamps) in enumerate([(5000, 800), (3304, 600), (5000, 480)], 1):
+        sysfs.put(f"{folder}/in{number}_input", millivolts)
+        sysfs.put(f"{folder}/curr{number}_input", milliamps)
+        sysfs.put(f"{folder}/in{number + 3}_input", milliamps * 5)
+    hwmon = opened(sysfs)
+    assert [channel.name for channel in hwmon.channels()] == [f"hwmon:ina3221:{n}" for n in (1, 2, 3)]
+    assert hwmon.read().watts == pytest.approx(4.0 + 1.9824 + 2.4)
+
+
+def test_a_corsair_supply_is_its_total_power(sysfs: Sysfs) -> None:
+    # corsair-psu.rst: curr1 is the sum of all and curr2 of 12 V, but in1 is 12 V and in2 5 V
+    labels = {"in0": "v_in", "in1": "v_out +12v", "in2": "v_out +5v", "in3": "v_out +3.3v"}
+    labels |= {"curr1": "curr in", "curr2": "curr +12v", "curr3": "curr +5v", "curr4": "curr +3.3v"}
+    labels |= {"power1": "power total", "power2": "power +12v", "power3": "power +5v"}
+    labels |= {"power4": "power +3.3v"}
+    values = {"in0": 230000, "in1": 12090, "in2": 5000, "in3": 3310}
+    values |= {"curr1": 480, "curr2": 6500, "curr3": 1750, "curr4": 1200}
+    values |= {"power1": 90_000_000, "power2": 77_000_000, "power3": 8_750_000, "power4": 4_000_000}
+    folder = chip(sysfs, 0, "corsairpsu")
+    for name, value in values.items():
+        sysfs.put(f"{folder}/{name}_input", value)
+        sysfs.put(f"{folder}/{name}_label", labels[name])
+    hwmon = opened(sysfs)
+    assert hwmon.read() == Reading(watts=pytest.approx(90.0))
+    assert sum(channel.facts.counted for channel in hwmon.channels()) == 1
+    assert {channel.name: channel.read().watts for channel in hwmon.channels()}[
+        "hwmon:corsairpsu:power +3.3v"
+    ] == pytest.approx(4.0)
+
+
+def test_a_converters_output_is_inside_its_input(sysfs: Sysfs) -> None:
+    # labels as of pmbus.rst
+    folder = chip(sysfs, 0, "pfe1100", in1_label="vin", in2_label="vout1", curr1_label="iin")
+    sysfs.fill(folder, {"in1_input": 231000, "in2_input": 12100, "curr1_input": 500, "curr2_input": 8400})
+    sysfs.fill(folder, {"curr2_label": "iout1", "power1_label": "pin", "power2_label": "pout1"})
+    sysfs.fill(folder, {"power1_input": 112_000_000, "power2_input": 101_600_000})
+    assert opened(sysfs).read().watts == pytest.approx(112.0)
+
+
+def test_equal_numbers_alone_pair_nothing(sysfs: Sysfs) -> None:
+    # iio-hwmon numbers every kind by itself
+    folder = chip(sysfs, 0, "iio_hwmon", in1_input=1200, curr1_input=300)
+    with pytest.raises(SourceMissing, match="external meter"):
+        opened(sysfs)
+    sysfs.fill(folder, {"in1_label": "vdd_npu", "curr1_label": "vdd_npu"})
+    reading = opened(sysfs).read()
+    assert (reading.volts, reading.amps) == (1.2, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "watts"),
+    [
+        ("amdgpu", {"power1": "slowPPT", "power2": "fastPPT"}, 5.0),  # Van Gogh (Steam Deck): one sensor
+        ("p9_sbe_occ", {"power1": "vdd", "power2": "system"}, 6.0),
+        ("zenpower", {"power1": "SVI2_P_Core", "power2": "SVI2_P_SoC"}, 11.0),
+    ],
+)
+def test_what_contains_another_is_not_added_to_it(
+    sysfs: Sysfs, name: str, labels: dict[str, str], watts: float
+) -> None:
+    folder = chip(sysfs, 0, name, power1_input=5_000_000, power2_input=6_000_000)
+    sysfs.fill(folder, {f"{power}_label": label for power, label in labels.items()})
+    assert opened(sysfs).read().watts == pytest.approx(watts)
+
+
+def test_the_package_is_inside_the_card(sysfs: Sysfs) -> None:
+    # sysfs-driver-intel-xe-hwmon: energy1 of the card, energy2 of the package
+    folder = chip(sysfs, 0, "xe", energy1_input=70_000_000, energy2_input=50_000_000, in1_input=900)
+    sysfs.fill(folder, {"energy1_label": "card", "energy2_label": "pkg"})
+    assert opened(sysfs).read().joules == pytest.approx(70.0)
 
 
 def test_an_average_is_a_mean(sysfs: Sysfs) -> None:

@@ -1,4 +1,4 @@
-"""PZEM-004T v3 and PZEM-017 against a recorded answer, an emulated Modbus slave, and any bytes."""
+"""PZEM energy meters against recorded answers, an emulated Modbus slave, and any bytes."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recordings import recording
 
-from energymeter.drivers.pzem import Pzem, decode, pick, request
+from energymeter.drivers.pzem import Frame, Pzem, decode, pick, request
 from energymeter.errors import SourceError, SourceMissing, SourceTimeout, SpecError
 from energymeter.source import Source
 from energymeter.testing import check_source, check_unplugged
@@ -23,7 +23,15 @@ def test_the_recorded_question_and_answer() -> None:
     assert (frame.hertz, frame.power_factor) == (50.1, 0.06)
 
 
-@pytest.mark.parametrize("model", ["004t", "017"])
+@pytest.mark.parametrize("model", ["003", "017"])
+def test_the_recorded_answer_of_a_dc_meter(model: str) -> None:
+    # arendst/Tasmota xnrg_06_pzem_dc.ino, esphome pzemdc.cpp: volts, amps, watts and Wh of one frame
+    frame = decode(bytes.fromhex("0104100540000A000D0000000200000000 0000D629"), model)
+    assert frame == Frame(13.44, 0.1, 1.3, 2 * 3600.0)
+    assert abs(frame.volts * frame.amps - frame.watts) < 0.05
+
+
+@pytest.mark.parametrize("model", ["004t", "014", "016", "003", "017"])
 def test_values_above_sixteen_bits_come_low_word_first(model: str, tmp_path: Path) -> None:
     device = PzemDevice(model)
     device.before = b"\x00\xff\x01"
@@ -37,7 +45,7 @@ def test_values_above_sixteen_bits_come_low_word_first(model: str, tmp_path: Pat
     assert (reading.volts, reading.amps, reading.watts) == (230.0, 70.0, 15000.0)
     assert counted is not None
     assert counted.joules == 70000 * 3600
-    assert source.facts.place == ("wall" if model == "004t" else "rail")
+    assert source.facts.place == ("rail" if model in ("003", "017") else "wall")
 
 
 @pytest.mark.parametrize("model", ["004t", "017"])
@@ -72,7 +80,7 @@ def test_another_address_stays_silent_and_unplugging_is_told(tmp_path: Path) -> 
         source.close()
 
 
-@pytest.mark.parametrize("bad", [{"model": "016"}, {"address": 0}, {"address": 249}, {"timeout": 0.0}])
+@pytest.mark.parametrize("bad", [{"model": "015"}, {"address": 0}, {"address": 249}, {"timeout": 0.0}])
 def test_options_out_of_range_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(SpecError):
         Pzem(**bad)  # type: ignore[arg-type]

@@ -182,3 +182,18 @@ def test_a_counter_that_stops_moving_cannot_tell_until_it_moves_again(
         clock.sleep(0.1)
     assert told == [1.0, 1.0, 3.0, None, None, 5.0], "one that never moved is what it says"
     rapl.close()
+
+
+def test_graphics_that_sleep_draw_nothing_and_that_is_known(sysfs: Sysfs, powercap: Powercap) -> None:
+    clock = ManualClock()
+    powercap.zone("intel-rapl:0", "package-0")
+    energy = powercap.zone("intel-rapl:0:1", "uncore", 1_000_000)
+    rapl = Rapl("package-0/uncore", root=sysfs.root, clock=clock)
+    rapl.open()
+    (zone,) = rapl.channels()
+    told = []
+    for microjoules in (1_000_000, 3_000_000, 3_000_000, 3_000_000, 3_500_000):
+        sysfs.rewrite(energy, microjoules)
+        told.append(zone.read().joules)
+        clock.sleep(1.0)
+    assert told == [1.0, 3.0, 3.0, 3.0, 3.5]

@@ -77,6 +77,25 @@ def test_channels(channel: int, watts: float, amps: float, kwh: float) -> None:
         assert source.counters().joules == pytest.approx(kwh * 3.6e6)
 
 
+def test_what_a_device_tells_only_as_a_sum_is_not_a_channels() -> None:
+    # tele/SENSOR of a Shelly 2.5, arendst/Tasmota issue 6160
+    shelly25 = {"Total": 3.262, "Power": [23.63, 67.17], "Voltage": 229.3, "Current": [0.103, 0.293]}
+    with Web(TasmotaConsole(shelly25)) as web:
+        whole, second = opened(web), opened(web, channel=2)
+        assert whole.read().watts == pytest.approx(90.8)
+        assert second.read()[:3] == (229.3, 0.293, 67.17)
+        assert whole.counters().joules == pytest.approx(3.262 * 3.6e6)
+        assert second.counters().joules is None
+
+
+def test_a_plug_of_one_channel_has_no_second() -> None:
+    with Web(TasmotaConsole(FINE)) as web:
+        assert opened(web, channel=1).read().watts == 4.731
+        assert opened(web, channel=1).counters().joules == pytest.approx(49.766 * 3.6e6)
+        with pytest.raises(SourceMissing, match="channel=1 to 1"):
+            opened(web, channel=2)
+
+
 def test_phases_with_a_voltage_each() -> None:
     with Web(
         TasmotaConsole({"Power": [1, 2, 3], "Voltage": [230, 231, 235], "Current": [0.1, None, 0.1]})

@@ -1,4 +1,4 @@
-"""An emulated PZEM-004T v3 or PZEM-017: a strict Modbus RTU slave with the manual's input registers."""
+"""An emulated PZEM of any model: a strict Modbus RTU slave with the manual's input registers."""
 
 import struct
 
@@ -29,7 +29,7 @@ class PzemDevice:
 
     def registers(self) -> list[int]:
         watts = round(self.watts * 10)
-        if self.model == "017":
+        if self.model in ("003", "017"):
             amps = round(self.amps * 100)
             return [round(self.volts * 100), amps, *self._low_first(watts), *self._low_first(self.wh), 0, 0]
         amps = round(self.amps * 1000)
