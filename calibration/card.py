@@ -173,7 +173,7 @@ def board_serial(root: str = "/") -> str:
 def path_of(card: Card) -> Path:
     """The card's file in `energymeter.places.cards_folder`."""
     name = re.sub(r"[^A-Za-z0-9]+", "-", f"{card.identity} {card.board}").strip("-").lower()
-    return cards_folder() / f"{name}.json"
+    return Path(cards_folder()) / f"{name}.json"
 
 
 def save(card: Card, path: Path | None = None) -> Path:
@@ -215,7 +215,7 @@ def load_all() -> list[Card]:
     Raises:
         CalibrationError: one of them is no card as it was written.
     """
-    where = cards_folder()
+    where = Path(cards_folder())
     return [load(path) for path in sorted(where.glob("*.json"))] if where.is_dir() else []
 
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from energymeter.errors import CalibrationError
@@ -49,6 +48,8 @@ class Cards:
         """
         if file is None and not os.path.isdir(cards_folder()):
             return cls(celsius=celsius)  # the usual case costs a look, not an import
+        from pathlib import Path
+
         from energymeter.calibration import card
 
         cards = card.load_all() if file is None else [card.load(Path(file))]

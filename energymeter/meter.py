@@ -19,19 +19,19 @@ from energymeter.errors import (
     SourceError,
     SpecError,
 )
-from energymeter.find import Choice, choose
-from energymeter.reading import Provenance, Reading
-from energymeter.source import Source
 from energymeter.spans import Span, SpanLog, Spans, open_span, wrapped
 from energymeter.spec import Spec, parse
-from energymeter.usage import Idle, Usage
 
 if TYPE_CHECKING:
     from energymeter.budget.budget import Budget
     from energymeter.calibration.cards import Cards
+    from energymeter.find import Choice
     from energymeter.measurement import Measurement
+    from energymeter.reading import Provenance, Reading
+    from energymeter.source import Source
     from energymeter.statusline import StatusLine
     from energymeter.trace import Trace
+    from energymeter.usage import Idle, Usage
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,12 +71,12 @@ class EnergyMeter:
 
     def __init__(
         self,
-        source: str | Source | None = None,
+        source: "str | Source | None" = None,
         *,
         rate_hz: float | None = None,
         out: str | os.PathLike[str] | None = None,
         force: bool = False,
-        require: Provenance | None = None,
+        require: "Provenance | None" = None,
         nominal_volts: float | None = None,
         budget: str | None = None,
         stage: str | None = None,
@@ -162,6 +162,8 @@ class EnergyMeter:
     def _started(self) -> "Measurement":
         if self._groups is not None:
             return self._measuring(self._groups)
+        from energymeter.find import choose  # a third of all imports: not for a source that was named
+
         self.choice = choose()
         try:
             return self._measuring(self._chosen())
@@ -172,14 +174,14 @@ class EnergyMeter:
                 raise
             return self._measuring(self._chosen())
 
-    def _chosen(self) -> list[list[Spec | Source]]:
+    def _chosen(self) -> "list[list[Spec | Source]]":
         return [[*group] for group in parse(self.choice.spec)] if self.choice is not None else []
 
-    def _measuring(self, groups: list[list[Spec | Source]]) -> "Measurement":
+    def _measuring(self, groups: "list[list[Spec | Source]]") -> "Measurement":
         modelled = self.choice is not None and self.choice.spec == "model"
         notes = (self.choice.reason,) if self.choice is not None and modelled else ()
         known = {"nominal_volts": self._nominal_volts, "idle": self._idle, "notes": notes}
-        from energymeter.measurement import Measurement  # a third of all imports: pays who measures
+        from energymeter.measurement import Measurement  # another third: pays who measures
 
         measurement = Measurement(
             groups, self._rate_hz, self._log_file, self._cards(), self._logs.values(), known, self._sync
@@ -204,7 +206,7 @@ class EnergyMeter:
                     "required; `energymeter devices` tells what is here."
                 )
 
-    def idle(self, seconds: float = 30.0) -> Idle:
+    def idle(self, seconds: float = 30.0) -> "Idle":
         """Measure what is drawn while nothing runs; later usages then tell gross and net of it.
 
         Args:
@@ -223,6 +225,8 @@ class EnergyMeter:
                 time.sleep(seconds)
         finally:
             self._log_file = log_file
+        from energymeter.usage import Idle
+
         usage = self.usage
         assert usage.mean_watts is not None
         measured_seconds = usage.seconds * usage.coverage
@@ -293,7 +297,7 @@ class EnergyMeter:
     # -- results -----------------------------------------------------------------------------------
 
     @property
-    def usage(self) -> Usage:
+    def usage(self) -> "Usage":
         """What was used since entering; while the block runs, up to the newest sample.
 
         Raises:
@@ -302,7 +306,7 @@ class EnergyMeter:
         return self._current().usage()
 
     @property
-    def usages(self) -> dict[str, Usage]:
+    def usages(self) -> "dict[str, Usage]":
         """The same for every channel by itself, also those that do not count towards the total.
 
         Raises:
@@ -311,7 +315,7 @@ class EnergyMeter:
         return self._current().usages()
 
     @property
-    def latest(self) -> Reading:
+    def latest(self) -> "Reading":
         """What the counted sources drew at their newest samples; their watts added.
 
         Raises:
@@ -356,7 +360,7 @@ class EnergyMeter:
         return self._measurement
 
 
-def measure(source: str | Source | None = None, **options: Any) -> Callable[[F], F]:
+def measure(source: "str | Source | None" = None, **options: Any) -> Callable[[F], F]:
     """Measure a function on its own: after every call, ``function.usage`` tells what it used.
 
     Args:
@@ -391,7 +395,7 @@ class _Measured:
         return self if instance is None else types.MethodType(self, instance)
 
     @property
-    def usage(self) -> Usage:
+    def usage(self) -> "Usage":
         """Of the last call.
 
         Raises:

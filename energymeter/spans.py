@@ -13,12 +13,14 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.figures import in_figures
 from energymeter.sampling.curve import Curve, Draw, Point
-from energymeter.usage import Usage
+
+if TYPE_CHECKING:
+    from energymeter.usage import Usage
 
 F = TypeVar("F", bound=Callable[..., Any])
 _now_ns = time.monotonic_ns
@@ -53,6 +55,7 @@ class Statistics(NamedTuple):
         )
 
     def __str__(self) -> str:
+
         spread = "" if math.isnan(self.sd) else f" ± {in_figures(self.sd)} (sd)"
         return f"{in_figures(self.mean)}{spread}, median {in_figures(self.median)}, n = {self.n}"
 
@@ -87,7 +90,7 @@ class Span:
         return wrapped(function, lambda: Span(log))
 
     @property
-    def usage(self) -> Usage:
+    def usage(self) -> "Usage":
         """What this stretch used.
 
         Raises:
@@ -163,7 +166,7 @@ class Recording(NamedTuple):
     """How long an unsettled edge is safe in the rings."""
     wait_past: Callable[[int], None]
     """Waits until every curve has a sample at or after a moment."""
-    usage: Callable[[Sequence[Draw]], Usage]
+    usage: "Callable[[Sequence[Draw]], Usage]"
 
 
 class SpanLog:
@@ -292,7 +295,7 @@ class SpanLog:
         place = Draw._fields.index(field) - 1
         return [columns[place][:count] for columns in self._figures]
 
-    def usage_of(self, draws: Sequence[Draw] | None) -> Usage:
+    def usage_of(self, draws: Sequence[Draw] | None) -> "Usage":
         """The usage of one settled span.
 
         Raises:
@@ -321,7 +324,7 @@ class Spans:
         return self._log.settled()
 
     @property
-    def usages(self) -> list[Usage]:
+    def usages(self) -> "list[Usage]":
         """The usage of each call, in the order of their ends.
 
         Raises:
@@ -330,7 +333,7 @@ class Spans:
         return [self._log.usage_of(self._log.draws(number)) for number in range(len(self))]
 
     @property
-    def usage(self) -> Usage:
+    def usage(self) -> "Usage":
         """All calls together; overlapping calls count their common time twice.
 
         Raises:

@@ -56,8 +56,8 @@ class Trace:
         self.watts = columns.get("watts", unknown)
         self.volts = columns.get("volts", unknown)
         self.amps = columns.get("amps", unknown)
-        self.joules = _begun(columns.get("joules", unknown))
-        self.coulombs = _begun(columns.get("coulombs", unknown))
+        self.joules = begun(columns.get("joules", unknown))
+        self.coulombs = begun(columns.get("coulombs", unknown))
         self.covered_s = columns["covered_s"]
         self.epoch_s = epoch_s
         self.names = tuple(names)
@@ -438,7 +438,7 @@ def _running(steps: Floats) -> Floats:
     return np.concatenate([[0.0], np.cumsum(steps)])
 
 
-def _begun(totals: Floats) -> Floats:
+def begun(totals: Floats) -> Floats:
     """Running totals, which are 0 until the first term is known; unknown if none ever is."""
     known = ~np.isnan(totals)
     return np.where(known, totals, 0.0) if np.any(known) else totals

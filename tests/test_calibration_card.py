@@ -48,7 +48,7 @@ class Meter:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert str(cards_folder()).startswith(str(tmp_path))
+    assert cards_folder().startswith(str(tmp_path))
     return tmp_path
 
 
@@ -108,7 +108,7 @@ def test_a_sealed_card_that_holds_nonsense_is_refused(spoil):
 
 def test_it_is_applied_shown_and_turned_off(folder):
     path = cards.save(card())
-    assert path.parent == cards_folder()
+    assert str(path.parent) == cards_folder()
     with EnergyMeter(Meter()) as meter:
         pass
     usage = meter.usage

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from energymeter.errors import LogError, NotMeasured
+from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.integrate import Integrator
 from energymeter.logs.recorder import PARTS_SUFFIX, _Parquet, open_recorder
 from energymeter.reading import Facts, Reading
@@ -16,15 +16,21 @@ import pyarrow.parquet as parquet  # noqa: E402
 ROWS = 1_000
 
 
-def write(path, names=("a",), facts=Facts(), rows=10 * ROWS, keep_parts=False, monkeypatch=None):  # noqa: B008
-    """A log of one row a millisecond and channel, in groups of a thousand rows."""
+def write(path, names=("a",), facts=Facts(), rows=10 * ROWS, keep_parts=False, silent=()):  # noqa: B008
+    """A log of one row a millisecond and channel, in groups of a thousand rows.
+
+    Of a channel ``c`` there are none while ``start <= n < end``, for every ``(c, start, end)`` of ``silent``.
+    """
     channels = [{"name": name, "facts": facts._asdict(), "rate_hz": 1000.0} for name in names]
     recorder = open_recorder(path, {"channels": channels}, names, 0, force=True, resume=False)
-    growing = [Integrator(facts, 10**9) for _ in names]
+    growing = [Integrator(facts, 100_000_000) for _ in names]
     dice = np.random.default_rng(1)
     for n in range(rows):
         for channel, integrator in enumerate(growing):
-            reading = Reading(watts=float(dice.uniform(0, 5)))
+            described = 0.001 if facts.semantics == "mean" else None
+            reading = Reading(watts=float(dice.uniform(0, 5)), seconds=described)
+            if any(channel == quiet and start <= n < end for quiet, start, end in silent):
+                continue
             recorder.row(channel, integrator.add(n * 1_000_000, reading))
         recorder.flush()
     if not keep_parts:
@@ -66,6 +72,51 @@ def test_channels_that_count_are_added(tmp_path):
     write(path, names=("a", "b"), rows=3 * ROWS)
     starts, ends = windows(200, 3.0)
     assert window_joules(path, starts, ends) == pytest.approx(Trace.load(path).energy(starts, ends), abs=1e-9)
+
+
+@pytest.mark.parametrize("semantics", ["instant", "mean"])
+def test_a_gap_has_no_energy_wherever_it_lies(tmp_path, semantics):
+    path = str(tmp_path / "run.parquet")
+    facts = Facts(semantics=semantics)
+    write(path, facts=facts, rows=4 * ROWS, silent=[(0, 500, 1_300), (0, 3_150, 3_950)])
+    starts, ends = np.array([0.4, 0.6, 0.9, 0.45, 3.2]), np.array([0.7, 0.8, 1.35, 1.2985, 3.9493])
+    whole = Trace.load(path).energy(starts, ends)
+    assert window_joules(path, starts, ends) == pytest.approx(whole, abs=1e-12)
+    assert whole[1] == 0.0
+
+
+@pytest.mark.parametrize("silent", [(1, 1_500, 6_000), (1, 1_500, 8_000), (1, 0, 4_000)])
+def test_a_channel_may_say_nothing_for_many_groups(tmp_path, silent):
+    path = str(tmp_path / "run.parquet")
+    write(path, names=("a", "b"), rows=8 * ROWS, silent=[silent])
+    starts, ends = windows(300, 8.0)
+    each = [Trace.load(path, channel=name).energy(starts, ends) for name in "ab"]
+    assert window_joules(path, starts, ends) == pytest.approx(sum(each), abs=1e-9)
+
+
+def test_nothing_recorded_is_told(tmp_path):
+    path = str(tmp_path / "run.parquet")
+    write(path, rows=0)
+    with pytest.raises(NotMeasured, match="no sample"):
+        window_joules(path, [0.0], [1.0])
+    write(path, names=("a", "b"), rows=10, silent=[(1, 0, 10)])
+    with pytest.raises(NotMeasured, match="no sample of b"):
+        window_joules(path, [0.0], [1.0])
+    write(path, facts=Facts(counted=False), rows=10)
+    with pytest.raises(SpecError, match="no channel that counts"):
+        window_joules(path, [0.0], [1.0])
+
+
+def test_damage_is_told_by_its_time(tmp_path):
+    path = tmp_path / "run.parquet"
+    write(str(path), rows=3 * ROWS)
+    at = parquet.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
+    data = bytearray(path.read_bytes())
+    data[at : at + 200] = bytes(200)
+    path.write_bytes(data)
+    assert window_joules(str(path), 0.1, 0.2) > 0
+    with pytest.raises(LogError, match="from 1 s on"):
+        window_joules(str(path), 0.1, 1.2)
 
 
 def test_only_groups_that_hold_an_edge_are_read(tmp_path, monkeypatch):
