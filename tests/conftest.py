@@ -11,7 +11,8 @@ from hypothesis import settings
 from recordings import ROOT
 
 settings.register_profile("any machine", deadline=None)  # a busy one is slow, not wrong
-settings.load_profile("any machine")
+settings.register_profile("slow machine", deadline=None, max_examples=10)  # an emulated processor
+settings.load_profile(os.environ.get("ENERGYMETER_TEST_PROFILE", "any machine"))
 
 
 @pytest.fixture(scope="session")

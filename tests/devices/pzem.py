@@ -2,7 +2,7 @@
 
 import struct
 
-from devices.tc66c import modbus_crc
+from devices.modbus import modbus_crc
 
 
 class PzemDevice:

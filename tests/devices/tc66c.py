@@ -3,21 +3,12 @@
 import struct
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from devices.modbus import modbus_crc
 
 _KEY = bytes([
     0x58, 0x21, 0xFA, 0x56, 0x01, 0xB2, 0xF0, 0x26, 0x87, 0xFF, 0x12, 0x04, 0x62, 0x2A, 0x4F, 0xB0,
     0x86, 0xF4, 0x02, 0x60, 0x81, 0x6F, 0x9A, 0x0B, 0xA7, 0xF1, 0x06, 0x61, 0x9A, 0xB8, 0x72, 0x88,
 ])  # fmt: skip
-
-
-def modbus_crc(data: bytes) -> int:
-    """Bit by bit, to owe nothing to the table under test."""
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
-    return crc
 
 
 def encrypt(plain: bytes) -> bytes:
