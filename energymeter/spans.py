@@ -55,7 +55,6 @@ class Statistics(NamedTuple):
         )
 
     def __str__(self) -> str:
-
         spread = "" if math.isnan(self.sd) else f" ± {in_figures(self.sd)} (sd)"
         return f"{in_figures(self.mean)}{spread}, median {in_figures(self.median)}, n = {self.n}"
 
