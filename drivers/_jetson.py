@@ -1,5 +1,6 @@
-"""Link helper: which of a Jetson's power rails make the whole board, and which are parts of another."""
+"""Link helper: a Jetson's power rails: what tegrastats prints of them, and which make the whole board."""
 
+import re
 from collections.abc import Iterable
 
 from energymeter.errors import SourceError
@@ -9,6 +10,23 @@ _TOTALS = ("VIN", "POM_5V_IN", "VDD_IN")
 
 _NESTED = frozenset({"VDDQ_VDD2_1V8AO"})
 """Parts on boards without a total: on AGX Orin it is fed from VIN_SYS_5V0."""
+
+_NUMBER = r"(-?\d+(?:\.\d+)?)(mW|W)?"
+_PRINTED = re.compile(rf"(?<!\S)([A-Za-z]\w*) +{_NUMBER}((?:/-?\d+(?:\.\d+)?(?:mW|W)?)*)(?=[\s,]|$)")
+_MEMORY = frozenset({"RAM", "SWAP", "IRAM", "CMA"})
+
+
+def printed_rails(line: str) -> dict[str, float]:
+    """Watts by rail name, as one line of tegrastats says; empty when it says none.
+
+    >>> printed_rails("SWAP 5/1982MB GR3D_FREQ 0%@76 PMIC@100C POM_5V_IN 1022/1020 POM_5V_GPU 0/0")
+    {'POM_5V_IN': 1.022, 'POM_5V_GPU': 0.0}
+    """
+    found = {}
+    for name, now, unit, more in _PRINTED.findall(line):
+        if (unit or more) and name not in _MEMORY and connected(name):
+            found[name] = float(now) * (1.0 if unit == "W" else 1e-3)
+    return found
 
 
 def connected(label: str) -> bool:

@@ -6,15 +6,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from energymeter.drivers._fields import Fields
+from energymeter.drivers._jetson import printed_rails
 from energymeter.errors import SourceError
 from energymeter.reading import Reading
 from energymeter.units import number
-
-_RAIL = re.compile(
-    r"(?<!\S)(?P<rail>[A-Z][A-Z0-9_]*) (?P<milliwatts>\d+)(?:mW)?/\d+(?:mW)?(?:/\d+(?:mW)?)?(?!\S)"
-)
-_NO_RAILS = ("RAM", "SWAP", "IRAM")
-"""Tegrastats tokens of the same shape that are memory, in MB."""
 
 
 class Row(NamedTuple):
@@ -129,11 +124,7 @@ def _numeric(cells: list[str], place: int) -> bool:
 
 
 class Tegrastats:
-    """One rail of NVIDIA's tegrastats lines, ``NAME 123mW/120mW``: the first number, the instant.
-
-    The unit is missing before L4T 34, and three numbers stand there in JetPack 7; RAM, SWAP and
-    IRAM look alike and are memory.
-    """
+    """One rail of NVIDIA's tegrastats lines: the first of its numbers, which is the instant."""
 
     known = True
 
@@ -149,7 +140,7 @@ class Tegrastats:
         Raises:
             SourceError: there are rails, and not this one.
         """
-        rails = {m["rail"]: m["milliwatts"] for m in _RAIL.finditer(line) if m["rail"] not in _NO_RAILS}
+        rails = printed_rails(line)
         if not rails:
             return None
         wanted = self._fields.all[0].selector

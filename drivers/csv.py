@@ -89,7 +89,7 @@ class Csv:
         ):
             raise SpecError(f"{self.name}: of a tegrastats log give the rail alone, as in watts=VDD_IN")
         if format == "tegrastats":
-            unit = "mW"
+            unit = "W"  # as the lines are read, whatever unit they are printed in
         units = {"watts": unit or "W", "volts": volts_unit, "amps": amps_unit, "joules": joules_unit}
         fields = Fields(selectors, units)
         self.facts = fields.facts(accuracy=accuracy, place=measures, hz=10.0, max_hz=1000.0)

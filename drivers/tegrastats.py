@@ -16,13 +16,12 @@ Loss: none told; the newest line counts.
 Tested on: an emulated command, recorded lines of real boards; real hardware: none yet.
 """
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from energymeter.drivers._command import Lines
-from energymeter.drivers._jetson import connected, pinned_rails
+from energymeter.drivers._jetson import pinned_rails, printed_rails
 from energymeter.drivers._parts import Shared, Snapshot, together
 from energymeter.drivers._sysfs import translated
 from energymeter.errors import SourceEnded, SourceError, SourceMissing, SourceTimeout, SpecError
@@ -31,23 +30,7 @@ from energymeter.source import Source
 
 __all__ = ["Tegrastats"]
 
-_NUMBER = r"(-?\d+(?:\.\d+)?)(mW|W)?"
-_RAIL = re.compile(rf"(?<!\S)([A-Za-z]\w*) +{_NUMBER}((?:/-?\d+(?:\.\d+)?(?:mW|W)?)*)(?=[\s,]|$)")
-_MEMORY = frozenset({"RAM", "SWAP", "IRAM", "CMA"})
 _MISSING = "it comes with NVIDIA's L4T on Jetson boards; elsewhere use another source"
-
-
-def rails(line: str) -> dict[str, float]:
-    """Watts by rail name, as one line of tegrastats says; empty when it says none.
-
-    >>> rails("SWAP 5/1982MB GR3D_FREQ 0%@76 PMIC@100C POM_5V_IN 1022/1020 POM_5V_GPU 0/0")
-    {'POM_5V_IN': 1.022, 'POM_5V_GPU': 0.0}
-    """
-    found = {}
-    for name, now, unit, more in _RAIL.findall(line):
-        if (unit or more) and name not in _MEMORY and connected(name):
-            found[name] = float(now) * (1.0 if unit == "W" else 1e-3)
-    return found
 
 
 class _Look(NamedTuple):
@@ -69,7 +52,7 @@ class _Recorded:
         """The rails of the first line that has any; playing begins with that line."""
         start = self._file.tell()
         while line := self._file.readline():
-            if found := rails(line):
+            if found := printed_rails(line):
                 self._file.seek(start)
                 return found
             start = self._file.tell()
@@ -78,7 +61,7 @@ class _Recorded:
     def take(self) -> _Look:
         while line := self._file.readline():
             if line.strip():
-                return _Look(rails(line))
+                return _Look(printed_rails(line))
         raise SourceEnded(f"{self._path} has no more lines")
 
     def close(self) -> None:
@@ -104,14 +87,14 @@ class _Running:
             raise SourceTimeout(
                 f"tegrastats printed nothing for {self._patience:g} s; run it by hand to see why"
             )
-        self._look = _Look(rails(newest[1]), newest[0]) if newest else _Look({})
+        self._look = _Look(printed_rails(newest[1]), newest[0]) if newest else _Look({})
         return self._look.watts
 
     def take(self) -> _Look:
         newest = self._lines.newest
         if newest is not None and newest[0] > self._heard_ns:
             self._heard_ns = newest[0]
-            self._look = _Look(rails(newest[1]), newest[0])
+            self._look = _Look(printed_rails(newest[1]), newest[0])
             return self._look
         if self._lines.ended:
             self._lines.close()

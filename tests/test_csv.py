@@ -173,6 +173,9 @@ def test_tegrastats_traps(tmp_path: Path) -> None:
     log = Log(tmp_path / "t.log", "", format="tegrastats", watts="VDD_IN")
     log.write("starting\n" + line)
     assert log.watts() == [4.956]
+    thor = Log(tmp_path / "v.log", "", format="tegrastats", watts="VDD_GPU")
+    thor.write("RAM 86905/125772MB  tj@39.906C VDD_GPU  -392mW/-392mW/7mW VIN 26686mW/26600mW\n")
+    assert thor.watts() == [-0.392]
     other = Log(tmp_path / "u.log", "", format="tegrastats", watts="RAM")
     other.write(line)
     with pytest.raises(SourceError, match="has no rail RAM, but GPU, VDD_IN"):

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recordings import recording
 
-from energymeter.drivers.tegrastats import Tegrastats, rails
+from energymeter.drivers._jetson import printed_rails
+from energymeter.drivers.tegrastats import Tegrastats
 from energymeter.errors import SourceEnded, SourceError, SourceMissing, SpecError
 from energymeter.source import Source
 
@@ -62,7 +63,7 @@ def play(tmp_path: Path, *lines: str) -> Tegrastats:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_rails_and_total(tmp_path: Path, shape: str) -> None:
     line, expected, total = SHAPES[shape]
-    assert rails(line) == pytest.approx(expected)
+    assert printed_rails(line) == pytest.approx(expected)
     source = play(tmp_path, line)
     assert [channel.name for channel in source.channels()] == [f"tegrastats:{name}" for name in expected]
     reading = source.read()
@@ -75,13 +76,13 @@ def test_recorded_boards(tmp_path: Path) -> None:
     recorded = recording("wire/tegrastats_lines.json")
     for board in json.loads(recorded.read_text()):
         expected = {name: values[0] * 1e-3 for name, values in board["rails_mW"].items()}
-        assert rails(board["line"]) == pytest.approx(expected), board["board"]
+        assert printed_rails(board["line"]) == pytest.approx(expected), board["board"]
         assert play(tmp_path, board["line"]).read().watts == pytest.approx(board["total_mW"] * 1e-3)
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_left_alone(text: str) -> None:
-    assert all(isinstance(watts, float) for watts in rails(text).values())
+    assert all(isinstance(watts, float) for watts in printed_rails(text).values())
 
 
 @given(
@@ -91,7 +92,7 @@ def test_any_text_is_read_or_left_alone(text: str) -> None:
 def test_what_was_printed_is_read(milliwatts: dict[str, int], form: str) -> None:
     connected = {name: value for name, value in milliwatts.items() if "NC" not in name.split("_")}
     line = HEAD + " ".join(f"{name} {form.format(value)}" for name, value in connected.items())
-    assert rails(line) == pytest.approx({name: value * 1e-3 for name, value in connected.items()})
+    assert printed_rails(line) == pytest.approx({name: value * 1e-3 for name, value in connected.items()})
 
 
 def test_recorded_lines_play_one_a_read_and_end(tmp_path: Path) -> None:
