@@ -112,12 +112,18 @@ class Gauge:
         return fallen
 
 
-def plausible_capacity(left_uah: float, percent: float | None, name: str) -> None:
-    """Refuse a gauge whose unit cannot be µAh.
+def plausible_phone(left_uah: float, percent: float | None, volts: float, name: str) -> None:
+    """Refuse a gauge whose units cannot be Android's µAh and mV; phones exist that say V.
 
     Raises:
-        ImplausibleReading: what is left and the percentage make a battery of under 0.1 or over 50 Ah.
+        ImplausibleReading: the voltage is no battery's, or what is left and the percentage make a battery of
+            under 0.1 or over 50 Ah.
     """
+    if not 2 <= volts <= 20:
+        raise ImplausibleReading(
+            f"{name} says {volts * 1e3:g} mV, which no battery has: its unit is another, "
+            "so use an external meter"
+        )
     if percent is None or percent < 1:
         return
     amp_hours = left_uah * 1e-6 / (percent / 100)

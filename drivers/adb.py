@@ -19,7 +19,7 @@ from energymeter.drivers._gauge import (
     Gauge,
     gauge_facts,
     must_discharge,
-    plausible_capacity,
+    plausible_phone,
 )
 from energymeter.errors import SourceError, SourceMissing
 from energymeter.reading import Reading
@@ -52,7 +52,7 @@ class Adb:
                 "this phone's battery tells no charge counter, only a percentage, which is too coarse; "
                 "use an external meter"
             )
-        plausible_capacity(said["charge counter"], said.get("level"), self.name)
+        plausible_phone(said["charge counter"], said.get("level"), said["voltage"] * 1e-3, self.name)
         self._must_discharge(said)
         self._gauge = Gauge("the phone's battery")
 

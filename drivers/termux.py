@@ -20,7 +20,7 @@ from energymeter.drivers._gauge import (
     Gauge,
     gauge_facts,
     must_discharge,
-    plausible_capacity,
+    plausible_phone,
 )
 from energymeter.errors import SourceError, SourceMissing
 from energymeter.reading import Reading
@@ -45,13 +45,13 @@ class Termux:
 
     def open(self) -> None:
         said = self._ask()
-        left = number(said.get("charge_counter"))
-        if not left or not number(said.get("voltage")):
+        left, millivolts = number(said.get("charge_counter")), number(said.get("voltage"))
+        if not left or not millivolts:
             raise SourceMissing(
                 "this phone's battery tells no charge_counter or no voltage, only a percentage, which is "
                 "too coarse; update Termux:API, or use an external meter"
             )
-        plausible_capacity(left, number(said.get("percentage")), self.name)
+        plausible_phone(left, number(said.get("percentage")), millivolts * 1e-3, self.name)
         must_discharge(str(said.get("status")), "the phone's battery")
         self._gauge = Gauge("the phone's battery")
 

@@ -54,6 +54,22 @@ def test_what_was_taken_out(phone: Phone) -> None:
     source.close()
 
 
+def test_the_dump_of_a_samsung(tmp_path: Path) -> None:
+    """Quoted in zebrunner/mcloud-device issue 150 (here discharging): one key comes twice."""
+    dump = tmp_path / "dump"
+    dump.write_text(
+        "Current Battery Service state:\n  AC powered: false\n  USB powered: true\n"
+        "  Charge counter: 2967000\n  status: 3\n  health: 2\n  present: true\n  level: 100\n  scale: 100\n"
+        "  voltage: 4312\n  temperature: 309\n  technology: Li-ion\n  batterySWSelfDischarging: false\n"
+        "  batteryMiscEvent: 65536\n  LED Charging: true\n  current now: 0\n  charge counter: 2967000\n"
+        "USE_FAKE_BATTERY: false\nLLB DIFF: 256\nBatteryInfoBackUp\n  mSavedBatteryAsoc: 96\n"
+    )
+    source = Adb(command=program(tmp_path, "adb", f"cat {dump}"))
+    source.open()
+    reading = source.read()
+    assert (reading.volts, reading.coulombs) == (4.312, 0.0)
+
+
 @pytest.mark.parametrize("status", [2, 4, 5])
 def test_a_charging_phone_is_refused(phone: Phone, status: int) -> None:
     with pytest.raises(SourceError, match="unplug"):
@@ -63,6 +79,8 @@ def test_a_charging_phone_is_refused(phone: Phone, status: int) -> None:
 def test_gauges_that_are_none(phone: Phone) -> None:
     with pytest.raises(ImplausibleReading):
         phone.open(counter=220)
+    with pytest.raises(ImplausibleReading, match="4 mV"):
+        phone.open(voltage=4)  # volts
     with pytest.raises(SourceMissing, match="percentage"):
         phone.open(counter="")
 

@@ -63,6 +63,8 @@ def test_a_charging_phone_is_refused(phone: Phone, status: str) -> None:
 def test_a_gauge_in_another_unit_is_refused(phone: Phone) -> None:
     with pytest.raises(ImplausibleReading, match="unit"):
         opened(phone, charge_counter=2400)
+    with pytest.raises(ImplausibleReading, match="unit"):
+        opened(phone, voltage=4)
 
 
 def test_a_phone_without_a_gauge(phone: Phone) -> None:
