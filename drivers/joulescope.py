@@ -82,7 +82,7 @@ class Joulescope:
     """
 
     kind = "meter"
-    usb_ids = ((0x16D0, 0x0E88), (0x16D0, 0x10BA), (0x16D0, 0x1359))
+    usb_ids = ((0x16D0, 0x0E88), (0x16D0, 0x10BA))  # 99-joulescope.rules; 1359 is a trace adapter
 
     facts = Facts(
         semantics="counter",
