@@ -26,14 +26,18 @@ __all__ = ["Iio"]
 _VALUE = re.compile(r"in_(voltage|current|power|energy)(\d*)_(raw|input)")
 _WAYS = ({"energy": "joules"}, {"voltage": "volts", "current": "amps"}, {"power": "watts"})
 _SI = {"voltage": 1e-3, "current": 1e-3, "power": 1e-3, "energy": 1.0}
+_NUMBERED_ALIKE = ("ina", "pac19")
+"""Devices (by how their names begin) whose ``in_voltageN`` and ``in_currentN`` are one place."""
+_MICRO_UNITS = "pac193"
+"""pac1934.c scales power to µW and energy to µJ, by its own arithmetic, where the ABI has mW and J."""
 _INA2XX = {"voltage": "1", "power": "2", "current": "3"}  # its channels: shunt, bus, power, current
 
 
 class Iio:
     """One IIO device, one channel for each place that it measures.
 
-    ``iio@NAME`` or ``iio@iio:device0`` names it; without, there must be only one. Voltages and currents
-    of one number belong together. Energy accumulators are preferred.
+    ``iio@NAME`` or ``iio@iio:device0`` names it; without, there must be only one. Energy accumulators that
+    run are preferred, then a voltage and a current that surely belong together, then power.
     """
 
     kind = "part"
@@ -151,12 +155,20 @@ def _rails(folder: str, scale: float) -> dict[str, _Files]:
             names.setdefault(number, {})[kind] = name
     if "in_shunt_resistor" in entries(folder) and {"1", "3"} <= names.keys():
         names = {"1": {kind: names[n][kind] for kind, n in _INA2XX.items() if kind in names.get(n, {})}}
+    chip = peek(os.path.join(folder, "name")) or ""
     rails: dict[str, _Files] = {}
     for number, kinds in names.items():
-        chosen = next((way for way in _WAYS if way.keys() <= kinds.keys()), None)
+        labels = [peek(os.path.join(folder, f"in_{kind}{number}_label")) for kind in ("voltage", "current")]
+        able = set(kinds)
+        if not chip.startswith(_NUMBERED_ALIKE) and (labels[0] is None or labels[0] != labels[1]):
+            able.discard("current")  # equal numbers alone do not say that they belong together
+        if chip.startswith(_MICRO_UNITS):
+            able -= {"power", "energy"}
+        if peek(os.path.join(folder, f"in_energy{number}_en")) == "0":
+            able.discard("energy")  # this accumulator stands still
+        chosen = next((way for way in _WAYS if way.keys() <= able), None)
         if chosen is not None:
-            label = peek(os.path.join(folder, f"in_current{number}_label")) or number or "0"
-            rails[label] = {
+            rails[labels[1] or labels[0] or number or "0"] = {
                 quantity: _value(folder, kinds[kind], kind, scale) for kind, quantity in chosen.items()
             }
     return rails

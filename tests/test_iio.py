@@ -65,7 +65,7 @@ def test_offsets_and_shared_scales(sysfs: Sysfs) -> None:
         sysfs,
         0,
         {
-            "name": "adc",
+            "name": "pac1921",
             "in_voltage1_raw": 100,
             "in_voltage_scale": "2.5",
             "in_voltage1_offset": -20,
@@ -78,7 +78,7 @@ def test_offsets_and_shared_scales(sysfs: Sysfs) -> None:
 
 
 def test_accumulators_are_preferred(sysfs: Sysfs) -> None:
-    files: dict[str, object] = {"name": "pac1934"}
+    files: dict[str, object] = {"name": "ina780"}
     for number, raw in ((1, 4000), (2, 8000)):
         files |= {
             f"in_energy{number}_raw": raw,
@@ -96,6 +96,40 @@ def test_accumulators_are_preferred(sysfs: Sysfs) -> None:
     assert iio.channels()[0].read().joules == pytest.approx(0.003)
 
 
+def test_an_accumulator_that_is_off_is_not_read_as_no_energy(sysfs: Sysfs) -> None:
+    files = {"name": "ina780", "in_energy1_raw": 0, "in_energy1_scale": "0.001", "in_energy1_en": 0}
+    folder = device(sysfs, 0, {**files, "in_voltage1_input": 5000, "in_current1_input": 300})
+    reading = opened(sysfs).read()
+    assert (reading.volts, reading.amps, reading.joules) == (5.0, 0.3, None)
+    sysfs.put(f"{folder}/in_energy1_en", 1)
+    assert opened(sysfs).read().joules == 0.0
+
+
+def test_a_pac1934_is_read_by_volts_and_amps(sysfs: Sysfs) -> None:
+    """Scales as pac1934.c gives them for 10 mΩ: 32 V and 10 A in 16 bit, 320 W in 28 bit.
+
+    At 5 V and 1 A power and energy come out as 5 000 000: micro-units, where the ABI has mW and J.
+    """
+    files: dict[str, object] = {"name": "pac1934", "in_shunt_resistor1": 10000}
+    files |= {"in_voltage1_raw": 10240, "in_voltage1_scale": "0.488281250"}
+    files |= {"in_current1_raw": 6557, "in_current1_scale": "0.152500000"}
+    files |= {"in_power1_raw": 4194304, "in_power1_scale": "1.192100000"}
+    files |= {"in_energy1_raw": 4194304, "in_energy1_scale": "1.192100000", "in_energy1_en": 1}
+    device(sysfs, 0, files)
+    iio = opened(sysfs)
+    reading = iio.read()
+    assert (reading.volts, reading.watts, reading.joules) == (pytest.approx(5.0), None, None)
+    assert reading.amps == pytest.approx(1.0, rel=1e-4)
+    assert iio.channels()[0].facts.semantics == "instant"
+
+
+def test_equal_numbers_alone_pair_nothing(sysfs: Sysfs) -> None:
+    # axp20x_adc.c: of an AXP209 voltage 3 is a pin's, and current 3 discharges the battery
+    device(sysfs, 0, {"name": "axp20x-adc", "in_voltage3_input": 1200, "in_current3_input": 480})
+    with pytest.raises(SourceMissing, match="external meter"):
+        opened(sysfs)
+
+
 def test_power_where_there_is_nothing_else(sysfs: Sysfs) -> None:
     device(sysfs, 0, {"name": "meter", "in_power0_input": 2500, "in_voltage0_raw": 7})
     assert opened(sysfs).read().watts == pytest.approx(2.5)
@@ -107,6 +141,7 @@ def test_several_rails_give_power_only(sysfs: Sysfs) -> None:
         files |= {
             f"in_voltage{number}_input": 1000 * (number + 1),
             f"in_current{number}_input": 500,
+            f"in_voltage{number}_label": label,
             f"in_current{number}_label": label,
         }
     device(sysfs, 0, files)
