@@ -48,7 +48,8 @@ SAMPLES = 4
 _DATA = 0x04
 _SAMPLE = struct.Struct("<IIHHBH")
 _MAX_VOLTS, _MAX_AMPS = 60.0, 10.0  # none of the models goes this far
-_CRC_TRIALS = 25  # one second of packets, all wrong: this firmware does not do it our way
+_CRC_TRIALS = 25  # one second of packets, wrong but for a chance hit: this firmware does not do it our way
+_CRC_CHANCE = 8  # so many times the right ones; of random bytes 255 are wrong to one that is right
 _SILENCE_S = 2.0
 
 
@@ -211,7 +212,8 @@ class Fnirsi:
         fits = crc_fits(report)
         self._crc_right += fits
         self._crc_wrong += not fits
-        samples = decode(report) if fits or (not self._crc_right and self._crc_wrong > _CRC_TRIALS) else []
+        other_crc = self._crc_wrong > _CRC_TRIALS + _CRC_CHANCE * self._crc_right
+        samples = decode(report) if fits or other_crc else []
         if not samples:
             self.dropped += 1
             self.lost += SAMPLES

@@ -103,6 +103,17 @@ def test_firmware_whose_crcs_are_all_wrong_is_judged_by_range_alone() -> None:
     assert source.dropped == 25
 
 
+def test_a_crc_that_fits_by_chance_does_not_make_the_others_wrong() -> None:
+    """Another CRC than ours fits one packet in 256; here the 61st."""
+    source, wire = meter()
+    wire.spoil = lambda n, report: report if n == 60 else report[:-1] + bytes([report[-1] ^ 1])
+    source.open()
+    readings = list(islice(fresh(source), 400))
+    assert {(reading.volts, reading.amps) for reading in readings} == {(5.0, 1.0)}
+    assert source.dropped == 25
+    assert steps(readings) == [10_000_000] * 399
+
+
 def test_packets_that_vanish_unseen_are_found_by_the_host_clock() -> None:
     source, wire = meter(lambda t: (5.0, t / 100))
     wire.spoil = lambda n, report: None if 100 <= n < 125 else report  # one second
