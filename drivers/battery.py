@@ -78,7 +78,7 @@ class Battery:
                 f"{folder} has neither power_now nor current_now; use its gauge: battery?by=gauge"
             )
         if "energy_now" in has:
-            return _ByEnergy(name, folder, has)
+            return _ByEnergy(name, folder)
         if {"charge_now", "voltage_now"} <= has:
             return _ByCharge(name, folder)
         other = "battery?by=power" if able else "an external meter"
@@ -135,6 +135,13 @@ class _Cell:
     def _number(self, key: str) -> float:
         return self._file(key).number()
 
+    def _volts(self) -> float | None:
+        """None where the firmware does not tell; nothing is counted by it."""
+        try:
+            return abs(self._number("voltage_now")) * 1e-6
+        except SourceError:
+            return None
+
     def check(self) -> None:
         """Refuse a battery that is not being used, unless it only waits for its turn."""
         status = self._file("status").text()
@@ -158,16 +165,14 @@ class _Cell:
 class _ByEnergy(_Cell):
     """A gauge in µWh."""
 
-    def __init__(self, name: str, folder: str, has: frozenset[str]) -> None:
+    def __init__(self, name: str, folder: str) -> None:
         super().__init__(name, folder)
         self._gauge = Gauge(self.name)
-        self._has_volts = "voltage_now" in has
         self.facts = gauge_facts(joule_step=self._step("energy") * JOULES_PER_UWH)
 
     def read(self) -> Reading:
         self.check()
-        volts = self._number("voltage_now") * 1e-6 if self._has_volts else None
-        return self._gauge.by_energy(self._number("energy_now") * JOULES_PER_UWH, volts)
+        return self._gauge.by_energy(self._number("energy_now") * JOULES_PER_UWH, self._volts())
 
 
 class _ByCharge(_Cell):
@@ -201,13 +206,12 @@ class _ByPower(_Cell):
     def __init__(self, name: str, folder: str, has: frozenset[str]) -> None:
         super().__init__(name, folder)
         self._has_power = "power_now" in has
-        self._has_volts = "voltage_now" in has
 
     def read(self) -> Reading:
         self.check()
         if self._file("status").text() == "Unknown" and not self._another_discharges():
             raise SourceError(f"{self.name} does not say whether it charges; use its gauge: battery?by=gauge")
-        volts = abs(self._number("voltage_now")) * 1e-6 if self._has_volts else None
         if self._has_power:
-            return Reading(volts=volts, watts=abs(self._number("power_now")) * 1e-6)
+            return Reading(volts=self._volts(), watts=abs(self._number("power_now")) * 1e-6)
+        volts = abs(self._number("voltage_now")) * 1e-6
         return Reading(volts=volts, amps=abs(self._number("current_now")) * 1e-6)

@@ -211,6 +211,21 @@ def test_what_a_battery_may_lack(sysfs: Sysfs) -> None:
         Battery(by="magic")
 
 
+@pytest.mark.parametrize(("by", "joules", "watts"), [("gauge", 36.0, None), ("power", None, 4.83)])
+def test_energy_is_counted_without_a_voltage(
+    sysfs: Sysfs, by: str, joules: float | None, watts: float | None
+) -> None:
+    """ACPI firmware that does not know it makes the kernel answer ENODEV."""
+    supply = PowerSupply(sysfs).laptop(49_450_000)
+    (cell,) = opened(sysfs, by=by).channels()
+    assert cell.read().volts == pytest.approx(12.229)
+    supply.set("energy_now", 49_440_000)
+    sysfs.break_reads(f"{supply.folder}/voltage_now")
+    reading = cell.read()
+    assert (reading.joules, reading.watts) == (joules and pytest.approx(joules), watts)
+    assert reading.volts is None
+
+
 def test_files_that_fail_are_gaps(sysfs: Sysfs) -> None:
     supply = PowerSupply(sysfs).laptop()
     battery = opened(sysfs)
