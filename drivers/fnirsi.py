@@ -37,7 +37,7 @@ from energymeter.reading import Band, Facts, Reading
 from ._crc import crc8_fnirsi
 from ._hid import REPORT, HidLine
 from ._plugged import plugged
-from ._stream import Pull
+from ._stream import Flow
 from ._timebase import DeviceClock
 from ._wire import Wire
 
@@ -147,8 +147,7 @@ class Fnirsi:
         self._clock = clock or SystemClock()
         self._model = named[model or "fnb58"]
         self._crc_right = self._crc_wrong = 0
-        self._wanted = self._started = False
-        self._pull = Pull(self.name, self.stream)
+        self._life = Flow(self.name, self._start, self._flow)
 
     @property
     def moved_bytes(self) -> int:
@@ -160,15 +159,7 @@ class Fnirsi:
         Raises:
             SourceError: not plugged in, no permission, or held by another program.
         """
-        self._started = False
-        self._wire.open()
-        node = self._wire.node if isinstance(self._wire, HidLine) else None
-        if node is not None:
-            self._model = MODELS[node.usb_id]
-            self.identity = f"{self._model.name} {node.serial}" if node.serial else None
-        for code in (0x81, 0x82, self._model.third_start):
-            self._wire.write(command(code))
-        self._wanted = self._started = True
+        self._life.open()
 
     def stream(self) -> Iterator[Reading]:
         """All samples, 100 a second; ``fresh=False`` while none came.
@@ -177,15 +168,7 @@ class Fnirsi:
             SourceTimeout: the flow stopped for two seconds.
             SourceMissing: the meter was unplugged.
         """
-        if not self._wanted:
-            raise SourceMissing(f"{self.name} is not open: call open() first.")
-        if not self._started:
-            self.open()
-        try:
-            yield from self._flow(DeviceClock(TICK_NS))
-        except SourceError:
-            self._started = False  # the start sequence is due again
-            raise
+        return self._life.stream()
 
     def read(self) -> Reading:
         """The next sample (10 ms after the one before).
@@ -193,19 +176,25 @@ class Fnirsi:
         Raises:
             SourceTimeout, SourceMissing: as `stream`.
         """
-        return self._pull.read()
+        return self._life.read()
 
     def close(self) -> None:
         """Let the meter go, its queue emptied first (an FNB48's display freezes otherwise)."""
-        if self._started:
-            self._started = False
+        if self._life.end():
             deadline = time.monotonic() + 1.0
             with contextlib.suppress(SourceError):  # unplugged: nothing to empty
                 while time.monotonic() < deadline and self._wire.read(0.06):
                     pass
-        self._wanted = False
-        self._pull.reset()
         self._wire.close()
+
+    def _start(self) -> None:
+        self._wire.open()
+        node = self._wire.node if isinstance(self._wire, HidLine) else None
+        if node is not None:
+            self._model = MODELS[node.usb_id]
+            self.identity = f"{self._model.name} {node.serial}" if node.serial else None
+        for code in (0x81, 0x82, self._model.third_start):
+            self._wire.write(command(code))
 
     def _checked(self, report: bytes) -> list[Sample]:
         """The samples of a data packet; none, and counted, where it cannot be believed."""
@@ -219,8 +208,8 @@ class Fnirsi:
             self.lost += SAMPLES
         return samples
 
-    def _flow(self, device_clock: DeviceClock) -> Iterator[Reading]:
-        tick = 0
+    def _flow(self) -> Iterator[Reading]:
+        device_clock, tick = DeviceClock(TICK_NS), 0
         heard_ns = alive_ns = self._clock.monotonic_ns()
         while True:
             report = self._wire.read(0.25)

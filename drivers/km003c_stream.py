@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from energymeter.clock import Clock, SystemClock
-from energymeter.errors import SourceError, SourceMissing, SpecError
+from energymeter.errors import SourceError, SpecError
 from energymeter.reading import Reading
 
 from ._km003c import (
@@ -39,7 +39,7 @@ from ._km003c import (
     Session,
     samples,
 )
-from ._stream import Pull
+from ._stream import Flow
 from ._timebase import DeviceClock
 from ._usb import UsbBulk
 from ._wire import Wire
@@ -72,8 +72,7 @@ class Km003cStream:
         self._wire = wire or UsbBulk(USB_IDS, place, endpoint_out=0x01, endpoint_in=0x81, extra="km003c")
         self._clock = clock or SystemClock()
         self._session = Session(self._wire)
-        self._wanted = self._started = False
-        self._pull = Pull(self.name, self.stream)
+        self._life = Flow(self.name, self._start, self._flow)
 
     @property
     def moved_bytes(self) -> int:
@@ -96,7 +95,33 @@ class Km003cStream:
             ExtraMissing: pyusb or cryptography is not installed.
             SourceError: not plugged in, no permission, held by another program, or it does not let us stream.
         """
-        self._started = False
+        self._life.open()
+
+    def stream(self) -> Iterator[Reading]:
+        """All samples at the tuned rate; ``fresh=False`` while none came.
+
+        Raises:
+            SourceTimeout: the meter stopped answering.
+            SourceMissing: it was unplugged.
+        """
+        return self._life.stream()
+
+    def read(self) -> Reading:
+        """The next sample.
+
+        Raises:
+            SourceTimeout, SourceMissing: as `stream`.
+        """
+        return self._life.read()
+
+    def close(self) -> None:
+        """Stop the queue and let the meter go."""
+        if self._life.end():
+            with contextlib.suppress(SourceError):  # unplugged: nothing to stop
+                self._session.command(STOP_GRAPH)
+        self._wire.close()
+
+    def _start(self) -> None:
         aes = Aes128()
         self._wire.open()
         try:
@@ -108,41 +133,6 @@ class Km003cStream:
             raise
         serial = getattr(self._wire, "serial", "")
         self.identity = f"KM003C {serial}" if serial else None
-        self._wanted = self._started = True
-
-    def stream(self) -> Iterator[Reading]:
-        """All samples at the tuned rate; ``fresh=False`` while none came.
-
-        Raises:
-            SourceTimeout: the meter stopped answering.
-            SourceMissing: it was unplugged.
-        """
-        if not self._wanted:
-            raise SourceMissing(f"{self.name} is not open: call open() first.")
-        if not self._started:
-            self.open()
-        try:
-            yield from self._flow()
-        except SourceError:
-            self._started = False
-            raise
-
-    def read(self) -> Reading:
-        """The next sample.
-
-        Raises:
-            SourceTimeout, SourceMissing: as `stream`.
-        """
-        return self._pull.read()
-
-    def close(self) -> None:
-        """Stop the queue and let the meter go."""
-        if self._started:
-            with contextlib.suppress(SourceError):  # unplugged: nothing to stop
-                self._session.command(STOP_GRAPH)
-        self._wanted = self._started = False
-        self._pull.reset()
-        self._wire.close()
 
     def _flow(self) -> Iterator[Reading]:
         sequence = Sequence(1000 // RATES_HZ[self._rate])

@@ -27,12 +27,12 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from energymeter.clock import Clock, SystemClock
-from energymeter.errors import SourceError, SourceMissing, SourceTimeout, SpecError
+from energymeter.errors import SourceError, SourceTimeout, SpecError
 from energymeter.reading import Band, Facts, Reading
 
 from ._ppk2 import COUNTER_WRAP, TICK_NS, Bin, Calibration, Decoder, parse_calibration
 from ._serial import SerialLine
-from ._stream import Pull
+from ._stream import Flow
 from ._timebase import DeviceClock
 from ._wire import Wire, drain
 
@@ -92,8 +92,7 @@ class Ppk2:
         self._wire = wire or SerialLine(place, 115200)
         self._clock = clock or SystemClock()
         self._decoder: Decoder | None = None
-        self._wanted = self._started = False
-        self._pull = Pull(self.name, self.stream)
+        self._life = Flow(self.name, self._start, self._flow)
 
     @property
     def moved_bytes(self) -> int:
@@ -115,7 +114,33 @@ class Ppk2:
         Raises:
             SourceError: no port, no permission, held by another program, or no PPK2 answers.
         """
-        self._started = False
+        self._life.open()
+
+    def stream(self) -> Iterator[Reading]:
+        """Means at the tuned rate; ``fresh=False`` while an interval lasts longer than a quarter second.
+
+        Raises:
+            SourceTimeout: the flow stopped for two seconds.
+            SourceMissing: the PPK2 was unplugged.
+        """
+        return self._life.stream()
+
+    def read(self) -> Reading:
+        """The next mean.
+
+        Raises:
+            SourceTimeout, SourceMissing: as `stream`.
+        """
+        return self._life.read()
+
+    def close(self) -> None:
+        """Stop the flow and let the port go; the output stays as ``leave_on`` says."""
+        if self._life.end():
+            with contextlib.suppress(SourceError):  # unplugged: nothing to stop
+                self._wire.write(_STOP if self._leave_on else _STOP + bytes([_OUTPUT, 0]))
+        self._wire.close()
+
+    def _start(self) -> None:
         self._wire.open()
         try:
             self.calibration = self._learn()
@@ -128,41 +153,6 @@ class Ppk2:
         except SourceError:
             self._wire.close()
             raise
-        self._wanted = self._started = True
-
-    def stream(self) -> Iterator[Reading]:
-        """Means at the tuned rate; ``fresh=False`` while an interval lasts longer than a quarter second.
-
-        Raises:
-            SourceTimeout: the flow stopped for two seconds.
-            SourceMissing: the PPK2 was unplugged.
-        """
-        if not self._wanted:
-            raise SourceMissing(f"{self.name} is not open: call open() first.")
-        if not self._started:
-            self.open()
-        try:
-            yield from self._flow()
-        except SourceError:
-            self._started = False
-            raise
-
-    def read(self) -> Reading:
-        """The next mean.
-
-        Raises:
-            SourceTimeout, SourceMissing: as `stream`.
-        """
-        return self._pull.read()
-
-    def close(self) -> None:
-        """Stop the flow and let the port go; the output stays as ``leave_on`` says."""
-        if self._started:
-            with contextlib.suppress(SourceError):  # unplugged: nothing to stop
-                self._wire.write(_STOP if self._leave_on else _STOP + bytes([_OUTPUT, 0]))
-        self._wanted = self._started = False
-        self._pull.reset()
-        self._wire.close()
 
     def _learn(self) -> Calibration:
         """Silence a flow that a killed program left running, then ask for the calibration."""
