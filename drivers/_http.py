@@ -1,11 +1,11 @@
-"""Link helper for meters that speak HTTP: GET over one kept-open connection, logged in where asked to."""
+"""Link helper for meters that speak HTTP: GET over one connection that is kept, logged in where asked to."""
 
 import json
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from energymeter.drivers._login import Basic, Digest, login
-from energymeter.drivers._net import network_error
+from energymeter.drivers._net import network_error, secret
 from energymeter.errors import SourceError, SourceForbidden, SourceTimeout
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class HttpClient:
     Args:
         host, port: where.
         name: what to call the source in errors; the request's path, which may hold a password, never is.
+        password_env: the environment variable that holds the password, if ``password`` does not.
     """
 
     def __init__(
@@ -39,16 +40,34 @@ class HttpClient:
         tls: bool = False,
         user: str = "",
         password: str = "",
+        password_env: str = "",
         timeout: float = 1.5,
     ) -> None:
         self._host, self._port, self._tls = host, port, tls
         self._name, self._timeout = name, timeout
-        self._user, self._password = user, password
+        self._user, self._given = user, (password, password_env)
+        self.password = ""
+        """As ``open`` found it."""
+        self._opened = False
         self._connection: HTTPConnection | None = None
         self._login: Basic | Digest | None = None
 
+    def open(self) -> None:
+        """Learn the password; the first ``get`` connects.
+
+        Raises:
+            SpecError: ``password_env`` names a variable that is not set.
+        """
+        self.close()
+        self.password = secret(*self._given, self._name)
+        self._opened = True
+
     def close(self) -> None:
-        """Drop the connection; the next ``get`` makes a new one."""
+        """Hang up, and answer no more until opened again."""
+        self._opened, self._login = False, None
+        self._drop()
+
+    def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -61,16 +80,18 @@ class HttpClient:
         """
         from http.client import HTTPException
 
+        if not self._opened:
+            raise SourceError(f"{self._name} is not open; call open() first")
         try:
             return self._get(target, time.monotonic() + self._timeout)
         except SourceError:
-            self.close()
+            self._drop()
             raise
         except OSError as error:
-            self.close()
+            self._drop()
             raise network_error(error, self._name) from error
         except HTTPException as error:
-            self.close()
+            self._drop()
             raise SourceError(
                 f"{self._name} does not speak HTTP ({type(error).__name__}); check the address and port"
             ) from error
@@ -103,9 +124,9 @@ class HttpClient:
             answer, asked = self._exchange(target, deadline)
             if answer.status != 401:
                 return answer
-            if not self._password:
+            if not self.password:
                 raise SourceForbidden(f"{self._name} asks for a password; give password= or password_env=")
-            offered = login(asked, self._user, self._password)
+            offered = login(asked, self._user, self.password)
             if not asked:
                 raise SourceForbidden(f"{self._name} refuses the user name or password; check both")
             if offered is None:
@@ -119,7 +140,7 @@ class HttpClient:
         try:
             return self._round_trip(target, deadline)
         except ConnectionError:
-            self.close()
+            self._drop()
             if not reused:  # only a kept connection may have been closed behind our back
                 raise
             return self._round_trip(target, deadline)
@@ -147,7 +168,7 @@ class HttpClient:
         if promised.isdigit() and len(body) < int(promised):
             raise ConnectionResetError("the answer is cut short")
         if response.will_close:
-            self.close()
+            self._drop()
         return Answer(response.status, bytes(body)), response.headers.get_all("WWW-Authenticate") or []
 
     def _left(self, deadline: float) -> float:

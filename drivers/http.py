@@ -23,7 +23,6 @@ from urllib.parse import unquote, urlsplit
 
 from energymeter.drivers._fields import Fields, find, steps
 from energymeter.drivers._http import HttpClient
-from energymeter.drivers._net import secret
 from energymeter.errors import SourceError, SpecError
 from energymeter.reading import Reading
 
@@ -82,13 +81,16 @@ class Http:
         self._fields = Fields(selectors, units, unit)
         self._json = any(selectors.values())
         self._target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        self._host, self._port, self._tls = url.hostname, port, url.scheme == "https"
-        self._user, self._password = (
-            user or unquote(url.username or ""),
-            password or unquote(url.password or ""),
+        self._client = HttpClient(
+            url.hostname,
+            port,
+            name=self.name,
+            tls=url.scheme == "https",
+            user=user or unquote(url.username or ""),
+            password=password or unquote(url.password or ""),
+            password_env=password_env,
+            timeout=timeout,
         )
-        self._password_env, self._timeout = password_env, timeout
-        self._client: HttpClient | None = None
         self.facts = self._fields.facts(accuracy=accuracy, place=measures, hz=1.0, max_hz=100.0)
 
     def open(self) -> None:
@@ -98,16 +100,7 @@ class Http:
             SpecError: ``password_env`` names a variable that is not set.
             SourceMissing, SourceForbidden, SourceTimeout, SourceError: as the message says.
         """
-        self.close()
-        self._client = HttpClient(
-            self._host,
-            self._port,
-            name=self.name,
-            tls=self._tls,
-            user=self._user,
-            password=secret(self._password, self._password_env, self.name),
-            timeout=self._timeout,
-        )
+        self._client.open()
         try:
             self.read()
         except SourceError:
@@ -120,8 +113,6 @@ class Http:
         Raises:
             SourceError: as `open`.
         """
-        if self._client is None:
-            raise SourceError(f"{self.name} is not open; call open() first")
         if self._json:
             document = self._client.get_json(self._target)
             return self._fields.reading(lambda path: find(document, path), self.name)
@@ -133,6 +124,4 @@ class Http:
 
     def close(self) -> None:
         """Drop the connection."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        self._client.close()

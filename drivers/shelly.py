@@ -26,7 +26,7 @@ Tested on: an emulated wire, recorded frames; real hardware: none yet.
 from typing import NamedTuple
 
 from energymeter.drivers._http import HttpClient
-from energymeter.drivers._net import secret, split_host
+from energymeter.drivers._net import split_host
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
@@ -92,7 +92,6 @@ class Shelly:
         password_env: str = "",
         timeout: float = 1.5,
     ) -> None:
-        self._host, self._port = split_host(place, 80)
         self._components = [c for c in _COMPONENTS if component.lower() in ("", c.name.lower())]
         if id < 0 or not self._components or timeout <= 0:
             raise SpecError(
@@ -100,9 +99,15 @@ class Shelly:
             )
         self.name = f"shelly@{place}" + (f"?id={id}" if id else "")
         self.identity = ""
-        self._id, self._timeout = id, timeout
-        self._password, self._password_env = password, password_env
-        self._client: HttpClient | None = None
+        self._id = id
+        self._client = HttpClient(
+            *split_host(place, 80),
+            name=self.name,
+            user="admin",
+            password=password,
+            password_env=password_env,
+            timeout=timeout,
+        )
         self._component: _Component | None = None
         self._status: dict[str, object] = {}
 
@@ -116,14 +121,7 @@ class Shelly:
             SourceTimeout, SourceError: as the message says.
         """
         self.close()
-        self._client = HttpClient(
-            self._host,
-            self._port,
-            name=self.name,
-            user="admin",
-            password=secret(self._password, self._password_env, self.name),
-            timeout=self._timeout,
-        )
+        self._client.open()
         try:
             self._component = self._find()
             self.read()
@@ -138,7 +136,7 @@ class Shelly:
         Raises:
             SourceError: no answer, an error object, or an answer without a power.
         """
-        if self._client is None or self._component is None:
+        if self._component is None:
             raise SourceError(f"{self.name} is not open; call open() first")
         part = self._component
         status = self._status = self._call(f"{part.name}.GetStatus")
@@ -164,9 +162,8 @@ class Shelly:
 
     def close(self) -> None:
         """Drop the connection."""
-        client, self._client, self._component = self._client, None, None
-        if client is not None:
-            client.close()
+        self._component = None
+        self._client.close()
 
     def _find(self) -> _Component:
         refusal: SourceError | None = None
@@ -186,8 +183,6 @@ class Shelly:
         Raises:
             SourceMissing: the device knows no such method or channel.
         """
-        if self._client is None:
-            raise SourceError(f"{self.name} is not open; call open() first")
         answer = self._client.get(f"/rpc/{method}?id={self._id}")
         if answer.status == 404 and not answer.body.lstrip().startswith(b"{"):
             raise SourceMissing(
@@ -214,7 +209,6 @@ class Shelly:
 
     def _who(self) -> str:
         """The device's id, such as ``shellyplusplugs-d4d4da000000``; empty if it will not say."""
-        assert self._client is not None
         try:
             info = self._client.get_json("/rpc/Shelly.GetDeviceInfo")
         except SourceForbidden:

@@ -23,7 +23,7 @@ Tested on: an emulated wire, recorded frames; real hardware: none yet.
 from urllib.parse import quote
 
 from energymeter.drivers._http import HttpClient
-from energymeter.drivers._net import secret, split_host
+from energymeter.drivers._net import split_host
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
@@ -70,17 +70,22 @@ class Tasmota:
         password_env: str = "",
         timeout: float = 1.5,
     ) -> None:
-        self._host, self._port = split_host(place, 80)
         if channel < 0 or timeout <= 0:
             raise SpecError("tasmota: channel counts from 1 (0: all), timeout is above 0")
         self.name = f"tasmota@{place}" + (f"?channel={channel}" if channel else "")
         self.identity = ""
         self.advice = ""
         """What to change at the plug for a better measurement; empty: nothing."""
-        self._channel, self._timeout = channel, timeout
-        self._user, self._password, self._password_env = user, password, password_env
+        self._channel, self._user = channel, user
         self._login, self._query = "", _QUERIES[0]
-        self._client: HttpClient | None = None
+        self._client = HttpClient(
+            *split_host(place, 80),
+            name=self.name,
+            user=user,
+            password=password,
+            password_env=password_env,
+            timeout=timeout,
+        )
 
     def open(self) -> None:
         """Ask once, learn the resolution in use and which device this is.
@@ -92,13 +97,9 @@ class Tasmota:
             SourceTimeout, SourceError: as the message says.
         """
         self.close()
-        password = secret(self._password, self._password_env, self.name)
-        self._login = (
-            f"user={quote(self._user, safe='')}&password={quote(password, safe='')}&" if password else ""
-        )
-        self._client = HttpClient(
-            self._host, self._port, name=self.name, user=self._user, password=password, timeout=self._timeout
-        )
+        self._client.open()
+        user, password = quote(self._user, safe=""), quote(self._client.password, safe="")
+        self._login = f"user={user}&password={password}&" if password else ""
         try:
             self._learn(self._energy())
             self.read()
@@ -132,9 +133,7 @@ class Tasmota:
 
     def close(self) -> None:
         """Drop the connection."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        self._client.close()
 
     def _energy(self) -> dict[str, object]:
         for query in sorted(_QUERIES, key=lambda query: query != self._query):
@@ -149,8 +148,6 @@ class Tasmota:
         )
 
     def _command(self, command: str) -> dict[str, object]:
-        if self._client is None:
-            raise SourceError(f"{self.name} is not open; call open() first")
         answer = self._client.get(f"/cm?{self._login}cmnd={quote(command)}")
         if answer.status == 404:
             raise SourceMissing(

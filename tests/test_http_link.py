@@ -17,7 +17,13 @@ def hello(target: str, headers: dict[str, str]) -> Said:
 
 
 def client(web: Web, **options: object) -> HttpClient:
-    return HttpClient("127.0.0.1", web.port, name="test@plug", **options)  # type: ignore[arg-type]
+    return opened(web.port, **options)
+
+
+def opened(port: int, **options: object) -> HttpClient:
+    link = HttpClient("127.0.0.1", port, name="test@plug", **options)  # type: ignore[arg-type]
+    link.open()
+    return link
 
 
 def test_the_verifier_agrees_with_rfc_7616() -> None:
@@ -147,7 +153,7 @@ def test_gone_and_back() -> None:
 
 def test_silence_is_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        link = HttpClient("127.0.0.1", mute.getsockname()[1], name="test@plug", timeout=0.05)
+        link = opened(mute.getsockname()[1], timeout=0.05)
         with pytest.raises(SourceTimeout, match="test@plug does not answer"):
             link.get("/")
 
@@ -169,7 +175,7 @@ def test_odd_answers(said: Said, match: str) -> None:
 
 def test_an_answer_cut_short_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        link = HttpClient("127.0.0.1", server.getsockname()[1], name="test@plug", timeout=1.0)
+        link = opened(server.getsockname()[1], timeout=1.0)
 
         def answer() -> None:
             connection, _ = server.accept()
@@ -186,7 +192,7 @@ def test_an_answer_cut_short_is_an_error() -> None:
 
 def test_something_that_is_no_web_server() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        link = HttpClient("127.0.0.1", server.getsockname()[1], name="test@plug", timeout=1.0)
+        link = opened(server.getsockname()[1], timeout=1.0)
 
         def answer() -> None:
             connection, _ = server.accept()
