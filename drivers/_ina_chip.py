@@ -9,6 +9,9 @@ from energymeter.errors import SourceError, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 
 _RANGE_REGISTER, _NARROW = 0, 1 << 4
+LATCH_READY = (0x0B, 1 << 15)
+"""ALATCH in DIAG_ALRT of INA228 and INA238: reading clears the ready flag. Unlatched, it clears by itself at
+once, read or not (TI, e2e.ti.com thread 1391284)."""
 
 
 class Converter:
@@ -240,6 +243,7 @@ class Meter:
             SourceError: nobody answers, or the current is beyond the range.
         """
         if not self._converter.ready():
+            self._converter.intact()  # it may be silent because it forgot its setting
             return Reading(fresh=False)
         reading = self._latest()
         return reading if self._converter.intact() else Reading(fresh=False)

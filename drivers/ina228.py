@@ -14,7 +14,7 @@ fails.
 
 ±0.05 % and 1 µV of shunt, ±0.05 % and 2.5 mV of bus [from memory]; ±1 % for both counters (vendor).
 Sources: TI SLYS021A table 7-3 (scaling), RobTillaart/INA228 (signedness), the embedded-devices crate's
-ina228 page (clock); ready flag [from memory].
+ina228 page (clock), e2e.ti.com thread 1391284 (the ready flag must be latched); its bit [from memory].
 
 Counters: its joules and coulombs are the curve.
 Loss: the counters miss nothing; a brown-out, which zeroes them, is told.
@@ -25,7 +25,7 @@ import math
 
 from energymeter.clock import Clock
 from energymeter.drivers import _i2c, _ina
-from energymeter.drivers._ina_chip import Meter
+from energymeter.drivers._ina_chip import LATCH_READY, Meter
 from energymeter.errors import SourceError
 from energymeter.reading import Band, Reading
 
@@ -48,7 +48,7 @@ INA228 = _ina.Kind(
     offset=1e-6,
     bus_gain=0.0005,
     bus_offset=2.5e-3,
-    set_up=((2, 4096),),
+    set_up=((2, 4096), LATCH_READY),
 )
 
 _ENERGY, _CHARGE = 0x09, 0x0A
@@ -96,13 +96,13 @@ class Ina228(Meter):
         Raises:
             SourceError: nobody answers, the current is beyond the range, or the counters began again.
         """
-        if not self._converter.ready():
-            return Reading(fresh=False)
-        reading = self._latest()
-        joules = self._converter.count(_ENERGY, signed=False) * self._joules
-        coulombs = self._converter.count(_CHARGE, signed=True) * self._coulombs
+        reading = Reading(fresh=False)
+        if self._converter.ready():
+            joules = self._converter.count(_ENERGY, signed=False) * self._joules
+            coulombs = self._converter.count(_CHARGE, signed=True) * self._coulombs
+            reading = self._latest()._replace(joules=joules, coulombs=coulombs)
         if self._converter.lost_power():
             raise SourceError(
                 f"{self.name} lost its power for a moment and counts from 0 again: check its supply"
             )
-        return reading._replace(joules=joules, coulombs=coulombs)
+        return reading

@@ -7,8 +7,8 @@ count to ±163.84 mV, or 1.25 µV to ±40.96 mV when ``max_amps`` fits. 3.125 mV
 INA238 ±0.1 % and 5 µV, INA237 ±0.3 % and 50 µV of shunt [from memory]; 50 µs at the fastest. Semantics:
 means, or instants where the converter looks at less than half of the period.
 
-Sources: kernel drivers/hwmon/ina238.c and ESPHome's ina2xx page (registers, steps); flag, die numbers
-and limits [from memory] after the datasheets.
+Sources: kernel drivers/hwmon/ina238.c and ESPHome's ina2xx page (registers, steps), e2e.ti.com thread
+1391284 (the ready flag must be latched); its bit, die numbers and limits [from memory] after the datasheets.
 
 Counters: none.
 Loss: none.
@@ -16,7 +16,7 @@ Tested on: an emulated chip; real hardware: none yet.
 """
 
 from energymeter.drivers import _ina
-from energymeter.drivers._ina_chip import Meter
+from energymeter.drivers._ina_chip import LATCH_READY, Meter
 
 __all__ = ["Ina238"]
 
@@ -37,6 +37,7 @@ INA238 = _ina.Kind(
     offset=5e-6,
     bus_gain=0.001,
     bus_offset=5e-3,
+    set_up=(LATCH_READY,),
 )
 
 

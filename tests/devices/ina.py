@@ -11,6 +11,7 @@ from typing import Any
 
 from devices.waves import Steps
 
+_ALATCH = 1 << 15
 _AVERAGES = (1, 4, 16, 64, 128, 256, 512, 1024)
 
 
@@ -196,7 +197,7 @@ class Ina238(Device):
         self.identity = {0x3E: 0x5449, 0x3F: 0x2381}
 
     def brown_out(self) -> None:
-        self.range = 0
+        self.range, self.alert = 0, 0x0001
         super().brown_out()
 
     def times(self) -> tuple[int, int, int]:
@@ -209,6 +210,10 @@ class Ina238(Device):
     def read(self, register: int) -> tuple[int, int]:
         if register == 0:
             return self.range, 2
+        if register == self.ready_at:
+            flags, size = super().read(register)
+            # unlatched, the flag is gone again before anybody looks (TI E2E thread 1391284)
+            return self.alert | (flags if self.alert & _ALATCH else 0), size
         if register == 4:
             return saturate(self.shunt_volts() / self.step(), self.bits) << self.shift, self.size
         if register == 5:
@@ -219,6 +224,8 @@ class Ina238(Device):
         if register == 0:
             assert value & ~0x10 == 0
             self.range = value
+        elif register == self.ready_at:
+            self.alert = value & 0xF000 | 0x0001
         else:
             super().write(register, value)
 
