@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from devices.sysfs import Sysfs
+from devices.sysfs import Sysfs, check_faults
 from recordings import recording
 
 from energymeter.drivers.hwmon import Hwmon
-from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
+from energymeter.errors import SourceForbidden, SourceMissing, SpecError
 from energymeter.reading import Reading
 
 INA219 = {
@@ -226,18 +226,7 @@ def test_batteries_and_usb_ports_are_not_ours(sysfs: Sysfs) -> None:
 
 def test_files_that_fail_are_gaps(sysfs: Sysfs) -> None:
     folder = chip(sysfs, 0, "ina219", **INA219)
-    hwmon = opened(sysfs)
-    sysfs.break_reads(f"{folder}/curr1_input")
-    with pytest.raises(SourceError, match="Input/output"):
-        hwmon.read()
-    sysfs.put(f"{folder}/curr1_input", "")
-    with pytest.raises(SourceError, match="empty"):
-        hwmon.read()
-    sysfs.remove(folder)
-    with pytest.raises(SourceMissing):
-        hwmon.read()
-    hwmon.close()
-    hwmon.close()
+    check_faults(sysfs, opened(sysfs), f"{folder}/curr1_input", folder)
 
 
 def test_a_counter_nobody_may_read(sysfs: Sysfs) -> None:

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from devices.sysfs import Sysfs
+from devices.sysfs import Sysfs, check_faults
 
 from energymeter.drivers.iio import Iio
-from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
+from energymeter.errors import SourceForbidden, SourceMissing, SpecError
 
 INA219 = {  # ina2xx-adc: shunt, bus, power, current; LSBs of an INA219 with 10 mΩ believed
     "name": "ina219",
@@ -165,18 +165,7 @@ def test_devices_are_told_apart(sysfs: Sysfs) -> None:
 
 def test_files_that_fail_are_gaps(sysfs: Sysfs) -> None:
     folder = device(sysfs, 0, {**INA219})
-    iio = opened(sysfs)
-    sysfs.break_reads(f"{folder}/in_current3_raw")
-    with pytest.raises(SourceError, match="Input/output"):
-        iio.read()
-    sysfs.put(f"{folder}/in_current3_raw", "")
-    with pytest.raises(SourceError, match="empty"):
-        iio.read()
-    sysfs.remove(folder)
-    with pytest.raises(SourceMissing):
-        iio.read()
-    iio.close()
-    iio.close()
+    check_faults(sysfs, opened(sysfs), f"{folder}/in_current3_raw", folder)
 
 
 def test_files_nobody_may_read(sysfs: Sysfs) -> None:

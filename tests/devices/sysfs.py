@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from energymeter.errors import SourceError, SourceMissing
+from energymeter.source import Source
+
 _WRITE_ONLY = "/sys/bus/cpu/uevent"  # sysfs refuses to open it for reading even to root
 
 
@@ -64,6 +67,21 @@ class Sysfs:
         except OSError as refusal:
             if refusal.errno == errno.ELOOP:
                 pytest.skip("no links into /proc can be opened under this emulator")
+
+
+def check_faults(sysfs: Sysfs, source: Source, name: str, folder: str) -> None:
+    """Hold an open source to saying what went wrong with its file ``name``, and with all of ``folder``."""
+    sysfs.break_reads(name)
+    with pytest.raises(SourceError, match="Input/output"):
+        source.read()
+    sysfs.put(name, "")
+    with pytest.raises(SourceError, match="empty"):
+        source.read()
+    sysfs.remove(folder)
+    with pytest.raises(SourceMissing):
+        source.read()
+    source.close()
+    source.close()
 
 
 class Powercap:
