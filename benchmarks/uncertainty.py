@@ -4,8 +4,8 @@ Each chip draws, evenly within its data sheet's limits, the errors of its shunt,
 offsets, the speed of its oscillator, and a noise; it is calibrated against a reference with drawn errors of
 its own, in air up to 10 K from that of the run. Then it measures one window of a load through the real
 driver, integrator and curve, once with its card and once without. `python -m benchmarks.uncertainty
-[CHIPS]` prints, for each load and rate, how often the true energy lay within ± (93 to 97 % are wanted) and
-how wrong the energies were.
+[CHIPS [SEED]]` prints, for each load and rate, how often the true energy lay within ± (93 to 97 % are
+wanted, give or take what so many chips can tell) and how wrong the energies were.
 """
 
 import itertools
@@ -218,18 +218,20 @@ def typical(errors: list[float]) -> float:
     return sorted(map(abs, errors))[math.ceil(0.95 * len(errors)) - 1]
 
 
-def main(chips: int) -> None:
+def main(chips: int, seed: str) -> None:
     """Print the table."""
     import click
 
-    click.echo(f"{chips} chips each; errors that 95 % keep within, and the median ± printed (k = 2)")
+    told = 2 * math.sqrt(0.95 * 0.05 / chips)
+    click.echo(f"{chips} chips each, so that a share of 95 % is known to ± {told:.1%}; seed {seed!r}")
+    click.echo("errors that 95 % keep within, and the median ± printed (k = 2)")
     click.echo(
         f"{'load':12}{'Hz':>5}  {'held':>6} {'error':>7} {'±':>7}   {'held':>6} {'error':>7} {'±':>7} "
         "with card"
     )
     for load in LOADS:
         for rate_hz in RATES:
-            rng = random.Random(f"{load} {rate_hz}")
+            rng = random.Random(f"{load} {rate_hz}{seed}")
             trials = [trial(load, rate_hz, rng) for _ in range(chips)]
             plain, card = coverage(trials)
             cells = [
@@ -243,4 +245,4 @@ def main(chips: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000, sys.argv[2] if len(sys.argv) > 2 else "")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from energymeter.calibration.alignment import Alignment
 from energymeter.calibration.fit import Fit
 from energymeter.calibration.hold import Held, Holder, point_of
 from energymeter.calibration.points import UNITS, Point
@@ -48,6 +49,7 @@ def guided(
         ``points``.
     """
     load = "no load: take it off, and leave the supply on" if not points else "the next load: change it"
+    aligned: Alignment | None = None
     while True:
         answer = person.ask(f"{load}; then Enter, or 'done'")
         if answer.strip().lower() in ("done", "d", "q"):
@@ -58,12 +60,17 @@ def guided(
             person.say(str(refusal))
             continue
         taken = [
-            point_of(each, reference, holder.range, wishes.seconds, wishes.celsius)
+            point_of(each, reference, holder.meter.range, wishes.seconds, wishes.celsius)
             for each, reference in _references(held, person, zero=not points)
         ]
         points += taken
         keep(points)
         person.say("; ".join(_told(point) for point in taken) or "nothing was taken")
+        if holder.doubt:
+            person.say(f"the reference is taken to be in step with the meter: {holder.doubt}")
+        elif holder.alignment is not None and holder.alignment != aligned:
+            aligned = holder.alignment
+            person.say(_behind(aligned))
         load = "the next load: change it"
 
 
@@ -106,6 +113,15 @@ def _live(held: list[Held]) -> str:
         f"{each.shown.value:.5g} {UNITS[each.channel]} ± {2 * each.shown.uncertainty:.1g}"
         f"{'' if each.shown.settled else ', drifting'}"
         for each in held
+    )
+
+
+def _behind(found: Alignment) -> str:
+    way = "behind" if found.offset_s >= 0 else "ahead of"
+    steps = "a step" if found.steps == 1 else f"{found.steps} steps"
+    return (
+        f"the reference is {abs(found.offset_s):.2f} s {way} the meter, by {steps} of the load; "
+        "the means are of the same time"
     )
 
 

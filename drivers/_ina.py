@@ -15,6 +15,9 @@ from energymeter.reading import Band, Facts
 SPREAD = 1.1
 """A conversion may take 10 % longer than typical (INA219 586/532 µs, SBOS448G 7.5; INA226 from memory)."""
 
+_FINE_BITS = 11
+"""Of a bus conversion: 8 mV a step on an INA219, ± 0.08 % of 5 V at most."""
+
 _COMMON_SHUNTS = (0.1, 0.01, 0.05, 0.02, 0.015, 0.005, 0.002, 0.001, 0.5, 1.0)
 """Ohms, those on the most modules first."""
 
@@ -48,11 +51,8 @@ class Timing(NamedTuple):
     cycle: float
     """Seconds from one result to the next, typical."""
     bus_bits: int = 12
-
-    @property
-    def blind(self) -> float:
-        """Share of the cycle in which current flows unseen."""
-        return 1 - self.sees / self.cycle
+    bits: int = 12
+    """Of the current."""
 
 
 def signed(raw: int, bits: int) -> int:
@@ -63,27 +63,32 @@ def signed(raw: int, bits: int) -> int:
 def choose(timings: Sequence[Timing], rate_hz: float) -> Timing:
     """The setting that sees most of a sample period and still has a result for every sample.
 
-    The longest look at the current whose whole cycle fits into the period on the slowest chip; among
-    equals the finest bus conversion that keeps the blind share below 1 %, or else the shortest one.
+    The longest look at the current whose whole cycle fits into the period on the slowest chip, with a bus
+    conversion of `_FINE_BITS` or more; among equals the longest bus conversion. What the chip misses while
+    it converts the bus it would miss while it waits for the next read just as well, and that averages out
+    over a run; a coarse step of the voltage is the same error in every sample.
     Averages come in powers of two, so this sees between half and nine tenths of the period.
     When even the fastest does not fit, it is taken, and some reads will find nothing new.
     """
     fits = [t for t in timings if t.cycle * SPREAD * rate_hz <= 1.0]
     if not fits:
         return min(timings, key=lambda t: t.cycle)
-    most = max(t.sees for t in fits)
-    equals = [t for t in fits if t.sees == most]
-    quiet = [t for t in equals if t.blind < 0.01]
-    return max(quiet, key=lambda t: t.cycle) if quiet else min(equals, key=lambda t: t.cycle)
+    fine = [t for t in fits if t.bus_bits >= _FINE_BITS] or fits
+    return max(fine, key=lambda t: (t.sees, t.cycle))
 
 
 def refine(facts: Facts, timing: Timing, rate_hz: float) -> Facts:
     """``facts`` with the semantics that a timing gives at a rate.
 
     A result whose cycle covers half of the sample period or more (on the slowest chip) stands for that
-    period as its mean; a shorter look is an instant.
+    period as its mean; a shorter look is an instant. The chip runs freely, so that its latest result is
+    anything from new to a whole cycle old.
     """
-    return facts._replace(semantics="mean" if timing.cycle * SPREAD * rate_hz >= 0.5 else "instant")
+    if timing.cycle * SPREAD * rate_hz < 0.5:
+        return facts._replace(semantics="instant", seen=0.0, lag=0.0)
+    return facts._replace(
+        semantics="mean", seen=min(1.0, timing.sees * rate_hz), lag=min(1.0, timing.cycle * rate_hz)
+    )
 
 
 def amps_band(gain: float, offset_volts: float, lsb_volts: float, shunt: float, tolerance: float) -> Band:

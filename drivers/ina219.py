@@ -40,6 +40,7 @@ _RANGE_32V = 1 << 13  # 4 mV steps either way; the 16 V range would only clip ea
 _CONTINUOUS = 7
 _READY = 1 << 1
 _STEP_VOLTS = 10e-6
+_OFFSET_VOLTS = 200e-6  # at the widest gain
 _BUS_STEP_VOLTS = 4e-3
 _NARROWEST = 4000  # counts at ±40 mV; each gain step doubles it
 _WIDEST_GAIN = 3
@@ -53,7 +54,7 @@ _SHUNT_SECONDS = {
 }  # fmt: skip
 _BUS_SECONDS = {0: 84e-6, 1: 148e-6, 2: 276e-6, 3: 532e-6}
 _TIMINGS = [
-    _ina.Timing(bus << 7 | shunt << 3, seconds, seconds + bus_seconds, 9 + bus)
+    _ina.Timing(bus << 7 | shunt << 3, seconds, seconds + bus_seconds, 9 + bus, min(9 + shunt, 12))
     for shunt, seconds in _SHUNT_SECONDS.items()
     for bus, bus_seconds in _BUS_SECONDS.items()
 ]
@@ -103,8 +104,6 @@ class Ina219:
             raise SpecError(f"{self.name}: backend={backend} is unknown: registers or pi-ina219")
         self.facts = Facts(
             semantics="mean",
-            volts=Band(0.005, 0.0, _BUS_STEP_VOLTS),
-            amps=_ina.amps_band(0.005, 200e-6, _STEP_VOLTS, shunt, tolerance),
             default_hz=50.0,
             max_hz=2000.0,
             max_watts=26.0 * _FULL_SCALE_VOLTS / shunt,
@@ -114,7 +113,7 @@ class Ina219:
         """Full scale of the gain that the last reading was taken at: each has an offset of its own."""
         self.resets = 0
         """Times the chip was found at its power-on setting and set up again."""
-        self._shunt, self._board, self._backend = shunt, board, backend
+        self._shunt, self._tolerance, self._board, self._backend = shunt, tolerance, board, backend
         self._library: _pi_ina219.Backend | None = None
         self._lowest_gain = next(g for g in range(4) if max_amps * shunt <= (_NARROWEST << g) * _STEP_VOLTS)
         self._clock = clock or SystemClock()
@@ -131,9 +130,10 @@ class Ina219:
         """Choose the averaging for a sample rate; takes effect at ``open``."""
         self._timing = _ina.choose(_TIMINGS, rate_hz)
         self._check_every = max(1, round(rate_hz / 2))
-        steps = 1 << (12 - self._timing.bus_bits)
-        volts = Band(0.005, 0.0, _BUS_STEP_VOLTS * steps)
-        self.facts = _ina.refine(self.facts._replace(volts=volts), self._timing, rate_hz)
+        volts = Band(0.005, 0.0, _BUS_STEP_VOLTS * (1 << 12 - self._timing.bus_bits))
+        step_volts = _STEP_VOLTS * (1 << 12 - self._timing.bits)
+        amps = _ina.amps_band(0.005, _OFFSET_VOLTS, step_volts, self._shunt, self._tolerance)
+        self.facts = _ina.refine(self.facts._replace(volts=volts, amps=amps), self._timing, rate_hz)
 
     def open(self) -> None:
         """Set the chip up, at the widest gain.

@@ -105,8 +105,32 @@ class _Sum:
         self.total = total
 
 
-TURNED = 10 / 1.218
-"""Weight of a jump that turns back, see `Integrator`."""
+class Weights(NamedTuple):
+    """What the jumps from one sample to the next, in J, tell of the variance of the energy.
+
+    A step of height h somewhere within an interval dt is misplaced: by what of the interval was not looked
+    at (a share 1 - s of it, evenly), and by how old a mean was when it was read (up to a share c of it,
+    evenly). Its variance is (h dt)² ((1 - s)² + c²)/12; and as a look that saw the step shows it as two
+    jumps, the sum of squared jumps is (1 - s/3) of (h dt)². An instant has s = c = 0.
+
+    What comes and goes within the interval, white in the samples with variance v², leaves (1 - s) v² dt²,
+    and shows as jumps of opposite signs: with d and d' normal, of variance 2 v² and correlation -1/2, the
+    mean of max(0, -d d') is 1.218 v², the mean of d² twice that of a sample. The load's own slow changes
+    leave nothing but small steps. (A converter's own noise is not less for looking longer; it is below its
+    step, whose error counts apart.)
+    """
+
+    step: float
+    """Of each jump's square."""
+    turn: float
+    """Of two neighbours' product, where the second turns back."""
+
+    @classmethod
+    def of(cls, facts: Facts) -> "Weights":
+        """For a source that looks as its facts say."""
+        unseen = 1.0 - facts.seen
+        step = (unseen**2 + facts.lag**2) / (12 - 4 * facts.seen)
+        return cls(step, max(0.0, unseen - 2 * step) / 1.218)
 
 
 class Integrator:
@@ -131,6 +155,7 @@ class Integrator:
         self._bridged = resume.bridged_joules if resume else 0.0
         self._scatter = resume.scatter_joules2 if resume else 0.0
         self._jump = 0.0
+        self._weights = Weights.of(facts)
         self._last = resume
         self._resumed = resume is not None
         self._raw_joules: float | None = None
@@ -232,15 +257,10 @@ class Integrator:
         self._covered_ns += described_ns
 
     def _scattered(self, jump: float) -> None:
-        """Grow the variance of the energy by what a jump from one sample to the next tells, in J.
-
-        A step of height h somewhere between two samples is misplaced evenly by up to half an interval,
-        (h dt)²/12. White noise of variance s² shows as jumps of opposite signs: with d and d' normal, of
-        variance 2 s² and correlation -1/2, the mean of max(0, -d d') is 1.218 s², and the weight makes the
-        sum its (s dt)². The load's own slow changes leave nothing but small steps.
-        """
+        """Grow the variance of the energy by what a jump from one sample to the next tells, in J."""
+        step, turn = self._weights
         turned = -jump * self._jump
-        self._scatter += (jump * jump + (TURNED * turned if turned > 0 else 0.0)) / 12
+        self._scatter += step * jump * jump + (turn * turned if turned > 0 else 0.0)
         self._jump = jump
 
     def _waits_for_tick(self, reading: Reading, dt_ns: int) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from energymeter.errors import ExtraMissing, LogError, NotMeasured, SpecError
-from energymeter.integrate import TURNED, Sample
+from energymeter.integrate import Sample, Weights
 from energymeter.logs import logfile
 from energymeter.logs.recorder import COLUMNS, open_recorder, reason
 from energymeter.reading import Facts
@@ -261,7 +261,7 @@ class Trace:
         first, last = np.searchsorted(self.time_s, [start, end])
         near = slice(max(int(first) - 1, 0), int(last) + 1)
         jumps = np.nan_to_num(np.diff(self.watts[near]) * np.diff(self.covered_s[near]))
-        return float(scatter(jumps).sum())
+        return float(scatter(jumps, Weights.of(self.facts)).sum())
 
     def _edge(self, at: float) -> float:
         """What a step of the power at this moment would be misplaced by."""
@@ -342,7 +342,7 @@ class Trace:
             columns[total] = self.at(times, total)
             level = np.diff(columns[total]) / np.where(covered > 0, covered, np.nan)
             columns[rate] = np.concatenate([[np.nan], level])
-        facts = self.facts._replace(semantics="mean")
+        facts = self.facts._replace(semantics="mean", seen=0.0, lag=0.0)
         return self._with(columns, facts, [part.resample(rate_hz) for part in self._summands])
 
     def __add__(self, other: "Trace") -> "Trace":
@@ -428,10 +428,10 @@ class Trace:
             )
 
 
-def scatter(jumps: Floats) -> Floats:
+def scatter(jumps: Floats, weights: Weights) -> Floats:
     """What each jump from one sample to the next, in J, adds to the variance of the energy, in J²."""
     turned = np.concatenate([[0.0], np.maximum(0.0, -jumps[1:] * jumps[:-1])])[: len(jumps)]
-    return np.asarray((jumps**2 + TURNED * turned) / 12)
+    return np.asarray(weights.step * jumps**2 + weights.turn * turned)
 
 
 def _running(steps: Floats) -> Floats:

@@ -232,6 +232,7 @@ _REMEDIES = {
     "temperature": "calibrate in the air you measure in, and tell its temperature",
     "time base": "calibrate the meter's clock",
     "counter resolution": "a longer window",
+    "voltage resolution": "fewer readings a second, where the meter then tells it finer",
     "resolution": "a finer range, or a larger shunt",
     "calibrated counter gain": "a better reference",
     "calibrated": "a better reference, or more points near this load",

@@ -1,7 +1,9 @@
 """The guided calibration, on an emulated chip, with a script in the place of the person."""
 
 import math
+import time
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 
 import pytest
 from click.testing import CliRunner
@@ -13,6 +15,7 @@ from energymeter.calibration.hold import Holder
 from energymeter.calibration.plot import residuals
 from energymeter.calibration.points import Point, Reference, read_csv, write_csv
 from energymeter.calibration.procedure import Wishes, guided, table
+from energymeter.calibration.tape import Tape
 from energymeter.cli.calibrate import calibrate
 from energymeter.clock import ManualClock
 from energymeter.drivers._chip import Ina219Chip
@@ -62,7 +65,8 @@ class Bench:
             self.load, self.clock.monotonic_ns, shunt=0.098, offsets=(5e-5, 8e-5, 9e-5, 1e-4)
         )
         self.meter = Ina219(shunt=0.1, wire=self.chip, clock=self.clock)
-        self.holder = Holder(self.meter, Reference5A(self) if measured else None, 50.0, self.clock)
+        beside = Tape(Reference5A(self), 50.0, self.clock) if measured else None
+        self.holder = Holder(Tape(self.meter, 50.0, self.clock), beside, 50.0, self.clock)
         self.loads, self.answers, self.said, self.lines = loads, answers or [], [], []
 
     def ask(self, question: str) -> str:
@@ -111,10 +115,11 @@ def test_a_load_that_never_stands_still_is_not_taken():
     bench = Bench([0.0])
     read = bench.meter.read
     drift = iter(range(10**6))
-    bench.holder.source = type("Drifting", (), {
+    drifting = type("Drifting", (), {
         "name": "drifting", "facts": bench.meter.facts, "open": lambda s: bench.meter.open(),
         "close": lambda s: None, "read": lambda s: read()._replace(amps=0.1 + 1e-3 * next(drift)),
     })()  # fmt: skip
+    bench.holder.meter = Tape(drifting, 50.0, bench.clock)
     assert bench.points() == []
     assert any("did not stand still" in text for text in bench.said)
 
@@ -143,13 +148,98 @@ def test_a_meter_that_is_gone_is_told():
         bench.holder.settle(1.0, 60.0, lambda held: None)
 
 
-def test_sources_made_of_parts_are_refused():
-    class Parts(Reference5A):
-        def channels(self):
-            return []
+class Late(Reference5A):
+    """A reference whose display follows after a while, and that sends by itself."""
 
-    with pytest.raises(SpecError, match="made of parts"):
-        Holder(Parts(Bench([])), None, 10.0, ManualClock())
+    name = "late"
+
+    def __init__(self, bench: "Bench", seconds: float) -> None:
+        super().__init__(bench)
+        self._seconds = seconds
+        self._seen: list[tuple[float, float]] = []
+
+    def stream(self) -> Iterator[Reading]:
+        while True:
+            now_ns = self.bench.clock.monotonic_ns()
+            self._seen.append((now_ns * 1e-9, self.bench.load.amps))
+            then = [amps for at, amps in self._seen if at <= now_ns * 1e-9 - self._seconds]
+            yield Reading(volts=5.0, amps=then[-1] if then else 0.0, at_ns=now_ns)
+
+
+class Watched(Bench):
+    """Its meters are read on while the person turns the load."""
+
+    def ask(self, question: str) -> str:
+        for _ in range(100):
+            self.holder.look()
+        answer = super().ask(question)
+        for _ in range(30):
+            self.holder.look()
+        return answer
+
+
+def test_a_reference_that_lags_is_aligned_by_the_steps_of_the_load():
+    bench = Watched([0.0, 0.3, 1.0, 0.5])
+    bench.holder.reference = Tape(Late(bench, 0.84), 50.0, bench.clock)
+    points = [point for point in bench.points() if point.channel == "amps"]
+    assert bench.holder.alignment is not None
+    assert bench.holder.alignment.offset_s == pytest.approx(0.84, abs=0.05)
+    assert any("0.84 s behind the meter" in text for text in bench.said)
+    assert [point.reference for point in points] == [0.0, 0.3, 1.0, 0.5]
+
+
+def test_a_reference_of_another_load_is_doubted_aloud():
+    bench = Watched([0.0, 0.3, 1.0])
+    other = Tape(Reference5A(bench), 50.0, bench.clock)
+    wander = iter(range(10**6))
+    other.meter.read = lambda: Reading(volts=5.0, amps=0.2 + 0.1 * (next(wander) // 600 % 2))
+    bench.holder.reference = other
+    bench.points()
+    assert bench.holder.alignment is None
+    assert any("taken to be in step" in text for text in bench.said)
+
+
+def test_a_reference_that_says_something_once_a_second_gets_the_time_it_needs():
+    bench = Bench([0.0, 0.5])
+    slow = Tape(Reference5A(bench), 50.0, bench.clock)
+    reads = iter(range(10**6))
+    slow.meter.read = lambda: Reading(volts=5.0, amps=bench.load.amps, fresh=next(reads) % 50 == 0)
+    bench.holder.reference = slow
+    points = [point for point in bench.points() if point.channel == "amps"]
+    assert [point.reference for point in points] == [0.0, 0.5]
+
+
+class Parts(Reference5A):
+    """Two meters in one."""
+
+    def channels(self):
+        parts = [Reference5A(self.bench) for _ in range(2)]
+        for number, part in enumerate(parts):
+            part.name = f"perfect/{number}"
+        return parts
+
+
+def test_of_a_source_made_of_parts_one_is_named():
+    bench = Bench([])
+    tape = Tape(Parts(bench), 10.0, bench.clock, "perfect/1")
+    tape.open()
+    tape.look()
+    assert (tape.identity, tape.said[-1].reading.volts) == ("perfect/1", 5.0)
+    for wrong in ("", "perfect/2"):
+        with pytest.raises(SpecError, match="name one with --channel: perfect/0, perfect/1"):
+            Tape(Parts(bench), 10.0, bench.clock, wrong).open()
+    with pytest.raises(SpecError, match="has no parts"):
+        Tape(Reference5A(bench), 10.0, bench.clock, "perfect/1").open()
+
+
+def test_both_are_read_on_while_somebody_does_something_else():
+    bench = Bench([])
+    bench.holder.open()
+    with bench.holder.looking():
+        deadline = time.monotonic() + 5
+        while len(bench.holder.meter.said) < 3 and time.monotonic() < deadline:
+            pass
+    assert len(bench.holder.meter.said) >= 3
 
 
 def test_the_residuals_are_a_picture(tmp_path):

@@ -2,6 +2,8 @@
 
 import math
 import random
+from bisect import bisect_right
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -77,6 +79,70 @@ def test_a_load_that_steps_leaves_half_an_interval_at_each_step() -> None:
         last = integrator.add(round(i * dt * 1e9), Reading(watts=2.0 + (i * steps // n) % 2))
     assert last is not None
     assert last.scatter_joules2 == pytest.approx(steps * dt**2 / 12, rel=1e-6)
+
+
+class FreelyRunning:
+    """A converter that looks at 1 W coming and going, in cycles of its own; one reading each second.
+
+    Args:
+        seen: the share of a second that it looks, at the start of each cycle.
+        cycle: s.
+        stay: mean time between steps, s.
+    """
+
+    def __init__(self, seen: float, cycle: float, stay: float, seconds: int, rng: random.Random) -> None:
+        self._seen, self._cycle = seen, cycle
+        self._phase = rng.uniform(0, cycle)
+        self._steps, self._energy = [3.0], [0.0]
+        while self._steps[-1] < seconds - 3.0:  # it is off at both ends
+            for gain in (0.0, 1.0):
+                wait = rng.expovariate(1 / stay)
+                self._steps.append(self._steps[-1] + wait)
+                self._energy.append(self._energy[-1] + gain * wait)
+
+    def joules(self, at: float) -> float:
+        """Since the beginning, truly."""
+        i = max(bisect_right(self._steps, at) - 1, 0)
+        return self._energy[i] + (at - self._steps[i] if i % 2 and i < len(self._steps) - 1 else 0.0)
+
+    def readings(self) -> Iterator[float]:
+        """Means of the latest cycle that is over."""
+        for second in range(math.ceil(self._steps[-1]) + 4):
+            whole = math.floor((second - self._phase) / self._cycle) - 1
+            start = self._phase + whole * self._cycle
+            yield (self.joules(start + self._seen) - self.joules(start)) / self._seen
+
+
+@pytest.mark.parametrize(
+    ("seen", "cycle", "known"),
+    [(0.68, 0.69, True), (0.48, 0.73, True), (0.85, 0.9, True), (0.02, 0.02, False)],
+)
+@pytest.mark.parametrize("stay", [0.3, 1.7, 11.3])
+def test_what_a_share_of_the_time_has_seen_errs_as_much_as_told(
+    seen: float, cycle: float, known: bool, stay: float
+) -> None:
+    """Over many loads, the squared errors of the energy are the variance that its samples tell."""
+    rng, errors, told = random.Random(f"{seen} {stay}"), 0.0, 0.0
+    for _ in range(150):
+        its = cycle * rng.uniform(0.9, 1.1)
+        load = FreelyRunning(seen * its / cycle, its, stay, 120, rng)
+        facts = Facts(semantics="mean", seen=seen if known else 0.0, lag=cycle if known else 0.0)
+        integrator = Integrator(facts, 10**12)
+        for second, watts in enumerate(load.readings()):
+            last = integrator.add(second * 10**9, Reading(watts=watts))
+        assert last is not None
+        assert last.joules is not None
+        errors += (last.joules - load.joules(1e9)) ** 2
+        told += last.scatter_joules2
+    assert 0.85 < math.sqrt(told / errors) < 1.5
+
+
+def test_who_has_seen_everything_in_time_knows_every_step() -> None:
+    integrator = Integrator(Facts(semantics="mean", seen=1.0), 10**12)
+    for second in range(100):
+        last = integrator.add(second * 10**9, Reading(watts=second % 7 * 1.5))
+    assert last is not None
+    assert last.scatter_joules2 == 0.0
 
 
 def test_steady_power_has_no_edges_and_a_step_at_one_does() -> None:

@@ -1,5 +1,6 @@
 """``energymeter calibrate``: fit a meter against a reference and write its card."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from energymeter.calibration.hold import Holder
 from energymeter.calibration.plot import residuals
 from energymeter.calibration.points import Point, Reference, band, read_csv, write_csv
 from energymeter.calibration.procedure import Wishes, guided, table
+from energymeter.calibration.tape import Tape
 from energymeter.cli.options import Positive
 from energymeter.clock import SystemClock
 from energymeter.errors import CalibrationError, SpecError
@@ -35,6 +37,7 @@ _RATE_HZ = 10.0
 @click.option("--watts-accuracy", default="", help="The same for power, of a meter that tells nothing else.")
 @click.option("--celsius", type=float, help="Temperature of the air.")
 @click.option("--seconds", type=Positive(), default=5.0, show_default=True, help="Length of each mean.")
+@click.option("--channel", default="", help="Which part of SOURCE, if it has several.")
 @click.option("--keep", type=click.Path(dir_okay=False), help="Where points are kept.  [default: points.csv]")
 @click.option("--plot", type=click.Path(dir_okay=False), help="Draw the residuals as SVG.")
 @click.option("--card", "card_file", type=click.Path(dir_okay=False), help="Write the card there instead.")
@@ -44,6 +47,7 @@ def calibrate(
     reference: str,
     celsius: float | None,
     seconds: float,
+    channel: str,
     keep: str | None,
     plot: str | None,
     card_file: str | None,
@@ -53,7 +57,8 @@ def calibrate(
 
     Points are kept in a CSV as they are taken: Ctrl-C loses none, and --points fits them later.
     """
-    meter = _only(source)
+    one = _only(source)
+    meter = Tape(one, min(_RATE_HZ, one.facts.max_hz), SystemClock(), channel)
     other, named = _reference(reference, accuracies)
     if csv is not None:
         points, found = read_csv(csv), _found(meter)
@@ -113,25 +118,27 @@ def _reference(text: str, accuracies: dict[str, str]) -> tuple[Source | None, Re
     return source, Reference(name, *given)
 
 
-def _found(meter: Source) -> _Found:
+def _found(meter: Tape) -> _Found:
     """Open a meter for a moment, to learn which it is."""
     meter.open()
     try:
-        return _Found(getattr(meter, "identity", None) or meter.name, meter.facts)
+        return _Found(meter.identity, meter.meter.facts)
     finally:
         meter.close()
 
 
 def _at_the_bench(
-    meter: Source, reference: Source | None, wishes: Wishes, kept: str
+    meter: Tape, reference: Source | None, wishes: Wishes, kept: str
 ) -> tuple[_Found, list[Point]]:
     points: list[Point] = []
-    holder = Holder(meter, reference, min(_RATE_HZ, meter.facts.max_hz), SystemClock())
+    clock, rate_hz = SystemClock(), min(_RATE_HZ, meter.meter.facts.max_hz)
+    beside = None if reference is None else Tape(reference, min(rate_hz, reference.facts.max_hz), clock)
+    holder = Holder(meter, beside, rate_hz, clock)
     holder.open()
     try:
-        found = _Found(getattr(meter, "identity", None) or meter.name, meter.facts)
+        found = _Found(meter.identity, meter.meter.facts)
         click.echo(f"calibrating {found.identity}; points are kept in {kept}", err=True)
-        guided(holder, _Terminal(), wishes, points, lambda taken: write_csv(kept, taken))
+        guided(holder, _Terminal(holder), wishes, points, lambda taken: write_csv(kept, taken))
     except (KeyboardInterrupt, click.Abort):
         if points:
             click.echo(f"\n{len(points)} points are kept in {kept}; fit them with --points {kept}", err=True)
@@ -144,10 +151,14 @@ def _at_the_bench(
 
 
 class _Terminal:
-    """The person at this terminal."""
+    """The person at this terminal; both meters are read on while they change the load."""
+
+    def __init__(self, holder: Holder) -> None:
+        self._holder = holder
 
     def ask(self, question: str) -> str:
-        answer: str = click.prompt(question, default="", show_default=False, err=True)
+        with self._holder.looking() if self._holder.reference is not None else contextlib.nullcontext():
+            answer: str = click.prompt(question, default="", show_default=False, err=True)
         return answer
 
     def say(self, text: str) -> None:
