@@ -15,15 +15,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from energymeter import __version__
-from energymeter.calibration.model import EXTRAPOLATION, UNKNOWN_KELVIN, Model
+from energymeter.calibration.model import EXTRAPOLATION, UNKNOWN_KELVIN, Model, finite
 from energymeter.calibration.points import Point, Reference
 from energymeter.errors import CalibrationError
 from energymeter.places import cards_folder
+from energymeter.printable import printable
 from energymeter.reading import Band
 
 FORMAT = "energymeter calibration card 1"
 _YEAR_SECONDS = 365.25 * 86400
 _MOST_BYTES = 1_000_000
+_END_OF_DATES = 253_402_300_800.0
+"""The year 10 000, Unix time."""
 _FIELDS = frozenset(
     ("format", "identity", "board", "reference", "made", "celsius", "points", "model", "versions", "seal")
 )
@@ -103,7 +106,7 @@ class Card(NamedTuple):
         """
         try:
             fields = json.loads(text)
-        except ValueError as failure:
+        except (ValueError, RecursionError) as failure:
             raise CalibrationError(f"{where} is not a calibration card: {failure}.") from failure
         if not isinstance(fields, dict) or fields.get("format") != FORMAT:
             raise CalibrationError(f"{where} is not a calibration card of this version of energymeter.")
@@ -115,24 +118,30 @@ class Card(NamedTuple):
             )
         try:
             return cls._of(fields)
-        except (AttributeError, KeyError, TypeError, ValueError) as failure:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as failure:
             raise CalibrationError(f"{where} holds no calibration: {failure}.") from failure
 
     @classmethod
     def _of(cls, fields: dict[str, Any]) -> "Card":
         reference = fields["reference"]
-        bands = {name: Band(*map(float, reference[name])) for name in ("volts", "amps", "watts")}
-        celsius = fields["celsius"]
+        bands = {name: Band(*map(finite, reference[name])) for name in ("volts", "amps", "watts")}
+        celsius, made = fields["celsius"], finite(fields["made"])
+        if not 0 <= made < _END_OF_DATES:
+            raise ValueError("it was made at no time")
         return cls(
             identity=str(fields["identity"]),
             board=str(fields["board"]),
-            reference=Reference(str(reference["name"]), **bands),
-            made=float(fields["made"]),
-            celsius=None if celsius is None else float(celsius),
-            points=tuple(Point(**point) for point in fields["points"]),
+            reference=Reference(printable(str(reference["name"])), **bands),
+            made=made,
+            celsius=None if celsius is None else finite(celsius),
+            points=tuple(Point(**_typed(point)) for point in fields["points"]),
             model=Model.from_json(fields["model"]),
             versions={str(name): str(version) for name, version in fields["versions"].items()},
         )
+
+
+def _typed(point: dict[str, Any]) -> dict[str, Any]:
+    return {name: str(said) if name in ("channel", "range") else finite(said) for name, said in point.items()}
 
 
 def make_card(
@@ -185,8 +194,10 @@ def save(card: Card, path: Path | None = None) -> Path:
     path = path or path_of(card)
     partial = path.with_suffix(".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(card.dumps(), encoding="utf-8")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)
+        with partial.open("x", encoding="utf-8") as file:  # never through a link that lies there
+            file.write(card.dumps())
         os.replace(partial, path)
     except OSError as failure:
         raise CalibrationError(
@@ -225,4 +236,4 @@ def _bands(reference: Reference) -> dict[str, list[float]]:
 
 def _seal(fields: dict[str, Any]) -> str:
     whole = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(whole.encode()).hexdigest()
+    return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()

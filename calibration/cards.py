@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from energymeter.errors import CalibrationError
 from energymeter.integrate import Correction
 from energymeter.places import cards_folder
+from energymeter.printable import printable
 
 if TYPE_CHECKING:
     from energymeter.calibration.card import Card
@@ -83,7 +84,7 @@ class Cards:
                     "calibrate this one, or use --no-calibration."
                 )
         if self._file is not None and not known & self._own.keys():
-            whose = " and ".join((*self._own, *self._foreign))
+            whose = printable(" and ".join((*self._own, *self._foreign)))
             raise CalibrationError(
                 f"{self._file} is the card of {whose}, but this is {' and '.join(sorted(known))}; name "
                 "the card of this meter."

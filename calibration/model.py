@@ -112,23 +112,33 @@ class Model(NamedTuple):
         """The model again.
 
         Raises:
-            KeyError, TypeError, ValueError: it is no model.
+            AttributeError, KeyError, TypeError, ValueError, OverflowError: it is no model.
         """
         return cls(
             volts=None if fields["volts"] is None else _line(fields["volts"]),
             amps={str(name): _line(line) for name, line in fields["amps"].items()},
             watts=None if fields["watts"] is None else _line(fields["watts"]),
-            clock_gain=float(fields["clock_gain"]),
-            clock_uncertainty=float(fields["clock_uncertainty"]),
+            clock_gain=finite(fields["clock_gain"]),
+            clock_uncertainty=finite(fields["clock_uncertainty"]),
         )
+
+
+def finite(said: Any) -> float:
+    """A number of a card.
+
+    Raises:
+        TypeError, ValueError, OverflowError: it is none.
+    """
+    number = float(said)
+    if not math.isfinite(number):
+        raise ValueError("not a number")
+    return number
 
 
 def _line(fields: Mapping[str, Any]) -> Line:
     rows: Sequence[Sequence[float]] = fields["covariance"]
-    covariance = tuple(tuple(float(cell) for cell in row) for row in rows)
+    covariance = tuple(tuple(finite(cell) for cell in row) for row in rows)
     if len(covariance) not in (2, 3) or any(len(row) != len(covariance) for row in covariance):
         raise ValueError("a covariance is 2 by 2, or 3 by 3 with a temperature coefficient")
-    numbers = {name: float(fields[name]) for name in ("gain", "offset", "low", "high", "gain_per_kelvin")}
-    if not all(map(math.isfinite, (*numbers.values(), *(cell for row in covariance for cell in row)))):
-        raise ValueError("not a number")
+    numbers = {name: finite(fields[name]) for name in ("gain", "offset", "low", "high", "gain_per_kelvin")}
     return Line(covariance=covariance, **numbers)

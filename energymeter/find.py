@@ -174,8 +174,11 @@ def _configured() -> str | None:
 
     config = configparser.ConfigParser(interpolation=None)
     try:
-        config.read(path, encoding="utf-8")
+        with open(path, encoding="utf-8") as file:
+            config.read_file(file)
         return config.get("meter", "source", fallback=None)
+    except OSError as error:
+        raise SpecError(f"{path} cannot be read ({error.strerror}); make it yours, or remove it.") from error
     except (configparser.Error, UnicodeDecodeError) as error:
         why = str(error).splitlines()[0]
         raise SpecError(f"{path} cannot be understood ({why}); it holds [meter] and source = …") from error
@@ -210,9 +213,12 @@ def forget() -> None:
 def _remembered() -> Choice | None:
     try:
         with open(_memory(), encoding="utf-8") as file:
+            if os.fstat(file.fileno()).st_uid != os.geteuid():  # in a shared folder anybody could choose
+                return None
             remembered = json.load(file)
-        return Choice(*remembered["choice"]) if remembered["here"] == fingerprint() else None
-    except (OSError, ValueError, KeyError, TypeError):
+        spec, why = map(str, remembered["choice"])
+        return Choice(spec, why) if remembered["here"] == fingerprint() else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

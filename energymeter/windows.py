@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from energymeter.errors import LogError, NotMeasured, SpecError
-from energymeter.logs.parquet import described, parquet_files
+from energymeter.logs.parquet import check_columns, described, parquet_files
 from energymeter.logs.record import Record
 from energymeter.trace import Floats, Trace, begun
 
@@ -121,7 +121,10 @@ def _survey(path: str) -> tuple[list[_Group], list[Record]]:
         # not mapped: the pages of a day's file would count as this process's memory
         opened = [parquet.ParquetFile(file) for file in files]
         metadata = opened[0].schema_arrow.metadata or {}
-        return list(_groups(opened)), described(path, metadata.get(b"energymeter", b"").decode())
+        records = described(path, metadata.get(b"energymeter", b"").decode())
+        for file in opened:
+            check_columns(file)
+        return list(_groups(opened)), records
     except (OSError, ValueError, pyarrow.ArrowException) as damage:
         raise LogError(f"{path} is no whole Parquet file: {damage}") from damage
 
@@ -133,6 +136,8 @@ def _groups(files: list[Any]) -> Iterator[_Group]:
             about = file.metadata.row_group(number)
             if about.num_rows:
                 times = about.column(column).statistics
+                if times is None or not times.has_min_max:
+                    raise ValueError("its time has no statistics")
                 yield _Group(file, number, times.min, times.max)
 
 
@@ -146,13 +151,22 @@ def _with_edges(groups: list[_Group], edges: Floats) -> Iterator[_Group]:
 
 def _rows(group: _Group, columns: list[str]) -> dict[str, list[Any]]:
     """The row group's columns, each in one or more pieces."""
+    import pyarrow
+
     try:
         table = group.file.read_row_group(group.number, columns=columns, use_threads=False)
-    except OSError as damage:
+        rows = {name: table[name].chunks for name in columns}
+        if "source" in rows:  # ours is one already
+            rows["source"] = [piece.dictionary_encode() for piece in rows["source"]]
+    except (OSError, pyarrow.ArrowException) as damage:
         raise LogError(
             f"rows from {group.first_s:g} s on are damaged ({damage}); take windows before."
         ) from damage
-    return {name: table[name].chunks for name in columns}
+    if any(column.null_count for column in table.columns):  # ours say NaN; buffers hold anything there
+        raise LogError(
+            f"rows from {group.first_s:g} s on have empty cells; write the log anew by Trace.save."
+        )
+    return rows
 
 
 def _own(rows: dict[str, list[Any]], name: str) -> dict[str, Floats]:
@@ -166,7 +180,10 @@ def _own(rows: dict[str, list[Any]], name: str) -> dict[str, Floats]:
     if "source" not in rows:
         return columns
     theirs = _joined(
-        [_buffer(piece.indices, np.int32) == piece.dictionary.index(name).as_py() for piece in rows["source"]]
+        [
+            _buffer(piece.indices.cast("int32"), np.int32) == piece.dictionary.index(name).as_py()
+            for piece in rows["source"]
+        ]
     )
     return {column: values[theirs] for column, values in columns.items()}
 

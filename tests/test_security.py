@@ -46,13 +46,6 @@ JSON = st.recursive(
 
 
 @fuzz
-@given(name=st.sampled_from(["x.csv", "x.jsonl", "x.bin", "spl.txt"]), content=st.binary(max_size=400))
-def test_any_bytes_are_a_log_or_refused(tmp_path: Path, name: str, content: bytes) -> None:
-    (tmp_path / name).write_bytes(content)
-    refused_or_read(tmp_path / name)
-
-
-@fuzz
 @given(
     field=st.sampled_from(["channels", "started", "sources"]),
     value=JSON,
@@ -116,13 +109,6 @@ def test_a_spec_names_a_driver_and_no_other_module(spec: str) -> None:
         for group in parse(spec):
             for one in group:
                 one.build()
-
-
-@given(st.text(max_size=40))
-@settings(deadline=None)
-def test_any_text_is_a_spec_or_refused(text: str) -> None:
-    with contextlib.suppress(SpecError):
-        parse(text)
 
 
 def test_exec_runs_no_shell(tmp_path: Path) -> None:

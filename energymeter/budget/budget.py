@@ -70,14 +70,13 @@ class Budget:
             self._ledger.create(name, battery.to_json(), json.dumps(shares or {}))
             found = self._ledger.budget(name) or (0, "", "")
         self._id, stored, stored_shares = found
-        self.battery = Battery.from_json(stored)
+        self.battery, self.shares = _stored(self._ledger, name, stored, stored_shares)
         if battery is not None:
             if battery.to_json() != stored:
                 raise LedgerError(
                     f"budget {name!r} has another battery: reset it with this one, or choose another name"
                 )
             self.battery = battery  # with its input, which no ledger can keep
-        self.shares: dict[str, float] = json.loads(stored_shares)
         if shares is not None and dict(shares) != self.shares:
             raise LedgerError(
                 f"budget {name!r} has the shares {self.shares}: leave them out, or choose another name"
@@ -339,12 +338,25 @@ class Budget:
         else:
             stretches = self._ledger.stretches(self._id, stage)
             taken = math.fsum(battery.taken_joules(joules, seconds) for seconds, joules in stretches)
-        gain = doubt / 2 / micro if doubt and micro > 0 else 0.0
+        # little joules with a large doubt, as of a moment's run, say nothing of a gain beyond "unknown"
+        gain = min(doubt / 2 / micro, 1.0) if doubt and micro > 0 else 0.0
         return Balance(battery, battery.joules * share, taken, math.hypot(battery.capacity_sigma, gain))
 
 
 def _micro(amount: float) -> int:
     return round(amount * 1e6)
+
+
+def _stored(ledger: Ledger, name: str, battery: str, shares: str) -> tuple[Battery, dict[str, float]]:
+    try:
+        found: dict[str, float] = json.loads(shares)
+        _check(name, found)
+        return Battery.from_json(battery), found
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as damage:
+        raise LedgerError(
+            f"the ledger {ledger.path} holds no whole budget {name!r} ({damage}): move it away and begin a "
+            "new one"
+        ) from damage
 
 
 def _check(name: str, shares: Mapping[str, float]) -> None:

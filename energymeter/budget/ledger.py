@@ -67,6 +67,10 @@ _COLUMNS = """id, kind, at, run, stage, refers, microjoules / 1e6, microcoulombs
               uncertainty_microjoules / 1e6, provenance, sources, note"""
 
 
+_END_OF_DATES = 253_402_300_800.0
+"""The year 10 000, seconds since 1970 UTC."""
+
+
 class Ledger:
     """One ledger file; any number of processes may hold one at once.
 
@@ -188,7 +192,22 @@ class Ledger:
         """Everything ever written for a budget, oldest first."""
         with self._transaction(write=False) as db:
             rows = db.execute(f"SELECT {_COLUMNS} FROM lines WHERE budget = ? ORDER BY id", (budget,))
-            return [Line(*row) for row in rows]
+            lines = [Line(*row) for row in rows]
+        for line in lines:
+            self._check(line)
+        return lines
+
+    def _check(self, line: Line) -> None:
+        texts = (line.kind, line.run, line.stage, line.provenance, line.sources, line.note)
+        if not (
+            all(isinstance(text, str) for text in texts)
+            and isinstance(line.at, float)
+            and 0 <= line.at < _END_OF_DATES
+            and isinstance(line.refers, int | None)
+        ):
+            raise LedgerError(
+                f"line {line.id} of the ledger {self.path} is damaged: move it away and begin a new one"
+            )
 
     def microjoules(self, budget: int, stage: str | None = None) -> tuple[int, int | None, int]:
         """(microjoules, k = 2 doubt, lines) since the last reset; ``None``: a line without its doubt."""

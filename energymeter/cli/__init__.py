@@ -12,6 +12,7 @@ import click
 
 from energymeter import __version__
 from energymeter.errors import EnergyMeterError
+from energymeter.printable import printable
 
 INTERRUPTED = 130
 _COMMANDS = {
@@ -43,7 +44,8 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except EnergyMeterError as refusal:  # some are EOFErrors or OSErrors, which click has its own idea of
-            click.echo(f"energymeter: {refusal}", err=True)
+            lines = map(printable, str(refusal).split("\n"))  # which may quote a file of others
+            click.echo("energymeter: " + "\n".join(lines), err=True)
             ctx.exit(refusal.exit_code)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

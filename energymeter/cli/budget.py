@@ -17,6 +17,7 @@ from energymeter.cli.budget_forecast import forecast
 from energymeter.cli.budget_options import basis_option, battery_option, json_option, plain, seconds, share
 from energymeter.errors import SpecError
 from energymeter.estimate import say_number
+from energymeter.printable import printable
 
 
 @click.group()
@@ -82,7 +83,7 @@ def status(name: str, stage: str | None, as_json: bool) -> None:
     click.echo(f"  lasts   {seen.remaining_hours or 'unknown: no load was seen yet'}")
     click.echo(f"  runs    {facts['runs'] or 'unknown: none was debited yet'}")
     for part, its in {}.items() if stage else opened.shares.items():
-        click.echo(f"  {part}: {say_share(opened.stage(part).remaining_share)} of its {its:.0%}")
+        click.echo(f"  {printable(part)}: {say_share(opened.stage(part).remaining_share)} of its {its:.0%}")
 
 
 @budget.command()
@@ -145,7 +146,9 @@ def list_(name: str | None, last: int, as_json: bool) -> None:
     if name is None:
         names = Ledger().names()
         click.echo(
-            json.dumps(names) if as_json else "\n".join(names) or "no budget yet: energymeter budget new lab4"
+            json.dumps(names)
+            if as_json
+            else "\n".join(map(printable, names)) or "no budget yet: energymeter budget new lab4"
         )
         return
     lines = Budget(name).lines()[-last:]
@@ -157,7 +160,7 @@ def list_(name: str | None, last: int, as_json: bool) -> None:
         of = f" of {line.refers}" if line.refers else ""
         text = f"{line.id:>5}  {when}  {line.kind}{of}  {line.stage or '-'}"
         amount = f"{line.joules:.6f} J in {line.seconds:.1f} s"
-        click.echo(f"{text}  {amount}  {line.provenance} {line.sources}  {line.note}".rstrip())
+        click.echo(printable(f"{text}  {amount}  {line.provenance} {line.sources}  {line.note}".rstrip()))
 
 
 @budget.command()
@@ -173,7 +176,7 @@ def export(name: str, kind: str) -> None:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(Line._fields)
-    writer.writerows(lines)
+    writer.writerows([printable(cell) if isinstance(cell, str) else cell for cell in line] for line in lines)
     click.echo(table.getvalue(), nl=False)
 
 

@@ -15,6 +15,7 @@ from typing import IO
 from energymeter.boards import BOARDS, Board, find_board
 from energymeter.errors import ImplausibleReading, LogError, NotMeasured
 from energymeter.logs.record import Hints, Lines, Record
+from energymeter.printable import printable
 from energymeter.reading import Facts
 from energymeter.units import UNITS, number, scale
 
@@ -42,7 +43,7 @@ def read_energyrunner(path: str, file: IO[bytes]) -> Record:
         raise LogError(f"{path} is no EnergyRunner trace: a rate of {rate_hz:g} Hz makes no sense.")
     watts = array("d", (energy * 1e-6 * rate_hz for energy in microjoules))
     times = array("d", ((i + 1) / rate_hz for i in range(len(watts))))
-    return Record(Path(path).name, Facts(semantics="mean"), {"time_s": times, "watts": watts}, None, {})
+    return Record(_name(path), Facts(semantics="mean"), {"time_s": times, "watts": watts}, None, {})
 
 
 def read_ptdaemon(path: str, lines: Lines) -> Record:
@@ -63,7 +64,7 @@ def read_ptdaemon(path: str, lines: Lines) -> Record:
         for column, value in zip(columns.values(), (at - first, *values), strict=True):
             column.append(value)
     return Record(
-        Path(path).name, Facts(semantics="mean", place="wall"), columns, first, {}, damage or lines.damage
+        _name(path), Facts(semantics="mean", place="wall"), columns, first, {}, damage or lines.damage
     )
 
 
@@ -76,7 +77,7 @@ def read_other_csv(path: str, lines: Lines, hints: Hints) -> Record:
         ImplausibleReading: no such board draws this power; the unit is wrong.
     """
     rows = _cells(lines)
-    titles = [title.strip() for title in next(rows, [])]
+    titles = [printable(title.strip()) for title in next(rows, [])]
     places = _places(path, titles, hints)
     columns = {column: array("d") for column in places}
     first: float | None = None
@@ -97,11 +98,15 @@ def read_other_csv(path: str, lines: Lines, hints: Hints) -> Record:
                 columns[column].append(math.nan if value is None else value * factor)
     if unread and first is None:
         raise LogError(f"{path} has no row whose time can be read; its first is {unread[:80]!r}.")
-    record = Record(Path(path).name, Facts(semantics=hints.semantics), columns, epoch, {}, lines.damage)
+    record = Record(_name(path), Facts(semantics=hints.semantics), columns, epoch, {}, lines.damage)
     board = find_board(hints.board) if hints.board else _board_in_name(path)
     if board is not None and "watts" in columns and columns["watts"]:
         _check_plausible(path, columns["watts"], board, places["watts"][1])
     return record
+
+
+def _name(path: str) -> str:
+    return printable(Path(path).name)
 
 
 def _cells(lines: Lines) -> Iterator[list[str]]:

@@ -34,7 +34,7 @@ def empty_records(path: str, header: dict[str, Any]) -> list[Record]:
     try:
         return [
             Record(
-                str(channel["name"]),
+                _name(channel["name"]),
                 _facts(channel, header.get("counted_sources")),
                 {column: array("d") for column in COLUMNS},
                 number(header.get("started")),
@@ -44,6 +44,12 @@ def empty_records(path: str, header: dict[str, Any]) -> list[Record]:
         ]
     except (KeyError, TypeError, ValueError) as damage:
         raise LogError(f"{path} has a damaged header ({damage}); restore its first line.") from damage
+
+
+def _name(said: Any) -> str:
+    if not str(said).isprintable():  # ours are: see `energymeter.printable`
+        raise ValueError("a channel's name has control characters")
+    return str(said)
 
 
 def _facts(channel: dict[str, Any], counted_sources: int | None) -> Facts:

@@ -90,7 +90,7 @@ def _read_stream(path: str, file: io.BufferedReader, hints: Hints) -> list[Recor
     text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
     lines = Lines(text)
     if start.startswith((b"# {", b"{")):
-        header = parse_header(path, text.readline().removeprefix("# "))
+        header = parse_header(path, text.readline(Lines.MOST).removeprefix("# "))
         in_csv = start.startswith(b"#")
         return _read_own(
             path, header, csv.DictReader(lines, restval="") if in_csv else _json_rows(lines), lines

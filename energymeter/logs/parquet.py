@@ -1,6 +1,7 @@
 """Our own Parquet logs, and the parts that a killed run leaves of one. Needs pyarrow."""
 
 import importlib.util
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from energymeter.errors import ExtraMissing, LogError, NotMeasured
 from energymeter.logs.header import empty_records, parse_header
 from energymeter.logs.record import Record
 from energymeter.logs.recorder import COLUMNS, PARTS_SUFFIX
+
+_BATCH_ROWS = 65_536
+_MOST_GROUP_ROWS = 1 << 24
+"""Sixteen times what pyarrow writes unless told otherwise, and 256 times what we do."""
 
 
 def parquet_files(path: str) -> list[Path]:
@@ -54,8 +59,9 @@ def read_parquet(path: str) -> list[Record]:
             if not records:
                 metadata = source.schema_arrow.metadata or {}
                 records = described(path, metadata.get(b"energymeter", b"").decode())
-            for group in range(source.num_row_groups):
-                _append(records, source.read_row_group(group))
+            check_columns(source)
+            for rows in source.iter_batches(_BATCH_ROWS):
+                _append(records, rows)
     except (OSError, ValueError, KeyError, pyarrow.ArrowException) as damage:
         if not any(record.columns["time_s"] for record in records):
             raise LogError(f"{path} is no whole Parquet file: {damage}") from damage
@@ -63,11 +69,35 @@ def read_parquet(path: str) -> list[Record]:
     return records
 
 
+def check_columns(file: Any) -> None:
+    """Raises ValueError where a ``ParquetFile`` is not made as ours are: a few bytes of it can stand for
+    more rows than there is memory, and numbers of another kind would be read as wrong ones."""
+    for column in COLUMNS:
+        at = file.schema_arrow.get_field_index(column)
+        if at < 0 or str(file.schema_arrow.field(at).type) != "double":
+            raise ValueError(f"it has no one column {column} of doubles")
+    groups = (file.metadata.row_group(number).num_rows for number in range(file.num_row_groups))
+    if max(groups, default=0) > _MOST_GROUP_ROWS:
+        raise ValueError(f"it has a row group of more than {_MOST_GROUP_ROWS} rows")
+
+
 def _append(records: Sequence[Record], rows: Any) -> None:
-    """Add a row group; one at a time, a day's file need not be in memory twice."""
+    """Add some rows, up to the first that does not go forward in time: that is a ValueError.
+
+    A batch at a time, a day's file need not be in memory twice.
+    """
+    import numpy as np
+
     for record in records:
         own = rows
-        if "source" in rows.column_names:
-            own = rows.filter(rows["source"].to_numpy() == record.name)
-        for column in COLUMNS:
-            record.columns[column].frombytes(memoryview(own[column].to_numpy()).cast("B"))
+        if "source" in rows.schema.names:
+            own = rows.filter(rows["source"].to_numpy(zero_copy_only=False) == record.name)
+        columns = {name: own[name].to_numpy(zero_copy_only=False) for name in COLUMNS}
+        times, before = columns["time_s"], record.columns["time_s"][-1:] or [-math.inf]
+        forward = (np.diff(times, prepend=before[0]) > 0) & np.isfinite(times)
+        whole = len(times) if forward.all() else int(forward.argmin())
+        for name, numbers in columns.items():
+            known = np.where(np.isfinite(numbers[:whole]), numbers[:whole], math.nan)
+            record.columns[name].frombytes(known.tobytes())
+        if whole < len(times):
+            raise ValueError(f"its row {len(record.columns['time_s']) + 1} does not go forward in time")

@@ -3,8 +3,8 @@
 import gzip
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TextIO
 
 from energymeter.reading import Facts, Semantics
 
@@ -44,7 +44,10 @@ class Hints(NamedTuple):
 class Lines:
     """The lines that were written to their end, and why there are no more."""
 
-    def __init__(self, file: Iterable[str]) -> None:
+    MOST = 1 << 20
+    """Characters; a longer line is none of a log's, and may be a whole disk of zeros."""
+
+    def __init__(self, file: TextIO) -> None:
         self._file = file
         self.half = ""
         """What a killed writer left of its last line."""
@@ -52,7 +55,10 @@ class Lines:
 
     def __iter__(self) -> Iterator[str]:
         try:
-            for line in self._file:
+            while line := self._file.readline(self.MOST):
+                if len(line) == self.MOST:
+                    self.damage = "a row of it has no end"
+                    return
                 if not line.endswith("\n"):
                     self.half, self.damage = line, "its last row is cut off"
                     return

@@ -70,7 +70,7 @@ def open_recorder(
     if in_the_way is not None and not resume and not force:
         raise LogError(f"{in_the_way} exists and is not overwritten; give --force, or another name.")
     try:
-        return kinds[suffix](path, {"format": FORMAT, **header}, names, start_ns, resume=resume)
+        return kinds[suffix](path, {"format": FORMAT, **header}, names, start_ns, force=force, resume=resume)
     except OSError as refusal:
         raise LogError(
             f"{path} cannot be written ({reason(refusal)}); give a place with room that is yours."
@@ -86,15 +86,23 @@ class _Text:
     """Rows of text, buffered for a second, appended whole."""
 
     def __init__(
-        self, path: str, header: dict[str, Any], names: Sequence[str], start_ns: int, *, resume: bool
+        self,
+        path: str,
+        header: dict[str, Any],
+        names: Sequence[str],
+        start_ns: int,
+        *,
+        force: bool,
+        resume: bool,
     ) -> None:
         self.rows = 0
         self._names = names
         self._start_ns = start_ns
         self._buffer: list[str] = []
         self._whole_bytes = 0
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | (0 if resume else os.O_TRUNC)
-        self._fd = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o644)
+        # O_EXCL: what somebody put there since it was looked for, a link included, is not written to
+        new = 0 if resume else os.O_TRUNC if force else os.O_EXCL
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | new, 0o644)
         try:
             if resume:
                 self._drop_half_row()
@@ -183,7 +191,14 @@ class _Parquet:
     GROUP_SECONDS = 60
 
     def __init__(
-        self, path: str, header: dict[str, Any], names: Sequence[str], start_ns: int, *, resume: bool
+        self,
+        path: str,
+        header: dict[str, Any],
+        names: Sequence[str],
+        start_ns: int,
+        *,
+        force: bool,
+        resume: bool,
     ) -> None:
         from pathlib import Path  # slow to import: the sampler does without it
 
@@ -202,11 +217,11 @@ class _Parquet:
             fields.append(pyarrow.field("source", pyarrow.dictionary(pyarrow.int32(), pyarrow.string())))
         self._schema = pyarrow.schema(fields, metadata={"energymeter": json.dumps(header)})
         self._parts = Path(path + PARTS_SUFFIX)
-        if not resume:
+        if force and not resume:
             Path(path).unlink(missing_ok=True)
             for part in self._parts.glob("*.parquet"):
                 part.unlink()
-        self._parts.mkdir(exist_ok=True)
+        self._parts.mkdir(exist_ok=force or resume)
         self._part = len(list(self._parts.glob("*.parquet")))
         self._clear()
 
@@ -263,14 +278,14 @@ def join_parts(path: str) -> None:
     parts = sorted(folder.glob("*.parquet"))
     if not parts:
         raise LogError(f"{folder} holds no whole part of a log.")
-    unfinished = f"{path}.unfinished"
+    unfinished = folder / "whole.unfinished"  # in a folder of ours: beside it could be somebody's link
     try:
         schema = parquet.read_schema(parts[0])
         with parquet.ParquetWriter(unfinished, schema, **PARQUET_OPTIONS) as writer:
             for part in parts:
                 writer.write_table(parquet.read_table(part))
     except OSError:  # no room for both: the parts stay, and can be read
-        Path(unfinished).unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
         raise
     os.replace(unfinished, path)
     for leftover in folder.iterdir():

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from energymeter.errors import SpecError
 from energymeter.integrate import Correction, Sample
 from energymeter.logs.recorder import Recorder, open_recorder, reason
+from energymeter.printable import printable
 from energymeter.sampling import curve
 from energymeter.sampling.curve import HEAD_BYTES, CurveWriter, Head, channel_bytes, ring_samples
 from energymeter.sampling.loop import Channel, Pace, SourceLoop
@@ -103,10 +104,11 @@ class Session:
         identity = getattr(part, "identity", None)
         calibrated = (identity or part.name) in self._corrections
         facts = part.facts._asdict()
-        name, number_of_name = part.name, 1
+        own_name, number_of_name = printable(part.name), 1
+        name = own_name
         while name in [about.name for about in self.described]:  # rows of a log are told apart by it
             number_of_name += 1
-            name = f"{part.name} ({number_of_name})"
+            name = f"{own_name} ({number_of_name})"
         self.described.append(
             Described(number, name, facts, rate_hz, capacity, self.size, identity, calibrated)
         )
