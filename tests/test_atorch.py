@@ -72,6 +72,19 @@ def test_an_ac_meter_measures_power() -> None:
     assert found.clock_seconds == 3661
 
 
+def test_a_recorded_mains_meter_whose_notification_was_cut() -> None:
+    """A public capture of its Bluetooth LE notifications, 20 and 16 bytes; power factor 0x0337 is 0.823."""
+    first, second = "ff5501010008f6000edf001c180000003106 1ab1", "01f30337001a000000003c00000000e3"
+    frames, rest, _ = split(bytes.fromhex(first))
+    assert (frames, len(rest)) == ([], 20)
+    (frame,), rest, dropped = split(rest + bytes.fromhex(second))
+    assert (rest, dropped) == (b"", 0)
+    found = decode(frame)
+    assert (found.kind, found.volts, found.amps, found.watts) == (1, 229.4, 3.807, 719.2)
+    assert found.volts * found.amps * 0.823 == pytest.approx(719.2, rel=0.001)
+    assert (found.celsius, found.counters.joules) == (26, 0.49 * 3.6e6)
+
+
 def test_streams_what_is_pushed_and_counts_what_is_missing(tmp_path: Path) -> None:
     with PtyMeter(MuteListener(), tmp_path / "rfcomm0") as line:
         source = Atorch(line.place)
