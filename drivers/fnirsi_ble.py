@@ -6,12 +6,12 @@ CRC-16/XMODEM. Readings are stamped on arrival, which Bluetooth delays by 10..20
 
 Wire (github.com/osnwt/ha-fnirsi-fnb58): service FFE0, notifications FFE4, writes FFE9; frames AA, kind,
 length, payload, check byte, possibly several in a notification or cut by it. Kind 04: volts, amps, watts;
-08: the counters; 03: model and serial number; others are ignored. Sent are AA 81 00 F4 and AA 82 00 A7,
-which start the flow.
+07: volts and amps in 1 mV and 1 mA, taken from a meter that sends no 04; 08: the counters; 03: model and
+serial number; others are ignored. Sent are AA 81 00 F4 and AA 82 00 A7, which start the flow.
 
 Counters: the meter's own, in steps of 1e-5 Wh and 1e-5 Ah (0.036 J, 0.036 C).
 Loss: none told: there is no sequence number.
-Tested on: an emulated wire (frames without the radio); real hardware: none yet.
+Tested on: an emulated wire (frames without the radio), one recorded notification; real hardware: none yet.
 """
 
 import binascii
@@ -31,7 +31,7 @@ from ._wire import Wire
 __all__ = ["FnirsiBle"]
 
 START = (bytes.fromhex("aa8100f4"), bytes.fromhex("aa8200a7"))
-_INFO, _POWER, _COUNTERS = 0x03, 0x04, 0x08
+_INFO, _POWER, _COARSE, _COUNTERS = 0x03, 0x04, 0x07, 0x08
 _LENGTHS = {0x03: 14, 0x04: 12, 0x05: 7, 0x06: 6, 0x07: 4, 0x08: 17}
 _STEP = 0.036  # 1e-5 Wh in joules, 1e-5 Ah in coulombs
 _MAX_VOLTS, _MAX_AMPS = 60.0, 10.0
@@ -68,8 +68,12 @@ def split(received: bytes) -> tuple[list[Frame], bytes, int]:
 
 
 def decode_power(payload: bytes) -> Reading | None:
-    """Kind 04; None where no FNB58 can see such values."""
-    volts, amps, watts = (number / 1e4 for number in struct.unpack("<3I", payload))
+    """Kind 04 or 07, told by its length; None where no FNB58 can see such values."""
+    watts: float | None = None
+    if len(payload) == _LENGTHS[_POWER]:
+        volts, amps, watts = (number / 1e4 for number in struct.unpack("<3I", payload))
+    else:
+        volts, amps = (number / 1e3 for number in struct.unpack("<2H", payload))
     if volts > _MAX_VOLTS or amps > _MAX_AMPS:
         return None
     return Reading(volts=volts, amps=amps, watts=watts)
@@ -104,6 +108,8 @@ class FnirsiBle:
         self._wire = wire or BleLine(place, notify="FFE4", write="FFE9")
         self._clock = clock or SystemClock()
         self._counters: Counters | None = None
+        self._fine = False
+        """Whether it sends kind 04; then 07 says nothing more."""
         self._wanted = False
         self._pull = Pull(self.name, self.stream)
 
@@ -172,7 +178,8 @@ class FnirsiBle:
             self.identity = f"fnb58 {int.from_bytes(frame.payload[4:8], 'little')}"
         elif frame.kind == _COUNTERS:
             self._counters = decode_counters(frame.payload)
-        elif frame.kind == _POWER:
+        elif frame.kind == _POWER or (frame.kind == _COARSE and not self._fine):
+            self._fine = frame.kind == _POWER
             reading = decode_power(frame.payload)
             self.dropped += reading is None
             return reading

@@ -63,6 +63,30 @@ class Notifications:
         return self.queue.popleft() if self.queue else b""
 
 
+def test_a_recorded_notification() -> None:
+    """A 20 V, 2 A load, quoted in osnwt/ha-fnirsi-fnb58 tests/test_parser.py."""
+    frames, rest, dropped = split(
+        bytes.fromhex(
+            "aa0606e30ce30c050069aa07042d4fd9070aaa040ccb170300824e00006937060024aa0507f389010001780144"
+        )
+    )
+    assert ([found.kind for found in frames], rest, dropped) == ([6, 7, 4, 5], b"", 0)
+    fine, coarse = decode_power(frames[2].payload), decode_power(frames[1].payload)
+    assert fine == (20.2699, 2.0098, 40.7401, None, None, None, None, True)
+    assert coarse is not None
+    assert (coarse.volts, coarse.amps, coarse.watts) == (20.269, 2.009, None)
+
+
+def test_a_meter_without_the_fine_frames_is_read_by_the_coarse_ones() -> None:
+    coarse = frame(7, struct.pack("<2H", 5000, 1234))
+    clock = ManualClock()
+    wire = Notifications(clock, coarse, coarse + power(5.1, 0.5), coarse, power(5.2, 0.6))
+    source = FnirsiBle(wire=wire, clock=clock)
+    source.open()
+    found = [(r.volts, r.amps) for r in islice(source.stream(), 4) if r.fresh]
+    assert found == [(5.0, 1.234), (5.1, 0.5), (5.2, 0.6)]
+
+
 def test_readings_counters_and_serial_number_from_cut_and_joined_notifications() -> None:
     clock = ManualClock()
     one = power(5.1, 0.5)
