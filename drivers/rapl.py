@@ -16,28 +16,18 @@ Tested on: emulated kernel files, recorded files of a laptop; real hardware: non
 """
 
 import os
-import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from energymeter.clock import Clock, SystemClock
 from energymeter.drivers._parts import together
 from energymeter.drivers._perf import Counter, OpenCounter, cpus, events, open_counter
-from energymeter.drivers._sysfs import Numeric, Rail, SysFile, below, entries, peek, peek_number
+from energymeter.drivers._powercap import ZoneFolder, kind_of, max_watts, zones
+from energymeter.drivers._sysfs import Numeric, Rail, SysFile, below, peek, peek_number
 from energymeter.errors import SourceError, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Source
 
 __all__ = ["Rapl"]
-
-_CONTROLS = ("intel-rapl", "intel-rapl-mmio", "intel-rapl-tpmi")
-"""Where one zone may be shown; the first that has it wins."""
-
-_DEFAULT_MAX_WATTS = 1000.0
-"""No package on the market draws more (the largest servers: 500 W)."""
-
-_HEADROOM = 4.0
-"""Short bursts over the limit the chip states: a 15 W laptop part is allowed 60 W."""
 
 _GAIN = {"pkg": 0.05, "ram": 0.2}
 """Intel promises no accuracy. DRAM was found within 20 % and packages closer, against instrumented machines
@@ -58,17 +48,6 @@ RUN+="/bin/sh -c 'chgrp rapl /sys%p/energy_uj; chmod 440 /sys%p/energy_uj'"
 EOF
   sudo udevadm control --reload && sudo udevadm trigger --subsystem-match=powercap --action=add
 then log out and in again. In a container, mount /sys/class/powercap and run as root"""
-
-
-class _Found(NamedTuple):
-    """One zone as the kernel shows it."""
-
-    name: str  # "package-0", or "package-0/dram" for a zone inside another
-    folder: str
-
-    @property
-    def kind(self) -> str:
-        return _kind(self.name)
 
 
 class Rapl:
@@ -116,7 +95,7 @@ class Rapl:
         if self._backend == "perf":
             self._open_perf()
             return
-        found = _zones(self._powercap)
+        found = zones(self._powercap)
         if not found:
             raise SourceMissing(
                 f"{self._powercap} has no intel-rapl zone: this processor, kernel or virtual machine "
@@ -148,7 +127,7 @@ class Rapl:
                 facts = self.facts._replace(joules=Band(gain=gain, resolution=61e-6))
                 self._zones.append(_Zone(f"rapl:cpu{cpu}/{name}", facts, counter, joules, self._clock))
 
-    def _choose(self, found: list[_Found]) -> list[_Found]:
+    def _choose(self, found: list[ZoneFolder]) -> list[ZoneFolder]:
         if self._wanted:
             chosen = [zone for zone in found if zone.name == self._wanted]
             if not chosen:
@@ -182,7 +161,7 @@ class _Zone(Rail):
     def __init__(self, name: str, facts: Facts, counter: Numeric, unit: float, clock: Clock) -> None:
         super().__init__(name, facts, {"joules": (counter, unit)})
         self._now_ns = clock.monotonic_ns
-        self._rests = _kind(name) not in _SLEEPLESS
+        self._rests = kind_of(name) not in _SLEEPLESS
         self._moved = False
         self._joules: float | None = None
         self._since_ns = 0
@@ -197,62 +176,15 @@ class _Zone(Rail):
         return reading
 
 
-def _kind(name: str) -> str:
-    """``package`` of ``rapl:package-0``, ``dram`` of ``package-0/dram``."""
-    return re.split("[:/]", name)[-1].split("-", 1)[0]
-
-
-def _zone(found: _Found, clock: Clock, *, counted: bool) -> _Zone:
+def _zone(found: ZoneFolder, clock: Clock, *, counted: bool) -> _Zone:
     """One zone, with what is known of it."""
     range_uj = peek_number(os.path.join(found.folder, "max_energy_range_uj"))
     facts = Rapl.facts._replace(
         joules=Band(gain=_GAIN["ram" if found.kind == "dram" else "pkg"], resolution=61e-6),
         # after the largest value comes 0: one count more than the range
         joules_wrap=(range_uj + 1) * 1e-6 if range_uj and range_uj > 0 else None,
-        max_watts=_max_watts(found.folder),
+        max_watts=max_watts(found.folder),
         counted=counted,
     )
     energy = SysFile(os.path.join(found.folder, "energy_uj"), _CURE)
     return _Zone(f"rapl:{found.name}", facts, energy, 1e-6, clock)
-
-
-def _zones(powercap: str) -> list[_Found]:
-    """Every zone once, whatever control type mirrors it, in the kernel's order."""
-    found: dict[str, _Found] = {}
-    folders = _folders(powercap)
-    for control in _CONTROLS:
-        for key, folder in folders.items():
-            if key.split(":", 1)[0] != control or not os.path.exists(os.path.join(folder, "energy_uj")):
-                continue
-            name = peek(os.path.join(folder, "name")) or key
-            parent = folders.get(key.rsplit(":", 1)[0]) if key.count(":") > 1 else None
-            if parent is not None:
-                name = f"{peek(os.path.join(parent, 'name'))}/{name}"
-            found.setdefault(name, _Found(name, folder))
-    return list(found.values())
-
-
-def _folders(powercap: str) -> dict[str, str]:
-    """Zone folders by kernel name (``intel-rapl:0:2``), listed flat or inside one another."""
-    folders: dict[str, str] = {}
-    pending = [powercap]
-    while pending:
-        folder = pending.pop(0)
-        for key in entries(folder):
-            path = os.path.join(folder, key)
-            if key.startswith("intel-rapl") and key not in folders and os.path.isdir(path):
-                folders[key] = path
-                pending.append(path)
-    return folders
-
-
-def _max_watts(folder: str) -> float:
-    """What cannot flow here: the largest believable limit the zone states, with room for bursts."""
-    limits = [
-        peek_number(os.path.join(folder, key))
-        for key in entries(folder)
-        if key.startswith("constraint_") and key.endswith(("_max_power_uw", "_power_limit_uw"))
-    ]
-    # 0, nothing at all and 4090 W stand for "no limit"
-    sane = [limit * 1e-6 for limit in limits if limit is not None and 1e6 < limit < _DEFAULT_MAX_WATTS * 1e6]
-    return min(_HEADROOM * max(sane), _DEFAULT_MAX_WATTS) if sane else _DEFAULT_MAX_WATTS
