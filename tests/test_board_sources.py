@@ -39,7 +39,7 @@ def sysfs(tmp_path: Path) -> Sysfs:
     sysfs.fill("sys/class/hwmon/hwmon0", {"name": "ina226", "in1_input": 5020, "curr1_input": 610})
     sysfs.fill(
         "sys/bus/iio/devices/iio:device0",
-        {"name": "adc", "in_voltage0_input": 5020, "in_current0_input": 610},
+        {"name": "ina226", "in_voltage0_input": 5020, "in_current0_input": 610},
     )
     return sysfs
 

@@ -27,7 +27,7 @@ def sysfs(tmp_path: Path) -> Sysfs:
     return Sysfs(tmp_path)
 
 
-@pytest.mark.parametrize("module", ["_sysfs", "_jetson", "_gauge", "_perf", "tegrastats"])
+@pytest.mark.parametrize("module", ["_sysfs", "_jetson", "_gauge", "_perf"])
 def test_examples(module: str) -> None:
     done = doctest.testmod(importlib.import_module(f"energymeter.drivers.{module}"))
     assert done.attempted

@@ -28,7 +28,7 @@ from energymeter.budget.tab import Drawn
 from energymeter.calibration.card import Card, _seal, make_card
 from energymeter.calibration.model import Line, Model
 from energymeter.calibration.points import Point, Reference
-from energymeter.drivers import _km003c, _ppk2, _um, atorch, fnirsi, pmic, pzem, tc66c, tegrastats, um25c
+from energymeter.drivers import _jetson, _km003c, _ppk2, _um, atorch, fnirsi, pmic, pzem, tc66c, um25c
 from energymeter.errors import EnergyMeterError
 from energymeter.logs.logfile import read
 from energymeter.logs.recorder import COLUMNS, FORMAT
@@ -256,7 +256,7 @@ def wires(content: bytes) -> None:
     plain = tc66c.pick(content, lambda block: block)
     found.append(plain and tc66c.decode(plain))
     text = content.decode("utf-8", "replace")
-    found += [tuple(tegrastats.rails(text).values())]
+    found += [tuple(_jetson.printed_rails(text).values())]
     with contextlib.suppress(EnergyMeterError):
         found += pmic._rails(text).values()
     with contextlib.suppress(EnergyMeterError, ValueError):
