@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from devices.terminal import PATIENCE_SECONDS, Terminal, environment, in_pipe, started, until
+from devices.patience import PATIENCE_SECONDS, until
+from devices.terminal import Terminal, environment, in_pipe, started
 
 from energymeter import EnergyMeter
 from energymeter.errors import LogError, NotMeasured

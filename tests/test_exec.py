@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from devices.patience import until
 
 from energymeter.drivers.exec import Exec
 from energymeter.errors import (
@@ -83,7 +84,7 @@ def test_a_hung_command_is_killed_with_its_children(tmp_path: Path) -> None:
     source = Exec(f"sleep 60 & echo $! > {pid}; wait", unit="W", shell=True, timeout=0.2)
     with pytest.raises(SourceTimeout, match="was killed"):
         source.open()
-    assert not _alive(int(pid.read_text()))
+    until(lambda: not _alive(int(pid.read_text())))
 
 
 def _alive(pid: int) -> bool:

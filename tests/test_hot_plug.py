@@ -3,11 +3,11 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from devices.patience import until
 from devices.plugs import ShellyRpc
 from devices.programs import program
 from devices.pty_meter import PtyMeter
@@ -18,14 +18,6 @@ from energymeter import EnergyMeter, NotMeasured
 from energymeter.errors import SourceBusy
 
 WATTS = 2.5
-
-
-def until(happened: Callable[[], bool]) -> None:
-    """Wait for something that another process does."""
-    deadline = time.monotonic() + 20
-    while not happened():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.01)
 
 
 def pulled_and_back(

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from devices.patience import until
 
 from energymeter.errors import (
     ExtraMissing,
@@ -24,14 +25,6 @@ from energymeter.sampling.session import Log
 from energymeter.spec import Spec
 
 ROOT = Path(__file__).parent.parent
-
-
-def until(condition, seconds=10.0):
-    """Wait for something another process does."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
 from pathlib import Path
 
+from devices.patience import PATIENCE_SECONDS
+
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 20.0
 _COMMAND = [sys.executable, "-c", "from energymeter.cli import main; main()"]
 
 
@@ -36,14 +36,6 @@ def started(*arguments: str) -> "subprocess.Popen[str]":
         [*_COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
         start_new_session=True,
     )  # fmt: skip
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for another process to get somewhere."""
-    give_up = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < give_up, "the other process did not get there"
-        time.sleep(0.01)
 
 
 class Terminal:
