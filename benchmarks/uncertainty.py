@@ -24,8 +24,9 @@ from energymeter.drivers._chip import Ina219Chip
 from energymeter.drivers.ina219 import Ina219
 from energymeter.integrate import Correction
 from energymeter.reading import Band
-from energymeter.sampling.curve import Curve, CurveWriter, channel_bytes, ring_samples
+from energymeter.sampling.curve import Curve
 from energymeter.sampling.loop import Channel
+from energymeter.sampling.ring import CurveWriter, channel_bytes, ring_samples
 from energymeter.uncertainty import Part, contributions, expanded
 
 RATES = (10.0, 100.0, 900.0)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from energymeter import __version__, throttled
+from energymeter.draw import Draw
 from energymeter.errors import CalibrationError, NotMeasured, SamplerError
 from energymeter.integrate import Sample
 from energymeter.reading import Reading
-from energymeter.sampling import curve
-from energymeter.sampling.curve import Draw
+from energymeter.sampling import ring
 from energymeter.sampling.host import Request
 from energymeter.sampling.sampler import SampledChannel, Sampler
 from energymeter.sampling.session import Log
@@ -206,11 +206,11 @@ class Measurement:
         parts = [self._part(channel, draw) for channel, draw in zip(channels, draws, strict=True)]
         cost = Cost(
             cpu_seconds=self._cpu_seconds(channels),
-            reads=sum(channel.observed(curve.READS) for channel in channels),
-            moved_bytes=sum(channel.observed(curve.MOVED_BYTES) for channel in channels),
+            reads=sum(channel.observed(ring.READS) for channel in channels),
+            moved_bytes=sum(channel.observed(ring.MOVED_BYTES) for channel in channels),
         )
         missed = sum(
-            channel.observed(c) for channel in channels for c in (curve.MISSED, curve.FAILED, curve.LOST)
+            channel.observed(c) for channel in channels for c in (ring.MISSED, ring.FAILED, ring.LOST)
         )
         titles, doubts = self._calibrations(channels, draws)
         known = {**self._known, "notes": (*self._known.get("notes", ()), *self._notes(channels), *doubts)}
@@ -241,7 +241,7 @@ class Measurement:
 
     def _cpu_seconds(self, channels: Sequence[SampledChannel]) -> float:
         """A sampling process tells its own on every channel; threads tell theirs, one a source."""
-        of_source = {channel.request: channel.observed(curve.CPU_NS) for channel in channels}
+        of_source = {channel.request: channel.observed(ring.CPU_NS) for channel in channels}
         together = sum if self.sampler.in_process else max
         return together(of_source.values()) * 1e-9
 
@@ -251,7 +251,7 @@ class Measurement:
             notes.append("sampled by a thread of this program")
         if self.sampler.restarts:
             notes.append(f"sampling was killed and restarted {self.sampler.restarts} times")
-        asleep = max(channel.observed(curve.SUSPENDED_NS) for channel in channels) * 1e-9
+        asleep = max(channel.observed(ring.SUSPENDED_NS) for channel in channels) * 1e-9
         if asleep:
             notes.append(f"the machine slept {asleep:.1f} s, not measured")
         if self.sampler.log_error():

@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
+from energymeter.draw import Draw, Point
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.figures import in_figures
-from energymeter.sampling.curve import Curve, Draw, Point
+from energymeter.sampling.curve import Curve
 
 if TYPE_CHECKING:
     from energymeter.usage import Usage

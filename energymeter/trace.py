@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from energymeter.draw import Draw
 from energymeter.errors import ExtraMissing, LogError, NotMeasured, SpecError
 from energymeter.integrate import Sample, Weights
 from energymeter.logs import logfile
 from energymeter.logs.recorder import COLUMNS, open_recorder, reason
 from energymeter.reading import Facts
-from energymeter.sampling.curve import STEP_IN_LINE, STEP_IN_MEAN, Draw
+from energymeter.sampling.curve import STEP_IN_LINE, STEP_IN_MEAN
 from energymeter.sampling.loop import gap_after_ns
 from energymeter.uncertainty import Part
 from energymeter.usage import Usage, combine, least_trusted

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from energymeter.calibration.model import Line, Model
+from energymeter.draw import Draw
 from energymeter.reading import Band, Facts
-from energymeter.sampling.curve import Draw
 
 K = 2.0
 _RECTANGLE = 1 / math.sqrt(3)

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from energymeter.draw import Draw
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.figures import duration, in_figures, with_uncertainty
 from energymeter.reading import Band, Facts, Place, Provenance
-from energymeter.sampling.curve import Draw
 from energymeter.uncertainty import (
     Contribution,
     Difference,

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from energymeter.integrate import Integrator
 from energymeter.reading import Facts, Reading
-from energymeter.sampling.curve import HISTORY_SAMPLES, Curve, CurveWriter, channel_bytes, ring_samples
+from energymeter.sampling.curve import Curve
+from energymeter.sampling.ring import HISTORY_SAMPLES, CurveWriter, channel_bytes, ring_samples
 
 MS = 1_000_000
 

@@ -5,9 +5,10 @@ import pytest
 from energymeter.errors import SourceEnded, SourceMissing
 from energymeter.integrate import Correction
 from energymeter.reading import Facts, Reading
-from energymeter.sampling import curve
-from energymeter.sampling.curve import Curve, CurveWriter, channel_bytes
+from energymeter.sampling import ring
+from energymeter.sampling.curve import Curve
 from energymeter.sampling.loop import Channel, SourceLoop
+from energymeter.sampling.ring import CurveWriter, channel_bytes
 
 MS = 1_000_000
 CAPACITY = 1024
@@ -77,8 +78,8 @@ class Rig:
 
 def test_it_reads_every_period_and_once_more_at_the_end():
     rig = Rig(lambda n, pace: Reading(watts=2.0), seconds=1.0)
-    assert rig.count(curve.READS) == 101
-    assert rig.count(curve.MISSED) == 0
+    assert rig.count(ring.READS) == 101
+    assert rig.count(ring.MISSED) == 0
     assert rig.curve.draw(0, 10**9).joules == pytest.approx(2.0)
     assert [row.at_ns for row in rig.rows] == [n * 10 * MS for n in range(101)]
     assert rig.source.closed == 1
@@ -91,14 +92,14 @@ def test_a_slow_reading_is_stamped_in_its_middle_and_the_periods_it_cost_are_cou
         return Reading(watts=2.0)
 
     rig = Rig(slow_once, seconds=1.0)
-    assert rig.count(curve.MISSED) == 2, "the third, late, stands for its own period"
+    assert rig.count(ring.MISSED) == 2, "the third, late, stands for its own period"
     assert rig.rows[4].at_ns == 40 * MS + 35 * MS // 2
     assert rig.curve.draw(0, 10**9).joules == pytest.approx(2.0)
 
 
 def test_one_failed_reading_is_counted_and_bridged():
     rig = Rig(lambda n, pace: SourceMissing("no answer") if n == 7 else Reading(watts=2.0), seconds=1.0)
-    assert rig.count(curve.FAILED) == 1
+    assert rig.count(ring.FAILED) == 1
     assert rig.curve.error == "no answer"
     assert rig.source.opened == 0, "a single failure is no reason to reopen"
     assert rig.curve.draw(0, 10**9).covered_seconds == pytest.approx(1.0)
@@ -114,8 +115,8 @@ def test_a_source_that_fails_for_a_while_is_reopened_and_its_gap_is_not_invented
     assert 2.0 <= draw.seconds - draw.covered_seconds < 3.2
     assert draw.joules == pytest.approx(2.0 * draw.covered_seconds)
     assert draw.bridged_joules == pytest.approx(2.0 * (draw.seconds - draw.covered_seconds))
-    assert rig.count(curve.GAPS) == 1
-    assert rig.count(curve.STATE) == curve.RUNNING
+    assert rig.count(ring.GAPS) == 1
+    assert rig.count(ring.STATE) == ring.RUNNING
 
 
 def test_a_driver_with_a_bug_does_not_end_the_run():
@@ -137,14 +138,14 @@ def test_a_calibrated_plug_keeps_its_own_watts(place, joules):
 
 def test_the_end_of_a_recording_is_no_failure():
     rig = Rig(lambda n, pace: SourceEnded("over") if n > 10 else Reading(watts=1.0), seconds=5.0)
-    assert rig.count(curve.STATE) == curve.ENDED
-    assert rig.count(curve.FAILED) == 0
+    assert rig.count(ring.STATE) == ring.ENDED
+    assert rig.count(ring.FAILED) == 0
     assert rig.source.closed == 1
 
 
 def test_stale_readings_are_duplicates_not_samples():
     rig = Rig(lambda n, pace: Reading(watts=1.0, fresh=n % 2 == 1), seconds=0.5)
-    assert rig.count(curve.DUPLICATES) == 25
+    assert rig.count(ring.DUPLICATES) == 25
     assert len(rig.rows) == 26
 
 
@@ -155,17 +156,17 @@ def test_sleep_of_the_machine_is_told():
         return Reading(watts=1.0)
 
     rig = Rig(sleeps, seconds=3.0)
-    assert rig.count(curve.SUSPENDED_NS) == 30 * 10**9
+    assert rig.count(ring.SUSPENDED_NS) == 30 * 10**9
 
 
 def test_what_the_sampling_costs_goes_on_where_a_killed_sampler_left_it():
     rig = Rig(lambda n, pace: Reading(watts=1.0), seconds=3.0)
-    assert rig.count(curve.CPU_NS) == 3 * 10**9 // 100
-    rig.curve.head[curve.MOVED_BYTES] = 1_000
+    assert rig.count(ring.CPU_NS) == 3 * 10**9 // 100
+    rig.curve.head[ring.MOVED_BYTES] = 1_000
     heir = Channel(rig.source, CurveWriter(rig.memory, CAPACITY), 100.0, None)
     heir.tally(5_000_000)
-    assert rig.count(curve.CPU_NS) == 35_000_000
-    assert rig.count(curve.MOVED_BYTES) == 1_000
+    assert rig.count(ring.CPU_NS) == 35_000_000
+    assert rig.count(ring.MOVED_BYTES) == 1_000
 
 
 class Streamer:
@@ -197,7 +198,7 @@ class Streamer:
 def test_a_stream_keeps_its_own_times_and_counts_and_comes_back():
     rig = Rig(None, seconds=10.0, rate_hz=1000.0, source=Streamer)
     assert rig.source.opened == 1
-    assert (rig.count(curve.LOST), rig.count(curve.MOVED_BYTES)) == (3, 64_000)
-    assert rig.count(curve.DUPLICATES) == 0
-    assert rig.count(curve.STATE) == curve.ENDED
+    assert (rig.count(ring.LOST), rig.count(ring.MOVED_BYTES)) == (3, 64_000)
+    assert rig.count(ring.DUPLICATES) == 0
+    assert rig.count(ring.STATE) == ring.ENDED
     assert rig.curve.draw(0, 10**10).joules == pytest.approx(4.0 * rig.curve.draw(0, 10**10).covered_seconds)

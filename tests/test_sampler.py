@@ -18,7 +18,7 @@ from energymeter.errors import (
     SourceTimeout,
     SpecError,
 )
-from energymeter.sampling import curve, host
+from energymeter.sampling import host, ring
 from energymeter.sampling.host import Request
 from energymeter.sampling.sampler import Sampler
 from energymeter.sampling.session import Log
@@ -157,7 +157,7 @@ def test_a_killed_child_is_replaced_and_the_gap_counts(started):
     seen = channel.curve
     draw = seen.draw(seen.first_ns(), seen.last_ns())
     assert made.restarts == 1
-    assert channel.observed(curve.GAPS) == 1
+    assert channel.observed(ring.GAPS) == 1
     assert draw.covered_seconds < draw.seconds
     assert draw.joules == pytest.approx(3.0 * draw.covered_seconds)
     assert seen.at(last.at_ns).joules == last.joules, "what was measured before stays"

@@ -12,7 +12,8 @@ from energymeter import EnergyMeter, spans
 from energymeter.errors import NotMeasured
 from energymeter.integrate import Integrator
 from energymeter.reading import Facts, Reading
-from energymeter.sampling.curve import Curve, CurveWriter, channel_bytes
+from energymeter.sampling.curve import Curve
+from energymeter.sampling.ring import CurveWriter, channel_bytes
 from energymeter.spans import Recording, Span, SpanLog, Spans, Statistics, open_span
 from energymeter.uncertainty import Part
 from energymeter.usage import combine

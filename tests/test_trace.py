@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.integrate import Integrator
 from energymeter.reading import Band, Facts, Reading, Semantics
-from energymeter.sampling.curve import Curve, CurveWriter, channel_bytes
+from energymeter.sampling.curve import Curve
 from energymeter.sampling.loop import gap_after_ns
+from energymeter.sampling.ring import CurveWriter, channel_bytes
 from energymeter.trace import Trace
 
 SEMANTICS: tuple[Semantics, ...] = ("instant", "mean")

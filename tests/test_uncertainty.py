@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energymeter.calibration.model import Line, Model
+from energymeter.draw import Draw
 from energymeter.integrate import Integrator, Sample
 from energymeter.reading import Band, Facts, Reading
-from energymeter.sampling.curve import Curve, CurveWriter, Draw, channel_bytes
+from energymeter.sampling.curve import Curve
+from energymeter.sampling.ring import CurveWriter, channel_bytes
 from energymeter.uncertainty import Contribution, Part, contributions, expanded, subtracted
 
 DRAW = Draw(10.0, 20.0, 4.0, 50.0, 10.0, 0.0, 0.0, 0.0, 2.0)  # 10 s, 20 J, 4 C, 5 V

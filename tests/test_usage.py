@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from energymeter.draw import Draw
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.reading import Band, Facts
-from energymeter.sampling.curve import Draw
 from energymeter.uncertainty import Part
 from energymeter.usage import Idle, Usage, combine, difference
 

@@ -19,8 +19,9 @@ from energymeter.clock import ManualClock
 from energymeter.drivers._chip import Ina219Chip
 from energymeter.drivers.ina219 import Ina219
 from energymeter.logs.logfile import Hints, read
-from energymeter.sampling import curve
-from energymeter.sampling.curve import Curve, channel_bytes
+from energymeter.sampling import ring
+from energymeter.sampling.curve import Curve
+from energymeter.sampling.ring import channel_bytes
 from energymeter.sampling.session import Session, Wanted
 
 _PHASES = 10
@@ -141,7 +142,7 @@ def measured(wave: Wave, rate_hz: float) -> float:
     session.run()
     own = memory[about.offset : about.offset + channel_bytes(about.capacity)]
     seen = Curve(own, about.capacity, trapezoids=meter.facts.semantics == "instant")
-    assert not seen.head[curve.FAILED], seen.error
+    assert not seen.head[ring.FAILED], seen.error
     drawn = seen.draw(0, pace.end_ns)
     return drawn.joules / drawn.covered_seconds * wave.seconds
 

@@ -8,7 +8,7 @@ import click
 from energymeter.calibration.quality import Counts, Quality, examine
 from energymeter.cli.options import Positive
 from energymeter.reading import Facts
-from energymeter.sampling import curve
+from energymeter.sampling import ring
 from energymeter.sampling.host import Request
 from energymeter.sampling.sampler import SampledChannel, Sampler
 from energymeter.spec import parse
@@ -41,7 +41,7 @@ def check(source: str, seconds: float, rate_hz: float | None, zero: bool, as_jso
 def _quality(channel: SampledChannel, zero: bool) -> Quality:
     trace = Trace.from_samples(channel.curve.samples(), channel.name, channel.facts)
     counts = Counts(
-        *map(channel.observed, (curve.READS, curve.DUPLICATES, curve.MISSED, curve.FAILED, curve.LOST))
+        *map(channel.observed, (ring.READS, ring.DUPLICATES, ring.MISSED, ring.FAILED, ring.LOST))
     )
     return examine(trace.time_s, trace.watts, trace.amps, channel.facts, counts, zero=zero)
 

@@ -1,37 +1,18 @@
-"""The energy curve in shared memory: written by the sampler, read by the program it measures.
+"""The energy curve as the measured program reads it: totals at any moment, drawn in between the samples.
 
-Each channel has a *ring* with every recent sample and a *history* of the whole run whose stride
-doubles whenever it is full. Both have a fixed size, so memory is constant in run length, and the
-total of a run is exact however long it was: every sample carries the running totals.
-
-One writer, any number of readers, no locks: a sample is written first and counted after, and a
-reader that was overtaken by the writer notices and falls back to the history.
+A reader that was overtaken by the writer notices, and falls back from the ring to the history.
 """
 
 import math
 from bisect import bisect_left, bisect_right
-from typing import NamedTuple
 
+from energymeter.draw import Draw, Point, difference
 from energymeter.integrate import Sample
+from energymeter.sampling.ring import GENERATION, HISTORY_COUNT, RING_COUNT, Channel
 
-_FIELDS = 11  # at_ns joules coulombs volt_seconds covered_ns bridged watts volts amps peak scatter
-_PEAK = 9  # the highest watts since the sample before; -inf where nobody can tell
-_SCATTER = 10
-_SAMPLE_BYTES = 8 * _FIELDS
-_COUNTERS = 16
-_ERROR_BYTES = 240
-HEAD_BYTES = 8 * _COUNTERS + _ERROR_BYTES
-HISTORY_SAMPLES = 4096
 _NAN = math.nan
 _PATIENCE = 1000
 """Look-ups repeated because the writer was at work; one that was killed at it never finishes."""
-
-# positions in the head
-(
-    _RING_COUNT, _HISTORY_COUNT, _STRIDE, _GENERATION, READS, FAILED, MISSED, DUPLICATES, LOST,
-    MOVED_BYTES, GAPS, GAP_NS, STATE, SUSPENDED_NS, CPU_NS, RECORDED_ROWS,
-) = range(_COUNTERS)  # fmt: skip
-RUNNING, RETRYING, ENDED = 1, 2, 3
 
 # A window often begins where the load steps. A step by h at a share f of an interval dt is drawn wrong there
 # by h dt f²/2 where a straight line joins the samples, and by h dt f (1 - f) where a mean, which itself has
@@ -40,170 +21,7 @@ STEP_IN_LINE = math.sqrt(1 / 20)
 STEP_IN_MEAN = math.sqrt(1 / 10)
 
 
-class Point(NamedTuple):
-    """The running totals of one channel at one moment; NaN where the source cannot tell."""
-
-    joules: float
-    coulombs: float
-    volt_seconds: float
-    covered_seconds: float
-    bridged_joules: float
-    scatter_joules2: float = 0.0
-    edge_joules: float = 0.0
-    """What a step of the power right here would be misplaced by, one standard deviation."""
-
-
-class Draw(NamedTuple):
-    """What one channel drew in one window; NaN where the source cannot tell."""
-
-    seconds: float
-    joules: float
-    coulombs: float
-    volt_seconds: float
-    covered_seconds: float
-    bridged_joules: float
-    scatter_joules2: float
-    """Variance of ``joules`` from noise and from what happened between samples."""
-    edge_joules: float
-    """Of what the window's two edges may misplace, one standard deviation."""
-    peak_watts: float
-
-
-def ring_samples(rate_hz: float) -> int:
-    """How many samples a ring keeps: a minute's worth, within 1 024 and 65 536."""
-    return min(65_536, max(1_024, 1 << math.ceil(math.log2(60 * rate_hz))))
-
-
-def channel_bytes(capacity: int) -> int:
-    """Bytes of shared memory one channel needs."""
-    return HEAD_BYTES + (capacity + HISTORY_SAMPLES) * _SAMPLE_BYTES
-
-
-class _Track:
-    """Samples in a stretch of memory, seen at once as integers and as floats."""
-
-    def __init__(self, memory: memoryview, capacity: int) -> None:
-        self.capacity = capacity
-        self.bytes = memory
-        self.ints = memory.cast("q")
-        self.floats = memory.cast("d")
-        self.times = self.ints[::_FIELDS]
-        self.peaks = self.floats[_PEAK::_FIELDS]
-
-    def put(self, slot: int, sample: Sample, peak_watts: float) -> None:
-        i = slot * _FIELDS
-        ints, floats = self.ints, self.floats
-        ints[i] = sample.at_ns
-        floats[i + 1] = _NAN if sample.joules is None else sample.joules
-        floats[i + 2] = _NAN if sample.coulombs is None else sample.coulombs
-        floats[i + 3] = _NAN if sample.volt_seconds is None else sample.volt_seconds
-        ints[i + 4] = sample.covered_ns
-        floats[i + 5] = sample.bridged_joules
-        floats[i + 6] = _NAN if sample.watts is None else sample.watts
-        floats[i + 7] = _NAN if sample.volts is None else sample.volts
-        floats[i + 8] = _NAN if sample.amps is None else sample.amps
-        floats[i + _PEAK] = peak_watts
-        floats[i + _SCATTER] = sample.scatter_joules2
-
-    def get(self, slot: int) -> Sample:
-        i = slot * _FIELDS
-        ints, row = self.ints, self.floats[i : i + _FIELDS].tolist()
-        joules, coulombs, volt_seconds, watts, volts, amps = [
-            None if number != number else number  # NaN differs from itself
-            for number in (*row[1:4], *row[6:9])
-        ]
-        return Sample(
-            ints[i], joules, coulombs, volt_seconds, ints[i + 4], row[5], watts, volts, amps, row[_SCATTER]
-        )  # fmt: skip
-
-    def copy(self, source: int, target: int) -> None:
-        self.bytes[target * _SAMPLE_BYTES : (target + 1) * _SAMPLE_BYTES] = self.bytes[
-            source * _SAMPLE_BYTES : (source + 1) * _SAMPLE_BYTES
-        ]
-
-
-class Head:
-    """Counts and the last complaint, in shared memory: of one channel, or of the whole session."""
-
-    def __init__(self, memory: memoryview) -> None:
-        self.head = memory[: 8 * _COUNTERS].cast("q")
-        self._error = memory[8 * _COUNTERS : HEAD_BYTES]
-
-    @property
-    def error(self) -> str:
-        """The last thing that went wrong, or an empty text."""
-        return bytes(self._error).split(b"\0", 1)[0].decode("utf-8", "ignore")
-
-    @error.setter
-    def error(self, text: str) -> None:
-        raw = text.encode("utf-8")[: _ERROR_BYTES - 1]
-        self._error[: len(raw) + 1] = raw + b"\0"
-
-
-class _Channel(Head):
-    """The memory of one channel: head, ring, history."""
-
-    def __init__(self, memory: memoryview, capacity: int) -> None:
-        super().__init__(memory)
-        self.capacity = capacity
-        split = HEAD_BYTES + capacity * _SAMPLE_BYTES
-        self.ring = _Track(memory[HEAD_BYTES:split], capacity)
-        self.history = _Track(memory[split : channel_bytes(capacity)], HISTORY_SAMPLES)
-
-    def last(self) -> Sample | None:
-        """The newest sample, if there is one."""
-        count = self.head[_RING_COUNT]
-        return self.ring.get((count - 1) % self.capacity) if count else None
-
-
-class CurveWriter(_Channel):
-    """The sampler's end: appends samples and keeps the counts."""
-
-    def __init__(self, memory: memoryview, capacity: int) -> None:
-        super().__init__(memory, capacity)
-        self._peak = -math.inf
-        if self.head[_STRIDE] == 0:
-            self.head[_STRIDE] = 1
-        if self.head[_GENERATION] % 2:  # the last writer was killed while it thinned the history
-            self.head[_HISTORY_COUNT] = 1
-            self.head[_GENERATION] += 1
-
-    def append(self, sample: Sample) -> None:
-        head = self.head
-        count = head[_RING_COUNT]
-        watts = -math.inf if sample.watts is None else sample.watts
-        self.ring.put(count % self.capacity, sample, watts)
-        head[_RING_COUNT] = count + 1
-        if watts > self._peak:
-            self._peak = watts
-        if count % head[_STRIDE] == 0:
-            self._remember(sample)
-
-    def _remember(self, sample: Sample) -> None:
-        head = self.head
-        if head[_HISTORY_COUNT] == HISTORY_SAMPLES:
-            self._thin()
-            if (head[_RING_COUNT] - 1) % head[_STRIDE]:
-                return
-        self.history.put(head[_HISTORY_COUNT], sample, self._peak)
-        self._peak = -math.inf
-        head[_HISTORY_COUNT] += 1
-
-    def _thin(self) -> None:
-        """Drop every second sample of the history; the peak of what goes lives on in its successor."""
-        head, history = self.head, self.history
-        head[_GENERATION] += 1  # odd: readers wait
-        for kept in range(1, HISTORY_SAMPLES // 2):
-            peak = max(history.peaks[2 * kept - 1], history.peaks[2 * kept])
-            history.copy(2 * kept, kept)
-            history.peaks[kept] = peak
-        self._peak = max(self._peak, history.peaks[HISTORY_SAMPLES - 1])
-        head[_HISTORY_COUNT] = HISTORY_SAMPLES // 2
-        head[_STRIDE] *= 2
-        head[_GENERATION] += 1
-
-
-class Curve(_Channel):
+class Curve(Channel):
     """The measured program's end: totals at any moment, drawn in between the samples.
 
     Args:
@@ -219,7 +37,7 @@ class Curve(_Channel):
         self._near: tuple[Sample, Sample] | None = None  # where the last look-up was: spans come in order
 
     def __len__(self) -> int:
-        return self.head[_RING_COUNT]
+        return self.head[RING_COUNT]
 
     def first_ns(self) -> int:
         """When the first sample was taken."""
@@ -272,21 +90,21 @@ class Curve(_Channel):
     def _peak_in_history(self, start_ns: int, end_ns: int) -> float:
         history = self.history
         for _ in range(_PATIENCE):
-            generation, count = self.head[_GENERATION], self.head[_HISTORY_COUNT]
+            generation, count = self.head[GENERATION], self.head[HISTORY_COUNT]
             first = bisect_left(history.times, start_ns, 0, count)
             last = bisect_left(history.times, end_ns, first, count)  # speaks for the time before it, too
             peak = max(history.peaks[first : min(last + 1, count)], default=-math.inf)
-            if generation % 2 == 0 and generation == self.head[_GENERATION]:
+            if generation % 2 == 0 and generation == self.head[GENERATION]:
                 break
         return peak
 
     def samples(self) -> list[Sample]:
         """The whole run: every sample the ring still holds, the thinned history before them."""
         for _ in range(_PATIENCE):
-            generation, count = self.head[_GENERATION], len(self)
+            generation, count = self.head[GENERATION], len(self)
             ring = [self.ring.get(i % self.capacity) for i in range(self._oldest(), count)]
-            kept = [self.history.get(i) for i in range(self.head[_HISTORY_COUNT])]
-            if generation % 2 == 0 and generation == self.head[_GENERATION]:
+            kept = [self.history.get(i) for i in range(self.head[HISTORY_COUNT])]
+            if generation % 2 == 0 and generation == self.head[GENERATION]:
                 break
         start_ns = ring[0].at_ns if ring else 0
         return [sample for sample in kept if sample.at_ns < start_ns] + ring
@@ -324,13 +142,13 @@ class Curve(_Channel):
     def _around_in_history(self, at_ns: int, ring_start: Sample) -> tuple[Sample, Sample]:
         history = self.history
         for _ in range(_PATIENCE):
-            generation, count = self.head[_GENERATION], self.head[_HISTORY_COUNT]
+            generation, count = self.head[GENERATION], self.head[HISTORY_COUNT]
             index = bisect_right(history.times, at_ns, 0, count) - 1
             before = history.get(max(index, 0))
             after = history.get(index + 1) if 0 <= index < count - 1 else ring_start
             if index < 0:
                 after = before
-            if generation % 2 == 0 and generation == self.head[_GENERATION]:
+            if generation % 2 == 0 and generation == self.head[GENERATION]:
                 break
         return before, min(after, ring_start)
 
@@ -354,28 +172,6 @@ class Curve(_Channel):
             before.scatter_joules2 + share * (after.scatter_joules2 - before.scatter_joules2),
             edge * 1e-9,
         )
-
-
-def difference(start: Point, end: Point, seconds: float, peak_watts: float) -> Draw:
-    """What lies between two points of a curve.
-
-    A total that is unknown at the start and known at the end began in between, at 0.
-    """
-    return Draw(
-        seconds=seconds,
-        joules=end.joules - _or_zero(start.joules),
-        coulombs=end.coulombs - _or_zero(start.coulombs),
-        volt_seconds=end.volt_seconds - _or_zero(start.volt_seconds),
-        covered_seconds=end.covered_seconds - start.covered_seconds,
-        bridged_joules=end.bridged_joules - start.bridged_joules,
-        scatter_joules2=end.scatter_joules2 - start.scatter_joules2,
-        edge_joules=start.edge_joules + end.edge_joules,
-        peak_watts=peak_watts,
-    )
-
-
-def _or_zero(total: float) -> float:
-    return 0.0 if math.isnan(total) else total
 
 
 def _along(

@@ -14,9 +14,9 @@ from typing import IO, Any, NamedTuple
 from energymeter import errors
 from energymeter.errors import SamplerError, SourceTimeout
 from energymeter.integrate import Correction
-from energymeter.sampling import curve
-from energymeter.sampling.curve import Head
+from energymeter.sampling import ring
 from energymeter.sampling.loop import PipePace
+from energymeter.sampling.ring import Head
 from energymeter.sampling.session import Described, Log, Session, Wanted
 from energymeter.sampling.spawn import spawn
 from energymeter.source import Source
@@ -119,7 +119,7 @@ class ProcessHost:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            if self.memory and Head(self.memory).head[curve.STATE] == curve.ENDED:
+            if self.memory and Head(self.memory).head[ring.STATE] == ring.ENDED:
                 process.wait(_FINISH_LOG_SECONDS)
         if process.poll() is None:
             process.kill()
@@ -174,7 +174,7 @@ class ThreadHost:
             self._stop_fd = None
         if self._thread is not None:
             self._thread.join(STOP_SECONDS)
-            if Head(self.memory).head[curve.STATE] == curve.ENDED:
+            if Head(self.memory).head[ring.STATE] == ring.ENDED:
                 self._thread.join(_FINISH_LOG_SECONDS)
             self._thread = None
 

@@ -9,8 +9,8 @@ from typing import Protocol
 from energymeter.errors import EnergyMeterError, SourceEnded
 from energymeter.integrate import Correction, Integrator, Sample
 from energymeter.reading import Reading
-from energymeter.sampling import curve
-from energymeter.sampling.curve import CurveWriter
+from energymeter.sampling import ring
+from energymeter.sampling.ring import CurveWriter
 from energymeter.source import Divided, Source, Streaming
 
 FAILURES_BEFORE_REOPEN = 3
@@ -86,35 +86,35 @@ class Channel:
         self._correct = correction._replace(alternating=alternating).of if correction is not None else None
         facts = correction.wraps(source.facts) if correction is not None else source.facts
         self.integrator = Integrator(facts, gap_after_ns(rate_hz), writer.last())
-        self._gaps_before = self.head[curve.GAPS], self.head[curve.GAP_NS]
-        self._before = [self.head[count] for count in (curve.LOST, curve.MOVED_BYTES, curve.CPU_NS)]
+        self._gaps_before = self.head[ring.GAPS], self.head[ring.GAP_NS]
+        self._before = [self.head[count] for count in (ring.LOST, ring.MOVED_BYTES, ring.CPU_NS)]
 
     def take(self, at_ns: int, reading: Reading, *, final: bool = False) -> Sample | None:
         """Add a reading to the curve; ``None`` if it said nothing new."""
         if self._correct is not None:
             reading = self._correct(reading, getattr(self.source, "range", ""))
         integrator, head = self.integrator, self.head
-        head[curve.READS] += 1
+        head[ring.READS] += 1
         sample = integrator.add(at_ns if reading.at_ns is None else reading.at_ns, reading, final=final)
         if sample is None:
-            head[curve.DUPLICATES] += 1
+            head[ring.DUPLICATES] += 1
             return None
         self.writer.append(sample)
         if integrator.gaps:
-            head[curve.GAPS] = self._gaps_before[0] + integrator.gaps
-            head[curve.GAP_NS] = self._gaps_before[1] + integrator.gap_ns
+            head[ring.GAPS] = self._gaps_before[0] + integrator.gaps
+            head[ring.GAP_NS] = self._gaps_before[1] + integrator.gap_ns
         return sample
 
     def tally(self, cpu_ns: int) -> None:
         """Note what the source counts itself, and what reading it costs; on top of a killed sampler's."""
         lost, moved_bytes, cpu_ns_before = self._before
-        self.head[curve.LOST] = lost + getattr(self.source, "lost", 0)
-        self.head[curve.MOVED_BYTES] = moved_bytes + getattr(self.source, "moved_bytes", 0)
-        self.head[curve.CPU_NS] = cpu_ns_before + cpu_ns
+        self.head[ring.LOST] = lost + getattr(self.source, "lost", 0)
+        self.head[ring.MOVED_BYTES] = moved_bytes + getattr(self.source, "moved_bytes", 0)
+        self.head[ring.CPU_NS] = cpu_ns_before + cpu_ns
 
     def failed(self, failure: BaseException) -> None:
         """Count a reading that could not be had, and remember why."""
-        self.head[curve.FAILED] += 1
+        self.head[ring.FAILED] += 1
         known = isinstance(failure, EnergyMeterError)
         self.writer.error = str(failure) if known else f"{type(failure).__name__}: {failure}"
 
@@ -154,11 +154,11 @@ class SourceLoop:
         attempts = 0
         try:
             while True:
-                self._state(curve.RUNNING)
+                self._state(ring.RUNNING)
                 reads = self._reads()
                 if self._stream() if isinstance(self._source, Streaming) else self._poll():
                     return
-                self._state(curve.RETRYING)
+                self._state(ring.RETRYING)
                 if self._reads() > reads:
                     attempts = 0
                 while True:
@@ -168,7 +168,7 @@ class SourceLoop:
                     if self._reopened():
                         break
         except SourceEnded:
-            self._state(curve.ENDED)
+            self._state(ring.ENDED)
         finally:
             self._keep_house()
             self._source.close()
@@ -190,7 +190,7 @@ class SourceLoop:
             if late > 0:
                 deadline_ns += late * period_ns
                 for channel in channels:
-                    channel.head[curve.MISSED] += late
+                    channel.head[ring.MISSED] += late
             if pace.wait_until(deadline_ns):
                 self._read_all(channels, final=True)
                 return True
@@ -252,7 +252,7 @@ class SourceLoop:
         return True
 
     def _reads(self) -> int:
-        return sum(channel.head[curve.READS] for channel in self._channels)
+        return sum(channel.head[ring.READS] for channel in self._channels)
 
     def _pause(self, attempts: int) -> bool:
         """Wait before the next try, longer each time; True: stop."""
@@ -260,7 +260,7 @@ class SourceLoop:
         seconds = RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1]
         waited_ns = max(round(seconds * 1e9), self._period_ns)
         for channel in self._channels:
-            channel.head[curve.MISSED] += waited_ns // self._period_ns
+            channel.head[ring.MISSED] += waited_ns // self._period_ns
         return self._pace.wait_until(self._pace.now_ns() + waited_ns)
 
     def _keep_house(self) -> None:
@@ -271,10 +271,10 @@ class SourceLoop:
         for channel in self._channels:
             channel.tally(self._pace.cpu_ns())
             if slept_ns > 50_000_000:  # the two clocks are read apart; less is scheduling
-                channel.head[curve.SUSPENDED_NS] += slept_ns
+                channel.head[ring.SUSPENDED_NS] += slept_ns
         if self._flush is not None:
             self._flush()
 
     def _state(self, state: int) -> None:
         for channel in self._channels:
-            channel.head[curve.STATE] = state
+            channel.head[ring.STATE] = state

@@ -9,9 +9,9 @@ from energymeter.errors import SpecError
 from energymeter.integrate import Correction, Sample
 from energymeter.logs.recorder import Recorder, open_recorder, reason
 from energymeter.printable import printable
-from energymeter.sampling import curve
-from energymeter.sampling.curve import HEAD_BYTES, CurveWriter, Head, channel_bytes, ring_samples
+from energymeter.sampling import ring
 from energymeter.sampling.loop import Channel, Pace, SourceLoop
+from energymeter.sampling.ring import HEAD_BYTES, CurveWriter, Head, channel_bytes, ring_samples
 from energymeter.source import Divided, Source, Tunable
 
 
@@ -130,7 +130,7 @@ class Session:
         """
         self._pace = pace
         self._head = Head(memory)
-        self._head.head[curve.STATE] = curve.RUNNING
+        self._head.head[ring.STATE] = ring.RUNNING
         self._keeper = None
         if log is not None:
             header = {**log.header, "channels": [about.in_log() for about in self.described]}
@@ -169,7 +169,7 @@ class Session:
             for thread in others:
                 thread.join()
         finally:
-            self._head.head[curve.STATE] = curve.ENDED  # what may still take long is the log
+            self._head.head[ring.STATE] = ring.ENDED  # what may still take long is the log
             if self._keeper is not None:
                 self._keeper.close()
         while not self._pace.wait_until(self._pace.now_ns() + 60_000_000_000):
@@ -187,7 +187,7 @@ class _Keeper:
     def __init__(self, recorder: Recorder, head: Head) -> None:
         self._recorder: Recorder | None = recorder
         self._head = head
-        self._rows_before = head.head[curve.RECORDED_ROWS]
+        self._rows_before = head.head[ring.RECORDED_ROWS]
         self._lock = threading.Lock()
 
     def recording(self, first_channel: int) -> Callable[[int, Sample], None]:
@@ -213,12 +213,12 @@ class _Keeper:
                 return
             try:
                 getattr(self._recorder, action)()
-                self._head.head[curve.RECORDED_ROWS] = self._rows_before + self._recorder.rows
+                self._head.head[ring.RECORDED_ROWS] = self._rows_before + self._recorder.rows
             except OSError as failure:
                 if action != "close":
                     with contextlib.suppress(OSError):
                         self._recorder.close()
                 rows = self._rows_before + self._recorder.rows
-                self._head.head[curve.RECORDED_ROWS] = rows
+                self._head.head[ring.RECORDED_ROWS] = rows
                 self._head.error = f"the log stopped after {rows} rows: {reason(failure)}"
                 self._recorder = None
