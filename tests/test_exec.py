@@ -81,7 +81,7 @@ def test_death_by_a_signal() -> None:
 
 def test_a_hung_command_is_killed_with_its_children(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
-    source = Exec(f"sleep 60 & echo $! > {pid}; wait", unit="W", shell=True, timeout=0.2)
+    source = Exec(f"sleep 60 & echo $! > {pid}; wait", unit="W", shell=True, timeout=1.0)
     with pytest.raises(SourceTimeout, match="was killed"):
         source.open()
     until(lambda: not _alive(int(pid.read_text())))
