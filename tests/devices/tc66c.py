@@ -3,6 +3,7 @@
 import struct
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
 from devices.modbus import modbus_crc
 
 _KEY = bytes([
