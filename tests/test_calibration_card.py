@@ -67,7 +67,7 @@ def test_it_is_titled_as_results_show_it():
 def test_no_character_of_a_card_can_be_changed(data):
     text = card().dumps()
     at = data.draw(st.integers(0, len(text) - 2))
-    changed = text[:at] + data.draw(st.characters(codec="ascii")) + text[at + 1 :]
+    changed = text[:at] + data.draw(st.characters(max_codepoint=127)) + text[at + 1 :]
     try:
         same = json.loads(changed) == json.loads(text)  # such as other white space
     except ValueError:

@@ -81,7 +81,7 @@ def test_parts_of_a_killed_run(tmp_path: Path) -> None:
     parts.mkdir()
     nothing = show(tmp_path / "x.parquet")
     assert nothing.exit_code == 3
-    assert "nothing is left" in nothing.stderr
+    assert "nothing is left" in nothing.output
     Trace.integrate([0, 1, 2], [3.0] * 3, facts=FACTS).save(tmp_path / "whole.parquet")
     (tmp_path / "whole.parquet").rename(parts / "000000.parquet")
     shown = show(tmp_path / "x.parquet")
@@ -94,12 +94,12 @@ def test_somebody_elses_csv(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("when,P,U (V)\n0,1500,5\n1000,1500,5\n")
     refused = show(tmp_path / "x.csv")
     assert refused.exit_code == 8
-    assert "It has: when, P, U (V)." in refused.stderr
+    assert "It has: when, P, U (V)." in refused.output
     shown = show(tmp_path / "x.csv", "--time=when", "--watts=P", "--unit=mW", "--semantics=mean", "--json")
     assert json.loads(shown.stdout)["joules"] == pytest.approx(1500.0)
     implausible = show(tmp_path / "x.csv", "--time=when", "--watts=P", "--board=pi4")
     assert implausible.exit_code == 7
-    assert "say unit=mW" in implausible.stderr
+    assert "say unit=mW" in implausible.output
 
 
 def test_single_sample(tmp_path: Path) -> None:

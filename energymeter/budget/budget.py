@@ -339,7 +339,7 @@ class Budget:
             stretches = self._ledger.stretches(self._id, stage)
             taken = math.fsum(battery.taken_joules(joules, seconds) for seconds, joules in stretches)
         # little joules with a large doubt, as of a moment's run, say nothing of a gain beyond "unknown"
-        gain = min(doubt / 2 / micro, 1.0) if doubt and micro > 0 else 0.0
+        gain = min(abs(doubt) / 2 / micro, 1.0) if doubt and micro > 0 else 0.0
         return Balance(battery, battery.joules * share, taken, math.hypot(battery.capacity_sigma, gain))
 
 

@@ -21,14 +21,16 @@ esac
 # name, offset, magic and mask as Debian's package says them; F opens the emulator now, outside of the chroot
 rule=$(sed "s,^:[^:]*:,:energymeter-$arch:,; s,:[^:]*:[A-Z]*\$,:$cache/tools/usr/bin/$emulator-static:F," \
   "$cache/tools/usr/lib/binfmt.d/$emulator.conf")
-export rule root here
+data=${ENERGYMETER_TEST_DATA:-$here/../../../shared/data}
+[ -d "$data" ] || data=
+export rule root here data
 exec unshare --user --map-root-user --mount --propagation private bash -c '
   mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc 2>/dev/null ||
     { echo "test-arm SKIPPED: this kernel has no binfmt_misc for a user namespace (needs Linux 6.7)" >&2; exit 77; }
   echo "$rule" > /proc/sys/fs/binfmt_misc/register
   for folder in proc sys dev; do mount --rbind /$folder "$root/$folder"; done
   mount --bind "$here/../.." "$root/project"
-  [ ! -d "$here/../../../shared/data" ] || export ENERGYMETER_TEST_DATA=/shared/data
-  exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TMPDIR=/tmp PYTHONDONTWRITEBYTECODE=1 \
-    ${QEMU_CPU:+QEMU_CPU=$QEMU_CPU} chroot "$root" "$@"
+  [ -z "$data" ] || mount --bind "$data" "$root/data"
+  exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TMPDIR=/tmp PYTHONDONTWRITEBYTECODE=1 ENERGYMETER_TEST_PROFILE="slow machine" \
+    ${QEMU_CPU:+QEMU_CPU=$QEMU_CPU} ${data:+ENERGYMETER_TEST_DATA=/data} chroot "$root" "$@"
 ' - "$@"

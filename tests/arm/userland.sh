@@ -16,6 +16,7 @@ case $arch in
   *) echo "$arch is none of arm64, armhf, armel" >&2; exit 2 ;;
 esac
 packages=python3,python3-numpy,python3-pip,python3-setuptools,python3-wheel,python3-pytest,python3-hypothesis
+packages+=,python3-pytest-timeout,python3-pandas,python3-cryptography,python3-cffi-backend,python3-usb
 packages+=,python3-click,python3-rich,python3-platformdirs,python3-serial,python3-smbus
 
 skip() { echo "test-arm SKIPPED: $*" >&2; exit 77; }
@@ -32,7 +33,7 @@ if [ ! -x "$tools/usr/bin/qemu-arm-static" ]; then
   for package in *.deb; do dpkg-deb -x "$package" . && rm "$package"; done
 fi
 
-[ -f "$root/.whole" ] && exit 0
+[ "$(cat "$root/.whole" 2>/dev/null)" != "$packages" ] || exit 0
 rm -rf "$root"
 DEBOOTSTRAP_DIR=$tools/usr/share/debootstrap "$tools/usr/sbin/debootstrap" --foreign --arch="$arch" --variant=minbase \
   --include=$packages bookworm "$root" "$mirror" > "$cache/$arch.log" 2>&1 ||
@@ -45,5 +46,6 @@ done
 ln -sf "/usr/lib/$triplet/blas/libblas.so.3" "/usr/lib/$triplet/lapack/liblapack.so.3" "$root/usr/lib/$triplet/"
 echo 'root:x:0:0:root:/root:/bin/bash' > "$root/etc/passwd"
 echo 'root:x:0:' > "$root/etc/group"
-mkdir -p "$root"/{proc,sys,dev,tmp,project,wheels}
-touch "$root/.whole"
+[ ! -L "$root/proc" ] || rm "$root/proc"  # a link of debootstrap's to /proc, which in there is itself
+mkdir -p "$root"/{proc,sys,dev,tmp,project,data,wheels}
+echo "$packages" > "$root/.whole"

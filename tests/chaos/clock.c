@@ -1,16 +1,17 @@
 // A clock that can be stepped and slewed while a program runs: a library to preload, which changes what it is told.
 //
-// CLOCK_STEP_FILE holds seconds to add to the wall clock, read at every call; CLOCK_RATE multiplies how fast the
-// monotonic clocks run, deadlines included. cc -shared -fPIC -o clock.so clock.c -ldl
+// CLOCK_STEP_FILE holds seconds to add to the wall clock, read at every call; CLOCK_SLEPT_FILE seconds that the
+// machine was suspended, which the wall clock and CLOCK_BOOTTIME count and CLOCK_MONOTONIC does not. CLOCK_RATE
+// multiplies how fast the monotonic clocks run, deadlines included. cc -shared -fPIC -o clock.so clock.c -ldl
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-static double step_seconds(void)
+static double seconds_in(const char *variable)
 {
-	const char *path = getenv("CLOCK_STEP_FILE");
+	const char *path = getenv(variable);
 	FILE *file = path ? fopen(path, "r") : NULL;
 	double seconds = 0;
 
@@ -47,7 +48,9 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 	if (true_gettime(clock, now))
 		return -1;
 	if (clock == CLOCK_REALTIME)
-		now->tv_sec += (time_t)step_seconds();
+		now->tv_sec += (time_t)seconds_in("CLOCK_STEP_FILE");
+	if (clock == CLOCK_REALTIME || clock == CLOCK_BOOTTIME)
+		now->tv_sec += (time_t)seconds_in("CLOCK_SLEPT_FILE");
 	*now = scaled(now, rate(clock));
 	return 0;
 }

@@ -95,6 +95,12 @@ def tell(**facts):
 def sampler_of(meter):
     return meter._measurement.sampler._host._process.pid
 
+def kill_sampler(meter):
+    # there is none while it is being started again after the last time
+    process = meter._measurement.sampler._host._process
+    if process is not None:
+        process.kill()
+
 def told(meter, **more):
     tell(**meter.usage.to_dict(), **more)
 """
@@ -122,6 +128,7 @@ def told(meter, **more):
             **options,
         )
         self.returncode, self.stderr = done.returncode, done.stderr
+        assert done.stdout, f"it told nothing and ended with {done.returncode}: {done.stderr}"
         return [json.loads(line) for line in done.stdout.splitlines()]
 
 

@@ -1,6 +1,7 @@
 """Faults of disks and clocks: full, read-only, taken away; stepped, slewed."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -150,6 +151,7 @@ def other_clock(tmp_path: Path, rate: str = "1") -> dict[str, str]:
     return {
         "LD_PRELOAD": str(library),
         "CLOCK_STEP_FILE": str(tmp_path / "step"),
+        "CLOCK_SLEPT_FILE": str(tmp_path / "slept"),
         "CLOCK_RATE": rate,
     }
 
@@ -192,3 +194,24 @@ told(meter, lasted=lasted)
     assert usage["seconds"] > 1.03 * usage["lasted"], "the clock was slewed"
     assert usage["joules"] == pytest.approx(WATTS * usage["seconds"], rel=0.05)
     right(f"{usage['joules']:.2f} J in {usage['seconds']:.2f} s of the slewed clock")
+
+
+def test_machine_suspended(program: Program, tmp_path: Path, cannot_know: Told) -> None:
+    """As its clocks tell it: the lid was closed for an hour, and nobody measured meanwhile."""
+    log = tmp_path / "run.csv"
+    (usage,) = program(
+        f"""
+with EnergyMeter("{SOURCE}", rate_hz=100, out={str(log)!r}) as meter:
+    time.sleep(0.5)
+    open("{tmp_path}/slept", "w").write("3600")
+    time.sleep(1.5)
+told(meter)
+""",
+        env=other_clock(tmp_path),
+    )
+    check_true(usage)
+    assert usage["seconds"] < 60, "an hour of 3 W that nobody saw"
+    (note,) = [note for note in usage["notes"] if "slept" in note]
+    assert re.search(r"slept 3[56]\d\d\.\d s, not measured", note)
+    check_log(log)
+    cannot_know(note)

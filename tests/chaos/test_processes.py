@@ -105,15 +105,48 @@ told(meter, left_seconds=time.monotonic() - leaving)
     cannot_know(f"{100 * usage['coverage']:.0f} % measured; left in {usage['left_seconds']:.2f} s")
 
 
+def test_program_stopped_and_continued(program: Program, right: Told) -> None:
+    """What Ctrl-Z and fg do."""
+    (usage,) = program(f"""
+with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
+    time.sleep(0.3)
+    waker = subprocess.Popen(["sh", "-c", f"sleep 1; kill -CONT {{os.getpid()}}"])
+    os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(0.3)
+    waker.wait()
+told(meter)
+""")
+    check_true(usage)
+    assert usage["seconds"] > 1.5
+    assert usage["coverage"] > 0.95, "the sampler goes on meanwhile"
+    right(f"{usage['joules']:.2f} J in {usage['seconds']:.2f} s, the stop included")
+
+
+def test_everything_stopped_and_continued(program: Program, tmp_path: Path, cannot_know: Told) -> None:
+    """A virtual machine or a container that is paused while the clock runs on."""
+    log = tmp_path / "run.csv"
+    (usage,) = program(f"""
+with EnergyMeter("{SOURCE}", rate_hz=100, out={str(log)!r}) as meter:
+    time.sleep(0.3)
+    both = f"{{os.getpid()}} {{sampler_of(meter)}}"
+    waker = subprocess.Popen(["sh", "-c", f"sleep 0.1; kill -STOP {{both}}; sleep 1.5; kill -CONT {{both}}"])
+    waker.wait()
+    time.sleep(0.3)
+told(meter)
+""")
+    check_true(usage)
+    assert usage["seconds"] > 1.5
+    assert usage["coverage"] < 0.8
+    check_log(log)
+    cannot_know(f"{100 * usage['coverage']:.0f} % of {usage['seconds']:.1f} s measured")
+
+
 def test_sampler_killed_again_and_again(program: Program, cannot_know: Told) -> None:
     (usage,) = program(f"""
 with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
     for _ in range(30):
         time.sleep(0.3)
-        try:
-            os.kill(sampler_of(meter), signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        kill_sampler(meter)
 told(meter)
 """)
     check_true(usage)
@@ -364,6 +397,20 @@ told(meter)
         check_true(usage)
         assert usage["coverage"] > 0.95
     right("whole, with SIGCHLD ignored and with a reaper")
+
+
+def test_workers_are_waited_for_one_by_one(program: Program, right: Told) -> None:
+    """``os.wait()`` tells of any child that ended, and the sampler is one that does not."""
+    (usage,) = program(f"""
+with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
+    workers = {{os.posix_spawn("/bin/sh", ["sh", "-c", "sleep 0.2"], os.environ) for _ in range(4)}}
+    ended = {{os.wait()[0] for _ in workers}}
+told(meter, own=ended == workers)
+""")
+    check_true(usage)
+    assert usage["own"]
+    assert usage["coverage"] > 0.9
+    right("a program that waits as often as it has workers gets just those")
 
 
 def for_everybody(path: str) -> bool:
