@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from energymeter import __version__
-from energymeter.calibration.model import EXTRAPOLATION, UNKNOWN_KELVIN, Model, finite
+from energymeter.calibration.model import EXTRAPOLATION, UNKNOWN_KELVIN, Applied, Model, finite
 from energymeter.calibration.points import Point, Reference
 from energymeter.errors import CalibrationError
 from energymeter.places import cards_folder
@@ -57,6 +57,14 @@ class Card(NamedTuple):
     def kelvin(self, celsius: float | None) -> float | None:
         """How much warmer the air is than it was then; None: unknown."""
         return None if celsius is None or self.celsius is None else celsius - self.celsius
+
+    def applied(self, celsius: float | None) -> Applied:
+        """What a result, or a log, keeps of it.
+
+        Args:
+            celsius: the air's temperature, if known.
+        """
+        return Applied(self.title, self.model, self.kelvin(celsius))
 
     def doubts(self, now: float, celsius: float | None, amps: float | None) -> list[str]:
         """Why this card may say too little today.

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from energymeter.errors import CalibrationError
 from energymeter.integrate import Correction
@@ -11,6 +11,7 @@ from energymeter.printable import printable
 
 if TYPE_CHECKING:
     from energymeter.calibration.card import Card
+    from energymeter.calibration.model import Applied
 
 
 class Cards:
@@ -59,6 +60,15 @@ class Cards:
     def of(self, identity: str) -> "Card | None":
         """The card of a meter, if it has one."""
         return self._own.get(identity)
+
+    def applied(self, identity: str) -> "Applied | None":
+        """What its results keep of a meter's card, if it has one."""
+        card = self.of(identity)
+        return None if card is None else card.applied(self.celsius)
+
+    def in_log(self) -> dict[str, dict[str, Any]]:
+        """What a log may keep of the cards, by the identity of the meter."""
+        return {identity: card.applied(self.celsius).to_json() for identity, card in self._own.items()}
 
     def corrections(self) -> dict[str, Correction]:
         """What the sampler needs, by the identity of the meter."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from energymeter.calibration.fit import GAINS
+from energymeter.calibration.judgement import GAINS
 from energymeter.calibration.line import Floats, york
 from energymeter.calibration.model import Line
 from energymeter.errors import CalibrationError

@@ -135,6 +135,32 @@ def finite(said: Any) -> float:
     return number
 
 
+class Applied(NamedTuple):
+    """A card's model, as it was applied to a run; what a log keeps of the card."""
+
+    title: str
+    """As results show it: ``calibrated 2026-11-21 against Fluke 17B+``."""
+    model: Model
+    kelvin: float | None = None
+    """How much warmer the air was than at the calibration; None: unknown."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {"title": self.title, "model": self.model.to_json(), "kelvin": self.kelvin}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "Applied":
+        """The same again.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError: it is none.
+        """
+        title, kelvin = str(fields["title"]), fields["kelvin"]
+        if not title.isprintable():
+            raise ValueError("a calibration's title has control characters")
+        return cls(title, Model.from_json(fields["model"]), None if kelvin is None else float(kelvin))
+
+
 def _line(fields: Mapping[str, Any]) -> Line:
     rows: Sequence[Sequence[float]] = fields["covariance"]
     covariance = tuple(tuple(finite(cell) for cell in row) for row in rows)

@@ -25,6 +25,7 @@ from energymeter.usage import Cost, Usage, combine
 
 if TYPE_CHECKING:
     from energymeter.calibration.cards import Cards
+    from energymeter.calibration.model import Applied
 
 _KEEP_SECONDS = 0.25
 """How often the keeper looks after the sampling process."""
@@ -58,7 +59,7 @@ class Measurement:
         requests = [Request(source, rate_hz) for group in groups for source in group]
         self.sampler = Sampler(
             requests,
-            Log(log[0], _header(requests, len(groups[0])), time.monotonic_ns(), log[1])
+            Log(log[0], _header(requests, len(groups[0])), time.monotonic_ns(), log[1], cards.in_log())
             if log is not None
             else None,
             cards.corrections(),
@@ -217,11 +218,13 @@ class Measurement:
         return combine(parts, missed=missed, cost=cost, calibration=titles, **known)
 
     def _part(self, channel: SampledChannel, draw: Draw) -> Part:
-        card = self._cards.of(channel.identity or channel.name)
+        applied = self.applied(channel)
         part = Part(channel.name, channel.facts, draw, channel.interval_seconds())
-        if card is None:
-            return part
-        return part._replace(model=card.model, kelvin=card.kelvin(self._cards.celsius))
+        return part if applied is None else part._replace(model=applied.model, kelvin=applied.kelvin)
+
+    def applied(self, channel: SampledChannel) -> "Applied | None":
+        """The calibration of a channel, if it has one."""
+        return self._cards.applied(channel.identity or channel.name)
 
     def _calibrations(
         self, channels: Sequence[SampledChannel], draws: Sequence[Draw]

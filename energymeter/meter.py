@@ -349,7 +349,7 @@ class EnergyMeter:
         measurement = self._current()
         kept = measurement.samples()
         traces = [
-            Trace.from_samples(kept[channel.name], channel.name, channel.facts)
+            Trace.from_samples(kept[channel.name], channel.name, channel.facts, measurement.applied(channel))
             for channel in measurement.counted
         ]
         return sum(traces[1:], start=traces[0])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from energymeter.calibration.model import Applied
 from energymeter.draw import Draw
 from energymeter.errors import ExtraMissing, LogError, NotMeasured, SpecError
 from energymeter.integrate import Sample, Weights
@@ -40,6 +41,7 @@ class Trace:
         names: the channels in it.
         facts: of the channel; of a sum, the least that is true of all.
         notes: what else the reader should know, such as damage to the file.
+        calibration: the meter's, applied to the samples already; None: none, or of the parts.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Trace:
         *,
         parts: Sequence["Trace"] = (),
         notes: Sequence[str] = (),
+        calibration: Applied | None = None,
     ) -> None:
         self.time_s = columns["time_s"]
         unknown = np.full(len(self.time_s), np.nan)
@@ -65,6 +68,7 @@ class Trace:
         self.facts = facts
         self._summands = tuple(parts)
         self.notes = tuple(notes)
+        self.calibration = calibration
 
     # -- where traces come from --------------------------------------------------------------------
 
@@ -127,7 +131,9 @@ class Trace:
         return cls(columns, [name], facts, epoch_s)
 
     @classmethod
-    def from_samples(cls, samples: Sequence[Sample], name: str, facts: Facts) -> "Trace":
+    def from_samples(
+        cls, samples: Sequence[Sample], name: str, facts: Facts, calibration: Applied | None = None
+    ) -> "Trace":
         """From a channel's samples.
 
         Raises:
@@ -142,7 +148,7 @@ class Trace:
         }
         for q in ("watts", "volts", "amps", "joules", "coulombs"):
             columns[q] = np.array([getattr(s, q) for s in samples], dtype=np.float64)
-        return cls(columns, [name], facts)
+        return cls(columns, [name], facts, calibration=calibration)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, channel: str | None = None, **hints: Any) -> "Trace":
@@ -173,7 +179,8 @@ class Trace:
     def _of_record(cls, record: logfile.Record) -> "Trace":
         columns = {name: np.frombuffer(column) for name, column in record.columns.items()}
         if "joules" in columns:
-            trace = cls(columns, [record.name], record.facts, record.epoch_s)
+            calibration = _applied(record)
+            trace = cls(columns, [record.name], record.facts, record.epoch_s, calibration=calibration)
         else:
             trace = cls.integrate(**columns, facts=record.facts, name=record.name, epoch_s=record.epoch_s)
         if record.damage:
@@ -238,7 +245,14 @@ class Trace:
             raise NotMeasured("this trace holds no samples.")
         start = float(self.time_s[0]) if start_s is None else start_s
         end = float(self.time_s[-1]) if end_s is None else end_s
-        return combine([part._part(start, end) for part in self.parts], notes=self.notes)
+        several = len(self.parts) > 1
+        titles = tuple(
+            f"{' + '.join(part.names)} {part.calibration.title}" if several else part.calibration.title
+            for part in self.parts
+            if part.calibration is not None
+        )
+        drawn = [part._part(start, end) for part in self.parts]
+        return combine(drawn, notes=self.notes, calibration=titles)
 
     def _part(self, start: float, end: float) -> Part:
         inside = self.watts[(self.time_s >= start) & (self.time_s <= end)]
@@ -253,7 +267,9 @@ class Trace:
             edge_joules=self._edge(start) + self._edge(end),
             peak_watts=float(np.nanmax(inside)) if np.any(~np.isnan(inside)) else math.nan,
         )
-        return Part(" + ".join(self.names), self.facts._replace(counted=True), draw, self._typical_interval())
+        part = Part(" + ".join(self.names), self.facts._replace(counted=True), draw, self._typical_interval())
+        known = self.calibration
+        return part if known is None else part._replace(model=known.model, kelvin=known.kelvin)
 
     def _scatter(self, start: float, end: float) -> float:
         """Variance of the energy between, by the rule of `energymeter.integrate`."""
@@ -377,7 +393,15 @@ class Trace:
         return self.watts[np.minimum(following, len(self) - 1)]
 
     def _with(self, columns: dict[str, Floats], facts: Facts, parts: "Sequence[Trace]") -> "Trace":
-        return Trace(columns, self.names, facts, self.epoch_s, parts=parts, notes=self.notes)
+        return Trace(
+            columns,
+            self.names,
+            facts,
+            self.epoch_s,
+            parts=parts,
+            notes=self.notes,
+            calibration=self.calibration,
+        )
 
     def to_pandas(self) -> "pandas.DataFrame":
         """A DataFrame of the columns, with ``time_s`` as the index."""
@@ -397,7 +421,11 @@ class Trace:
         path = os.fspath(path)
         names = [" + ".join(part.names) for part in self.parts]
         channels = [
-            {"name": name, "facts": part.facts._asdict()}
+            {
+                "name": name,
+                "facts": part.facts._asdict(),
+                "calibration": part.calibration.to_json() if part.calibration is not None else None,
+            }
             for name, part in zip(names, self.parts, strict=True)
         ]
         header = {"channels": channels, "started": self.epoch_s}
@@ -427,6 +455,17 @@ class Trace:
                 number,
                 Sample(at_ns, joules, coulombs, None, covered_ns, 0.0, watts, volts, amps),
             )
+
+
+def _applied(record: logfile.Record) -> Applied | None:
+    if record.calibration is None:
+        return None
+    try:
+        return Applied.from_json(record.calibration)
+    except (AttributeError, KeyError, TypeError, ValueError) as damage:
+        raise LogError(
+            f"the log of {record.name} has a damaged calibration ({damage}); restore its first line."
+        ) from damage
 
 
 def scatter(jumps: Floats, weights: Weights) -> Floats:

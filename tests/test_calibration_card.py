@@ -13,10 +13,11 @@ from energymeter.calibration.card import Card, make_card
 from energymeter.calibration.cards import Cards
 from energymeter.calibration.model import Line, Model
 from energymeter.calibration.points import Point, Reference
-from energymeter.errors import CalibrationError
+from energymeter.errors import CalibrationError, LogError
 from energymeter.integrate import Correction
 from energymeter.places import cards_folder
 from energymeter.reading import Band, Facts
+from energymeter.trace import Trace
 
 MADE = 1_795_219_200.0  # 2026-11-21
 AMPS = Line(1.02, -0.001, ((1e-6, -1e-7), (-1e-7, 1e-8)), 0.0, 1.0)
@@ -125,6 +126,52 @@ def test_it_is_applied_shown_and_turned_off(folder):
     with EnergyMeter(Meter(), calibration=path) as named:
         pass
     assert named.usage.mean_watts == pytest.approx(usage.mean_watts)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_log_tells_the_same_uncertainty_as_its_run(folder, tmp_path, suffix):
+    cards.save(card())
+    path = tmp_path / f"run.{suffix}"
+    with EnergyMeter(Meter(), rate_hz=200, out=path, celsius=24.0) as meter:
+        pass
+    for trace in (meter.trace, Trace.load(path)):
+        usage = trace.usage()
+        assert usage.calibration == (card().title,)
+        assert _lasting(usage) == pytest.approx(_lasting(meter.usage), rel=1e-6)
+        assert usage.explain().endswith(card().title)
+    Trace.load(path).save(tmp_path / f"again.{suffix}")
+    again = Trace.load(tmp_path / f"again.{suffix}")
+    assert again.resample(20.0).usage().calibration == (card().title,)
+    with EnergyMeter(Meter(), calibration=False, out=path, force=True) as meter:
+        pass
+    assert Trace.load(path).usage().calibration == ()
+
+
+def _lasting(usage):
+    """What does not hang on the length of the window, relative to the energy."""
+    return [share.joules / usage.joules for share in usage.shares if share.lasting]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda channel: channel["calibration"].pop("model"),
+        lambda channel: channel["calibration"].update(title="\x1b[2J"),
+        lambda channel: channel["calibration"]["model"]["amps"][""].update(gain=math.nan),
+        lambda channel: channel.update(calibration=3),
+    ],
+)
+def test_a_log_s_calibration_that_is_damaged_is_told(folder, tmp_path, spoil):
+    cards.save(card())
+    path = tmp_path / "run.csv"
+    with EnergyMeter(Meter(), rate_hz=200, out=path):
+        pass
+    first, rest = path.read_text().split("\n", 1)
+    header = json.loads(first.removeprefix("# "))
+    spoil(header["channels"][0])
+    path.write_text(f"# {json.dumps(header)}\n{rest}")
+    with pytest.raises(LogError, match="damaged calibration"):
+        Trace.load(path)
 
 
 def test_spans_are_calibrated_like_their_run(folder):

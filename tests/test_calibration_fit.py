@@ -323,3 +323,23 @@ def test_a_clock_is_fitted_by_moments_told_on_both():
     for moments, host in (([0.0, 1.0], [0.0, 1.0]), ([0.0, 1.0, 2.0], [0.0, 1000.0, 2000.0])):
         with pytest.raises(CalibrationError):
             fit_clock(moments, host)
+
+
+def test_a_supply_s_voltage_that_never_changes_gives_the_gain_there():
+    """Volts hold still while the load goes up: known at that level as well as the reference knows it."""
+    points = [Point("volts", x, 5.1, 1e-3, 1e-4) for x in (5.080, 5.081, 5.079, 5.080)]
+    found = fit(points, Band(0.005, 0.01, 0.004), Band(0.001, 0.0, 1e-4))
+    assert found.line.at(5.08) == pytest.approx(5.1, abs=1e-4)
+    assert found.line.uncertainty(5.08) == pytest.approx(5.1e-3 / math.sqrt(3), rel=0.05)
+    assert found.line.uncertainty(3.3) > 0.3 * 0.01 / math.sqrt(3), "elsewhere the data sheet's offset counts"
+    assert any("5.08 V at every load" in text for text in found.warnings)
+
+
+def test_one_current_alone_is_no_calibration():
+    with pytest.raises(CalibrationError, match="too little to tell gain from offset"):
+        fit([Point("amps", 0.5, 0.51)] * 3, Band(0.005), Band(0.001))
+
+
+def test_a_voltage_of_another_wire_is_refused():
+    with pytest.raises(CalibrationError, match=r"outside 0.9"):
+        fit([Point("volts", 5.0, 12.0)] * 3, Band(0.005), Band(0.001))

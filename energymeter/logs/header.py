@@ -39,6 +39,7 @@ def empty_records(path: str, header: dict[str, Any]) -> list[Record]:
                 {column: array("d") for column in COLUMNS},
                 number(header.get("started")),
                 header,
+                calibration=channel.get("calibration"),
             )
             for channel in channels
         ]

@@ -25,6 +25,8 @@ class Record(NamedTuple):
     header: dict[str, Any]
     damage: str = ""
     """What could not be read, if the file is not whole."""
+    calibration: Any = None
+    """Of our own logs, what `energymeter.calibration.model.Applied` reads; None: as the data sheet says."""
 
 
 class Hints(NamedTuple):

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from energymeter.errors import SpecError
@@ -49,10 +49,15 @@ class Described(NamedTuple):
     identity: str | None
     calibrated: bool
 
-    def in_log(self) -> dict[str, Any]:
-        """What a log file's header says of the channel."""
-        told = ("name", "facts", "rate_hz", "identity", "calibrated")
-        return {"source": self.wanted, **{name: getattr(self, name) for name in told}}
+    def in_log(self, cards: Mapping[str, Any]) -> dict[str, Any]:
+        """What a log file's header says of the channel.
+
+        Args:
+            cards: what it may say of the calibrations, by the identity of the meter.
+        """
+        told = {name: getattr(self, name) for name in ("name", "facts", "rate_hz", "identity")}
+        card = cards.get(self.identity or self.name) if self.calibrated else None
+        return {"source": self.wanted, **told, "calibration": card}
 
 
 class Log(NamedTuple):
@@ -63,6 +68,8 @@ class Log(NamedTuple):
     start_ns: int
     """The monotonic time that is second 0 of the file."""
     force: bool = False
+    cards: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    """What its header may say of the calibrations, by the identity of the meter."""
 
 
 class Session:
@@ -133,7 +140,7 @@ class Session:
         self._head.head[ring.STATE] = ring.RUNNING
         self._keeper = None
         if log is not None:
-            header = {**log.header, "channels": [about.in_log() for about in self.described]}
+            header = {**log.header, "channels": [about.in_log(log.cards) for about in self.described]}
             names = [about.name for about in self.described]
             try:
                 recorder = open_recorder(
