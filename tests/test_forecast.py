@@ -63,6 +63,36 @@ def test_only_the_load_since_the_change_counts() -> None:
     assert level.seconds == pytest.approx(100, abs=8)
 
 
+@given(st.lists(st.sampled_from([2.0, 3.0, 4.5, 6.5]), min_size=2, max_size=4), st.integers(0, 99))
+def test_changes_do_not_hide_each_other(levels: list[float], seed: int) -> None:
+    """However many came before: only the load since the last one counts."""
+    rng = random.Random(seed)
+    rise = [0, *(i for i in range(1, len(levels)) if levels[i] != levels[i - 1])]
+    level = level_of([rng.gauss(watts, 0.02 * watts) for watts in levels for _ in range(120)])
+    assert level.changes == len(rise) - 1
+    assert level.watts == pytest.approx(levels[-1], rel=0.01)
+    assert level.seconds == pytest.approx((len(levels) - rise[-1]) * 120, abs=16)
+    steps = [levels[i] - levels[i - 1] for i in rise[1:]]
+    if steps:
+        root_mean_square = math.sqrt(sum(step**2 for step in steps) / len(steps))
+        assert level.change_share == pytest.approx(root_mean_square / levels[-1], rel=0.1)
+
+
+def test_a_calm_stretch_does_not_make_changes_of_the_bursts_after_it() -> None:
+    rng = random.Random(4)
+    bursts = [watts for _ in range(160) for watts in [rng.choice([3.0, 3.0, 3.0, 6.0])] * 30]
+    level = level_of([2.0] * 4800 + bursts)
+    assert level.changes == 1
+    assert level.watts == pytest.approx(sum(bursts) / len(bursts), rel=0.03)
+
+
+def test_chance_is_seldom_a_change() -> None:
+    """White scatter of 10 %: by chance in fewer than one look of a hundred."""
+    rng = random.Random(3)
+    looks = [level_of([rng.gauss(5, 0.5) for _ in range(n)]) for n in range(20, 127) for _ in range(3)]
+    assert sum(level.changes > 0 for level in looks) <= 3
+
+
 def test_a_rhythm_is_no_change() -> None:
     level = level_of(([8.0] * 30 + [2.0] * 270) * 12)
     assert level.changes == 0
