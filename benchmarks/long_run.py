@@ -73,13 +73,13 @@ def measure(short: bool, hours: float | None = None) -> dict[str, Figure]:
     }
 
 
-def total(seconds: float) -> float:
+def total(seconds: float, rate_hz: float = _RATE_HZ) -> float:
     """Joules of a run in simulated time."""
-    pace, capacity = Simulated(seconds), ring_samples(_RATE_HZ)
+    pace, capacity = Simulated(seconds), ring_samples(rate_hz)
     memory = memoryview(bytearray(channel_bytes(capacity)))
     source = Sine(pace)
-    channel = Channel(source, CurveWriter(memory, capacity), _RATE_HZ, None)
-    SourceLoop(source, [channel], _RATE_HZ, pace).run()
+    channel = Channel(source, CurveWriter(memory, capacity), rate_hz, None)
+    SourceLoop(source, [channel], rate_hz, pace).run()
     return Curve(memory, capacity, trapezoids=True).draw(0, pace.end_ns).joules
 
 
