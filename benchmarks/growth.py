@@ -1,95 +1,141 @@
-"""Cost against run length, rate, sources, spans and log size; writes ``benchmarks/GROWTH.md`` and a plot.
+"""``make bench-growth``: cost and memory against run length, rate, sources, spans and log size.
 
-Every row is one more power of the quantity; the exponent is that of the whole column, fitted in logarithms:
-1 is linear, 0 is constant. ``--full`` goes on to a day in simulated time and 86.4 million samples.
+Writes ``benchmarks/GROWTH.md`` and one plot a table into ``benchmarks/growth/``. About four minutes on a
+quiet PC, 3 GB of disk under ``.cache/`` and, for the largest log, 12 GB of memory; where there is less, the
+column ends earlier and says so.
 """
 
-import argparse
-import importlib.util
-import math
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from _figures import ROOT, python
+from growth_page import Series, write
+
+_LOG_SIZES = tuple(10**power for power in range(3, 9))
+_SHOWN_BYTES_A_ROW = 125
+"""What loading a log whole holds at most: its columns, and copies of some."""
+_SHARE_OF_MEMORY = 0.6
+
+_HELD = """
+def held_mb(pid="self"):
+    with open(f"/proc/{pid}/status") as status:
+        return int(next(line for line in status if line.startswith("VmHWM")).split()[1]) * 1024 / 1e6
+"""
+
+
+def _measured(code: str) -> list[float]:
+    """The numbers that a fresh process prints last; `held_mb` tells it what it held at most."""
+    return [float(number) for number in python("-c", _HELD + code).split()[-3:]]
+
+
+_RUN = """
+import sys, time
+sys.path.insert(0, "{benchmarks}")
 import long_run
-from _figures import children_cpu_seconds, python
-
-HERE = Path(__file__).resolve().parent
-_DAY_ROWS = 86_400_000
-
-
-class Series(NamedTuple):
-    """One quantity varied: ``points`` are (amount, cost)."""
-
-    title: str
-    amount: str
-    cost: str
-    points: list[tuple[float, float]]
-    why: str
-
-    @property
-    def exponent(self) -> float:
-        """Slope of log cost over log amount."""
-        logs = [(math.log(x), math.log(y)) for x, y in self.points if y > 0]
-        mean_x, mean_y = (sum(column) / len(logs) for column in zip(*logs, strict=True))
-        spread = sum((x - mean_x) ** 2 for x, _ in logs)
-        return sum((x - mean_x) * (y - mean_y) for x, y in logs) / spread
+start = time.process_time()
+long_run.total({seconds}, 100.0)
+print(time.process_time() - start, held_mb())
+"""
 
 
-def run_length(full: bool) -> list[Series]:
-    """A minute to an hour (a day) at 1 kHz in simulated time."""
-    lengths = [60, 600, 3_600, *([14_400, 86_400] if full else [])]
-    costs, peaks = [], []
-    for seconds in lengths:
-        start = time.process_time()
-        long_run.total(seconds)
-        costs.append((seconds, time.process_time() - start))
-        peaks.append((seconds, long_run.peak_bytes(min(seconds, 600.0)) / 1e6))
-    return [
-        Series(
-            "run length",
-            "s at 1 kHz",
-            "CPU s of sampling",
-            costs,
-            "one reading, one sum, one row of memory each",
-        ),
-        Series("run length, memory", "s (first 600)", "MB", peaks, "ring and history have a fixed size"),
-    ]
+def run_length() -> Iterator[Series]:
+    """A minute to a day at 100 Hz in simulated time."""
+    lengths = (60, 600, 3_600, 21_600, 86_400)
+    found = [_measured(_RUN.format(benchmarks=ROOT / "benchmarks", seconds=s)) for s in lengths]
+    cost, memory = (list(zip(lengths, column, strict=True)) for column in zip(*found, strict=True))
+    yield Series(
+        "run length", "s at 100 Hz, simulated", "CPU s of sampling", cost, "one sum and one row a reading"
+    )
+    yield Series(
+        "run length, memory",
+        "s at 100 Hz, simulated",
+        "MB held at most",
+        memory,
+        "a ring of a minute, and a history whose stride doubles when it is full; the rest is Python",
+    )
 
 
-def rate(full: bool) -> list[Series]:
-    """1 Hz to 1 kHz, for real."""
-    from energymeter import EnergyMeter
+_SECONDS = 4.0
+_SAMPLING = """
+import os, sys, time
+sys.path.insert(0, "{benchmarks}")
+from _figures import children_cpu_seconds
+from energymeter import EnergyMeter
+with EnergyMeter("{spec}", rate_hz={rate_hz}) as meter:
+    time.sleep(0.5)
+    before, start = children_cpu_seconds(), time.monotonic()
+    time.sleep({seconds})
+    share = (children_cpu_seconds() - before) / (time.monotonic() - start)
+    (child,) = open(f"/proc/self/task/{{os.getpid()}}/children").read().split()
+    held = held_mb(child)
+usage = meter.usage
+print(100 * share, held, 100 * usage.cost.reads / ({channels} * {rate_hz} * usage.seconds))
+"""
 
-    points = []
-    for rate_hz in (1.0, 10.0, 100.0, 1000.0):
-        with EnergyMeter("manual:5V,0.6A", rate_hz=rate_hz):
-            time.sleep(0.5)
-            before = children_cpu_seconds()
-            time.sleep(4.0)
-            points.append((rate_hz, 100 * (children_cpu_seconds() - before) / 4.0))
-    return [
-        Series("rate", "Hz", "% of a core", points, "a floor of housekeeping, then one wake-up a reading")
-    ]
+
+def _sampled(spec: str, rate_hz: float, channels: int = 1) -> list[float]:
+    code = _SAMPLING.format(
+        benchmarks=ROOT / "benchmarks", spec=spec, rate_hz=rate_hz, channels=channels, seconds=_SECONDS
+    )
+    return _measured(code)
 
 
-def sources(full: bool) -> list[Series]:
+def _played(rate_hz: float) -> list[float]:
+    """A recording at its true speed: no driver that polls goes beyond 2 kHz."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.csv"
+        rows = (f"{n / rate_hz!r},3.0\n" for n in range(round(rate_hz * (_SECONDS + 4.0)) + 1))
+        path.write_text("time_s,watts\n" + "".join(rows))
+        return _sampled(f"replay@{path}?time=time_s&watts=watts", rate_hz)
+
+
+def rate() -> Iterator[Series]:
+    """1 Hz to 5 kHz, in real time."""
+    from energymeter.sampling.curve import channel_bytes, ring_samples
+
+    rates = (1.0, 10.0, 100.0, 1000.0, 5000.0)
+    found = [_played(rate_hz) for rate_hz in rates]
+    yield Series(
+        "rate",
+        "Hz",
+        "% of a core",
+        [(rate_hz, share) for rate_hz, (share, _, _) in zip(rates, found, strict=True)],
+        f"a floor of housekeeping once a second, then a wake-up a reading; at {rates[-1]:g} Hz "
+        f"{min(100.0, found[-1][2]):.0f} % of the readings asked for were taken",
+    )
+    yield Series(
+        "rate, memory",
+        "Hz",
+        "MB of a channel's curve",
+        [(rate_hz, channel_bytes(ring_samples(rate_hz)) / 1e6) for rate_hz in rates],
+        "the ring holds a minute, within bounds at both ends; the history is as large at any rate",
+    )
+
+
+def sources() -> Iterator[Series]:
     """1 to 32 side by side at 100 Hz."""
-    from energymeter import EnergyMeter
-
-    points = []
-    for count in (1, 2, 4, 8, 16, 32):
-        with EnergyMeter(",".join(f"manual:{n + 1}W" for n in range(count)), rate_hz=100.0):
-            time.sleep(0.5)
-            before = children_cpu_seconds()
-            time.sleep(3.0)
-            points.append((count, 100 * (children_cpu_seconds() - before) / 3.0))
-    return [Series("sources", "at 100 Hz", "% of a core", points, "one thread of the sampling process each")]
+    counts = (1, 2, 4, 8, 16, 32)
+    specs = [",".join(f"manual:{n + 1}W" for n in range(count)) for count in counts]
+    found = [_sampled(spec, 100.0, count) for spec, count in zip(specs, counts, strict=True)]
+    yield Series(
+        "sources",
+        "sources at 100 Hz",
+        "% of a core",
+        [(count, share) for count, (share, _, _) in zip(counts, found, strict=True)],
+        "a thread of the sampling process each",
+    )
+    yield Series(
+        "sources, memory",
+        "sources at 100 Hz",
+        "MB held by the sampling process",
+        [(count, held) for count, (_, held, _) in zip(counts, found, strict=True)],
+        "an interpreter, then a curve each, of which a fresh run has touched little",
+    )
 
 
 _SPANS = """
@@ -97,144 +143,124 @@ import time
 from energymeter import EnergyMeter
 with EnergyMeter("manual:5V,0.6A", rate_hz=100) as meter:
     span = meter.span
-    start = time.process_time()
+    start, main = time.process_time(), time.thread_time()
     for _ in range({count}):
         with span("s"):
             pass
-left = time.process_time()
+    left = time.thread_time() - main
 assert meter.spans["s"].joules.n == {count}
-held = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(left - start, time.process_time() - left, int(held.split()[1]) / 1e3)
+print(left, time.process_time() - start - left, held_mb())
 """
 
 
-def spans(full: bool) -> list[Series]:
+def spans() -> Iterator[Series]:
     """10 to 10^6 in one run."""
     counts = [10**power for power in range(1, 7)]
-    said = [[float(number) for number in python("-c", _SPANS.format(count=n)).split()] for n in counts]
-    pick = lambda k: [(n, row[k]) for n, row in zip(counts, said, strict=True)]  # noqa: E731
-    return [
-        Series("spans, left", "spans", "CPU s", pick(0), "two clock reads and two numbers each"),
-        Series("spans, told", "spans", "CPU s", pick(1), "two look-ups in the curve each, then one sort"),
-        Series(
-            "spans, memory", "spans", "MB held at most", pick(2), "an interpreter, then 16 + 48 bytes each"
-        ),
-    ]
+    columns = zip(*(_measured(_SPANS.format(count=count)) for count in counts), strict=True)
+    left, told, held = (list(zip(counts, column, strict=True)) for column in columns)
+    yield Series("spans, left", "spans", "CPU s of the program", left, "two clock reads and two numbers each")
+    yield Series(
+        "spans, told",
+        "spans",
+        "CPU s",
+        told,
+        "two look-ups in the curve each, in a thread of its own or when asked, then one sort",
+    )
+    yield Series(
+        "spans, memory",
+        "spans",
+        "MB held at most",
+        held,
+        "an interpreter, then 56 bytes each (16 for its edges, 40 for its figures) and what statistics sort",
+    )
 
 
-_READ = """
-import sys, time
+_WINDOWS = """
+import time
 import numpy as np
 from energymeter.windows import window_joules
 edges = np.sort(np.random.default_rng(1).uniform(0, {seconds}, (10_000, 2)))
 start = time.perf_counter()
 joules = window_joules({path!r}, edges[:, 0], edges[:, 1])
 took = time.perf_counter() - start
-assert np.allclose(joules, 3 * (edges[:, 1] - edges[:, 0]), rtol=1e-6, atol=1e-6)
-held = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(took, int(held.split()[1]) / 1e3)
+watts = joules.sum() / (edges[:, 1] - edges[:, 0]).sum()
+assert 2.9 < watts < 3.1, watts
+print(took, held_mb())
 """
+_COMMAND = """
+import contextlib, io, time
+from energymeter.cli import cli
+start = time.perf_counter()
+with contextlib.redirect_stdout(io.StringIO()):
+    cli.main({arguments!r}, standalone_mode=False)
+print(time.perf_counter() - start, held_mb())
+"""
+_COMMANDS: dict[str, Callable[[str], list[str]]] = {
+    "show": lambda path: ["show", path],
+    "plot": lambda path: ["plot", path],
+    "compare": lambda path: ["compare", path, path],
+}
 
 
-def log_size(full: bool) -> list[Series]:
-    """10^3 to 10^7 (8.64·10^7) samples in Parquet, 10^4 windows of them."""
-    if importlib.util.find_spec("pyarrow") is None:
-        return []
-    took, held = [], []
-    for rows in [10**power for power in range(3, 8)] + ([_DAY_ROWS] if full else []):
-        with tempfile.TemporaryDirectory(dir=HERE.parent / ".cache") as folder:
-            path = f"{folder}/log.parquet"
+def log_size() -> Iterator[Series]:
+    """10^3 to 10^8 samples in Parquet: 10^4 windows of them, and the commands that read logs."""
+    from growth_log import write_log
+
+    from energymeter.cli import cli
+
+    commands = [name for name in _COMMANDS if name in cli.list_commands(None)]
+    windows: list[tuple[float, list[float]]] = []
+    shown: dict[str, list[tuple[float, list[float]]]] = {name: [] for name in commands}
+    folder = ROOT / ".cache" / "growth"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = str(folder / "log.parquet")
+    try:
+        for rows in _LOG_SIZES:
             write_log(path, rows)
-            seconds, megabytes = map(
-                float, python("-c", _READ.format(path=path, seconds=rows / 1000)).split()
-            )
-        took.append((rows, seconds))
-        held.append((rows, megabytes))
-    return [
-        Series(
-            "log size, 10⁴ windows", "rows", "s", took, "only row groups with an edge, three columns of them"
-        ),
-        Series("log size, memory", "rows", "MB held at most", held, "one row group at a time"),
-    ]
-
-
-def write_log(path: str, rows: int) -> None:
-    """A day's log as our recorder lays it out, made in bulk: a steady 3 W at 1 kHz."""
-    import json
-
-    import numpy as np
-    import pyarrow
-    import pyarrow.parquet as parquet
-
-    from energymeter.logs.recorder import COLUMNS, FORMAT, PARQUET_OPTIONS
-    from energymeter.reading import Facts
-
-    header = {"format": FORMAT, "channels": [{"name": "made", "facts": Facts()._asdict(), "rate_hz": 1000.0}]}
-    schema = pyarrow.schema(
-        [pyarrow.field(column, pyarrow.float64()) for column in COLUMNS],
-        metadata={"energymeter": json.dumps(header)},
+            windows.append((rows, _measured(_WINDOWS.format(path=path, seconds=rows / 1000))))
+            for name in commands if rows * _SHOWN_BYTES_A_ROW < _SHARE_OF_MEMORY * _free_bytes() else ():
+                found = _measured(_COMMAND.format(arguments=_COMMANDS[name](path)))
+                shown[name].append((rows, found))
+    finally:
+        Path(path).unlink(missing_ok=True)
+    yield from _pair(
+        "log size, 10⁴ windows",
+        windows,
+        "only row groups with an edge, three columns of them",
+        "one row group at a time",
     )
-    group = 65_536
-    with parquet.ParquetWriter(path, schema, **PARQUET_OPTIONS) as writer:
-        for start in range(0, rows, group):
-            time_s = np.arange(start, min(start + group, rows)) / 1000
-            level = np.ones(len(time_s))
-            columns = [time_s, 5 * level, 0.6 * level, 3 * level, 3 * time_s, 0.6 * time_s, time_s]
-            writer.write_table(pyarrow.Table.from_arrays([pyarrow.array(c) for c in columns], schema=schema))
+    for name in _COMMANDS:
+        if name in commands:
+            yield from _pair(
+                f"log size, `{name}`",
+                shown[name],
+                "every row is decoded and looked at once",
+                "all columns of the log as numbers of eight bytes",
+            )
+        else:
+            yield Series(f"log size, `{name}`", "", "", [], f"there is no command `energymeter {name}`")
 
 
-def table(series: Series) -> list[str]:
-    """One series as text."""
-    return [
-        f"### {series.title}",
-        "",
-        f"Grows as its power **{series.exponent:.2f}**: {series.why}.",
-        "",
-        f"| {series.amount} | {series.cost} |",
-        "|---|---|",
-        *(f"| {amount:g} | {cost:.3g} |" for amount, cost in series.points),
-        "",
-    ]
+def _pair(title: str, found: list[tuple[float, list[float]]], why: str, why_held: str) -> Iterator[Series]:
+    yield Series(title, "rows", "s", [(rows, took) for rows, (took, _) in found], why)
+    yield Series(
+        f"{title}, memory", "rows", "MB held at most", [(rows, held) for rows, (_, held) in found], why_held
+    )
 
 
-def plot(found: Sequence[Series]) -> bool:
-    """``GROWTH.svg``, if matplotlib (extra ``bench``) is here."""
-    if importlib.util.find_spec("matplotlib") is None:
-        return False
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    columns = 3
-    figure, axes = pyplot.subplots(-(-len(found) // columns), columns, figsize=(12, 9), layout="constrained")
-    for axis, series in zip(axes.flat, found, strict=False):
-        axis.loglog(*zip(*series.points, strict=True), marker="o")
-        axis.set(
-            title=f"{series.title} (power {series.exponent:.2f})", xlabel=series.amount, ylabel=series.cost
-        )
-    for axis in list(axes.flat)[len(found) :]:
-        axis.remove()
-    figure.savefig(HERE / "GROWTH.svg")
-    return True
-
-
-_ALL: tuple[Callable[[bool], list[Series]], ...] = (run_length, rate, sources, spans, log_size)
+def _free_bytes() -> int:
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
 
 
 def main() -> None:
     """Measure, write the tables, draw."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--full", action="store_true", help="also the longest ones, some ten minutes")
-    full: bool = parser.parse_args().full
     found: list[Series] = []
-    for measure in _ALL:
-        print(measure.__name__, file=sys.stderr, flush=True)
-        found += measure(full)
-    head = ["# Growth", "", "Written by `make bench-growth`" + (" with `--full`" if full else "") + ".", ""]
-    if plot(found):
-        head += ["![plots of the tables below](GROWTH.svg)", ""]
-    (HERE / "GROWTH.md").write_text("\n".join(head + [line for series in found for line in table(series)]))
+    start = time.monotonic()
+    for measure in (run_length, rate, sources, spans, log_size):
+        print(f"{time.monotonic() - start:5.0f} s {measure.__name__}", file=sys.stderr, flush=True)
+        found += measure()
+    write(found, (time.monotonic() - start) / 60)
 
 
 if __name__ == "__main__":

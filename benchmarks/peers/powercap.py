@@ -84,7 +84,8 @@ def _lay_out(top: Path, zone: Zone, readable: bool) -> None:
 
 
 def _drive(zones: list[tuple[str, float, int, int]], vanish_after: float | None) -> None:
-    """Write every counter a thousand times a second."""
+    """Write every counter a thousand times a second, before anybody else: late counters are no truth."""
+    os.nice(-15)
     counters = [os.open(f"{folder}/energy_uj", os.O_WRONLY) for folder, *_ in zones]
     start = time.monotonic()
     print("driven", flush=True)

@@ -1,53 +1,55 @@
 """PEERS.md from the raw numbers; nothing in it is written by hand but the words."""
 
-import json
-import sys
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
-OURS = "energymeter"
+from targets import OURS, Target, targets
+
 _SIGNS = {"right": "✓", "knows": "✓ says so", "silent": "✗ silent", "lost": "✗ lost", "wrong": "✗ wrong"}
 
 
 def page(results: dict[str, Any]) -> str:
-    """The whole page."""
-    weight, cost = results["weight"], results["cost"]
-    versions = ", ".join(f"{name} {row['version']}" for name, row in weight.items() if "version" in row)
+    """The whole page, of every section's latest results."""
+    found = {section: result["found"] for section, result in results.items()}
     parts = [
         "# Side by side with the field",
         "",
-        f"Written by `make bench-peers` (root, {results['minutes']:.0f} minutes) on {results['when']}: "
-        f"{results['machine']}, Python {results['python']}, load average {results['load']:.1f}. Every tool in "
-        "a venv of its own, in turn within one run; figures are medians, brackets hold the lowest and highest. "
-        "Compare ratios, not milliseconds: the machine is shared.",
-        "",
-        f"Versions: {versions}. Counters are a powercap tree in a private mount namespace, driven with known "
-        "power by another process (`benchmarks/peers/powercap.py`); how each tool is used: "
-        "`benchmarks/peers/tools.py`.",
+        "Written by `make bench-peers`; a section measured again by itself (`benchmarks/peers/run.py cost`) has a "
+        "date of its own. Every tool in a venv of its own, in turn within one run; figures are medians, "
+        "brackets hold the lowest and highest. Compare ratios, not milliseconds: the machine is shared. "
+        "Counters are a powercap tree in a private mount namespace, driven with known power by another process "
+        "(`benchmarks/peers/powercap.py`); how each tool is used: `benchmarks/peers/tools.py`.",
         "",
         "## Targets",
         "",
-        *_targets(results),
-        "",
-        "## 1. Weight",
-        "",
-        *_weight(weight),
-        "",
-        "## 2. Cost of measuring",
-        "",
-        *_cost(cost),
-        "",
-        "## 3. Truth",
-        "",
-        *_truth(results["truth"]),
-        "",
-        "## 4. Truth on waveforms",
-        "",
-        *_waves(results["waves"]),
-        "",
+        *_targets(targets(found)),
     ]
-    return "\n".join(parts)
+    sections = {
+        "weight": ("1. Weight", _weight),
+        "cost": ("2. Cost of measuring", _cost),
+        "truth": ("3. Truth", _truth),
+        "waves": ("4. Truth on waveforms", _waves),
+    }
+    for section, (title, told) in sections.items():
+        parts += ["", f"## {title}", "", _origin(results[section]), "", *told(found[section])]
+    return "\n".join([*parts, ""])
+
+
+def _origin(result: dict[str, Any]) -> str:
+    before, after = result["load"]
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    return (
+        f"*{result['when']}, {result['minutes']:.1f} minutes; {result['machine']}, Python {result['python']}; "
+        f"load average {before:.1f} before, {after:.1f} after{'; ' + versions if versions else ''}.*"
+    )
+
+
+def _targets(lines: Sequence[Target]) -> list[str]:
+    rows = [
+        (line.text, line.figure, "met" if line.met else "**missed**", "" if line.met else line.why)
+        for line in lines
+    ]
+    return _table(("target", "here", "", "why it is missed"), rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -62,54 +64,6 @@ def _time(seconds: float | None) -> str:
         if seconds >= scale:
             return f"{seconds / scale:.3g} {unit}"
     return f"{seconds / 1e-9:.0f} ns"
-
-
-# -- targets ---------------------------------------------------------------------------------------
-
-
-def _targets(results: dict[str, Any]) -> list[str]:
-    weight, cost, truth = results["weight"], results["cost"], results["truth"]
-    rows = []
-
-    def target(text: str, figure: str, met: bool) -> None:
-        rows.append((text, figure, "met" if met else "**missed**"))
-
-    ours = weight[OURS]["import"]
-    alone = weight["energymeter, the package alone"]["import"]
-    carbon = weight["codecarbon"]["import"]
-    joules = weight["pyJoules"]["import"]
-    target(
-        "`import energymeter` ≥ 5 × faster than codecarbon", f"{carbon / alone:.1f} ×", carbon >= 5 * alone
-    )
-    target(
-        "the same with what is needed to measure, `from energymeter import EnergyMeter`",
-        f"{carbon / ours:.1f} ×",
-        carbon >= 5 * ours,
-    )
-    target("that import within 1.5 × of pyJoules", f"{ours / joules:.2f} ×", ours <= 1.5 * joules)
-    blocks = cost["blocks"]
-    for name in ("codecarbon", "perun", "eco2ai", "carbontracker"):
-        for kind in ("cold", "warm"):
-            ratio = blocks[name][kind] / blocks[OURS][kind]
-            target(f"an empty block, {kind}, ≥ 10 × faster than {name}", f"{ratio:.1f} ×", ratio >= 10)
-    for name, seconds in cost["spans"].items():
-        if name not in (OURS, "perun") and seconds is not None:  # perun's, like ours, reads nothing
-            ratio = seconds / cost["spans"][OURS]
-            target(f"a span ≥ 1000 × cheaper than {name}'s", f"{ratio:.0f} ×", ratio >= 1000)
-    idle = cost["idle"]
-    sampling = {
-        name: idle["10 Hz"].get(name) for name in ("codecarbon", "perun", "eco2ai")
-    }  # as often as asked
-    best, best_name = min((share, name) for name, share in sampling.items() if share is not None)
-    ratio = idle["10 Hz"][OURS] / best
-    target(f"CPU at 10 Hz ≤ half of the best sampling peer ({best_name})", f"{ratio:.2f} ×", ratio <= 0.5)
-    share = idle["1 kHz"][OURS]
-    target("CPU at 1 kHz ≤ 5 % of a core", f"{100 * share:.1f} %", share <= 0.05)
-    ratio = weight[OURS]["megabytes"] / weight["codecarbon"]["megabytes"]
-    target("installed ≤ 1/4 of codecarbon's MB, numpy included", f"{ratio:.2f}", ratio <= 0.25)
-    wrong = sum(row["cells"][OURS]["verdict"] not in ("right", "knows") for row in truth)
-    target("no wrong number in the table of truth", f"{wrong} of {len(truth)}", not wrong)
-    return _table(("target", "here", ""), rows)
 
 
 # -- sections --------------------------------------------------------------------------------------
@@ -233,8 +187,7 @@ def _waves(waves: dict[str, Any]) -> list[str]:
         (
             name,
             *(
-                f"{100 * wave['errors'][name]['median']:.2f} %"
-                + ("" if name.startswith(OURS) else f" (worst {100 * wave['errors'][name]['worst']:.2f} %)")
+                f"{100 * wave['errors'][name]['median']:.2f} %" + _beside(wave, name)
                 for wave in waves.values()
             ),
         )
@@ -245,13 +198,14 @@ def _waves(waves: dict[str, Any]) -> list[str]:
         "Recordings nobody here made, as the input of each sampling rule (as read in the tool's source, "
         "`benchmarks/peers/waves.py`) and of our real driver on an emulated INA219: error of the energy, "
         "median and worst over ten phases. pyJoules reads counters only and eco2AI no power at all: no rule to "
-        "try. At 100 Hz and above our driver reads the bus voltage in 9 bits, so that the chip is blind to "
-        "current for a shorter time: 5.000 V becomes 4.992 V, which is its 0.16 %.",
+        "try. Beside ours stands what it took the rail of 5 V for: the chip's step of the bus voltage is part "
+        "of its error, and a coarser one the price of being blind to the current for a shorter time.",
         "",
         *_table(("", *titles), rows),
     ]
 
 
-if __name__ == "__main__":
-    path = Path(sys.argv[1])
-    print(page(json.loads(path.read_text())), end="")
+def _beside(wave: dict[str, Any], name: str) -> str:
+    if name in wave["volts"]:
+        return f" ({wave['volts'][name]:.3f} V)"
+    return f" (worst {100 * wave['errors'][name]['worst']:.2f} %)"

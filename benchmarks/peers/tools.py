@@ -35,7 +35,7 @@ class Ours:
 
     def told(self) -> dict[str, Any]:
         usage = self.meter.usage
-        remark = "" if usage.coverage > 0.97 else f"says it saw {100 * usage.coverage:.0f} % of the time"
+        remark = "" if usage.coverage > 0.98 else f"says it saw {100 * usage.coverage:.1f} % of the time"
         return {"joules": usage.joules, "remark": remark}
 
     def span(self) -> None:

@@ -45,7 +45,8 @@ def make(name: str) -> dict[str, Any]:
     """Make the venv unless it is there, and weigh what the tool brought; ours is always made anew.
 
     Returns:
-        ``version``, ``dists`` (itself included), ``megabytes``, ``megabytes_py`` (without bytecode).
+        ``version``, ``dists`` (itself included), ``megabytes``, ``megabytes_py`` (without bytecode), and
+        ``megabytes_numpy``, numpy's share of the megabytes.
     """
     folder = CACHE / name
     note = folder / "weight.json"
@@ -66,6 +67,7 @@ def make(name: str) -> dict[str, Any]:
         "dists": len(brought),
         "megabytes_py": installed[1] - before[1],
         "megabytes": compiled - before[2],
+        "megabytes_numpy": sum(map(_megabytes, folder.glob("lib/python*/site-packages/numpy*"))),
     }
     note.write_text(json.dumps(weight))
     return weight

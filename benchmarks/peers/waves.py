@@ -128,8 +128,8 @@ class _Pace(ManualClock):
         return 0
 
 
-def measured(wave: Wave, rate_hz: float) -> float:
-    """Joules our INA219 driver, sampling loop and energy curve make of the wave; time is simulated."""
+def measured(wave: Wave, rate_hz: float) -> tuple[float, float]:
+    """Joules and mean volts that our driver, loop and curve make of the wave; time is simulated."""
     pace = _Pace()
     pace.end_ns = round(wave.seconds * 1e9)
     shunt = min(0.1, 0.3 / wave.most_amps) if wave.most_amps > 0.3 else 0.3 / wave.most_amps
@@ -144,7 +144,8 @@ def measured(wave: Wave, rate_hz: float) -> float:
     seen = Curve(own, about.capacity, trapezoids=meter.facts.semantics == "instant")
     assert not seen.head[ring.FAILED], seen.error
     drawn = seen.draw(0, pace.end_ns)
-    return drawn.joules / drawn.covered_seconds * wave.seconds
+    whole = wave.seconds / drawn.covered_seconds
+    return drawn.joules * whole, drawn.volt_seconds / drawn.covered_seconds
 
 
 def run(say: Callable[[str], None]) -> dict[str, Any]:
@@ -158,15 +159,18 @@ def run(say: Callable[[str], None]) -> dict[str, Any]:
         (record,) = read(str(DATA / file), Hints(unit=unit))
         wave = Wave(list(record.columns["time_s"]), list(record.columns["watts"]))
         true = wave.energy(wave.seconds)
-        errors = {}
+        errors, volts = {}, {}
         for name, (rule, interval) in _RULES.items():
             phases = [interval * (n + 0.5) / _PHASES for n in range(_PHASES)]
             errors[name] = [rule(wave, interval, phase) / true - 1 for phase in phases]
         for rate_hz in (10.0, 100.0, 1000.0):
-            errors[f"energymeter, {rate_hz:g} Hz"] = [measured(wave, rate_hz) / true - 1]
+            ours = f"energymeter, {rate_hz:g} Hz"
+            joules, volts[ours] = measured(wave, rate_hz)
+            errors[ours] = [joules / true - 1]
         rows[title] = {
             "joules": true,
             "seconds": wave.seconds,
+            "volts": volts,
             "errors": {
                 name: {"median": statistics.median(map(abs, found)), "worst": max(map(abs, found))}
                 for name, found in errors.items()

@@ -6,18 +6,21 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from venvs import TOOLS, make, python
+from venvs import TOOLS, python
 
 # getrusage would tell the largest of this process and of the one that started it
 _RSS = "; print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])"
 
 
-def run(say: Callable[[str], None], repetitions: int) -> dict[str, dict[str, Any]]:
-    """By tool: distributions, megabytes, seconds of an interpreter that imports it, MiB it then holds."""
-    rows: dict[str, dict[str, Any]] = {}
-    for name in TOOLS:
-        say(f"venv: {name}")
-        rows[name] = make(name)
+def run(
+    say: Callable[[str], None], weights: dict[str, dict[str, Any]], repetitions: int
+) -> dict[str, dict[str, Any]]:
+    """By tool: distributions, megabytes, seconds of an interpreter that imports it, MiB it then holds.
+
+    Args:
+        weights: what making each venv told.
+    """
+    rows = {name: dict(weight) for name, weight in weights.items()}
     imports = {name: (name, tool.imports) for name, tool in TOOLS.items()}
     imports["energymeter, the package alone"] = ("energymeter", "import energymeter")
     imports["bare interpreter"] = ("energymeter", "pass")

@@ -1,6 +1,7 @@
 """One run's sources, opened, with memory for their curves and a file for their samples."""
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +13,11 @@ from energymeter.printable import printable
 from energymeter.sampling import ring
 from energymeter.sampling.loop import Channel, Pace, SourceLoop
 from energymeter.sampling.ring import HEAD_BYTES, CurveWriter, Head, channel_bytes, ring_samples
-from energymeter.source import Divided, Source, Tunable
+from energymeter.source import Divided, Source, Streaming, Tunable
+
+_SLOW_MACHINES = ("armv6l",)
+"""One core of an ARM1176: Raspberry Pi Zero, Zero W and 1 (raspberrypi.com, processors)."""
+_SLOW_HZ = 10.0
 
 
 class Wanted(NamedTuple):
@@ -28,13 +33,20 @@ class Wanted(NamedTuple):
             SpecError: not positive, or more than the source can do.
         """
         facts = self.source.facts
-        rate_hz = facts.default_hz if self.rate_hz is None else self.rate_hz
+        rate_hz = self._usual() if self.rate_hz is None else self.rate_hz
         if not 0 < rate_hz <= facts.max_hz:
             raise SpecError(
                 f"{self.source.name} cannot be read at {rate_hz:g} Hz; ask for more than 0 "
                 f"and at most {facts.max_hz:g} Hz."
             )
         return rate_hz
+
+    def _usual(self) -> float:
+        """The source's own default, but on a slow processor no more than it can do in passing: what averages
+        or counts by itself loses next to nothing by that. A stream's rate is the device's own."""
+        usual = self.source.facts.default_hz
+        slow = os.uname().machine in _SLOW_MACHINES and not isinstance(self.source, Streaming)
+        return min(usual, _SLOW_HZ) if slow else usual
 
 
 class Described(NamedTuple):
