@@ -46,7 +46,7 @@ class WholeIna3221(Ina3221):
 
 
 class WholeIna238(Ina238):
-    """With current and power by the calibration that the kernel's driver sets , and limits (TI SBOSA20)."""
+    """With current and power by the calibration that the kernel's driver sets, and limits (TI SBOSA20)."""
 
     calibration = 0x1000
 
