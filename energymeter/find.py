@@ -23,8 +23,8 @@ from energymeter.sampling.spawn import spawn
 
 CHOICE_SECONDS = 0.75
 """For sources to answer in; with the start of Python a choice takes less than a second."""
-_START_SECONDS = 5.0
-"""A Pi Zero takes one to load the drivers."""
+_START_SECONDS = 12.0
+"""At most, for Python and its drivers to load; a Pi Zero takes one."""
 _RANK = {
     "meter": "an external meter",
     "board": "the board's own sensor",

@@ -21,6 +21,8 @@ from energymeter.spec import driver_names, load_driver
 _READINGS = 15
 _PAUSE_SECONDS = 0.02
 """Together 0.3 s: most counters have ticked by then, and those of batteries tick once in minutes."""
+_LOAD_SECONDS = 8.0
+"""For our own files; a Pi Zero takes one, an emulated Pi some."""
 
 Say = Callable[[dict[str, Any]], None]
 
@@ -62,23 +64,36 @@ def survey(
 
     Args:
         kinds: see `energymeter.source`.
-        seconds: who has not answered by then is called late.
+        seconds: who has not answered by then, counted from when all drivers are loaded, is called late.
         say: called with every finding, from any thread.
         names, load: the drivers there are, and the class behind each.
     """
     wanted = frozenset(kinds)
-    at_work: dict[str, Candidate] = {}
+    # before a driver is loaded nobody knows of which kind it is, and whether it is wanted
+    at_work = {name: Candidate(name, "part") for name in names()}
+    threads = []
+    loaded = threading.Semaphore(0)
+
+    def load_and_tell(name: str) -> Any:
+        try:
+            return load(name)
+        finally:
+            loaded.release()
 
     def run(name: str) -> None:
-        for candidate in candidates(name, load, wanted, say):
+        for candidate in candidates(name, load_and_tell, wanted, say):
             at_work[name] = candidate
             said = look(candidate, load)
             del at_work[name]
             say(said)
+        at_work.pop(name, None)
 
-    threads = [threading.Thread(target=run, args=(name,), daemon=True) for name in names()]
-    for thread in threads:
-        thread.start()
+    for name in tuple(at_work):
+        threads.append(threading.Thread(target=run, args=(name,), daemon=True))
+        threads[-1].start()
+    end = time.monotonic() + _LOAD_SECONDS
+    for _ in threads:
+        loaded.acquire(timeout=max(0.0, end - time.monotonic()))
     end = time.monotonic() + seconds
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))

@@ -147,6 +147,30 @@ def test_one_that_hangs_is_called_late() -> None:
     assert "0.2 s" in late["trouble"]
 
 
+def test_the_clock_starts_when_all_drivers_are_loaded() -> None:
+    """A Pi Zero takes a second to load them; none of them may be overlooked for that."""
+    said: list[dict[str, Any]] = []
+    started = threading.Event()
+
+    def load(name: str) -> Any:
+        if not started.is_set():
+            threading.Timer(0.6, started.set).start()
+            started.wait(60)
+        return Steady
+
+    survey(["meter"], 0.5, said.append, lambda: ["slow"], load)
+    assert [(finding["spec"], finding.get("watts")) for finding in said] == [("slow", 5.0)]
+
+
+def test_a_driver_that_is_not_loaded_in_time_is_late_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("energymeter.survey._LOAD_SECONDS", 0.0)
+    never = threading.Event()
+    said: list[dict[str, Any]] = []
+    survey(["meter"], 0.0, said.append, lambda: ["stuck"], lambda _: never.wait(60))
+    never.set()
+    assert [(finding["spec"], finding["late"]) for finding in said] == [("stuck", True)]
+
+
 def test_parts_that_do_not_count_stand_beside(tmp_path: Any) -> None:
     powercap = Powercap(Sysfs(tmp_path))
     powercap.zone("intel-rapl:0", "package-0")

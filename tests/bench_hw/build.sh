@@ -1,24 +1,29 @@
 #!/bin/bash
 # Build the bench's virtual machine from Debian packages: kernel, drivers that Debian leaves out, initramfs.
 #
-#   build.sh CACHE     everything goes there (about 450 MB while building, 130 MB after); nothing is installed
-#                      into the host but, where QEMU or a compiler is absent and we are root, those by apt-get
+#   build.sh CACHE PYTHON     prints the kernel's version; everything goes to CACHE (about 450 MB), nothing is
+#                             installed into the host. PYTHON: the tests', for the libraries they compare with.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 cache=$(mkdir -p "$1" && readlink -f "$1")
+python=$2
 kernel_line=6.12
 
 skip() { echo "bench-hw SKIPPED: $*" >&2; exit 77; }
 
 [ "$(uname -m)" = x86_64 ] || skip "the virtual machine is an x86_64 one, this is $(uname -m)"
 command -v apt-get >/dev/null || skip "its kernel comes from Debian packages and there is no apt-get here"
-missing=()
-for pair in qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio depmod:kmod gcc-12:gcc-12 make:make xz:xz-utils; do
-  command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
-done
-if [ ${#missing[@]} -gt 0 ]; then
-  [ "$(id -u)" = 0 ] || skip "needs: apt-get install ${missing[*]}"
-  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || skip "apt-get could not install ${missing[*]}"
+. "$here/tools.sh"
+need "$cache" qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio depmod:kmod gcc-12:gcc-12 make:make \
+  xz:xz-utils strip:binutils || skip "apt-get could not download QEMU or a compiler (apt-get update?)"
+
+# Other people's libraries on the same devices; --no-deps: what one of them asks for needs a compiler and is for SPI.
+oracles=$cache/oracles-$("$python" -c 'import sys; print(sys.implementation.cache_tag)')
+if [ ! -d "$oracles" ]; then
+  "$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$oracles.new" \
+    pi-ina219==1.4.1 Adafruit-GPIO==1.0.3 Adafruit-PureIO==1.1.12 hidapi==0.15.0 >&2 2>/dev/null &&
+    rm -rf "$oracles.new/tests" && mv "$oracles.new" "$oracles" ||
+    echo "bench-hw: pip could not fetch pi-ina219 and hidapi: they are not compared with" >&2
 fi
 
 image=$(apt-cache depends linux-image-$kernel_line-amd64 2>/dev/null | awk '/Depends:/ {print $2; exit}')

@@ -3,23 +3,22 @@
 These tests run inside the virtual machine that `make bench-hw` boots, as root, and nowhere else.
 """
 
-import contextlib
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from devices.waves import steady
 
-from energymeter.source import Source
+from energymeter.drivers._chip import Ina219Chip
+from energymeter.source import Source, Tunable
 from energymeter.spec import parse
 
+from .i2c_bus import Bus, nodes, now, until
 from .usbip import Device, Plugged
 
-HERE = Path(__file__).parent
 OUT = os.environ.get("ENERGYMETER_BENCH_OUT")
 
 
@@ -27,40 +26,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None if OUT else True
 
 
+def pytest_runtest_logstart(nodeid: str) -> None:
+    assert OUT is not None
+    (Path(OUT) / "running").write_text(nodeid)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Tell a failure at once: a machine that hangs later would take it along."""
     if report.failed:
         print(f"\n{report.nodeid}\n{report.longreprtext}", file=sys.__stderr__, flush=True)
-
-
-def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
-    """What ``condition`` returns, once it is true; the kernel takes its time to bind a driver."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    pytest.fail(f"no {what} within {seconds:g} s")
-
-
-def opened(text: str) -> Source:
-    """The one source of a spec, opened in this process."""
-    ((spec,),) = parse(text)
-    source = spec.build()
-    source.open()
-    return source
-
-
-def nodes(kind: str) -> list[str]:
-    """Device nodes of plugged-in devices: ``i2c``, ``ttyACM``, ``ttyUSB`` or ``hidraw``."""
-    if kind != "i2c":
-        return [str(path) for path in sorted(Path("/dev").glob(f"{kind}*"))]
-    found = []
-    for name in Path("/sys/class/i2c-dev").glob("i2c-*/name"):
-        with contextlib.suppress(OSError):  # unplugged while we looked
-            if "tiny" in name.read_text():
-                found.append(f"/dev/{name.parent.name}")
-    return found
 
 
 @pytest.fixture
@@ -82,14 +56,46 @@ def plug() -> Iterator[Callable[[Device], Plugged]]:
 
 
 @pytest.fixture
-def rate(request: pytest.FixtureRequest) -> Callable[[str, float], None]:
-    """Keep a measured rate, reads a second, for docs/meters.md."""
+def ina219(plug: Callable[[Device], Plugged]) -> tuple[Bus, Ina219Chip]:
+    """An INA219 at 5 V and 0.5 A on a bus."""
+    chip = Ina219Chip(steady(0.5, volts=5.0), now)
+    return Bus(plug, {0x40: chip}), chip
+
+
+def opened(text: str, *, fastest: bool = False) -> Source:
+    """The one source of a spec, opened in this process; ``fastest``: set for the most it can be asked."""
+    ((spec,),) = parse(text)
+    source = spec.build()
+    if fastest and isinstance(source, Tunable):
+        source.tune(source.facts.max_hz)
+    source.open()
+    return source
+
+
+def as_nobody(spec: str) -> str:
+    """What a user without rights is told; in this process's child, since modules are root's to read."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        try:
+            opened(spec)
+            text = "opened"
+        except BaseException as error:  # noqa: BLE001 - told to the parent
+            text = f"{type(error).__name__}: {error}"
+        os.write(write, text.encode())
+        os._exit(0)
+    os.close(write)
+    os.waitpid(pid, 0)
+    with os.fdopen(read) as pipe:
+        return pipe.read()
+
+
+def wish(*orders: tuple[float, str]) -> None:
+    """Ask whoever runs this virtual machine to wait some seconds and then do this to it, order by order."""
     assert OUT is not None
-    path = Path(OUT) / "rates.json"
-
-    def keep(driver: str, reads_per_second: float) -> None:
-        rates = json.loads(path.read_text()) if path.exists() else {}
-        rates[driver] = round(reads_per_second)
-        path.write_text(json.dumps(rates, indent=1, sort_keys=True) + "\n")
-
-    return keep
+    file = Path(OUT) / "wish"
+    file.write_text(json.dumps(orders))
+    until(lambda: not file.exists(), "answer of the host", 30)

@@ -11,6 +11,7 @@ for module in vhci-hcd i2c-dev i2c-tiny-usb cdc_acm ftdi_sio usbhid hid-generic 
   modprobe $module || echo "bench-hw: no $module"
 done
 read -r up _ < /proc/uptime; echo "bench-hw: $(uname -r) up after $up s"
+touch /bench/out/up
 cd "$here/../.." && bash /bench/out/command; code=$?
 echo $code > /bench/out/rc
 read -r up _ < /proc/uptime; echo "bench-hw: done after $up s, status $code"

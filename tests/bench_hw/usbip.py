@@ -173,9 +173,11 @@ class Plugged:
                     return
                 waiting = dict(self._pending)
             served = False
+            silent = set()
             for sequence, (number, length) in waiting.items():
-                data = self.device.give(number, length)
+                data = None if number in silent else self.device.give(number, length)
                 if data is None:
+                    silent.add(number)
                     continue
                 with self._changed:
                     if self._pending.pop(sequence, None):

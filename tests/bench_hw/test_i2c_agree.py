@@ -1,0 +1,113 @@
+"""Who reads the same chip sees the same: our driver, the kernel's two, pi-ina219, a recording.
+
+One after the other, because only one may hold an address: the others are told EBUSY (see test_i2c.py).
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from devices.waves import Square, steady
+from recordings import recording
+
+from benchmarks.waveform import WINDOW, Recorded
+from energymeter import EnergyMeter
+from energymeter.drivers._chip import Ina219Chip
+
+from .i2c_bus import Bus, Plug, WholeIna238, WholeIna3221, measured, module, now, until
+from .usb_devices import Chip
+
+Ina219 = tuple[Bus, Ina219Chip]
+
+
+@pytest.fixture
+def ours(ina219: Ina219) -> float:
+    """Watts, as our driver reads them."""
+    watts = measured(f"ina219@{ina219[0].number}:0x40?shunt=0.1")
+    assert watts == pytest.approx(2.5, rel=0.005)
+    return watts
+
+
+def test_the_kernels_hwmon_driver_agrees(ina219: Ina219, ours: float) -> None:
+    """Shunt 10 mΩ is what ina2xx assumes: the true resistor is told with ?shunt=."""
+    bus, _ = ina219
+    with module("ina2xx"):
+        device = bus.bind("ina219")
+        until(lambda: list(device.glob("hwmon/hwmon*")), "hwmon device")
+        theirs = measured("hwmon@ina219?shunt=0.1")
+        bus.release()
+    assert theirs == pytest.approx(ours, rel=0.01)
+
+
+def test_the_kernels_iio_driver_agrees(ina219: Ina219, ours: float) -> None:
+    bus, _ = ina219
+    with module("ina2xx-adc"):
+        bus.bind("ina219")
+        until(lambda: list(Path("/sys/bus/iio/devices").glob("iio:device*")), "IIO device")
+        theirs = measured("iio?shunt=0.1")
+        bus.release()
+    assert theirs == pytest.approx(ours, rel=0.01)
+
+
+def test_pi_ina219_agrees(ina219: Ina219, ours: float) -> None:
+    pytest.importorskip("ina219", reason="pi-ina219 is not installed here: not compared")
+    theirs = measured(f"ina219@{ina219[0].number}:0x40?shunt=0.1&backend=pi-ina219")
+    assert theirs == pytest.approx(ours, rel=0.01)
+
+
+KERNELS_OWN: dict[str, Callable[[], Chip]] = {
+    "ina3221": lambda: WholeIna3221([steady(0.5, 5.0), steady(0.2, 12.0), steady(0.0, 3.3)], now, [0.01] * 3),
+    "ina238": lambda: WholeIna238([steady(0.98, 5.0)], now, [0.01]),
+}
+"""Chips at 4.9 W, with the shunt that the kernel's drivers assume."""
+
+
+@pytest.mark.parametrize("chip", KERNELS_OWN)
+def test_the_kernels_drivers_of_the_family_agree(plug: Plug, chip: str) -> None:
+    bus = Bus(plug, {0x40: KERNELS_OWN[chip]()})
+    ours = measured(f"{chip}@{bus.number}:0x40?shunt=0.01")
+    with module(chip):
+        device = bus.bind(chip)
+        until(lambda: list(device.glob("hwmon/hwmon*")), "hwmon device")
+        theirs = measured(f"hwmon@{chip}", rate_hz=10)
+        bus.release()
+    assert ours == pytest.approx(4.9, rel=0.01)
+    assert theirs == pytest.approx(ours, rel=0.02)
+
+
+def joules_of(
+    play: Callable[[int], int], charge: Callable[[int], float], meter: EnergyMeter, volts: float
+) -> float:
+    """What truly flowed in the meter's window; ``play``: the load's own time at a time of this machine."""
+    measurement = meter._measurement
+    assert measurement is not None
+    span = measurement._whole
+    return volts * (charge(play(span.end_ns)) - charge(play(span.start_ns)))
+
+
+def test_bursts_known_exactly(plug: Plug) -> None:
+    wave = Square(period=2.0, high=1.2, low=0.3, volts=5.0)
+    bus = Bus(plug, {0x40: Ina219Chip(wave, now)})
+    with EnergyMeter(f"ina219@{bus.number}:0x40?shunt=0.1", rate_hz=50) as meter:
+        time.sleep(8.0)
+    usage = meter.usage
+    true_joules = joules_of(lambda at_ns: at_ns, wave.charge, meter, 5.0)
+    assert usage.joules / usage.coverage == pytest.approx(true_joules, rel=0.03)
+
+
+def test_a_recorded_current_played_through_the_chip(plug: Plug) -> None:
+    """A microcontroller's inferences, at 1 kHz; what the meter says is what the recording adds up to."""
+    load = Recorded(recording("traces/mlperf_tiny/NUCLEO_L4R5ZI_ad/trace1-energy.bin"))
+    began_ns = now()
+
+    def play(at_ns: int) -> int:
+        return at_ns - began_ns + round(WINDOW[0] * 1e9)
+
+    bus = Bus(plug, {0x40: Ina219Chip(load, lambda: play(now()))})
+    with EnergyMeter(f"ina219@{bus.number}:0x40?shunt=0.1", rate_hz=50) as meter:
+        time.sleep(8.0)
+    usage = meter.usage
+    true_joules = joules_of(play, load.charge, meter, load.volts(0))
+    print(f"measured {usage.joules:.4f} J of {true_joules:.4f} J, coverage {usage.coverage:.3f}")
+    assert usage.joules / usage.coverage == pytest.approx(true_joules, rel=0.01)
