@@ -13,8 +13,9 @@ import pytest
 from energymeter.logs.logfile import read
 from energymeter.logs.recorder import COLUMNS
 from energymeter.reading import Band, Facts, Reading
-from energymeter.sampling import curve
-from energymeter.sampling.curve import Curve, Head, channel_bytes
+from energymeter.sampling import ring
+from energymeter.sampling.curve import Curve
+from energymeter.sampling.ring import Head, channel_bytes
 from energymeter.sampling.session import Log, Session, Wanted
 
 DAY_SECONDS = 86_400
@@ -92,11 +93,11 @@ def test_a_day_and_a_night(tmp_path: Path) -> None:
     whole = seen.draw(0, pace.end_ns)
     assert whole.joules == pytest.approx(source.drawn(DAY_SECONDS), abs=2 * STEP_JOULES)
     assert whole.covered_seconds == pytest.approx(DAY_SECONDS)
-    assert [seen.head[count] for count in (curve.MISSED, curve.FAILED, curve.GAPS)] == [0, 0, 0]
+    assert [seen.head[count] for count in (ring.MISSED, ring.FAILED, ring.GAPS)] == [0, 0, 0]
     # its blocks come and go with the log's buffer of a second
     assert max(source.blocks[1:]) - source.blocks[1] < 1000, "memory grew"
 
-    assert Head(memory).head[curve.RECORDED_ROWS] == DAY_SECONDS + 1
+    assert Head(memory).head[ring.RECORDED_ROWS] == DAY_SECONDS + 1
     (record,) = read(str(log))
     columns = {name: record.columns[name] for name in COLUMNS}
     assert record.damage == ""
