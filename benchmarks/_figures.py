@@ -1,6 +1,7 @@
 """What benchmarks share: figures with their targets, timing in turn, the CPU time of other processes."""
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -30,16 +31,31 @@ class Figure(NamedTuple):
         return None if self.limit is None else self.value <= self.limit
 
 
-def in_turn(work: dict[str, Callable[[], object]], repetitions: int) -> dict[str, float]:
+def in_turn(
+    work: dict[str, Callable[[], object]],
+    repetitions: int,
+    clock: Callable[[], float] = time.perf_counter,
+    pick: Callable[[list[float]], float] = statistics.median,
+) -> dict[str, float]:
     """Median seconds of each, run in turn so that a busy moment of the machine hits all alike."""
     took: dict[str, list[float]] = {name: [] for name in work}
     for repetition in range(repetitions + 1):
         for name, run in work.items():
-            start = time.perf_counter()
+            start = clock()
             run()
             if repetition:  # the first warms caches
-                took[name].append(time.perf_counter() - start)
-    return {name: statistics.median(seconds) for name, seconds in took.items()}
+                took[name].append(clock() - start)
+    return {name: pick(seconds) for name, seconds in took.items()}
+
+
+def processor_in_turn(work: dict[str, Callable[[], object]], repetitions: int) -> dict[str, float]:
+    """CPU seconds of each at its best, its ended children's included: what a busy machine changes least."""
+    return in_turn(work, repetitions, _processor_seconds, min)
+
+
+def _processor_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def python(*arguments: str, prefix: tuple[str, ...] = ()) -> str:
@@ -57,3 +73,15 @@ def children_cpu_seconds() -> float:
         for thread in (path for child in children for path in Path(f"/proc/{child}/task").iterdir()):
             total_ns += int((thread / "schedstat").read_text().split()[0])
     return total_ns * 1e-9
+
+
+_HELD = """
+def held_mb(pid="self"):
+    with open(f"/proc/{pid}/status") as status:
+        return int(next(line for line in status if line.startswith("VmHWM")).split()[1]) * 1024 / 1e6
+"""
+
+
+def measured(code: str) -> list[float]:
+    """The numbers that a fresh process prints last; `held_mb` tells it what it held at most."""
+    return [float(number) for number in python("-c", _HELD + code).split()[-3:]]

@@ -5,33 +5,18 @@ quiet PC, 3 GB of disk under ``.cache/`` and, for the largest log, 12 GB of memo
 column ends earlier and says so.
 """
 
+import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from _figures import ROOT, python
-from growth_page import Series, write
-
-_LOG_SIZES = tuple(10**power for power in range(3, 9))
-_SHOWN_BYTES_A_ROW = 125
-"""What loading a log whole holds at most: its columns, and copies of some."""
-_SHARE_OF_MEMORY = 0.6
-
-_HELD = """
-def held_mb(pid="self"):
-    with open(f"/proc/{pid}/status") as status:
-        return int(next(line for line in status if line.startswith("VmHWM")).split()[1]) * 1024 / 1e6
-"""
-
-
-def _measured(code: str) -> list[float]:
-    """The numbers that a fresh process prints last; `held_mb` tells it what it held at most."""
-    return [float(number) for number in python("-c", _HELD + code).split()[-3:]]
-
+from _figures import ROOT, measured
+from growth_log import log_size
+from growth_page import Series, keep, write
 
 _RUN = """
 import sys, time
@@ -46,7 +31,7 @@ print(time.process_time() - start, held_mb())
 def run_length() -> Iterator[Series]:
     """A minute to a day at 100 Hz in simulated time."""
     lengths = (60, 600, 3_600, 21_600, 86_400)
-    found = [_measured(_RUN.format(benchmarks=ROOT / "benchmarks", seconds=s)) for s in lengths]
+    found = [measured(_RUN.format(benchmarks=ROOT / "benchmarks", seconds=s)) for s in lengths]
     cost, memory = (list(zip(lengths, column, strict=True)) for column in zip(*found, strict=True))
     yield Series(
         "run length", "s at 100 Hz, simulated", "CPU s of sampling", cost, "one sum and one row a reading"
@@ -82,7 +67,7 @@ def _sampled(spec: str, rate_hz: float, channels: int = 1) -> list[float]:
     code = _SAMPLING.format(
         benchmarks=ROOT / "benchmarks", spec=spec, rate_hz=rate_hz, channels=channels, seconds=_SECONDS
     )
-    return _measured(code)
+    return measured(code)
 
 
 def _played(rate_hz: float) -> list[float]:
@@ -156,7 +141,7 @@ print(left, time.process_time() - start - left, held_mb())
 def spans() -> Iterator[Series]:
     """10 to 10^6 in one run."""
     counts = [10**power for power in range(1, 7)]
-    columns = zip(*(_measured(_SPANS.format(count=count)) for count in counts), strict=True)
+    columns = zip(*(measured(_SPANS.format(count=count)) for count in counts), strict=True)
     left, told, held = (list(zip(counts, column, strict=True)) for column in columns)
     yield Series("spans, left", "spans", "CPU s of the program", left, "two clock reads and two numbers each")
     yield Series(
@@ -175,92 +160,18 @@ def spans() -> Iterator[Series]:
     )
 
 
-_WINDOWS = """
-import time
-import numpy as np
-from energymeter.windows import window_joules
-edges = np.sort(np.random.default_rng(1).uniform(0, {seconds}, (10_000, 2)))
-start = time.perf_counter()
-joules = window_joules({path!r}, edges[:, 0], edges[:, 1])
-took = time.perf_counter() - start
-watts = joules.sum() / (edges[:, 1] - edges[:, 0]).sum()
-assert 2.9 < watts < 3.1, watts
-print(took, held_mb())
-"""
-_COMMAND = """
-import contextlib, io, time
-from energymeter.cli import cli
-start = time.perf_counter()
-with contextlib.redirect_stdout(io.StringIO()):
-    cli.main({arguments!r}, standalone_mode=False)
-print(time.perf_counter() - start, held_mb())
-"""
-_COMMANDS: dict[str, Callable[[str], list[str]]] = {
-    "show": lambda path: ["show", path],
-    "plot": lambda path: ["plot", path],
-    "compare": lambda path: ["compare", path, path],
-}
-
-
-def log_size() -> Iterator[Series]:
-    """10^3 to 10^8 samples in Parquet: 10^4 windows of them, and the commands that read logs."""
-    from growth_log import write_log
-
-    from energymeter.cli import cli
-
-    commands = [name for name in _COMMANDS if name in cli.list_commands(None)]
-    windows: list[tuple[float, list[float]]] = []
-    shown: dict[str, list[tuple[float, list[float]]]] = {name: [] for name in commands}
-    folder = ROOT / ".cache" / "growth"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = str(folder / "log.parquet")
-    try:
-        for rows in _LOG_SIZES:
-            write_log(path, rows)
-            windows.append((rows, _measured(_WINDOWS.format(path=path, seconds=rows / 1000))))
-            for name in commands if rows * _SHOWN_BYTES_A_ROW < _SHARE_OF_MEMORY * _free_bytes() else ():
-                found = _measured(_COMMAND.format(arguments=_COMMANDS[name](path)))
-                shown[name].append((rows, found))
-    finally:
-        Path(path).unlink(missing_ok=True)
-    yield from _pair(
-        "log size, 10⁴ windows",
-        windows,
-        "only row groups with an edge, three columns of them",
-        "one row group at a time",
-    )
-    for name in _COMMANDS:
-        if name in commands:
-            yield from _pair(
-                f"log size, `{name}`",
-                shown[name],
-                "every row is decoded and looked at once",
-                "all columns of the log as numbers of eight bytes",
-            )
-        else:
-            yield Series(f"log size, `{name}`", "", "", [], f"there is no command `energymeter {name}`")
-
-
-def _pair(title: str, found: list[tuple[float, list[float]]], why: str, why_held: str) -> Iterator[Series]:
-    yield Series(title, "rows", "s", [(rows, took) for rows, (took, _) in found], why)
-    yield Series(
-        f"{title}, memory", "rows", "MB held at most", [(rows, held) for rows, (_, held) in found], why_held
-    )
-
-
-def _free_bytes() -> int:
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
-
-
 def main() -> None:
-    """Measure, write the tables, draw."""
-    found: list[Series] = []
-    start = time.monotonic()
-    for measure in (run_length, rate, sources, spans, log_size):
-        print(f"{time.monotonic() - start:5.0f} s {measure.__name__}", file=sys.stderr, flush=True)
-        found += measure()
-    write(found, (time.monotonic() - start) / 60)
+    """Measure, keep the numbers, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--page", action="store_true", help="write the page anew, measure nothing")
+    if not parser.parse_args().page:
+        found: list[Series] = []
+        start = time.monotonic()
+        for measure in (run_length, rate, sources, spans, log_size):
+            print(f"{time.monotonic() - start:5.0f} s {measure.__name__}", file=sys.stderr, flush=True)
+            found += measure()
+        keep(found, (time.monotonic() - start) / 60)
+    write()
 
 
 if __name__ == "__main__":

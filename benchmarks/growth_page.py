@@ -1,5 +1,6 @@
 """``GROWTH.md`` and its plots: each series with the power it grows by."""
 
+import json
 import math
 import os
 import platform
@@ -10,7 +11,9 @@ from typing import NamedTuple
 
 from growth_plot import plot
 
-HERE = Path(__file__).resolve().parent
+_HERE = Path(__file__).resolve().parent
+PLOTS = _HERE / "growth"
+_RESULTS = PLOTS / "results.json"
 _LINEAR = 1.15
 """A power up to here counts as linear: seconds of a shared machine scatter."""
 
@@ -39,6 +42,12 @@ class Series(NamedTuple):
         return math.log(last_y / y) / math.log(last_x / x)
 
     @property
+    def one_more(self) -> float:
+        """What each further one costs between its last two rows."""
+        (x, y), (last_x, last_y) = self.points[-2:]
+        return max(0.0, last_y - y) / (last_x - x)
+
+    @property
     def linear(self) -> bool:
         """Linear or better, by both."""
         return max(self.power, self.last_power) <= _LINEAR
@@ -50,37 +59,50 @@ class Series(NamedTuple):
         return "-".join(letters.split()) + ".svg"
 
 
-def write(found: Sequence[Series], minutes: float) -> None:
-    """The page, and a plot for each of its tables."""
-    folder = HERE / "growth"
-    folder.mkdir(exist_ok=True)
-    for old in folder.glob("*.svg"):
+def keep(found: Sequence[Series], minutes: float) -> None:
+    """The raw numbers, for `write`."""
+    about = {
+        "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "minutes": minutes,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "load": os.getloadavg()[1],
+        "series": [series._asdict() for series in found],
+    }
+    PLOTS.mkdir(exist_ok=True)
+    _RESULTS.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+
+
+def write() -> None:
+    """The page, and a plot for each of its tables, of the numbers kept last."""
+    about = json.loads(_RESULTS.read_text())
+    found = [Series(**series) for series in about["series"]]
+    for old in PLOTS.glob("*.svg"):
         old.unlink()
-    now = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     lines = [
         "# Growth",
         "",
-        f"Written by `make bench-growth` in {minutes:.1f} minutes, {now}; {machine}; load average "
-        f"{os.getloadavg()[1]:.1f} at the end. The power is the slope in logarithms: 1 is linear, 0 is "
-        "constant; first over the whole column, then between its last two rows, where no floor hides it.",
+        f"Written by `make bench-growth` in {about['minutes']:.1f} minutes, {about['when']}; "
+        f"{about['machine']}, load average {about['load']:.1f} at the end. The power is the slope in "
+        "logarithms, 1 linear and 0 constant: first over the whole column, then between its last two rows, "
+        "where no floor hides it. Between those two each further one costs what the next column says.",
         "",
-        "| | power | at the end | linear or better | constant |",
-        "|---|---|---|---|---|",
+        "| | power | at the end | linear or better | one more | what that is |",
+        "|---|---|---|---|---|---|",
     ]
     lines += [_summary(series) for series in found]
     for series in found:
         if series.points:
-            (folder / series.file).write_text(plot(series.points, series.amount, series.cost))
+            (PLOTS / series.file).write_text(plot(series.points, series.amount, series.cost))
             lines += _table(series)
-    (HERE / "GROWTH.md").write_text("\n".join(lines) + "\n")
+    (_HERE / "GROWTH.md").write_text("\n".join(lines) + "\n")
 
 
 def _summary(series: Series) -> str:
     if not series.points:
-        return f"| {series.title} | – | – | – | {series.why} |"
+        return f"| {series.title} | – | – | – | – | {series.why} |"
     verdict = "yes" if series.linear else "**no**"
-    return f"| {series.title} | {series.power:.2f} | {series.last_power:.2f} | {verdict} | {series.why} |"
+    powers = f"{series.power:.2f} | {series.last_power:.2f}".replace("-0.00", "0.00")
+    return f"| {series.title} | {powers} | {verdict} | {series.one_more:.2g} {series.cost} | {series.why} |"
 
 
 def _table(series: Series) -> list[str]:

@@ -1,12 +1,12 @@
 """Starting a bare interpreter, one that imports the package, and one that imports the meter."""
 
-from _figures import Figure, in_turn, python
+from _figures import Figure, processor_in_turn, python
 
 
 def measure(short: bool) -> dict[str, Figure]:
-    """Ratios to the bare interpreter."""
+    """Ratios of CPU time to the bare interpreter's."""
     codes = {"bare": "pass", "package": "import energymeter", "meter": "from energymeter import EnergyMeter"}
-    took = in_turn(
+    took = processor_in_turn(
         {name: lambda code=code: python("-c", code) for name, code in codes.items()}, 7 if short else 21
     )
     return {

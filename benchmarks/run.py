@@ -36,8 +36,10 @@ def main() -> int:
     """Exit code 1 if ``--check`` finds a ratio worse than twice the recorded one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"only these: {', '.join(_PARTS)}")
-    parser.add_argument("--short", action="store_true", help="a minute, for CI")
-    parser.add_argument("--record", action="store_true", help=f"write {RECORDED.name}")
+    parser.add_argument("--short", action="store_true", help="less than a minute, for CI")
+    parser.add_argument(
+        "--record", action="store_true", help=f"write {RECORDED.name}; with parts, theirs alone"
+    )
     parser.add_argument("--check", action="store_true", help="fail on a ratio twice as bad as recorded")
     parser.add_argument("--hours", type=float, help="of simulated time, instead of one")
     asked = parser.parse_args()
@@ -51,7 +53,7 @@ def main() -> int:
                 figures[f"{part}: {name}"] = figure
                 print(_line(f"{part}: {name}", figure, recorded["figures"]), flush=True)
     if asked.record:
-        _record(figures)
+        _record(recorded["figures"] if asked.parts else {}, figures)
     worse = [name for name, figure in figures.items() if _worse(name, figure, recorded["figures"])]
     for part in sorted({name.partition(": ")[0] for name in worse} if asked.check else ()):
         print(f"{part} once more: a busy moment is no verdict")
@@ -76,14 +78,14 @@ def _worse(name: str, figure: Figure, recorded: dict[str, float]) -> bool:
     return figure.unit == "×" and name in recorded and figure.value > 2 * recorded[name]
 
 
-def _record(figures: dict[str, Figure]) -> None:
+def _record(kept: dict[str, float], figures: dict[str, Figure]) -> None:
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     RECORDED.write_text(
         json.dumps(
             {
                 "when": time.strftime("%Y-%m-%d", time.gmtime()),
                 "machine": machine,
-                "figures": {name: float(f"{figure.value:.4g}") for name, figure in figures.items()},
+                "figures": kept | {name: float(f"{figure.value:.4g}") for name, figure in figures.items()},
             },
             indent=1,
         )

@@ -15,11 +15,11 @@ def measure(short: bool) -> dict[str, Figure]:
     """CPU at three rates, and one kilohertz beside a catastrophic regular expression."""
     figures = {}
     for rate_hz, limit in ((10.0, None), (100.0, 0.01), (1000.0, 0.05)):
-        share = _share(rate_hz, 4.0 if short else 10.0)
+        share = _share(rate_hz, 2.0 if short else 10.0)
         figures[f"sampler CPU at {rate_hz:g} Hz"] = Figure(
             100 * share, "%", None if limit is None else 100 * limit
         )
-    return figures | _beside_a_regex(10.0 if short else 60.0)
+    return figures | _beside_a_regex(5.0 if short else 30.0)
 
 
 def _share(rate_hz: float, seconds: float) -> float:
