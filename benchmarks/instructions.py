@@ -1,7 +1,7 @@
 """Machine instructions a sample and a span take, counted by valgrind: what they mean on a slow processor.
 
-Each count is a difference of two runs, so that start and imports drop out. Counts are of this machine's
-instruction set and of this Python's build; what an ARMv6 needs was not measured, hence a range.
+Each count is a difference of two runs, so that start and imports drop out. They are this machine's
+instructions; an ARM1176 emulated by qemu (`docs/cost.md`) needed within 10 % as many. Cycles are assumed.
 """
 
 import os
@@ -30,9 +30,8 @@ _EARLY, _LATER = 20_000, 40_000
 """Samples: the first ones cost a quarter more, as each is kept in the history, which is not thinned yet."""
 _PI_ZERO_HZ = 1e9
 """ARM1176JZF-S of the Raspberry Pi Zero (raspberrypi.com, product brief)."""
-_CYCLES_AN_INSTRUCTION = (2.0, 6.0)
-"""An assumption: one pipeline that issues in order and caches of 16 KiB give an interpreter 2 to 4 cycles an
-instruction, and a 32-bit processor needs up to half as many instructions again for 64-bit time stamps."""
+_CYCLES_AN_INSTRUCTION = (2.0, 4.0)
+"""An assumption: one pipeline that issues in order, and caches of 16 KiB."""
 
 
 def measure(short: bool) -> dict[str, Figure]:

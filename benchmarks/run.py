@@ -53,7 +53,8 @@ def main() -> int:
                 figures[f"{part}: {name}"] = figure
                 print(_line(f"{part}: {name}", figure, recorded["figures"]), flush=True)
     if asked.record:
-        _record(recorded["figures"] if asked.parts else {}, figures)
+        others = {n: v for n, v in recorded["figures"].items() if n.partition(": ")[0] not in asked.parts}
+        _record(others if asked.parts else {}, figures)
     worse = [name for name, figure in figures.items() if _worse(name, figure, recorded["figures"])]
     for part in sorted({name.partition(": ")[0] for name in worse} if asked.check else ()):
         print(f"{part} once more: a busy moment is no verdict")
