@@ -16,10 +16,12 @@ import importlib
 import os
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from energymeter.errors import SpecError
-from energymeter.source import Source
+
+if TYPE_CHECKING:
+    from energymeter.source import Source
 
 _NAME = r"[a-z][a-z0-9_-]*"
 _JOINT = re.compile(rf"([+,])(?={_NAME}(?:[@:?+,]|$))")
@@ -35,7 +37,7 @@ class Spec(NamedTuple):
     place: str | None
     options: dict[str, str]
 
-    def build(self) -> Source:
+    def build(self) -> "Source":
         """Make the source; nothing is touched yet.
 
         Raises:
