@@ -1,6 +1,7 @@
 """``energymeter calibrate``: fit a meter against a reference and write its card."""
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -10,14 +11,17 @@ import click
 from energymeter.calibration import card as cards
 from energymeter.calibration.fit import fit_all, model_of
 from energymeter.calibration.hold import Holder
-from energymeter.calibration.plot import residuals
+from energymeter.calibration.model import Model
+from energymeter.calibration.plot import draw
 from energymeter.calibration.points import Point, Reference, band, read_csv, write_csv
 from energymeter.calibration.procedure import Wishes, guided, table
 from energymeter.calibration.tape import Tape
+from energymeter.cli.calibrate_charge import Charge, recorded, watched
 from energymeter.cli.options import Positive
 from energymeter.clock import SystemClock
 from energymeter.errors import CalibrationError, SpecError
 from energymeter.reading import Band, Facts
+from energymeter.sampling.host import Request
 from energymeter.source import Source
 from energymeter.spec import Spec, parse
 
@@ -39,7 +43,18 @@ _RATE_HZ = 10.0
 @click.option("--seconds", type=Positive(), default=5.0, show_default=True, help="Length of each mean.")
 @click.option("--channel", default="", help="Which part of SOURCE, if it has several.")
 @click.option("--keep", type=click.Path(dir_okay=False), help="Where points are kept.  [default: points.csv]")
-@click.option("--plot", type=click.Path(dir_okay=False), help="Draw the residuals as SVG.")
+@click.option(
+    "--plot", type=click.Path(dir_okay=False), help="Draw the residuals: .svg, or .png with matplotlib."
+)
+@click.option(
+    "--counter",
+    default="",
+    help="Compare charge with a meter that counts it, such as um25c, or a CSV of its time_s and mah.",
+)
+@click.option("--hours", type=Positive(), default=1.0, show_default=True, help="How long to count.")
+@click.option(
+    "--log", type=click.Path(exists=True, dir_okay=False), help="With a CSV: SOURCE's own, uncalibrated."
+)
 @click.option("--card", "card_file", type=click.Path(dir_okay=False), help="Write the card there instead.")
 def calibrate(
     source: str,
@@ -50,6 +65,9 @@ def calibrate(
     channel: str,
     keep: str | None,
     plot: str | None,
+    counter: str,
+    hours: float,
+    log: str | None,
     card_file: str | None,
     **accuracies: str,
 ) -> None:
@@ -59,22 +77,41 @@ def calibrate(
     """
     one = _only(source)
     meter = Tape(one, min(_RATE_HZ, one.facts.max_hz), SystemClock(), channel)
-    other, named = _reference(reference, accuracies)
-    if csv is not None:
-        points, found = read_csv(csv), _found(meter)
+    other, named = _reference(counter if counter and not os.path.isfile(counter) else reference, accuracies)
+    points = [] if csv is None else read_csv(csv)
+    if counter:
+        found = _found(meter)
+        charge = _charge(source, other, counter, log, channel, hours)
+        line = charge.line(found.facts, named.amps, points)
+        told = f"gain {line.gain:.5f} ± {2 * line.slope_uncertainty():.2g}, at {line.high:.3g} A in the mean"
+        click.echo(f"amps: {told}")
+        model = Model(amps={"": line})
     else:
         kept = keep or "points.csv"
-        found, points = _at_the_bench(meter, other, Wishes(seconds, celsius), kept)
-    fits = fit_all(points, found.facts, named)
-    click.echo(table(fits))
-    if plot is not None:
-        Path(plot).write_text(residuals(fits), encoding="utf-8")
-        click.echo(f"residuals drawn in {plot}", err=True)
-    card = cards.make_card(
-        found.identity, named, points, model_of(fits), made=SystemClock().time(), celsius=celsius
-    )
+        if csv is None:
+            found, points = _at_the_bench(meter, other, Wishes(seconds, celsius), kept)
+        else:
+            found = _found(meter)
+        fits = fit_all(points, found.facts, named)
+        click.echo(table(fits))
+        if plot is not None:
+            draw(fits, plot)
+            click.echo(f"residuals drawn in {plot}", err=True)
+        model = model_of(fits)
+    card = cards.make_card(found.identity, named, points, model, made=SystemClock().time(), celsius=celsius)
     path = cards.save(card, None if card_file is None else Path(card_file))
     click.echo(f"{found.identity}: {card.title}, in {path}")
+
+
+def _charge(
+    source: str, other: Source | None, counter: str, log: str | None, channel: str, hours: float
+) -> Charge:
+    if other is not None:
+        request = Request(parse(source)[0][0])
+        return watched(request, other, channel, hours, SystemClock(), live)
+    if log is None:
+        raise SpecError(f"{counter} is a file; name the log that SOURCE wrote meanwhile with --log.")
+    return recorded(log, counter, channel)
 
 
 class _Found(NamedTuple):
@@ -103,7 +140,7 @@ def _reference(text: str, accuracies: dict[str, str]) -> tuple[Source | None, Re
                 raise
     if source is not None:
         facts, name = source.facts, source.name
-        given = [facts.volts or Band(), facts.amps or Band(), facts.watts or Band()]
+        given = [facts.volts or Band(), facts.amps or facts.coulombs or Band(), facts.watts or Band()]
     else:
         name, given = text or "readings typed in", [Band(), Band(), Band()]
     for number, channel in enumerate(("volts", "amps", "watts")):
@@ -165,5 +202,10 @@ class _Terminal:
         click.echo(text, err=True)
 
     def live(self, text: str) -> None:
-        if sys.stderr.isatty():
-            click.echo(f"\r\x1b[K{text} ", err=True, nl=False)
+        live(text)
+
+
+def live(text: str) -> None:
+    """A line that the next one replaces."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{text} ", err=True, nl=False)
