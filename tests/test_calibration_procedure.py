@@ -313,14 +313,29 @@ def test_points_in_a_file_become_a_card_without_a_question(desk):
     assert cards.load(desk / "mine.json").model == card.model
 
 
+def test_the_zero_needs_no_reference_and_what_is_not_known_is_left_out(desk):
+    (desk / "zero.csv").write_text("channel,shown,reference\namps,0.001,0\n")
+    done = CliRunner().invoke(calibrate, ["sim:pi4", "--points", "zero.csv"])
+    assert done.exit_code == 0, done.output
+    assert "the zero was taken" in done.output
+    (desk / "p.csv").write_text(POINTS + "volts,5.08,5.1\nvolts,5.08,5.1\n")
+    done = CliRunner().invoke(calibrate, ["sim:pi4", "--points", "p.csv", "--amps-accuracy", "1%"])
+    assert "volts left as they are" in done.output
+    (card,) = cards.load_all()
+    assert card.model.volts is None
+    assert {point.channel for point in card.points} == {"amps"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind", "reason"),
     [
-        (["sim:pi4", "--points", "p.csv", "--reference", "x"], SpecError, "accuracy is not known"),
+        (["sim:pi4", "--points", "p.csv", "--reference", "x"], CalibrationError, "accuracy is not known"),
         (["sim:pi4,sim:pi5", "--points", "p.csv", "--amps-accuracy", "1%"], SpecError, "several sources"),
         (["sim:pi4", "--points", "bad.csv", "--amps-accuracy", "1%"], CalibrationError, "outside 0.9 "),
         (["sim:pi4", "--points", "p.csv", "--amps-accuracy", "one"], CalibrationError, "not understood"),
         (["sim:pi4", "--points", "p.csv", "--reference", "nothing@1"], SpecError, "nothing"),
+        (["sim:pi4", "--counted", "p.csv"], SpecError, "with --log"),
+        (["sim:pi4", "--counter", "bucket"], SpecError, "bucket is no meter"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_calibrated_writes_no_card(desk, arguments, kind, reason):
@@ -404,7 +419,7 @@ def test_a_log_and_a_counter_s_table_become_a_card(desk):
     rows = [f"{t:.1f},{math.floor(0.5 * t / 3.6)}" for t in range(0, 1800, 2)]
     (desk / "usb.csv").write_text("\n".join(["time_s,mah", *rows]))
     (desk / "zero.csv").write_text("channel,shown,reference\namps,0.0001,0\n")
-    arguments = ["sim:pi4", "--counter", "usb.csv", "--amps-accuracy", "0.5%"]
+    arguments = ["sim:pi4", "--counted", "usb.csv", "--amps-accuracy", "0.5%"]
     done = CliRunner().invoke(calibrate, [*arguments, "--log", "run.csv", "--points", "zero.csv"])
     assert done.exit_code == 0, done.output + str(done.exception)
     assert "at 0.49 A in the mean" in done.output

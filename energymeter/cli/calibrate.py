@@ -1,7 +1,6 @@
 """``energymeter calibrate``: fit a meter against a reference and write its card."""
 
 import contextlib
-import os
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -9,11 +8,12 @@ from typing import NamedTuple
 import click
 
 from energymeter.calibration import card as cards
-from energymeter.calibration.fit import fit_all, model_of
+from energymeter.calibration.fit import Fit, fit_all, model_of
 from energymeter.calibration.hold import Holder
+from energymeter.calibration.judgement import believed
 from energymeter.calibration.model import Model
 from energymeter.calibration.plot import draw
-from energymeter.calibration.points import Point, Reference, band, read_csv, write_csv
+from energymeter.calibration.points import UNITS, Point, Reference, band, read_csv, write_csv
 from energymeter.calibration.procedure import Wishes, guided, table
 from energymeter.calibration.tape import Tape
 from energymeter.cli.calibrate_charge import Charge, recorded, watched
@@ -46,15 +46,14 @@ _RATE_HZ = 10.0
 @click.option(
     "--plot", type=click.Path(dir_okay=False), help="Draw the residuals: .svg, or .png with matplotlib."
 )
-@click.option(
-    "--counter",
-    default="",
-    help="Compare charge with a meter that counts it, such as um25c, or a CSV of its time_s and mah.",
-)
+@click.option("--counter", default="", help="Compare charge with this meter, which counts it, such as um25c.")
 @click.option("--hours", type=Positive(), default=1.0, show_default=True, help="How long to count.")
 @click.option(
-    "--log", type=click.Path(exists=True, dir_okay=False), help="With a CSV: SOURCE's own, uncalibrated."
+    "--counted",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Compare charge with a CSV of a counter's time_s and mah; --log is then SOURCE's own.",
 )
+@click.option("--log", type=click.Path(exists=True, dir_okay=False), help="Taken with --no-calibration.")
 @click.option("--card", "card_file", type=click.Path(dir_okay=False), help="Write the card there instead.")
 def calibrate(
     source: str,
@@ -67,6 +66,7 @@ def calibrate(
     plot: str | None,
     counter: str,
     hours: float,
+    counted: str | None,
     log: str | None,
     card_file: str | None,
     **accuracies: str,
@@ -75,43 +75,59 @@ def calibrate(
 
     Points are kept in a CSV as they are taken: Ctrl-C loses none, and --points fits them later.
     """
-    one = _only(source)
-    meter = Tape(one, min(_RATE_HZ, one.facts.max_hz), SystemClock(), channel)
-    other, named = _reference(counter if counter and not os.path.isfile(counter) else reference, accuracies)
+    meter = Tape(_only(source), _RATE_HZ, SystemClock(), channel)
+    other, named = _reference(counter or reference, accuracies)
     points = [] if csv is None else read_csv(csv)
-    if counter:
+    fits: dict[tuple[str, str], Fit] = {}
+    if counter or counted is not None:
         found = _found(meter)
-        charge = _charge(source, other, counter, log, channel, hours)
-        line = charge.line(found.facts, named.amps, points)
-        told = f"gain {line.gain:.5f} ± {2 * line.slope_uncertainty():.2g}, at {line.high:.3g} A in the mean"
-        click.echo(f"amps: {told}")
-        model = Model(amps={"": line})
+        if counted is None:
+            charge = _beside(source, other, counter, channel, hours)
+        else:
+            charge = _recorded(log, counted, channel)
+        model = _by_charge(charge, found.facts, named, points)
     else:
-        kept = keep or "points.csv"
         if csv is None:
-            found, points = _at_the_bench(meter, other, Wishes(seconds, celsius), kept)
+            if not any(any(named.band(each)) for each in UNITS):
+                click.echo(
+                    "the reference's accuracy is not told: the zero, with no load, is all to take", err=True
+                )
+            found, points = _at_the_bench(meter, other, Wishes(seconds, celsius), keep or "points.csv")
         else:
             found = _found(meter)
+        points, said = believed(points, named)
         fits = fit_all(points, found.facts, named)
-        click.echo(table(fits))
-        if plot is not None:
-            draw(fits, plot)
-            click.echo(f"residuals drawn in {plot}", err=True)
+        click.echo("\n".join([table(fits), *said]))
         model = model_of(fits)
     card = cards.make_card(found.identity, named, points, model, made=SystemClock().time(), celsius=celsius)
     path = cards.save(card, None if card_file is None else Path(card_file))
     click.echo(f"{found.identity}: {card.title}, in {path}")
+    if plot is not None and fits:
+        draw(fits, plot)
+        click.echo(f"residuals drawn in {plot}", err=True)
 
 
-def _charge(
-    source: str, other: Source | None, counter: str, log: str | None, channel: str, hours: float
-) -> Charge:
-    if other is not None:
-        request = Request(parse(source)[0][0])
-        return watched(request, other, channel, hours, SystemClock(), live)
+def _beside(source: str, other: Source | None, counter: str, channel: str, hours: float) -> Charge:
+    if other is None:
+        raise SpecError(f"{counter} is no meter; name one that counts charge, or a table with --counted.")
+    return watched(Request(parse(source)[0][0]), other, channel, hours, SystemClock(), live)
+
+
+def _recorded(log: str | None, counted: str, channel: str) -> Charge:
     if log is None:
-        raise SpecError(f"{counter} is a file; name the log that SOURCE wrote meanwhile with --log.")
-    return recorded(log, counter, channel)
+        raise SpecError(
+            f"{counted} tells one side only; name the log that SOURCE wrote meanwhile with --log."
+        )
+    return recorded(log, counted, channel)
+
+
+def _by_charge(charge: Charge, facts: Facts, named: Reference, points: list[Point]) -> Model:
+    if not any(named.amps):
+        raise SpecError("the counter's accuracy is not known; tell it with --amps-accuracy 0.5%.")
+    line = charge.line(facts, named.amps, points)
+    gain = f"{line.gain:.5f} ± {2 * line.slope_uncertainty():.2g}"
+    click.echo(f"amps: gain {gain}, at {line.high:.3g} A in the mean")
+    return Model(amps={"": line})
 
 
 class _Found(NamedTuple):
@@ -146,12 +162,6 @@ def _reference(text: str, accuracies: dict[str, str]) -> tuple[Source | None, Re
     for number, channel in enumerate(("volts", "amps", "watts")):
         told = accuracies[f"{channel}_accuracy"]
         given[number] = band(told) if told else given[number]
-    if not any(any(one) for one in given):
-        raise SpecError(
-            "the reference's accuracy is not known, so neither would be the result's; tell it as its data "
-            "sheet "
-            "does, with --amps-accuracy 1.5%+3*0.001 and --volts-accuracy."
-        )
     return source, Reference(name, *given)
 
 
@@ -169,7 +179,7 @@ def _at_the_bench(
 ) -> tuple[_Found, list[Point]]:
     points: list[Point] = []
     clock, rate_hz = SystemClock(), min(_RATE_HZ, meter.meter.facts.max_hz)
-    beside = None if reference is None else Tape(reference, min(rate_hz, reference.facts.max_hz), clock)
+    beside = None if reference is None else Tape(reference, rate_hz, clock)
     holder = Holder(meter, beside, rate_hz, clock)
     holder.open()
     try:
