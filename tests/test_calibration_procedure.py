@@ -9,10 +9,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from devices import ina
 from devices.waves import Steps
 
 from energymeter.calibration import card as cards
 from energymeter.calibration.charge import charge_line, read_counter
+from energymeter.calibration.clock_gain import clock_gain
 from energymeter.calibration.fit import fit_all
 from energymeter.calibration.hold import Holder
 from energymeter.calibration.plot import draw
@@ -24,6 +26,7 @@ from energymeter.cli.calibrate import calibrate
 from energymeter.clock import Clock, ManualClock, SystemClock
 from energymeter.drivers._chip import Ina219Chip
 from energymeter.drivers.ina219 import Ina219
+from energymeter.drivers.ina228 import Ina228
 from energymeter.errors import CalibrationError, ExtraMissing, SourceError, SourceTimeout, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.sampling.host import Request
@@ -457,3 +460,22 @@ def test_without_a_zero_the_offset_stays_as_uncertain_as_the_data_sheet_says():
     line = charge_line(times, mine, counted, Band(0.01, 2e-3), Band(0.001))
     assert line.uncertainty(0.0) == pytest.approx(2e-3 / math.sqrt(3))
     assert line.uncertainty(0.5) < 1e-3
+
+
+@pytest.mark.parametrize("oscillator", [1.0, 1.004, 0.997])
+def test_a_chip_s_own_clock_is_found_whatever_its_shunt(oscillator):
+    clock = ManualClock()
+    chip = ina.Ina228([Steps([(1.0, 0.8)], 5.0)], clock.monotonic_ns, [0.01512])
+    chip.oscillator = oscillator
+    tape = Tape(Ina228(shunt=0.015, wire=chip, clock=clock), 10.0, clock)
+    tape.open()
+    found = clock_gain(tape, clock, 0.05, lambda text: None)
+    assert found.gain == pytest.approx(1 / oscillator, abs=max(4 * found.uncertainty, 2e-5))
+    assert found.uncertainty < 1e-3
+
+
+def test_only_a_meter_that_counts_has_a_clock_to_compare():
+    bench = Bench([])
+    tape = Tape(Reference5A(bench), 10.0, bench.clock)
+    with pytest.raises(SpecError, match="clock of perfect cannot be compared"):
+        clock_gain(tape, bench.clock, 1.0, print)

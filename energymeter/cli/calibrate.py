@@ -8,7 +8,8 @@ from typing import NamedTuple
 import click
 
 from energymeter.calibration import card as cards
-from energymeter.calibration.fit import Fit, fit_all, model_of
+from energymeter.calibration.clock_gain import clock_gain
+from energymeter.calibration.fit import fit_all, model_of
 from energymeter.calibration.hold import Holder
 from energymeter.calibration.judgement import believed
 from energymeter.calibration.model import Model
@@ -46,8 +47,15 @@ _RATE_HZ = 10.0
 @click.option(
     "--plot", type=click.Path(dir_okay=False), help="Draw the residuals: .svg, or .png with matplotlib."
 )
+@click.option("--clock", is_flag=True, help="Compare SOURCE's clock with this computer's, too (an INA228).")
 @click.option("--counter", default="", help="Compare charge with this meter, which counts it, such as um25c.")
-@click.option("--hours", type=Positive(), default=1.0, show_default=True, help="How long to count.")
+@click.option(
+    "--hours",
+    type=Positive(),
+    default=1.0,
+    show_default=True,
+    help="How long to count, or to watch the clock.",
+)
 @click.option(
     "--counted",
     type=click.Path(exists=True, dir_okay=False),
@@ -64,6 +72,7 @@ def calibrate(
     channel: str,
     keep: str | None,
     plot: str | None,
+    clock: bool,
     counter: str,
     hours: float,
     counted: str | None,
@@ -78,27 +87,27 @@ def calibrate(
     meter = Tape(_only(source), _RATE_HZ, SystemClock(), channel)
     other, named = _reference(counter or reference, accuracies)
     points = [] if csv is None else read_csv(csv)
-    fits: dict[tuple[str, str], Fit] = {}
-    if counter or counted is not None:
+    by_charge = counter or counted is not None
+    if by_charge or clock or csv is not None:
         found = _found(meter)
-        if counted is None:
-            charge = _beside(source, other, counter, channel, hours)
-        else:
-            charge = _recorded(log, counted, channel)
-        model = _by_charge(charge, found.facts, named, points)
     else:
-        if csv is None:
-            if not any(any(named.band(each)) for each in UNITS):
-                click.echo(
-                    "the reference's accuracy is not told: the zero, with no load, is all to take", err=True
-                )
-            found, points = _at_the_bench(meter, other, Wishes(seconds, celsius), keep or "points.csv")
-        else:
-            found = _found(meter)
-        points, said = believed(points, named)
-        fits = fit_all(points, found.facts, named)
-        click.echo("\n".join([table(fits), *said]))
-        model = model_of(fits)
+        if not any(any(named.band(each)) for each in UNITS):
+            click.echo(
+                "the reference's accuracy is not told: the zero, with no load, is all to take", err=True
+            )
+        found, points = _at_the_bench(meter, other, Wishes(seconds, celsius), keep or "points.csv")
+    points, said = believed(points, named)
+    fits = fit_all(points, found.facts, named)
+    for text in filter(None, (table(fits), *said)):
+        click.echo(text)
+    model = model_of(fits)
+    if counted is not None:
+        model = _by_charge(_recorded(log, counted, channel), model, found.facts, named, points)
+    elif counter:
+        charge = _beside(source, other, counter, channel, hours)
+        model = _by_charge(charge, model, found.facts, named, points)
+    if clock:
+        model = _by_clock(meter, model, hours)
     card = cards.make_card(found.identity, named, points, model, made=SystemClock().time(), celsius=celsius)
     path = cards.save(card, None if card_file is None else Path(card_file))
     click.echo(f"{found.identity}: {card.title}, in {path}")
@@ -121,13 +130,23 @@ def _recorded(log: str | None, counted: str, channel: str) -> Charge:
     return recorded(log, counted, channel)
 
 
-def _by_charge(charge: Charge, facts: Facts, named: Reference, points: list[Point]) -> Model:
+def _by_charge(charge: Charge, model: Model, facts: Facts, named: Reference, points: list[Point]) -> Model:
     if not any(named.amps):
         raise SpecError("the counter's accuracy is not known; tell it with --amps-accuracy 0.5%.")
     line = charge.line(facts, named.amps, points)
     gain = f"{line.gain:.5f} ± {2 * line.slope_uncertainty():.2g}"
     click.echo(f"amps: gain {gain}, at {line.high:.3g} A in the mean")
-    return Model(amps={"": line})
+    return model._replace(amps={"": line})
+
+
+def _by_clock(meter: Tape, model: Model, hours: float) -> Model:
+    meter.open()
+    try:
+        found = clock_gain(meter, SystemClock(), hours, live)
+    finally:
+        meter.close()
+    click.echo(f"clock: {1e6 * (found.gain - 1):+.0f} ppm ± {2e6 * found.uncertainty:.0f}")
+    return model._replace(clock_gain=found.gain, clock_uncertainty=found.uncertainty)
 
 
 class _Found(NamedTuple):
