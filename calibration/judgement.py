@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from energymeter.calibration.line import Floats, york
-from energymeter.calibration.points import UNITS, Point
+from energymeter.calibration.points import UNITS, Point, Reference
 from energymeter.errors import CalibrationError
 from energymeter.reading import Band
 
@@ -19,6 +19,30 @@ _SURE = 3.0
 _SAME_LOAD = 0.01
 NEAR_ZERO = 0.2
 _HELD_OFF = 5e-3
+
+
+def believed(points: Sequence[Point], reference: Reference) -> tuple[list[Point], list[str]]:
+    """The channels whose reference is known to be how good, and what is said of the others.
+
+    No load is 0 by itself, and needs no reference.
+
+    Raises:
+        CalibrationError: there is none.
+    """
+    kept: list[Point] = []
+    said: list[str] = []
+    for channel in dict.fromkeys(point.channel for point in points):
+        its = [point for point in points if point.channel == channel]
+        if any(reference.band(channel)) or all(point.reference == 0 for point in its):
+            kept += its
+        else:
+            said.append(f"{channel} left as they are: how good the reference is, --{channel}-accuracy tells")
+    if points and not kept:
+        raise CalibrationError(
+            "the reference's accuracy is not known, so neither would be the result's; tell it as its data "
+            "sheet does, with --amps-accuracy 1.5%+3*0.001 and --volts-accuracy. No load alone needs none."
+        )
+    return kept, said
 
 
 def check_windows(points: Sequence[Point]) -> None:

@@ -1,14 +1,24 @@
-"""Charts as SVG, drawn here: a plotting package is a lot to install on a board for two pictures."""
+"""Charts as SVG, drawn here: a plotting package is a lot to install on a board for two pictures.
+
+PNG is drawn by matplotlib, where somebody wants it.
+"""
 
 import html
+import importlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from energymeter.calibration.fit import Fit
-from energymeter.calibration.points import UNITS
+from energymeter.errors import CalibrationError, ExtraMissing
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 640, 360, 80, 50, 40
+_LABELS = (
+    "Reference minus calibrated reading",
+    "reference, as a share of its largest",
+    "residual, % of the largest",
+)
 _COLOURS = ("#1b6ca8", "#c8553d", "#3a7d44", "#7b5ea7", "#806a00")
 
 
@@ -62,7 +72,23 @@ def chart(title: str, x_label: str, y_label: str, series: Sequence[Series], *, l
     return "\n".join([*parts, "</svg>\n"])
 
 
-def residuals(fits: dict[tuple[str, str], Fit]) -> str:
+def draw(fits: Mapping[tuple[str, str], Fit], path: str) -> None:
+    """The residuals as a picture: PNG where the file is called so, else SVG.
+
+    Raises:
+        ExtraMissing: PNG without matplotlib.
+        CalibrationError: it cannot be written.
+    """
+    try:
+        if path.lower().endswith(".png"):
+            _png(path, residuals(fits))
+        else:
+            Path(path).write_text(chart(*_LABELS, residuals(fits)), encoding="utf-8")
+    except OSError as failure:
+        raise CalibrationError(f"{path} cannot be written: {failure.strerror}.") from failure
+
+
+def residuals(fits: Mapping[tuple[str, str], Fit]) -> list[Series]:
     """What the lines leave, per cent of each channel's largest reference."""
     series = []
     for (channel, name), found in fits.items():
@@ -74,13 +100,23 @@ def residuals(fits: dict[tuple[str, str], Fit]) -> str:
                 [100 * rest / most for rest in found.residuals],
             )
         )
-    units = " or ".join(UNITS[channel] for channel in dict.fromkeys(channel for channel, _ in fits))
-    return chart(
-        "Reference minus calibrated reading",
-        f"reference, as a share of its largest ({units})",
-        "residual, % of the largest",
-        series,
-    )
+    return series
+
+
+def _png(path: str, series: Sequence[Series]) -> None:
+    try:
+        figure = importlib.import_module("matplotlib.figure").Figure(figsize=(6.4, 3.6), dpi=150)
+    except ImportError:
+        raise ExtraMissing("matplotlib", "plot", "A PNG (SVG needs nothing)") from None
+    axes = figure.add_subplot()
+    title, x_label, y_label = _LABELS
+    axes.set(title=title, xlabel=x_label, ylabel=y_label)
+    axes.axhline(0.0, color="#444", linewidth=0.8)
+    for number, each in enumerate(series):
+        axes.plot(each.x, each.y, "o", color=_COLOURS[number % len(_COLOURS)], label=each.name)
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, format="png")
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:

@@ -1,5 +1,4 @@
-"""How good a source is, from a stretch of its samples: noise, timing, steps, aliasing, the least it can "
-"tell."""
+"""How good a source is, from a stretch of its samples: noise, timing, steps, aliasing, the least energy."""
 
 import math
 from typing import NamedTuple
@@ -41,7 +40,8 @@ class Quality(NamedTuple):
     headroom: float | None
     """The highest sample as a share of the most that can be measured."""
     aliasing: float
-    """How much the energy changes when only every other sample is looked at, relative."""
+    """How much the energy changes when only every other sample is looked at, relative; less for a mean, of
+    which most was seen."""
     least_joules: float
     """The smallest energy within one second that stands out of the noise (k = 2)."""
     counts: Counts
@@ -79,7 +79,7 @@ def examine(
         jitter_s=float(intervals.std()),
         longest_s=float(intervals.max()),
         headroom=None if facts.max_watts is None else float(watts.max()) / facts.max_watts,
-        aliasing=_aliasing(watts),
+        aliasing=_aliasing(watts) * math.sqrt(1 - facts.seen),
         least_joules=2 * math.sqrt(2) * noise * math.sqrt(interval),
         counts=counts,
         warnings=(),

@@ -34,7 +34,7 @@ class Tape:
 
     def __init__(self, source: Source, rate_hz: float, clock: Clock, channel: str = "") -> None:
         if isinstance(source, Tunable):
-            source.tune(rate_hz)
+            source.tune(min(rate_hz, source.facts.max_hz))
         self.meter = source
         """The source, or after ``open`` the part of it that is read."""
         self.said: deque[Said] = deque(maxlen=_KEPT)

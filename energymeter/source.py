@@ -20,6 +20,9 @@ Beyond the protocol a source *may* offer, and the sampler then uses:
     Running counts: samples the device took and we never saw; bytes that crossed the wire.
 ``identity``
     After ``open``: the text that names this physical meter, to which a calibration card belongs.
+``range``
+    After each reading: the name of the range that it was taken in, empty where there is one. A calibration
+    keeps a line for each.
 ``kind``
     ``"meter"``, ``"board"``, ``"package"``, ``"gpu"`` or ``"gauge"``: `EnergyMeter()` and
     ``energymeter devices`` then look for it, `Locatable.places` telling them where; without such

@@ -8,16 +8,21 @@ from typing import NamedTuple
 import click
 
 from energymeter.calibration import card as cards
+from energymeter.calibration.clock_gain import clock_gain
 from energymeter.calibration.fit import fit_all, model_of
 from energymeter.calibration.hold import Holder
-from energymeter.calibration.plot import residuals
-from energymeter.calibration.points import Point, Reference, band, read_csv, write_csv
+from energymeter.calibration.judgement import believed
+from energymeter.calibration.model import Model
+from energymeter.calibration.plot import draw
+from energymeter.calibration.points import UNITS, Point, Reference, band, read_csv, write_csv
 from energymeter.calibration.procedure import Wishes, guided, table
 from energymeter.calibration.tape import Tape
+from energymeter.cli.calibrate_charge import Charge, recorded, watched
 from energymeter.cli.options import Positive
 from energymeter.clock import SystemClock
 from energymeter.errors import CalibrationError, SpecError
 from energymeter.reading import Band, Facts
+from energymeter.sampling.host import Request
 from energymeter.source import Source
 from energymeter.spec import Spec, parse
 
@@ -39,7 +44,24 @@ _RATE_HZ = 10.0
 @click.option("--seconds", type=Positive(), default=5.0, show_default=True, help="Length of each mean.")
 @click.option("--channel", default="", help="Which part of SOURCE, if it has several.")
 @click.option("--keep", type=click.Path(dir_okay=False), help="Where points are kept.  [default: points.csv]")
-@click.option("--plot", type=click.Path(dir_okay=False), help="Draw the residuals as SVG.")
+@click.option(
+    "--plot", type=click.Path(dir_okay=False), help="Draw the residuals: .svg, or .png with matplotlib."
+)
+@click.option("--clock", is_flag=True, help="Compare SOURCE's clock with this computer's, too (an INA228).")
+@click.option("--counter", default="", help="Compare charge with this meter, which counts it, such as um25c.")
+@click.option(
+    "--hours",
+    type=Positive(),
+    default=1.0,
+    show_default=True,
+    help="How long to count, or to watch the clock.",
+)
+@click.option(
+    "--counted",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Compare charge with a CSV of a counter's time_s and mah; --log is then SOURCE's own.",
+)
+@click.option("--log", type=click.Path(exists=True, dir_okay=False), help="Taken with --no-calibration.")
 @click.option("--card", "card_file", type=click.Path(dir_okay=False), help="Write the card there instead.")
 def calibrate(
     source: str,
@@ -50,6 +72,11 @@ def calibrate(
     channel: str,
     keep: str | None,
     plot: str | None,
+    clock: bool,
+    counter: str,
+    hours: float,
+    counted: str | None,
+    log: str | None,
     card_file: str | None,
     **accuracies: str,
 ) -> None:
@@ -57,24 +84,69 @@ def calibrate(
 
     Points are kept in a CSV as they are taken: Ctrl-C loses none, and --points fits them later.
     """
-    one = _only(source)
-    meter = Tape(one, min(_RATE_HZ, one.facts.max_hz), SystemClock(), channel)
-    other, named = _reference(reference, accuracies)
-    if csv is not None:
-        points, found = read_csv(csv), _found(meter)
+    meter = Tape(_only(source), _RATE_HZ, SystemClock(), channel)
+    other, named = _reference(counter or reference, accuracies)
+    points = [] if csv is None else read_csv(csv)
+    by_charge = counter or counted is not None
+    if by_charge or clock or csv is not None:
+        found = _found(meter)
     else:
-        kept = keep or "points.csv"
-        found, points = _at_the_bench(meter, other, Wishes(seconds, celsius), kept)
+        if not any(any(named.band(each)) for each in UNITS):
+            click.echo(
+                "the reference's accuracy is not told: the zero, with no load, is all to take", err=True
+            )
+        found, points = _at_the_bench(meter, other, Wishes(seconds, celsius), keep or "points.csv")
+    points, said = believed(points, named)
     fits = fit_all(points, found.facts, named)
-    click.echo(table(fits))
-    if plot is not None:
-        Path(plot).write_text(residuals(fits), encoding="utf-8")
-        click.echo(f"residuals drawn in {plot}", err=True)
-    card = cards.make_card(
-        found.identity, named, points, model_of(fits), made=SystemClock().time(), celsius=celsius
-    )
+    for text in filter(None, (table(fits), *said)):
+        click.echo(text)
+    model = model_of(fits)
+    if counted is not None:
+        model = _by_charge(_recorded(log, counted, channel), model, found.facts, named, points)
+    elif counter:
+        charge = _beside(source, other, counter, channel, hours)
+        model = _by_charge(charge, model, found.facts, named, points)
+    if clock:
+        model = _by_clock(meter, model, hours)
+    card = cards.make_card(found.identity, named, points, model, made=SystemClock().time(), celsius=celsius)
     path = cards.save(card, None if card_file is None else Path(card_file))
     click.echo(f"{found.identity}: {card.title}, in {path}")
+    if plot is not None and fits:
+        draw(fits, plot)
+        click.echo(f"residuals drawn in {plot}", err=True)
+
+
+def _beside(source: str, other: Source | None, counter: str, channel: str, hours: float) -> Charge:
+    if other is None:
+        raise SpecError(f"{counter} is no meter; name one that counts charge, or a table with --counted.")
+    return watched(Request(parse(source)[0][0]), other, channel, hours, SystemClock(), live)
+
+
+def _recorded(log: str | None, counted: str, channel: str) -> Charge:
+    if log is None:
+        raise SpecError(
+            f"{counted} tells one side only; name the log that SOURCE wrote meanwhile with --log."
+        )
+    return recorded(log, counted, channel)
+
+
+def _by_charge(charge: Charge, model: Model, facts: Facts, named: Reference, points: list[Point]) -> Model:
+    if not any(named.amps):
+        raise SpecError("the counter's accuracy is not known; tell it with --amps-accuracy 0.5%.")
+    line = charge.line(facts, named.amps, points)
+    gain = f"{line.gain:.5f} ± {2 * line.slope_uncertainty():.2g}"
+    click.echo(f"amps: gain {gain}, at {line.high:.3g} A in the mean")
+    return model._replace(amps={"": line})
+
+
+def _by_clock(meter: Tape, model: Model, hours: float) -> Model:
+    meter.open()
+    try:
+        found = clock_gain(meter, SystemClock(), hours, live)
+    finally:
+        meter.close()
+    click.echo(f"clock: {1e6 * (found.gain - 1):+.0f} ppm ± {2e6 * found.uncertainty:.0f}")
+    return model._replace(clock_gain=found.gain, clock_uncertainty=found.uncertainty)
 
 
 class _Found(NamedTuple):
@@ -103,18 +175,12 @@ def _reference(text: str, accuracies: dict[str, str]) -> tuple[Source | None, Re
                 raise
     if source is not None:
         facts, name = source.facts, source.name
-        given = [facts.volts or Band(), facts.amps or Band(), facts.watts or Band()]
+        given = [facts.volts or Band(), facts.amps or facts.coulombs or Band(), facts.watts or Band()]
     else:
         name, given = text or "readings typed in", [Band(), Band(), Band()]
     for number, channel in enumerate(("volts", "amps", "watts")):
         told = accuracies[f"{channel}_accuracy"]
         given[number] = band(told) if told else given[number]
-    if not any(any(one) for one in given):
-        raise SpecError(
-            "the reference's accuracy is not known, so neither would be the result's; tell it as its data "
-            "sheet "
-            "does, with --amps-accuracy 1.5%+3*0.001 and --volts-accuracy."
-        )
     return source, Reference(name, *given)
 
 
@@ -132,7 +198,7 @@ def _at_the_bench(
 ) -> tuple[_Found, list[Point]]:
     points: list[Point] = []
     clock, rate_hz = SystemClock(), min(_RATE_HZ, meter.meter.facts.max_hz)
-    beside = None if reference is None else Tape(reference, min(rate_hz, reference.facts.max_hz), clock)
+    beside = None if reference is None else Tape(reference, rate_hz, clock)
     holder = Holder(meter, beside, rate_hz, clock)
     holder.open()
     try:
@@ -165,5 +231,10 @@ class _Terminal:
         click.echo(text, err=True)
 
     def live(self, text: str) -> None:
-        if sys.stderr.isatty():
-            click.echo(f"\r\x1b[K{text} ", err=True, nl=False)
+        live(text)
+
+
+def live(text: str) -> None:
+    """A line that the next one replaces."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{text} ", err=True, nl=False)

@@ -61,6 +61,11 @@ def _text(facts: Facts, found: Quality) -> str:
             "take the load off and use --zero" if found.zero_amps is None else f"{found.zero_amps:.3g} A",
         ),
         ("interval", f"{found.interval_s:.4g} s ± {found.jitter_s:.1g}, longest {found.longest_s:.3g} s"),
+        *(
+            (("seen of it", f"{facts.seen:.0%}, and told up to {facts.lag:.0%} of it later"),)
+            if facts.seen
+            else ()
+        ),
         ("reads", f"{found.counts.reads}, {found.counts.duplicates} with nothing new"),
         ("of the range used", "unknown" if found.headroom is None else f"{found.headroom:.1%}"),
         ("aliasing", f"{found.aliasing:.2%} of the energy hangs on which samples are taken"),

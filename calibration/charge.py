@@ -1,0 +1,78 @@
+"""Charge against a counter: a long window in which one meter is integrated and another counts."""
+
+import csv
+import math
+from collections.abc import Sequence
+
+from energymeter.calibration.counter import fit_charge, ticks
+from energymeter.calibration.fit import fit
+from energymeter.calibration.line import Floats
+from energymeter.calibration.model import Line
+from energymeter.calibration.points import Point
+from energymeter.errors import CalibrationError
+from energymeter.reading import Band
+
+_PER_UNIT = {"coulombs": 1.0, "mah": 3.6}
+
+
+def charge_line(
+    times_s: Sequence[float] | Floats,
+    coulombs: Sequence[float] | Floats,
+    counted: tuple[Sequence[float], Sequence[float]],
+    meter: Band,
+    reference: Band,
+    points: Sequence[Point] = (),
+) -> Line:
+    """The current's line from a meter's running charge and what a counter said meanwhile.
+
+    Args:
+        times_s, coulombs: the meter's charge, shape (n,), on the counter's clock.
+        counted: when the counter was read, s, and what it said, C.
+        meter: how wrong the meter's current may be; its offset stays as uncertain as this where no zero is
+            given.
+        reference: how wrong the counter may be.
+        points: of the meter; those of the current with no load are its zero, the others are not looked at.
+
+    Raises:
+        CalibrationError: the two cannot be a calibration, with the reason.
+    """
+    zeros = [point for point in points if point.channel == "amps" and point.reference == 0]
+    offset = meter.offset / math.sqrt(3)
+    zero = (
+        fit(zeros, meter, reference).line if zeros else Line(1.0, 0.0, ((0.0, 0.0), (0.0, offset**2)), 0, 0)
+    )
+    return fit_charge(times_s, coulombs, ticks(*counted), reference, zero)
+
+
+def read_counter(path: str) -> tuple[list[float], list[float]]:
+    """What a counter said: a CSV whose columns are ``time_s`` and ``mah`` (or ``coulombs``).
+
+    Returns:
+        Times in s, and C.
+
+    Raises:
+        CalibrationError: it cannot be read, with the line.
+    """
+    times: list[float] = []
+    counts: list[float] = []
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            unit = next((name for name in _PER_UNIT if name in (rows.fieldnames or ())), None)
+            if unit is None or "time_s" not in (rows.fieldnames or ()):
+                raise CalibrationError(f"{path}: its first line must name time_s, and mah or coulombs.")
+            for row in rows:
+                time_s, count = float(row["time_s"]), float(row[unit]) * _PER_UNIT[unit]
+                if not math.isfinite(time_s + count) or (times and not time_s > times[-1]):
+                    raise ValueError("times must rise")
+                times.append(time_s)
+                counts.append(count)
+    except (TypeError, ValueError) as failure:
+        if isinstance(failure, CalibrationError):
+            raise
+        raise CalibrationError(f"{path}, line {len(times) + 2}: {failure}.") from failure
+    except (OSError, csv.Error) as failure:
+        raise CalibrationError(f"{path} cannot be read: {failure}.") from failure
+    if not times:
+        raise CalibrationError(f"{path} holds no reading of the counter.")
+    return times, counts

@@ -1,0 +1,135 @@
+"""``energymeter calibrate --counter``: a meter's charge against one that counts."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from energymeter.calibration.charge import charge_line, read_counter
+from energymeter.calibration.model import Line
+from energymeter.calibration.points import Point
+from energymeter.clock import Clock
+from energymeter.errors import CalibrationError, SourceError, SpecError
+from energymeter.reading import Band, Facts
+from energymeter.sampling.host import Request
+from energymeter.sampling.sampler import SampledChannel, Sampler
+from energymeter.source import Counting, Source
+from energymeter.trace import Trace
+
+_READ_SECONDS = 0.5
+_MISSED = 1e-3
+"""The share of the time whose charge nobody knows, at most: it would be an error of the gain."""
+
+
+class Charge(NamedTuple):
+    """What a meter and a counter said of the same time."""
+
+    times_s: list[float]
+    coulombs: list[float]
+    covered_s: float
+    """Of the meter's time, how much it measured."""
+    counted: tuple[list[float], list[float]]
+
+    def line(self, facts: Facts, reference: Band, zeros: list[Point]) -> Line:
+        """The current's line.
+
+        Raises:
+            CalibrationError: the two cannot be a calibration, with the reason.
+        """
+        its, seconds = facts.amps or Band(), self.times_s[-1] - self.times_s[0]
+        if self.covered_s < (1 - _MISSED) * seconds:
+            raise CalibrationError(
+                f"the meter missed {seconds - self.covered_s:.1f} of {seconds:.0f} s, the counter did not; "
+                "measure again, on a machine that is less busy."
+            )
+        return charge_line(self.times_s, self.coulombs, self.counted, its, reference, zeros)
+
+
+def recorded(log: str, counter: str, channel: str) -> Charge:
+    """From a log of the meter, and a CSV of the counter whose times begin with it.
+
+    Raises:
+        CalibrationError: they cannot be compared.
+        LogError: the log cannot be read.
+    """
+    trace = Trace.load(log, channel=channel or None)
+    if trace.calibration is not None:
+        raise CalibrationError(
+            f"{log} was taken with a card ({trace.calibration.title}); take one with --no-calibration."
+        )
+    covered_s = float(trace.covered_s[-1] - trace.covered_s[0])
+    return Charge(trace.time_s.tolist(), trace.coulombs.tolist(), covered_s, read_counter(counter))
+
+
+def watched(
+    request: Request, counter: Source, channel: str, hours: float, clock: Clock, tell: Callable[[str], None]
+) -> Charge:
+    """Sample a meter and read a counter beside it, for so long or until Ctrl-C.
+
+    Raises:
+        SourceError: one of them cannot be read.
+        SpecError: the counter counts no charge, or the meter has no such part.
+    """
+    counter.open()
+    try:
+        _count(counter)
+        sampler = Sampler([request], clock=clock)
+        sampler.start()
+        try:
+            mine = _channel(sampler, channel)
+            counted = _counting(counter, hours, clock, tell)
+        finally:
+            sampler.stop()
+    finally:
+        counter.close()
+    samples = [sample for sample in mine.curve.samples() if sample.coulombs is not None]
+    if not samples:
+        raise CalibrationError(f"{mine.name} tells no current, so it has no charge to compare.")
+    return Charge(
+        [sample.at_ns * 1e-9 for sample in samples],
+        [sample.coulombs or 0.0 for sample in samples],
+        (samples[-1].covered_ns - samples[0].covered_ns) * 1e-9,
+        counted,
+    )
+
+
+def _counting(
+    counter: Source, hours: float, clock: Clock, tell: Callable[[str], None]
+) -> tuple[list[float], list[float]]:
+    """When it was read, s, and what it said, C."""
+    times: list[float] = []
+    counts: list[float] = []
+    end_s = clock.monotonic_ns() * 1e-9 + hours * 3600
+    try:
+        while (before_s := clock.monotonic_ns() * 1e-9) < end_s:
+            try:
+                count = _count(counter)
+            except SourceError as failure:
+                tell(f"the counter was silent: {failure}")
+            else:
+                times.append((before_s + clock.monotonic_ns() * 1e-9) / 2)
+                counts.append(count)
+                tell(f"{(count - counts[0]) / 3.6:.1f} mAh counted; Ctrl-C takes what there is")
+            clock.sleep(_READ_SECONDS)
+    except KeyboardInterrupt:
+        tell("ended by hand")
+    return times, counts
+
+
+def _count(counter: Source) -> float:
+    """Coulombs so far."""
+    reading = counter.read()
+    coulombs = reading.coulombs
+    if isinstance(counter, Counting):
+        totals = counter.counters()
+        coulombs = totals.coulombs if totals is not None else None
+    if coulombs is None:
+        raise SpecError(f"{counter.name} counts no charge; name a meter that does, such as um25c.")
+    return abs(coulombs)
+
+
+def _channel(sampler: Sampler, name: str) -> SampledChannel:
+    channels = {channel.name: channel for channel in sampler.channels}
+    if not name and len(channels) == 1:
+        return next(iter(channels.values()))
+    if name not in channels:
+        raise SpecError(f"the meter is made of parts; name one with --channel: {', '.join(channels)}.")
+    return channels[name]
