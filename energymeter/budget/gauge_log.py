@@ -1,21 +1,18 @@
 """Hours left by a battery gauge's log (percent, mAh, µWh): by the power beside it, else by its slope."""
 
-import csv
 import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 from energymeter.battery.battery import Battery
+from energymeter.budget import gauge_table
 from energymeter.budget.balance import Balance
 from energymeter.budget.forecast import Z95, Forecast
+from energymeter.budget.gauge_table import Gauge
 from energymeter.errors import LogError
 from energymeter.estimate import Estimate
 from energymeter.logs import logfile
-from energymeter.logs.foreign import factor_of, moment
-from energymeter.units import number
 
 _SLOPE_SIGMA = 0.5
 """Relative standard uncertainty of a gauge's slope [M]. Since-start slopes of recorded discharges were off
@@ -23,9 +20,6 @@ by 4.4 % (a laptop, median), 11 to 73 % (Librem 5), 8 to 247 % (Android, 1 % ste
 _SLIP = 0.15
 """Share of what is left by which a gauge slips when its load comes on, standard deviation [M]: a Pi 4's UPS
 gauge fell 79 to 65 % in the first 12 of 247 minutes, five times its later slope."""
-_TIME = re.compile(r"time|date|elapsed|seconds", re.IGNORECASE)
-_PERCENT = re.compile(r"%|percent|\bsoc\b|state.of.charge|\blevel\b|^capacity$|battery.level", re.IGNORECASE)
-_AMOUNT = re.compile(r"(charge|energy)_now|remaining|\(?\b[mµu]?[AW]h\b\)?")
 
 
 class GaugeHours(NamedTuple):
@@ -91,23 +85,18 @@ def hours_from_log(path: str, battery: Battery | None = None) -> GaugeHours:
         LogError: the file cannot be read, or has neither a gauge nor power with a battery.
         NotMeasured: it holds no samples.
     """
-    gauge = _gauge(path)
+    gauge = gauge_table.read(path)
     if battery is not None and (powered := _by_energy(path, battery, gauge)) is not None:
         return GaugeHours(powered, "energy")
     if gauge is None:
         raise LogError(
-            f"{path} has no gauge's column: head one with percent, or log watts and name the battery."
+            f"{path} has no gauge's column that is known: write a CSV of time and percent, or log watts and "
+            "name the battery."
         )
     return GaugeHours(hours_from_gauge(gauge.times_s, gauge.levels), "slope")
 
 
-class _Gauge(NamedTuple):
-    times_s: list[float]
-    levels: list[float]
-    in_percent: bool
-
-
-def _by_energy(path: str, battery: Battery, gauge: _Gauge | None) -> Estimate | None:
+def _by_energy(path: str, battery: Battery, gauge: Gauge | None) -> Estimate | None:
     """``None``: no power is logged."""
     try:
         columns = logfile.read(path)[0].columns
@@ -126,34 +115,3 @@ def _by_energy(path: str, battery: Battery, gauge: _Gauge | None) -> Estimate | 
     missing = 1 - next((percent for percent in percents if math.isfinite(percent)), 100.0) / 100
     whole = Balance(battery, battery.joules, battery.joules * missing, battery.capacity_sigma)
     return whole.after(joules, seconds).hours(load.level())
-
-
-def _gauge(path: str) -> _Gauge | None:
-    """The gauge's column of a CSV; ``None``: it has none."""
-    try:
-        with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            return _columns(csv.reader(file))
-    except (OSError, csv.Error) as refusal:
-        raise LogError(f"{path} cannot be read: {refusal}.") from refusal
-
-
-def _columns(rows: Iterable[list[str]]) -> _Gauge | None:
-    table = iter(rows)
-    titles = [title.strip() for title in next(table, [])]
-    time = next((i for i, title in enumerate(titles) if _TIME.search(title)), None)
-    percent = next((i for i, title in enumerate(titles) if _PERCENT.search(title)), None)
-    place = percent
-    if place is None:
-        place = next((i for i, title in enumerate(titles) if _AMOUNT.search(title)), None)
-    if time is None or place is None:
-        return None
-    gauge, factor = _Gauge([], [], percent is not None), factor_of("seconds", titles[time], logfile.Hints())
-    for row in table:
-        try:
-            at, is_date = moment(row[time])
-        except (IndexError, ValueError, OverflowError):
-            continue  # half a row at the end, a repeated header
-        level = number(row[place]) if place < len(row) else None
-        gauge.times_s.append(at if is_date else at * factor)
-        gauge.levels.append(math.nan if level is None else level)
-    return gauge
