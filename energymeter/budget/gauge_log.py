@@ -20,6 +20,9 @@ by 4.4 % (a laptop, median), 11 to 73 % (Librem 5), 8 to 247 % (Android, 1 % ste
 _SLIP = 0.15
 """Share of what is left by which a gauge slips when its load comes on, standard deviation [M]: a Pi 4's UPS
 gauge fell 79 to 65 % in the first 12 of 247 minutes, five times its later slope."""
+_OFTEN = 5
+_FAR = 3.0
+"""So many rises, and so many times their median, tell a gauge's recoveries from a charger."""
 
 
 class GaugeHours(NamedTuple):
@@ -34,7 +37,7 @@ class GaugeHours(NamedTuple):
 def hours_from_gauge(
     times_s: Sequence[float], levels: Sequence[float], *, empty: float = 0.0
 ) -> Estimate | None:
-    """Hours until a gauge reads ``empty``, by its fall since it was last charged.
+    """Hours until a gauge reads ``empty``, by the straight line through its fall since it was last charged.
 
     Args:
         times_s: seconds, going forward; gaps do no harm.
@@ -42,7 +45,7 @@ def hours_from_gauge(
         empty: where the device switches off, in the same unit (a recorded laptop: 7 %).
 
     Returns:
-        ``None`` if it did not fall by more than one of its own steps since.
+        ``None`` if it did not fall by more than one of its own steps, or its jitter, since.
     """
     rows: list[tuple[float, float]] = []
     for row in zip(times_s, levels, strict=True):
@@ -52,27 +55,64 @@ def hours_from_gauge(
     if not steps:
         return None
     step = steps[len(steps) // 2]
-    end, now = rows[-1]
-    start, full = _full(rows, step)
-    fell = full - now
-    if fell <= step:
+    jitter = _jitter([level for _, level in rows], step)
+    since = rows[_full(rows, jitter) :]
+    line, slope = _line(since)
+    (start, full), (end, now) = since[0], since[-1]
+    fell = -slope * (end - start)
+    if full - now <= jitter or fell <= 0:
         return None
-    value = max(now - empty, 0.0) / fell * (end - start) / 3600
+    reach = step / 2 if jitter == step else jitter  # a reading hides as much
+    now = min(max(line, now - reach), now + reach)
+    value = max(now - empty, 0.0) / -slope / 3600
     # Each end of the fall is rounded to a step: evenly spread errors, together step / √6.
     sigma = math.hypot(_SLOPE_SIGMA, _SLIP * now / fell, step / fell / math.sqrt(6))
     spread = math.exp(Z95 * sigma)
     return Estimate(value, value / spread, value * spread, "h")
 
 
-def _full(rows: Sequence[tuple[float, float]], step: float) -> tuple[float, float]:
-    """When and how high it last stood before it fell; a single step up is a gauge's jitter, no charging."""
-    top = rows[-1]
-    for row in reversed(rows):
-        if row[1] < top[1] - step:
+def _jitter(levels: Sequence[float], step: float) -> float:
+    """How far it may rise without being charged: one step, or far beyond the rises it makes all the time.
+
+    A gauge that goes by voltage recovers whenever its load is lighter; a charger comes now and then.
+    """
+    rises, rise = [], 0.0
+    for before, after in pairwise(levels):
+        if after > before:
+            rise += after - before
+        elif after < before and rise:
+            rises.append(rise)
+            rise = 0.0
+    return max(step, _FAR * sorted(rises)[len(rises) // 2]) if len(rises) >= _OFTEN else step
+
+
+def _full(rows: Sequence[tuple[float, float]], jitter: float) -> int:
+    """Where it last stood highest before it fell; a rise within its jitter is no charging."""
+    top = len(rows) - 1
+    for i in range(len(rows) - 1, -1, -1):
+        if rows[i][1] < rows[top][1] - jitter:
             break
-        if row[1] > top[1]:
-            top = row
+        if rows[i][1] > rows[top][1]:
+            top = i
     return top
+
+
+def _line(rows: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Level at the end and slope of the least squares line, each row weighted by the time it stands for.
+
+    The stairs of a gauge's steps average out, which the difference of two readings does not.
+    """
+    times = [at for at, _ in rows]
+    lasted = [later - earlier for earlier, later in pairwise(times)]
+    weights = [(a + b) / 2 for a, b in zip([0.0, *lasted], [*lasted, 0.0], strict=True)]
+    total = math.fsum(weights)
+    if not total:
+        return rows[-1][1], 0.0
+    mid = math.fsum(w * t for w, t in zip(weights, times, strict=True)) / total
+    mean = math.fsum(w * level for w, (_, level) in zip(weights, rows, strict=True)) / total
+    spread = math.fsum(w * (t - mid) ** 2 for w, t in zip(weights, times, strict=True))
+    slope = math.fsum(w * (t - mid) * (v - mean) for w, (t, v) in zip(weights, rows, strict=True)) / spread
+    return mean + slope * (times[-1] - mid), slope
 
 
 def hours_from_log(path: str, battery: Battery | None = None) -> GaugeHours:
