@@ -133,15 +133,15 @@ class EnergyMeter:
             return
         try:
             self._current().finish()
-        finally:
+        finally:  # also if the caller's sync failed
             running.end(self)
-        if self._purse is not None and self._tab is not None:
-            try:
-                self._pay(self._purse, self._tab)
-            except EnergyMeterError as failure:
-                if kind is None:
-                    raise
-                warnings.warn(f"the budget was not debited: {failure}", stacklevel=2)  # theirs goes first
+            if self._purse is not None and self._tab is not None:
+                try:
+                    self._pay(self._purse, self._tab)
+                except EnergyMeterError as failure:
+                    if kind is None:
+                        raise
+                    warnings.warn(f"the budget was not debited: {failure}", stacklevel=2)  # theirs goes first
 
     def _open_purse(self, name: str) -> None:
         from energymeter.budget.budget import Budget

@@ -287,6 +287,20 @@ def test_meters_of_one_budget_in_each_other_pay_once(users_budget: Budget) -> No
     assert inference.runs_left("infer") is not None
 
 
+def test_a_block_that_ends_badly_leaves_nothing_open(users_budget: Budget) -> None:
+    calls = iter([None])
+
+    def sync() -> None:
+        next(calls)  # fails at the second edge
+
+    with pytest.raises(StopIteration), EnergyMeter("manual:5V,0.6A", budget="lab4", sync=sync):
+        sum(range(1_000_000))
+    spent = users_budget.spent_joules
+    with EnergyMeter("manual:5V,0.6A", budget="lab4") as meter:
+        sum(range(1_000_000))
+    assert users_budget.spent_joules == pytest.approx(spent + meter.usage.joules, abs=1e-5)
+
+
 def test_the_stage_joined_last_is_billed(budget: Budget, clock: ManualClock) -> None:
     meter = SteadyMeter(clock, 2.0)
     for _ in budget.track(work(clock, 3, seconds=10.0), meter):
