@@ -24,6 +24,7 @@ from energymeter.spec import Spec, parse
 
 if TYPE_CHECKING:
     from energymeter.budget.budget import Budget
+    from energymeter.budget.tab import Tab
     from energymeter.calibration.cards import Cards
     from energymeter.find import Choice
     from energymeter.measurement import Measurement
@@ -99,9 +100,10 @@ class EnergyMeter:
         self._nominal_volts = nominal_volts
         self.budget = budget
         self.run_id = ""
-        """Names the block in the budget's ledger; new each time it is entered."""
+        """Names the run in the budget's ledger that paid for the block; another each time it is entered."""
         self._stage = stage
         self._purse: Budget | None = None
+        self._tab: Tab | None = None
         self._line: StatusLine | None = None
         self._sync = sync
         self._calibration = calibration
@@ -120,6 +122,8 @@ class EnergyMeter:
                 self._open_purse(self.budget)
             self._measurement = self._started()
             running.begin(self)
+            if self._purse is not None:
+                self._open_tab(self._purse)
         self._depth += 1
         return self
 
@@ -127,27 +131,39 @@ class EnergyMeter:
         self._depth -= 1
         if self._depth:
             return
-        running.end(self)
-        self._current().finish()
-        if self._purse is not None:
-            try:
-                self._pay(self._purse)
-            except EnergyMeterError as failure:
-                if kind is None:
-                    raise
-                warnings.warn(f"the budget was not debited: {failure}", stacklevel=2)  # theirs goes first
+        try:
+            self._current().finish()
+        finally:  # also if the caller's sync failed
+            running.end(self)
+            if self._purse is not None and self._tab is not None:
+                try:
+                    self._pay(self._purse, self._tab)
+                except EnergyMeterError as failure:
+                    if kind is None:
+                        raise
+                    warnings.warn(f"the budget was not debited: {failure}", stacklevel=2)  # theirs goes first
 
     def _open_purse(self, name: str) -> None:
-        from uuid import uuid4
-
         from energymeter.budget.budget import Budget
 
         self._purse = Budget.open(name)
-        self.run_id = uuid4().hex
 
-    def _pay(self, purse: "Budget") -> None:
-        spans = {name: (len(s), s.joules.total) for name, s in self.spans.items() if len(s)}
-        purse.spend(self.usage, stage=self._stage, run=self.run_id, spans=spans)
+    def _open_tab(self, purse: "Budget") -> None:
+        try:
+            self._tab = purse.open_tab(self, self._stage)
+        except EnergyMeterError:  # the ledger was lost since
+            running.end(self)
+            self._current().finish()
+            raise
+        self.run_id = self._tab.run
+
+    def _pay(self, purse: "Budget", tab: "Tab") -> None:
+        try:
+            for name, spans in self.spans.items():
+                if len(spans):
+                    tab.count(name, len(spans), spans.joules.total)
+        finally:  # also if a span was not measured
+            purse.close_tab(tab, self._stage, strictly=True)
 
     async def __aenter__(self) -> "EnergyMeter":
         return self.__enter__()

@@ -22,7 +22,12 @@ def end(meter: "EnergyMeter") -> None:
     _meters.remove(meter)
 
 
-def find(budget: str) -> "EnergyMeter | None":
-    """The running meter that pays ``budget`` by itself, else the one entered last; ``None``: none runs."""
+def has(meter: object) -> bool:
+    """Its block runs."""
+    return any(running is meter for running in [*_meters])
+
+
+def latest() -> "EnergyMeter | None":
+    """The meter whose block was entered last; ``None``: none runs."""
     meters = [*_meters]
-    return next((m for m in reversed(meters) if m.budget == budget), meters[-1] if meters else None)
+    return meters[-1] if meters else None

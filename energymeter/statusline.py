@@ -7,6 +7,8 @@ from typing import TextIO
 
 _PIPE_NS = 30_000_000_000
 """Before the first plain line in a pipe or a log file; each further one waits twice as long."""
+_NOTEBOOK_COLUMNS = 160
+"""A notebook wraps what is too long, and does not tell its width."""
 
 
 class StatusLine:
@@ -24,7 +26,7 @@ class StatusLine:
         """The present state of the loop ``name``."""
         self._texts[name] = text
         if self._live:
-            width = shutil.get_terminal_size().columns - 1
+            width = shutil.get_terminal_size().columns - 1 if self._stream.isatty() else _NOTEBOOK_COLUMNS
             self._stream.write("\r\x1b[K" + " ▸ ".join(self._texts.values())[:width])
             self._stream.flush()
         elif self._monotonic_ns() >= self._due:

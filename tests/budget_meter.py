@@ -21,13 +21,13 @@ class Figures(NamedTuple):
 class SteadyMeter:
     """Draws ``watts`` at 5 V for as long as the clock goes on."""
 
-    def __init__(
-        self, clock: ManualClock, watts: float, budget: str | None = None, samples: bool = True
-    ) -> None:
+    def __init__(self, clock: ManualClock, watts: float, samples: bool = True) -> None:
         self._clock, self._watts, self._samples = clock, watts, samples
-        self._start = clock.monotonic_ns()
-        self.budget = budget
-        self.run_id = "run of the meter"
+        self.enter()
+
+    def enter(self) -> None:
+        """Count from here."""
+        self._start = self._clock.monotonic_ns()
 
     @property
     def usage(self) -> Figures:

@@ -194,13 +194,15 @@ def test_what_is_left_is_known_inside_the_loop(budget: Budget, clock: ManualCloc
             assert budget.remaining_hours is not None
 
 
-def test_a_meter_that_debits_by_itself_counts_once(budget: Budget, clock: ManualClock) -> None:
-    meter = SteadyMeter(clock, 3.0, budget="lab4")
-    clock.sleep(50)
+def test_a_meter_that_pays_for_its_block_counts_once(budget: Budget, clock: ManualClock) -> None:
+    meter = SteadyMeter(clock, 3.0)
+    clock.sleep(5)  # until it was asked
+    tab = budget.open_tab(meter, None)
+    clock.sleep(45)
     for _ in budget.track(work(clock, 100), meter):
         pass
     clock.sleep(50)
-    budget.spend(meter.usage, run=meter.run_id)  # as the meter does on leaving
+    budget.close_tab(tab, None)
     assert budget.spent_joules == pytest.approx(600)
 
 
@@ -216,6 +218,122 @@ def test_nested_loops_count_once(budget: Budget, clock: ManualClock) -> None:
     assert epochs is not None
     assert batches is not None
     assert (epochs.value, batches.value) == pytest.approx((17_910 / 30, 17_910 / 2))
+
+
+def test_two_budgets_of_one_name_pay_once(budget: Budget, ledger: Ledger, clock: ManualClock) -> None:
+    again = Budget("lab4", ledger=ledger, clock=clock)
+    for _ in budget.track(range(3), SteadyMeter(clock, 2.0), name="epoch"):
+        for _ in again.track(work(clock, 10), SteadyMeter(clock, 2.0), name="batch"):
+            pass
+    assert budget.spent_joules == pytest.approx(60)
+    assert len({line.run for line in budget.lines()}) == 1
+    batches = again.runs_left("batch")
+    assert batches is not None
+    assert batches.value == pytest.approx(17_940 / 2)
+
+
+def test_another_budget_pays_for_itself(budget: Budget, ledger: Ledger, clock: ManualClock) -> None:
+    other = Budget("lab5", RAIL, ledger=ledger, clock=clock)
+    for _ in budget.track(range(3), SteadyMeter(clock, 2.0)):
+        for _ in other.track(work(clock, 10), SteadyMeter(clock, 2.0)):
+            pass
+    assert budget.spent_joules == other.spent_joules == pytest.approx(60)
+
+
+def test_loops_of_two_threads_that_overlap_pay_once(
+    budget: Budget, ledger: Ledger, clock: ManualClock
+) -> None:
+    """One from 0 to 30 s, another from 10 to 60 s: a minute of the board's 2 W, as two threads would meet."""
+    meter = SteadyMeter(clock, 2.0)
+    one = budget.track(range(30), meter, name="one")
+    two = Budget("lab4", ledger=ledger, clock=clock).track(range(50), meter, name="two")
+    for second in range(60):
+        next(one, None)
+        if second >= 10:
+            next(two, None)
+        clock.sleep(1.0)
+    assert (list(one), list(two)) == ([], [])
+    assert budget.spent_joules == pytest.approx(120)
+    left = {name: budget.runs_left(name) for name in ("one", "two")}
+    assert {name: count and round(count.value) for name, count in left.items()} == {
+        name: round(17_880 / 2) for name in left
+    }
+
+
+def test_threads_pay_once(users_budget: Budget) -> None:
+    def draw() -> None:
+        for _ in Budget("lab4").track(range(20)):
+            sum(range(50_000))
+
+    with EnergyMeter("manual:5V,0.6A", rate_hz=500.0, budget="lab4") as meter:
+        workers = [threading.Thread(target=draw) for _ in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    assert users_budget.spent_joules == pytest.approx(meter.usage.joules, abs=1e-5)
+    assert {line.run for line in users_budget.lines()} == {meter.run_id}
+
+
+def test_meters_of_one_budget_in_each_other_pay_once(users_budget: Budget) -> None:
+    with EnergyMeter("manual:5V,0.6A", budget="lab4") as outer:
+        for _ in users_budget.track(range(2)):
+            inner = EnergyMeter("manual:5V,0.3A", rate_hz=500.0, budget="lab4", stage="inference")
+            with inner, inner.span("infer"):
+                sum(range(3_000_000))
+    assert users_budget.spent_joules == pytest.approx(outer.usage.joules, abs=1e-5)
+    inference = users_budget.stage("inference")
+    assert 0 < inference.spent_joules < users_budget.spent_joules
+    assert inference.runs_left("infer") is not None
+
+
+def test_a_block_that_ends_badly_leaves_nothing_open(users_budget: Budget) -> None:
+    calls = iter([None])
+
+    def sync() -> None:
+        next(calls)  # fails at the second edge
+
+    with pytest.raises(StopIteration), EnergyMeter("manual:5V,0.6A", budget="lab4", sync=sync):
+        sum(range(1_000_000))
+    spent = users_budget.spent_joules
+    with EnergyMeter("manual:5V,0.6A", budget="lab4") as meter:
+        sum(range(1_000_000))
+    assert users_budget.spent_joules == pytest.approx(spent + meter.usage.joules, abs=1e-5)
+
+
+def test_the_stage_joined_last_is_billed(budget: Budget, clock: ManualClock) -> None:
+    meter = SteadyMeter(clock, 2.0)
+    for _ in budget.track(work(clock, 3, seconds=10.0), meter):
+        for _ in budget.stage("validation").track(work(clock, 5), meter):
+            pass
+    assert budget.spent_joules == pytest.approx(90)
+    assert budget.stage("validation").spent_joules == pytest.approx(30)
+
+
+def test_a_meter_entered_anew_under_a_loop_is_never_a_credit(budget: Budget, clock: ManualClock) -> None:
+    meter = SteadyMeter(clock, 2.0)
+    for step in budget.track(work(clock, 100), meter):
+        if step == 49:
+            meter.enter()
+    assert budget.spent_joules == pytest.approx(200, abs=2.1)  # the step between two looks is in neither
+    assert all(line.joules >= 0 for line in budget.lines())
+
+
+def test_a_loop_that_outlives_its_meter_goes_on_with_another(
+    users_budget: Budget, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENERGYMETER_SOURCE", "manual:5V,0.2A")
+    steps = Budget("lab4", clock=clock).track(work(clock, 100))
+    with EnergyMeter("manual:5V,0.6A", budget="lab4") as meter:
+        next(steps)
+        next(steps)
+    for _ in steps:
+        sum(range(100_000))
+    assert running.latest() is None, "the one of its own was let go"
+    first, last = users_budget.lines()[0], users_budget.lines()[-1]
+    assert first.run == last.run == meter.run_id
+    assert last.sources.count("manual") == 2
+    assert users_budget.spent_joules > meter.usage.joules
 
 
 def test_a_loop_left_early_is_debited(budget: Budget, clock: ManualClock) -> None:
@@ -391,4 +509,4 @@ def test_the_meter_that_pays_goes_before_a_nearer_one(users_budget: Budget) -> N
     with EnergyMeter("manual:5V,0.6A", budget="lab4") as paying, EnergyMeter("manual:5V,0.3A"):
         draw_in_every_way(users_budget)
     assert users_budget.spent_joules == pytest.approx(paying.usage.joules, abs=1e-5)
-    assert running.find("lab4") is None
+    assert running.latest() is None

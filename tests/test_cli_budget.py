@@ -93,7 +93,7 @@ def test_every_answer_in_json() -> None:
 def test_a_discharge_by_its_log(tmp_path: Path) -> None:
     file = tmp_path / "phone.csv"
     file.write_text("time,percent,power_W\n" + "".join(f"{i * 60},{90 - i // 6},2.0\n" for i in range(61)))
-    assert "lasts 7 h 20 min (" in say("forecast", "--log", str(file))
+    assert "lasts 8 h (" in say("forecast", "--log", str(file))
     energy = json.loads(say("forecast", "--log", str(file), "--battery", "phone", "--json"))
     assert energy["method"] == "energy"
     assert energy["hours"]["value"] == pytest.approx((4 * 3.85 * 0.81 * 0.9 - 2) / 2)

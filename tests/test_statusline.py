@@ -1,6 +1,10 @@
 """The progress line: redrawn on a terminal, sparse in a pipe, shared by nested loops."""
 
 import io
+import sys
+import types
+
+import pytest
 
 from energymeter.clock import ManualClock
 from energymeter.statusline import StatusLine
@@ -34,3 +38,11 @@ def test_a_pipe_gets_few_lines() -> None:
         clock.sleep(1.0)
     line.end("step")
     assert out.getvalue().splitlines() == [f"step {n}" for n in (30, 90, 210, 450, 930, 999)]
+
+
+def test_a_notebook_shows_the_whole_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no terminal, and its kernel knows no width but a made-up 80 columns."""
+    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    out = io.StringIO()
+    StatusLine(ManualClock().monotonic_ns, out).show("step", "x" * 120)
+    assert out.getvalue().endswith("x" * 120)

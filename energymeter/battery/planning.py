@@ -101,7 +101,8 @@ def planned(
     if every_seconds is not None:
         if joules is None or idle is None:
             raise SpecError(
-                "a periodic job needs its joules and the idle watts, or a board whose idle draw is known"
+                "a periodic job needs its joules and the idle watts (as in --joules 2.1 --idle 0.5), "
+                "or a board whose idle draw is known"
             )
         mean = periodic_watts(joules, every_seconds, idle)
         return Load(mean, f"{joules:g} J every {every_seconds:g} s over {idle:g} W idle")

@@ -1,21 +1,18 @@
 """Hours left by a battery gauge's log (percent, mAh, µWh): by the power beside it, else by its slope."""
 
-import csv
 import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 from energymeter.battery.battery import Battery
+from energymeter.budget import gauge_table
 from energymeter.budget.balance import Balance
 from energymeter.budget.forecast import Z95, Forecast
+from energymeter.budget.gauge_table import Gauge
 from energymeter.errors import LogError
 from energymeter.estimate import Estimate
 from energymeter.logs import logfile
-from energymeter.logs.foreign import factor_of, moment
-from energymeter.units import number
 
 _SLOPE_SIGMA = 0.5
 """Relative standard uncertainty of a gauge's slope [M]. Since-start slopes of recorded discharges were off
@@ -23,9 +20,9 @@ by 4.4 % (a laptop, median), 11 to 73 % (Librem 5), 8 to 247 % (Android, 1 % ste
 _SLIP = 0.15
 """Share of what is left by which a gauge slips when its load comes on, standard deviation [M]: a Pi 4's UPS
 gauge fell 79 to 65 % in the first 12 of 247 minutes, five times its later slope."""
-_TIME = re.compile(r"time|date|elapsed|seconds", re.IGNORECASE)
-_PERCENT = re.compile(r"%|percent|\bsoc\b|state.of.charge|\blevel\b|^capacity$|battery.level", re.IGNORECASE)
-_AMOUNT = re.compile(r"(charge|energy)_now|remaining|\(?\b[mµu]?[AW]h\b\)?")
+_OFTEN = 5
+_FAR = 3.0
+"""So many rises, and so many times their median, tell a gauge's recoveries from a charger."""
 
 
 class GaugeHours(NamedTuple):
@@ -40,7 +37,7 @@ class GaugeHours(NamedTuple):
 def hours_from_gauge(
     times_s: Sequence[float], levels: Sequence[float], *, empty: float = 0.0
 ) -> Estimate | None:
-    """Hours until a gauge reads ``empty``, by its fall since it was last charged.
+    """Hours until a gauge reads ``empty``, by the straight line through its fall since it was last charged.
 
     Args:
         times_s: seconds, going forward; gaps do no harm.
@@ -48,7 +45,7 @@ def hours_from_gauge(
         empty: where the device switches off, in the same unit (a recorded laptop: 7 %).
 
     Returns:
-        ``None`` if it did not fall by more than one of its own steps since.
+        ``None`` if it did not fall by more than one of its own steps, or its jitter, since.
     """
     rows: list[tuple[float, float]] = []
     for row in zip(times_s, levels, strict=True):
@@ -58,27 +55,64 @@ def hours_from_gauge(
     if not steps:
         return None
     step = steps[len(steps) // 2]
-    end, now = rows[-1]
-    start, full = _full(rows, step)
-    fell = full - now
-    if fell <= step:
+    jitter = _jitter([level for _, level in rows], step)
+    since = rows[_full(rows, jitter) :]
+    line, slope = _line(since)
+    (start, full), (end, now) = since[0], since[-1]
+    fell = -slope * (end - start)
+    if full - now <= jitter or fell <= 0:
         return None
-    value = max(now - empty, 0.0) / fell * (end - start) / 3600
+    reach = step / 2 if jitter == step else jitter  # a reading hides as much
+    now = min(max(line, now - reach), now + reach)
+    value = max(now - empty, 0.0) / -slope / 3600
     # Each end of the fall is rounded to a step: evenly spread errors, together step / √6.
     sigma = math.hypot(_SLOPE_SIGMA, _SLIP * now / fell, step / fell / math.sqrt(6))
     spread = math.exp(Z95 * sigma)
     return Estimate(value, value / spread, value * spread, "h")
 
 
-def _full(rows: Sequence[tuple[float, float]], step: float) -> tuple[float, float]:
-    """When and how high it last stood before it fell; a single step up is a gauge's jitter, no charging."""
-    top = rows[-1]
-    for row in reversed(rows):
-        if row[1] < top[1] - step:
+def _jitter(levels: Sequence[float], step: float) -> float:
+    """How far it may rise without being charged: one step, or far beyond the rises it makes all the time.
+
+    A gauge that goes by voltage recovers whenever its load is lighter; a charger comes now and then.
+    """
+    rises, rise = [], 0.0
+    for before, after in pairwise(levels):
+        if after > before:
+            rise += after - before
+        elif after < before and rise:
+            rises.append(rise)
+            rise = 0.0
+    return max(step, _FAR * sorted(rises)[len(rises) // 2]) if len(rises) >= _OFTEN else step
+
+
+def _full(rows: Sequence[tuple[float, float]], jitter: float) -> int:
+    """Where it last stood highest before it fell; a rise within its jitter is no charging."""
+    top = len(rows) - 1
+    for i in range(len(rows) - 1, -1, -1):
+        if rows[i][1] < rows[top][1] - jitter:
             break
-        if row[1] > top[1]:
-            top = row
+        if rows[i][1] > rows[top][1]:
+            top = i
     return top
+
+
+def _line(rows: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Level at the end and slope of the least squares line, each row weighted by the time it stands for.
+
+    The stairs of a gauge's steps average out, which the difference of two readings does not.
+    """
+    times = [at for at, _ in rows]
+    lasted = [later - earlier for earlier, later in pairwise(times)]
+    weights = [(a + b) / 2 for a, b in zip([0.0, *lasted], [*lasted, 0.0], strict=True)]
+    total = math.fsum(weights)
+    if not total:
+        return rows[-1][1], 0.0
+    mid = math.fsum(w * t for w, t in zip(weights, times, strict=True)) / total
+    mean = math.fsum(w * level for w, (_, level) in zip(weights, rows, strict=True)) / total
+    spread = math.fsum(w * (t - mid) ** 2 for w, t in zip(weights, times, strict=True))
+    slope = math.fsum(w * (t - mid) * (v - mean) for w, (t, v) in zip(weights, rows, strict=True)) / spread
+    return mean + slope * (times[-1] - mid), slope
 
 
 def hours_from_log(path: str, battery: Battery | None = None) -> GaugeHours:
@@ -91,23 +125,18 @@ def hours_from_log(path: str, battery: Battery | None = None) -> GaugeHours:
         LogError: the file cannot be read, or has neither a gauge nor power with a battery.
         NotMeasured: it holds no samples.
     """
-    gauge = _gauge(path)
+    gauge = gauge_table.read(path)
     if battery is not None and (powered := _by_energy(path, battery, gauge)) is not None:
         return GaugeHours(powered, "energy")
     if gauge is None:
         raise LogError(
-            f"{path} has no gauge's column: head one with percent, or log watts and name the battery."
+            f"{path} has no gauge's column that is known: write a CSV of time and percent, or log watts and "
+            "name the battery."
         )
     return GaugeHours(hours_from_gauge(gauge.times_s, gauge.levels), "slope")
 
 
-class _Gauge(NamedTuple):
-    times_s: list[float]
-    levels: list[float]
-    in_percent: bool
-
-
-def _by_energy(path: str, battery: Battery, gauge: _Gauge | None) -> Estimate | None:
+def _by_energy(path: str, battery: Battery, gauge: Gauge | None) -> Estimate | None:
     """``None``: no power is logged."""
     try:
         columns = logfile.read(path)[0].columns
@@ -126,34 +155,3 @@ def _by_energy(path: str, battery: Battery, gauge: _Gauge | None) -> Estimate | 
     missing = 1 - next((percent for percent in percents if math.isfinite(percent)), 100.0) / 100
     whole = Balance(battery, battery.joules, battery.joules * missing, battery.capacity_sigma)
     return whole.after(joules, seconds).hours(load.level())
-
-
-def _gauge(path: str) -> _Gauge | None:
-    """The gauge's column of a CSV; ``None``: it has none."""
-    try:
-        with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            return _columns(csv.reader(file))
-    except (OSError, csv.Error) as refusal:
-        raise LogError(f"{path} cannot be read: {refusal}.") from refusal
-
-
-def _columns(rows: Iterable[list[str]]) -> _Gauge | None:
-    table = iter(rows)
-    titles = [title.strip() for title in next(table, [])]
-    time = next((i for i, title in enumerate(titles) if _TIME.search(title)), None)
-    percent = next((i for i, title in enumerate(titles) if _PERCENT.search(title)), None)
-    place = percent
-    if place is None:
-        place = next((i for i, title in enumerate(titles) if _AMOUNT.search(title)), None)
-    if time is None or place is None:
-        return None
-    gauge, factor = _Gauge([], [], percent is not None), factor_of("seconds", titles[time], logfile.Hints())
-    for row in table:
-        try:
-            at, is_date = moment(row[time])
-        except (IndexError, ValueError, OverflowError):
-            continue  # half a row at the end, a repeated header
-        level = number(row[place]) if place < len(row) else None
-        gauge.times_s.append(at if is_date else at * factor)
-        gauge.levels.append(math.nan if level is None else level)
-    return gauge

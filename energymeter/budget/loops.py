@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 from energymeter.budget.balance import Balance, Outcome, Unit, say_share
+from energymeter.budget.drawn import Drawn
 from energymeter.budget.forecast import Forecast, Level
-from energymeter.budget.tab import Drawn, Tab
+from energymeter.budget.tab import Tab
 from energymeter.errors import BudgetExhausted
 from energymeter.estimate import Estimate, say_hours, say_number
 from energymeter.statusline import StatusLine, bar
@@ -50,7 +51,6 @@ class Loop:
         self, tab: Tab, name: str, total: int | None, line: StatusLine, guard: Guard | None = None
     ) -> None:
         self._tab, self._name, self._total, self._line, self._guard = tab, name, total, line, guard
-        self._had = tab.units.get(name, (0, 0.0))
         self._start = tab.poll() or Drawn()
         self._seen = 0, 0.0
         self._cost = Forecast()
@@ -115,8 +115,8 @@ class Loop:
             joules = drawn.joules - self._start.joules
             # Per step instead of per second: the same estimate, with steps in the place of time.
             self._cost.add(done - self._seen[0], joules - self._seen[1])
+            self._tab.count(self._name, done - self._seen[0], joules - self._seen[1])
             self._seen = done, joules
-            self._tab.units[self._name] = (self._had[0] + done, self._had[1] + joules)
         balance, level = self._tab.balance(), self._tab.load.level()
         status = Status(balance, level, balance.hours(level), done)
         self._line.show(self._name, self._text(status))

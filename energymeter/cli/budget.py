@@ -11,8 +11,8 @@ import click
 from energymeter.battery.battery import Battery
 from energymeter.budget.balance import say_share
 from energymeter.budget.budget import Budget
+from energymeter.budget.drawn import Drawn
 from energymeter.budget.ledger import Ledger, Line
-from energymeter.budget.tab import Drawn
 from energymeter.cli.budget_forecast import forecast
 from energymeter.cli.budget_options import basis_option, battery_option, json_option, plain, seconds, share
 from energymeter.errors import SpecError
