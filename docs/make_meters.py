@@ -42,9 +42,10 @@ protocol as its sources describe it, and *recorded* bytes came from somebody's r
 """
 RATES = ROOT / "docs" / "rates.json"
 RATES_HEAD = """\
-As fast as one program reads, through Linux's own drivers and device nodes; what is behind them is emulated.
-Device, kernel and program share one emulated processor, so these are lower bounds of what driver and kernel
-can do: a real machine is faster, a real bus or meter often slower. `make bench-hw-rates` takes them anew.
+As fast as one program reads, in the best of three tries, through Linux's own drivers and device nodes; what
+is behind them is emulated. Device, kernel and program share one emulated processor, so these are lower bounds
+of what driver and kernel can do: a real machine is faster, a real bus or meter often slower.
+`make bench-hw-rates` takes them anew.
 
 Taken on: {machine}.
 
@@ -80,8 +81,8 @@ def page() -> str:
     sections = (
         ("What they read", _table(reads)),
         ("How exactly", _table(facts)),
-        ("How far to trust", _table(trust)),
         ("How fast through the kernel", _rates()),
+        ("How far to trust", _table(trust)),
     )
     return HEAD + "\n".join(f"## {title}\n\n{text}" for title, text in sections)
 
