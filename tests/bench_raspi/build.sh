@@ -36,7 +36,7 @@ CONF
 if [ ! -d "$own/kernel/boot" ]; then
   export APT_CONFIG=$packages/apt.conf
   apt-get update -qq >&2 || skip "apt-get has no lists of $arch"
-  image=$(apt-cache depends "$kernels" 2>/dev/null | awk '/Depends: linux-image/ {print $2; exit}')
+  image=$(apt-cache depends "$kernels" 2>/dev/null | awk '/Depends: linux-image/ {print $2; exit}' || true)
   rm -rf "$packages"/*.deb "$own/new"
   (cd "$packages" && apt-get download -qq "$image" busybox-static 2>/dev/null) ||
     skip "apt-get could not download ${image:-$kernels}"
