@@ -1,6 +1,11 @@
-"""Writes ``docs/meters.md`` from what the drivers say of themselves: ``python docs/make_meters.py``."""
+"""Writes ``docs/meters.md`` from what the drivers say of themselves: ``python docs/make_meters.py [RATES]``.
+
+RATES: new rates, as the tests in the virtual machine left them (``make bench-hw-rates``); they are kept in
+``docs/rates.json`` until newer ones come.
+"""
 
 import inspect
+import json
 import re
 import sys
 from pathlib import Path
@@ -35,12 +40,24 @@ No figure here was taken on a real meter of ours unless the last table says so: 
 protocol as its sources describe it, and *recorded* bytes came from somebody's real device.
 
 """
+RATES = ROOT / "docs" / "rates.json"
+RATES_HEAD = """\
+As fast as one program reads, in the best of three tries, through Linux's own drivers and device nodes; what
+is behind them is emulated. Device, kernel and program share one emulated processor, so these are lower bounds
+of what driver and kernel can do: a real machine is faster, a real bus or meter often slower.
+`make bench-hw-rates` takes them anew.
+
+Taken on: {machine}.
+
+"""
 UNITS = {"volts": "V", "amps": "A", "watts": "W", "joules": "J", "coulombs": "C"}
 PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 
 
-def main() -> None:
-    """Write the page."""
+def main(rates: str | None = None) -> None:
+    """Write the page, after keeping new rates."""
+    if rates is not None:
+        keep(Path(rates))
     (ROOT / "docs" / "meters.md").write_text(page(), encoding="utf-8")
 
 
@@ -61,10 +78,29 @@ def page() -> str:
             [code, _says(known), f"{known.default_hz:g}, {known.max_hz:g}", *_exactness(known, told)]
         )
         trust.append([code, *(label(told, one) for one in ("Counters", "Loss", "Tested on"))])
-    return HEAD + "\n".join(
-        f"## {title}\n\n{_table(rows)}"
-        for title, rows in (("What they read", reads), ("How exactly", facts), ("How far to trust", trust))
+    sections = (
+        ("What they read", _table(reads)),
+        ("How exactly", _table(facts)),
+        ("How fast through the kernel", _rates()),
+        ("How far to trust", _table(trust)),
     )
+    return HEAD + "\n".join(f"## {title}\n\n{text}" for title, text in sections)
+
+
+def keep(new: Path) -> None:
+    """Make these the rates of the page, and note this machine's processor."""
+    if not new.exists():
+        sys.exit(f"there is no {new}: the virtual machine was not run")
+    taken = json.loads(new.read_text(encoding="utf-8"))
+    processor = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    taken["machine"] += f" on {processor[1].strip() if processor else 'an unknown processor'}"
+    RATES.write_text(json.dumps(taken, indent=1) + "\n", encoding="utf-8")
+
+
+def _rates() -> str:
+    taken = json.loads(RATES.read_text(encoding="utf-8"))
+    rows = [[f"`{driver}`", through, f"{hz:.0f}"] for driver, through, hz in sorted(taken["rates"])]
+    return RATES_HEAD.format(**taken) + _table([["driver", "through", "readings a second"], *rows])
 
 
 def label(docstring: str, name: str) -> str:
@@ -114,4 +150,4 @@ def _table(rows: list[list[str]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -106,7 +106,9 @@ def _heard(pipe: IO[bytes], deadline: float) -> Iterator[Finding]:
             facts = Facts.from_json(said.pop("facts")) if "facts" in said else None
             yield Finding(**said, facts=facts)
         if not piece:
-            return
+            break
+    trouble = "this machine was too slow or too busy to ask them: try `energymeter devices --seconds 20`"
+    yield Finding("the other drivers", "part", trouble=trouble, late=True)
 
 
 def choose(failed: Choice | None = None) -> Choice:

@@ -164,6 +164,17 @@ def test_a_driver_that_hangs_is_late_and_hides_nothing(plugins: Plugins) -> None
     assert not {"stuck", "broken", "hwmon"} & gauges
 
 
+def test_who_could_not_be_asked_in_time_is_not_passed_over(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    """As on a Pi Zero that is busy; what is chosen without them is not kept."""
+    monkeypatch.setattr("energymeter.find._START_SECONDS", 0.0)
+    (unasked,) = look(0.0)
+    assert (unasked.late, unasked.usable) == (True, False)
+    assert "too busy" in str(unasked.trouble)
+    assert best([unasked]).spec == "model"
+
+
 def test_a_choice_that_was_made_while_one_was_late_is_not_kept(plugins: Plugins, home: Path) -> None:
     plugins.meter("stuck", "board", opening="time.sleep(3600)")
     plugins.meter("onboard", "gauge")

@@ -1,6 +1,7 @@
 """The table of meters: not stale, and every driver says what it counts, loses and was tested on."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -39,6 +40,15 @@ def test_a_driver_that_counts_says_in_what_steps() -> None:
     for name in counting:
         told = importlib.import_module(load_driver(name).__module__).__doc__ or ""
         assert re.search(r"\d|groups", make_meters.label(told, "Counters")), name
+
+
+def test_rates_are_of_drivers_there_are_and_say_where_they_were_taken() -> None:
+    taken = json.loads((DOCS / "rates.json").read_text(encoding="utf-8"))
+    assert "QEMU" in taken["machine"]
+    drivers = {driver for driver, _, _ in taken["rates"]}
+    assert len(drivers) > 10
+    assert drivers <= set(driver_names())
+    assert all(hz > 0 for _, _, hz in taken["rates"])
 
 
 def test_a_label_goes_on_in_indented_lines() -> None:

@@ -26,8 +26,8 @@ if [ ! -d "$oracles" ]; then
     echo "bench-hw: pip could not fetch pi-ina219 and hidapi: they are not compared with" >&2
 fi
 
-image=$(apt-cache depends linux-image-$kernel_line-amd64 2>/dev/null | awk '/Depends:/ {print $2; exit}')
-[ -n "$image" ] || image=$(ls "$cache"/debs 2>/dev/null | sed -n 's/^\(linux-image-[^_]*\)_.*/\1/p' | head -1)
+image=$(apt-cache depends linux-image-$kernel_line-amd64 2>/dev/null | awk '/Depends:/ {print $2; exit}' || true)
+[ -n "$image" ] || image=$(ls "$cache"/debs 2>/dev/null | sed -n 's/^\(linux-image-[^_]*\)_.*/\1/p' | head -1 || true)
 [ -n "$image" ] || skip "apt knows no linux-image-$kernel_line-amd64 (apt-get update?)"
 version=${image#linux-image-}
 flavourless=${version%-amd64}

@@ -61,7 +61,7 @@ class WholeIna238(Ina238):
     def write(self, register: int, value: int) -> None:
         if register == 2:
             self.calibration = value
-        elif register not in (0x0B, 0x0C, 0x0D, 0x0E, 0x0F, 0x10, 0x11):
+        elif not 0x0C <= register <= 0x11:
             super().write(register, value)
 
 

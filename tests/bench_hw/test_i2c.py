@@ -25,7 +25,10 @@ def test_the_family_over_i2c_dev(plug: Plug, driver: str) -> None:
     bus = Bus(plug, {0x40: CHIPS[driver]()})
     watts = measured(f"{driver}@{bus.number}:0x40{SHUNTS.get(driver, '?shunt=0.1')}")
     rails = 3 if driver == "ina3221" else 1
-    assert watts == pytest.approx(2.5 * rails, rel=0.01)
+    late = (
+        0.04 if driver == "ina228" else 0.01
+    )  # of a counter, a reading held up by a busy machine is told late
+    assert watts == pytest.approx(2.5 * rails, rel=late)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +44,7 @@ def test_a_chip_the_kernel_holds_is_busy_and_by_whom_is_told(plug: Plug, kernels
         ):
             pass
         bus.release()
-    assert measured(f"{driver}@{bus.number}:0x40", seconds=0.5) > 0, "let go, it is ours again"
+    assert measured(f"{driver}@{bus.number}:0x40") > 0, "let go, it is ours again"
 
 
 def test_nobody_at_an_address(ina219: tuple[Bus, Ina219Chip]) -> None:

@@ -23,7 +23,7 @@ from .conftest import OUT, opened
 from .i2c_bus import CHIPS, Bus, Plug, module, nodes, now, until
 from .usb_devices import AcmPort, FnirsiHid, FtdiPort
 
-SECONDS = 1.0
+TRIES, SECONDS = 3, 0.5
 Keep = Callable[[str, str, Source], None]
 
 
@@ -52,15 +52,18 @@ def machine() -> str:
 
 
 def rate(source: Source) -> tuple[float, Reading]:
-    """Fresh readings a second, and the last of them."""
+    """Fresh readings a second in the best of some tries (the machine is shared), and the last of them."""
     parts = source.channels() if isinstance(source, Divided) else [source]
-    count, last, began_ns = 0, Reading(), now()
     readings = source.stream() if isinstance(source, Streaming) else None
-    while now() - began_ns < SECONDS * 1e9:
-        for reading in (next(readings),) if readings else [part.read() for part in parts]:
-            if reading.fresh:
-                count, last = count + 1, reading
-    return count / len(parts) / ((now() - began_ns) * 1e-9), last
+    best, last = 0.0, Reading()
+    for _ in range(TRIES):
+        count, began_ns = 0, now()
+        while now() - began_ns < SECONDS * 1e9:
+            for reading in (next(readings),) if readings else [part.read() for part in parts]:
+                if reading.fresh:
+                    count, last = count + 1, reading
+        best = max(best, count / len(parts) / ((now() - began_ns) * 1e-9))
+    return best, last
 
 
 @pytest.mark.parametrize("driver", CHIPS)

@@ -14,7 +14,9 @@ cp "$folder"/smbus2-*.whl "$tree/project/smbus2.whl"
   tar --null -T - -c --ignore-failed-read) | tar -x -C "$tree/project"
 
 for module in sdhci_iproc bcm2835 ext4 overlay i2c-bcm2835 i2c-dev; do
-  modprobe -d "$folder/kernel" -S "$version" --show-depends "$module" | awk '$1 == "insmod" {print $2}'
+  # one kernel has built in what is a module of the other
+  { modprobe -d "$folder/kernel" -S "$version" --show-depends "$module" 2>/dev/null || true; } |
+    awk '$1 == "insmod" {print $2}'
 done | awk '!seen[$0]++' | while read -r file; do
   name=$(basename "${file%.xz}")
   case $file in *.xz) xz -dc "$file" > "$tree/modules/$name" ;; *) cp "$file" "$tree/modules/$name" ;; esac
@@ -28,11 +30,11 @@ $B mount -t devtmpfs dev /dev; $B mount -t proc proc /proc; $B mount -t sysfs sy
 for module in $($B cat /modules/order); do $B insmod "/modules/$module"; done
 for _ in 1 2 3 4 5 6 7 8 9 10; do [ -e /dev/mmcblk0 ] || $B sleep 1; done
 $B mount -t ext4 -o ro /dev/mmcblk0 /root || $B reboot -f
-# the userland's /proc may be a link to /proc: a folder of ours goes over its root
+# over the userland's root goes one in memory: its /proc is a link to /proc
 $B mkdir /over; $B mount -t tmpfs over /over; $B mkdir /over/up /over/work /over/all
 $B mount -t overlay -o lowerdir=/root,upperdir=/over/up,workdir=/over/work overlay /over/all
 R=/over/all
-$B rm -f $R/proc; $B mkdir -p $R/proc $R/sys $R/dev $R/tmp $R/project
+$B rm -rf $R/proc; $B mkdir -p $R/proc $R/sys $R/dev $R/tmp $R/project
 for folder in proc sys dev project; do $B mount --bind /$folder $R/$folder; done
 echo "BOARD $($B tr -d '\000' < /proc/device-tree/model)"
 run() {
