@@ -41,4 +41,7 @@ with EnergyMeter("manual:5V,0.6A", rate_hz=50) as meter:
     time.sleep(1)
 print(f"{platform.machine()}: import {seconds * 1000:.0f} ms (emulated); {meter.usage}")
 '
-enter /bin/sh -c 'cd /srv/project && exec timeout 1800 /usr/bin/python3 -m pytest -q -p no:cacheprovider --timeout 300 "$@"' - "$@"
+started=$(date +%s)
+enter /bin/sh -c 'cd /srv/project && exec timeout 3600 /usr/bin/python3 -m pytest -p no:cacheprovider --timeout 300 "$@"' - "$@" |
+  tee "$cache/$arch.tests" | tail -60
+echo "$arch: the suite took $((($(date +%s) - started + 59) / 60)) min: $(tail -1 "$cache/$arch.tests")"
