@@ -38,8 +38,8 @@ def has_wheel(package: str, platforms: list[str]) -> bool:
     """Whether pip would take one."""
     with tempfile.TemporaryDirectory() as target:
         tried = subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--ignore-installed", "--quiet",
-             "--disable-pip-version-check", "--target", target, "--only-binary", ":all:",
+            [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--ignore-installed",
+             "--quiet", "--disable-pip-version-check", "--target", target, "--only-binary", ":all:",
              "--python-version", PYTHON, *(f"--platform={name}" for name in platforms), package],
             capture_output=True, check=False,
         )  # fmt: skip
