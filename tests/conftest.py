@@ -11,8 +11,20 @@ from hypothesis import settings
 from recordings import ROOT
 
 settings.register_profile("any machine", deadline=None)  # a busy one is slow, not wrong
-settings.register_profile("slow machine", deadline=None, max_examples=10)  # an emulated processor
-settings.load_profile(os.environ.get("ENERGYMETER_TEST_PROFILE", "any machine"))
+settings.register_profile("emulated", deadline=None, max_examples=10)  # of a foreign processor: see tests/arm
+PROFILE = os.environ.get("ENERGYMETER_TEST_PROFILE", "any machine")
+settings.load_profile(PROFILE)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "not_emulated(reason): what user-mode emulation cannot do")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        marker = item.get_closest_marker("not_emulated")
+        if marker is not None and PROFILE == "emulated":
+            item.add_marker(pytest.mark.skip(reason=f"not under emulation: {marker.args[0]}"))
 
 
 @pytest.fixture(scope="session")

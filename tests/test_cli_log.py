@@ -29,7 +29,7 @@ def test_plain_text_in_a_pipe(tmp_path: Path) -> None:
     assert run.returncode == 0
     assert "\x1b" not in run.stdout
     live, result = run.stdout.splitlines()
-    assert re.match(r"   3\.000 W    0\.6000 A     5\.000 V .* mAh .* J .* s  manual$", live)
+    assert re.match(r"   3\.000 W    0\.6000 A     5\.000 V .* mAh .* J .* m?s  manual$", live)
     assert re.search(r"J ± .* mAh at 5\.00 V · 3\.00 W mean · .* · manual:5V,0\.6A manual", result)
     (record,) = read(str(out))
     assert run.stderr == f"{len(record.columns['time_s'])} rows in {out}\n"

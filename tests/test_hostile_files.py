@@ -259,7 +259,10 @@ def test_a_choice_that_another_user_left_is_not_taken(home: Path) -> None:
         pytest.skip("making a file somebody else's needs root")
     find.remember(find.Choice("manual:5V,0.6A", "a test"), [])
     assert find.choose().reason == "a test"
-    os.chown(Path(user_folder("cache")) / "choice.json", 65534, 65534)
+    try:
+        os.chown(Path(user_folder("cache")) / "choice.json", 65534, 65534)
+    except OSError:
+        pytest.skip("this user namespace knows no other user")
     assert find.choose().reason != "a test"
 
 

@@ -47,6 +47,7 @@ def test_a_second_opener_is_told_who_holds_the_port(tmp_path: Path) -> None:
         again.close()
 
 
+@pytest.mark.not_emulated("another process shows the emulator's command line")
 def test_two_processes_on_one_meter_and_the_second_is_told_of_the_first(tmp_path: Path) -> None:
     hold = (
         "import sys\n"
@@ -70,6 +71,7 @@ def test_two_processes_on_one_meter_and_the_second_is_told_of_the_first(tmp_path
         line.close()
 
 
+@pytest.mark.not_emulated("another process shows the emulator's command line")
 def test_a_holder_in_another_process_is_named_with_its_command(tmp_path: Path) -> None:
     hold = "import sys; f=open(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
     target = tmp_path / "tty"

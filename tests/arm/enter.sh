@@ -31,6 +31,6 @@ exec unshare --user --map-root-user --mount --propagation private bash -c '
   for folder in proc sys dev; do mount --rbind /$folder "$root/$folder"; done
   mount --bind "$here/../.." "$root/project"
   [ -z "$data" ] || mount --bind "$data" "$root/data"
-  exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TMPDIR=/tmp PYTHONDONTWRITEBYTECODE=1 ENERGYMETER_TEST_PROFILE="slow machine" \
+  exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TMPDIR=/tmp PYTHONDONTWRITEBYTECODE=1 ENERGYMETER_TEST_PROFILE=emulated \
     ${QEMU_CPU:+QEMU_CPU=$QEMU_CPU} ${data:+ENERGYMETER_TEST_DATA=/data} chroot "$root" "$@"
 ' - "$@"

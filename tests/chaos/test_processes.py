@@ -18,7 +18,7 @@ import pytest
 
 from energymeter.logs.logfile import read
 
-from .conftest import ROOT, Program, Told, leftovers
+from .conftest import ROOT, Program, Told, leftovers, timely
 
 WATTS = 3.0
 SOURCE = "manual:5V,0.6A"
@@ -82,7 +82,7 @@ with EnergyMeter("{SOURCE}", rate_hz=100, out={str(log)!r}) as meter:
 told(meter)
 """)
     check_true(usage)
-    assert 0.4 < usage["coverage"] < 1
+    timely(0.4 < usage["coverage"] < 1)
     assert "restarted 1 times" in " ".join(usage["notes"])
     check_log(log)
     cannot_know(f"restarted; {100 * usage['coverage']:.0f} % measured, and it says so")
@@ -101,7 +101,7 @@ told(meter, left_seconds=time.monotonic() - leaving)
 """)
     check_true(usage)
     assert usage["coverage"] < 0.7
-    assert usage["left_seconds"] < 5
+    timely(usage["left_seconds"] < 5)
     cannot_know(f"{100 * usage['coverage']:.0f} % measured; left in {usage['left_seconds']:.2f} s")
 
 
@@ -118,7 +118,7 @@ told(meter)
 """)
     check_true(usage)
     assert usage["seconds"] > 1.5
-    assert usage["coverage"] > 0.95, "the sampler goes on meanwhile"
+    timely(usage["coverage"] > 0.95, "the sampler goes on meanwhile")
     right(f"{usage['joules']:.2f} J in {usage['seconds']:.2f} s, the stop included")
 
 
@@ -174,7 +174,7 @@ told(meter, spans=len(meter.spans["both"]))
     for told in (worker, usage):
         check_true(told)
         assert told["spans"] == 1
-    assert usage["coverage"] > 0.95
+    timely(usage["coverage"] > 0.95)
     assert usage["seconds"] > worker["seconds"]
     check_log(log)
     right("the worker leaves without stopping its parent's sampler; both know their spans")
@@ -225,7 +225,7 @@ if __name__ == "__main__":
 """)
     check_true(usage)
     assert usage["squares"] == 328_350
-    assert usage["coverage"] > 0.9
+    timely(usage["coverage"] > 0.9)
     right("the pool's work is in the parent's joules")
 
 
@@ -306,7 +306,7 @@ told(meter, caught=caught, spans=len(meter.spans["tight"]))
 """)
     assert (usage["caught"], usage["spans"]) == (5, 5)
     check_true(usage)
-    assert usage["coverage"] > 0.95
+    timely(usage["coverage"] > 0.95)
     right("the program's MemoryError is its own; the numbers stay whole")
 
 
@@ -375,8 +375,8 @@ told(meter, spans=len(spans), span_joules=spans.joules.total, span_seconds=spans
 """)
     check_true(usage)
     assert usage["spans"] == 32_000
-    assert usage["coverage"] > 0.95
-    assert usage["span_joules"] == pytest.approx(WATTS * usage["span_seconds"], rel=0.05)
+    timely(usage["coverage"] > 0.95)
+    timely(usage["span_joules"] == pytest.approx(WATTS * usage["span_seconds"], rel=0.05))
     right("32 000 spans, none lost")
 
 
@@ -395,7 +395,7 @@ with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
 told(meter)
 """)
         check_true(usage)
-        assert usage["coverage"] > 0.95
+        timely(usage["coverage"] > 0.95)
     right("whole, with SIGCHLD ignored and with a reaper")
 
 
@@ -409,7 +409,7 @@ told(meter, own=ended == workers)
 """)
     check_true(usage)
     assert usage["own"]
-    assert usage["coverage"] > 0.9
+    timely(usage["coverage"] > 0.9)
     right("a program that waits as often as it has workers gets just those")
 
 
