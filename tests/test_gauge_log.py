@@ -158,3 +158,23 @@ def test_a_night_without_sun_and_a_morning_with_it() -> None:
     assert estimate is not None
     assert estimate.value == pytest.approx(54 / 15 * 10, rel=0.3), "it fell by 9 % at once"
     assert hours_from_gauge(times[:17], percent[:17]) is None  # 69 to 67: one step of this gauge
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_gauges_own_volts_and_amps_are_of_the_cell(tmp_path: Path, sign: int) -> None:
+    """Linux: µV and µA, discharging told with either sign; no converter stands between, whatever is assumed."""
+    table = "".join(f"{i * 60},{50 - i // 10},Discharging,4000000,{sign * 500000}\n" for i in range(31))
+    path = log(tmp_path / "a.csv", f"time_s,capacity,status,voltage_now,current_now\n{table}")
+    hours = hours_from_log(path, Battery(2000, volts=5.0, efficiency=0.8, usable=1.0))
+    assert hours.method == "energy"
+    assert hours.hours is not None
+    assert hours.hours.value == pytest.approx((5.0 - 1.0) / 2)
+
+
+def test_what_was_charged_is_given_back(tmp_path: Path) -> None:
+    """Two of three minutes draw 3 W, one charges with as much: 1 W in the mean, of 9 Wh, for three hours."""
+    table = "".join(f"{i},{90 - i // 60},{-3.0 if i % 3 else 3.0}\n" for i in range(181))
+    battery = Battery(2000, volts=5.0, efficiency=1.0, usable=1.0)
+    hours = hours_from_log(log(tmp_path / "a.csv", f"time (min),percent,power (W)\n{table}"), battery)
+    assert hours.hours is not None
+    assert hours.hours.value == pytest.approx(6.0, rel=0.02)

@@ -94,7 +94,7 @@ def test_each_shape_tells_the_fall_since_it_was_charged(tmp_path: Path, shape: s
 
 def test_on_the_charger_nothing_can_be_told(tmp_path: Path) -> None:
     found = gauge(tmp_path, "time,percent,plugged\n" + "".join(f"{i * 60},{90 - i},2\n" for i in range(9)))
-    assert found == Gauge([], [], True)
+    assert found == Gauge([], [], True, [], False)
     assert hours_from_log(str(tmp_path / "log")).hours is None
 
 
@@ -105,7 +105,7 @@ def test_a_full_mac_on_its_adapter(tmp_path: Path) -> None:
         "2024-01-01 10:20:00 +0100 -InternalBattery-0 (id=1)\t99%; discharging; 6:10 remaining",
     ]
     found = gauge(tmp_path, "\n".join(lines))
-    assert found == Gauge([1704100800.0], [99.0], True)
+    assert (found.times_s, found.levels, found.in_percent) == ([1704100800.0], [99.0], True)
 
 
 def test_charge_and_energy_count_too(tmp_path: Path) -> None:
@@ -121,7 +121,8 @@ def test_charge_and_energy_count_too(tmp_path: Path) -> None:
 
 def test_seconds_since_the_start_stay_seconds(tmp_path: Path) -> None:
     found = gauge(tmp_path, "t,level\n0,90\n60,89\n120,88\n")
-    assert found == Gauge([0.0, 60.0, 120.0], [90.0, 89.0, 88.0], True)
+    assert (found.times_s, found.levels, found.in_percent) == ([0.0, 60.0, 120.0], [90.0, 89.0, 88.0], True)
+    assert all(math.isnan(watts) for watts in found.watts)
 
 
 def test_rows_without_a_level_are_gaps(tmp_path: Path) -> None:

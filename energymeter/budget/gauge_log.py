@@ -138,20 +138,26 @@ def hours_from_log(path: str, battery: Battery | None = None) -> GaugeHours:
 
 def _by_energy(path: str, battery: Battery, gauge: Gauge | None) -> Estimate | None:
     """``None``: no power is logged."""
-    try:
-        columns = logfile.read(path)[0].columns
-    except LogError:
-        return None
-    if "watts" not in columns:
-        return None
-    times, watts = columns["time_s"], columns["watts"]
+    times, watts = _power(path) if gauge is None else (gauge.times_s, gauge.watts)
     load, joules, seconds = Forecast(), 0.0, 0.0
     for i in range(1, len(times)):
         lasted, mean = times[i] - times[i - 1], (watts[i] + watts[i - 1]) / 2
         if lasted > 0 and math.isfinite(mean):
             load.add(lasted, mean * lasted)
             joules, seconds = joules + mean * lasted, seconds + lasted
+    if not seconds:
+        return None
+    if gauge is not None and gauge.at_cell:
+        battery = battery.with_(efficiency=1.0)  # no converter stands between
     percents = gauge.levels if gauge is not None and gauge.in_percent else []
     missing = 1 - next((percent for percent in percents if math.isfinite(percent)), 100.0) / 100
     whole = Balance(battery, battery.joules, battery.joules * missing, battery.capacity_sigma)
     return whole.after(joules, seconds).hours(load.level())
+
+
+def _power(path: str) -> tuple[Sequence[float], Sequence[float]]:
+    try:
+        columns = logfile.read(path)[0].columns
+    except LogError:
+        return (), ()
+    return (columns["time_s"], columns["watts"]) if "watts" in columns else ((), ())

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from energymeter.errors import LogError
 from energymeter.logs import logfile
-from energymeter.logs.foreign import factor_of
+from energymeter.logs.foreign import factor_of, meaning
 from energymeter.units import number
 
 _TIME = re.compile(r"time|date|elapsed|seconds|^t$", re.IGNORECASE)
@@ -64,12 +64,19 @@ class Gauge(NamedTuple):
     times_s: list[float]
     levels: list[float]
     in_percent: bool
+    watts: list[float]
+    """What was drawn, by a column of power or those of volts and amps; NaN where none tells it. Gauges do not
+    agree on the sign: what most rows have is taken for drawing, the other for charging."""
+    at_cell: bool
+    """That is before any converter: the gauge's own figures, by their titles."""
 
 
 class _Row(NamedTuple):
     at: float
     level: float
     powered: bool
+    watts: float = math.nan
+    at_cell: bool = False
 
 
 def read(path: str) -> Gauge | None:
@@ -91,7 +98,15 @@ def read(path: str) -> Gauge | None:
             kept = []
         else:
             kept.append(row)
-    return Gauge([row.at for row in kept], [row.level for row in kept], in_percent)
+    known = sorted(row.watts for row in kept if not math.isnan(row.watts))
+    sign = -1.0 if known and known[len(known) // 2] < 0 else 1.0
+    return Gauge(
+        [row.at for row in kept],
+        [row.level for row in kept],
+        in_percent,
+        [sign * row.watts for row in kept],
+        any(row.at_cell for row in kept),
+    )
 
 
 def _rows(text: str) -> tuple[bool, Iterable[_Row] | None]:
@@ -119,7 +134,9 @@ class _Columns(NamedTuple):
     level: int
     percent: int | None
     states: tuple[int, ...]
-    android: bool
+    power: tuple[tuple[int, float], ...]
+    """Columns, and their factors to SI, whose product is the power."""
+    at_cell: bool
 
     @classmethod
     def of(cls, titles: Sequence[str]) -> "_Columns | None":
@@ -132,7 +149,7 @@ class _Columns(NamedTuple):
             return None
         factor = factor_of("seconds", titles[time], logfile.Hints())
         states = tuple(i for i, title in enumerate(titles) if i not in (time, level) and _STATE.search(title))
-        return cls(time, None if factor == 1.0 else factor, level, percent, states, "plugged" in titles)
+        return cls(time, None if factor == 1.0 else factor, level, percent, states, *_power(titles))
 
     def rows(self, table: Iterable[list[str]]) -> Iterator[_Row]:
         for row in table:
@@ -142,7 +159,27 @@ class _Columns(NamedTuple):
             cell = row[self.level].strip().removesuffix("%") if self.level < len(row) else ""
             level = number(cell)
             powered = any(_powered(row[i]) for i in self.states if i < len(row))
-            yield _Row(at, math.nan if level is None else level, powered)
+            yield _Row(at, math.nan if level is None else level, powered, self._watts(row), self.at_cell)
+
+    def _watts(self, row: Sequence[str]) -> float:
+        watts = 1.0 if self.power else math.nan
+        for place, factor in self.power:
+            value = number(row[place]) if place < len(row) else None
+            watts *= math.nan if value is None else value * factor
+        return watts
+
+
+def _power(titles: Sequence[str]) -> tuple[tuple[tuple[int, float], ...], bool]:
+    found: dict[str, tuple[int, float]] = {}
+    for place, title in enumerate(titles):
+        quantity, factor = meaning(title, logfile.Hints())
+        if quantity is not None:
+            found.setdefault(quantity, (place, factor))
+    for wanted in (("watts",), ("volts", "amps")):
+        if all(quantity in found for quantity in wanted):
+            columns = tuple(found[quantity] for quantity in wanted)
+            return columns, all(titles[place].lower().endswith("_now") for place, _ in columns)
+    return (), False
 
 
 def _powered(state: str) -> bool:

@@ -21,6 +21,9 @@ from energymeter.units import UNITS, number, scale
 
 _UNIT = re.compile(r"^(?P<name>.*?)\s*(?:\((?P<in>[^()]+)\)|\[(?P<square>[^\[\]]+)\]|_(?P<tail>[A-Za-zµ]+))$")
 _TIME = re.compile(r"(time|timestamp|date|datetime|elapsed|seconds|t)(?![a-z])", re.IGNORECASE)
+_KERNEL = re.compile(r"(?:power_supply_)?(power|voltage|current)_now$", re.IGNORECASE)
+"""Titles taken over from the kernel's power supplies: µW, µV, µA
+(Documentation/ABI/testing/sysfs-class-power in torvalds/linux)."""
 _QUANTITIES = ("watts", "volts", "amps")
 
 
@@ -135,22 +138,35 @@ def _places(path: str, titles: list[str], hints: Hints) -> dict[str, tuple[int, 
             kind = "seconds" if quantity == "time_s" else quantity
             found[quantity] = titles.index(title), factor_of(kind, title, hints)
     for place, title in enumerate(titles):
-        unit = _unit_of(title)
-        matched = next((kind for kind, units in UNITS.items() if unit in units), None)
+        matched, factor = meaning(title, hints)
         if "time_s" not in found and _TIME.match(title) and matched in (None, "seconds"):
-            found["time_s"] = place, factor_of("seconds", title, hints)
+            found["time_s"] = place, factor
         elif (
             matched in _QUANTITIES
             and matched not in found
             and not any(getattr(hints, q) for q in _QUANTITIES)
         ):
-            found[matched] = place, factor_of(matched, title, hints)
+            found[matched] = place, factor
     if "time_s" not in found or len(found) == 1:
         raise LogError(
             f"{path} does not tell its time and power; name the columns, as in "
             f"?time=TIME&watts=POWER&unit=mW. It has: {', '.join(titles) or 'none'}."
         )
     return found
+
+
+def meaning(title: str, hints: Hints) -> tuple[str | None, float]:
+    """The quantity that a column's title tells by its unit, and the factor to SI.
+
+    >>> meaning("Power (mW)", Hints()), meaning("current_now", Hints()), meaning("colour", Hints())
+    (('watts', 0.001), ('amps', 1e-06), (None, 1.0))
+    """
+    kernel = _KERNEL.match(title)
+    if kernel:
+        return dict(zip(("power", "voltage", "current"), _QUANTITIES, strict=True))[kernel[1].lower()], 1e-6
+    unit = _unit_of(title)
+    matched = next((kind for kind, units in UNITS.items() if unit in units), None)
+    return matched, factor_of(matched or "seconds", title, hints)
 
 
 def _unit_of(title: str) -> str | None:
