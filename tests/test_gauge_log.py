@@ -162,7 +162,7 @@ def test_a_night_without_sun_and_a_morning_with_it() -> None:
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_gauges_own_volts_and_amps_are_of_the_cell(tmp_path: Path, sign: int) -> None:
-    """Linux: µV and µA, discharging told with either sign; no converter stands between, whatever is assumed."""
+    """Linux: µV and µA, discharging told with either sign; no converter stands between."""
     table = "".join(f"{i * 60},{50 - i // 10},Discharging,4000000,{sign * 500000}\n" for i in range(31))
     path = log(tmp_path / "a.csv", f"time_s,capacity,status,voltage_now,current_now\n{table}")
     hours = hours_from_log(path, Battery(2000, volts=5.0, efficiency=0.8, usable=1.0))

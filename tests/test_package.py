@@ -84,6 +84,16 @@ def test_every_error_is_on_the_page_with_its_exit_code():
                 assert any(base.__module__ == "builtins" for base in kind.__bases__), "also a builtin"
 
 
+def test_every_module_has_its_place_in_the_order_of_imports():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    layers = set(re.findall(r"energymeter[\w.]*", config["importlinter:contract:layers"]["layers"]))
+    for path in (ROOT / "energymeter").rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        whole = {"energymeter.cli", "energymeter.drivers"} & layers  # packages with one place
+        assert path.name == "__init__.py" or module in layers or module.rpartition(".")[0] in whole, module
+
+
 DRIVER_MAY_IMPORT = {"reading", "source", "errors", "clock", "boards", "logs", "units", "drivers"}
 
 
