@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from devices.terminal import in_pipe
 
 from energymeter.cli.budget import budget as command
 from energymeter.errors import LedgerError, SpecError
@@ -136,3 +137,17 @@ def test_values_click_refuses(words: tuple[str, str]) -> None:
     result = CliRunner().invoke(command, ["forecast", "--watts", "3", *words])
     assert result.exit_code == 2
     assert "write" in result.output
+
+
+def test_a_corrupt_ledger_is_told_in_a_sentence_without_our_code(tmp_path: Path) -> None:
+    home = {"XDG_DATA_HOME": str(tmp_path)}
+    assert in_pipe("budget", "new", "lab", **home).returncode == 0
+    (ledger,) = tmp_path.rglob("*.sqlite3")
+    ledger.write_bytes(b"no ledger at all" * 512)
+    status = in_pipe("budget", "status", "lab", **home)
+    assert status.returncode == 11
+    told = status.stderr.splitlines()
+    assert [line.split(":")[0] for line in told] == ["energymeter", "energymeter"]
+    assert "is corrupt" in told[0]
+    assert "kept as" in told[0]
+    assert any(path.read_bytes().startswith(b"no ledger") for path in tmp_path.rglob("*corrupt*"))

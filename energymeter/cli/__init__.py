@@ -6,6 +6,7 @@ Results go to standard output, everything else to standard error. Exit codes are
 
 import importlib
 import sys
+import warnings
 from typing import Any
 
 import click
@@ -63,8 +64,14 @@ def cli() -> None:
     """
 
 
+def _tell(message: Warning | str, *_: object, **__: object) -> None:
+    """A warning as a sentence: where in our code it was raised is nothing to who types commands."""
+    click.echo(f"energymeter: {printable(str(message))}", err=True)
+
+
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    warnings.showwarning = _tell
     try:
         code = cli.main(prog_name="energymeter", standalone_mode=False)
     except click.ClickException as refusal:
