@@ -34,6 +34,8 @@ def pytest_runtest_logstart(nodeid: str) -> None:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Tell a failure at once: a machine that hangs later would take it along."""
     if report.failed:
+        assert OUT is not None
+        (Path(OUT) / "failed").touch()
         print(f"\n{report.nodeid}\n{report.longreprtext}", file=sys.__stderr__, flush=True)
 
 
