@@ -19,7 +19,8 @@ import long_run
 long_run.total({count} / 1000)
 """
 _SPANS = """
-from energymeter.spans import Span, SpanLog
+from energymeter.span_log import SpanLog
+from energymeter.spans import Span
 log = SpanLog("s")
 log.due_ns = 1 << 62
 for _ in range({count}):

@@ -33,6 +33,10 @@ class Draw(NamedTuple):
     peak_watts: float
 
 
+NOTHING = Draw(math.nan, math.nan, math.nan, math.nan, 0.0, 0.0, 0.0, 0.0, math.nan)
+"""Of a channel that has not said anything yet."""
+
+
 def difference(start: Point, end: Point, seconds: float, peak_watts: float) -> Draw:
     """What lies between two points of a curve.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from energymeter import __version__, throttled
-from energymeter.draw import Draw
+from energymeter.draw import NOTHING, Draw
 from energymeter.errors import CalibrationError, NotMeasured, SamplerError
 from energymeter.integrate import Sample
 from energymeter.reading import Reading
@@ -18,7 +18,8 @@ from energymeter.sampling.host import Request
 from energymeter.sampling.sampler import SampledChannel, Sampler
 from energymeter.sampling.session import Log
 from energymeter.source import Source
-from energymeter.spans import Recording, SpanLog, open_span
+from energymeter.span_log import Recording, SpanLog
+from energymeter.spans import open_span
 from energymeter.spec import Spec
 from energymeter.uncertainty import Part
 from energymeter.usage import Cost, Usage, combine
@@ -158,7 +159,7 @@ class Measurement:
         return {
             channel.name: self._combined(
                 [channel._replace(facts=channel.facts._replace(counted=True))],
-                [channel.curve.draw(self._whole.start_ns, end_ns) if len(channel.curve) else _NOTHING],
+                [channel.curve.draw(self._whole.start_ns, end_ns) if len(channel.curve) else NOTHING],
             )
             for channel in self.sampler.channels
         }
@@ -190,7 +191,7 @@ class Measurement:
 
     def _all_of(self, channel: SampledChannel) -> Draw:
         seen = channel.curve
-        return seen.draw(seen.first_ns(), seen.last_ns()) if len(seen) else _NOTHING
+        return seen.draw(seen.first_ns(), seen.last_ns()) if len(seen) else NOTHING
 
     def _wait_past(self, at_ns: int) -> None:
         if self.running or os.getpid() != self._pid:
@@ -271,9 +272,6 @@ class Measurement:
                 for log in (*self._logs, self._whole_log):
                     log.settle()
                 settle_ns = now_ns + self.recording.keep_ns
-
-
-_NOTHING = Draw(0.0, float("nan"), float("nan"), float("nan"), 0.0, 0.0, 0.0, 0.0, float("nan"))
 
 
 def _header(requests: Sequence[Request], counted: int) -> dict[str, Any]:

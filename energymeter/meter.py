@@ -19,7 +19,8 @@ from energymeter.errors import (
     SourceError,
     SpecError,
 )
-from energymeter.spans import Span, SpanLog, Spans, open_span, wrapped
+from energymeter.span_log import SpanLog
+from energymeter.spans import Span, Spans, open_span, wrapped
 from energymeter.spec import Spec, parse
 
 if TYPE_CHECKING:

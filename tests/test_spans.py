@@ -8,13 +8,14 @@ from array import array
 
 import pytest
 
-from energymeter import EnergyMeter, spans
+from energymeter import EnergyMeter, span_log, spans
 from energymeter.errors import NotMeasured
 from energymeter.integrate import Integrator
 from energymeter.reading import Facts, Reading
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.ring import CurveWriter, channel_bytes
-from energymeter.spans import Recording, Span, SpanLog, Spans, Statistics, open_span
+from energymeter.span_log import Recording, SpanLog
+from energymeter.spans import Span, Spans, Statistics, open_span
 from energymeter.uncertainty import Part
 from energymeter.usage import combine
 
@@ -27,7 +28,8 @@ class Bench:
 
     def __init__(self, monkeypatch):
         self.now_ns = 1
-        monkeypatch.setattr(spans, "_now_ns", lambda: self.now_ns)
+        for module in (spans, span_log):
+            monkeypatch.setattr(module, "_now_ns", lambda: self.now_ns)
         memory = memoryview(bytearray(channel_bytes(CAPACITY)))
         self.writer = CurveWriter(memory, CAPACITY)
         self.integrator = Integrator(Facts(), 10**9)
