@@ -37,6 +37,11 @@ NOTHING = Draw(math.nan, math.nan, math.nan, math.nan, 0.0, 0.0, 0.0, 0.0, math.
 """Of a channel that has not said anything yet."""
 
 
+def finite(number: float) -> float | None:
+    """A figure of a draw, or ``None`` where the source cannot tell."""
+    return number if math.isfinite(number) else None
+
+
 def difference(start: Point, end: Point, seconds: float, peak_watts: float) -> Draw:
     """What lies between two points of a curve.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from energymeter import __version__, throttled
+from energymeter.combine import combine
 from energymeter.draw import NOTHING, Draw
 from energymeter.errors import CalibrationError, NotMeasured, SamplerError
 from energymeter.integrate import Sample
@@ -22,7 +23,7 @@ from energymeter.span_log import Recording, SpanLog
 from energymeter.spans import open_span
 from energymeter.spec import Spec
 from energymeter.uncertainty import Part
-from energymeter.usage import Cost, Usage, combine
+from energymeter.usage import Cost, Usage
 
 if TYPE_CHECKING:
     from energymeter.calibration.cards import Cards

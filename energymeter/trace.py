@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from energymeter.calibration.model import Applied
+from energymeter.combine import combine, least_trusted
 from energymeter.draw import Draw
 from energymeter.errors import ExtraMissing, LogError, NotMeasured, SpecError
 from energymeter.integrate import Sample, Weights
@@ -20,7 +21,7 @@ from energymeter.reading import Facts
 from energymeter.sampling.curve import STEP_IN_LINE, STEP_IN_MEAN
 from energymeter.sampling.loop import gap_after_ns
 from energymeter.uncertainty import Part
-from energymeter.usage import Usage, combine, least_trusted
+from energymeter.usage import Usage
 
 if TYPE_CHECKING:
     import pandas

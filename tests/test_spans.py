@@ -9,6 +9,7 @@ from array import array
 import pytest
 
 from energymeter import EnergyMeter, span_log, spans
+from energymeter.combine import combine
 from energymeter.errors import NotMeasured
 from energymeter.integrate import Integrator
 from energymeter.reading import Facts, Reading
@@ -17,7 +18,6 @@ from energymeter.sampling.ring import CurveWriter, channel_bytes
 from energymeter.span_log import Recording, SpanLog
 from energymeter.spans import Span, Spans, Statistics, open_span
 from energymeter.uncertainty import Part
-from energymeter.usage import combine
 
 MS = 1_000_000
 CAPACITY = 1024

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from energymeter.combine import combine
 from energymeter.draw import Draw
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.reading import Band, Facts
 from energymeter.uncertainty import Part
-from energymeter.usage import Idle, Usage, combine, difference
+from energymeter.usage import Idle, Usage, difference
 
 KNOWN = Facts(volts=Band(0.005, 0.004), amps=Band(0.005, 0.001))
 NAN = math.nan
