@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from energymeter.calibration.model import Applied
+from energymeter.columns import Floats, begun, integrated, running, scatter
 from energymeter.combine import combine, least_trusted
 from energymeter.draw import Draw
 from energymeter.errors import ExtraMissing, LogError, NotMeasured, SpecError
@@ -19,7 +20,6 @@ from energymeter.logs import logfile
 from energymeter.logs.recorder import COLUMNS, open_recorder, reason
 from energymeter.reading import Facts
 from energymeter.sampling.curve import STEP_IN_LINE, STEP_IN_MEAN
-from energymeter.sampling.loop import gap_after_ns
 from energymeter.uncertainty import Part
 from energymeter.usage import Usage
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import pandas
 
 _ROWS_A_FLUSH = 4096
-Floats = npt.NDArray[np.float64]
 
 
 class Trace:
@@ -108,28 +107,7 @@ class Trace:
         }
         if time.ndim != 1 or any(column.shape != time.shape for column in given.values()):
             raise SpecError("the columns of a trace must be equally long, one number a row.")
-        forward = _forward(time)
-        time = time[forward]
-        columns = {q: np.where(np.isfinite(c), c, np.nan)[forward] for q, c in given.items()}
-        if "watts" not in columns and {"volts", "amps"} <= columns.keys():
-            columns["watts"] = columns["volts"] * columns["amps"]
-        steps = np.diff(time)
-        typical_hz = 1 / float(np.median(steps)) if len(steps) else 1.0
-        known = columns.get("watts", columns.get("amps", time))
-        seen = (steps <= gap_after_ns(typical_hz) * 1e-9) & ~np.isnan(known[1:])
-        if facts.semantics == "instant":
-            seen &= ~np.isnan(known[:-1])
-        columns["time_s"] = time
-        columns["covered_s"] = _running(np.where(seen, steps, 0.0))[: len(time)]
-        for rate, total in (("watts", "joules"), ("amps", "coulombs")):
-            if rate in columns:
-                column = columns[rate]
-                level = column[1:] if facts.semantics != "instant" else (column[1:] + column[:-1]) / 2
-                known_level = seen & ~np.isnan(level)
-                columns[total] = _running(np.where(known_level, level * steps, 0.0))[: len(time)]
-                if np.all(np.isnan(column)):
-                    columns[total] = column
-        return cls(columns, [name], facts, epoch_s)
+        return cls(integrated(time, given, facts), [name], facts, epoch_s)
 
     @classmethod
     def from_samples(
@@ -312,7 +290,7 @@ class Trace:
             return np.full(len(self), np.nan)
         instants = self.facts.semantics == "instant"
         level = (self.volts[1:] + self.volts[:-1]) / 2 if instants else self.volts[1:]
-        return _running(np.where(np.isnan(level), 0.0, level) * np.diff(self.covered_s))
+        return running(np.where(np.isnan(level), 0.0, level) * np.diff(self.covered_s))
 
     def _spent(self, total: str, start: float, end: float) -> float:
         before, after = self.at([start, end], total)
@@ -467,26 +445,3 @@ def _applied(record: logfile.Record) -> Applied | None:
         raise LogError(
             f"the log of {record.name} has a damaged calibration ({damage}); restore its first line."
         ) from damage
-
-
-def scatter(jumps: Floats, weights: Weights) -> Floats:
-    """What each jump from one sample to the next, in J, adds to the variance of the energy, in J²."""
-    turned = np.concatenate([[0.0], np.maximum(0.0, -jumps[1:] * jumps[:-1])])[: len(jumps)]
-    return np.asarray(weights.step * jumps**2 + weights.turn * turned)
-
-
-def _running(steps: Floats) -> Floats:
-    return np.concatenate([[0.0], np.cumsum(steps)])
-
-
-def begun(totals: Floats) -> Floats:
-    """Running totals, which are 0 until the first term is known; unknown if none ever is."""
-    known = ~np.isnan(totals)
-    return np.where(known, totals, 0.0) if np.any(known) else totals
-
-
-def _forward(time: Floats) -> npt.NDArray[np.bool_]:
-    """Which rows are later than all before them."""
-    known = np.where(np.isfinite(time), time, -np.inf)
-    before = np.concatenate([[-np.inf], np.maximum.accumulate(known)])[: len(time)]
-    return np.asarray(known > before)

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from energymeter.columns import Floats, begun
 from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.logs.parquet import check_columns, described, parquet_files
 from energymeter.logs.record import Record
-from energymeter.trace import Floats, Trace, begun
+from energymeter.trace import Trace
 
 
 def window_joules(path: str, starts_s: npt.ArrayLike, ends_s: npt.ArrayLike) -> Floats:
