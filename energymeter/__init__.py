@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from energymeter.battery.battery import Battery as Battery
     from energymeter.budget.budget import Budget as Budget
     from energymeter.carbon.grid import Grid as Grid
+    from energymeter.measured import measure as measure
     from energymeter.meter import EnergyMeter as EnergyMeter
-    from energymeter.meter import measure as measure
     from energymeter.reading import Reading as Reading
     from energymeter.source import Source as Source
     from energymeter.trace import Trace as Trace
@@ -26,7 +26,7 @@ _HOMES = {
     "Budget": "budget",
     "Grid": "carbon.grid",
     "EnergyMeter": "meter",
-    "measure": "meter",
+    "measure": "measured",
     "Reading": "reading",
     "Source": "source",
     "Trace": "trace",

@@ -1,14 +1,12 @@
 """`EnergyMeter`: what a program holds in its hand."""
 
-import functools
 import math
 import os
 import threading
 import time
-import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from energymeter import running
 from energymeter.errors import (
@@ -375,47 +373,3 @@ class EnergyMeter:
         if self._measurement is None:
             raise NotMeasured("this meter has measured nothing yet; use `with meter:` around some code.")
         return self._measurement
-
-
-def measure(source: "str | Source | None" = None, **options: Any) -> Callable[[F], F]:
-    """Measure a function on its own: after every call, ``function.usage`` tells what it used.
-
-    Args:
-        source: as for `EnergyMeter`, like the options.
-
-    >>> @measure("manual:7.2W")
-    ... def once():
-    ...     return 42
-    >>> once(), once.usage.provenance
-    (42, 'manual')
-    """
-    meter = EnergyMeter(source, **options)
-
-    def decorate(function: F) -> F:
-        return cast(F, _Measured(meter, function))
-
-    return decorate
-
-
-class _Measured:
-    """A function that is measured at every call."""
-
-    def __init__(self, meter: EnergyMeter, function: Callable[..., Any]) -> None:
-        self._meter = meter
-        self._call = meter(function)
-        functools.update_wrapper(self, function)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._call(*args, **kwargs)
-
-    def __get__(self, instance: object, owner: type | None = None) -> Any:
-        return self if instance is None else types.MethodType(self, instance)
-
-    @property
-    def usage(self) -> "Usage":
-        """Of the last call.
-
-        Raises:
-            NotMeasured: it was never called, or nothing was read meanwhile.
-        """
-        return self._meter.usage
