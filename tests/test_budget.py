@@ -276,7 +276,8 @@ def test_threads_pay_once(users_budget: Budget) -> None:
 
 
 def test_meters_of_one_budget_in_each_other_pay_once(users_budget: Budget) -> None:
-    with EnergyMeter("manual:5V,0.6A", budget="lab4") as outer:
+    # what a stage is billed is told by the outer one's samples
+    with EnergyMeter("manual:5V,0.6A", rate_hz=500.0, budget="lab4") as outer:
         for _ in users_budget.track(range(2)):
             inner = EnergyMeter("manual:5V,0.3A", rate_hz=500.0, budget="lab4", stage="inference")
             with inner, inner.span("infer"):
