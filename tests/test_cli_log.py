@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from devices.patience import PATIENCE_SECONDS, until
+from devices.processes import PATIENCE_SECONDS, until
 from devices.terminal import Terminal, environment, in_pipe, started
 
 from energymeter import EnergyMeter

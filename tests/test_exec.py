@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from devices.patience import until
+from devices.processes import until
 
 from energymeter.drivers.exec import Exec
 from energymeter.errors import (

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from devices.patience import until
 from devices.plugs import ShellyRpc
+from devices.processes import until
 from devices.programs import program
 from devices.pty_meter import PtyMeter
 from devices.um import UmDevice

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from devices.patience import until
+from devices.processes import until
 
 from energymeter.errors import (
     ExtraMissing,

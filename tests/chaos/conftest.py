@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from _pytest.runner import runtestprotocol
+from devices.processes import every_signal_counts
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -158,6 +159,7 @@ def told(meter, **more):
             text=True,
             timeout=PATIENCE_SECONDS,
             check=False,
+            preexec_fn=every_signal_counts,
             **options,
         )
         self.returncode, self.stderr = done.returncode, done.stderr

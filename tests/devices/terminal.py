@@ -5,14 +5,13 @@ import os
 import pty
 import re
 import select
-import signal
 import subprocess
 import sys
 import termios
 import time
 from pathlib import Path
 
-from devices.patience import PATIENCE_SECONDS
+from devices.processes import PATIENCE_SECONDS, every_signal_counts
 
 ROOT = Path(__file__).parents[2]
 _COMMAND = [sys.executable, "-c", "from energymeter.cli import main; main()"]
@@ -35,14 +34,8 @@ def started(*arguments: str) -> "subprocess.Popen[str]":
     """Start it in a session of its own, without a terminal."""
     return subprocess.Popen(
         [*_COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
-        start_new_session=True, preexec_fn=_every_signal_counts,
+        start_new_session=True, preexec_fn=every_signal_counts,
     )  # fmt: skip
-
-
-def _every_signal_counts() -> None:
-    """Under ``nohup``, or in a shell's background, some would be ignored by whatever is started there."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
 
 
 class Terminal:
