@@ -61,8 +61,10 @@ def test_too_few_samples_are_refused():
 
 
 def test_the_command_tells_in_words_and_in_json():
-    words = CliRunner().invoke(check, ["sim:pi4", "--seconds", "0.5"]).output
+    words = CliRunner().invoke(check, ["sim:pi4", "--rate", "50", "--seconds", "0.5"]).output
     assert "noise of a sample" in words
     assert "least energy in 1 s" in words
-    told = json.loads(CliRunner().invoke(check, ["sim:pi4", "--seconds", "0.5", "--json"]).output)
+    told = json.loads(
+        CliRunner().invoke(check, ["sim:pi4", "--rate", "50", "--seconds", "0.5", "--json"]).output
+    )
     assert told["sim:pi4"]["counts"]["reads"] > 5

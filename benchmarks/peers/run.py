@@ -47,7 +47,7 @@ def _measured(section: str, weights: dict[str, dict[str, Any]]) -> dict[str, Any
     return {
         "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "minutes": (time.time() - started) / 60,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         "load": [load, os.getloadavg()[0]],
         "versions": {name: row["version"] for name, row in weights.items()},
