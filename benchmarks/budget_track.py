@@ -15,8 +15,8 @@ from typing import NamedTuple
 import click
 
 from energymeter.battery.battery import Battery
-from energymeter.budget.budget import Budget
 from energymeter.budget.ledger import Ledger
+from energymeter.meter.budget import Budget
 
 STEPS = 1_000_000
 

@@ -14,13 +14,13 @@ import numpy as np
 from _figures import Figure
 
 from energymeter.clock import ManualClock
-from energymeter.drivers._crc import crc8_fnirsi, crc16_modbus
-from energymeter.drivers._fields import Fields, find
-from energymeter.drivers._ppk2 import Decoder, parse_calibration
-from energymeter.drivers._um import decode as decode_um
 from energymeter.drivers.atorch import decode as decode_atorch
 from energymeter.drivers.fnirsi import Fnirsi
 from energymeter.drivers.km003c_stream import Km003cStream
+from energymeter.drivers.protocols.crc import crc8_fnirsi, crc16_modbus
+from energymeter.drivers.protocols.ppk2 import Decoder, parse_calibration
+from energymeter.drivers.protocols.text_fields import Fields, find
+from energymeter.drivers.protocols.um import decode as decode_um
 from energymeter.drivers.pzem import decode as decode_pzem
 from energymeter.drivers.tc66c import decode as decode_tc66c
 from energymeter.drivers.um25c import Um25c

@@ -81,7 +81,7 @@ def _played(rate_hz: float) -> list[float]:
 
 def rate() -> Iterator[Series]:
     """1 Hz to 5 kHz, in real time."""
-    from energymeter.sampling.ring import channel_bytes, ring_samples
+    from energymeter.sampling.memory import channel_bytes, ring_samples
 
     rates = (1.0, 10.0, 100.0, 1000.0, 5000.0)
     found = [_played(rate_hz) for rate_hz in rates]

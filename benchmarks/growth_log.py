@@ -14,8 +14,8 @@ import pyarrow.parquet as parquet
 from _figures import ROOT, measured
 from growth_page import Series
 
-from energymeter.logs.recorder import COLUMNS, FORMAT, PARQUET_OPTIONS
 from energymeter.reading import Facts
+from energymeter.recordings.writer import COLUMNS, FORMAT, PARQUET_OPTIONS
 
 _LOG_SIZES = tuple(10**power for power in range(3, 9))
 _SHOWN_BYTES_A_ROW = 125
@@ -52,7 +52,7 @@ def write_log(path: str, rows: int) -> None:
 _WINDOWS = """
 import time
 import numpy as np
-from energymeter.windows import window_joules
+from energymeter.recordings.window_energy import window_joules
 edges = np.sort(np.random.default_rng(1).uniform(0, {seconds}, (10_000, 2)))
 start = time.perf_counter()
 joules = window_joules({path!r}, edges[:, 0], edges[:, 1])

@@ -19,8 +19,8 @@ import long_run
 long_run.total({count} / 1000)
 """
 _SPANS = """
-from energymeter.span_log import SpanLog
-from energymeter.spans import Span
+from energymeter.meter.span_store import SpanLog
+from energymeter.meter.spans import Span
 log = SpanLog("s")
 log.due_ns = 1 << 62
 for _ in range({count}):

@@ -9,7 +9,7 @@ from _figures import Figure
 from energymeter.reading import Facts, Reading
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.loop import Channel, SourceLoop
-from energymeter.sampling.ring import CurveWriter, channel_bytes, ring_samples
+from energymeter.sampling.memory import CurveWriter, channel_bytes, ring_samples
 
 _RATE_HZ = 1000.0
 _PERIOD_NS = 1_000_000

@@ -17,17 +17,16 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from energymeter.calibration.fit import fit_all, model_of
-from energymeter.calibration.model import DRIFT_PER_KELVIN, UNKNOWN_KELVIN, Model
 from energymeter.calibration.points import Point, Reference, average
 from energymeter.clock import ManualClock
-from energymeter.drivers._chip import Ina219Chip
+from energymeter.drivers.emulated.ina219 import Ina219Chip
 from energymeter.drivers.ina219 import Ina219
-from energymeter.integrate import Correction
+from energymeter.energy.correction import DRIFT_PER_KELVIN, UNKNOWN_KELVIN, Correction, Model
+from energymeter.energy.uncertainty import Part, contributions, expanded
 from energymeter.reading import Band
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.loop import Channel
-from energymeter.sampling.ring import CurveWriter, channel_bytes, ring_samples
-from energymeter.uncertainty import Part, contributions, expanded
+from energymeter.sampling.memory import CurveWriter, channel_bytes, ring_samples
 
 RATES = (10.0, 100.0, 900.0)
 SECONDS = {10.0: 10.0, 100.0: 5.0, 900.0: 2.0}

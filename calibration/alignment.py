@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from energymeter.calibration.line import Floats, york
+from energymeter.calibration.line_fit import Floats, york
 from energymeter.errors import CalibrationError
 
 _MOST_CELLS = 1 << 20

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from energymeter import __version__
-from energymeter.calibration.model import EXTRAPOLATION, UNKNOWN_KELVIN, Applied, Model, finite
 from energymeter.calibration.points import Point, Reference
+from energymeter.energy.correction import EXTRAPOLATION, UNKNOWN_KELVIN, Applied, Model, finite
 from energymeter.errors import CalibrationError
-from energymeter.places import cards_folder
-from energymeter.printable import printable
+from energymeter.paths import cards_folder
 from energymeter.reading import Band
+from energymeter.text import printable
+from energymeter.version import __version__
 
 FORMAT = "energymeter calibration card 1"
 _YEAR_SECONDS = 365.25 * 86400
@@ -188,7 +188,7 @@ def board_serial(root: str = "/") -> str:
 
 
 def path_of(card: Card) -> Path:
-    """The card's file in `energymeter.places.cards_folder`."""
+    """The card's file in `energymeter.paths.cards_folder`."""
     name = re.sub(r"[^A-Za-z0-9]+", "-", f"{card.identity} {card.board}").strip("-").lower()
     return Path(cards_folder()) / f"{name}.json"
 
@@ -229,7 +229,7 @@ def load(path: Path) -> Card:
 
 
 def load_all() -> list[Card]:
-    """The cards in `energymeter.places.cards_folder`.
+    """The cards in `energymeter.paths.cards_folder`.
 
     Raises:
         CalibrationError: one of them is no card as it was written.

@@ -4,14 +4,14 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from energymeter.energy.correction import Correction
 from energymeter.errors import CalibrationError
-from energymeter.integrate import Correction
-from energymeter.places import cards_folder
-from energymeter.printable import printable
+from energymeter.paths import cards_folder
+from energymeter.text import printable
 
 if TYPE_CHECKING:
     from energymeter.calibration.card import Card
-    from energymeter.calibration.model import Applied
+    from energymeter.energy.correction import Applied
 
 
 class Cards:

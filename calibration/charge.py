@@ -4,11 +4,11 @@ import csv
 import math
 from collections.abc import Sequence
 
-from energymeter.calibration.counter import fit_charge, ticks
+from energymeter.calibration.charge_reference import fit_charge, ticks
 from energymeter.calibration.fit import fit
-from energymeter.calibration.line import Floats
-from energymeter.calibration.model import Line
+from energymeter.calibration.line_fit import Floats
 from energymeter.calibration.points import Point
+from energymeter.energy.correction import Line
 from energymeter.errors import CalibrationError
 from energymeter.reading import Band
 

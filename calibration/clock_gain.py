@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from energymeter.calibration.counter import ClockGain, fit_clock
-from energymeter.calibration.tape import Tape
+from energymeter.calibration.charge_reference import ClockGain, fit_clock
+from energymeter.calibration.source_buffer import Tape
 from energymeter.clock import Clock
 from energymeter.errors import SourceError, SpecError
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from energymeter.calibration.judgement import (
+from energymeter.calibration.checks import (
     FAR,
     NEAR_ZERO,
     check_gain,
@@ -18,9 +18,9 @@ from energymeter.calibration.judgement import (
     too_close,
     unit_of,
 )
-from energymeter.calibration.line import Floats, with_tempco, york
-from energymeter.calibration.model import Line, Model
+from energymeter.calibration.line_fit import Floats, with_tempco, york
 from energymeter.calibration.points import Point, Reference
+from energymeter.energy.correction import Line, Model
 from energymeter.errors import CalibrationError
 from energymeter.reading import Band, Facts
 

@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol
 
 from energymeter.calibration.alignment import Alignment
 from energymeter.calibration.fit import Fit
-from energymeter.calibration.hold import Held, Holder, point_of
 from energymeter.calibration.points import UNITS, Point
+from energymeter.calibration.steady_load import Held, Holder, point_of
 from energymeter.errors import CalibrationError
 
 _OHMS = re.compile(r"^([\d.]+)\s*(?:ohms?|Ω)$", re.IGNORECASE)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from energymeter.calibration.line import Floats
+from energymeter.calibration.line_fit import Floats
 from energymeter.errors import NotMeasured
 from energymeter.reading import Band, Facts
 

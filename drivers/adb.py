@@ -13,8 +13,8 @@ Tested on: an emulated command; real hardware: none yet.
 
 import re
 
-from energymeter.drivers._command import output
-from energymeter.drivers._gauge import (
+from energymeter.drivers.links.command import output
+from energymeter.drivers.protocols.gauge import (
     COULOMBS_PER_UAH,
     Gauge,
     gauge_facts,

@@ -22,14 +22,13 @@ from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 from energymeter.clock import Clock, SystemClock
+from energymeter.drivers.links.serial import SerialLine
+from energymeter.drivers.links.stream import Pull
+from energymeter.drivers.links.timebase import DeviceClock
+from energymeter.drivers.links.wire import Wire
 from energymeter.errors import SourceMissing, SourceTimeout
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
-
-from ._serial import SerialLine
-from ._stream import Pull
-from ._timebase import DeviceClock
-from ._wire import Wire
 
 __all__ = ["Atorch"]
 
@@ -225,7 +224,7 @@ class Atorch:
 
 def _wire_for(place: str) -> Wire:
     if place.startswith("ble:"):
-        from ._ble import BleLine
+        from energymeter.drivers.links.ble import BleLine
 
         return BleLine(place[4:], notify="FFE1")
     return SerialLine(place, 9600)

@@ -15,7 +15,9 @@ Tested on: emulated kernel files, recorded files of a laptop; real hardware: non
 import os
 from collections.abc import Sequence
 
-from energymeter.drivers._gauge import (
+from energymeter.drivers.links.channels import together
+from energymeter.drivers.links.sysfs import SysFile, below, entries, peek, peek_number
+from energymeter.drivers.protocols.gauge import (
     COULOMBS_PER_UAH,
     JOULES_PER_UWH,
     Gauge,
@@ -23,8 +25,6 @@ from energymeter.drivers._gauge import (
     must_discharge,
     step,
 )
-from energymeter.drivers._parts import together
-from energymeter.drivers._sysfs import SysFile, below, entries, peek, peek_number
 from energymeter.errors import SourceError, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Source

@@ -24,10 +24,10 @@ from collections.abc import Iterator
 from math import nan
 
 from energymeter.clock import Clock, SystemClock
-from energymeter.drivers._fields import Fields
-from energymeter.drivers._table import Row, Table, Tegrastats
-from energymeter.drivers._tail import Tail
-from energymeter.drivers._timebase import Timebase
+from energymeter.drivers.links.tail import Tail
+from energymeter.drivers.links.timebase import Timebase
+from energymeter.drivers.protocols.text_fields import Fields
+from energymeter.drivers.protocols.text_table import Row, Table, Tegrastats
 from energymeter.errors import SourceError, SourceTimeout, SpecError
 from energymeter.reading import Reading
 from energymeter.units import scale

@@ -27,7 +27,7 @@ from contextlib import suppress
 from math import nan
 from selectors import EVENT_READ, DefaultSelector
 
-from energymeter.drivers._fields import Fields, find, steps
+from energymeter.drivers.protocols.text_fields import Fields, find, steps
 from energymeter.errors import (
     SourceEnded,
     SourceError,

@@ -31,15 +31,14 @@ from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 from energymeter.clock import Clock, SystemClock
+from energymeter.drivers.links.hid import REPORT, HidLine
+from energymeter.drivers.links.stream import Flow
+from energymeter.drivers.links.timebase import DeviceClock
+from energymeter.drivers.links.usb_ids import plugged
+from energymeter.drivers.links.wire import Wire
+from energymeter.drivers.protocols.crc import crc8_fnirsi
 from energymeter.errors import SourceError, SourceMissing, SourceTimeout, SpecError
 from energymeter.reading import Band, Facts, Reading
-
-from ._crc import crc8_fnirsi
-from ._hid import REPORT, HidLine
-from ._plugged import plugged
-from ._stream import Flow
-from ._timebase import DeviceClock
-from ._wire import Wire
 
 __all__ = ["Fnirsi"]
 

@@ -20,13 +20,12 @@ from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 from energymeter.clock import Clock, SystemClock
+from energymeter.drivers.links.ble import BleLine
+from energymeter.drivers.links.stream import Pull
+from energymeter.drivers.links.wire import Wire
 from energymeter.errors import SourceMissing, SourceTimeout, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
-
-from ._ble import BleLine
-from ._stream import Pull
-from ._wire import Wire
 
 __all__ = ["FnirsiBle"]
 

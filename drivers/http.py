@@ -21,8 +21,8 @@ Tested on: an emulated server; real hardware: none yet.
 from math import nan
 from urllib.parse import unquote, urlsplit
 
-from energymeter.drivers._fields import Fields, find, steps
-from energymeter.drivers._http import HttpClient
+from energymeter.drivers.links.http import HttpClient
+from energymeter.drivers.protocols.text_fields import Fields, find, steps
 from energymeter.errors import SourceError, SpecError
 from energymeter.reading import Reading
 

@@ -14,9 +14,9 @@ import os
 import re
 from collections.abc import Sequence
 
-from energymeter.drivers._jetson import counted_rails
-from energymeter.drivers._parts import together
-from energymeter.drivers._sysfs import Numeric, Rail, SysFile, below, entries, peek, peek_number
+from energymeter.drivers.links.channels import together
+from energymeter.drivers.links.sysfs import Numeric, Rail, SysFile, below, entries, peek, peek_number
+from energymeter.drivers.protocols.jetson import counted_rails
 from energymeter.errors import SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Source

@@ -28,8 +28,9 @@ Tested on: an emulated chip, recorded register values, the kernel's i2c-dev on i
 from collections.abc import Iterator
 
 from energymeter.clock import Clock, SystemClock
-from energymeter.drivers import _i2c, _ina, _pi_ina219
-from energymeter.drivers._i2c_scan import places_of
+from energymeter.drivers.links import i2c
+from energymeter.drivers.links.i2c_scan import places_of
+from energymeter.drivers.protocols import ina, pi_ina219
 from energymeter.errors import SourceError, SpecError
 from energymeter.reading import Band, Facts, Reading
 
@@ -54,7 +55,7 @@ _SHUNT_SECONDS = {
 }  # fmt: skip
 _BUS_SECONDS = {0: 84e-6, 1: 148e-6, 2: 276e-6, 3: 532e-6}
 _TIMINGS = [
-    _ina.Timing(bus << 7 | shunt << 3, seconds, seconds + bus_seconds, 9 + bus, min(9 + shunt, 12))
+    ina.Timing(bus << 7 | shunt << 3, seconds, seconds + bus_seconds, 9 + bus, min(9 + shunt, 12))
     for shunt, seconds in _SHUNT_SECONDS.items()
     for bus, bus_seconds in _BUS_SECONDS.items()
 ]
@@ -94,12 +95,12 @@ class Ina219:
         tolerance: float = 0.01,
         board: str = "",
         backend: str = "registers",
-        wire: _i2c.Wire | None = None,
+        wire: i2c.Wire | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._chip = _i2c.Chip(place, wire)
+        self._chip = i2c.Chip(place, wire)
         self.name = f"ina219@{self._chip}"
-        _ina.check_options(self.name, shunt, tolerance, max_amps, _FULL_SCALE_VOLTS)
+        ina.check_options(self.name, shunt, tolerance, max_amps, _FULL_SCALE_VOLTS)
         if backend not in ("registers", "pi-ina219"):
             raise SpecError(f"{self.name}: backend={backend} is unknown: registers or pi-ina219")
         self.facts = Facts(
@@ -114,7 +115,7 @@ class Ina219:
         self.resets = 0
         """Times the chip was found at its power-on setting and set up again."""
         self._shunt, self._tolerance, self._board, self._backend = shunt, tolerance, board, backend
-        self._library: _pi_ina219.Backend | None = None
+        self._library: pi_ina219.Backend | None = None
         self._lowest_gain = next(g for g in range(4) if max_amps * shunt <= (_NARROWEST << g) * _STEP_VOLTS)
         self._clock = clock or SystemClock()
         self._gain, self._calm = _WIDEST_GAIN, 0
@@ -128,12 +129,12 @@ class Ina219:
 
     def tune(self, rate_hz: float) -> None:
         """Choose the averaging for a sample rate; takes effect at ``open``."""
-        self._timing = _ina.choose(_TIMINGS, rate_hz)
+        self._timing = ina.choose(_TIMINGS, rate_hz)
         self._check_every = max(1, round(rate_hz / 2))
         volts = Band(0.005, 0.0, _BUS_STEP_VOLTS * (1 << 12 - self._timing.bus_bits))
         step_volts = _STEP_VOLTS * (1 << 12 - self._timing.bits)
-        amps = _ina.amps_band(0.005, _OFFSET_VOLTS, step_volts, self._shunt, self._tolerance)
-        self.facts = _ina.refine(self.facts._replace(volts=volts, amps=amps), self._timing, rate_hz)
+        amps = ina.amps_band(0.005, _OFFSET_VOLTS, step_volts, self._shunt, self._tolerance)
+        self.facts = ina.refine(self.facts._replace(volts=volts, amps=amps), self._timing, rate_hz)
 
     def open(self) -> None:
         """Set the chip up, at the widest gain.
@@ -143,7 +144,7 @@ class Ina219:
             ImplausibleReading: ``board`` says otherwise.
         """
         if self._backend == "pi-ina219":
-            self._library = _pi_ina219.Backend(self._chip, self._shunt, self._timing.config)
+            self._library = pi_ina219.Backend(self._chip, self._shunt, self._timing.config)
             return
         self._chip.open()
         try:
@@ -187,7 +188,7 @@ class Ina219:
             return Reading(fresh=False)
         self._started = True
         self._chip.word(_POWER)  # clears the flag
-        counts = _ina.signed(self._chip.word(_SHUNT), 16)
+        counts = ina.signed(self._chip.word(_SHUNT), 16)
         if abs(counts) >= _NARROWEST << self._gain:
             return self._unclip()
         self.range = _RANGES[self._gain]
@@ -235,9 +236,9 @@ class Ina219:
             self._chip.write(_CONFIG, self._config)
 
     def _wait(self) -> None:
-        self._clock.sleep(self._timing.cycle * _ina.SPREAD)
+        self._clock.sleep(self._timing.cycle * ina.SPREAD)
 
     def _check_board(self) -> None:
         reading = self._read()
         if reading.volts is not None and reading.amps is not None:
-            _ina.check_plausible(self.name, reading.volts * reading.amps, self._shunt, self._board)
+            ina.check_plausible(self.name, reading.volts * reading.amps, self._shunt, self._board)

@@ -16,15 +16,15 @@ Loss: none.
 Tested on: an emulated chip; real hardware: none yet.
 """
 
-from energymeter.drivers import _ina
-from energymeter.drivers._ina_chip import Meter
+from energymeter.drivers.protocols import ina
+from energymeter.drivers.protocols.ina_chip import Meter
 
 __all__ = ["Ina226"]
 
-INA226 = _ina.Kind(
+INA226 = ina.Kind(
     name="ina226",
-    current=_ina.Field(register=1, lsb=2.5e-6, limit=32767),
-    bus=_ina.Field(register=2, lsb=1.25e-3, limit=32767, signed=False),
+    current=ina.Field(register=1, lsb=2.5e-6, limit=32767),
+    bus=ina.Field(register=2, lsb=1.25e-3, limit=32767, signed=False),
     config_register=0,
     config=0x4000 | 7,
     shifts=(9, 6, 3),

@@ -24,18 +24,19 @@ Tested on: an emulated chip; real hardware: none yet.
 import math
 
 from energymeter.clock import Clock
-from energymeter.drivers import _i2c, _ina
-from energymeter.drivers._ina_chip import LATCH_READY, Meter
+from energymeter.drivers.links import i2c
+from energymeter.drivers.protocols import ina
+from energymeter.drivers.protocols.ina_chip import LATCH_READY, Meter
 from energymeter.errors import SourceError
 from energymeter.reading import Band, Reading
 
 __all__ = ["Ina228"]
 
-INA228 = _ina.Kind(
+INA228 = ina.Kind(
     name="ina228",
-    current=_ina.Field(register=4, lsb=312.5e-9, limit=(1 << 19) - 1, size=3, shift=4),
-    narrow=_ina.Field(register=4, lsb=78.125e-9, limit=(1 << 19) - 1, size=3, shift=4),
-    bus=_ina.Field(register=5, lsb=195.3125e-6, limit=(1 << 19) - 1, size=3, shift=4),
+    current=ina.Field(register=4, lsb=312.5e-9, limit=(1 << 19) - 1, size=3, shift=4),
+    narrow=ina.Field(register=4, lsb=78.125e-9, limit=(1 << 19) - 1, size=3, shift=4),
+    bus=ina.Field(register=5, lsb=195.3125e-6, limit=(1 << 19) - 1, size=3, shift=4),
     config_register=1,
     config=0xB << 12,
     shifts=(0, 9, 6),
@@ -69,7 +70,7 @@ class Ina228(Meter):
         max_amps: float = 0.0,
         tolerance: float = 0.01,
         board: str = "",
-        wire: _i2c.Wire | None = None,
+        wire: i2c.Wire | None = None,
         clock: Clock | None = None,
     ) -> None:
         super().__init__(

@@ -15,16 +15,16 @@ Loss: none.
 Tested on: an emulated chip; real hardware: none yet.
 """
 
-from energymeter.drivers import _ina
-from energymeter.drivers._ina_chip import LATCH_READY, Meter
+from energymeter.drivers.protocols import ina
+from energymeter.drivers.protocols.ina_chip import LATCH_READY, Meter
 
 __all__ = ["Ina238"]
 
-INA238 = _ina.Kind(
+INA238 = ina.Kind(
     name="ina238",
-    current=_ina.Field(register=4, lsb=5e-6, limit=32767),
-    narrow=_ina.Field(register=4, lsb=1.25e-6, limit=32767),
-    bus=_ina.Field(register=5, lsb=3.125e-3, limit=32767),
+    current=ina.Field(register=4, lsb=5e-6, limit=32767),
+    narrow=ina.Field(register=4, lsb=1.25e-6, limit=32767),
+    bus=ina.Field(register=5, lsb=3.125e-3, limit=32767),
     config_register=1,
     config=0xB << 12,
     shifts=(0, 9, 6),

@@ -14,15 +14,16 @@ Tested on: an emulated chip; real hardware: none yet.
 """
 
 from energymeter.clock import Clock
-from energymeter.drivers import _i2c, _ina
-from energymeter.drivers._ina_chip import Meter
+from energymeter.drivers.links import i2c
+from energymeter.drivers.protocols import ina
+from energymeter.drivers.protocols.ina_chip import Meter
 
 __all__ = ["Ina260"]
 
-INA260 = _ina.Kind(
+INA260 = ina.Kind(
     name="ina260",
-    current=_ina.Field(register=1, lsb=1.25e-3, limit=12_000),
-    bus=_ina.Field(register=2, lsb=1.25e-3, limit=32767, signed=False),
+    current=ina.Field(register=1, lsb=1.25e-3, limit=12_000),
+    bus=ina.Field(register=2, lsb=1.25e-3, limit=32767, signed=False),
     config_register=0,
     config=0x6000 | 7,
     shifts=(9, 6, 3),
@@ -56,7 +57,7 @@ class Ina260(Meter):
         place: str = "1:0x40",
         *,
         board: str = "",
-        wire: _i2c.Wire | None = None,
+        wire: i2c.Wire | None = None,
         clock: Clock | None = None,
     ) -> None:
         # Its register is in amps already, as if the shunt's voltage were read over exactly 1 Ω.

@@ -21,19 +21,20 @@ Tested on: an emulated chip; real hardware: none yet.
 from collections.abc import Iterator, Sequence
 
 from energymeter.clock import Clock
-from energymeter.drivers import _i2c, _ina
-from energymeter.drivers._i2c_scan import places_of
-from energymeter.drivers._ina_chip import Converter
+from energymeter.drivers.links import i2c
+from energymeter.drivers.links.i2c_scan import places_of
+from energymeter.drivers.protocols import ina
+from energymeter.drivers.protocols.ina_chip import Converter
 from energymeter.errors import SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Source
 
 __all__ = ["Ina3221"]
 
-INA3221 = _ina.Kind(
+INA3221 = ina.Kind(
     name="ina3221",
-    current=_ina.Field(register=1, lsb=40e-6, limit=4095, shift=3),
-    bus=_ina.Field(register=2, lsb=8e-3, limit=4095, shift=3),
+    current=ina.Field(register=1, lsb=40e-6, limit=4095, shift=3),
+    bus=ina.Field(register=2, lsb=8e-3, limit=4095, shift=3),
     config_register=0,
     config=7,
     shifts=(9, 6, 3),
@@ -113,10 +114,10 @@ class Ina3221:
         use: str = "123",
         total: int = 0,
         tolerance: float = 0.01,
-        wire: _i2c.Wire | None = None,
+        wire: i2c.Wire | None = None,
         clock: Clock | None = None,
     ) -> None:
-        chip = _i2c.Chip(place, wire)
+        chip = i2c.Chip(place, wire)
         self.name = self.identity = f"ina3221@{chip}"
         if not use or any(digit not in "123" for digit in use) or (total and str(total) not in use):
             raise SpecError(f"{self.name}: use={use}, total={total} cannot be: channels are 1, 2 and 3")
@@ -128,10 +129,10 @@ class Ina3221:
         self._channels: list[_Channel] = []
         for number in numbers:
             ohms = (shunt1, shunt2, shunt3)[number - 1] or shunt
-            _ina.check_options(f"{self.name}/{number}", ohms, tolerance, 0.0, 0.1638)
+            ina.check_options(f"{self.name}/{number}", ohms, tolerance, 0.0, 0.1638)
             facts = self.facts._replace(
                 volts=Band(INA3221.bus_gain, INA3221.bus_offset, INA3221.bus.lsb),
-                amps=_ina.amps_band(INA3221.gain, INA3221.offset, INA3221.current.lsb, ohms, tolerance),
+                amps=ina.amps_band(INA3221.gain, INA3221.offset, INA3221.current.lsb, ohms, tolerance),
                 max_watts=26.0 * 0.1638 / ohms,
                 counted=total in (0, number),
             )
@@ -151,9 +152,9 @@ class Ina3221:
     def tune(self, rate_hz: float) -> None:
         """Choose averaging and times for a sample rate; takes effect at ``open``."""
         self.converter.tune(rate_hz)
-        self.facts = _ina.refine(self.facts, self.converter.timing, rate_hz)
+        self.facts = ina.refine(self.facts, self.converter.timing, rate_hz)
         for channel in self._channels:
-            channel.facts = _ina.refine(channel.facts, self.converter.timing, rate_hz)
+            channel.facts = ina.refine(channel.facts, self.converter.timing, rate_hz)
 
     def open(self) -> None:
         """Make sure who answers, then set it up.

@@ -19,9 +19,9 @@ Tested on: emulated kernel files, laid out like recorded ones; real hardware: no
 import os
 from collections.abc import Sequence
 
-from energymeter.drivers._jetson import connected, pinned_rails
-from energymeter.drivers._parts import together
-from energymeter.drivers._sysfs import Numeric, Rail, SysFile, below, entries, peek, peek_number
+from energymeter.drivers.links.channels import together
+from energymeter.drivers.links.sysfs import Numeric, Rail, SysFile, below, entries, peek, peek_number
+from energymeter.drivers.protocols.jetson import connected, pinned_rails
 from energymeter.errors import SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Source

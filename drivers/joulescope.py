@@ -31,9 +31,9 @@ from math import isfinite
 from typing import Any, Protocol
 
 from energymeter.clock import Clock, SystemClock
-from energymeter.drivers._plugged import plugged
-from energymeter.drivers._stream import Pull
-from energymeter.drivers._timebase import Timebase
+from energymeter.drivers.links.stream import Pull
+from energymeter.drivers.links.timebase import Timebase
+from energymeter.drivers.links.usb_ids import plugged
 from energymeter.errors import (
     ExtraMissing,
     SourceBusy,

@@ -27,10 +27,10 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from energymeter.drivers._jetson import pinned_rails
-from energymeter.drivers._jtop import Attempt, Client, Look, Session, hung
-from energymeter.drivers._parts import Shared, Snapshot, together
-from energymeter.drivers._sysfs import below, entries, peek
+from energymeter.drivers.links.channels import Shared, Snapshot, together
+from energymeter.drivers.links.sysfs import below, entries, peek
+from energymeter.drivers.protocols.jetson import pinned_rails
+from energymeter.drivers.protocols.jtop import Attempt, Client, Look, Session, hung
 from energymeter.errors import ExtraMissing, SourceError, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Source

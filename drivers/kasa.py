@@ -27,15 +27,15 @@ Tested on: an emulated wire, recorded frames, a stand-in for python-kasa; real h
 
 from typing import TYPE_CHECKING
 
-from energymeter.drivers._kasa_tcp import PORT, OldKasa
-from energymeter.drivers._net import secret, split_host
+from energymeter.drivers.links.tcp import secret, split_host
+from energymeter.drivers.protocols.kasa_tcp import PORT, OldKasa
 from energymeter.errors import EnergyMeterError, SourceError, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
 from energymeter.units import number
 
 if TYPE_CHECKING:
-    from energymeter.drivers._kasa_lib import PythonKasa
+    from energymeter.drivers.protocols.kasa_lib import PythonKasa
 
 __all__ = ["Kasa"]
 
@@ -140,7 +140,7 @@ class Kasa:
     def _make(self) -> "OldKasa | PythonKasa":
         if self._backend == "tcp":
             return OldKasa(self._host, self._port, name=self.name, outlet=self._outlet, timeout=self._timeout)
-        from energymeter.drivers._kasa_lib import PythonKasa  # brings asyncio with it
+        from energymeter.drivers.protocols.kasa_lib import PythonKasa  # brings asyncio with it
 
         password = secret(self._password, self._password_env, self.name)
         return PythonKasa(

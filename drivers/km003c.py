@@ -20,13 +20,12 @@ import errno
 import os
 from typing import ClassVar
 
-from energymeter.drivers._plugged import plugged
+from energymeter.drivers.links.usb import UsbBulk
+from energymeter.drivers.links.usb_ids import plugged
+from energymeter.drivers.links.wire import Wire
+from energymeter.drivers.protocols.km003c import ADC, FACTS, GET_DATA, USB_IDS, Session, snapshots
 from energymeter.errors import SourceMissing, SourceTimeout
 from energymeter.reading import Band, Facts, Reading
-
-from ._km003c import ADC, FACTS, GET_DATA, USB_IDS, Session, snapshots
-from ._usb import UsbBulk
-from ._wire import Wire
 
 __all__ = ["Km003c"]
 

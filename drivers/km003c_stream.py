@@ -21,10 +21,11 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from energymeter.clock import Clock, SystemClock
-from energymeter.errors import SourceError, SpecError
-from energymeter.reading import Reading
-
-from ._km003c import (
+from energymeter.drivers.links.stream import Flow
+from energymeter.drivers.links.timebase import DeviceClock
+from energymeter.drivers.links.usb import UsbBulk
+from energymeter.drivers.links.wire import Wire
+from energymeter.drivers.protocols.km003c import (
     ADC_QUEUE,
     CONNECT,
     FACTS,
@@ -39,10 +40,8 @@ from ._km003c import (
     Session,
     samples,
 )
-from ._stream import Flow
-from ._timebase import DeviceClock
-from ._usb import UsbBulk
-from ._wire import Wire
+from energymeter.errors import SourceError, SpecError
+from energymeter.reading import Reading
 
 __all__ = ["Km003cStream"]
 

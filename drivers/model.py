@@ -12,7 +12,7 @@ Tested on: emulated kernel files; real hardware: not compared with any yet.
 
 from energymeter.boards import GENERIC, Board, detect_board, find_board
 from energymeter.clock import Clock, SystemClock
-from energymeter.drivers._load import CpuLoad
+from energymeter.drivers.emulated.load import CpuLoad
 from energymeter.reading import Band, Facts, Reading
 
 __all__ = ["Model"]

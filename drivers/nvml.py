@@ -20,8 +20,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from energymeter.drivers._parts import together
-from energymeter.drivers._sysfs import below
+from energymeter.drivers.links.channels import together
+from energymeter.drivers.links.sysfs import below
 from energymeter.errors import (
     ExtraMissing,
     SourceError,

@@ -27,9 +27,9 @@ Tested on: an emulated wire, from the client's documentation, not the applicatio
 import time
 from typing import Any
 
-from energymeter.drivers._net import secret, split_host
-from energymeter.drivers._otii_tcp import PORT, OtiiServer
-from energymeter.drivers._timebase import Timebase
+from energymeter.drivers.links.tcp import secret, split_host
+from energymeter.drivers.links.timebase import Timebase
+from energymeter.drivers.protocols.otii import PORT, OtiiServer
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.units import number

@@ -23,8 +23,8 @@ import struct
 from collections.abc import Callable
 from typing import Protocol
 
-from energymeter.drivers._command import output
-from energymeter.drivers._sysfs import below, translated
+from energymeter.drivers.links.command import output
+from energymeter.drivers.links.sysfs import below, translated
 from energymeter.errors import SourceError, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 

@@ -27,14 +27,20 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from energymeter.clock import Clock, SystemClock
+from energymeter.drivers.links.serial import SerialLine
+from energymeter.drivers.links.stream import Flow
+from energymeter.drivers.links.timebase import DeviceClock
+from energymeter.drivers.links.wire import Wire, drain
+from energymeter.drivers.protocols.ppk2 import (
+    COUNTER_WRAP,
+    TICK_NS,
+    Bin,
+    Calibration,
+    Decoder,
+    parse_calibration,
+)
 from energymeter.errors import SourceError, SourceTimeout, SpecError
 from energymeter.reading import Band, Facts, Reading
-
-from ._ppk2 import COUNTER_WRAP, TICK_NS, Bin, Calibration, Decoder, parse_calibration
-from ._serial import SerialLine
-from ._stream import Flow
-from ._timebase import DeviceClock
-from ._wire import Wire, drain
 
 __all__ = ["Ppk2"]
 

@@ -23,13 +23,12 @@ Tested on: an emulated wire, one recorded frame each of a 004T and of a DC meter
 import struct
 from typing import ClassVar, NamedTuple
 
+from energymeter.drivers.links.serial import SerialLine
+from energymeter.drivers.links.wire import Wire, ask, patience
+from energymeter.drivers.protocols.crc import crc16_modbus
 from energymeter.errors import SourceError, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
-
-from ._crc import crc16_modbus
-from ._serial import SerialLine
-from ._wire import Wire, ask, patience
 
 __all__ = ["Pzem"]
 

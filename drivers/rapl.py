@@ -19,10 +19,10 @@ import os
 from collections.abc import Sequence
 
 from energymeter.clock import Clock, SystemClock
-from energymeter.drivers._parts import together
-from energymeter.drivers._perf import Counter, OpenCounter, cpus, events, open_counter
-from energymeter.drivers._powercap import ZoneFolder, kind_of, max_watts, zones
-from energymeter.drivers._sysfs import Numeric, Rail, SysFile, below, peek, peek_number
+from energymeter.drivers.links.channels import together
+from energymeter.drivers.links.sysfs import Numeric, Rail, SysFile, below, peek, peek_number
+from energymeter.drivers.protocols.perf import Counter, OpenCounter, cpus, events, open_counter
+from energymeter.drivers.protocols.powercap import ZoneFolder, kind_of, max_watts, zones
 from energymeter.errors import SourceError, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Source

@@ -17,8 +17,8 @@ from typing import Any
 
 from energymeter.clock import Clock, SystemClock
 from energymeter.errors import SourceEnded, SpecError
-from energymeter.logs.logfile import Hints, Record, read, typical_interval
 from energymeter.reading import Facts, Reading
+from energymeter.recordings.reader import Hints, Record, read, typical_interval
 
 __all__ = ["Replay"]
 
@@ -33,7 +33,8 @@ class Replay:
         place: the file.
         speed: ``true``, or ``max``: as fast as it can be read.
         channel: which channel of several.
-        time, watts, volts, amps, unit, semantics, board: of a foreign CSV, see `energymeter.logs.logfile`.
+        time, watts, volts, amps, unit, semantics, board: of a foreign CSV, see
+            `energymeter.recordings.reader`.
     """
 
     def __init__(

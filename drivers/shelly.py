@@ -25,8 +25,8 @@ Tested on: an emulated wire, recorded frames; real hardware: none yet.
 
 from typing import NamedTuple
 
-from energymeter.drivers._http import HttpClient
-from energymeter.drivers._net import split_host
+from energymeter.drivers.links.http import HttpClient
+from energymeter.drivers.links.tcp import split_host
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters

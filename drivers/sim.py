@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 from energymeter.boards import find_board
 from energymeter.clock import Clock, SystemClock
-from energymeter.drivers._chip import Ina219Chip
-from energymeter.drivers._load import CpuLoad
+from energymeter.drivers.emulated.ina219 import Ina219Chip
+from energymeter.drivers.emulated.load import CpuLoad
 from energymeter.drivers.ina219 import Ina219
 from energymeter.errors import SpecError
 from energymeter.reading import Reading

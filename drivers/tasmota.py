@@ -22,8 +22,8 @@ Tested on: an emulated wire, recorded frames; real hardware: none yet.
 
 from urllib.parse import quote
 
-from energymeter.drivers._http import HttpClient
-from energymeter.drivers._net import split_host
+from energymeter.drivers.links.http import HttpClient
+from energymeter.drivers.links.tcp import split_host
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters

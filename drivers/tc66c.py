@@ -21,13 +21,12 @@ import struct
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
+from energymeter.drivers.links.serial import SerialLine
+from energymeter.drivers.links.wire import Wire, ask, patience
+from energymeter.drivers.protocols.crc import crc16_modbus
 from energymeter.errors import ExtraMissing, SourceMissing
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
-
-from ._crc import crc16_modbus
-from ._serial import SerialLine
-from ._wire import Wire, ask, patience
 
 __all__ = ["Tc66c"]
 

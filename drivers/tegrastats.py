@@ -20,10 +20,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from energymeter.drivers._command import Lines
-from energymeter.drivers._jetson import pinned_rails, printed_rails
-from energymeter.drivers._parts import Shared, Snapshot, together
-from energymeter.drivers._sysfs import translated
+from energymeter.drivers.links.channels import Shared, Snapshot, together
+from energymeter.drivers.links.command import Lines
+from energymeter.drivers.links.sysfs import translated
+from energymeter.drivers.protocols.jetson import pinned_rails, printed_rails
 from energymeter.errors import SourceEnded, SourceError, SourceMissing, SourceTimeout, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Source

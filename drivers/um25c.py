@@ -12,9 +12,8 @@ Loss: none: there is no sequence number.
 Tested on: an emulated wire; real hardware: none yet.
 """
 
+from energymeter.drivers.protocols.um import Model, UmMeter
 from energymeter.reading import Band, Facts
-
-from ._um import Model, UmMeter
 
 __all__ = ["Um25c"]
 

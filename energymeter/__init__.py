@@ -7,44 +7,35 @@
 'manual'
 """
 
+from energymeter.lazy import face
+from energymeter.version import __version__ as __version__
+
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
-    from energymeter.battery.battery import Battery as Battery
-    from energymeter.budget.budget import Budget as Budget
-    from energymeter.carbon.grid import Grid as Grid
-    from energymeter.measured import measure as measure
+    from energymeter.battery import Battery as Battery
+    from energymeter.carbon import Grid as Grid
+    from energymeter.energy import Usage as Usage
+    from energymeter.errors import EnergyMeterError as EnergyMeterError
+    from energymeter.errors import NotMeasured as NotMeasured
+    from energymeter.errors import SourceError as SourceError
+    from energymeter.errors import SpecError as SpecError
+    from energymeter.meter import Budget as Budget
     from energymeter.meter import EnergyMeter as EnergyMeter
+    from energymeter.meter import measure as measure
     from energymeter.reading import Reading as Reading
+    from energymeter.recordings import Trace as Trace
     from energymeter.source import Source as Source
-    from energymeter.trace import Trace as Trace
-    from energymeter.usage import Usage as Usage
 
-__version__ = "0.1.0"
-
-_HOMES = {
-    "Battery": "battery",
-    "Budget": "budget",
-    "Grid": "carbon.grid",
-    "EnergyMeter": "meter",
-    "measure": "measured",
-    "Reading": "reading",
-    "Source": "source",
-    "Trace": "trace",
-    "Usage": "usage",
-    **dict.fromkeys(("EnergyMeterError", "NotMeasured", "SourceError", "SpecError"), "errors"),
-}
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> object:
-    """Load a name's module when it is first used: importing this package costs next to nothing."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+__all__, __getattr__, __dir__ = face(
+    __name__,
+    {
+        "battery": "Battery",
+        "carbon": "Grid",
+        "energy": "Usage",
+        "errors": "EnergyMeterError NotMeasured SourceError SpecError",
+        "meter": "Budget EnergyMeter measure",
+        "reading": "Reading",
+        "recordings": "Trace",
+        "source": "Source",
+    },
+)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from devices.plugin import Plugins
+from devices.real_recordings import ROOT
 from hypothesis import settings
-from recordings import ROOT
 
 settings.register_profile("any machine", deadline=None)  # a busy one is slow, not wrong
 settings.register_profile("emulated", deadline=None, max_examples=10)  # of a foreign processor: see tests/arm

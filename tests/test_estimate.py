@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.estimate import Estimate, say_hours, say_number
+from energymeter.text import Estimate, say_hours, say_number
 
 
 def test_hours_are_said_not_printed() -> None:

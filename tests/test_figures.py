@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.figures import duration, in_figures, with_uncertainty
+from energymeter.text import duration, in_figures, with_uncertainty
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from energymeter import EnergyMeter
 from energymeter.budget.ledger import Ledger
 from energymeter.errors import EnergyMeterError, LedgerError, LogError, SpecError
-from energymeter.logs.logfile import read
-from energymeter.logs.recorder import COLUMNS, FORMAT
 from energymeter.reading import Facts
+from energymeter.recordings.reader import read
+from energymeter.recordings.trace import Trace
+from energymeter.recordings.writer import COLUMNS, FORMAT
 from energymeter.spec import parse
-from energymeter.trace import Trace
 
 ROOT = Path(__file__).parents[1]
 

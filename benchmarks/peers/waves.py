@@ -16,12 +16,11 @@ from typing import Any
 from venvs import ROOT
 
 from energymeter.clock import ManualClock
-from energymeter.drivers._chip import Ina219Chip
+from energymeter.drivers.emulated.ina219 import Ina219Chip
 from energymeter.drivers.ina219 import Ina219
-from energymeter.logs.logfile import Hints, read
-from energymeter.sampling import ring
+from energymeter.recordings.reader import Hints, read
 from energymeter.sampling.curve import Curve
-from energymeter.sampling.ring import channel_bytes
+from energymeter.sampling.memory import Count, channel_bytes
 from energymeter.sampling.session import Session, Wanted
 
 _PHASES = 10
@@ -142,7 +141,7 @@ def measured(wave: Wave, rate_hz: float) -> tuple[float, float]:
     session.run()
     own = memory[about.offset : about.offset + channel_bytes(about.capacity)]
     seen = Curve(own, about.capacity, trapezoids=meter.facts.semantics == "instant")
-    assert not seen.head[ring.FAILED], seen.error
+    assert not seen.head[Count.FAILED], seen.error
     drawn = seen.draw(0, pace.end_ns)
     whole = wave.seconds / drawn.covered_seconds
     return drawn.joules * whole, drawn.volt_seconds / drawn.covered_seconds

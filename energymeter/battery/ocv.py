@@ -9,7 +9,7 @@ iron phosphate is left out on purpose, its plateau (3.2 to 3.3 V) tells nothing.
 from itertools import pairwise
 
 from energymeter.errors import SpecError
-from energymeter.estimate import Estimate
+from energymeter.text import Estimate
 
 _FIVES = tuple(range(100, -1, -5))
 _FINE = (*range(100, 15, -5), 16, 13, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)

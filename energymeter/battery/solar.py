@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from energymeter.battery.battery import Battery
 from energymeter.errors import ExtraMissing, NotMeasured, SpecError
-from energymeter.estimate import say_hours
 from energymeter.source import Source
+from energymeter.text import say_hours
 
 _STEPS = 288
 """Of five minutes in a day."""

@@ -1,5 +1,21 @@
-"""Budgets: one charge that many runs share, its ledger, its forecasts, and the loops that draw on it."""
+"""Budgets: one charge that many runs share, its ledger and its forecasts."""
 
-from energymeter.budget.budget import Budget
+from energymeter.lazy import face
 
-__all__ = ["Budget"]
+TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
+if TYPE_CHECKING:
+    from energymeter.budget.balance import Balance as Balance
+    from energymeter.budget.forecast import Forecast as Forecast
+    from energymeter.budget.gauge_log import hours_from_gauge as hours_from_gauge
+    from energymeter.budget.ledger import Debit as Debit
+    from energymeter.budget.ledger import Ledger as Ledger
+
+__all__, __getattr__, __dir__ = face(
+    __name__,
+    {
+        "balance": "Balance",
+        "forecast": "Forecast",
+        "gauge_log": "hours_from_gauge",
+        "ledger": "Debit Ledger",
+    },
+)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from energymeter.battery.battery import Battery
 from energymeter.budget.forecast import SHORT_WINDOW, Z95, Level, hours_left, left
-from energymeter.estimate import Estimate, say_number
+from energymeter.text import Estimate, say_number
 
 
 class Unit(NamedTuple):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from energymeter.estimate import Estimate
+from energymeter.text import Estimate
 
 Z95 = 1.959964
 """Standard deviations on either side of the middle 95 % of a normal distribution."""

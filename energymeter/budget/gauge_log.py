@@ -11,8 +11,8 @@ from energymeter.budget.balance import Balance
 from energymeter.budget.forecast import Z95, Forecast
 from energymeter.budget.gauge_table import Gauge
 from energymeter.errors import LogError
-from energymeter.estimate import Estimate
-from energymeter.logs import logfile
+from energymeter.recordings import reader
+from energymeter.text import Estimate
 
 _SLOPE_SIGMA = 0.5
 """Relative standard uncertainty of a gauge's slope [M]. Since-start slopes of recorded discharges were off
@@ -157,7 +157,7 @@ def _by_energy(path: str, battery: Battery, gauge: Gauge | None) -> Estimate | N
 
 def _power(path: str) -> tuple[Sequence[float], Sequence[float]]:
     try:
-        columns = logfile.read(path)[0].columns
+        columns = reader.read(path)[0].columns
     except LogError:
         return (), ()
     return (columns["time_s"], columns["watts"]) if "watts" in columns else ((), ())

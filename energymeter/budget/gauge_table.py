@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from energymeter.errors import LogError
-from energymeter.logs import logfile
-from energymeter.logs.foreign import factor_of, meaning
+from energymeter.recordings import reader
+from energymeter.recordings.foreign import factor_of, meaning
 from energymeter.units import number
 
 _TIME = re.compile(r"time|date|elapsed|seconds|^t$", re.IGNORECASE)
@@ -147,7 +147,7 @@ class _Columns(NamedTuple):
         level = percent if percent is not None else first(_AMOUNT)
         if time is None or level is None:
             return None
-        factor = factor_of("seconds", titles[time], logfile.Hints())
+        factor = factor_of("seconds", titles[time], reader.Hints())
         states = tuple(i for i, title in enumerate(titles) if i not in (time, level) and _STATE.search(title))
         return cls(time, None if factor == 1.0 else factor, level, percent, states, *_power(titles))
 
@@ -172,7 +172,7 @@ class _Columns(NamedTuple):
 def _power(titles: Sequence[str]) -> tuple[tuple[tuple[int, float], ...], bool]:
     found: dict[str, tuple[int, float]] = {}
     for place, title in enumerate(titles):
-        quantity, factor = meaning(title, logfile.Hints())
+        quantity, factor = meaning(title, reader.Hints())
         if quantity is not None:
             found.setdefault(quantity, (place, factor))
     for wanted in (("watts",), ("volts", "amps")):

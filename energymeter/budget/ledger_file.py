@@ -17,7 +17,7 @@ from pathlib import Path
 
 from energymeter.clock import Clock
 from energymeter.errors import LedgerError
-from energymeter.places import user_folder
+from energymeter.paths import user_folder
 
 MIGRATIONS = (
     """

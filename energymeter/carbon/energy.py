@@ -10,7 +10,7 @@ JOULES_PER_KWH = 3.6e6
 
 
 class Energy(Protocol):
-    """What a :class:`~energymeter.usage.Usage` has that carbon is reckoned from."""
+    """What a :class:`~energymeter.energy.usage.Usage` has that carbon is reckoned from."""
 
     @property
     def joules(self) -> float: ...

@@ -10,7 +10,7 @@ from energymeter.errors import GridError
 
 
 class Curve(Protocol):
-    """What a :class:`~energymeter.trace.Trace` has that this is reckoned from."""
+    """What a :class:`~energymeter.recordings.trace.Trace` has that this is reckoned from."""
 
     @property
     def time_s(self) -> Any: ...

@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
-from energymeter import __version__
 from energymeter.errors import EnergyMeterError
-from energymeter.printable import printable
+from energymeter.text import printable
+from energymeter.version import __version__
 
 INTERRUPTED = 130
 _COMMANDS = {

@@ -5,7 +5,7 @@ import json
 import click
 
 from energymeter.calibration.alignment import align as alignment
-from energymeter.trace import Trace
+from energymeter.recordings.trace import Trace
 
 
 @click.command()

@@ -10,14 +10,13 @@ import click
 
 from energymeter.battery.battery import Battery
 from energymeter.budget.balance import say_share
-from energymeter.budget.budget import Budget
-from energymeter.budget.drawn import Drawn
 from energymeter.budget.ledger import Ledger, Line
 from energymeter.cli.budget_forecast import forecast
 from energymeter.cli.budget_options import basis_option, battery_option, json_option, plain, seconds, share
 from energymeter.errors import SpecError
-from energymeter.estimate import say_number
-from energymeter.printable import printable
+from energymeter.meter.budget import Budget
+from energymeter.meter.usage_delta import Drawn
+from energymeter.text import printable, say_number
 
 
 @click.group()

@@ -11,12 +11,12 @@ from energymeter.battery.battery import Battery
 from energymeter.battery.planning import Load, course_table, inferences_a_charge, planned
 from energymeter.battery.solar import Panel, outlook
 from energymeter.boards import find_board
-from energymeter.budget.budget import Budget
 from energymeter.budget.forecast import left
 from energymeter.budget.gauge_log import hours_from_log
 from energymeter.cli.budget_options import basis_option, battery_option, json_option, plain, seconds, share
 from energymeter.errors import SpecError
-from energymeter.estimate import Estimate, say_hours, say_number
+from energymeter.meter.budget import Budget
+from energymeter.text import Estimate, say_hours, say_number
 
 
 @click.command()

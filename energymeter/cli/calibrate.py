@@ -8,21 +8,21 @@ from typing import NamedTuple
 import click
 
 from energymeter.calibration import card as cards
+from energymeter.calibration.checks import believed
 from energymeter.calibration.clock_gain import clock_gain
 from energymeter.calibration.fit import fit_all, model_of
-from energymeter.calibration.hold import Holder
-from energymeter.calibration.judgement import believed
-from energymeter.calibration.model import Model
 from energymeter.calibration.plot import draw
 from energymeter.calibration.points import UNITS, Point, Reference, band, read_csv, write_csv
 from energymeter.calibration.procedure import Wishes, guided, table
-from energymeter.calibration.tape import Tape
+from energymeter.calibration.source_buffer import Tape
+from energymeter.calibration.steady_load import Holder
 from energymeter.cli.calibrate_charge import Charge, recorded, watched
 from energymeter.cli.options import Positive
 from energymeter.clock import SystemClock
+from energymeter.energy.correction import Model
 from energymeter.errors import CalibrationError, SpecError
 from energymeter.reading import Band, Facts
-from energymeter.sampling.host import Request
+from energymeter.sampling.process import Request
 from energymeter.source import Source
 from energymeter.spec import Spec, parse
 

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from energymeter.calibration.charge import charge_line, read_counter
-from energymeter.calibration.model import Line
 from energymeter.calibration.points import Point
 from energymeter.clock import Clock
+from energymeter.energy.correction import Line
 from energymeter.errors import CalibrationError, SourceError, SpecError
 from energymeter.reading import Band, Facts
-from energymeter.sampling.host import Request
+from energymeter.recordings.trace import Trace
+from energymeter.sampling.process import Request
 from energymeter.sampling.sampler import SampledChannel, Sampler
 from energymeter.source import Counting, Source
-from energymeter.trace import Trace
 
 _READ_SECONDS = 0.5
 _MISSED = 1e-3

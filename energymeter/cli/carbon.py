@@ -109,7 +109,7 @@ def of_file(
     from energymeter.carbon.footprint import footprint
     from energymeter.carbon.footprint_over_time import mean_grid, span_of
     from energymeter.carbon.grid import Grid
-    from energymeter.trace import Trace
+    from energymeter.recordings.trace import Trace
 
     trace = Trace.load(file)
     usage: Energy = trace.usage()

@@ -8,11 +8,11 @@ import click
 from energymeter.calibration.quality import Counts, Quality, examine
 from energymeter.cli.options import Positive
 from energymeter.reading import Facts
-from energymeter.sampling import ring
-from energymeter.sampling.host import Request
+from energymeter.recordings.trace import Trace
+from energymeter.sampling.memory import Count
+from energymeter.sampling.process import Request
 from energymeter.sampling.sampler import SampledChannel, Sampler
 from energymeter.spec import parse
-from energymeter.trace import Trace
 
 
 @click.command()
@@ -41,7 +41,7 @@ def check(source: str, seconds: float, rate_hz: float | None, zero: bool, as_jso
 def _quality(channel: SampledChannel, zero: bool) -> Quality:
     trace = Trace.from_samples(channel.curve.samples(), channel.name, channel.facts)
     counts = Counts(
-        *map(channel.observed, (ring.READS, ring.DUPLICATES, ring.MISSED, ring.FAILED, ring.LOST))
+        *map(channel.observed, (Count.READS, Count.DUPLICATES, Count.MISSED, Count.FAILED, Count.LOST))
     )
     return examine(trace.time_s, trace.watts, trace.amps, channel.facts, counts, zero=zero)
 

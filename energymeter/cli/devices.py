@@ -9,11 +9,10 @@ from typing import Any
 import click
 
 from energymeter.boards import Board, detect_board
-from energymeter.bundle import bundle, write
 from energymeter.cli.options import Positive
-from energymeter.figures import in_figures
-from energymeter.find import Choice, Finding, best, look, named, remember
-from energymeter.surroundings import (
+from energymeter.discovery.bug_report import bundle, write
+from energymeter.discovery.choose import Choice, Finding, best, look, named, remember
+from energymeter.discovery.ports import (
     DISTRIBUTION,
     NOT_SUPPORTED,
     Port,
@@ -21,6 +20,7 @@ from energymeter.surroundings import (
     how_to_wire,
     serial_ports,
 )
+from energymeter.text import in_figures
 
 _WHAT = {
     "meter": "external meter",

@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from energymeter.cli.options import Positive, meter_of, metering, told
+from energymeter.energy.usage import Usage
 from energymeter.errors import LogError, NotMeasured
-from energymeter.figures import duration
-from energymeter.meter import EnergyMeter
-from energymeter.usage import Usage
+from energymeter.meter.meter import EnergyMeter
+from energymeter.text import duration
 
 _SHOW_SECONDS = 1.0
 _LOOK_SECONDS = 0.1

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
+from energymeter.energy.usage import Usage
 from energymeter.errors import SpecError
-from energymeter.meter import EnergyMeter
-from energymeter.usage import Usage
+from energymeter.meter.meter import EnergyMeter
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -12,8 +12,8 @@ import click
 
 from energymeter.cli.options import Positive, meter_of, metering, told
 from energymeter.errors import NotMeasured
-from energymeter.meter import EnergyMeter
-from energymeter.spans import Statistics
+from energymeter.meter.meter import EnergyMeter
+from energymeter.meter.spans import Statistics
 
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
 _FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from energymeter.figures import duration, in_figures
-from energymeter.logs.recorder import PARTS_SUFFIX
-from energymeter.trace import Trace
+from energymeter.recordings.trace import Trace
+from energymeter.recordings.writer import PARTS_SUFFIX
+from energymeter.text import duration, in_figures
 
 _GAPS_SHOWN = 10
 

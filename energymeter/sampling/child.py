@@ -7,6 +7,7 @@ JSON, what was opened or why not.
 """
 
 import gc
+import importlib
 import json
 import mmap
 import os
@@ -25,10 +26,8 @@ def main() -> None:
     sys.path.extend(entry for entry in config["path"] if entry not in sys.path)
     from energymeter.errors import EnergyMeterError
 
-    if "kinds" in config:
-        from energymeter import survey
-
-        survey.main(config)
+    if "job" in config:  # another module's work that wants a bare interpreter too
+        importlib.import_module(config["job"]).main(config)
     try:
         session = _prepared(config)
     except EnergyMeterError as refusal:
@@ -40,8 +39,8 @@ def main() -> None:
 
 
 def _prepared(config: dict[str, Any]) -> "Session":
+    from energymeter.energy.correction import Correction
     from energymeter.errors import SamplerError
-    from energymeter.integrate import Correction
     from energymeter.sampling.loop import PipePace
     from energymeter.sampling.session import Log, Session, Wanted
     from energymeter.spec import Spec

@@ -6,19 +6,13 @@ A reader that was overtaken by the writer notices, and falls back from the ring 
 import math
 from bisect import bisect_left, bisect_right
 
-from energymeter.draw import Draw, Point, difference
-from energymeter.integrate import Sample
-from energymeter.sampling.ring import GENERATION, HISTORY_COUNT, RING_COUNT, Channel
+from energymeter.energy.integrate import Sample
+from energymeter.energy.window import STEP_IN_LINE, STEP_IN_MEAN, Draw, Point, difference
+from energymeter.sampling.memory import Channel, Count
 
 _NAN = math.nan
 _PATIENCE = 1000
 """Look-ups repeated because the writer was at work; one that was killed at it never finishes."""
-
-# A window often begins where the load steps. A step by h at a share f of an interval dt is drawn wrong there
-# by h dt f²/2 where a straight line joins the samples, and by h dt f (1 - f) where a mean, which itself has
-# moved by only h f, is level. Root mean squares over f, in units of the difference that the samples show:
-STEP_IN_LINE = math.sqrt(1 / 20)
-STEP_IN_MEAN = math.sqrt(1 / 10)
 
 
 class Curve(Channel):
@@ -37,7 +31,7 @@ class Curve(Channel):
         self._near: tuple[Sample, Sample] | None = None  # where the last look-up was: spans come in order
 
     def __len__(self) -> int:
-        return self.head[RING_COUNT]
+        return self.head[Count.RING_COUNT]
 
     def first_ns(self) -> int:
         """When the first sample was taken."""
@@ -90,21 +84,21 @@ class Curve(Channel):
     def _peak_in_history(self, start_ns: int, end_ns: int) -> float:
         history = self.history
         for _ in range(_PATIENCE):
-            generation, count = self.head[GENERATION], self.head[HISTORY_COUNT]
+            generation, count = self.head[Count.GENERATION], self.head[Count.HISTORY_COUNT]
             first = bisect_left(history.times, start_ns, 0, count)
             last = bisect_left(history.times, end_ns, first, count)  # speaks for the time before it, too
             peak = max(history.peaks[first : min(last + 1, count)], default=-math.inf)
-            if generation % 2 == 0 and generation == self.head[GENERATION]:
+            if generation % 2 == 0 and generation == self.head[Count.GENERATION]:
                 break
         return peak
 
     def samples(self) -> list[Sample]:
         """The whole run: every sample the ring still holds, the thinned history before them."""
         for _ in range(_PATIENCE):
-            generation, count = self.head[GENERATION], len(self)
+            generation, count = self.head[Count.GENERATION], len(self)
             ring = [self.ring.get(i % self.capacity) for i in range(self._oldest(), count)]
-            kept = [self.history.get(i) for i in range(self.head[HISTORY_COUNT])]
-            if generation % 2 == 0 and generation == self.head[GENERATION]:
+            kept = [self.history.get(i) for i in range(self.head[Count.HISTORY_COUNT])]
+            if generation % 2 == 0 and generation == self.head[Count.GENERATION]:
                 break
         start_ns = ring[0].at_ns if ring else 0
         return [sample for sample in kept if sample.at_ns < start_ns] + ring
@@ -142,13 +136,13 @@ class Curve(Channel):
     def _around_in_history(self, at_ns: int, ring_start: Sample) -> tuple[Sample, Sample]:
         history = self.history
         for _ in range(_PATIENCE):
-            generation, count = self.head[GENERATION], self.head[HISTORY_COUNT]
+            generation, count = self.head[Count.GENERATION], self.head[Count.HISTORY_COUNT]
             index = bisect_right(history.times, at_ns, 0, count) - 1
             before = history.get(max(index, 0))
             after = history.get(index + 1) if 0 <= index < count - 1 else ring_start
             if index < 0:
                 after = before
-            if generation % 2 == 0 and generation == self.head[GENERATION]:
+            if generation % 2 == 0 and generation == self.head[Count.GENERATION]:
                 break
         return before, min(after, ring_start)
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from energymeter.energy.correction import Correction
+from energymeter.energy.integrate import Integrator, Sample, gap_after_ns
 from energymeter.errors import EnergyMeterError, SourceEnded
-from energymeter.integrate import Correction, Integrator, Sample
 from energymeter.reading import Reading
-from energymeter.sampling import ring
-from energymeter.sampling.ring import CurveWriter
+from energymeter.sampling.memory import Count, CurveWriter, State
 from energymeter.source import Divided, Source, Streaming
 
 FAILURES_BEFORE_REOPEN = 3
@@ -68,11 +68,6 @@ class PipePace:
         return time.clock_gettime_ns(self._awake) - time.monotonic_ns()
 
 
-def gap_after_ns(rate_hz: float) -> int:
-    """How far apart two readings may be and still be joined: three periods and a quarter of a second."""
-    return round(3e9 / rate_hz) + 250_000_000
-
-
 class Channel:
     """One source (or part of one) with its curve and its counts."""
 
@@ -86,35 +81,35 @@ class Channel:
         self._correct = correction._replace(alternating=alternating).of if correction is not None else None
         facts = correction.wraps(source.facts) if correction is not None else source.facts
         self.integrator = Integrator(facts, gap_after_ns(rate_hz), writer.last())
-        self._gaps_before = self.head[ring.GAPS], self.head[ring.GAP_NS]
-        self._before = [self.head[count] for count in (ring.LOST, ring.MOVED_BYTES, ring.CPU_NS)]
+        self._gaps_before = self.head[Count.GAPS], self.head[Count.GAP_NS]
+        self._before = [self.head[count] for count in (Count.LOST, Count.MOVED_BYTES, Count.CPU_NS)]
 
     def take(self, at_ns: int, reading: Reading, *, final: bool = False) -> Sample | None:
         """Add a reading to the curve; ``None`` if it said nothing new."""
         if self._correct is not None:
             reading = self._correct(reading, getattr(self.source, "range", ""))
         integrator, head = self.integrator, self.head
-        head[ring.READS] += 1
+        head[Count.READS] += 1
         sample = integrator.add(at_ns if reading.at_ns is None else reading.at_ns, reading, final=final)
         if sample is None:
-            head[ring.DUPLICATES] += 1
+            head[Count.DUPLICATES] += 1
             return None
         self.writer.append(sample)
         if integrator.gaps:
-            head[ring.GAPS] = self._gaps_before[0] + integrator.gaps
-            head[ring.GAP_NS] = self._gaps_before[1] + integrator.gap_ns
+            head[Count.GAPS] = self._gaps_before[0] + integrator.gaps
+            head[Count.GAP_NS] = self._gaps_before[1] + integrator.gap_ns
         return sample
 
     def tally(self, cpu_ns: int) -> None:
         """Note what the source counts itself, and what reading it costs; on top of a killed sampler's."""
         lost, moved_bytes, cpu_ns_before = self._before
-        self.head[ring.LOST] = lost + getattr(self.source, "lost", 0)
-        self.head[ring.MOVED_BYTES] = moved_bytes + getattr(self.source, "moved_bytes", 0)
-        self.head[ring.CPU_NS] = cpu_ns_before + cpu_ns
+        self.head[Count.LOST] = lost + getattr(self.source, "lost", 0)
+        self.head[Count.MOVED_BYTES] = moved_bytes + getattr(self.source, "moved_bytes", 0)
+        self.head[Count.CPU_NS] = cpu_ns_before + cpu_ns
 
     def failed(self, failure: BaseException) -> None:
         """Count a reading that could not be had, and remember why."""
-        self.head[ring.FAILED] += 1
+        self.head[Count.FAILED] += 1
         known = isinstance(failure, EnergyMeterError)
         self.writer.error = str(failure) if known else f"{type(failure).__name__}: {failure}"
 
@@ -154,11 +149,11 @@ class SourceLoop:
         attempts = 0
         try:
             while True:
-                self._state(ring.RUNNING)
+                self._state(State.RUNNING)
                 reads = self._reads()
                 if self._stream() if isinstance(self._source, Streaming) else self._poll():
                     return
-                self._state(ring.RETRYING)
+                self._state(State.RETRYING)
                 if self._reads() > reads:
                     attempts = 0
                 while True:
@@ -168,7 +163,7 @@ class SourceLoop:
                     if self._reopened():
                         break
         except SourceEnded:
-            self._state(ring.ENDED)
+            self._state(State.ENDED)
         finally:
             self._keep_house()
             self._source.close()
@@ -190,7 +185,7 @@ class SourceLoop:
             if late > 0:
                 deadline_ns += late * period_ns
                 for channel in channels:
-                    channel.head[ring.MISSED] += late
+                    channel.head[Count.MISSED] += late
             if pace.wait_until(deadline_ns):
                 self._read_all(channels, final=True)
                 return True
@@ -252,7 +247,7 @@ class SourceLoop:
         return True
 
     def _reads(self) -> int:
-        return sum(channel.head[ring.READS] for channel in self._channels)
+        return sum(channel.head[Count.READS] for channel in self._channels)
 
     def _pause(self, attempts: int) -> bool:
         """Wait before the next try, longer each time; True: stop."""
@@ -260,7 +255,7 @@ class SourceLoop:
         seconds = RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1]
         waited_ns = max(round(seconds * 1e9), self._period_ns)
         for channel in self._channels:
-            channel.head[ring.MISSED] += waited_ns // self._period_ns
+            channel.head[Count.MISSED] += waited_ns // self._period_ns
         return self._pace.wait_until(self._pace.now_ns() + waited_ns)
 
     def _keep_house(self) -> None:
@@ -271,10 +266,10 @@ class SourceLoop:
         for channel in self._channels:
             channel.tally(self._pace.cpu_ns())
             if slept_ns > 50_000_000:  # the two clocks are read apart; less is scheduling
-                channel.head[ring.SUSPENDED_NS] += slept_ns
+                channel.head[Count.SUSPENDED_NS] += slept_ns
         if self._flush is not None:
             self._flush()
 
     def _state(self, state: int) -> None:
         for channel in self._channels:
-            channel.head[ring.STATE] = state
+            channel.head[Count.STATE] = state

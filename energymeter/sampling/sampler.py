@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 from energymeter import errors
 from energymeter.clock import Clock, SystemClock
-from energymeter.integrate import Correction
+from energymeter.energy.correction import Correction
 from energymeter.reading import Facts
-from energymeter.sampling import ring
 from energymeter.sampling.curve import Curve
-from energymeter.sampling.host import ProcessHost, Request, ThreadHost
-from energymeter.sampling.ring import Head, channel_bytes
+from energymeter.sampling.memory import Count, Head, State, channel_bytes
+from energymeter.sampling.process import ProcessHost, Request, ThreadHost
 from energymeter.sampling.session import Described, Log
 from energymeter.spec import Spec
 
@@ -33,14 +32,14 @@ class SampledChannel(NamedTuple):
     calibrated: bool
 
     def observed(self, counter: int) -> int:
-        """One of the counts kept by the sampler, such as ``ring.MISSED``."""
+        """One of the counts kept by the sampler, such as ``Count.MISSED``."""
         return self.curve.head[counter]
 
     def interval_seconds(self) -> float:
         """The time between two samples: the period, or more where the device has news less often."""
         samples = len(self.curve)
         seen_ns = (
-            self.curve.last_ns() - self.curve.first_ns() - self.observed(ring.GAP_NS) if samples > 1 else 0
+            self.curve.last_ns() - self.curve.first_ns() - self.observed(Count.GAP_NS) if samples > 1 else 0
         )
         return max(1 / self.rate_hz, seen_ns * 1e-9 / max(1, samples - 1))
 
@@ -119,14 +118,14 @@ class Sampler:
             if all(
                 len(channel.curve) and channel.curve.last_ns() >= at_ns
                 for channel in self.channels
-                if channel.observed(ring.STATE) == ring.RUNNING
+                if channel.observed(Count.STATE) == State.RUNNING
             ):
                 return
             self._clock.sleep(0.0005)
 
     def ended(self) -> bool:
         """Every source is a recording that is over."""
-        return all(channel.observed(ring.STATE) == ring.ENDED for channel in self.channels)
+        return all(channel.observed(Count.STATE) == State.ENDED for channel in self.channels)
 
     def log_error(self) -> str:
         """Why the log stopped early, or an empty text."""
@@ -134,7 +133,7 @@ class Sampler:
 
     def recorded_rows(self) -> int:
         """Rows in the log so far."""
-        return self._head.head[ring.RECORDED_ROWS] if self._head is not None else 0
+        return self._head.head[Count.RECORDED_ROWS] if self._head is not None else 0
 
     def _await_first_samples(self) -> None:
         slowest = max(1 / channel.rate_hz for channel in self.channels)

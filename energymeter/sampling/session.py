@@ -6,14 +6,22 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from energymeter.energy.correction import Correction
+from energymeter.energy.integrate import Sample
 from energymeter.errors import SpecError
-from energymeter.integrate import Correction, Sample
-from energymeter.logs.recorder import Recorder, open_recorder, reason
-from energymeter.printable import printable
-from energymeter.sampling import ring
+from energymeter.recordings.writer import Recorder, open_recorder, reason
 from energymeter.sampling.loop import Channel, Pace, SourceLoop
-from energymeter.sampling.ring import HEAD_BYTES, CurveWriter, Head, channel_bytes, ring_samples
+from energymeter.sampling.memory import (
+    HEAD_BYTES,
+    Count,
+    CurveWriter,
+    Head,
+    State,
+    channel_bytes,
+    ring_samples,
+)
 from energymeter.source import Divided, Source, Streaming, Tunable
+from energymeter.text import printable
 
 _SLOW_MACHINES = ("armv6l",)
 """One core of an ARM1176: Raspberry Pi Zero, Zero W and 1 (raspberrypi.com, processors)."""
@@ -149,7 +157,7 @@ class Session:
         """
         self._pace = pace
         self._head = Head(memory)
-        self._head.head[ring.STATE] = ring.RUNNING
+        self._head.head[Count.STATE] = State.RUNNING
         self._keeper = None
         if log is not None:
             header = {**log.header, "channels": [about.in_log(log.cards) for about in self.described]}
@@ -188,7 +196,7 @@ class Session:
             for thread in others:
                 thread.join()
         finally:
-            self._head.head[ring.STATE] = ring.ENDED  # what may still take long is the log
+            self._head.head[Count.STATE] = State.ENDED  # what may still take long is the log
             if self._keeper is not None:
                 self._keeper.close()
         while not self._pace.wait_until(self._pace.now_ns() + 60_000_000_000):
@@ -206,7 +214,7 @@ class _Keeper:
     def __init__(self, recorder: Recorder, head: Head) -> None:
         self._recorder: Recorder | None = recorder
         self._head = head
-        self._rows_before = head.head[ring.RECORDED_ROWS]
+        self._rows_before = head.head[Count.RECORDED_ROWS]
         self._lock = threading.Lock()
 
     def recording(self, first_channel: int) -> Callable[[int, Sample], None]:
@@ -232,12 +240,12 @@ class _Keeper:
                 return
             try:
                 getattr(self._recorder, action)()
-                self._head.head[ring.RECORDED_ROWS] = self._rows_before + self._recorder.rows
+                self._head.head[Count.RECORDED_ROWS] = self._rows_before + self._recorder.rows
             except OSError as failure:
                 if action != "close":
                     with contextlib.suppress(OSError):
                         self._recorder.close()
                 rows = self._rows_before + self._recorder.rows
-                self._head.head[ring.RECORDED_ROWS] = rows
+                self._head.head[Count.RECORDED_ROWS] = rows
                 self._head.error = f"the log stopped after {rows} rows: {reason(failure)}"
                 self._recorder = None

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from devices.waves import steady
 
-from energymeter.drivers._chip import Ina219Chip
+from energymeter.drivers.emulated.ina219 import Ina219Chip
 from energymeter.source import Source, Tunable
 from energymeter.spec import parse
 

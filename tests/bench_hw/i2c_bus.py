@@ -12,7 +12,7 @@ from devices.ina import Ina226, Ina228, Ina238, Ina260, Ina3221, saturate
 from devices.waves import steady
 
 from energymeter import EnergyMeter
-from energymeter.drivers._chip import Ina219Chip
+from energymeter.drivers.emulated.ina219 import Ina219Chip
 
 from .usb_devices import Chip, I2cAdapter
 from .usbip import Device, Plugged

@@ -9,9 +9,9 @@ from devices.ina import Ina226
 from devices.waves import steady
 
 from energymeter import EnergyMeter
-from energymeter.drivers._chip import Ina219Chip
+from energymeter.drivers.emulated.ina219 import Ina219Chip
+from energymeter.energy.usage import Usage
 from energymeter.errors import SourceBusy, SourceMissing
-from energymeter.usage import Usage
 
 from .conftest import as_nobody
 from .i2c_bus import CHIPS, Bus, Plug, measured, module, now, until

@@ -9,12 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from devices.real_recordings import recording
 from devices.waves import Square, steady
-from recordings import recording
 
 from benchmarks.waveform import WINDOW, Recorded
 from energymeter import EnergyMeter
-from energymeter.drivers._chip import Ina219Chip
+from energymeter.drivers.emulated.ina219 import Ina219Chip
 
 from .i2c_bus import Bus, Plug, WholeIna238, WholeIna3221, measured, module, now, until
 from .usb_devices import Chip

@@ -9,7 +9,7 @@ import pytest
 from devices.um import UmDevice
 
 from energymeter import EnergyMeter
-from energymeter.drivers._hid import find
+from energymeter.drivers.links.hid import find
 from energymeter.errors import SourceBusy, SourceForbidden
 
 from .conftest import as_nobody

@@ -119,7 +119,7 @@ class Program:
 
     HEAD = """\
 import json, os, signal, subprocess, sys, threading, time
-import energymeter.measurement  # a program that drops its rights may not be able to import any more
+import energymeter.meter.run  # a program that drops its rights may not be able to import any more
 from energymeter import EnergyMeter
 from energymeter.errors import EnergyMeterError
 

@@ -23,12 +23,12 @@ from devices.web import Said, Web
 
 from energymeter import EnergyMeter
 from energymeter.clock import SystemClock
-from energymeter.drivers._chip import Ina219Chip
+from energymeter.drivers.emulated.ina219 import Ina219Chip
 from energymeter.drivers.fnirsi import Fnirsi
 from energymeter.drivers.ina219 import Ina219
 from energymeter.drivers.ina228 import Ina228 as Ina228Driver
+from energymeter.energy.usage import Usage
 from energymeter.errors import NotMeasured
-from energymeter.usage import Usage
 
 from .conftest import Told, timely
 

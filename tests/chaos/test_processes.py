@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from energymeter.logs.logfile import read
+from energymeter.recordings.reader import read
 
 from .conftest import ROOT, Program, Told, leftovers, timely
 

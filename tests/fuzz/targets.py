@@ -20,22 +20,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from energymeter import find
 from energymeter.battery.battery import Battery
-from energymeter.budget.budget import Budget
 from energymeter.budget.ledger import Ledger
-from energymeter.budget.tab import Drawn
 from energymeter.calibration.card import Card, _seal, make_card
-from energymeter.calibration.model import Line, Model
 from energymeter.calibration.points import Point, Reference
-from energymeter.drivers import _jetson, _km003c, _ppk2, _um, atorch, fnirsi, pmic, pzem, tc66c, um25c
+from energymeter.discovery import choose
+from energymeter.drivers import atorch, fnirsi, pmic, pzem, tc66c, um25c
+from energymeter.drivers.protocols import jetson, km003c, ppk2, um
+from energymeter.energy.correction import Line, Model
 from energymeter.errors import EnergyMeterError
-from energymeter.logs.logfile import read
-from energymeter.logs.recorder import COLUMNS, FORMAT
+from energymeter.meter.billing import Drawn
+from energymeter.meter.budget import Budget
 from energymeter.reading import Facts
+from energymeter.recordings.reader import read
+from energymeter.recordings.trace import Trace
+from energymeter.recordings.window_energy import window_joules
+from energymeter.recordings.writer import COLUMNS, FORMAT
 from energymeter.spec import parse
-from energymeter.trace import Trace
-from energymeter.windows import window_joules
 
 
 class Target(NamedTuple):
@@ -169,7 +170,7 @@ def config(content: bytes) -> None:
     os.environ.pop("ENERGYMETER_SOURCE", None)
     try:
         with contextlib.suppress(EnergyMeterError):
-            chosen = find.named()
+            chosen = choose.named()
             if chosen is not None:
                 parse(chosen.spec)
     finally:
@@ -245,10 +246,10 @@ def wires(content: bytes) -> None:
     model = um25c.Um25c.model
     frames, _, _ = atorch.split(content)
     found += [atorch.decode(frame) for frame in frames]
-    frame = _um.pick(content, model)
-    found.append(frame and _um.decode(frame, model))
+    frame = um.pick(content, model)
+    found.append(frame and um.decode(frame, model))
     found += fnirsi.decode(content[:64])
-    found += [*_km003c.snapshots(content), *_km003c.samples(content)]
+    found += [*km003c.snapshots(content), *km003c.samples(content)]
     for kind, count in (("004t", 10), ("017", 8)):
         with contextlib.suppress(EnergyMeterError, ValueError):
             answer = pzem.pick(content, 1, count)
@@ -256,11 +257,11 @@ def wires(content: bytes) -> None:
     plain = tc66c.pick(content, lambda block: block)
     found.append(plain and tc66c.decode(plain))
     text = content.decode("utf-8", "replace")
-    found += [tuple(_jetson.printed_rails(text).values())]
+    found += [tuple(jetson.printed_rails(text).values())]
     with contextlib.suppress(EnergyMeterError):
         found += pmic._rails(text).values()
     with contextlib.suppress(EnergyMeterError, ValueError):
-        _ppk2.parse_calibration(text)
+        ppk2.parse_calibration(text)
     numbers = [n for one in found if isinstance(one, tuple) for n in one if isinstance(n, float)]
     assert all(map(math.isfinite, numbers)), found
 

@@ -23,8 +23,8 @@ from devices.sysfs import Powercap, Sysfs  # noqa: E402
 
 from energymeter import EnergyMeter  # noqa: E402
 from energymeter.battery.battery import Battery  # noqa: E402
-from energymeter.budget.budget import Budget  # noqa: E402
-from energymeter.logs.logfile import read  # noqa: E402
+from energymeter.meter.budget import Budget  # noqa: E402
+from energymeter.recordings.reader import read  # noqa: E402
 
 RATE_HZ = 1000
 WATTS = 3.0

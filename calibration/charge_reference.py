@@ -1,0 +1,129 @@
+"""Gain from a counter: charge over a long window, and the meter's own clock."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from energymeter.calibration.checks import GAINS
+from energymeter.calibration.line_fit import Floats, york
+from energymeter.energy.correction import Line
+from energymeter.errors import CalibrationError
+from energymeter.reading import Band
+
+_RECTANGLE = 1 / math.sqrt(3)
+_LATE = 1 / math.sqrt(12)
+_WANTED = 0.01
+
+
+class Ticks(NamedTuple):
+    """The first and the last moment at which a counter was seen to move."""
+
+    first_s: float
+    last_s: float
+    counted: float
+    """What it counted between them: whole steps, exactly."""
+    late_s: float
+    """Standard deviation of either moment."""
+
+
+def ticks(times_s: Sequence[float], counts: Sequence[float]) -> Ticks:
+    """Where a counter ticks: half-way between the readings on either side, so steps are no error.
+
+    Args:
+        times_s: when it was read, increasing.
+        counts: what it said, never falling.
+
+    Raises:
+        CalibrationError: it ticked less than twice.
+    """
+    moved = [i for i in range(1, len(counts)) if counts[i] > counts[i - 1]]
+    if len(moved) < 2:
+        raise CalibrationError(
+            f"the counter ticked {len(moved)} times in {times_s[-1] - times_s[0]:.0f} s; wait for at "
+            "least two ticks, "
+            "a hundred for a good gain."
+        )
+    first, last = moved[0], moved[-1]
+    late = max(times_s[first] - times_s[first - 1], times_s[last] - times_s[last - 1]) * _LATE
+    return Ticks(
+        (times_s[first] + times_s[first - 1]) / 2,
+        (times_s[last] + times_s[last - 1]) / 2,
+        counts[last] - counts[first],
+        late,
+    )
+
+
+def fit_charge(
+    times_s: Sequence[float] | Floats,
+    coulombs: Sequence[float] | Floats,
+    counter: Ticks,
+    reference: Band,
+    zero: Line | None = None,
+) -> Line:
+    """The current's gain from the charge that a counting reference saw meanwhile.
+
+    Args:
+        times_s, coulombs: the meter's running charge, on the same clock as the counter's ticks.
+        counter: of the reference, in C.
+        reference: how wrong its charge may be; only its gain counts, its steps are in the ticks.
+        zero: the meter's offset, from points at no load; None: taken as nothing, and not known better.
+
+    Raises:
+        CalibrationError: too short, or the gain makes no sense.
+    """
+    begun, ended = np.interp([counter.first_s, counter.last_s], times_s, coulombs)
+    shown, seconds = float(ended - begun), counter.last_s - counter.first_s
+    offset = zero.offset if zero else 0.0
+    offset_variance = zero.covariance[1][1] if zero else 0.0
+    if not shown > 0:
+        raise CalibrationError("the meter saw no charge while the counter ticked; are both at the same load?")
+    gain = (counter.counted - offset * seconds) / shown
+    if not GAINS[0] <= gain <= GAINS[1]:
+        raise CalibrationError(
+            f"the counter saw {gain:.3g} times the meter's charge, outside {GAINS[0]} to {GAINS[1]}: look "
+            "for a wrong "
+            "shunt value, or a counter that is not in the same wire."
+        )
+    amps = shown / seconds
+    edges = math.sqrt(2) * counter.late_s / seconds
+    if edges > _WANTED:
+        raise CalibrationError(
+            f"{seconds:.0f} s are too short: the ticks' moments alone leave ±{100 * edges:.1f} % of doubt; "
+            "measure longer, or read the counter more often."
+        )
+    variance = gain**2 * (edges**2 + (reference.gain * _RECTANGLE) ** 2) + offset_variance / amps**2
+    mixed = -offset_variance / amps
+    return Line(gain, offset, ((variance, mixed), (mixed, offset_variance)), 0.0, amps)
+
+
+class ClockGain(NamedTuple):
+    """True seconds in a second of a meter's own."""
+
+    gain: float
+    uncertainty: float
+    """One standard deviation."""
+
+
+def fit_clock(device_s: Sequence[float], host_s: Sequence[float]) -> ClockGain:
+    """The rate of a meter's clock, from moments told on both clocks.
+
+    Args:
+        device_s: seconds on the meter's clock, such as its energy counter over its own power.
+        host_s: the same moments here; their scatter is what the answer's uncertainty comes from.
+
+    Raises:
+        CalibrationError: fewer than three moments, or a clock that is no clock.
+    """
+    if len(device_s) < 3 or not np.ptp(device_s) > 0:
+        raise CalibrationError("a clock needs three moments or more, well apart; record for longer.")
+    found = york(device_s, host_s, np.zeros(len(device_s)), np.ones(len(device_s)))
+    if abs(found.slope - 1) > 0.05:
+        raise CalibrationError(
+            f"the meter's second is {found.slope:.3g} s here, which no oscillator is wrong by; check the "
+            "unit of its "
+            "time stamps."
+        )
+    scatter = math.sqrt(found.chi_squared / (len(device_s) - 2))
+    return ClockGain(found.slope, scatter * math.sqrt(float(found.covariance[0, 0])))

@@ -1,0 +1,1 @@
+"""Emulated chips behind the simulated sources."""

@@ -1,0 +1,1 @@
+"""What moves bytes: buses, ports, sockets, files and commands."""

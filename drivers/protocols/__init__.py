@@ -1,0 +1,1 @@
+"""What bytes mean: registers, frames and texts that several drivers share."""

@@ -1,0 +1,15 @@
+"""What is connected to this machine, and which source to take."""
+
+from energymeter.lazy import face
+
+TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
+if TYPE_CHECKING:
+    from energymeter.discovery.choose import Choice as Choice
+    from energymeter.discovery.choose import choose as choose
+
+__all__, __getattr__, __dir__ = face(
+    __name__,
+    {
+        "choose": "Choice choose",
+    },
+)

@@ -1,0 +1,153 @@
+"""What was seen of a machine's sensors, as text for a bug report, and nothing that is private.
+
+Left out or replaced: host and user names, the home folder, serial numbers, and all of a source that
+somebody named but its driver, since places and options hold addresses and passwords.
+"""
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from energymeter.errors import LogError, SpecError
+from energymeter.spec import parse
+from energymeter.version import __version__
+
+_PACKAGES = (
+    "edge-energymeter", "numpy", "smbus2", "pyserial", "hidapi", "pyusb", "jetson-stats", "nvidia-ml-py",
+    "pyjoulescope-driver", "bleak", "pi-ina219",
+)  # fmt: skip
+_FOLDERS = {
+    "sys/class/hwmon": ("name", "*_label", "*_input", "*_average", "shunt*_resistor"),
+    "sys/bus/iio/devices": ("name", "in_*", "rail_name_*"),
+    "sys/class/powercap": ("name", "max_energy_range_uj"),
+    "sys/class/power_supply": ("type", "scope", "status", "*_now", "*_full", "*_full_design"),
+    "sys/bus/i2c/devices": ("name",),
+    "sys/bus/usb/devices": ("idVendor", "idProduct", "product"),
+}
+_NODES = re.compile(r"i2c-\d+|hidraw\d+|tty(USB|ACM)\d+|rfcomm\d+|nvidia\d+|vcio|dri")
+_MOST_LINES = 400
+_NOT_PRIVATE = {"", "root", "localhost"}
+_MOST_BYTES = 100
+
+
+def drivers_of(spec: str) -> str:
+    """A source without its places and options.
+
+    >>> drivers_of('http@"http://me:secret@plug/"?watts=$.p+ina219@1:0x40')
+    'http+ina219'
+    """
+    try:
+        return ",".join("+".join(one.driver for one in group) for group in parse(spec))
+    except SpecError:
+        return "something that is no source"
+
+
+def bundle(report: Mapping[str, Any], root: str = "/", environment: Mapping[str, str] = os.environ) -> str:
+    """The text.
+
+    Args:
+        report: what ``energymeter devices --json`` says.
+        root: where ``/sys``, ``/dev`` and ``/proc`` are looked up.
+        environment: whose user name is taken out.
+    """
+    choice = {**report["choice"], "spec": drivers_of(report["choice"]["spec"])}
+    system = platform.uname()
+    lines = [
+        f"energymeter {__version__}, Python {platform.python_version()} ({sys.implementation.name})",
+        f"{system.system} {system.release} {system.machine}",
+        "",
+        json.dumps({**report, "choice": choice}, indent=1, ensure_ascii=False),
+        "",
+        *(f"{name} {version}" for name, version in _versions()),
+        "",
+        *_nodes(root),
+        *_shown(root),
+    ]
+    return without_names("\n".join(lines) + "\n", _names(system.node, environment))
+
+
+def write(path: str, text: str) -> None:
+    """Write a new file.
+
+    Raises:
+        LogError: it exists, or cannot be written.
+    """
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise LogError(f"{path} exists and is not overwritten; give another name.") from None
+    except OSError as refusal:
+        raise LogError(
+            f"{path} cannot be written ({refusal.strerror}); give a place that is yours."
+        ) from refusal
+
+
+def without_names(text: str, names: Mapping[str, str]) -> str:
+    """The text with every name, as a whole word, replaced by what stands for it.
+
+    >>> without_names("/home/ada/x on ada-pi", {"/home/ada": "~", "ada-pi": "HOST"})
+    '~/x on HOST'
+    """
+    for name in sorted(names, key=len, reverse=True):
+        text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", names[name], text)
+    return text
+
+
+def _names(node: str, environment: Mapping[str, str]) -> dict[str, str]:
+    found = {node: "HOST", node.partition(".")[0]: "HOST", environment.get("HOME", ""): "~"}
+    for variable in ("USER", "LOGNAME", "SUDO_USER"):
+        found[environment.get(variable, "")] = "USER"
+    return {name: stand_in for name, stand_in in found.items() if name not in _NOT_PRIVATE | {"/", "/root"}}
+
+
+def _versions() -> Iterable[tuple[str, str]]:
+    for name in _PACKAGES:
+        try:
+            yield name, importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+
+
+def _nodes(root: str) -> list[str]:
+    folder = os.path.join(root, "dev")
+    names = sorted(name for name in _listed(folder) if _NODES.fullmatch(name))
+    return [
+        f"/dev/{name} {'readable' if os.access(os.path.join(folder, name), os.R_OK) else 'closed'}"
+        for name in names
+    ]
+
+
+def _shown(root: str) -> list[str]:
+    """The sensors' files, of which none names a person or one single device."""
+    lines = []
+    for folder, wanted in _FOLDERS.items():
+        fits = re.compile("|".join(re.escape(pattern).replace(r"\*", ".*") for pattern in wanted))
+        for device in _listed(os.path.join(root, folder)):
+            for name in _listed(os.path.join(root, folder, device)):
+                path = os.path.join(root, folder, device, name)
+                if fits.fullmatch(name) and os.path.isfile(path):
+                    lines.append(f"/{folder}/{device}/{name} {_text(path)}")
+    cut = [f"… and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
+    return lines[:_MOST_LINES] + cut
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            said = file.read(_MOST_BYTES).decode("utf-8", "replace")
+        return " ".join(said.replace("\0", " ").split())
+    except OSError as refusal:
+        return f"({refusal.strerror})"

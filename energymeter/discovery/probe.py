@@ -1,0 +1,201 @@
+"""Looking for sources, in a child process: every driver that may be looked for, by one real reading.
+
+Runs where a hung library can be killed, and says what it finds line by line. Nothing is written to a
+device that was not identified: USB devices are known by vendor and product, I²C chips by their identity
+registers or by reads alone (`Locatable`), and everything else by the files the kernel shows.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from energymeter.energy.integrate import Integrator
+from energymeter.errors import EnergyMeterError
+from energymeter.reading import Facts, Reading
+from energymeter.source import Divided, Locatable, Source, Streaming, Tunable
+from energymeter.spec import driver_names, load_driver
+
+_READINGS = 15
+_PAUSE_SECONDS = 0.02
+"""Together 0.3 s: most counters have ticked by then, and those of batteries tick once in minutes."""
+_LOAD_SECONDS = 8.0
+"""For our own files; a Pi Zero takes one, an emulated Pi some."""
+
+Say = Callable[[dict[str, Any]], None]
+
+
+class Candidate(NamedTuple):
+    """A source that may be here."""
+
+    driver: str
+    kind: str
+    place: str | None = None
+
+    @property
+    def spec(self) -> str:
+        return f"{self.driver}@{self.place}" if self.place else self.driver
+
+
+def main(config: dict[str, Any]) -> None:
+    """Say every finding as a line of JSON on standard output, the last line being empty; then end."""
+    lock = threading.Lock()
+
+    def say(finding: dict[str, Any]) -> None:
+        with lock:
+            os.write(1, json.dumps(finding).encode() + b"\n")
+
+    survey(config["kinds"], config["seconds"], say)
+    with lock:  # what a late thread would still say has no reader
+        os.write(1, b"\n")
+        os._exit(0)  # a hung library must not keep us
+
+
+def survey(
+    kinds: Iterable[str],
+    seconds: float,
+    say: Say,
+    names: Callable[[], Iterable[str]] = driver_names,
+    load: Callable[[str], Any] = load_driver,
+) -> None:
+    """Look for the sources of these kinds, every driver in a thread of its own.
+
+    Args:
+        kinds: see `energymeter.source`.
+        seconds: who has not answered by then, counted from when all drivers are loaded, is called late.
+        say: called with every finding, from any thread.
+        names, load: the drivers there are, and the class behind each.
+    """
+    wanted = frozenset(kinds)
+    # before a driver is loaded nobody knows of which kind it is, and whether it is wanted
+    at_work = {name: Candidate(name, "part") for name in names()}
+    threads = []
+    loaded = threading.Semaphore(0)
+
+    def load_and_tell(name: str) -> Any:
+        try:
+            return load(name)
+        finally:
+            loaded.release()
+
+    def run(name: str) -> None:
+        for candidate in candidates(name, load_and_tell, wanted, say):
+            at_work[name] = candidate
+            said = look(candidate, load)
+            del at_work[name]
+            say(said)
+        at_work.pop(name, None)
+
+    for name in tuple(at_work):
+        threads.append(threading.Thread(target=run, args=(name,), daemon=True))
+        threads[-1].start()
+    end = time.monotonic() + _LOAD_SECONDS
+    for _ in threads:
+        loaded.acquire(timeout=max(0.0, end - time.monotonic()))
+    end = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    for late in tuple(at_work.values()):
+        trouble = f"did not answer within {seconds:g} s; if it always does, check its device and its service"
+        say({"spec": late.spec, "kind": late.kind, "late": True, "trouble": trouble})
+
+
+def candidates(name: str, load: Callable[[str], Any], kinds: frozenset[str], say: Say) -> Iterator[Candidate]:
+    """Where one driver may find its sources, without touching them; none for a driver of another kind."""
+    kind = None
+    try:
+        driver = load(name)
+        kind = getattr(driver, "kind", None)
+        if kind not in kinds:
+            return
+        if not isinstance(driver, Locatable):
+            yield Candidate(name, kind)
+            return
+        for place in driver.places():
+            yield Candidate(name, kind, place)
+    except EnergyMeterError as trouble:
+        say({"spec": name, "kind": kind or "part", "trouble": str(trouble)})
+    except Exception as bug:  # noqa: BLE001 - one driver's bug must not hide the other sources
+        say({"spec": name, "kind": kind or "part", "trouble": _bug(bug)})
+
+
+def look(candidate: Candidate, load: Callable[[str], Any] = load_driver) -> dict[str, Any]:
+    """One real reading of a candidate, or why there is none."""
+    finding: dict[str, Any] = {"spec": candidate.spec, "kind": candidate.kind}
+    source: Any = None
+    try:
+        driver = load(candidate.driver)
+        source = driver(*((candidate.place,) if candidate.place else ()))
+        finding.update(_read(source))
+    except EnergyMeterError as trouble:
+        finding["trouble"] = str(trouble)
+    except Exception as bug:  # noqa: BLE001 - as above
+        finding["trouble"] = _bug(bug)
+    try:
+        if source is not None:
+            source.close()
+    except Exception as bug:  # noqa: BLE001 - as above
+        finding.setdefault("trouble", _bug(bug))
+    return finding
+
+
+def _bug(bug: Exception) -> str:
+    why = f"{type(bug).__name__}: {bug}"
+    return f"its driver failed ({why}); please report it, with what `energymeter devices --bundle` writes"
+
+
+def _read(source: Any) -> dict[str, Any]:
+    """What the counted channels draw: watts where they tell, from two readings where they count."""
+    default_hz = source.facts.default_hz
+    if isinstance(source, Tunable):
+        source.tune(default_hz)
+    source.open()
+    parts: list[Source] = list(source.channels()) if isinstance(source, Divided) else [source]
+    counted = [part for part in parts if part.facts.counted] or parts
+    watts = _streamed(source) if isinstance(source, Streaming) else _polled(counted)
+    return {
+        "watts": watts,
+        "channels": [part.name for part in counted],
+        "beside": [part.name for part in parts if part not in counted],
+        "facts": counted[0].facts._asdict(),
+    }
+
+
+def _polled(parts: list[Source]) -> float | None:
+    """W of all parts together; None: they read, but a counter has not ticked or tells no power."""
+    watts: dict[int, float | None] = {}
+    integrators = [_integrator(part) for part in parts]
+    for attempt in range(_READINGS):
+        if attempt:
+            time.sleep(_PAUSE_SECONDS)
+        for number, (part, integrator) in enumerate(zip(parts, integrators, strict=True)):
+            if number not in watts:
+                reading = part.read()
+                known = _watts(integrator, reading)
+                if known is not None or (reading.fresh and part.facts.semantics != "counter"):
+                    watts[number] = known
+        if len(watts) == len(parts):
+            break
+    known_watts = [value for value in watts.values() if value is not None]
+    return sum(known_watts) if len(known_watts) == len(parts) else None
+
+
+def _streamed(source: Any) -> float | None:
+    """W of a source that sends by itself."""
+    integrator = _integrator(source)
+    for reading, _ in zip(source.stream(), range(_READINGS), strict=False):
+        watts = _watts(integrator, reading)
+        if watts is not None:
+            return watts
+    return None
+
+
+def _integrator(part: Source) -> Integrator:
+    return Integrator(Facts(semantics=part.facts.semantics), gap_ns=10**12)
+
+
+def _watts(integrator: Integrator, reading: Reading) -> float | None:
+    sample = integrator.add(reading.at_ns or time.monotonic_ns(), reading)
+    return None if sample is None else sample.watts

@@ -1,0 +1,194 @@
+"""How wrong a number may be: causes and sizes, after the GUM (JCGM 100:2008).
+
+Limits promised as "±a at most" count as rectangular distributions, a/√3 (GUM 4.3.7); a converter's
+step as step/√12. Gain, offset, clock and resolution do not average down along a run: they are the same
+error in every sample. Where a calibration card belongs to the meter, its covariance takes the place of
+the data sheet's gain and offset. Everything printed uses the coverage factor `K`, about 95 %.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from energymeter.energy.correction import Line, Model
+from energymeter.energy.window import Draw
+from energymeter.reading import Band, Facts
+
+K = 2.0
+_RECTANGLE = 1 / math.sqrt(3)
+_STEP = 1 / math.sqrt(12)
+
+
+class Contribution(NamedTuple):
+    """One cause's share of the uncertainty."""
+
+    cause: str
+    joules: float
+    """What one standard deviation of the cause does to the energy, with its sign."""
+    source: str = ""
+    """Whose error it is."""
+    lasting: bool = False
+    """The same error in every window of this source, so that in differences it (partly) cancels."""
+
+
+class Part(NamedTuple):
+    """What one channel says of the window."""
+
+    name: str
+    facts: Facts
+    draw: Draw
+    interval_seconds: float = 0.0
+    """From one sample to the next."""
+    model: Model | None = None
+    """Its calibration, already applied to the draw."""
+    kelvin: float | None = None
+    """How much warmer the air is than at the calibration; None: unknown."""
+
+
+class Difference(NamedTuple):
+    """Energy of one window minus that of another, in J."""
+
+    joules: float
+    shares: tuple[Contribution, ...]
+
+    @property
+    def uncertainty(self) -> float:
+        """± of ``joules`` in J, coverage factor 2 (about 95 %)."""
+        return expanded(self.shares)
+
+
+def contributions(part: Part) -> list[Contribution]:
+    """Why the energy of one channel in one window may be wrong, cause by cause; it must be known."""
+    draw = part.draw
+    found = [
+        *_clock(part),
+        *(_of_counter(part) if part.facts.joules is not None else _of_rates(part)),
+        Contribution("noise and sampling", math.sqrt(max(draw.scatter_joules2, 0.0))),
+        Contribution("window edges", draw.edge_joules),
+        Contribution("shorter than a sample", _unseen(part)),
+    ]
+    return [share._replace(source=part.name) for share in found if share.joules]
+
+
+def expanded(shares: Iterable[Contribution]) -> float:
+    """± of the whole, in J: independent causes add in squares, times `K`."""
+    return K * math.sqrt(sum(share.joules**2 for share in shares))
+
+
+def subtracted(
+    shares: Sequence[Contribution], others: Sequence[Contribution], scale: float = 1.0
+) -> tuple[Contribution, ...]:
+    """The causes of ``a - scale * b``: an error that lasts works on both alike, all others add.
+
+    >>> lasting = Contribution("current offset", 2.0, "ina219", lasting=True)
+    >>> expanded(subtracted([lasting], [lasting]))
+    0.0
+    """
+    lasting: dict[tuple[str, str], float] = {}
+    passing = []
+    for factor, its in ((1.0, shares), (-scale, others)):
+        for share in its:
+            if share.lasting:
+                key = (share.source, share.cause)
+                lasting[key] = lasting.get(key, 0.0) + factor * share.joules
+            else:
+                passing.append(share._replace(joules=factor * share.joules))
+    together = [Contribution(cause, joules, source, True) for (source, cause), joules in lasting.items()]
+    return (*together, *passing)
+
+
+def _unseen(part: Part) -> float:
+    """Of a window that ends before the next sample, only its surroundings are known. Of a counter's tick
+    the whole may have flowed within a window that is shorter."""
+    draw, interval = part.draw, part.interval_seconds
+    share = 1 - draw.seconds / interval if interval > 0 else 0.0
+    if share <= 0:
+        return 0.0
+    ticks = part.facts.semantics == "counter" and draw.covered_seconds > 0
+    return abs(draw.joules) * (interval / draw.covered_seconds if ticks else 1.0) * share * _RECTANGLE
+
+
+def _clock(part: Part) -> list[Contribution]:
+    known = part.model.clock_uncertainty if part.model is not None else 0.0
+    return [_lasting("time base", part.draw.joules * (known or part.facts.clock * _RECTANGLE))]
+
+
+def _of_counter(part: Part) -> list[Contribution]:
+    band, joules = part.facts.joules or Band(), part.draw.joules
+    # a difference of two readings, each good to one step
+    steps = Contribution("counter resolution", band.resolution * _STEP * math.sqrt(2))
+    lines = _power_lines(part)
+    if not lines:
+        return [_lasting("counter gain", joules * band.gain * _RECTANGLE), steps]
+    gain = math.hypot(*(line.slope_uncertainty() / line.gain for line in lines))
+    return [_lasting("calibrated counter gain", joules * gain), steps, *_drift(lines, part)]
+
+
+def _of_rates(part: Part) -> list[Contribution]:
+    """Of what is integrated; its weight is ∂E/∂offset, such as V·s for a current."""
+    facts, draw = part.facts, part.draw
+    lines = _power_lines(part)
+    if facts.watts is not None or (part.model is not None and part.model.watts is not None):
+        line = part.model.watts if part.model is not None else None
+        return [
+            *_of_rate("power", facts.watts, line, draw.joules, draw.covered_seconds),
+            *_drift(lines, part),
+        ]
+    volts = part.model.volts if part.model is not None else None
+    charge, volt_seconds = (0.0 if math.isnan(x) else x for x in (draw.coulombs, draw.volt_seconds))
+    return [
+        *_of_rate("voltage", facts.volts, volts, draw.joules, charge),
+        *_of_rate("current", facts.amps, _amps_line(part), draw.joules, volt_seconds),
+        *_drift(lines, part),
+    ]
+
+
+def _of_rate(
+    quantity: str, band: Band | None, line: Line | None, joules: float, weight: float
+) -> list[Contribution]:
+    steps = Contribution(f"{quantity} resolution", weight * (band.resolution if band else 0.0) * _STEP)
+    if line is None:
+        if band is None:
+            return []
+        return [
+            _lasting(f"{quantity} gain", joules * band.gain * _RECTANGLE),
+            _lasting(f"{quantity} offset", weight * band.offset * _RECTANGLE),
+            steps,
+        ]
+    # about its pivot a line's level and slope are independent of each other
+    pivot = line.pivot()
+    shown = (joules - line.offset * weight) / line.gain
+    return [
+        _lasting(f"calibrated {quantity} gain", (shown - pivot * weight) * line.slope_uncertainty()),
+        _lasting(f"calibrated {quantity} level", weight * line.uncertainty(pivot)),
+        steps,
+    ]
+
+
+def _drift(lines: Sequence[Line], part: Part) -> list[Contribution]:
+    """Of the gain with the air's temperature since the calibration; the data sheet's limits hold it."""
+    return [
+        _lasting(
+            "temperature", part.draw.joules * max((line.drift(part.kelvin) for line in lines), default=0.0)
+        )
+    ]
+
+
+def _power_lines(part: Part) -> list[Line]:
+    if part.model is None:
+        return []
+    if part.model.watts is not None:
+        return [part.model.watts]
+    return [line for line in (part.model.volts, _amps_line(part)) if line is not None]
+
+
+def _amps_line(part: Part) -> Line | None:
+    draw = part.draw
+    if part.model is None:
+        return None
+    known = draw.covered_seconds > 0 and not math.isnan(draw.coulombs)
+    return part.model.amps_line(draw.coulombs / draw.covered_seconds if known else 0.0)
+
+
+def _lasting(cause: str, joules: float) -> Contribution:
+    return Contribution(cause, joules, lasting=True)

@@ -1,0 +1,149 @@
+"""Loops that draw on a budget: they tell how far the battery carries them, and end in time."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
+
+from energymeter.budget.balance import Balance, Outcome, Unit, say_share
+from energymeter.budget.forecast import Forecast, Level
+from energymeter.errors import BudgetExhausted
+from energymeter.meter.billing import Tab
+from energymeter.meter.statusline import StatusLine, bar
+from energymeter.meter.usage_delta import Drawn
+from energymeter.text import Estimate, say_hours, say_number
+
+T = TypeVar("T")
+
+_CHECK_NS = 100_000_000
+"""Between two looks at the meter; between them an iteration costs one read of the clock."""
+
+
+class Status(NamedTuple):
+    """What a loop's callbacks are told."""
+
+    balance: Balance
+    level: Level | None
+    hours: Estimate | None
+    step: int
+
+    def __str__(self) -> str:
+        hours = f", {say_hours(self.hours.value)} left" if self.hours else ""
+        return f"{say_share(self.balance.share)} of the battery{hours} after step {self.step}"
+
+
+class Guard(NamedTuple):
+    """When a loop ends, and who is told.
+
+    It ends before the reserve is touched. With ``on_low`` that is called instead, once, and the loop
+    ends when the battery is empty; there ``on_empty`` is called first. ``raises``: the end is a
+    `BudgetExhausted` instead of a quiet one.
+    """
+
+    reserve: float
+    on_low: Callable[[Status], object] | None = None
+    on_empty: Callable[[Status], object] | None = None
+    raises: bool = False
+
+
+class Loop:
+    """One loop over one iterable, within a `Tab`."""
+
+    def __init__(
+        self, tab: Tab, name: str, total: int | None, line: StatusLine, guard: Guard | None = None
+    ) -> None:
+        self._tab, self._name, self._total, self._line, self._guard = tab, name, total, line, guard
+        self._start = tab.poll() or Drawn()
+        self._seen = 0, 0.0
+        self._cost = Forecast()
+        self._told_low = False
+        self._taken: float | None = None
+        self._most = 0.0
+
+    def run(self, items: Iterable[T], monotonic_ns: Callable[[], int]) -> Iterator[T]:
+        """Pass the items on until they, or the battery, run out.
+
+        Raises:
+            BudgetExhausted: the guard was told to.
+        """
+        done = 0
+        try:
+            if not self._goes_on(0):
+                return
+            due = monotonic_ns() + _CHECK_NS
+            for item in items:
+                yield item
+                done += 1
+                if monotonic_ns() >= due:
+                    if not self._goes_on(done):
+                        return
+                    due = monotonic_ns() + _CHECK_NS
+        finally:
+            self._look(done)
+            self._line.end(self._name)
+
+    def _goes_on(self, done: int) -> bool:
+        """Look at the meter and ask the guard."""
+        status = self._look(done)
+        balance, guard = status.balance, self._guard
+        if self._taken is not None:
+            # As much may go again before the next look, and that must not touch the reserve.
+            self._most = max(self._most, balance.taken_joules - self._taken)
+        self._taken = balance.taken_joules
+        if guard is None:
+            return True
+        free = balance.capacity_joules - balance.taken_joules - self._most
+        if not self._told_low and free <= guard.reserve * balance.capacity_joules:
+            self._told_low = True
+            if guard.on_low is None:
+                return self._ends(guard, status, "reserve")
+            guard.on_low(status)
+        return free > 0 or self._ends(guard, status, "end")
+
+    @staticmethod
+    def _ends(guard: Guard, status: Status, what: str) -> bool:
+        if what == "end" and guard.on_empty is not None:
+            guard.on_empty(status)
+        if guard.raises:
+            raise BudgetExhausted(
+                f"the battery's {what} is reached, {status}: charge it and reset the budget"
+            )
+        return False
+
+    def _look(self, done: int) -> Status:
+        """Read the meter, learn what a step costs, and show it."""
+        drawn = self._tab.poll()
+        if drawn is not None and done > self._seen[0]:
+            joules = drawn.joules - self._start.joules
+            # Per step instead of per second: the same estimate, with steps in the place of time.
+            self._cost.add(done - self._seen[0], joules - self._seen[1])
+            self._tab.count(self._name, done - self._seen[0], joules - self._seen[1])
+            self._seen = done, joules
+        balance, level = self._tab.balance(), self._tab.load.level()
+        status = Status(balance, level, balance.hours(level), done)
+        self._line.show(self._name, self._text(status))
+        return status
+
+    def _outcome(self, status: Status) -> Outcome | None:
+        cost = self._cost.level()
+        if cost is None or self._total is None:
+            return None
+        ahead = max(self._total - status.step, 0)
+        return status.balance.outcome(Unit(cost.watts, cost.sigma(ahead)), status.level, ahead, status.step)
+
+    def _text(self, status: Status) -> str:
+        """``infer ━━╸  412/1000 · 38.1 mAh used · 0.0925 mAh a step · 5 h left · finishes with 31% left``."""
+        of = (
+            f"{bar(status.step, self._total)} {status.step}/{self._total}"
+            if self._total
+            else f"{status.step}"
+        )
+        parts = [f"{self._name} {of}"]
+        drawn, outcome = self._tab.drawn, self._outcome(status)
+        if drawn is None:
+            return " · ".join([*parts, "no sample yet"])
+        mah = status.balance.battery.taken_joules(1.0, 0.0) / status.balance.battery.volts / 3.6
+        parts.append(f"{say_number((drawn.joules - self._start.joules) * mah)} mAh used")
+        if self._seen[0]:
+            parts.append(f"{say_number(self._seen[1] / self._seen[0] * mah)} mAh a step")
+        if status.hours:
+            parts.append(f"{say_hours(status.hours.value)} left")
+        return " · ".join(parts if outcome is None else [*parts, str(outcome)])

@@ -1,0 +1,56 @@
+"""`measure`: a function that is measured at every call."""
+
+import functools
+import types
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from energymeter.energy.usage import Usage
+from energymeter.meter.meter import EnergyMeter
+from energymeter.source import Source
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def measure(source: "str | Source | None" = None, **options: Any) -> Callable[[F], F]:
+    """Measure a function on its own: after every call, ``function.usage`` tells what it used.
+
+    Args:
+        source: as for `EnergyMeter`, like the options.
+
+    >>> @measure("manual:7.2W")
+    ... def once():
+    ...     return 42
+    >>> once(), once.usage.provenance
+    (42, 'manual')
+    """
+    meter = EnergyMeter(source, **options)
+
+    def decorate(function: F) -> F:
+        return cast(F, _Measured(meter, function))
+
+    return decorate
+
+
+class _Measured:
+    """A function that is measured at every call."""
+
+    def __init__(self, meter: EnergyMeter, function: Callable[..., Any]) -> None:
+        self._meter = meter
+        self._call = meter(function)
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call(*args, **kwargs)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else types.MethodType(self, instance)
+
+    @property
+    def usage(self) -> "Usage":
+        """Of the last call.
+
+        Raises:
+            NotMeasured: it was never called, or nothing was read meanwhile.
+        """
+        return self._meter.usage

@@ -1,0 +1,296 @@
+"""One measurement: from entering a meter to leaving it."""
+
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from energymeter.energy.integrate import Sample
+from energymeter.energy.uncertainty import Part
+from energymeter.energy.usage import Cost, Usage, combine
+from energymeter.energy.window import NOTHING, Draw
+from energymeter.errors import CalibrationError, NotMeasured, SamplerError
+from energymeter.meter import throttling
+from energymeter.meter.span_store import Recording, SpanLog
+from energymeter.meter.spans import open_span
+from energymeter.reading import Reading
+from energymeter.sampling.memory import Count
+from energymeter.sampling.process import Request
+from energymeter.sampling.sampler import SampledChannel, Sampler
+from energymeter.sampling.session import Log
+from energymeter.source import Source
+from energymeter.spec import Spec
+from energymeter.version import __version__
+
+if TYPE_CHECKING:
+    from energymeter.calibration.cards import Cards
+    from energymeter.energy.correction import Applied
+
+_KEEP_SECONDS = 0.25
+"""How often the keeper looks after the sampling process."""
+_PATIENCE_SECONDS = 0.5
+
+
+class Measurement:
+    """Sources being sampled, the window between two moments, and the spans within.
+
+    Args:
+        groups: sources side by side; those within a group add up, and the first group counts.
+        rate_hz: for all of them; None: each its own default.
+        log: the file for every sample, and whether to replace it.
+        cards: the calibrations to apply.
+        logs: the span logs that this measurement feeds.
+        known: further fields of every usage.
+        sync: called before the clock is read at either end.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Sequence[Spec | Source]],
+        rate_hz: float | None,
+        log: tuple[str, bool] | None,
+        cards: "Cards",
+        logs: Iterable[SpanLog],
+        known: dict[str, Any],
+        sync: Callable[[], object] | None = None,
+    ) -> None:
+        self._head_group = len(groups[0])
+        requests = [Request(source, rate_hz) for group in groups for source in group]
+        self.sampler = Sampler(
+            requests,
+            Log(log[0], _header(requests, len(groups[0])), time.monotonic_ns(), log[1], cards.in_log())
+            if log is not None
+            else None,
+            cards.corrections(),
+        )
+        self._cards = cards
+        self._logs = logs
+        self._whole_log = SpanLog("the whole block")
+        self._whole = open_span(self._whole_log, sync)
+        self._known = known
+        self._done = threading.Event()
+        self._pid = os.getpid()
+        self._throttled: list[str] = []
+
+    def start(self) -> None:
+        """Open the sources; the window begins when all have spoken.
+
+        Raises:
+            SourceError, SpecError, LogError, ExtraMissing, SamplerError: as the sampler said.
+        """
+        self._throttled_before = throttling.read()
+        self.sampler.start()
+        try:
+            self._cards.check(channel.identity or channel.name for channel in self.sampler.channels)
+        except CalibrationError:
+            self.sampler.stop()
+            raise
+        self.recording = Recording(
+            [channel.curve for channel in self.counted],
+            min(round(c.curve.capacity / c.rate_hz * 0.25e9) for c in self.sampler.channels),
+            self._wait_past,
+            self._usage_of,
+        )
+        for log in (*self._logs, self._whole_log):
+            log.begin(self.recording)
+        try:
+            self._whole.__enter__()
+        except BaseException:  # the caller's sync failed
+            self.sampler.stop()
+            raise
+        try:
+            threading.Thread(target=self._keep, name="energymeter-keeper", daemon=True).start()
+        except RuntimeError as refusal:
+            self.finish()
+            raise SamplerError(
+                f"no thread could be started to look after the sampling: {refusal}."
+            ) from refusal
+
+    @property
+    def counted(self) -> list[SampledChannel]:
+        """The channels of the first group that add up."""
+        return [c for c in self.sampler.channels if c.request < self._head_group and c.facts.counted]
+
+    @property
+    def running(self) -> bool:
+        return not self._whole.end_ns
+
+    def finish(self) -> None:
+        """End the window, take a last sample, let go of the sources."""
+        if not self.running:
+            return
+        while self._own_time() and os.getpid() == self._pid and not self.sampler.ended():
+            time.sleep(0.001)
+        try:
+            self._whole.__exit__()
+        finally:  # also if the caller's sync failed
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if os.getpid() != self._pid:  # keeper and sampler are the parent's, which writes on: settle now
+            self._whole_log.settle_all()
+            return
+        self._done.set()
+        self.sampler.stop()
+        self._throttled = throttling.sentences(self._throttled_before, throttling.read())
+
+    def usage(self) -> Usage:
+        """Of the whole window; while it is open, up to the newest sample.
+
+        Raises:
+            NotMeasured: no sample, with the reason.
+        """
+        if self._own_time():
+            return self._usage_of([self._all_of(channel) for channel in self.counted])
+        if not self.running:
+            return self._whole.usage
+        now_ns = max(self._whole_log.known_until_ns(), self._whole.start_ns)
+        return self._usage_of(self._whole_log.drawn(self._whole, now_ns))
+
+    def usages(self) -> dict[str, Usage]:
+        """Of the whole window, for every channel by itself, counted or not.
+
+        Raises:
+            NotMeasured: a channel has no sample.
+        """
+        end_ns = self._whole.end_ns or time.monotonic_ns()
+        return {
+            channel.name: self._combined(
+                [channel._replace(facts=channel.facts._replace(counted=True))],
+                [channel.curve.draw(self._whole.start_ns, end_ns) if len(channel.curve) else NOTHING],
+            )
+            for channel in self.sampler.channels
+        }
+
+    def latest(self) -> Reading:
+        """The newest samples of the counted channels, watts added; volts and amps of a single one.
+
+        Raises:
+            NotMeasured: a channel has none.
+        """
+        newest = [channel.curve.last() for channel in self.counted]
+        known = [sample for sample in newest if sample is not None]
+        if len(known) < len(newest):
+            raise NotMeasured("no sample has been taken yet.")
+        watts = [sample.watts for sample in known if sample.watts is not None]
+        only = known[0] if len(known) == 1 else None
+        return Reading(
+            volts=only.volts if only else None,
+            amps=only.amps if only else None,
+            watts=sum(watts) if len(watts) == len(known) else None,
+        )
+
+    def samples(self) -> dict[str, list[Sample]]:
+        """What the rings and histories hold, by channel."""
+        return {channel.name: channel.curve.samples() for channel in self.sampler.channels}
+
+    def _own_time(self) -> bool:
+        return any(channel.facts.own_time for channel in self.counted)
+
+    def _all_of(self, channel: SampledChannel) -> Draw:
+        seen = channel.curve
+        return seen.draw(seen.first_ns(), seen.last_ns()) if len(seen) else NOTHING
+
+    def _wait_past(self, at_ns: int) -> None:
+        if self.running or os.getpid() != self._pid:
+            slowest = max(1 / channel.rate_hz for channel in self.sampler.channels)
+            self.sampler.wait_past(at_ns, 3 * slowest + _PATIENCE_SECONDS)
+
+    def _usage_of(self, draws: Sequence[Draw]) -> Usage:
+        return self._combined(self.counted, draws)
+
+    def _combined(self, channels: Sequence[SampledChannel], draws: Sequence[Draw]) -> Usage:
+        for channel, draw in zip(channels, draws, strict=True):
+            if not draw.covered_seconds > 0 and channel.curve.error:
+                raise NotMeasured(f"{channel.name} measured nothing in this window: {channel.curve.error}")
+        parts = [self._part(channel, draw) for channel, draw in zip(channels, draws, strict=True)]
+        cost = Cost(
+            cpu_seconds=self._cpu_seconds(channels),
+            reads=sum(channel.observed(Count.READS) for channel in channels),
+            moved_bytes=sum(channel.observed(Count.MOVED_BYTES) for channel in channels),
+        )
+        missed = sum(
+            channel.observed(c) for channel in channels for c in (Count.MISSED, Count.FAILED, Count.LOST)
+        )
+        titles, doubts = self._calibrations(channels, draws)
+        known = {**self._known, "notes": (*self._known.get("notes", ()), *self._notes(channels), *doubts)}
+        return combine(parts, missed=missed, cost=cost, calibration=titles, **known)
+
+    def _part(self, channel: SampledChannel, draw: Draw) -> Part:
+        applied = self.applied(channel)
+        part = Part(channel.name, channel.facts, draw, channel.interval_seconds())
+        return part if applied is None else part._replace(model=applied.model, kelvin=applied.kelvin)
+
+    def applied(self, channel: SampledChannel) -> "Applied | None":
+        """The calibration of a channel, if it has one."""
+        return self._cards.applied(channel.identity or channel.name)
+
+    def _calibrations(
+        self, channels: Sequence[SampledChannel], draws: Sequence[Draw]
+    ) -> tuple[tuple[str, ...], list[str]]:
+        """The cards that were used, and what speaks against them."""
+        titles, doubts = [], []
+        for channel, draw in zip(channels, draws, strict=True):
+            card = self._cards.of(channel.identity or channel.name)
+            if card is None:
+                continue
+            whose = f"{channel.name} " if len(channels) > 1 else ""
+            titles.append(f"{whose}{card.title}")
+            amps = draw.coulombs / draw.covered_seconds if draw.covered_seconds > 0 else math.nan
+            known = None if math.isnan(amps) else amps
+            doubts += [f"{whose}{doubt}" for doubt in card.doubts(time.time(), self._cards.celsius, known)]
+        return tuple(titles), doubts
+
+    def _cpu_seconds(self, channels: Sequence[SampledChannel]) -> float:
+        """A sampling process tells its own on every channel; threads tell theirs, one a source."""
+        of_source = {channel.request: channel.observed(Count.CPU_NS) for channel in channels}
+        together = sum if self.sampler.in_process else max
+        return together(of_source.values()) * 1e-9
+
+    def _notes(self, channels: Sequence[SampledChannel]) -> list[str]:
+        notes = []
+        if self.sampler.in_process:
+            notes.append("sampled by a thread of this program")
+        if self.sampler.restarts:
+            notes.append(f"sampling was killed and restarted {self.sampler.restarts} times")
+        asleep = max(channel.observed(Count.SUSPENDED_NS) for channel in channels) * 1e-9
+        if asleep:
+            notes.append(f"the machine slept {asleep:.1f} s, not measured")
+        if self.sampler.log_error():
+            notes.append(self.sampler.log_error())
+        return [*notes, *self._throttled]
+
+    def _keep(self) -> None:
+        """Look after the sampler, and settle spans before the rings forget their edges."""
+        settle_ns = 0
+        while not self._done.wait(_KEEP_SECONDS):
+            self.sampler.tend()
+            now_ns = time.monotonic_ns()
+            if now_ns >= settle_ns:
+                for log in (*self._logs, self._whole_log):
+                    log.settle()
+                settle_ns = now_ns + self.recording.keep_ns
+
+
+def _header(requests: Sequence[Request], counted: int) -> dict[str, Any]:
+    """What a log file says of its origin: the first ``counted`` sources add up, the others stand beside.
+
+    Options may hold a password and are left out.
+    """
+    system = os.uname()
+    return {
+        "sources": [
+            f"{r.source.driver}@{r.source.place or ''}" if isinstance(r.source, Spec) else r.source.name
+            for r in requests
+        ],
+        "counted_sources": counted,
+        "rate_hz": [r.rate_hz for r in requests],
+        "started": time.time(),
+        "host": system.nodename,
+        "system": f"{system.sysname} {system.release} {system.machine}",
+        "python": sys.version.split()[0],
+        "energymeter": __version__,
+    }

@@ -1,0 +1,69 @@
+"""Arithmetic of whole columns: running totals of recorded rates, and what scatters them. Needs numpy."""
+
+import numpy as np
+import numpy.typing as npt
+
+from energymeter.energy.integrate import Weights, gap_after_ns
+from energymeter.reading import Facts
+
+Floats = npt.NDArray[np.float64]
+
+
+def integrated(time: Floats, given: dict[str, Floats], facts: Facts) -> dict[str, Floats]:
+    """All columns of a trace from those of its rates, by the rule of their semantics.
+
+    Args:
+        time: shape (n,), s; rows that do not go forward are left out.
+        given: any of ``watts``, ``volts``, ``amps``; shape (n,).
+        facts: whether rows are instants or means.
+    """
+    ahead = forward(time)
+    time = time[ahead]
+    columns = {q: np.where(np.isfinite(c), c, np.nan)[ahead] for q, c in given.items()}
+    if "watts" not in columns and {"volts", "amps"} <= columns.keys():
+        columns["watts"] = columns["volts"] * columns["amps"]
+    steps = np.diff(time)
+    seen = _seen(steps, columns.get("watts", columns.get("amps", time)), facts)
+    columns["time_s"] = time
+    columns["covered_s"] = running(np.where(seen, steps, 0.0))[: len(time)]
+    for rate, total in (("watts", "joules"), ("amps", "coulombs")):
+        if rate in columns:
+            columns[total] = _total(columns[rate], steps, seen, facts)
+    return columns
+
+
+def _seen(steps: Floats, known: Floats, facts: Facts) -> npt.NDArray[np.bool_]:
+    """Which intervals were measured: none that is a gap, none beside a row that is unknown."""
+    typical_hz = 1 / float(np.median(steps)) if len(steps) else 1.0
+    seen = (steps <= gap_after_ns(typical_hz) * 1e-9) & ~np.isnan(known[1:])
+    return np.asarray(seen & ~np.isnan(known[:-1]) if facts.semantics == "instant" else seen)
+
+
+def _total(rate: Floats, steps: Floats, seen: npt.NDArray[np.bool_], facts: Facts) -> Floats:
+    if np.all(np.isnan(rate)):
+        return rate
+    level = (rate[1:] + rate[:-1]) / 2 if facts.semantics == "instant" else rate[1:]
+    return running(np.where(seen & ~np.isnan(level), level * steps, 0.0))[: len(rate)]
+
+
+def scatter(jumps: Floats, weights: Weights) -> Floats:
+    """What each jump from one sample to the next, in J, adds to the variance of the energy, in J²."""
+    turned = np.concatenate([[0.0], np.maximum(0.0, -jumps[1:] * jumps[:-1])])[: len(jumps)]
+    return np.asarray(weights.step * jumps**2 + weights.turn * turned)
+
+
+def running(steps: Floats) -> Floats:
+    return np.concatenate([[0.0], np.cumsum(steps)])
+
+
+def begun(totals: Floats) -> Floats:
+    """Running totals, which are 0 until the first term is known; unknown if none ever is."""
+    known = ~np.isnan(totals)
+    return np.where(known, totals, 0.0) if np.any(known) else totals
+
+
+def forward(time: Floats) -> npt.NDArray[np.bool_]:
+    """Which rows are later than all before them."""
+    known = np.where(np.isfinite(time), time, -np.inf)
+    before = np.concatenate([[-np.inf], np.maximum.accumulate(known)])[: len(time)]
+    return np.asarray(known > before)

@@ -1,0 +1,445 @@
+"""Samples over time as numpy columns: slices, integrates, resamples, loads, saves."""
+
+import heapq
+import math
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from energymeter.energy.correction import Applied
+from energymeter.energy.integrate import Sample, Weights
+from energymeter.energy.uncertainty import Part
+from energymeter.energy.usage import Usage, combine, least_trusted
+from energymeter.energy.window import STEP_IN_LINE, STEP_IN_MEAN, Draw
+from energymeter.errors import ExtraMissing, LogError, NotMeasured, SpecError
+from energymeter.reading import Facts
+from energymeter.recordings import reader
+from energymeter.recordings.arrays import Floats, begun, integrated, running, scatter
+from energymeter.recordings.writer import COLUMNS, open_recorder, reason
+
+if TYPE_CHECKING:
+    import pandas
+
+_ROWS_A_FLUSH = 4096
+
+
+class Trace:
+    """One energy curve with its samples; every column has shape (n,) and is float64, NaN where unknown.
+
+    Attributes:
+        time_s: seconds from the first sample's recording start, strictly increasing.
+        watts, volts, amps: what was drawn at (or, for means, up to) each time.
+        joules, coulombs: running totals; level across gaps.
+        covered_s: running measured time.
+        epoch_s: Unix time of ``time_s`` 0, or None.
+        names: the channels in it.
+        facts: of the channel; of a sum, the least that is true of all.
+        notes: what else the reader should know, such as damage to the file.
+        calibration: the meter's, applied to the samples already; None: none, or of the parts.
+    """
+
+    def __init__(
+        self,
+        columns: dict[str, Floats],
+        names: Sequence[str],
+        facts: Facts,
+        epoch_s: float | None = None,
+        *,
+        parts: Sequence["Trace"] = (),
+        notes: Sequence[str] = (),
+        calibration: Applied | None = None,
+    ) -> None:
+        self.time_s = columns["time_s"]
+        unknown = np.full(len(self.time_s), np.nan)
+        self.watts = columns.get("watts", unknown)
+        self.volts = columns.get("volts", unknown)
+        self.amps = columns.get("amps", unknown)
+        self.joules = begun(columns.get("joules", unknown))
+        self.coulombs = begun(columns.get("coulombs", unknown))
+        self.covered_s = columns["covered_s"]
+        self.epoch_s = epoch_s
+        self.names = tuple(names)
+        self.facts = facts
+        self._summands = tuple(parts)
+        self.notes = tuple(notes)
+        self.calibration = calibration
+
+    # -- where traces come from --------------------------------------------------------------------
+
+    @classmethod
+    def integrate(
+        cls,
+        time_s: npt.ArrayLike,
+        watts: npt.ArrayLike | None = None,
+        *,
+        volts: npt.ArrayLike | None = None,
+        amps: npt.ArrayLike | None = None,
+        facts: Facts = Facts(),  # noqa: B008 - an immutable tuple
+        name: str = "trace",
+        epoch_s: float | None = None,
+    ) -> "Trace":
+        """From rows of power, or of volts and amps, by the rule of their semantics.
+
+        Args:
+            time_s: shape (n,), s; rows that do not go forward in time are left out.
+            watts, volts, amps: shape (n,); NaN (or anything else that is not finite) where unknown.
+            facts: ``instant`` rows are joined by trapezoids, ``mean`` rows describe the time since the
+                row before. Rows further apart than three typical intervals leave a gap.
+
+        Raises:
+            SpecError: the columns are not equally long.
+
+        >>> trace = Trace.integrate([0, 1, 2], [3.0, 3.0, 3.0])
+        >>> trace.joules.tolist()
+        [0.0, 3.0, 6.0]
+        """
+        time = np.asarray(time_s, dtype=np.float64)
+        given = {
+            q: np.asarray(column, dtype=np.float64)
+            for q, column in {"watts": watts, "volts": volts, "amps": amps}.items()
+            if column is not None
+        }
+        if time.ndim != 1 or any(column.shape != time.shape for column in given.values()):
+            raise SpecError("the columns of a trace must be equally long, one number a row.")
+        return cls(integrated(time, given, facts), [name], facts, epoch_s)
+
+    @classmethod
+    def from_samples(
+        cls, samples: Sequence[Sample], name: str, facts: Facts, calibration: Applied | None = None
+    ) -> "Trace":
+        """From a channel's samples.
+
+        Raises:
+            NotMeasured: there are none.
+        """
+        if not samples:
+            raise NotMeasured(f"{name} has no samples.")
+        start_ns = samples[0].at_ns
+        columns = {
+            "time_s": np.array([(s.at_ns - start_ns) * 1e-9 for s in samples]),
+            "covered_s": np.array([s.covered_ns * 1e-9 for s in samples]),
+        }
+        for q in ("watts", "volts", "amps", "joules", "coulombs"):
+            columns[q] = np.array([getattr(s, q) for s in samples], dtype=np.float64)
+        return cls(columns, [name], facts, calibration=calibration)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, channel: str | None = None, **hints: Any) -> "Trace":
+        """Read a recording; the channels that count are added.
+
+        Args:
+            path: any file `energymeter.recordings.reader` reads.
+            channel: this one alone, whether it counts or not.
+            hints: ``time, watts, volts, amps, unit, semantics, board`` of a foreign CSV.
+
+        Raises:
+            LogError, NotMeasured, ImplausibleReading: see `energymeter.recordings.reader.read`.
+            SpecError: there is no such channel, or none that counts.
+        """
+        path = os.fspath(path)
+        records = reader.read(path, reader.Hints(**hints))
+        wanted = [r for r in records if (r.facts.counted if channel is None else r.name == channel)]
+        if not wanted:
+            names = ", ".join(record.name for record in records)
+            raise SpecError(f"{path} has no channel {channel or 'that counts'}; name one of: {names}.")
+        silent = [record.name for record in wanted if not record.columns["time_s"]]
+        if silent:
+            raise NotMeasured(f"{path} holds no sample of {', '.join(silent)}; look at another channel.")
+        traces = [cls._of_record(record) for record in wanted]
+        return sum(traces[1:], start=traces[0])
+
+    @classmethod
+    def _of_record(cls, record: reader.Record) -> "Trace":
+        columns = {name: np.frombuffer(column) for name, column in record.columns.items()}
+        if "joules" in columns:
+            calibration = _applied(record)
+            trace = cls(columns, [record.name], record.facts, record.epoch_s, calibration=calibration)
+        else:
+            trace = cls.integrate(**columns, facts=record.facts, name=record.name, epoch_s=record.epoch_s)
+        if record.damage:
+            trace.notes = (f"{record.damage}: only what comes before was read",)
+        return trace
+
+    # -- what they tell ----------------------------------------------------------------------------
+
+    @property
+    def parts(self) -> "tuple[Trace, ...]":
+        """The channels that a sum was made of, whose voltages and accuracies differ; else itself."""
+        return self._summands or (self,)
+
+    def __len__(self) -> int:
+        return len(self.time_s)
+
+    @property
+    def seconds(self) -> float:
+        """From the first sample to the last."""
+        return float(self.time_s[-1] - self.time_s[0]) if len(self) else 0.0
+
+    def at(self, time_s: npt.ArrayLike, total: str = "joules") -> Floats:
+        """A running total at any times: exact on samples, drawn in between.
+
+        Args:
+            time_s: any shape, s; times beyond the ends give the ends' totals.
+            total: ``joules``, ``coulombs``, ``volt_seconds`` or ``covered_s``.
+
+        Returns:
+            The same shape.
+        """
+        moments = np.asarray(time_s, dtype=np.float64)
+        rates = {"joules": self.watts, "coulombs": self.amps, "volt_seconds": self.volts}
+        rate: Floats | None = rates.get(total)
+        totals: Floats = self._volt_seconds if total == "volt_seconds" else getattr(self, total)
+        if not len(self):
+            return np.full(moments.shape, np.nan)
+        i = np.clip(np.searchsorted(self.time_s, moments, side="right") - 1, 0, len(self) - 1)
+        j = np.minimum(i + 1, len(self) - 1)
+        width = self.time_s[j] - self.time_s[i]
+        covered = self.covered_s[j] - self.covered_s[i]
+        # what was measured of an interval is its end: a mean describes the time up to its sample
+        into = moments - self.time_s[i] - (width - covered)
+        share = np.clip(into / np.where(covered > 0, covered, 1.0), 0.0, 1.0)
+        if self.facts.semantics == "instant" and rate is not None:
+            both = rate[i] + rate[j]
+            bent = share * (2 * rate[i] + (rate[j] - rate[i]) * share) / np.where(both == 0, 1.0, both)
+            share = np.where((both == 0) | np.isnan(both), share, bent)
+        return np.asarray(totals[i] + share * (totals[j] - totals[i]))
+
+    def energy(self, starts_s: npt.ArrayLike, ends_s: npt.ArrayLike) -> Floats:
+        """Joules of many windows at once; same shape as the arguments."""
+        return self.at(ends_s) - self.at(starts_s)
+
+    def usage(self, start_s: float | None = None, end_s: float | None = None) -> Usage:
+        """What was used from ``start_s`` to ``end_s``; None: from the first, to the last sample.
+
+        Raises:
+            NotMeasured: nothing was measured there.
+        """
+        if not len(self):
+            raise NotMeasured("this trace holds no samples.")
+        start = float(self.time_s[0]) if start_s is None else start_s
+        end = float(self.time_s[-1]) if end_s is None else end_s
+        several = len(self.parts) > 1
+        titles = tuple(
+            f"{' + '.join(part.names)} {part.calibration.title}" if several else part.calibration.title
+            for part in self.parts
+            if part.calibration is not None
+        )
+        drawn = [part._part(start, end) for part in self.parts]
+        return combine(drawn, notes=self.notes, calibration=titles)
+
+    def _part(self, start: float, end: float) -> Part:
+        inside = self.watts[(self.time_s >= start) & (self.time_s <= end)]
+        draw = Draw(
+            seconds=end - start,
+            joules=self._spent("joules", start, end),
+            coulombs=self._spent("coulombs", start, end),
+            volt_seconds=self._spent("volt_seconds", start, end),
+            covered_seconds=self._spent("covered_s", start, end),
+            bridged_joules=self._bridged(start, end),
+            scatter_joules2=self._scatter(start, end),
+            edge_joules=self._edge(start) + self._edge(end),
+            peak_watts=float(np.nanmax(inside)) if np.any(~np.isnan(inside)) else math.nan,
+        )
+        part = Part(" + ".join(self.names), self.facts._replace(counted=True), draw, self._typical_interval())
+        known = self.calibration
+        return part if known is None else part._replace(model=known.model, kelvin=known.kelvin)
+
+    def _scatter(self, start: float, end: float) -> float:
+        """Variance of the energy between, by the rule of `energymeter.energy.integrate`."""
+        if self.facts.semantics == "counter":
+            return 0.0
+        first, last = np.searchsorted(self.time_s, [start, end])
+        near = slice(max(int(first) - 1, 0), int(last) + 1)
+        jumps = np.nan_to_num(np.diff(self.watts[near]) * np.diff(self.covered_s[near]))
+        return float(scatter(jumps, Weights.of(self.facts)).sum())
+
+    def _edge(self, at: float) -> float:
+        """What a step of the power at this moment would be misplaced by."""
+        after = int(np.searchsorted(self.time_s, at))
+        if not 0 < after < len(self) or self.time_s[after] == at:
+            return 0.0
+        step = abs(self.watts[after] - self.watts[after - 1])
+        seconds = self.covered_s[after] - self.covered_s[after - 1]
+        share = STEP_IN_LINE if self.facts.semantics == "instant" else STEP_IN_MEAN
+        return float(np.nan_to_num(step * seconds * share))
+
+    def gaps(self) -> list[tuple[float, float]]:
+        """Stretches nobody measured, as (start, end) in s; less than half an interval is none."""
+        steps = np.diff(self.time_s)
+        missing = steps - np.diff(self.covered_s)
+        found: list[tuple[float, float]] = []
+        for i in np.flatnonzero(missing > 0.5 * self._typical_interval()):
+            start, end = float(self.time_s[i]), float(self.time_s[i] + missing[i])
+            if found and start - found[-1][1] <= 1e-9:
+                start = found.pop()[0]
+            found.append((start, end))
+        return found
+
+    def _typical_interval(self) -> float:
+        return float(np.median(np.diff(self.time_s))) if len(self) > 1 else 0.0
+
+    @cached_property
+    def _volt_seconds(self) -> Floats:
+        if np.all(np.isnan(self.volts)):
+            return np.full(len(self), np.nan)
+        instants = self.facts.semantics == "instant"
+        level = (self.volts[1:] + self.volts[:-1]) / 2 if instants else self.volts[1:]
+        return running(np.where(np.isnan(level), 0.0, level) * np.diff(self.covered_s))
+
+    def _spent(self, total: str, start: float, end: float) -> float:
+        before, after = self.at([start, end], total)
+        return float(after - before)
+
+    def _bridged(self, start: float, end: float) -> float:
+        known = ~np.isnan(self.watts)
+        bridged = 0.0
+        for gap_start, gap_end in self.gaps() if np.any(known) else ():
+            left, right = max(start, gap_start), min(end, gap_end)
+            if left < right:
+                ends = np.interp([left, right], self.time_s[known], self.watts[known])
+                bridged += float(ends.mean()) * (right - left)
+        return bridged
+
+    # -- what can be made of them ------------------------------------------------------------------
+
+    def slice(self, start_s: float, end_s: float) -> "Trace":
+        """The samples within a window; totals go on from where they were."""
+        inside = (self.time_s >= start_s) & (self.time_s <= end_s)
+        columns = {name: getattr(self, name)[inside] for name in COLUMNS}
+        return self._with(columns, self.facts, [part.slice(start_s, end_s) for part in self._summands])
+
+    def resample(self, rate_hz: float) -> "Trace":
+        """Means over equal intervals, energy unchanged; the last interval ends with the trace.
+
+        Args:
+            rate_hz: intervals a second.
+
+        Raises:
+            SpecError: it is not positive.
+            NotMeasured: there are no samples.
+        """
+        if not 0 < rate_hz < math.inf:
+            raise SpecError(f"a rate of {rate_hz:g} Hz has no intervals; give a positive number.")
+        if not len(self):
+            raise NotMeasured("this trace holds no samples.")
+        whole = math.ceil(self.seconds * rate_hz * (1 - 1e-12))
+        times = np.append(self.time_s[0] + np.arange(whole) / rate_hz, self.time_s[-1])
+        if not whole:
+            times = times[:1]
+        columns = {"time_s": times, "covered_s": self.at(times, "covered_s")}
+        covered = np.diff(columns["covered_s"])
+        for total, rate in (("joules", "watts"), ("coulombs", "amps"), ("volt_seconds", "volts")):
+            columns[total] = self.at(times, total)
+            level = np.diff(columns[total]) / np.where(covered > 0, covered, np.nan)
+            columns[rate] = np.concatenate([[np.nan], level])
+        facts = self.facts._replace(semantics="mean", seen=0.0, lag=0.0)
+        return self._with(columns, facts, [part.resample(rate_hz) for part in self._summands])
+
+    def __add__(self, other: "Trace") -> "Trace":
+        """Power and energy of both, at this one's times."""
+        columns = {
+            "time_s": self.time_s,
+            "joules": self.joules + other.at(self.time_s),
+            "watts": self.watts + other._power(self.time_s),
+            "covered_s": np.minimum(self.covered_s, other.at(self.time_s, "covered_s")),
+        }
+        straight = self.facts.semantics == other.facts.semantics == "instant"
+        facts = Facts(
+            semantics="instant" if straight else "mean",
+            provenance=least_trusted((self.facts.provenance, other.facts.provenance)),
+            place=self.facts.place,
+        )
+        return Trace(
+            columns,
+            (*self.names, *other.names),
+            facts,
+            self.epoch_s,
+            parts=(*self.parts, *other.parts),
+            notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
+        )
+
+    def _power(self, times: Floats) -> Floats:
+        """W at any times within the trace."""
+        if self.facts.semantics == "instant":
+            return np.asarray(np.interp(times, self.time_s, self.watts))
+        following = np.searchsorted(self.time_s, times, side="left")
+        return self.watts[np.minimum(following, len(self) - 1)]
+
+    def _with(self, columns: dict[str, Floats], facts: Facts, parts: "Sequence[Trace]") -> "Trace":
+        return Trace(
+            columns,
+            self.names,
+            facts,
+            self.epoch_s,
+            parts=parts,
+            notes=self.notes,
+            calibration=self.calibration,
+        )
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """A DataFrame of the columns, with ``time_s`` as the index."""
+        try:
+            import pandas
+        except ImportError:
+            raise ExtraMissing("pandas", "pandas", "A DataFrame") from None
+        return pandas.DataFrame({name: getattr(self, name) for name in COLUMNS}).set_index("time_s")
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
+        """Write it as a log, ``.csv``, ``.jsonl`` or ``.parquet``; each channel of a sum by itself.
+
+        Raises:
+            LogError: it exists, or cannot be written.
+            ExtraMissing: Parquet without pyarrow.
+        """
+        path = os.fspath(path)
+        names = [" + ".join(part.names) for part in self.parts]
+        channels = [
+            {
+                "name": name,
+                "facts": part.facts._asdict(),
+                "calibration": part.calibration.to_json() if part.calibration is not None else None,
+            }
+            for name, part in zip(names, self.parts, strict=True)
+        ]
+        header = {"channels": channels, "started": self.epoch_s}
+        recorder = open_recorder(path, header, names, 0, force=force, resume=False)
+        try:
+            try:
+                rows = heapq.merge(*(part._rows(number) for number, part in enumerate(self.parts)))
+                for count, (_, number, sample) in enumerate(rows):
+                    recorder.row(number, sample)
+                    if count % _ROWS_A_FLUSH == 0:
+                        recorder.flush()
+            finally:
+                recorder.close()
+        except OSError as failure:
+            raise LogError(
+                f"{path} cannot be written to its end ({reason(failure)}); make room."
+            ) from failure
+
+    def _rows(self, number: int) -> Iterator[tuple[int, int, Sample]]:
+        """The samples, each after its time and the number of its channel."""
+        for row in zip(*(getattr(self, column) for column in COLUMNS), strict=True):
+            time, covered = float(row[0]), float(row[-1])
+            volts, amps, watts, joules, coulombs = (None if np.isnan(x) else float(x) for x in row[1:-1])
+            at_ns, covered_ns = round(time * 1e9), round(covered * 1e9)
+            yield (
+                at_ns,
+                number,
+                Sample(at_ns, joules, coulombs, None, covered_ns, 0.0, watts, volts, amps),
+            )
+
+
+def _applied(record: reader.Record) -> Applied | None:
+    if record.calibration is None:
+        return None
+    try:
+        return Applied.from_json(record.calibration)
+    except (AttributeError, KeyError, TypeError, ValueError) as damage:
+        raise LogError(
+            f"the log of {record.name} has a damaged calibration ({damage}); restore its first line."
+        ) from damage

@@ -1,0 +1,197 @@
+"""Energy of many windows of a recording, without the whole of it in memory.
+
+A Parquet log is read a row group at a time, and of a lone channel's only the ones in which a window
+begins or ends: the running totals stand for everything between.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from energymeter.errors import LogError, NotMeasured, SpecError
+from energymeter.recordings.arrays import Floats, begun
+from energymeter.recordings.parquet import check_columns, described, parquet_files
+from energymeter.recordings.record import Record
+from energymeter.recordings.trace import Trace
+
+
+def window_joules(path: str, starts_s: npt.ArrayLike, ends_s: npt.ArrayLike) -> Floats:
+    """Joules of many windows; the channels that count are added.
+
+    Args:
+        path: any file `Trace.load` reads; Parquet (ours) is not loaded whole.
+        starts_s, ends_s: any one shape, s from the recording's start.
+
+    Returns:
+        The same shape. Time before the first and after the last sample has no energy.
+
+    Raises:
+        LogError, NotMeasured, SpecError, ExtraMissing: as for `Trace.load`; LogError also where a part of
+            a Parquet log that is needed is damaged.
+    """
+    starts, ends = np.broadcast_arrays(np.asarray(starts_s, np.float64), np.asarray(ends_s, np.float64))
+    if not path.endswith(".parquet"):
+        return Trace.load(path).energy(starts, ends)
+    edges, where = np.unique(np.concatenate([starts.ravel(), ends.ravel()]), return_inverse=True)
+    totals = _totals(path, edges)[where]
+    joules: Floats = (totals[starts.size :] - totals[: starts.size]).reshape(starts.shape)
+    return joules
+
+
+class _Group(NamedTuple):
+    """One row group and the time it spans, s."""
+
+    file: Any
+    number: int
+    first_s: float
+    last_s: float
+
+
+def _totals(path: str, edges: Floats) -> Floats:
+    """The running total at each of the sorted ``edges``."""
+    groups, records = _survey(path)
+    several = len(records) > 1
+    channels = [_Channel(record, edges) for record in records if record.facts.counted]
+    if not channels:
+        raise SpecError(f"{path} has no channel that counts; load one of them by its name instead.")
+    if not groups:
+        raise NotMeasured(f"{path} holds no samples; look at another recording.")
+    columns = ["time_s", "joules", *_shape(records), *["source"] * several]
+    # one of several channels may have had its last row any number of groups ago
+    for group in groups if several else _with_edges(groups, edges):
+        rows = _rows(group, columns)
+        for channel in channels:
+            channel.take(rows)
+    return np.asarray(sum(channel.totals() for channel in channels))
+
+
+def _shape(records: list[Record]) -> list[str]:
+    """What says how an interval's energy lies in it: the power at both ends, of instants; the part of it
+    that was measured, of means and counters (between instants it is all or nothing)."""
+    instants = [record.facts.semantics == "instant" for record in records]
+    return ["watts"] * any(instants) + ["covered_s"] * (not all(instants))
+
+
+class _Channel:
+    """One channel's running total at sorted edges, worked out while its rows come by."""
+
+    def __init__(self, record: Record, edges: Floats) -> None:
+        self._record = record
+        self._edges = edges
+        self._totals = np.full(len(edges), np.nan)
+        self._done = 0
+        self._last: dict[str, Floats] = {}
+        """The row before those to come, if there was one."""
+
+    def take(self, rows: dict[str, list[Any]]) -> None:
+        """The next row group."""
+        columns = _own(rows, self._record.name)
+        time_s = columns["time_s"]
+        if not len(time_s):
+            return
+        edges = self._edges[self._done : np.searchsorted(self._edges, time_s[-1], side="right")]
+        after = np.searchsorted(time_s, edges, side="right")
+        near = np.unique(np.clip(np.concatenate([after - 1, after]), 0, len(time_s) - 1))
+        both_sides = {
+            name: np.append(self._last.get(name, []), column[near]) for name, column in columns.items()
+        }
+        self._totals[self._done : self._done + len(edges)] = self._trace(both_sides).at(edges)
+        self._done += len(edges)
+        self._last = {name: column[-1:] for name, column in columns.items()}
+
+    def totals(self) -> Floats:
+        """At every edge, once there are no more rows: past the last one it stays."""
+        if not self._last:
+            raise NotMeasured(f"no sample of {self._record.name} was recorded; look at another channel.")
+        self._totals[self._done :] = self._trace(self._last).at(self._edges[self._done :])
+        return begun(self._totals)
+
+    def _trace(self, columns: dict[str, Floats]) -> Trace:
+        return Trace({"covered_s": columns["time_s"], **columns}, [self._record.name], self._record.facts)
+
+
+def _survey(path: str) -> tuple[list[_Group], list[Record]]:
+    """Where the row groups lie in time, by their statistics, and what the channels are."""
+    files = parquet_files(path)
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    try:
+        # not mapped: the pages of a day's file would count as this process's memory
+        opened = [parquet.ParquetFile(file) for file in files]
+        metadata = opened[0].schema_arrow.metadata or {}
+        records = described(path, metadata.get(b"energymeter", b"").decode())
+        for file in opened:
+            check_columns(file)
+        return list(_groups(opened)), records
+    except (OSError, ValueError, pyarrow.ArrowException) as damage:
+        raise LogError(f"{path} is no whole Parquet file: {damage}") from damage
+
+
+def _groups(files: list[Any]) -> Iterator[_Group]:
+    for file in files:
+        column = file.schema_arrow.names.index("time_s")
+        for number in range(file.num_row_groups):
+            about = file.metadata.row_group(number)
+            if about.num_rows:
+                times = about.column(column).statistics
+                if times is None or not times.has_min_max:
+                    raise ValueError("its time has no statistics")
+                yield _Group(file, number, times.min, times.max)
+
+
+def _with_edges(groups: list[_Group], edges: Floats) -> Iterator[_Group]:
+    """Those of a lone channel in which an edge lies; of one that lies between two, both."""
+    bounds = [bound for group in groups for bound in (group.first_s, group.last_s)]
+    places = np.searchsorted(bounds, edges, side="right")  # odd: within a group
+    wanted = np.unique(np.clip(np.concatenate([(places - 1) // 2, places // 2]), 0, len(groups) - 1))
+    return (groups[n] for n in wanted)
+
+
+def _rows(group: _Group, columns: list[str]) -> dict[str, list[Any]]:
+    """The row group's columns, each in one or more pieces."""
+    import pyarrow
+
+    try:
+        table = group.file.read_row_group(group.number, columns=columns, use_threads=False)
+        rows = {name: table[name].chunks for name in columns}
+        if "source" in rows:  # ours is one already
+            rows["source"] = [piece.dictionary_encode() for piece in rows["source"]]
+    except (OSError, pyarrow.ArrowException) as damage:
+        raise LogError(
+            f"rows from {group.first_s:g} s on are damaged ({damage}); take windows before."
+        ) from damage
+    if any(column.null_count for column in table.columns):  # ours say NaN; buffers hold anything there
+        raise LogError(
+            f"rows from {group.first_s:g} s on have empty cells; write the log anew by Trace.save."
+        )
+    return rows
+
+
+def _own(rows: dict[str, list[Any]], name: str) -> dict[str, Floats]:
+    """A channel's rows of a row group."""
+    # the plain buffers: to_numpy() would import pandas, which takes longer than reading
+    columns = {
+        column: _joined([_buffer(piece, np.float64) for piece in pieces])
+        for column, pieces in rows.items()
+        if column != "source"
+    }
+    if "source" not in rows:
+        return columns
+    theirs = _joined(
+        [
+            _buffer(piece.indices.cast("int32"), np.int32) == piece.dictionary.index(name).as_py()
+            for piece in rows["source"]
+        ]
+    )
+    return {column: values[theirs] for column, values in columns.items()}
+
+
+def _buffer(piece: Any, kind: type) -> npt.NDArray[Any]:
+    return np.frombuffer(piece.buffers()[1], kind, len(piece), np.dtype(kind).itemsize * piece.offset)
+
+
+def _joined(pieces: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)

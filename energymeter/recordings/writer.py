@@ -1,0 +1,318 @@
+"""Writes every sample to a file while the run goes on: CSV, JSON lines or Parquet.
+
+All three hold the same columns. ``joules``, ``coulombs`` and ``covered_s`` are running totals, so a
+gap stays a gap and the energy between any two rows is a difference. A file that loses its writer is
+valid up to its last whole row (Parquet: up to its last minute).
+"""
+
+import errno
+import json
+import os
+from array import array
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any, Protocol
+
+from energymeter.energy.integrate import Sample
+from energymeter.errors import ExtraMissing, LogError
+
+COLUMNS = ("time_s", "volts", "amps", "watts", "joules", "coulombs", "covered_s")
+"""SI units; ``time_s`` from the start of the run. A file of several channels has ``source`` as its last."""
+FORMAT = "energymeter log 1"
+PARTS_SUFFIX = ".parts"
+PARQUET_OPTIONS: dict[str, Any] = {
+    "compression": "zstd",
+    "use_byte_stream_split": list(COLUMNS),
+    "use_dictionary": ["source"],  # no two totals are alike: a dictionary of them costs time and room
+}
+_LONGEST_ROW_BYTES = 65_536
+_NAN = float("nan")
+
+
+class Recorder(Protocol):
+    """Takes samples and brings them to disk; every method may raise OSError."""
+
+    rows: int
+    """On disk."""
+
+    def row(self, channel: int, sample: Sample) -> None:
+        """Keep one sample."""
+
+    def flush(self) -> None:
+        """Hand what is buffered to the operating system."""
+
+    def close(self) -> None:
+        """Flush and finish the file."""
+
+
+def open_recorder(
+    path: str, header: dict[str, Any], names: Sequence[str], start_ns: int, *, force: bool, resume: bool
+) -> Recorder:
+    """Create the log file that ``path``'s ending asks for.
+
+    Args:
+        path: ends in ``.csv``, ``.jsonl`` or ``.parquet``.
+        header: what the file says of its origin; must be JSON.
+        names: the channels' names.
+        start_ns: the monotonic time that is ``time_s`` 0.
+        force: replace a file that exists.
+        resume: continue a file whose writer was killed.
+
+    Raises:
+        LogError: unknown ending, the file exists, or it cannot be written.
+        ExtraMissing: Parquet without pyarrow.
+    """
+    suffix = os.path.splitext(path)[1].lower()
+    kinds: dict[str, type[_Text | _Parquet]] = {".csv": _Csv, ".jsonl": _JsonLines, ".parquet": _Parquet}
+    if suffix not in kinds:
+        raise LogError(f"{path}: a log ends in .csv, .jsonl or .parquet, not {suffix or 'nothing'}.")
+    in_the_way = next((p for p in (path, path + PARTS_SUFFIX) if os.path.lexists(p)), None)
+    if in_the_way is not None and not resume and not force:
+        raise LogError(f"{in_the_way} exists and is not overwritten; give --force, or another name.")
+    try:
+        return kinds[suffix](path, {"format": FORMAT, **header}, names, start_ns, force=force, resume=resume)
+    except OSError as refusal:
+        raise LogError(
+            f"{path} cannot be written ({reason(refusal)}); give a place with room that is yours."
+        ) from refusal
+
+
+def reason(failure: OSError) -> str:
+    """What went wrong, for people; pyarrow's errors carry it in their text alone."""
+    return failure.strerror or str(failure)
+
+
+class _Text:
+    """Rows of text, buffered for a second, appended whole."""
+
+    def __init__(
+        self,
+        path: str,
+        header: dict[str, Any],
+        names: Sequence[str],
+        start_ns: int,
+        *,
+        force: bool,
+        resume: bool,
+    ) -> None:
+        self.rows = 0
+        self._names = names
+        self._start_ns = start_ns
+        self._buffer: list[str] = []
+        self._whole_bytes = 0
+        # O_EXCL: what somebody put there since it was looked for, a link included, is not written to
+        new = 0 if resume else os.O_TRUNC if force else os.O_EXCL
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | new, 0o644)
+        try:
+            if resume:
+                self._drop_half_row()
+            if not os.fstat(self._fd).st_size:
+                self._write(self._head(header).encode())
+        except OSError:
+            os.close(self._fd)
+            raise
+
+    def _head(self, header: dict[str, Any]) -> str:
+        raise NotImplementedError
+
+    def _line(self, channel: int, sample: Sample) -> str:
+        raise NotImplementedError
+
+    def _drop_half_row(self) -> None:
+        """The writer that was killed may have been in the middle of one."""
+        size = os.fstat(self._fd).st_size
+        tail_at = max(0, size - _LONGEST_ROW_BYTES)
+        whole = os.pread(self._fd, size - tail_at, tail_at).rfind(b"\n") + 1
+        os.ftruncate(self._fd, tail_at + whole)
+
+    def row(self, channel: int, sample: Sample) -> None:
+        self._buffer.append(self._line(channel, sample))
+
+    def flush(self) -> None:
+        lines, self._buffer = self._buffer, []
+        self._check_file()
+        self._write("".join(lines).encode())
+        self.rows += len(lines)
+
+    def _check_file(self) -> None:
+        """Rows that go into a file without a name are lost, and so are those somebody cut off."""
+        file = os.fstat(self._fd)
+        if file.st_nlink == 0:
+            raise OSError(errno.ENOENT, "its file was removed")
+        if file.st_size < self._whole_bytes:
+            raise OSError(errno.EIO, "another program cut its file short")
+
+    def _write(self, data: bytes) -> None:
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._fd, data[written:])
+        except OSError:
+            # a full disk may have taken half a row: the file shall end with a whole one
+            whole = data.rfind(b"\n", 0, written) + 1
+            os.ftruncate(self._fd, os.fstat(self._fd).st_size - (written - whole))
+            self.rows += data.count(b"\n", 0, whole)
+            raise
+        self._whole_bytes = os.fstat(self._fd).st_size
+
+    def close(self) -> None:
+        try:
+            self.flush()
+        finally:
+            os.close(self._fd)
+
+
+class _Csv(_Text):
+    def _head(self, header: dict[str, Any]) -> str:
+        columns = (*COLUMNS, "source") if len(self._names) > 1 else COLUMNS
+        return f"# {json.dumps(header)}\n{','.join(columns)}\n"
+
+    def _line(self, channel: int, sample: Sample) -> str:
+        source = f",{_quoted(self._names[channel])}" if len(self._names) > 1 else ""
+        return ",".join(_text(number) for number in _numbers(sample, self._start_ns)) + source + "\n"
+
+
+class _JsonLines(_Text):
+    def _head(self, header: dict[str, Any]) -> str:
+        return json.dumps(header) + "\n"
+
+    def _line(self, channel: int, sample: Sample) -> str:
+        row: dict[str, object] = dict(zip(COLUMNS, _numbers(sample, self._start_ns), strict=True))
+        if len(self._names) > 1:
+            row["source"] = self._names[channel]
+        return json.dumps(row) + "\n"
+
+
+class _Parquet:
+    """Row groups of a minute, each a file of its own until the run ends: a writer that is killed loses
+    no more than the last one, although a Parquet file is unreadable until its footer is written."""
+
+    GROUP_ROWS = 65_536
+    GROUP_SECONDS = 60
+
+    def __init__(
+        self,
+        path: str,
+        header: dict[str, Any],
+        names: Sequence[str],
+        start_ns: int,
+        *,
+        force: bool,
+        resume: bool,
+    ) -> None:
+        from pathlib import Path  # slow to import: the sampler does without it
+
+        try:
+            import pyarrow
+            import pyarrow.parquet
+        except ImportError:
+            raise ExtraMissing("pyarrow", "parquet", "A Parquet log") from None
+        self.rows = 0
+        self._arrow = pyarrow
+        self._path = path
+        self._names = names
+        self._start_ns = start_ns
+        fields = [pyarrow.field(column, pyarrow.float64()) for column in COLUMNS]
+        if len(names) > 1:
+            fields.append(pyarrow.field("source", pyarrow.dictionary(pyarrow.int32(), pyarrow.string())))
+        self._schema = pyarrow.schema(fields, metadata={"energymeter": json.dumps(header)})
+        self._parts = Path(path + PARTS_SUFFIX)
+        if force and not resume:
+            Path(path).unlink(missing_ok=True)
+            for part in self._parts.glob("*.parquet"):
+                part.unlink()
+        self._parts.mkdir(exist_ok=force or resume)
+        self._part = len(list(self._parts.glob("*.parquet")))
+        self._clear()
+
+    def _clear(self) -> None:
+        self._columns = [array("d") for _ in COLUMNS]
+        self._channels = array("i")
+
+    def row(self, channel: int, sample: Sample) -> None:
+        for column, number in zip(self._columns, _numbers(sample, self._start_ns), strict=True):
+            column.append(_NAN if number is None else number)
+        self._channels.append(channel)
+
+    def flush(self) -> None:
+        times = self._columns[0]
+        if len(times) >= self.GROUP_ROWS or (times and times[-1] - times[0] >= self.GROUP_SECONDS):
+            self._write_group()
+
+    def _write_group(self) -> None:
+        arrow = self._arrow
+        rows = len(self._channels)
+        arrays = [
+            arrow.Array.from_buffers(arrow.float64(), rows, [None, arrow.py_buffer(column)])
+            for column in self._columns
+        ]
+        if len(self._names) > 1:
+            indices = arrow.Array.from_buffers(arrow.int32(), rows, [None, arrow.py_buffer(self._channels)])
+            arrays.append(arrow.DictionaryArray.from_arrays(indices, arrow.array(list(self._names))))
+        part = self._parts / f"{self._part:06d}.parquet"
+        unfinished = part.with_suffix(".unfinished")
+        table = arrow.Table.from_arrays(arrays, schema=self._schema)
+        arrow.parquet.write_table(table, unfinished, **PARQUET_OPTIONS)
+        unfinished.rename(part)
+        self._part += 1
+        self.rows += rows
+        self._clear()
+
+    def close(self) -> None:
+        if self._channels or not self._part:
+            self._write_group()
+        join_parts(self._path)
+
+
+def join_parts(path: str) -> None:
+    """Make one Parquet file of the parts a run left, a row group at a time; the parts go last.
+
+    Raises:
+        LogError: there are no parts.
+    """
+    from pathlib import Path
+
+    import pyarrow.parquet as parquet
+
+    folder = Path(path + PARTS_SUFFIX)
+    parts = sorted(folder.glob("*.parquet"))
+    if not parts:
+        raise LogError(f"{folder} holds no whole part of a log.")
+    unfinished = folder / "whole.unfinished"  # in a folder of ours: beside it could be somebody's link
+    try:
+        schema = parquet.read_schema(parts[0])
+        with parquet.ParquetWriter(unfinished, schema, **PARQUET_OPTIONS) as writer:
+            for part in parts:
+                writer.write_table(parquet.read_table(part))
+    except OSError:  # no room for both: the parts stay, and can be read
+        unfinished.unlink(missing_ok=True)
+        raise
+    os.replace(unfinished, path)
+    for leftover in folder.iterdir():
+        leftover.unlink()
+    folder.rmdir()
+
+
+def _numbers(sample: Sample, start_ns: int) -> tuple[float | None, ...]:
+    return (
+        (sample.at_ns - start_ns) / 1e9,  # divided, not times 1e-9: nine decimals say it exactly
+        _finite(sample.volts),
+        _finite(sample.amps),
+        _finite(sample.watts),
+        _finite(sample.joules),
+        _finite(sample.coulombs),
+        sample.covered_ns / 1e9,
+    )
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and isfinite(number) else None
+
+
+def _text(number: float | None) -> str:
+    return "" if number is None else repr(float(number))
+
+
+def _quoted(name: str) -> str:
+    """A channel's name as a CSV cell; names hold commas, as ``manual:5V,0.6A`` does."""
+    return '"' + name.replace('"', '""') + '"' if any(sign in name for sign in ',"#\n\r') else name

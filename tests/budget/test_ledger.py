@@ -1,0 +1,255 @@
+"""The ledger: exact sums, each debit once, many writers, sudden death, corruption, migration."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from energymeter.budget.ledger import Debit, Ledger
+from energymeter.budget.ledger_file import MIGRATIONS, default_path
+from energymeter.clock import ManualClock
+from energymeter.errors import LedgerError
+
+WRITER = Path(__file__).parents[2] / "benchmarks/ledger.py"
+
+
+def debit(microjoules: int, **known: object) -> Debit:
+    return Debit(microjoules, None, 1_000_000, None, "measured", "sim:test")._replace(**known)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "data/ledger.sqlite3", clock=ManualClock())
+
+
+@pytest.fixture
+def budget(ledger: Ledger) -> int:
+    return ledger.create("lab4", "{}", "{}")
+
+
+def total(ledger: Ledger, budget: int) -> int:
+    return ledger.microjoules(budget)[0]
+
+
+def test_a_running_total_counts_once(ledger: Ledger, budget: int) -> None:
+    assert ledger.settle(budget, "run", "a", debit(100)) is not None
+    assert ledger.settle(budget, "run", "a", debit(100)) is None
+    assert ledger.settle(budget, "run", "b", debit(250, microseconds=2_000_000)) is not None
+    assert [(line.joules, line.seconds, line.stage) for line in ledger.lines(budget)] == [
+        (0.0001, 1.0, "a"),
+        (0.00015, 1.0, "b"),
+    ]
+    assert total(ledger, budget) == 250
+
+
+@given(st.lists(st.integers(0, 10**12), min_size=1, max_size=20), st.integers(0, 5))
+def test_whatever_is_reported_twice_the_last_word_counts(totals: list[int], repeat: int) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder) / "l")
+        budget = ledger.create("b", "{}", "{}")
+        for amount in totals:
+            ledger.settle(budget, "run", "", debit(amount))
+        for _ in range(repeat):
+            ledger.settle(budget, "run", "", debit(totals[-1]))
+        assert total(ledger, budget) == totals[-1]
+
+
+def test_a_run_that_goes_on_after_a_reset_pays_only_the_rest(ledger: Ledger, budget: int) -> None:
+    ledger.settle(budget, "run", "", debit(700))
+    ledger.reset(budget, "charged")
+    assert total(ledger, budget) == 0
+    ledger.settle(budget, "run", "", debit(1000))
+    assert total(ledger, budget) == 300
+
+
+def test_amending_and_undoing_are_new_lines(ledger: Ledger, budget: int) -> None:
+    first = ledger.settle(budget, "one", "", debit(100, uncertainty_microjoules=2)) or 0
+    ledger.settle(budget, "two", "", debit(50, uncertainty_microjoules=1))
+    before = ledger.lines(budget)
+    ledger.amend(budget, first, 130, "wrong shunt")
+    assert total(ledger, budget) == 180
+    ledger.amend(budget, first, None, "not mine")
+    assert ledger.microjoules(budget)[:2] == (50, 1)
+    assert ledger.lines(budget)[:2] == before
+    assert [line.kind for line in ledger.lines(budget)] == ["debit", "debit", "amend", "undo"]
+    assert [s.joules for s in ledger.stretches(budget, None)] == [50e-6]
+
+
+def test_an_undone_run_that_reports_again_stays_undone(ledger: Ledger, budget: int) -> None:
+    line = ledger.settle(budget, "run", "", debit(100)) or 0
+    ledger.amend(budget, line, None, "")
+    ledger.settle(budget, "run", "", debit(100))
+    assert total(ledger, budget) == 0
+
+
+def test_what_cannot_be_undone(ledger: Ledger, budget: int) -> None:
+    line = ledger.settle(budget, "run", "", debit(100)) or 0
+    undo = ledger.amend(budget, line, None, "")
+    with pytest.raises(LedgerError, match="undone already"):
+        ledger.amend(budget, line, None, "")
+    for nothing in (undo, 999):
+        with pytest.raises(LedgerError, match="no debit"):
+            ledger.amend(budget, nothing, None, "")
+    old = ledger.settle(budget, "two", "", debit(100)) or 0
+    ledger.reset(budget, "")
+    with pytest.raises(LedgerError, match="since the last reset"):
+        ledger.amend(budget, old, None, "")
+
+
+def test_stages_and_budgets_keep_apart(ledger: Ledger, budget: int) -> None:
+    other = ledger.create("other", "{}", "{}")
+    ledger.settle(budget, "r1", "train", debit(1))
+    ledger.settle(budget, "r2", "infer", debit(2))
+    ledger.settle(other, "r1", "infer", debit(4))
+    assert [ledger.microjoules(budget, stage)[0] for stage in ("train", "infer", None)] == [1, 2, 3]
+    assert total(ledger, other) == 4
+    assert ledger.names() == ["lab4", "other"]
+
+
+def test_spans_are_running_totals_too(ledger: Ledger, budget: int) -> None:
+    ledger.settle(budget, "r", "", debit(100, spans={"infer": (10, 80)}))
+    ledger.settle(budget, "r", "", debit(300, spans={"infer": (30, 250)}))
+    assert sorted(ledger.units(budget, None, "infer")) == [(10, 80e-6), (20, 170e-6)]
+    assert ledger.units(budget, None, None) == [(1, 300e-6)]
+
+
+def test_one_line_without_a_doubt_makes_the_doubt_unknown(ledger: Ledger, budget: int) -> None:
+    ledger.settle(budget, "r1", "", debit(100, uncertainty_microjoules=2))
+    assert ledger.microjoules(budget) == (100, 2, 1)
+    ledger.settle(budget, "r2", "", debit(100))
+    assert ledger.microjoules(budget) == (200, None, 2)
+
+
+def test_the_same_name_made_twice_is_one_budget(ledger: Ledger, budget: int) -> None:
+    assert ledger.create("lab4", "other", "{}") == budget
+
+
+def test_a_ledger_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    with sqlite3.connect(path) as db:
+        db.executescript(MIGRATIONS[0])
+        db.execute("INSERT INTO budgets VALUES (7, 'old', '{}', 0.0)")
+        db.execute(
+            "INSERT INTO lines VALUES"
+            " (NULL, 7, 'debit', 0.0, 'r', '', NULL, 42, NULL, 1, NULL, 'measured', 's', '')"
+        )
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    ledger = Ledger(path)
+    assert ledger.budget("old") == (7, "{}", "{}")
+    ledger.settle(7, "r", "", debit(50, spans={"a": (1, 8)}))
+    assert total(ledger, 7) == 50
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    db.close()
+
+
+def test_a_ledger_from_the_future_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(LedgerError, match="newer energymeter"):
+        Ledger(path).names()
+    assert list(tmp_path.glob("*corrupt*")) == []
+
+
+@pytest.mark.parametrize("damage", ["not a database", "torn pages"])
+def test_a_corrupt_ledger_is_set_aside_and_kept(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    ledger = Ledger(path)
+    budget = ledger.create("lab4", "{}", "{}")
+    for i in range(200):
+        ledger.settle(budget, f"run {i}", "", debit(i))
+    content = path.read_bytes()
+    broken = (
+        b"hello, this is a diary" * 200
+        if damage == "not a database"
+        else content[:4096] + bytes(len(content) - 4096)
+    )
+    path.write_bytes(broken)
+    with pytest.warns(RuntimeWarning, match="corrupt"):
+        assert Ledger(path).names() == []
+    (kept,) = tmp_path.glob("*.corrupt-*")
+    assert kept.read_bytes() == broken
+    assert Ledger(path).names() == []
+
+
+def test_a_budget_id_of_a_ledger_set_aside_means_nothing_in_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    before = Ledger(path)
+    old = before.create("lab4", "{}", "{}")
+    path.write_bytes(b"x" * 9000)
+    with pytest.warns(RuntimeWarning, match="corrupt"):
+        Ledger(path).create("lab5", "{}", "{}")
+    with pytest.raises(LedgerError, match="FOREIGN KEY"):
+        before.settle(old, "run", "", debit(1))
+
+
+def test_held_by_another_program(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    ledger = Ledger(path, busy_seconds=0.01)
+    budget = ledger.create("lab4", "{}", "{}")
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LedgerError, match="held by another program"):
+        ledger.settle(budget, "run", "", debit(1))
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert ledger.settle(budget, "run", "", debit(1)) is not None
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LedgerError):
+        Ledger(tmp_path / "file" / "ledger.sqlite3").names()
+
+
+def test_the_users_own_ledger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert default_path() == tmp_path / "energymeter" / "ledger.sqlite3"
+
+
+def test_eight_processes_some_killed_and_not_a_microjoule_amiss(tmp_path: Path) -> None:
+    """Each tells what it will debit before and what it has debited after; a killed one may be in between."""
+    path = tmp_path / "ledger.sqlite3"
+    budget = Ledger(path).create("lab4", "{}", "{}")
+    command = [sys.executable, str(WRITER), "--write", str(path), str(budget)]
+    environment = os.environ | {"PYTHONPATH": str(WRITER.parents[1])}
+    writers = [  # every third would go on for ever, and is killed
+        subprocess.Popen(
+            [*command, str(seed), "25" if seed % 3 else "1000000"], stdout=subprocess.PIPE, env=environment
+        )
+        for seed in range(8)
+    ]
+    done, maybe = 0, []
+    for seed, writer in enumerate(writers):
+        assert writer.stdout is not None
+        said = []
+        for raw in writer.stdout:
+            said.append(raw.decode().split())
+            if seed % 3 == 0 and len(said) == 21:
+                writer.send_signal(signal.SIGKILL)
+        writer.stdout.close()
+        assert writer.wait() == (0 if seed % 3 else -signal.SIGKILL)
+        finished = {words[1] for words in said if words[0] == "done"}
+        for word, run, amount in (words for words in said if words[0] == "will"):
+            assert word == "will"
+            if run in finished:
+                done += int(amount)
+            else:
+                maybe.append((run, int(amount)))
+    ledger = Ledger(path)
+    there = {line.run: round(line.joules * 1e6) for line in ledger.lines(budget)}
+    assert all(there.get(run, amount) == amount for run, amount in maybe)
+    assert total(ledger, budget) == done + sum(amount for run, amount in maybe if run in there)
+    assert done > 0

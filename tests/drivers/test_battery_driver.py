@@ -1,0 +1,241 @@
+"""Battery gauges: which way they count, steps, chargers, and files that fail."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from devices.real_recordings import recording
+from devices.sysfs import PowerSupply, Sysfs, check_faults
+from hypothesis import given
+from hypothesis import strategies as st
+
+from energymeter.drivers.battery import Battery
+from energymeter.drivers.protocols.gauge import Gauge
+from energymeter.errors import SourceError, SourceMissing, SpecError
+
+
+@pytest.fixture
+def sysfs(tmp_path: Path) -> Sysfs:
+    return Sysfs(tmp_path)
+
+
+def opened(sysfs: Sysfs, place: str = "", by: str = "gauge") -> Battery:
+    battery = Battery(place, by=by, root=sysfs.root)
+    battery.open()
+    return battery
+
+
+def test_what_leaves_an_energy_gauge_is_counted_upwards(sysfs: Sysfs) -> None:
+    supply = PowerSupply(sysfs).laptop(49_450_000)
+    (cell,) = opened(sysfs).channels()
+    assert cell.read().joules == 0.0
+    supply.set("energy_now", 49_440_000)
+    assert cell.read().joules == pytest.approx(36.0)
+    supply.set("energy_now", 49_400_000)
+    reading = cell.read()
+    assert reading.joules == pytest.approx(180.0)
+    assert reading.volts == pytest.approx(12.229)
+    assert reading.coulombs is None
+
+
+def test_what_leaves_a_charge_gauge_is_counted_at_the_mean_voltage(sysfs: Sysfs) -> None:
+    supply = PowerSupply(sysfs, "battery").phone(2_345_000)
+    (cell,) = opened(sysfs).channels()
+    cell.read()
+    supply.set("voltage_now", 12_029_000)
+    supply.set("charge_now", 2_245_000)
+    reading = cell.read()
+    assert reading.coulombs == pytest.approx(360.0)
+    assert reading.joules == pytest.approx(360.0 * 12.129)
+
+
+def test_the_granularity_is_in_the_band(sysfs: Sysfs) -> None:
+    PowerSupply(sysfs, "BAT0").laptop()
+    PowerSupply(sysfs, "BAT1").phone()
+    laptop, phone = opened(sysfs).channels()
+    assert laptop.facts.semantics == "counter"
+    assert laptop.facts.place == "cell"
+    assert laptop.facts.joules is not None
+    assert laptop.facts.joules.resolution == pytest.approx(36.0)  # 10 mWh
+    assert phone.facts.coulombs is not None
+    assert phone.facts.coulombs.resolution == pytest.approx(3.6)  # 1 mAh
+
+
+def test_a_gauge_that_stands_still_gives_no_sample_and_not_zero(sysfs: Sysfs) -> None:
+    """Ten minutes between steps: 600 looks, one sample."""
+    supply = PowerSupply(sysfs).laptop(49_450_000)
+    (cell,) = opened(sysfs).channels()
+    assert cell.read().fresh
+    assert not any(cell.read().fresh for _ in range(600))
+    supply.set("energy_now", 49_350_000)
+    assert cell.read().joules == pytest.approx(360.0)
+
+
+@pytest.mark.parametrize("status", ["Charging", "Full", "Not charging"])
+@pytest.mark.parametrize("by", ["gauge", "power"])
+def test_a_battery_on_its_charger_is_an_error_and_not_zero(sysfs: Sysfs, status: str, by: str) -> None:
+    supply = PowerSupply(sysfs).laptop(status=status)
+    with pytest.raises(SourceError, match="unplug the charger"):
+        opened(sysfs, by=by)
+    supply.set("status", "Discharging")
+    (cell,) = opened(sysfs, by=by).channels()
+    cell.read()
+    supply.set("status", status)
+    with pytest.raises(SourceError, match=status.lower()):
+        cell.read()
+
+
+@pytest.mark.parametrize("microamps", [166_000, -166_000])
+def test_instants_take_their_direction_from_status(sysfs: Sysfs, microamps: int) -> None:
+    supply = PowerSupply(sysfs).phone()
+    supply.set("current_now", microamps)
+    (cell,) = opened(sysfs, by="power").channels()
+    assert cell.facts.semantics == "instant"
+    reading = cell.read()
+    assert reading.volts == pytest.approx(12.229)
+    assert reading.amps == pytest.approx(0.166)
+    supply.set("status", "Unknown")
+    with pytest.raises(SourceError, match="by=gauge"):
+        cell.read()
+
+
+def test_power_now_where_there_is_one(sysfs: Sysfs) -> None:
+    PowerSupply(sysfs).laptop()
+    assert opened(sysfs, by="power").read().watts == pytest.approx(4.83)
+
+
+def test_a_gauge_that_is_recalibrated_is_a_gap(sysfs: Sysfs) -> None:
+    supply = PowerSupply(sysfs).laptop(40_000_000)
+    (cell,) = opened(sysfs).channels()
+    cell.read()
+    supply.set("energy_now", 45_000_000)
+    with pytest.raises(SourceError, match="jumped up"):
+        cell.read()
+    supply.set("energy_now", 44_990_000)
+    assert cell.read().joules == pytest.approx(36.0)
+
+
+@given(
+    st.integers(1_000, 4_000),
+    st.lists(st.integers(-3, 12), min_size=1, max_size=60),
+)
+def test_jitter_is_never_consumption(start: int, falls: list[int]) -> None:
+    """Whatever small steps up there are, the count never falls and never exceeds the deepest point."""
+    gauge = Gauge("x")
+    left = start
+    lowest = start
+    seen = [0.0]
+    gauge.by_energy(float(start), None)
+    for fall in falls:
+        left -= fall
+        lowest = min(lowest, left)
+        reading = gauge.by_energy(float(left), None)
+        if reading.fresh:
+            assert reading.joules is not None
+            seen.append(reading.joules)
+            assert reading.joules == start - lowest
+    assert all(early < late for early, late in pairwise(seen[1:]))
+
+
+def test_several_batteries_are_channels_and_others_are_not_ours(sysfs: Sysfs) -> None:
+    PowerSupply(sysfs, "BAT0").laptop()
+    PowerSupply(sysfs, "BAT1").laptop()
+    PowerSupply(sysfs, "hidpp_battery_0").laptop().set("scope", "Device")
+    sysfs.fill("sys/class/power_supply/AC", {"type": "Mains", "online": 0})
+    sysfs.fill(
+        "sys/class/power_supply/ucsi-source-psy-1", {"type": "USB", "voltage_now": 5, "current_now": 3}
+    )
+    assert [cell.name for cell in opened(sysfs).channels()] == ["battery:BAT0", "battery:BAT1"]
+    assert [cell.name for cell in opened(sysfs, "BAT1").channels()] == ["battery:BAT1"]
+    with pytest.raises(SourceMissing, match="BAT7"):
+        opened(sysfs, "BAT7")
+
+
+@pytest.mark.parametrize("resting", ["Unknown", "Not charging", "Full"])
+def test_two_batteries_take_turns(sysfs: Sysfs, resting: str) -> None:
+    """A ThinkPad's (cbatticon issues 16 and 25, laptop-mode-tools issue 94)."""
+    first = PowerSupply(sysfs, "BAT0").laptop(20_000_000)
+    second = PowerSupply(sysfs, "BAT1").laptop(23_000_000, status=resting)
+    second.set("power_now", 0)
+    assert opened(sysfs, by="power").read().watts == pytest.approx(4.83)
+    bat0, bat1 = opened(sysfs).channels()
+    assert (bat0.read().joules, bat1.read().joules) == (0.0, 0.0)
+    first.set("energy_now", 19_990_000)
+    assert bat0.read().joules == pytest.approx(36.0)
+    assert not bat1.read().fresh
+    first.set("status", resting)
+    second.set("status", "Discharging")
+    second.set("energy_now", 22_970_000)
+    assert not bat0.read().fresh
+    assert bat1.read().joules == pytest.approx(108.0)
+    second.set("status", "Charging")
+    with pytest.raises(SourceError, match="unplug the charger"):
+        bat1.read()
+
+
+def test_a_mouse_that_discharges_relieves_nobody(sysfs: Sysfs) -> None:
+    PowerSupply(sysfs, "BAT0").laptop(status="Full")
+    PowerSupply(sysfs, "hidpp_battery_0").laptop().set("scope", "Device")
+    with pytest.raises(SourceError, match="full"):
+        opened(sysfs)
+
+
+def test_an_empty_bay_is_no_battery(sysfs: Sysfs) -> None:
+    PowerSupply(sysfs, "BAT0").laptop()
+    PowerSupply(sysfs, "BAT1").laptop(status="Unknown").set("present", 0)
+    assert [cell.name for cell in opened(sysfs).channels()] == ["battery:BAT0"]
+
+
+def test_a_power_chip_without_a_gauge_is_told_how_to_be_read(sysfs: Sysfs) -> None:
+    # axp20x-battery and others measure volts and amps, and count nothing
+    sysfs.fill(
+        "sys/class/power_supply/axp20x-battery",
+        {"type": "Battery", "status": "Discharging", "voltage_now": 3_912_000, "current_now": 412_000},
+    )
+    with pytest.raises(SourceMissing, match=r"battery\?by=power"):
+        opened(sysfs)
+    reading = opened(sysfs, by="power").read()
+    assert (reading.volts, reading.amps) == (pytest.approx(3.912), pytest.approx(0.412))  # type: ignore[comparison-overlap]
+
+
+def test_what_a_battery_may_lack(sysfs: Sysfs) -> None:
+    with pytest.raises(SourceMissing, match="no battery"):
+        opened(sysfs)
+    sysfs.fill("sys/class/power_supply/BAT0", {"type": "Battery", "status": "Discharging", "capacity": 80})
+    with pytest.raises(SourceMissing, match="percentage"):
+        opened(sysfs)
+    with pytest.raises(SourceMissing, match="by=gauge"):
+        opened(sysfs, by="power")
+    with pytest.raises(SpecError, match="neither"):
+        Battery(by="magic")
+
+
+@pytest.mark.parametrize(("by", "joules", "watts"), [("gauge", 36.0, None), ("power", None, 4.83)])
+def test_energy_is_counted_without_a_voltage(
+    sysfs: Sysfs, by: str, joules: float | None, watts: float | None
+) -> None:
+    """ACPI firmware that does not know it makes the kernel answer ENODEV."""
+    supply = PowerSupply(sysfs).laptop(49_450_000)
+    (cell,) = opened(sysfs, by=by).channels()
+    assert cell.read().volts == pytest.approx(12.229)
+    supply.set("energy_now", 49_440_000)
+    sysfs.break_reads(f"{supply.folder}/voltage_now")
+    reading = cell.read()
+    assert (reading.joules, reading.watts) == (joules and pytest.approx(joules), watts)
+    assert reading.volts is None
+
+
+def test_files_that_fail_are_gaps(sysfs: Sysfs) -> None:
+    supply = PowerSupply(sysfs).laptop()
+    battery = opened(sysfs)
+    battery.read()
+    check_faults(sysfs, battery, f"{supply.folder}/energy_now", supply.folder)
+
+
+def test_the_recorded_laptop(sysfs: Sysfs) -> None:
+    recorded = recording("wire/sysfs_powercap_power_supply.json")
+    for name, value in json.loads(recorded.read_text()).items():
+        sysfs.put(f"sys/{name}", value)
+    assert opened(sysfs).read().joules == 0.0
+    assert opened(sysfs, by="power").read().watts == pytest.approx(4.83)

@@ -1,0 +1,228 @@
+"""Growing files as meters: header, tail, time column, rotation, tegrastats; on a clock moved by hand."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from devices.real_recordings import recorded
+from hypothesis import given
+from hypothesis import strategies as st
+
+from energymeter.clock import ManualClock
+from energymeter.drivers.csv import Csv
+from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SourceTimeout, SpecError
+from energymeter.reading import Reading
+from energymeter.testing import check_source, check_unplugged
+
+SECOND = 1_000_000_000
+
+
+class Log:
+    """A file, its writer, and the driver that follows it."""
+
+    def __init__(self, path: Path, text: str, **options: Any) -> None:
+        self.path, self.clock = path, ManualClock(start_ns=100 * SECOND)
+        path.write_text(text)
+        self.source = Csv(str(path), clock=self.clock, **options)
+        self.source.open()
+        self._rows = self.source.stream()
+
+    def write(self, text: str, mode: str = "a") -> None:
+        with self.path.open(mode) as file:
+            file.write(text)
+
+    def rows(self) -> list[Reading]:
+        """What the driver sees up to its next sign of life."""
+        seen: list[Reading] = []
+        for reading in self._rows:
+            if not reading.fresh:
+                return seen
+            seen.append(reading)
+        return seen
+
+    def watts(self) -> list[float | None]:
+        return [r.watts for r in self.rows()]
+
+
+class WritersClock(ManualClock):
+    """Whenever the driver waits, the writer gets on: a row every 50 ms."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(start_ns=time.monotonic_ns())
+        self._path, self._row = path, 0
+
+    def sleep(self, seconds: float) -> None:
+        with self._path.open("a") as file:
+            file.write(f"{self._row * 0.05},5.0\n")
+        self._row += 1
+
+
+def test_conforms(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("time,watts\n")
+    clock = WritersClock(path)
+    check_source(lambda: Csv(str(path), time="time", watts="watts", accuracy=0.02, clock=clock))
+
+
+def test_only_new_rows_count_and_a_half_one_waits(tmp_path: Path) -> None:
+    log = Log(
+        tmp_path / "p.csv", "Time,Power (mW)\n0,1000\n1,2000\n", time="Time", watts="Power (mW)", unit="mW"
+    )
+    assert log.watts() == []
+    log.write("2,3000\n3,40")
+    assert log.watts() == [3.0]
+    log.write("00\n")
+    assert log.watts() == [4.0]
+    assert log.source.lost == 0
+
+
+def test_rows_are_spaced_by_their_own_time(tmp_path: Path) -> None:
+    log = Log(tmp_path / "p.csv", "ms;P\n", time="ms", time_unit="ms", watts="P")
+    log.write("1000;1\n1250;2\n1500;3\n")
+    rows = log.rows()
+    assert [r.at_ns for r in rows] == [100 * SECOND - 500_000_000, 100 * SECOND - 250_000_000, 100 * SECOND]
+
+
+def test_iso_times(tmp_path: Path) -> None:
+    log = Log(tmp_path / "p.csv", "when,watts\n", time="when", watts="watts")
+    log.write("2024-05-01T12:00:00Z,1\n2024-05-01T12:00:00.5+00:00,2\n")
+    first, second = log.rows()
+    assert second.at_ns is not None
+    assert first.at_ns is not None
+    assert second.at_ns - first.at_ns == pytest.approx(0.5 * SECOND, abs=1000)
+
+
+def test_without_a_time_column_arrival_counts_and_stamps_increase(tmp_path: Path) -> None:
+    log = Log(tmp_path / "p.csv", "watts\n", watts="watts")
+    log.write("1\n2\n")
+    stamps = [r.at_ns or 0 for r in log.rows()]
+    assert stamps[0] == pytest.approx(100 * SECOND, abs=1000)
+    assert stamps[1] > stamps[0]
+
+
+def test_header_below_a_preamble_and_comments(tmp_path: Path) -> None:
+    text = "# exported by X\nDevice: CT-3\n\nTime(s);Voltage;Current\n"
+    log = Log(tmp_path / "p.csv", text, volts="voltage", amps="CURRENT", amps_unit="mA")
+    log.write("0,0;5,02;900\n# mark\n0,5;5,03;1000\n")
+    assert [(r.volts, r.amps) for r in log.rows()] == [(5.02, 0.9), (5.03, 1.0)]
+
+
+def test_a_header_that_comes_after_open(tmp_path: Path) -> None:
+    log = Log(tmp_path / "p.csv", "", watts="watts")
+    log.write("time,watts\n0,5\n")
+    assert log.watts() == [5.0]
+
+
+def test_columns_by_number_without_a_header(tmp_path: Path) -> None:
+    log = Log(tmp_path / "p.csv", "", watts="2", time="1")
+    log.write("0\t5\n1\t6\n")
+    assert log.watts() == [5.0, 6.0]
+
+
+def test_a_wrong_column_shows_the_header(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("time,power\n0,5\n")
+    with pytest.raises(SourceError, match="no columns watts; its header is 'time,power'"):
+        Csv(str(path), watts="watts").open()
+
+
+def test_bad_rows_are_counted(tmp_path: Path) -> None:
+    log = Log(tmp_path / "p.csv", "t,w\n", time="t", watts="w")
+    log.write("0,1\nx,2\n1,n/a\n2\n3,4,5,6\n")
+    assert log.watts() == [1.0, 4.0]
+    assert log.source.lost == 3
+
+
+@pytest.mark.parametrize("how", ["truncate", "replace"])
+def test_rotation(tmp_path: Path, how: str) -> None:
+    log = Log(tmp_path / "p.csv", "watts,x\n1,2\n3,4\n", watts="watts")
+    log.write("5,6\n")
+    assert log.watts() == [5.0]
+    if how == "replace":
+        os.rename(log.path, tmp_path / "p.csv.1")
+        assert log.watts() == [], "between the two steps of a rotation"
+    log.write("x,watts\n7,8\n", mode="w")
+    assert log.watts() == [8.0]
+
+
+def test_a_read_waits_for_a_row_and_gives_up_in_time(tmp_path: Path) -> None:
+    log = Log(tmp_path / "p.csv", "watts\n", watts="watts")
+    before = log.clock.monotonic_ns()
+    with pytest.raises(SourceTimeout, match="gained no row"):
+        log.source.read()
+    assert log.clock.monotonic_ns() - before <= 2.5 * SECOND
+    log.write("5\n")
+    assert log.source.read().watts == 5.0
+    log.source.close()
+    with pytest.raises(SourceError, match="not open"):
+        log.source.read()
+
+
+def test_recorded_tegrastats_lines(tmp_path: Path) -> None:
+    for entry in recorded("wire/tegrastats_lines.json"):
+        for rail, (now, *_) in entry["rails_mW"].items():
+            log = Log(tmp_path / "t.log", "", format="tegrastats", watts=rail)
+            log.write(entry["line"] + "\n")
+            assert log.watts() == [pytest.approx(now / 1000)], (entry["board"], rail)
+
+
+def test_tegrastats_traps(tmp_path: Path) -> None:
+    line = "05-01-2024 12:00:00 RAM 4412/7772MB  GR3D_FREQ 0%@[305] GPU 0/0 VDD_IN 4956mW/4900mW/4800mW\n"
+    log = Log(tmp_path / "t.log", "", format="tegrastats", watts="VDD_IN")
+    log.write("starting\n" + line)
+    assert log.watts() == [4.956]
+    thor = Log(tmp_path / "v.log", "", format="tegrastats", watts="VDD_GPU")
+    thor.write("RAM 86905/125772MB  tj@39.906C VDD_GPU  -392mW/-392mW/7mW VIN 26686mW/26600mW\n")
+    assert thor.watts() == [-0.392]
+    other = Log(tmp_path / "u.log", "", format="tegrastats", watts="RAM")
+    other.write(line)
+    with pytest.raises(SourceError, match="has no rail RAM, but GPU, VDD_IN"):
+        other.rows()
+
+
+def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_unplugged(lambda: Csv(str(tmp_path / "none.csv"), watts="w"))
+    with pytest.raises(SourceMissing, match="start its writer"):
+        Csv(str(tmp_path / "none.csv"), watts="w").open()
+    with pytest.raises(SourceError, match="plain file"):
+        Csv(str(tmp_path), watts="w").open()
+    secret = tmp_path / "secret.csv"
+    secret.write_text("w\n")
+    secret.chmod(0)
+    if os.geteuid() != 0:  # root reads everything
+        with pytest.raises(SourceForbidden):
+            Csv(str(secret), watts="w").open()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"watts": "w", "unit": "mX"},
+        {"watts": "w", "time_unit": "fortnight"},
+        {"watts": "w", "format": "xls"},
+        {"watts": "w", "delimiter": ";;"},
+        {"format": "tegrastats"},
+        {"format": "tegrastats", "watts": "VDD_IN", "unit": "W"},
+        {"volts": "v"},
+    ],
+)
+def test_options_that_make_no_sense(options: dict[str, Any]) -> None:
+    with pytest.raises(SpecError):
+        Csv("power.csv", **options)
+
+
+@given(st.lists(st.binary(max_size=80), max_size=20))
+def test_any_bytes_are_rows_or_are_dropped(
+    tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "fuzz.csv"
+    log = Log(path, "time,watts\n", time="time", watts="watts")
+    for chunk in chunks:
+        with path.open("ab") as file:
+            file.write(chunk)
+        for reading in log.rows():
+            assert reading.watts is not None
+    log.source.close()

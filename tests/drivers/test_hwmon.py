@@ -1,0 +1,245 @@
+"""The kernel's hardware monitoring: chips found by name, what is added, and the shunt trap."""
+
+from pathlib import Path
+
+import pytest
+from devices.real_recordings import recording
+from devices.sysfs import Sysfs, check_faults
+
+from energymeter.drivers.hwmon import Hwmon
+from energymeter.errors import SourceForbidden, SourceMissing, SpecError
+from energymeter.reading import Reading
+
+INA219 = {
+    "in0_input": -4,
+    "in1_input": 4228,
+    "curr1_input": -40,
+    "power1_input": 176_000,
+    "shunt_resistor": 100_000,
+}
+
+
+@pytest.fixture
+def sysfs(tmp_path: Path) -> Sysfs:
+    return Sysfs(tmp_path)
+
+
+def chip(sysfs: Sysfs, number: int, name: str, **files: object) -> str:
+    folder = f"sys/class/hwmon/hwmon{number}"
+    sysfs.fill(folder, {"name": name, **files})
+    return folder
+
+
+def opened(sysfs: Sysfs, place: str = "", shunt: float = 0.0) -> Hwmon:
+    hwmon = Hwmon(place, shunt=shunt, root=sysfs.root)
+    hwmon.open()
+    return hwmon
+
+
+def test_volts_and_amps_are_preferred_to_the_unsigned_power(sysfs: Sysfs) -> None:
+    chip(sysfs, 0, "cpu_thermal", temp1_input=40000)
+    chip(sysfs, 7, "ina219", **INA219)
+    for place in ("", "ina219", "hwmon7"):
+        reading = opened(sysfs, place).read()
+        assert reading.volts == pytest.approx(4.228)
+        assert reading.amps == pytest.approx(-0.040)
+        assert reading.watts is None
+
+
+def test_the_true_shunt_scales_the_current(sysfs: Sysfs) -> None:
+    folder = chip(sysfs, 0, "ina219", **{**INA219, "shunt_resistor": 10_000, "curr1_input": 5000})
+    assert opened(sysfs, shunt=0.1).read().amps == pytest.approx(0.5)
+    assert opened(sysfs).read().amps == pytest.approx(5.0)
+    sysfs.remove(f"{folder}/shunt_resistor")
+    with pytest.raises(SpecError, match="shunt_resistor"):
+        opened(sysfs, shunt=0.1)
+    for ohms in (-0.1, float("nan")):
+        with pytest.raises(SpecError, match="ohms"):
+            Hwmon(shunt=ohms)
+
+
+def test_a_power_z_measures_vbus(sysfs: Sysfs) -> None:
+    chip(
+        sysfs,
+        0,
+        "powerz",
+        in0_input=5102,
+        in0_label="VBUS",
+        in1_input=430,
+        in1_label="VCC1",
+        curr1_input=873,
+        curr1_label="IBUS",
+    )
+    reading = opened(sysfs, "powerz").read()
+    assert (reading.volts, reading.amps) == (5.102, 0.873)
+
+
+def test_rails_of_one_chip_are_channels(sysfs: Sysfs) -> None:
+    chip(
+        sysfs,
+        0,
+        "ina3221",
+        in1_label="CPU",
+        in1_input=5000,
+        curr1_input=1000,
+        in2_label="GPU",
+        in2_input=3300,
+        curr2_input=500,
+        in3_label="NC",
+        in3_input=0,
+        curr3_input=0,
+        in7_label="sum of shunt voltages",
+        in7_input=9,
+        curr4_input=1500,
+    )
+    hwmon = opened(sysfs)
+    assert [channel.name for channel in hwmon.channels()] == ["hwmon:ina3221:CPU", "hwmon:ina3221:GPU"]
+    reading = hwmon.read()
+    assert reading.watts == pytest.approx(5.0 + 1.65)
+    assert reading.amps is None
+
+
+def test_sockets_contain_their_cores(sysfs: Sysfs) -> None:
+    chip(
+        sysfs,
+        0,
+        "amd_energy",
+        energy1_label="Ecore000",
+        energy1_input=1_000_000,
+        energy2_label="Ecore001",
+        energy2_input=2_000_000,
+        energy3_label="Esocket0",
+        energy3_input=50_000_000,
+    )
+    hwmon = opened(sysfs)
+    assert hwmon.read().joules == pytest.approx(50.0)
+    assert [channel.facts.counted for channel in hwmon.channels()] == [False, False, True]
+    assert hwmon.channels()[2].facts.semantics == "counter"
+
+
+def test_an_unlabelled_ina3221_has_three_rails_and_not_its_own_sum(sysfs: Sysfs) -> None:
+    # ina3221.c: in4 to in6 are shunts in µV, curr4 and in7 sums, all of them there without a devicetree label
+    folder = chip(sysfs, 3, "ina3221", in7_label="sum of shunt voltages", in7_input=9400, curr4_input=1880)
+    for number, (millivolts, milliamps) in enumerate([(5000, 800), (3304, 600), (5000, 480)], 1):
+        sysfs.put(f"{folder}/in{number}_input", millivolts)
+        sysfs.put(f"{folder}/curr{number}_input", milliamps)
+        sysfs.put(f"{folder}/in{number + 3}_input", milliamps * 5)
+    hwmon = opened(sysfs)
+    assert [channel.name for channel in hwmon.channels()] == [f"hwmon:ina3221:{n}" for n in (1, 2, 3)]
+    assert hwmon.read().watts == pytest.approx(4.0 + 1.9824 + 2.4)
+
+
+def test_a_corsair_supply_is_its_total_power(sysfs: Sysfs) -> None:
+    # corsair-psu.rst: curr1 is the sum of all and curr2 of 12 V, but in1 is 12 V and in2 5 V
+    labels = {"in0": "v_in", "in1": "v_out +12v", "in2": "v_out +5v", "in3": "v_out +3.3v"}
+    labels |= {"curr1": "curr in", "curr2": "curr +12v", "curr3": "curr +5v", "curr4": "curr +3.3v"}
+    labels |= {"power1": "power total", "power2": "power +12v", "power3": "power +5v"}
+    labels |= {"power4": "power +3.3v"}
+    values = {"in0": 230000, "in1": 12090, "in2": 5000, "in3": 3310}
+    values |= {"curr1": 480, "curr2": 6500, "curr3": 1750, "curr4": 1200}
+    values |= {"power1": 90_000_000, "power2": 77_000_000, "power3": 8_750_000, "power4": 4_000_000}
+    folder = chip(sysfs, 0, "corsairpsu")
+    for name, value in values.items():
+        sysfs.put(f"{folder}/{name}_input", value)
+        sysfs.put(f"{folder}/{name}_label", labels[name])
+    hwmon = opened(sysfs)
+    assert hwmon.read() == Reading(watts=pytest.approx(90.0))
+    assert sum(channel.facts.counted for channel in hwmon.channels()) == 1
+    assert {channel.name: channel.read().watts for channel in hwmon.channels()}[
+        "hwmon:corsairpsu:power +3.3v"
+    ] == pytest.approx(4.0)
+
+
+def test_a_converters_output_is_inside_its_input(sysfs: Sysfs) -> None:
+    # labels as of pmbus.rst
+    folder = chip(sysfs, 0, "pfe1100", in1_label="vin", in2_label="vout1", curr1_label="iin")
+    sysfs.fill(folder, {"in1_input": 231000, "in2_input": 12100, "curr1_input": 500, "curr2_input": 8400})
+    sysfs.fill(folder, {"curr2_label": "iout1", "power1_label": "pin", "power2_label": "pout1"})
+    sysfs.fill(folder, {"power1_input": 112_000_000, "power2_input": 101_600_000})
+    assert opened(sysfs).read().watts == pytest.approx(112.0)
+
+
+def test_equal_numbers_alone_pair_nothing(sysfs: Sysfs) -> None:
+    # iio-hwmon numbers every kind by itself
+    folder = chip(sysfs, 0, "iio_hwmon", in1_input=1200, curr1_input=300)
+    with pytest.raises(SourceMissing, match="external meter"):
+        opened(sysfs)
+    sysfs.fill(folder, {"in1_label": "vdd_npu", "curr1_label": "vdd_npu"})
+    reading = opened(sysfs).read()
+    assert (reading.volts, reading.amps) == (1.2, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "watts"),
+    [
+        ("amdgpu", {"power1": "slowPPT", "power2": "fastPPT"}, 5.0),  # Van Gogh (Steam Deck): one sensor
+        ("p9_sbe_occ", {"power1": "vdd", "power2": "system"}, 6.0),
+        ("zenpower", {"power1": "SVI2_P_Core", "power2": "SVI2_P_SoC"}, 11.0),
+    ],
+)
+def test_what_contains_another_is_not_added_to_it(
+    sysfs: Sysfs, name: str, labels: dict[str, str], watts: float
+) -> None:
+    folder = chip(sysfs, 0, name, power1_input=5_000_000, power2_input=6_000_000)
+    sysfs.fill(folder, {f"{power}_label": label for power, label in labels.items()})
+    assert opened(sysfs).read().watts == pytest.approx(watts)
+
+
+def test_the_package_is_inside_the_card(sysfs: Sysfs) -> None:
+    # sysfs-driver-intel-xe-hwmon: energy1 of the card, energy2 of the package
+    folder = chip(sysfs, 0, "xe", energy1_input=70_000_000, energy2_input=50_000_000, in1_input=900)
+    sysfs.fill(folder, {"energy1_label": "card", "energy2_label": "pkg"})
+    assert opened(sysfs).read().joules == pytest.approx(70.0)
+
+
+def test_an_average_is_a_mean(sysfs: Sysfs) -> None:
+    chip(sysfs, 0, "power_meter", power1_average=210_000_000, power1_average_interval=2000)
+    (channel,) = opened(sysfs).channels()
+    assert channel.facts.semantics == "mean"
+    assert channel.facts.max_hz == pytest.approx(0.5)
+    assert channel.read().watts == pytest.approx(210.0)
+
+
+def test_two_chips_must_be_told_apart(sysfs: Sysfs) -> None:
+    for number, address in ((1, "1-0040"), (2, "1-0041")):
+        folder = chip(sysfs, number, "ina219", **INA219)
+        device = sysfs.path(f"sys/devices/i2c-1/{address}")
+        device.mkdir(parents=True)
+        (sysfs.path(folder) / "device").symlink_to(device)
+    with pytest.raises(SpecError, match=r"hwmon@1-0040 \(ina219\), hwmon@1-0041"):
+        opened(sysfs)
+    with pytest.raises(SpecError):
+        opened(sysfs, "ina219")
+    assert opened(sysfs, "1-0041").read().volts == pytest.approx(4.228)
+    with pytest.raises(SourceMissing, match="no 'ina226'"):
+        opened(sysfs, "ina226")
+
+
+def test_batteries_and_usb_ports_are_not_ours(sysfs: Sysfs) -> None:
+    sysfs.put("sys/class/power_supply/BAT0/type", "Battery")
+    sysfs.put("sys/class/power_supply/ucsi-source-psy-USBC000:001/type", "USB")
+    chip(sysfs, 0, "BAT0", in0_input=12000, power1_input=5_000_000)
+    chip(sysfs, 1, "ucsi_source_psy_USBC000:001", in0_input=15000, in1_input=1, curr1_input=3000)
+    with pytest.raises(SourceMissing, match="external meter"):
+        opened(sysfs)
+
+
+def test_files_that_fail_are_gaps(sysfs: Sysfs) -> None:
+    folder = chip(sysfs, 0, "ina219", **INA219)
+    check_faults(sysfs, opened(sysfs), f"{folder}/curr1_input", folder)
+
+
+def test_a_counter_nobody_may_read(sysfs: Sysfs) -> None:
+    folder = chip(sysfs, 0, "amd_energy", energy1_label="Esocket0", energy1_input=1)
+    sysfs.forbid(f"{folder}/energy1_input")
+    with pytest.raises(SourceForbidden):
+        opened(sysfs)
+
+
+def test_the_recorded_ups_hat(sysfs: Sysfs) -> None:
+    recorded = recording("wire/sysfs_hwmon_ina219_battery.txt")
+    command, *values = recorded.read_text().splitlines()
+    names = command[command.index("{") + 1 : command.index("}")].split(",")
+    chip(sysfs, 2, "ina219", **dict(zip(names, values, strict=True)))
+    reading = opened(sysfs).read()
+    assert (reading.volts, reading.amps) == (pytest.approx(4.228), pytest.approx(-0.040))  # type: ignore[comparison-overlap]

@@ -1,0 +1,155 @@
+"""A recording played as a source: at its own times, whole, or refused with a reason."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from energymeter import EnergyMeter
+from energymeter.clock import ManualClock
+from energymeter.drivers.replay import Replay
+from energymeter.errors import ImplausibleReading, LogError, NotMeasured, SourceEnded, SpecError
+from energymeter.reading import Facts
+from energymeter.recordings.trace import Trace
+from energymeter.testing import check_source, check_unplugged
+
+CSV = "time_s,voltage_V,current_A\n10,5,1\n10.5,5,2\n13,5,\n13.5,5,1\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "run.csv"
+    path.write_text(CSV)
+    return str(path)
+
+
+def two_channels(folder: Path) -> str:
+    one = Trace.integrate([0, 1, 2], [1.0, 1.0, 1.0], name="a")
+    other = Trace.integrate([0, 1, 2], [2.0, 2.0, 2.0], name="b", facts=Facts(provenance="manual"))
+    (one + other).save(folder / "two.csv")
+    return str(folder / "two.csv")
+
+
+@pytest.mark.parametrize("speed", ["true", "max"])
+def test_keeps_the_drivers_contract(file: str, speed: str) -> None:
+    clock = ManualClock()
+    check_source(lambda: Replay(file, speed=speed, clock=clock), reads=2, accuracy_known=False)
+    check_unplugged(lambda: Replay(f"{file}.gone"))
+
+
+def test_each_sample_comes_at_its_time(file: str) -> None:
+    clock = ManualClock(start_ns=7_000_000_000)
+    source = Replay(file, clock=clock)
+    source.open()
+    seen = []
+    for reading in source.stream():
+        if reading.fresh:
+            assert reading.at_ns == clock.monotonic_ns()
+            seen.append(((clock.monotonic_ns() - 7_000_000_000) / 1e9, reading.volts, reading.amps))
+    assert seen == [(0.0, 5, 1), (0.5, 5, 2), (3.0, 5, None), (3.5, 5, 1)]
+    source.close()
+    source.close()
+
+
+def test_a_long_wait_can_be_broken_off(file: str) -> None:
+    """At least twice a second it yields, so that the sampler can stop."""
+    clock = ManualClock()
+    source = Replay(file, clock=clock)
+    source.open()
+    before_ns = clock.monotonic_ns()
+    for _ in source.stream():
+        assert clock.monotonic_ns() - before_ns <= 500_000_000
+        before_ns = clock.monotonic_ns()
+
+
+def test_at_full_speed_no_time_passes(file: str) -> None:
+    clock = ManualClock()
+    source = Replay(file, speed="max", clock=clock)
+    assert source.facts.own_time
+    source.open()
+    at_ns = [reading.at_ns for reading in source.stream()]
+    assert at_ns == [0, 500_000_000, 3_000_000_000, 3_500_000_000]
+    assert clock.monotonic_ns() == 0
+
+
+def test_window_is_the_recording(file: str) -> None:
+    with EnergyMeter(f"replay@{file}?speed=max") as meter:
+        pass
+    usage = meter.usage
+    assert usage.seconds == pytest.approx(3.5)
+    assert usage.joules == pytest.approx(7.5 * 0.5)
+    assert usage.coverage == pytest.approx(0.5 / 3.5)
+    assert usage.joules == pytest.approx(Trace.load(file).usage().joules)
+
+
+@pytest.mark.parametrize(("channel", "joules"), [(None, 2.0), ("a", 2.0), ("b", 4.0)])
+def test_one_channel_of_several(tmp_path: Path, channel: str | None, joules: float) -> None:
+    option = "" if channel is None else f"&channel={channel}"
+    with EnergyMeter(f"replay@{two_channels(tmp_path)}?speed=max{option}") as meter:
+        pass
+    assert meter.usage.joules == pytest.approx(joules)
+    assert meter.usage.provenance == ("manual" if channel == "b" else "measured")
+
+
+def test_channel_that_is_not_there(tmp_path: Path) -> None:
+    with (
+        pytest.raises(SpecError, match="no channel 'c', but a, b"),
+        EnergyMeter(f"replay@{two_channels(tmp_path)}?channel=c"),
+    ):
+        pass
+
+
+def test_means_with_holes_play_as_they_were(tmp_path: Path) -> None:
+    """A mean that describes only part of its interval keeps doing so."""
+    import numpy as np
+
+    columns = {
+        "time_s": np.array([0.0, 1.0, 2.0]), "watts": np.array([math.nan, 4.0, 4.0]),
+        "joules": np.array([0.0, 4.0, 6.0]), "covered_s": np.array([0.0, 1.0, 1.5]),
+    }  # fmt: skip
+    trace = Trace(columns, ["m"], Facts(semantics="mean"))
+    trace.save(tmp_path / "m.csv")
+    with EnergyMeter(f"replay@{tmp_path}/m.csv?speed=max") as meter:
+        pass
+    assert meter.usage.joules == pytest.approx(6.0)
+    assert meter.usage.coverage == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [(None, LogError), ("time_s,power_W\n", NotMeasured), ("a,b\n1,2\n", LogError), ("", LogError)],
+)
+def test_bad_file_is_told_on_entering(tmp_path: Path, text: str | None, kind: type[Exception]) -> None:
+    if text is not None:
+        (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(kind), EnergyMeter(f"replay@{tmp_path}/x.csv"):
+        pass
+
+
+def test_board_guards_the_unit(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("time_s,P\n0,4500\n1,4500\n")
+    spec = f"replay@{tmp_path}/x.csv?watts=P&board=pi5&speed=max"
+    with pytest.raises(ImplausibleReading, match="say unit=mW"), EnergyMeter(spec):
+        pass
+    with EnergyMeter(spec + "&unit=mW") as meter:
+        pass
+    assert meter.usage.joules == pytest.approx(4.5)
+
+
+@pytest.mark.parametrize("spec", ["replay", "replay@x?speed=2", "replay@x?semantics=counter"])
+def test_options_that_make_no_sense(spec: str) -> None:
+    with pytest.raises(SpecError), EnergyMeter(spec):
+        pass
+
+
+def test_closed_it_plays_nothing() -> None:
+    with pytest.raises(SourceEnded):
+        next(Replay("x").stream())
+    with pytest.raises(SourceEnded):
+        Replay("x").read()
+
+
+def test_unknown_unit_board_are_told(file: str) -> None:
+    for option, said in (("board=pi99", "pi99"), ("watts=voltage_V&unit=furlong", "furlong")):
+        with pytest.raises((SpecError, LogError), match=said), EnergyMeter(f"replay@{file}?{option}"):
+            pass

@@ -1,0 +1,158 @@
+"""The curve in memory: exact on samples, drawn in between, constant in size, safe to read while written."""
+
+import math
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from energymeter.energy.integrate import Integrator
+from energymeter.reading import Facts, Reading
+from energymeter.sampling.curve import Curve
+from energymeter.sampling.memory import HISTORY_SAMPLES, CurveWriter, channel_bytes, ring_samples
+
+MS = 1_000_000
+
+
+class Pen:
+    """A curve and its writer over the same memory, fed with readings."""
+
+    def __init__(self, semantics="instant", capacity=1024, gap_ns=10**9):
+        memory = memoryview(bytearray(channel_bytes(capacity)))
+        self.writer = CurveWriter(memory, capacity)
+        self.curve = Curve(memory, capacity, trapezoids=semantics == "instant")
+        self.integrator = Integrator(Facts(semantics=semantics), gap_ns)
+
+    def write(self, *rows):
+        for at_ns, watts in rows:
+            self.writer.append(self.integrator.add(at_ns, Reading(watts=watts, volts=5.0, amps=watts / 5.0)))
+
+
+def test_totals_are_exact_on_samples_and_drawn_in_between():
+    pen = Pen()
+    pen.write((0, 1.0), (1000 * MS, 3.0))
+    assert pen.curve.at(1000 * MS).joules == pytest.approx(2.0)
+    # the line from 1 W to 3 W is at 2 W in the middle: (1+2)/2 * 0.5
+    assert pen.curve.at(500 * MS).joules == pytest.approx(0.75)
+    assert pen.curve.at(500 * MS).coulombs == pytest.approx(0.15)
+    assert pen.curve.at(500 * MS).volt_seconds == pytest.approx(2.5)
+
+
+def test_a_mean_is_level_within_its_interval():
+    pen = Pen("mean")
+    pen.write((0, 1.0), (1000 * MS, 3.0))
+    assert pen.curve.at(500 * MS).joules == pytest.approx(1.5)
+
+
+def test_outside_the_curve_nothing_is_invented():
+    pen = Pen()
+    pen.write((1000 * MS, 2.0), (2000 * MS, 2.0))
+    draw = pen.curve.draw(0, 5000 * MS)
+    assert (draw.joules, draw.covered_seconds, draw.seconds) == (pytest.approx(2.0), pytest.approx(1.0), 5.0)
+
+
+def test_a_gap_is_level_and_its_bridge_is_shared_by_time():
+    pen = Pen(gap_ns=100 * MS)
+    pen.write((0, 2.0), (1000 * MS, 2.0), (1050 * MS, 2.0))
+    draw = pen.curve.draw(250 * MS, 750 * MS)
+    assert (draw.joules, draw.covered_seconds) == (0.0, 0.0)
+    assert draw.bridged_joules == pytest.approx(1.0)
+
+
+rows = st.lists(st.tuples(st.integers(1, 400 * MS), st.floats(0, 100)), min_size=2, max_size=60)
+
+
+@given(rows, st.sampled_from(["instant", "mean"]), st.lists(st.floats(-0.1, 1.1), min_size=3, max_size=3))
+def test_adjoining_windows_add_up_and_energy_never_falls(rows, semantics, places):
+    pen = Pen(semantics)
+    times = [1]
+    for step, watts in rows:
+        times.append(times[-1] + step)
+        pen.write((times[-1], watts))
+    a, b, c = sorted(round(place * times[-1]) for place in places)
+    whole, left, right = pen.curve.draw(a, c), pen.curve.draw(a, b), pen.curve.draw(b, c)
+    assert left.joules + right.joules == pytest.approx(whole.joules, rel=1e-9, abs=1e-9)
+    assert left.covered_seconds + right.covered_seconds == pytest.approx(whole.covered_seconds, abs=1e-9)
+    assert left.joules >= -1e-9
+    assert whole.covered_seconds <= whole.seconds + 1e-9
+
+
+@given(st.floats(0.01, 100), st.lists(st.integers(0, 10_000), min_size=2, max_size=2, unique=True))
+def test_steady_power_in_any_window_is_power_times_time(watts, edges):
+    pen = Pen()
+    pen.write(*((i * 7 * MS, watts) for i in range(2000)))
+    start, end = (edge * MS for edge in sorted(edges))
+    assert pen.curve.draw(start, end).joules == pytest.approx(watts * (end - start) * 1e-9, rel=1e-9)
+
+
+def test_the_total_of_a_run_much_longer_than_the_ring_is_exact():
+    pen = Pen(capacity=1024)
+    pen.write(*((i * MS, 1.0 + i % 2) for i in range(50_001)))
+    whole = pen.curve.draw(pen.curve.first_ns(), pen.curve.last_ns())
+    assert (whole.joules, whole.covered_seconds) == (pytest.approx(75.0, rel=1e-12), pytest.approx(50.0))
+    assert whole.peak_watts == 2.0
+
+
+def test_the_history_keeps_the_whole_run_in_constant_memory():
+    pen = Pen(capacity=1024)
+    pen.write(*((i * MS, 9.0 if i == 12_345 else 1.0) for i in range(40_000)))
+    samples = pen.curve.samples()
+    assert len(samples) <= HISTORY_SAMPLES + 1024
+    assert samples[0].at_ns == 0
+    assert samples[-1].at_ns == 39_999 * MS
+    times = [sample.at_ns for sample in samples]
+    assert times == sorted(set(times))
+    assert pen.curve.peak(0, 39_999 * MS) == 9.0, "a peak outlives its sample"
+    assert pen.curve.peak(20_000 * MS, 30_000 * MS) == 1.0
+
+
+def test_an_edge_older_than_the_ring_is_found_in_the_history():
+    pen = Pen(capacity=1024)
+    pen.write(*((i * MS, 2.0) for i in range(20_000)))
+    assert pen.curve.draw(3_333 * MS + 500, 4_444 * MS).joules == pytest.approx(2.0 * 1.1109995, rel=1e-6)
+
+
+def test_a_writer_killed_while_thinning_leaves_a_readable_curve():
+    pen = Pen(capacity=1024)
+    pen.write(*((i * MS, 2.0) for i in range(5_000)))
+    pen.writer.head[3] += 1  # as if it had died between the two counts
+    heir = CurveWriter(pen.writer.history.bytes.obj and memoryview(pen.writer.history.bytes.obj), 1024)
+    heir.append(pen.integrator.add(5_000 * MS, Reading(watts=2.0)))
+    assert pen.curve.draw(0, 5_000 * MS).joules == pytest.approx(10.0)
+    assert pen.curve.at(2_000 * MS).joules == pytest.approx(4.0, rel=1e-3)
+
+
+def test_reading_while_another_thread_writes_is_always_consistent():
+    pen = Pen(capacity=1024)
+    pen.write((0, 3.0))
+    wrong = []
+    done = threading.Event()
+
+    def read():
+        while not done.is_set():
+            now = pen.curve.last_ns()
+            draw = pen.curve.draw(max(0, now - 700 * MS), now)
+            if not math.isclose(draw.joules, 3.0 * draw.seconds, rel_tol=1e-9, abs_tol=1e-9):
+                wrong.append(draw)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    pen.write(*((i * MS, 3.0) for i in range(1, 60_000)))
+    done.set()
+    reader.join()
+    assert not wrong
+
+
+def test_a_ring_holds_a_minute_within_bounds():
+    assert ring_samples(0.1) == 1024
+    assert ring_samples(100) >= 6000
+    assert ring_samples(1000) == 65_536
+
+
+def test_the_last_complaint_is_cut_at_a_whole_character():
+    pen = Pen()
+    pen.writer.error = "ü" * 500
+    assert set(pen.curve.error) == {"ü"}
+    pen.writer.error = "short"
+    assert pen.curve.error == "short"

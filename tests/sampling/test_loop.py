@@ -1,0 +1,203 @@
+"""The loop that reads sources: on time, late, failing, coming back, streaming, ending."""
+
+import pytest
+
+from energymeter.energy.correction import Correction
+from energymeter.errors import SourceEnded, SourceMissing
+from energymeter.reading import Facts, Reading
+from energymeter.sampling.curve import Curve
+from energymeter.sampling.loop import Channel, SourceLoop
+from energymeter.sampling.memory import Count, CurveWriter, State, channel_bytes
+
+MS = 1_000_000
+CAPACITY = 1024
+
+
+class ScriptedPace:
+    """Time that moves only when waited for, up to an end."""
+
+    def __init__(self, end_ns):
+        self.time_ns = 0
+        self.end_ns = end_ns
+        self.asleep_ns = 0
+
+    def now_ns(self):
+        return self.time_ns
+
+    def wait_until(self, deadline_ns):
+        self.time_ns = max(self.time_ns, min(deadline_ns, self.end_ns))
+        return self.time_ns >= self.end_ns
+
+    def suspended_ns(self):
+        return self.asleep_ns
+
+    def cpu_ns(self):
+        return self.time_ns // 100
+
+
+class Scripted:
+    """A source that does what its script says at each reading."""
+
+    name = "scripted"
+    facts = Facts()
+
+    def __init__(self, pace, script):
+        self.pace = pace
+        self.script = script
+        self.opened = self.closed = 0
+        self.reads = 0
+
+    def open(self):
+        self.opened += 1
+
+    def read(self):
+        self.reads += 1
+        said = self.script(self.reads, self.pace)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    def close(self):
+        self.closed += 1
+
+
+class Rig:
+    def __init__(self, script, *, seconds, rate_hz=100.0, source=None):
+        self.pace = ScriptedPace(round(seconds * 1e9))
+        self.source = source(self.pace) if source else Scripted(self.pace, script)
+        self.memory = memoryview(bytearray(channel_bytes(CAPACITY)))
+        channel = Channel(self.source, CurveWriter(self.memory, CAPACITY), rate_hz, None)
+        self.curve = Curve(self.memory, CAPACITY, trapezoids=self.source.facts.semantics == "instant")
+        self.rows = []
+        SourceLoop(self.source, [channel], rate_hz, self.pace, lambda _, s: self.rows.append(s)).run()
+
+    def count(self, counter):
+        return self.curve.head[counter]
+
+
+def test_it_reads_every_period_and_once_more_at_the_end():
+    rig = Rig(lambda n, pace: Reading(watts=2.0), seconds=1.0)
+    assert rig.count(Count.READS) == 101
+    assert rig.count(Count.MISSED) == 0
+    assert rig.curve.draw(0, 10**9).joules == pytest.approx(2.0)
+    assert [row.at_ns for row in rig.rows] == [n * 10 * MS for n in range(101)]
+    assert rig.source.closed == 1
+
+
+def test_a_slow_reading_is_stamped_in_its_middle_and_the_periods_it_cost_are_counted():
+    def slow_once(n, pace):
+        if n == 5:
+            pace.time_ns += 35 * MS
+        return Reading(watts=2.0)
+
+    rig = Rig(slow_once, seconds=1.0)
+    assert rig.count(Count.MISSED) == 2, "the third, late, stands for its own period"
+    assert rig.rows[4].at_ns == 40 * MS + 35 * MS // 2
+    assert rig.curve.draw(0, 10**9).joules == pytest.approx(2.0)
+
+
+def test_one_failed_reading_is_counted_and_bridged():
+    rig = Rig(lambda n, pace: SourceMissing("no answer") if n == 7 else Reading(watts=2.0), seconds=1.0)
+    assert rig.count(Count.FAILED) == 1
+    assert rig.curve.error == "no answer"
+    assert rig.source.opened == 0, "a single failure is no reason to reopen"
+    assert rig.curve.draw(0, 10**9).covered_seconds == pytest.approx(1.0)
+
+
+def test_a_source_that_fails_for_a_while_is_reopened_and_its_gap_is_not_invented():
+    def out_for_two_seconds(n, pace):
+        return SourceMissing("unplugged") if 10**9 <= pace.time_ns < 3 * 10**9 else Reading(watts=2.0)
+
+    rig = Rig(out_for_two_seconds, seconds=5.0)
+    draw = rig.curve.draw(0, 5 * 10**9)
+    assert rig.source.opened >= 2
+    assert 2.0 <= draw.seconds - draw.covered_seconds < 3.2
+    assert draw.joules == pytest.approx(2.0 * draw.covered_seconds)
+    assert draw.bridged_joules == pytest.approx(2.0 * (draw.seconds - draw.covered_seconds))
+    assert rig.count(Count.GAPS) == 1
+    assert rig.count(Count.STATE) == State.RUNNING
+
+
+def test_a_driver_with_a_bug_does_not_end_the_run():
+    rig = Rig(lambda n, pace: KeyError("volts") if n == 3 else Reading(watts=1.0), seconds=0.5)
+    assert rig.curve.error == "KeyError: 'volts'"
+    assert rig.curve.draw(0, 10**9 // 2).joules == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("place", "joules"), [("wall", 60 * 1.01), ("rail", 1.01 * 230 * 0.5)])
+def test_a_calibrated_plug_keeps_its_own_watts(place, joules):
+    reading = Reading(volts=230.0, amps=0.5, watts=60.0)
+    source = Scripted(ScriptedPace(0), lambda n, pace: reading)
+    source.facts = Facts(place=place)
+    memory = memoryview(bytearray(channel_bytes(CAPACITY)))
+    channel = Channel(source, CurveWriter(memory, CAPACITY), 1.0, Correction(volts_gain=1.01))
+    channel.take(0, reading)
+    assert channel.take(1000 * MS, reading).joules == pytest.approx(joules)
+
+
+def test_the_end_of_a_recording_is_no_failure():
+    rig = Rig(lambda n, pace: SourceEnded("over") if n > 10 else Reading(watts=1.0), seconds=5.0)
+    assert rig.count(Count.STATE) == State.ENDED
+    assert rig.count(Count.FAILED) == 0
+    assert rig.source.closed == 1
+
+
+def test_stale_readings_are_duplicates_not_samples():
+    rig = Rig(lambda n, pace: Reading(watts=1.0, fresh=n % 2 == 1), seconds=0.5)
+    assert rig.count(Count.DUPLICATES) == 25
+    assert len(rig.rows) == 26
+
+
+def test_sleep_of_the_machine_is_told():
+    def sleeps(n, pace):
+        if n == 50:
+            pace.asleep_ns += 30 * 10**9
+        return Reading(watts=1.0)
+
+    rig = Rig(sleeps, seconds=3.0)
+    assert rig.count(Count.SUSPENDED_NS) == 30 * 10**9
+
+
+def test_what_the_sampling_costs_goes_on_where_a_killed_sampler_left_it():
+    rig = Rig(lambda n, pace: Reading(watts=1.0), seconds=3.0)
+    assert rig.count(Count.CPU_NS) == 3 * 10**9 // 100
+    rig.curve.head[Count.MOVED_BYTES] = 1_000
+    heir = Channel(rig.source, CurveWriter(rig.memory, CAPACITY), 100.0, None)
+    heir.tally(5_000_000)
+    assert rig.count(Count.CPU_NS) == 35_000_000
+    assert rig.count(Count.MOVED_BYTES) == 1_000
+
+
+class Streamer:
+    name = "streamer"
+    facts = Facts(semantics="mean")
+    lost, moved_bytes = 3, 64_000
+
+    def __init__(self, pace):
+        self.pace = pace
+        self.opened = 0
+
+    def open(self):
+        self.opened += 1
+
+    def read(self):
+        raise AssertionError("a streaming source is not asked")
+
+    def stream(self):
+        for n in range(1000):
+            if n == 500 and not self.opened:
+                raise SourceMissing("unplugged")
+            self.pace.wait_until(self.pace.time_ns + MS)
+            yield Reading(watts=4.0, at_ns=self.pace.time_ns) if n % 10 else Reading(fresh=False)
+
+    def close(self):
+        pass
+
+
+def test_a_stream_keeps_its_own_times_and_counts_and_comes_back():
+    rig = Rig(None, seconds=10.0, rate_hz=1000.0, source=Streamer)
+    assert rig.source.opened == 1
+    assert (rig.count(Count.LOST), rig.count(Count.MOVED_BYTES)) == (3, 64_000)
+    assert rig.count(Count.DUPLICATES) == 0
+    assert rig.count(Count.STATE) == State.ENDED
+    assert rig.curve.draw(0, 10**10).joules == pytest.approx(4.0 * rig.curve.draw(0, 10**10).covered_seconds)

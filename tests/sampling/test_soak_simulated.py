@@ -1,0 +1,107 @@
+"""A day and a night in simulated time, log on: the energy to the counter's last step, the memory flat.
+
+Its long brother in real time is `make soak`.
+"""
+
+import itertools
+import math
+import sys
+from pathlib import Path
+
+import pytest
+
+from energymeter.reading import Band, Facts, Reading
+from energymeter.recordings.reader import read
+from energymeter.recordings.writer import COLUMNS
+from energymeter.sampling.curve import Curve
+from energymeter.sampling.memory import Count, Head, channel_bytes
+from energymeter.sampling.session import Log, Session, Wanted
+
+DAY_SECONDS = 86_400
+WRAP_JOULES = 262_143.328850  # of `intel-rapl`, in whole microjoules
+STEP_JOULES = 1e-6
+
+
+class Simulated:
+    """Time that jumps from one deadline to the next, up to an end."""
+
+    def __init__(self, seconds: float) -> None:
+        self.at_ns = 0
+        self.end_ns = round(seconds * 1e9)
+
+    def now_ns(self) -> int:
+        return self.at_ns
+
+    def wait_until(self, deadline_ns: int) -> bool:
+        self.at_ns = max(self.at_ns, min(deadline_ns, self.end_ns))
+        return self.at_ns >= self.end_ns
+
+    def suspended_ns(self) -> int:
+        return 0
+
+    def cpu_ns(self) -> int:
+        return 0
+
+
+class Counter:
+    """65 W by night and more by day, counted; the counter wraps some thirty times."""
+
+    name = "counter"
+    facts = Facts(
+        semantics="counter",
+        joules=Band(resolution=STEP_JOULES),
+        joules_wrap=WRAP_JOULES,
+        max_watts=500.0,
+        default_hz=1.0,
+    )
+
+    def __init__(self, pace: Simulated) -> None:
+        self._pace = pace
+        self.blocks: list[int] = []
+        """How much Python held at the end of each hour."""
+
+    def drawn(self, seconds: float) -> float:
+        """The integral of 100 W less 35 W times the cosine of a day."""
+        turn = 2 * math.pi / DAY_SECONDS
+        return 100 * seconds - 35 * math.sin(turn * seconds) / turn
+
+    def open(self) -> None:
+        pass
+
+    def read(self) -> Reading:
+        seconds = self._pace.at_ns * 1e-9
+        if seconds >= 3600 * (len(self.blocks) + 1):
+            self.blocks.append(sys.getallocatedblocks())
+        return Reading(joules=round(self.drawn(seconds) % WRAP_JOULES, 6))
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_day_and_a_night(tmp_path: Path) -> None:
+    pace = Simulated(DAY_SECONDS)
+    source, log = Counter(pace), tmp_path / "run.csv"
+    session = Session([Wanted(source)], {})
+    memory = memoryview(bytearray(session.size))
+    session.prepare(memory, pace, Log(str(log), {}, 0))
+    session.run()
+
+    (about,) = session.described
+    own = memory[about.offset : about.offset + channel_bytes(about.capacity)]
+    seen = Curve(own, about.capacity, trapezoids=False)
+    whole = seen.draw(0, pace.end_ns)
+    assert whole.joules == pytest.approx(source.drawn(DAY_SECONDS), abs=2 * STEP_JOULES)
+    assert whole.covered_seconds == pytest.approx(DAY_SECONDS)
+    assert [seen.head[count] for count in (Count.MISSED, Count.FAILED, Count.GAPS)] == [0, 0, 0]
+    # its blocks come and go with the log's buffer of a second
+    assert max(source.blocks[1:]) - source.blocks[1] < 1000, "memory grew"
+
+    assert Head(memory).head[Count.RECORDED_ROWS] == DAY_SECONDS + 1
+    (record,) = read(str(log))
+    columns = {name: record.columns[name] for name in COLUMNS}
+    assert record.damage == ""
+    assert len(columns["time_s"]) == DAY_SECONDS + 1
+    assert all(later > earlier for earlier, later in itertools.pairwise(columns["time_s"]))
+    assert columns["joules"][-1] == pytest.approx(source.drawn(DAY_SECONDS), abs=2 * STEP_JOULES)
+    for hour in range(1, 24):
+        assert columns["joules"][hour * 3600] == pytest.approx(source.drawn(hour * 3600), abs=2 * STEP_JOULES)
