@@ -13,7 +13,7 @@ RUNS = 7
 _DECIDE = """
 import time
 began = time.perf_counter()
-from energymeter.discovery.choose import choose
+from energymeter.discovery.choice import choose
 choice = choose()
 print(time.perf_counter() - began, choice.spec)
 """

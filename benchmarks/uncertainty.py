@@ -16,7 +16,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import NamedTuple
 
-from energymeter.calibration.fit import fit_all, model_of
+from energymeter.calibration.fitting import fit_all, model_of
 from energymeter.calibration.points import Point, Reference, average
 from energymeter.clock import ManualClock
 from energymeter.drivers.emulated.ina219 import Ina219Chip

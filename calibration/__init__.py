@@ -5,9 +5,9 @@ from energymeter.lazy import face
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
     from energymeter.calibration.card import Card as Card
-    from energymeter.calibration.fit import fit as fit
-    from energymeter.calibration.fit import fit_all as fit_all
-    from energymeter.calibration.fit import model_of as model_of
+    from energymeter.calibration.fitting import fit as fit
+    from energymeter.calibration.fitting import fit_all as fit_all
+    from energymeter.calibration.fitting import model_of as model_of
     from energymeter.calibration.plot import Series as Series
     from energymeter.calibration.plot import chart as chart
     from energymeter.calibration.points import Point as Point
@@ -19,7 +19,7 @@ __all__, __getattr__, __dir__ = face(
     __name__,
     {
         "card": "Card",
-        "fit": "fit fit_all model_of",
+        "fitting": "fit fit_all model_of",
         "plot": "Series chart",
         "points": "Point Reference average band",
     },

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 
 from energymeter.calibration.charge_reference import fit_charge, ticks
-from energymeter.calibration.fit import fit
+from energymeter.calibration.fitting import fit
 from energymeter.calibration.line_fit import Floats
 from energymeter.calibration.points import Point
 from energymeter.energy.correction import Line

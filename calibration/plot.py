@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from energymeter.calibration.fit import Fit
+from energymeter.calibration.fitting import Fit
 from energymeter.errors import CalibrationError, ExtraMissing
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 640, 360, 80, 50, 40

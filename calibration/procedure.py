@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from energymeter.calibration.alignment import Alignment
-from energymeter.calibration.fit import Fit
+from energymeter.calibration.fitting import Fit
 from energymeter.calibration.points import UNITS, Point
 from energymeter.calibration.steady_load import Held, Holder, point_of
 from energymeter.errors import CalibrationError

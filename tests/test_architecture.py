@@ -3,6 +3,7 @@
 import ast
 import configparser
 import graphlib
+import importlib
 import re
 import subprocess
 import sys
@@ -120,6 +121,24 @@ def test_no_file_imports_itself_over_others_not_even_lazily_or_for_type_checking
     arrows = {name: {m for m in modules_imported(path) if m in FILES} for name, path in FILES.items()}
     order = graphlib.TopologicalSorter(arrows)
     order.prepare()  # raises CycleError, which names the files of the circle
+
+
+@pytest.mark.parametrize("name", [name for name, path in FILES.items() if path.name == "__init__.py"])
+def test_a_package_exports_what_it_says_and_nothing_that_is_also_a_module_of_its(name):
+    package = importlib.import_module(name)
+    for exported in getattr(package, "__all__", ()):
+        assert getattr(package, exported).__module__.startswith("energymeter")
+        assert f"{name}.{exported}" not in FILES, "importing the module would hide the name"
+
+
+def test_docs_and_examples_import_from_faces_only():
+    flat = {f"energymeter.{path.stem}" for path in (ROOT / "energymeter").glob("[!_]*.py")}
+    faces = {name for name, path in FILES.items() if path.name == "__init__.py"} | flat
+    pages = [*ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md"), *ROOT.glob("examples/*.py")]
+    for page in pages:
+        for module in re.findall(r"^(?:from|import) (energymeter[\w.]*)", page.read_text(), re.M):
+            drivers = module.startswith("energymeter.drivers.") and module.count(".") == 2
+            assert module in faces or drivers, (page.name, module)
 
 
 def test_the_core_has_a_dozen_flat_modules_at_most():

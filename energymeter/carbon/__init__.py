@@ -4,15 +4,15 @@ from energymeter.lazy import face
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
-    from energymeter.carbon.comparisons import comparisons as comparisons
     from energymeter.carbon.embodied import Embodied as Embodied
     from energymeter.carbon.embodied import Range as Range
     from energymeter.carbon.embodied import break_even as break_even
     from energymeter.carbon.embodied import sci as sci
+    from energymeter.carbon.emissions import Carbon as Carbon
+    from energymeter.carbon.emissions import footprint as footprint
+    from energymeter.carbon.emissions_over_time import footprint_over_time as footprint_over_time
     from energymeter.carbon.energy import Known as Known
-    from energymeter.carbon.footprint import Carbon as Carbon
-    from energymeter.carbon.footprint import footprint as footprint
-    from energymeter.carbon.footprint_over_time import footprint_over_time as footprint_over_time
+    from energymeter.carbon.equivalences import comparisons as comparisons
     from energymeter.carbon.grid import Grid as Grid
     from energymeter.carbon.intensity import Intensities as Intensities
     from energymeter.carbon.jobs import Job as Job
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 __all__, __getattr__, __dir__ = face(
     __name__,
     {
-        "comparisons": "comparisons",
+        "equivalences": "comparisons",
         "embodied": "Embodied Range break_even sci",
         "energy": "Known",
-        "footprint": "Carbon footprint",
-        "footprint_over_time": "footprint_over_time",
+        "emissions": "Carbon footprint",
+        "emissions_over_time": "footprint_over_time",
         "grid": "Grid",
         "intensity": "Intensities",
         "jobs": "Job estimate",

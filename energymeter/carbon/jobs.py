@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from energymeter.carbon.emissions import Carbon, GridNow, footprint
 from energymeter.carbon.energy import Energy, Known
-from energymeter.carbon.footprint import Carbon, GridNow, footprint
 from energymeter.errors import SpecError
 
 

@@ -10,7 +10,7 @@ import click
 from energymeter.calibration import card as cards
 from energymeter.calibration.checks import believed
 from energymeter.calibration.clock_gain import clock_gain
-from energymeter.calibration.fit import fit_all, model_of
+from energymeter.calibration.fitting import fit_all, model_of
 from energymeter.calibration.plot import draw
 from energymeter.calibration.points import UNITS, Point, Reference, band, read_csv, write_csv
 from energymeter.calibration.procedure import Wishes, guided, table

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from energymeter.carbon.emissions import Carbon
     from energymeter.carbon.energy import Energy
-    from energymeter.carbon.footprint import Carbon
     from energymeter.carbon.grid import Grid
     from energymeter.carbon.intensity import Intensities
     from energymeter.carbon.live_grid import LiveGrid
@@ -105,9 +105,9 @@ def of_file(
     With --live each half-hour's energy meets its own intensity; --grid is then the fallback.
     """
     from energymeter.carbon.embodied import Embodied
+    from energymeter.carbon.emissions import footprint
+    from energymeter.carbon.emissions_over_time import mean_grid, span_of
     from energymeter.carbon.energy import Known
-    from energymeter.carbon.footprint import footprint
-    from energymeter.carbon.footprint_over_time import mean_grid, span_of
     from energymeter.carbon.grid import Grid
     from energymeter.recordings.trace import Trace
 
@@ -134,7 +134,7 @@ def of_file(
 
 
 def _show(result: "Carbon") -> None:
-    from energymeter.carbon.comparisons import comparisons
+    from energymeter.carbon.equivalences import comparisons
 
     click.echo(str(result))
     for each in comparisons(result):

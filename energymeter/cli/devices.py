@@ -11,7 +11,7 @@ import click
 from energymeter.boards import Board, detect_board
 from energymeter.cli.options import Positive
 from energymeter.discovery.bug_report import bundle, write
-from energymeter.discovery.choose import Choice, Finding, best, look, named, remember
+from energymeter.discovery.choice import Choice, Finding, best, look, named, remember
 from energymeter.discovery.ports import (
     DISTRIBUTION,
     NOT_SUPPORTED,

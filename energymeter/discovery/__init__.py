@@ -4,12 +4,12 @@ from energymeter.lazy import face
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
-    from energymeter.discovery.choose import Choice as Choice
-    from energymeter.discovery.choose import choose as choose
+    from energymeter.discovery.choice import Choice as Choice
+    from energymeter.discovery.choice import choose as choose
 
 __all__, __getattr__, __dir__ = face(
     __name__,
     {
-        "choose": "Choice choose",
+        "choice": "Choice choose",
     },
 )

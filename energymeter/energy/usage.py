@@ -19,7 +19,7 @@ from energymeter.reading import Band, Facts, Place, Provenance
 from energymeter.text import duration, in_figures, with_uncertainty
 
 if TYPE_CHECKING:
-    from energymeter.carbon.footprint import Carbon, GridNow
+    from energymeter.carbon.emissions import Carbon, GridNow
 
 _GAUGE_STEPS = 3
 """Of a battery's gauge: fewer in a window are ± 40 % and more."""
@@ -198,7 +198,7 @@ class Usage(NamedTuple):
         Raises:
             GridError: no such place, or none was named.
         """
-        from energymeter.carbon.footprint import footprint
+        from energymeter.carbon.emissions import footprint
 
         return footprint(self, grid, **options)
 

@@ -5,7 +5,7 @@ from energymeter.lazy import face
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
     from energymeter.meter.budget import Budget as Budget
-    from energymeter.meter.measure import measure as measure
+    from energymeter.meter.decorator import measure as measure
     from energymeter.meter.meter import EnergyMeter as EnergyMeter
     from energymeter.meter.spans import Span as Span
     from energymeter.meter.spans import Spans as Spans
@@ -15,7 +15,7 @@ __all__, __getattr__, __dir__ = face(
     __name__,
     {
         "budget": "Budget",
-        "measure": "measure",
+        "decorator": "measure",
         "meter": "EnergyMeter",
         "spans": "Span Spans Statistics",
     },

@@ -23,7 +23,7 @@ from energymeter.spec import Spec, parse
 
 if TYPE_CHECKING:
     from energymeter.calibration.cards import Cards
-    from energymeter.discovery.choose import Choice
+    from energymeter.discovery.choice import Choice
     from energymeter.energy.usage import Idle, Usage
     from energymeter.meter.billing import Tab
     from energymeter.meter.budget import Budget
@@ -177,7 +177,7 @@ class EnergyMeter:
     def _started(self) -> "Measurement":
         if self._groups is not None:
             return self._measuring(self._groups)
-        from energymeter.discovery.choose import (
+        from energymeter.discovery.choice import (
             choose,  # a third of all imports: not for a source that was named
         )
 

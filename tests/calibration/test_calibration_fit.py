@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energymeter.calibration.charge_reference import fit_charge, fit_clock, ticks
-from energymeter.calibration.fit import fit
+from energymeter.calibration.fitting import fit
 from energymeter.calibration.line_fit import york
 from energymeter.calibration.points import Point, average, band, read_csv, write_csv
 from energymeter.errors import CalibrationError

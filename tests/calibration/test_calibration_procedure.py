@@ -15,7 +15,7 @@ from devices.waves import Steps
 from energymeter.calibration import card as cards
 from energymeter.calibration.charge import charge_line, read_counter
 from energymeter.calibration.clock_gain import clock_gain
-from energymeter.calibration.fit import fit_all
+from energymeter.calibration.fitting import fit_all
 from energymeter.calibration.plot import draw
 from energymeter.calibration.points import Point, Reference, read_csv, write_csv
 from energymeter.calibration.procedure import Wishes, guided, table

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from energymeter.carbon import codecarbon_data
+from energymeter.carbon.emissions import footprint
 from energymeter.carbon.energy import Known
-from energymeter.carbon.footprint import footprint
 from energymeter.carbon.grid import Grid
 from energymeter.carbon.grid_lookup import figures, tables
 from energymeter.carbon.grid_tables import WORLD, builtin

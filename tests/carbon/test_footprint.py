@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.carbon.comparisons import comparisons
 from energymeter.carbon.embodied import Embodied, Range
+from energymeter.carbon.emissions import footprint
+from energymeter.carbon.emissions_over_time import footprint_over_time, span_of
 from energymeter.carbon.energy import Known
-from energymeter.carbon.footprint import footprint
-from energymeter.carbon.footprint_over_time import footprint_over_time, span_of
+from energymeter.carbon.equivalences import comparisons
 from energymeter.carbon.grid import Grid
 from energymeter.carbon.grid_tables import GRAMS_PER_POUND
 from energymeter.carbon.intensity import Intensities

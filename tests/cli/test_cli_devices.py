@@ -13,9 +13,9 @@ from devices.sysfs import JetsonBoard, PowerSupply, Sysfs
 
 from energymeter.boards import find_board
 from energymeter.cli.devices import _told, devices
-from energymeter.discovery import choose
+from energymeter.discovery import choice
 from energymeter.discovery.bug_report import bundle, drivers_of
-from energymeter.discovery.choose import Choice, Finding
+from energymeter.discovery.choice import Choice, Finding
 from energymeter.discovery.ports import Port, foreign_packages, how_to_wire
 from energymeter.errors import LogError, SpecError
 from energymeter.reading import Facts
@@ -65,11 +65,11 @@ def test_a_look_renews_what_is_remembered(plugins: Plugins) -> None:
     switch = plugins.meter("chip", "meter")
     switch.unlink()
     plugins.meter("onboard", "board")
-    assert choose.choose().spec == "onboard"
+    assert choice.choose().spec == "onboard"
     switch.touch()
-    assert choose.choose().spec == "onboard"
+    assert choice.choose().spec == "onboard"
     assert run().exit_code == 0
-    assert choose.choose().spec == "chip"
+    assert choice.choose().spec == "chip"
 
 
 def test_a_named_source_is_said_to_be_named(plugins: Plugins, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(os.environ.get("ENERGYMETER_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
+ROOT = Path(os.environ.get("ENERGYMETER_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
 
 def recording(name: str) -> Path:

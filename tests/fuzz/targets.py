@@ -24,7 +24,7 @@ from energymeter.battery.battery import Battery
 from energymeter.budget.ledger import Ledger
 from energymeter.calibration.card import Card, _seal, make_card
 from energymeter.calibration.points import Point, Reference
-from energymeter.discovery import choose
+from energymeter.discovery import choice
 from energymeter.drivers import atorch, fnirsi, pmic, pzem, tc66c, um25c
 from energymeter.drivers.protocols import jetson, km003c, ppk2, um
 from energymeter.energy.correction import Line, Model
@@ -170,7 +170,7 @@ def config(content: bytes) -> None:
     os.environ.pop("ENERGYMETER_SOURCE", None)
     try:
         with contextlib.suppress(EnergyMeterError):
-            chosen = choose.named()
+            chosen = choice.named()
             if chosen is not None:
                 parse(chosen.spec)
     finally:

@@ -24,7 +24,7 @@ from energymeter.battery.battery import Battery
 from energymeter.budget.ledger import Ledger
 from energymeter.calibration.card import Card, load, save
 from energymeter.cli import cli
-from energymeter.discovery import choose
+from energymeter.discovery import choice
 from energymeter.errors import EnergyMeterError, LedgerError, LogError, SpecError
 from energymeter.meter.billing import Drawn
 from energymeter.meter.budget import Budget
@@ -248,7 +248,7 @@ def test_folders_that_are_made_are_their_owners_alone(home: Path, monkeypatch: p
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
     Budget("lab", Battery(4000))
     save(Card.loads(TARGETS["card"].seeds()[0].decode(), "x"))
-    choose.remember(choose.Choice("manual:5V,0.6A", "a test"), [])
+    choice.remember(choice.Choice("manual:5V,0.6A", "a test"), [])
     made = (user_folder("data"), user_folder("cache"), cards_folder())
     assert {str(path): stat.S_IMODE(os.stat(path).st_mode) for path in made} == {
         str(path): 0o700 for path in made
@@ -258,16 +258,16 @@ def test_folders_that_are_made_are_their_owners_alone(home: Path, monkeypatch: p
 def test_a_choice_that_another_user_left_is_not_taken(home: Path) -> None:
     if os.geteuid():
         pytest.skip("making a file somebody else's needs root")
-    choose.remember(choose.Choice("manual:5V,0.6A", "a test"), [])
-    assert choose.choose().reason == "a test"
+    choice.remember(choice.Choice("manual:5V,0.6A", "a test"), [])
+    assert choice.choose().reason == "a test"
     try:
         os.chown(Path(user_folder("cache")) / "choice.json", 65534, 65534)
     except OSError:
         pytest.skip("this user namespace knows no other user")
-    assert choose.choose().reason != "a test"
+    assert choice.choose().reason != "a test"
 
 
 def test_a_configuration_that_cannot_be_read_is_not_passed_over(home: Path) -> None:
     (Path(user_folder("config")) / "config.ini").mkdir(parents=True)
     with pytest.raises(SpecError, match="cannot be read"):
-        choose.named()
+        choice.named()

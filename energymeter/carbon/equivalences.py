@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from energymeter.carbon.footprint import Carbon
+from energymeter.carbon.emissions import Carbon
 
 
 class Comparison(NamedTuple):

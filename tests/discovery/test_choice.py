@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energymeter import EnergyMeter
-from energymeter.discovery.choose import KINDS, Choice, Finding, best, choose, fingerprint, forget, look
+from energymeter.discovery.choice import KINDS, Choice, Finding, best, choose, fingerprint, forget, look
 from energymeter.errors import SourceMissing, SpecError
 
 ALL = [
@@ -168,7 +168,7 @@ def test_who_could_not_be_asked_in_time_is_not_passed_over(
     monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
     """As on a Pi Zero that is busy; what is chosen without them is not kept."""
-    monkeypatch.setattr("energymeter.discovery.choose._START_SECONDS", 0.0)
+    monkeypatch.setattr("energymeter.discovery.choice._START_SECONDS", 0.0)
     (unasked,) = look(0.0)
     assert (unasked.late, unasked.usable) == (True, False)
     assert "too busy" in str(unasked.trouble)

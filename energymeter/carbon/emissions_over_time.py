@@ -2,8 +2,8 @@
 
 from typing import Any, Protocol
 
+from energymeter.carbon.emissions import Carbon, footprint
 from energymeter.carbon.energy import Energy
-from energymeter.carbon.footprint import Carbon, footprint
 from energymeter.carbon.grid import Grid
 from energymeter.carbon.intensity import Intensities, clock_text
 from energymeter.errors import GridError
