@@ -11,6 +11,8 @@ import energymeter
 ROOT = Path(energymeter.__file__).resolve().parents[1]
 RECORDS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+EXAMPLE = "write-a-driver"
+"""A page whose files the reader makes."""
 ENTRY = re.compile(r"^\*\*(?P<term>[^*]+)\*\*.*?\*Not:\* .+\.$", re.MULTILINE)
 
 
@@ -74,6 +76,21 @@ def test_the_glossary_has_each_term_once_in_order_with_the_words_to_avoid() -> N
     terms = [match["term"] for match in ENTRY.finditer(GLOSSARY)]
     assert len(terms) == len(paragraphs) > 50, "an entry has no words to avoid, or no full stop"
     assert terms == sorted(set(terms), key=str.casefold)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        page
+        for page in (ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
+        if page.stem != EXAMPLE
+    ],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
+def test_a_path_that_a_page_names_exists(page: Path) -> None:
+    folders = "energymeter|drivers|calibration|tests|docs|benchmarks|examples|\\.github|\\.ci"
+    named = re.findall(rf"`((?:{folders})/[^\s`{{*<]*)`", page.read_text(encoding="utf-8"))
+    assert [path for path in named if "NAME" not in path and not (ROOT / path).exists()] == []
 
 
 def test_the_changelog_begins_with_this_version_in_its_sections() -> None:
