@@ -59,7 +59,7 @@ with EnergyMeter("{spec}", rate_hz={rate_hz}) as meter:
     (child,) = open(f"/proc/self/task/{{os.getpid()}}/children").read().split()
     held = held_mb(child)
 usage = meter.usage
-print(100 * share, held, 100 * usage.cost.reads / ({channels} * {rate_hz} * usage.seconds))
+print(100 * share, held, 100 * usage.overhead.reads / ({channels} * {rate_hz} * usage.seconds))
 """
 
 

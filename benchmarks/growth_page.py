@@ -92,7 +92,7 @@ def write() -> None:
     lines += [_summary(series) for series in found]
     for series in found:
         if series.points:
-            (PLOTS / series.file).write_text(plot(series.points, series.amount, series.cost))
+            (PLOTS / series.file).write_text(plot(series.points, series.amount, series.overhead))
             lines += _table(series)
     (_HERE / "GROWTH.md").write_text("\n".join(lines) + "\n")
 

@@ -36,10 +36,10 @@ def _beside_a_regex(seconds: float) -> dict[str, Figure]:
     times = meter.trace.time_s
     recent = times[times > times[-1] - 50.0]  # older ones are thinned
     usage = meter.usage
-    assert usage.cost is not None
+    assert usage.overhead is not None
     return {
         "samples taken at 1 kHz beside a regex": Figure(
-            100 * usage.cost.reads / (usage.seconds * 1000),
+            100 * usage.overhead.reads / (usage.seconds * 1000),
             "%",
             floor=99.5,
             remark=f"{usage.seconds:.0f} s, GIL held {longest:.2f} s at most",

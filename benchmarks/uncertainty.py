@@ -22,7 +22,7 @@ from energymeter.clock import ManualClock
 from energymeter.drivers.emulated.ina219 import Ina219Chip
 from energymeter.drivers.ina219 import Ina219
 from energymeter.energy.correction import DRIFT_PER_KELVIN, UNKNOWN_KELVIN, Correction, Model
-from energymeter.energy.uncertainty import Part, contributions, expanded
+from energymeter.energy.uncertainty import Part, components_of, expanded
 from energymeter.reading import Band
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.loop import Channel
@@ -186,7 +186,7 @@ class Trial(NamedTuple):
 
 
 def trial(load: str, rate_hz: float, rng: random.Random) -> Trial:
-    """Draw a chip, calibrate it, measure a window."""
+    """Window a chip, calibrate it, measure a window."""
     errors = Errors.drawn(rng)
     model = calibrated(errors, rng)
     warm = 1 + rng.uniform(-1, 1) * DRIFT_PER_KELVIN * UNKNOWN_KELVIN
@@ -203,7 +203,7 @@ def trial(load: str, rate_hz: float, rng: random.Random) -> Trial:
     for (_, curve), its in zip(pairs, (None, model), strict=True):
         draw = curve.draw(start_ns, end_ns)
         part = Part("chip", bench.source.facts, draw, 1 / rate_hz, its)
-        figures += (draw.joules - true) / true, expanded(contributions(part)) / true
+        figures += (draw.joules - true) / true, expanded(components_of(part)) / true
     return Trial(*figures)
 
 

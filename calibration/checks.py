@@ -21,7 +21,7 @@ NEAR_ZERO = 0.2
 _HELD_OFF = 5e-3
 
 
-def believed(points: Sequence[Point], reference: Reference) -> tuple[list[Point], list[str]]:
+def usable_points(points: Sequence[Point], reference: Reference) -> tuple[list[Point], list[str]]:
     """The channels whose reference is known to be how good, and what is said of the others.
 
     No load is 0 by itself, and needs no reference.

@@ -83,7 +83,7 @@ def average(readings: Sequence[float], resolution: float = 0.0) -> Mean:
 
 
 class Reference(NamedTuple):
-    """The instrument that is believed."""
+    """The instrument that is usable_points."""
 
     name: str
     volts: Band = Band()

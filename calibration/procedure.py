@@ -28,7 +28,7 @@ class Person(Protocol):
         """Something that the next such line replaces."""
 
 
-class Wishes(NamedTuple):
+class Settings(NamedTuple):
     """How the points are taken."""
 
     seconds: float = 5.0
@@ -36,7 +36,7 @@ class Wishes(NamedTuple):
 
 
 def guided(
-    holder: Holder, person: Person, wishes: Wishes, points: list[Point], keep: Callable[[list[Point]], None]
+    holder: Holder, person: Person, wishes: Settings, points: list[Point], keep: Callable[[list[Point]], None]
 ) -> list[Point]:
     """Take points until the person has had enough.
 
@@ -56,8 +56,8 @@ def guided(
             return points
         try:
             held = holder.settle(wishes.seconds, PATIENCE, lambda held: person.live(_live(held)))
-        except CalibrationError as refusal:
-            person.say(str(refusal))
+        except CalibrationError as error:
+            person.say(str(error))
             continue
         taken = [
             point_of(each, reference, holder.meter.range, wishes.seconds, wishes.celsius)

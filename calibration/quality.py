@@ -79,7 +79,7 @@ def examine(
         jitter_s=float(intervals.std()),
         longest_s=float(intervals.max()),
         headroom=None if facts.max_watts is None else float(watts.max()) / facts.max_watts,
-        aliasing=_aliasing(watts) * math.sqrt(1 - facts.seen),
+        aliasing=_aliasing(watts) * math.sqrt(1 - facts.duty),
         least_joules=2 * math.sqrt(2) * noise * math.sqrt(interval),
         counts=counts,
         warnings=(),

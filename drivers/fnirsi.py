@@ -196,7 +196,7 @@ class Fnirsi:
             self._wire.write(command(code))
 
     def _checked(self, report: bytes) -> list[Sample]:
-        """The samples of a data packet; none, and counted, where it cannot be believed."""
+        """The samples of a data packet; none, and counted, where it cannot be usable_points."""
         fits = crc_fits(report)
         self._crc_right += fits
         self._crc_wrong += not fits

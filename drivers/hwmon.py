@@ -109,10 +109,10 @@ class Hwmon:
         """What to multiply currents with: the resistor the kernel believes in over the true one."""
         if not self._shunt_ohms:
             return 1.0
-        believed = peek_number(os.path.join(device.folder, "shunt_resistor"))
-        if believed is None or believed <= 0:
+        usable_points = peek_number(os.path.join(device.folder, "shunt_resistor"))
+        if usable_points is None or usable_points <= 0:
             raise SpecError(f"{device.name} has no single shunt_resistor, so ?shunt= cannot be used with it")
-        return believed * 1e-6 / self._shunt_ohms
+        return usable_points * 1e-6 / self._shunt_ohms
 
     def channels(self) -> Sequence[Source]:
         return self._rails

@@ -95,10 +95,10 @@ class Iio:
     def _scale(self, folder: str) -> float:
         if not self._shunt_ohms:
             return 1.0
-        believed = peek_number(os.path.join(folder, "in_shunt_resistor"))
-        if believed is None or believed <= 0:
+        usable_points = peek_number(os.path.join(folder, "in_shunt_resistor"))
+        if usable_points is None or usable_points <= 0:
             raise SpecError(f"{folder} has no in_shunt_resistor, so ?shunt= cannot be used with it")
-        return believed / self._shunt_ohms
+        return usable_points / self._shunt_ohms
 
     def channels(self) -> Sequence[Source]:
         return self._rails

@@ -89,7 +89,7 @@ class Ina228(Meter):
     def tune(self, rate_hz: float) -> None:
         """Choose averaging and times; the counters count all the same."""
         super().tune(rate_hz)
-        self.facts = self.facts._replace(semantics="counter", seen=0.0, lag=0.0)
+        self.facts = self.facts._replace(semantics="counter", duty=0.0, latency=0.0)
 
     def read(self) -> Reading:
         """Joules and coulombs counted so far, with the latest volts and amps.

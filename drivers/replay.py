@@ -65,7 +65,7 @@ class Replay:
         self._hints = Hints(time, watts, volts, amps, unit, semantics, board)  # type: ignore[arg-type]
         self._clock = clock or SystemClock()
         self._record: Record | None = None
-        self.facts = Facts(own_time=self._fast, max_hz=_MAX_HZ)
+        self.facts = Facts(replayed=self._fast, max_hz=_MAX_HZ)
 
     def open(self) -> None:
         records = {record.name: record for record in read(self._path, self._hints)}
@@ -79,7 +79,7 @@ class Replay:
             semantics="instant" if facts.semantics == "instant" else "mean",
             default_hz=1 / typical_interval(self._record.columns["time_s"]),
             max_hz=_MAX_HZ,
-            own_time=self._fast,
+            replayed=self._fast,
             counted=True,
         )
 

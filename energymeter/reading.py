@@ -67,12 +67,12 @@ class Facts(NamedTuple):
     """± relative error of the source's own time base, where it integrates by itself."""
     counted: bool = True
     """False: a part of something already counted by a sibling channel; shown, never added."""
-    own_time: bool = False
+    replayed: bool = False
     """Its readings carry times of their own choice (a recording played fast): the window is the whole
     recording, not the time the program's block took."""
-    seen: float = 0.0
+    duty: float = 0.0
     """Of a mean: the share of the time from reading to reading that it has looked at; 0: unknown."""
-    lag: float = 0.0
+    latency: float = 0.0
     """How old a mean may be when it is read, as a share of the same time: anything from new to this."""
 
     @classmethod

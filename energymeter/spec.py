@@ -47,8 +47,8 @@ class Spec(NamedTuple):
         arguments = () if self.place is None else (self.place,)
         try:
             source: Source = driver(*arguments, **self._typed(driver))
-        except TypeError as refusal:
-            raise SpecError(f"{self.driver} does not take that place: {refusal}") from refusal
+        except TypeError as error:
+            raise SpecError(f"{self.driver} does not take that place: {error}") from error
         return source
 
     def _typed(self, driver: Any) -> dict[str, object]:

@@ -30,10 +30,10 @@ def with_uncertainty(number: float, uncertainty: float, unit: str) -> str:
     return f"{number:.{digits}f} {prefix}{unit} ± {max(uncertainty, 10**-_MOST_DECIMALS):.{digits}f}"
 
 
-def in_figures(number: float, figures: int = 3) -> str:
+def significant(number: float, figures: int = 3) -> str:
     """A number to three significant figures, in powers of ten only below a millionth.
 
-    >>> in_figures(0.6789), in_figures(1234.5), in_figures(3.0), in_figures(0.9996), in_figures(2.5e-9)
+    >>> significant(0.6789), significant(1234.5), significant(3.0), significant(0.9996), significant(2.5e-9)
     ('0.679', '1234', '3.00', '1.00', '2.50e-09')
     """
     if number == 0:
@@ -90,15 +90,15 @@ class Estimate(NamedTuple):
 
     def __str__(self) -> str:
         if self.unit == "h":
-            return f"{say_hours(self.value)} ({say_hours(self.low)} to {say_hours(self.high)})"
-        value = f"{say_number(self.value)} {self.unit}".rstrip()
-        return f"{value} ({say_number(self.low)} to {say_number(self.high)})"
+            return f"{hours_text(self.value)} ({hours_text(self.low)} to {hours_text(self.high)})"
+        value = f"{number_text(self.value)} {self.unit}".rstrip()
+        return f"{value} ({number_text(self.low)} to {number_text(self.high)})"
 
 
-def say_hours(hours: float) -> str:
+def hours_text(hours: float) -> str:
     """A duration as one says it: the longer, the coarser.
 
-    >>> [say_hours(h) for h in (0.004, 0.3, 1.999, 5.3333, 26.67, 400.0)]
+    >>> [hours_text(h) for h in (0.004, 0.3, 1.999, 5.3333, 26.67, 400.0)]
     ['less than a minute', '18 min', '2 h', '5 h 20 min', '27 h', '17 d']
     """
     if hours * 60 < 0.5:
@@ -114,10 +114,10 @@ def say_hours(hours: float) -> str:
     return " ".join(part for part in (f"{whole} h" * bool(whole), f"{rest} min" * bool(rest)) if part)
 
 
-def say_number(number: float, digits: int = 3) -> str:
+def number_text(number: float, digits: int = 3) -> str:
     """Three significant digits, never an exponent below a million.
 
-    >>> [say_number(x) for x in (0.012345, 3.14159, 2412.3, 0.0)]
+    >>> [number_text(x) for x in (0.012345, 3.14159, 2412.3, 0.0)]
     ['0.0123', '3.14', '2410', '0']
     """
     if number == 0 or not math.isfinite(number):

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.text import Estimate, say_hours, say_number
+from energymeter.text import Estimate, hours_text, number_text
 
 
 def test_hours_are_said_not_printed() -> None:
-    assert say_hours(5.3333) == "5 h 20 min"
-    assert say_hours(26.67) == "27 h"
-    assert say_hours(60.0) == "2 d 12 h"
-    assert say_hours(0.0) == "less than a minute"
+    assert hours_text(5.3333) == "5 h 20 min"
+    assert hours_text(26.67) == "27 h"
+    assert hours_text(60.0) == "2 d 12 h"
+    assert hours_text(0.0) == "less than a minute"
 
 
 def spoken_hours(text: str) -> float:
@@ -22,12 +22,12 @@ def spoken_hours(text: str) -> float:
 
 @given(st.floats(0.5, 5000))
 def test_rounding_costs_at_most_what_the_table_promises(hours: float) -> None:
-    assert spoken_hours(say_hours(hours)) == pytest.approx(hours, rel=0.0421)
+    assert spoken_hours(hours_text(hours)) == pytest.approx(hours, rel=0.0421)
 
 
 @given(st.floats(1e-6, 1e9))
 def test_numbers_keep_three_digits(number: float) -> None:
-    assert float(say_number(number)) == pytest.approx(number, rel=0.0051)
+    assert float(number_text(number)) == pytest.approx(number, rel=0.0051)
 
 
 def test_an_estimate_tells_its_interval() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.text import duration, in_figures, with_uncertainty
+from energymeter.text import duration, significant, with_uncertainty
 
 
 @pytest.mark.parametrize(
@@ -26,8 +26,8 @@ def test_number_to_the_place_of_its_error(number: float, uncertainty: float, tex
 
 @given(st.floats(1e-6, 1e15))
 def test_three_figures_are_close(number: float) -> None:
-    assert float(in_figures(number)) == pytest.approx(number, rel=5.1e-3)
-    assert in_figures(-number) == "-" + in_figures(number)
+    assert float(significant(number)) == pytest.approx(number, rel=5.1e-3)
+    assert significant(-number) == "-" + significant(number)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def page(results: dict[str, Any]) -> str:
     ]
     sections = {
         "weight": ("1. Weight", _weight),
-        "cost": ("2. Cost of measuring", _cost),
+        "cost": ("2. Overhead of measuring", _cost),
         "truth": ("3. Truth", _truth),
         "waves": ("4. Truth on waveforms", _waves),
     }

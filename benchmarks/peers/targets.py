@@ -22,9 +22,9 @@ def targets(results: dict[str, Any]) -> list[Target]:
     """All of them, from the sections' findings."""
     return [
         *_imports(results["weight"]),
-        *_blocks(results["cost"]["blocks"]),
-        *_spans(results["cost"]["spans"]),
-        *_processor(results["cost"]["idle"]),
+        *_blocks(results["overhead"]["blocks"]),
+        *_spans(results["overhead"]["spans"]),
+        *_processor(results["overhead"]["idle"]),
         _size(results["weight"]),
         _truth(results["truth"]),
     ]

@@ -21,7 +21,7 @@ from energymeter.drivers.ina219 import Ina219
 from energymeter.recordings.reader import Hints, read
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.memory import Count, channel_bytes
-from energymeter.sampling.session import Session, Wanted
+from energymeter.sampling.session import Session, SourceConfig
 
 _PHASES = 10
 _VOLTS = 5.0
@@ -134,7 +134,7 @@ def measured(wave: Wave, rate_hz: float) -> tuple[float, float]:
     shunt = min(0.1, 0.3 / wave.most_amps) if wave.most_amps > 0.3 else 0.3 / wave.most_amps
     chip = Ina219Chip(wave, pace.monotonic_ns, shunt=shunt)
     meter = Ina219("1:0x40", shunt=shunt, max_amps=wave.most_amps, wire=chip, clock=pace)
-    session = Session([Wanted(meter, rate_hz)], {})
+    session = Session([SourceConfig(meter, rate_hz)], {})
     about = session.described[0]
     memory = memoryview(bytearray(session.size))
     session.prepare(memory, pace)

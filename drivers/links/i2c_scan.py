@@ -53,8 +53,8 @@ def places_of(kind: str, root: str = "/", opened: OpenBus = open_bus) -> Iterato
     for bus in buses(root):
         try:
             wire = opened(bus, root)
-        except SourceError as refusal:
-            closed = refusal
+        except SourceError as error:
+            closed = error
             continue
         try:
             for address, name in _answering(bus, wire):

@@ -85,9 +85,9 @@ def refine(facts: Facts, timing: Timing, rate_hz: float) -> Facts:
     anything from new to a whole cycle old.
     """
     if timing.cycle * SPREAD * rate_hz < 0.5:
-        return facts._replace(semantics="instant", seen=0.0, lag=0.0)
+        return facts._replace(semantics="instant", duty=0.0, latency=0.0)
     return facts._replace(
-        semantics="mean", seen=min(1.0, timing.sees * rate_hz), lag=min(1.0, timing.cycle * rate_hz)
+        semantics="mean", duty=min(1.0, timing.sees * rate_hz), latency=min(1.0, timing.cycle * rate_hz)
     )
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from energymeter.battery.battery import Battery
 from energymeter.budget.forecast import SHORT_WINDOW, Z95, Level, hours_left, left
-from energymeter.text import Estimate, say_number
+from energymeter.text import Estimate, number_text
 
 
 class Unit(NamedTuple):
@@ -125,6 +125,6 @@ class Balance(NamedTuple):
         return max(low, 0.0), rail.value + math.hypot(rail.high - rail.value, spread)
 
 
-def say_share(share: Estimate) -> str:
+def percent_text(share: Estimate) -> str:
     """``31 % (24 % to 38 %)``."""
-    return "{} % ({} % to {} %)".format(*(say_number(bound * 100, 2) for bound in share[:3]))
+    return "{} % ({} % to {} %)".format(*(number_text(bound * 100, 2) for bound in share[:3]))

@@ -88,8 +88,8 @@ def read(path: str) -> Gauge | None:
     try:
         text = Path(path).read_text(encoding="utf-8-sig", errors="replace")
         in_percent, rows = _rows(text)
-    except (OSError, csv.Error) as refusal:
-        raise LogError(f"{path} cannot be read: {refusal}.") from refusal
+    except (OSError, csv.Error) as error:
+        raise LogError(f"{path} cannot be read: {error}.") from error
     if rows is None:
         return None
     kept: list[_Row] = []

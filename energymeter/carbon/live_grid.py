@@ -1,7 +1,7 @@
 """A grid that is asked over the network, when told to: live, past and forecast intensity.
 
 Nothing is asked before ``now``, ``between`` or ``forecast`` is called. Answers are kept and their age
-is shown; after a refusal the service is left alone for a while; a fallback, where one was given, says
+is shown; after a error the service is left alone for a while; a fallback, where one was given, says
 that it is one and why.
 """
 

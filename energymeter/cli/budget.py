@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 from energymeter.battery.battery import Battery
-from energymeter.budget.balance import say_share
+from energymeter.budget.balance import percent_text
 from energymeter.budget.ledger import Ledger, Line
 from energymeter.cli.budget_forecast import forecast
 from energymeter.cli.budget_options import basis_option, battery_option, json_option, plain, seconds, share
 from energymeter.errors import SpecError
 from energymeter.meter.budget import Budget
-from energymeter.meter.usage_delta import Drawn
-from energymeter.text import printable, say_number
+from energymeter.meter.usage_delta import UsageDelta
+from energymeter.text import number_text, printable
 
 
 @click.group()
@@ -48,7 +48,7 @@ def new(
         facts = {"budget": name, "battery": chosen, "shares": made.shares, "mah": made.remaining_mah}
         click.echo(json.dumps(plain(facts | {"why": chosen.why()})))
         return
-    label = f"{say_number(chosen.mah)} mAh at {chosen.volts:g} V"
+    label = f"{number_text(chosen.mah)} mAh at {chosen.volts:g} V"
     click.echo(f"{name}: {label}, counted at the {chosen.basis}; usable {made.remaining_mah}")
     click.echo(chosen.why())
 
@@ -74,15 +74,17 @@ def status(name: str, stage: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(plain(facts)))
         return
-    click.echo(f"{name}{f' · {stage}' if stage else ''}: {say_share(seen.remaining_share)} left")
-    click.echo(f"  spent   {say_number(seen.spent_joules, 4)} J at the rail")
+    click.echo(f"{name}{f' · {stage}' if stage else ''}: {percent_text(seen.remaining_share)} left")
+    click.echo(f"  spent   {number_text(seen.spent_joules, 4)} J at the rail")
     click.echo(
         f"  left    {seen.remaining_mah} at the {seen.battery.basis} · {seen.remaining_joules} at the rail"
     )
     click.echo(f"  lasts   {seen.remaining_hours or 'unknown: no load was seen yet'}")
     click.echo(f"  runs    {facts['runs'] or 'unknown: none was debited yet'}")
     for part, its in {}.items() if stage else opened.shares.items():
-        click.echo(f"  {printable(part)}: {say_share(opened.stage(part).remaining_share)} of its {its:.0%}")
+        click.echo(
+            f"  {printable(part)}: {percent_text(opened.stage(part).remaining_share)} of its {its:.0%}"
+        )
 
 
 @budget.command()
@@ -112,7 +114,7 @@ def spend(
     elif undo is None and (joules is None) != (wh is None):
         amount = joules if joules is not None else (wh or 0.0) * 3600
         opened = Budget(name)
-        usage = Drawn(amount, seconds=duration or 0.0, provenance="manual", sources=("by hand",))
+        usage = UsageDelta(amount, seconds=duration or 0.0, provenance="manual", sources=("by hand",))
         line = (
             opened.spend(usage, stage=stage, note=note)
             if amend is None

@@ -16,13 +16,13 @@ from energymeter.budget.gauge_log import hours_from_log
 from energymeter.cli.budget_options import basis_option, battery_option, json_option, plain, seconds, share
 from energymeter.errors import SpecError
 from energymeter.meter.budget import Budget
-from energymeter.text import Estimate, say_hours, say_number
+from energymeter.text import Estimate, hours_text, number_text
 
 
 @click.command()
 @click.argument("name", required=False)
 @click.option("--board", help="A board by name, such as jetson-nano.")
-@click.option("--watts", type=float, help="Draw at the rail, in place of the board's.")
+@click.option("--watts", type=float, help="Window at the rail, in place of the board's.")
 @battery_option
 @basis_option
 @click.option("--duty", type=share, help="Share of the time that it is busy.")
@@ -105,20 +105,22 @@ def _sentences(facts: Mapping[str, Any], options: Mapping[str, Any]) -> list[str
     lines = []
     if "watts" in facts:
         hours = facts["hours"]
-        lines.append(f"{facts['load']}: {say_number(facts['watts'])} W at the rail")
+        lines.append(f"{facts['load']}: {number_text(facts['watts'])} W at the rail")
         lines.append(f"  lasts {hours}" if hours else "  draws nothing: it lasts")
         if facts["battery"]["basis"] == "cell" and facts["rail_convention_hours"]:
             rail = facts["rail_convention_hours"]
-            lines.append(f"  by the course's rail convention {rail:.2f} h ({say_hours(rail)})")
+            lines.append(f"  by the course's rail convention {rail:.2f} h ({hours_text(rail)})")
         lines.append(f"  {facts['why']}")
     if "solar" in facts:
         lines.append(f"  with sun: {facts['solar']}")
     if "inferences" in facts:
-        lines.append(f"  {say_number(facts['inferences'])} inferences of {options['joules']:g} J a charge")
+        lines.append(f"  {number_text(facts['inferences'])} inferences of {options['joules']:g} J a charge")
     if "watts_to_last" in facts:
         watts = facts["watts_to_last"]
-        reach = f"{say_number(watts)} W at the rail or less" if watts is not None else "not even with no load"
-        lines.append(f"  to last {say_hours(options['last'] / 3600)}: {reach}")
+        reach = (
+            f"{number_text(watts)} W at the rail or less" if watts is not None else "not even with no load"
+        )
+        lines.append(f"  to last {hours_text(options['last'] / 3600)}: {reach}")
     return lines
 
 

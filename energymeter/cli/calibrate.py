@@ -8,12 +8,12 @@ from typing import NamedTuple
 import click
 
 from energymeter.calibration import card as cards
-from energymeter.calibration.checks import believed
+from energymeter.calibration.checks import usable_points
 from energymeter.calibration.clock_gain import clock_gain
 from energymeter.calibration.fitting import fit_all, model_of
 from energymeter.calibration.plot import draw
 from energymeter.calibration.points import UNITS, Point, Reference, band, read_csv, write_csv
-from energymeter.calibration.procedure import Wishes, guided, table
+from energymeter.calibration.procedure import Settings, guided, table
 from energymeter.calibration.source_buffer import Tape
 from energymeter.calibration.steady_load import Holder
 from energymeter.cli.calibrate_charge import Charge, recorded, watched
@@ -45,7 +45,7 @@ _RATE_HZ = 10.0
 @click.option("--channel", default="", help="Which part of SOURCE, if it has several.")
 @click.option("--keep", type=click.Path(dir_okay=False), help="Where points are kept.  [default: points.csv]")
 @click.option(
-    "--plot", type=click.Path(dir_okay=False), help="Draw the residuals: .svg, or .png with matplotlib."
+    "--plot", type=click.Path(dir_okay=False), help="Window the residuals: .svg, or .png with matplotlib."
 )
 @click.option("--clock", is_flag=True, help="Compare SOURCE's clock with this computer's, too (an INA228).")
 @click.option("--counter", default="", help="Compare charge with this meter, which counts it, such as um25c.")
@@ -95,8 +95,8 @@ def calibrate(
             click.echo(
                 "the reference's accuracy is not told: the zero, with no load, is all to take", err=True
             )
-        found, points = _at_the_bench(meter, other, Wishes(seconds, celsius), keep or "points.csv")
-    points, said = believed(points, named)
+        found, points = _at_the_bench(meter, other, Settings(seconds, celsius), keep or "points.csv")
+    points, said = usable_points(points, named)
     fits = fit_all(points, found.facts, named)
     for text in filter(None, (table(fits), *said)):
         click.echo(text)
@@ -194,7 +194,7 @@ def _found(meter: Tape) -> _Found:
 
 
 def _at_the_bench(
-    meter: Tape, reference: Source | None, wishes: Wishes, kept: str
+    meter: Tape, reference: Source | None, wishes: Settings, kept: str
 ) -> tuple[_Found, list[Point]]:
     points: list[Point] = []
     clock, rate_hz = SystemClock(), min(_RATE_HZ, meter.meter.facts.max_hz)

@@ -62,8 +62,8 @@ def _text(facts: Facts, found: Quality) -> str:
         ),
         ("interval", f"{found.interval_s:.4g} s ± {found.jitter_s:.1g}, longest {found.longest_s:.3g} s"),
         *(
-            (("seen of it", f"{facts.seen:.0%}, and told up to {facts.lag:.0%} of it later"),)
-            if facts.seen
+            (("seen of it", f"{facts.duty:.0%}, and told up to {facts.latency:.0%} of it later"),)
+            if facts.duty
             else ()
         ),
         ("reads", f"{found.counts.reads}, {found.counts.duplicates} with nothing new"),

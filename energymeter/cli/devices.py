@@ -20,7 +20,7 @@ from energymeter.discovery.ports import (
     how_to_wire,
     serial_ports,
 )
-from energymeter.text import in_figures
+from energymeter.text import significant
 
 _WHAT = {
     "meter": "external meter",
@@ -122,7 +122,7 @@ def _told(
 
 def _cells(finding: Finding) -> list[str]:
     assert finding.facts is not None
-    watts = "no power yet" if finding.watts is None else f"{in_figures(finding.watts)} W"
+    watts = "no power yet" if finding.watts is None else f"{significant(finding.watts)} W"
     channels = ", ".join(finding.channels)
     beside = f" (beside: {', '.join(finding.beside)})" if finding.beside else ""
     trust = f"{finding.facts.provenance} at the {finding.facts.place}"

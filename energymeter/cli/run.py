@@ -89,8 +89,8 @@ def _run(command: Sequence[str]) -> int:
         except FileNotFoundError:
             click.echo(f"energymeter: there is no command {command[0]!r}.", err=True)
             raise SystemExit(_NOT_FOUND) from None
-        except OSError as refusal:
-            click.echo(f"energymeter: {command[0]!r} cannot be executed: {refusal.strerror}.", err=True)
+        except OSError as error:
+            click.echo(f"energymeter: {command[0]!r} cannot be executed: {error.strerror}.", err=True)
             raise SystemExit(_NOT_EXECUTABLE) from None
         with process:
             relay.to(process)

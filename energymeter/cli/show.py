@@ -9,7 +9,7 @@ import click
 
 from energymeter.recordings.trace import Trace
 from energymeter.recordings.writer import PARTS_SUFFIX
-from energymeter.text import duration, in_figures
+from energymeter.text import duration, significant
 
 _GAPS_SHOWN = 10
 
@@ -51,7 +51,7 @@ def show(file: str, as_json: bool, **hints: Any) -> None:
 def _samples(trace: Trace) -> str:
     count = "1 sample" if len(trace) == 1 else f"{len(trace)} samples"
     started = "" if trace.epoch_s is None else f" from {_date(trace.epoch_s)}"
-    pace = f", {in_figures((len(trace) - 1) / trace.seconds)} a second" if trace.seconds > 0 else ""
+    pace = f", {significant((len(trace) - 1) / trace.seconds)} a second" if trace.seconds > 0 else ""
     return count + started + pace
 
 

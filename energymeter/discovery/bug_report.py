@@ -82,10 +82,8 @@ def write(path: str, text: str) -> None:
             file.write(text)
     except FileExistsError:
         raise LogError(f"{path} exists and is not overwritten; give another name.") from None
-    except OSError as refusal:
-        raise LogError(
-            f"{path} cannot be written ({refusal.strerror}); give a place that is yours."
-        ) from refusal
+    except OSError as error:
+        raise LogError(f"{path} cannot be written ({error.strerror}); give a place that is yours.") from error
 
 
 def without_names(text: str, names: Mapping[str, str]) -> str:
@@ -149,5 +147,5 @@ def _text(path: str) -> str:
         with open(path, "rb") as file:
             said = file.read(_MOST_BYTES).decode("utf-8", "replace")
         return " ".join(said.replace("\0", " ").split())
-    except OSError as refusal:
-        return f"({refusal.strerror})"
+    except OSError as error:
+        return f"({error.strerror})"

@@ -22,9 +22,9 @@ class Sample(NamedTuple):
     """One point of the curve: the running totals at ``at_ns``, and what was drawn there.
 
     ``joules``, ``coulombs`` and ``volt_seconds`` are ``None`` where the source cannot tell.
-    ``covered_ns`` grows only over time that was really measured; ``bridged_joules`` is what
+    ``covered_ns`` grows only over time that was really measured; ``gap_fill_joules`` is what
     straight lines across the gaps would add, kept apart because nobody measured it.
-    ``scatter_joules2`` is the running variance of ``joules`` from noise and from what happens between
+    ``variance_joules2`` is the running variance of ``joules`` from noise and from what happens between
     samples.
     """
 
@@ -33,11 +33,11 @@ class Sample(NamedTuple):
     coulombs: float | None
     volt_seconds: float | None
     covered_ns: int
-    bridged_joules: float
+    gap_fill_joules: float
     watts: float | None
     volts: float | None
     amps: float | None
-    scatter_joules2: float = 0.0
+    variance_joules2: float = 0.0
 
 
 class _Sum:
@@ -83,8 +83,8 @@ class Weights(NamedTuple):
     @classmethod
     def of(cls, facts: Facts) -> "Weights":
         """For a source that looks as its facts say."""
-        unseen = 1.0 - facts.seen
-        step = (unseen**2 + facts.lag**2) / (12 - 4 * facts.seen)
+        unseen = 1.0 - facts.duty
+        step = (unseen**2 + facts.latency**2) / (12 - 4 * facts.duty)
         return cls(step, max(0.0, unseen - 2 * step) / 1.218)
 
 
@@ -107,8 +107,8 @@ class Integrator:
         self._coulombs = _Sum(resume.coulombs if resume else None)
         self._volt_seconds = _Sum(resume.volt_seconds if resume else None)
         self._covered_ns = resume.covered_ns if resume else 0
-        self._bridged = resume.bridged_joules if resume else 0.0
-        self._scatter = resume.scatter_joules2 if resume else 0.0
+        self._gap_fill = resume.gap_fill_joules if resume else 0.0
+        self._scatter = resume.variance_joules2 if resume else 0.0
         self._jump = 0.0
         self._weights = Weights.of(facts)
         self._last = resume
@@ -159,7 +159,7 @@ class Integrator:
             self._coulombs.total,
             self._volt_seconds.total,
             self._covered_ns,
-            self._bridged,
+            self._gap_fill,
             watts,
             reading.volts,
             reading.amps,
@@ -256,7 +256,7 @@ class Integrator:
             if wrap is None:
                 return None
             joules += wrap
-            # without a known maximum, a wrap is believed only from the last tenth into the first
+            # without a known maximum, a wrap is usable_points only from the last tenth into the first
             if joules < 0 or (most is None and joules > wrap / 5):
                 return None
         if max_watts is not None and joules > 1.05 * max_watts * (seconds + _HELD_UP_SECONDS) + 1e-3:
@@ -268,7 +268,7 @@ class Integrator:
         self._jump = 0.0
         self.gap_ns += dt_ns
         if before is not None and now is not None:
-            self._bridged += (before + now) / 2 * dt_ns * 1e-9
+            self._gap_fill += (before + now) / 2 * dt_ns * 1e-9
 
 
 def _signed_difference(before: float | None, now: float | None, wrap: float | None) -> float | None:

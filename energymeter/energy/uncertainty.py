@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from energymeter.energy.correction import Line, Model
-from energymeter.energy.window import Draw
+from energymeter.energy.window import Window
 from energymeter.reading import Band, Facts
 
 K = 2.0
@@ -19,7 +19,7 @@ _RECTANGLE = 1 / math.sqrt(3)
 _STEP = 1 / math.sqrt(12)
 
 
-class Contribution(NamedTuple):
+class Component(NamedTuple):
     """One cause's share of the uncertainty."""
 
     cause: str
@@ -27,7 +27,7 @@ class Contribution(NamedTuple):
     """What one standard deviation of the cause does to the energy, with its sign."""
     source: str = ""
     """Whose error it is."""
-    lasting: bool = False
+    systematic: bool = False
     """The same error in every window of this source, so that in differences it (partly) cancels."""
 
 
@@ -36,7 +36,7 @@ class Part(NamedTuple):
 
     name: str
     facts: Facts
-    draw: Draw
+    draw: Window
     interval_seconds: float = 0.0
     """From one sample to the next."""
     model: Model | None = None
@@ -49,51 +49,51 @@ class Difference(NamedTuple):
     """Energy of one window minus that of another, in J."""
 
     joules: float
-    shares: tuple[Contribution, ...]
+    components: tuple[Component, ...]
 
     @property
     def uncertainty(self) -> float:
         """± of ``joules`` in J, coverage factor 2 (about 95 %)."""
-        return expanded(self.shares)
+        return expanded(self.components)
 
 
-def contributions(part: Part) -> list[Contribution]:
+def components_of(part: Part) -> list[Component]:
     """Why the energy of one channel in one window may be wrong, cause by cause; it must be known."""
     draw = part.draw
     found = [
         *_clock(part),
         *(_of_counter(part) if part.facts.joules is not None else _of_rates(part)),
-        Contribution("noise and sampling", math.sqrt(max(draw.scatter_joules2, 0.0))),
-        Contribution("window edges", draw.edge_joules),
-        Contribution("shorter than a sample", _unseen(part)),
+        Component("noise and sampling", math.sqrt(max(draw.variance_joules2, 0.0))),
+        Component("window edges", draw.edge_joules),
+        Component("shorter than a sample", _unseen(part)),
     ]
     return [share._replace(source=part.name) for share in found if share.joules]
 
 
-def expanded(shares: Iterable[Contribution]) -> float:
+def expanded(components: Iterable[Component]) -> float:
     """± of the whole, in J: independent causes add in squares, times `K`."""
-    return K * math.sqrt(sum(share.joules**2 for share in shares))
+    return K * math.sqrt(sum(share.joules**2 for share in components))
 
 
 def subtracted(
-    shares: Sequence[Contribution], others: Sequence[Contribution], scale: float = 1.0
-) -> tuple[Contribution, ...]:
+    components: Sequence[Component], others: Sequence[Component], scale: float = 1.0
+) -> tuple[Component, ...]:
     """The causes of ``a - scale * b``: an error that lasts works on both alike, all others add.
 
-    >>> lasting = Contribution("current offset", 2.0, "ina219", lasting=True)
-    >>> expanded(subtracted([lasting], [lasting]))
+    >>> systematic = Component("current offset", 2.0, "ina219", systematic=True)
+    >>> expanded(subtracted([systematic], [systematic]))
     0.0
     """
-    lasting: dict[tuple[str, str], float] = {}
+    systematic: dict[tuple[str, str], float] = {}
     passing = []
-    for factor, its in ((1.0, shares), (-scale, others)):
+    for factor, its in ((1.0, components), (-scale, others)):
         for share in its:
-            if share.lasting:
+            if share.systematic:
                 key = (share.source, share.cause)
-                lasting[key] = lasting.get(key, 0.0) + factor * share.joules
+                systematic[key] = systematic.get(key, 0.0) + factor * share.joules
             else:
                 passing.append(share._replace(joules=factor * share.joules))
-    together = [Contribution(cause, joules, source, True) for (source, cause), joules in lasting.items()]
+    together = [Component(cause, joules, source, True) for (source, cause), joules in systematic.items()]
     return (*together, *passing)
 
 
@@ -108,15 +108,15 @@ def _unseen(part: Part) -> float:
     return abs(draw.joules) * (interval / draw.covered_seconds if ticks else 1.0) * share * _RECTANGLE
 
 
-def _clock(part: Part) -> list[Contribution]:
+def _clock(part: Part) -> list[Component]:
     known = part.model.clock_uncertainty if part.model is not None else 0.0
     return [_lasting("time base", part.draw.joules * (known or part.facts.clock * _RECTANGLE))]
 
 
-def _of_counter(part: Part) -> list[Contribution]:
+def _of_counter(part: Part) -> list[Component]:
     band, joules = part.facts.joules or Band(), part.draw.joules
     # a difference of two readings, each good to one step
-    steps = Contribution("counter resolution", band.resolution * _STEP * math.sqrt(2))
+    steps = Component("counter resolution", band.resolution * _STEP * math.sqrt(2))
     lines = _power_lines(part)
     if not lines:
         return [_lasting("counter gain", joules * band.gain * _RECTANGLE), steps]
@@ -124,7 +124,7 @@ def _of_counter(part: Part) -> list[Contribution]:
     return [_lasting("calibrated counter gain", joules * gain), steps, *_drift(lines, part)]
 
 
-def _of_rates(part: Part) -> list[Contribution]:
+def _of_rates(part: Part) -> list[Component]:
     """Of what is integrated; its weight is ∂E/∂offset, such as V·s for a current."""
     facts, draw = part.facts, part.draw
     lines = _power_lines(part)
@@ -145,8 +145,8 @@ def _of_rates(part: Part) -> list[Contribution]:
 
 def _of_rate(
     quantity: str, band: Band | None, line: Line | None, joules: float, weight: float
-) -> list[Contribution]:
-    steps = Contribution(f"{quantity} resolution", weight * (band.resolution if band else 0.0) * _STEP)
+) -> list[Component]:
+    steps = Component(f"{quantity} resolution", weight * (band.resolution if band else 0.0) * _STEP)
     if line is None:
         if band is None:
             return []
@@ -165,7 +165,7 @@ def _of_rate(
     ]
 
 
-def _drift(lines: Sequence[Line], part: Part) -> list[Contribution]:
+def _drift(lines: Sequence[Line], part: Part) -> list[Component]:
     """Of the gain with the air's temperature since the calibration; the data sheet's limits hold it."""
     return [
         _lasting(
@@ -190,5 +190,5 @@ def _amps_line(part: Part) -> Line | None:
     return part.model.amps_line(draw.coulombs / draw.covered_seconds if known else 0.0)
 
 
-def _lasting(cause: str, joules: float) -> Contribution:
-    return Contribution(cause, joules, lasting=True)
+def _lasting(cause: str, joules: float) -> Component:
+    return Component(cause, joules, systematic=True)

@@ -5,18 +5,18 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from energymeter.energy.uncertainty import (
-    Contribution,
+    Component,
     Difference,
     K,
     Part,
-    contributions,
+    components_of,
     expanded,
     subtracted,
 )
-from energymeter.energy.window import Draw, finite
+from energymeter.energy.window import Window, finite
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.reading import Band, Facts, Place, Provenance
-from energymeter.text import duration, in_figures, with_uncertainty
+from energymeter.text import duration, significant, with_uncertainty
 
 if TYPE_CHECKING:
     from energymeter.carbon.emissions import Carbon, GridNow
@@ -26,7 +26,7 @@ _GAUGE_STEPS = 3
 _TRUST = ("measured", "manual", "modelled", "simulated")
 
 
-class Cost(NamedTuple):
+class Overhead(NamedTuple):
     """What the measuring itself took, since the meter was entered."""
 
     cpu_seconds: float
@@ -39,7 +39,7 @@ class Idle(NamedTuple):
 
     watts: float
     uncertainty: float
-    shares: tuple[Contribution, ...] = ()
+    components: tuple[Component, ...] = ()
     """Its causes for one second of it; without them the baseline is taken as another meter's."""
 
 
@@ -66,7 +66,7 @@ class Usage(NamedTuple):
     """Readings that should have been taken since the meter was entered, and were not."""
     interpolated_joules: float | None = None
     """``joules`` with straight lines drawn across the gaps; None where there is no gap."""
-    shares: tuple[Contribution, ...] = ()
+    components: tuple[Component, ...] = ()
     """The causes of the uncertainty, one standard deviation each."""
     gap_seconds: float = 0.0
     """Not measured, by the source that missed most."""
@@ -75,14 +75,14 @@ class Usage(NamedTuple):
     nominal_volts: float | None = None
     """Assumed, because no voltage was measured."""
     idle: Idle | None = None
-    cost: Cost | None = None
+    overhead: Overhead | None = None
     notes: tuple[str, ...] = ()
     """What else the reader should know: gaps, throttling, sampling in a thread."""
 
     @property
     def uncertainty(self) -> float:
         """± of ``joules`` in J, coverage factor 2 (about 95 %)."""
-        return expanded(self.shares)
+        return expanded(self.components)
 
     @property
     def wh(self) -> float:
@@ -115,9 +115,9 @@ class Usage(NamedTuple):
         if self.idle is None:
             return None
         measured_seconds = self.seconds * self.coverage
-        if not self.idle.shares:
+        if not self.idle.components:
             return math.hypot(self.uncertainty, self.idle.uncertainty * measured_seconds)
-        return expanded(subtracted(self.shares, self.idle.shares, measured_seconds))
+        return expanded(subtracted(self.components, self.idle.components, measured_seconds))
 
     @property
     def interpolated_uncertainty(self) -> float | None:
@@ -152,7 +152,7 @@ class Usage(NamedTuple):
             "net_joules": self.net_joules,
             "net_uncertainty": self.net_uncertainty,
             "idle_watts": None if self.idle is None else self.idle.watts,
-            "cost": None if self.cost is None else self.cost._asdict(),
+            "overhead": None if self.overhead is None else self.overhead._asdict(),
             "notes": list(self.notes),
         }
 
@@ -170,9 +170,9 @@ class Usage(NamedTuple):
             at = (
                 "" if volts is None else f" at {volts:.2f} V" if not nominal else f" at {volts:.1f} V nominal"
             )
-            said.append(f"{in_figures(self.mah)} mAh{at}")
+            said.append(f"{significant(self.mah)} mAh{at}")
         if self.mean_watts is not None:
-            said.append(f"{in_figures(self.mean_watts)} W mean")
+            said.append(f"{significant(self.mean_watts)} W mean")
         said.append(duration(self.seconds))
         said.append(f"{' + '.join(self.sources)} {self.provenance}")
         said += self.calibration
@@ -207,22 +207,22 @@ class Usage(NamedTuple):
 
         Causes add in squares, so the share of each is that of its square.
         """
-        whole = sum(share.joules**2 for share in self.shares)
+        whole = sum(share.joules**2 for share in self.components)
         rows = [f"{'± J':>12}  {'share':>6}  {'cause':28}  what would reduce it"]
         for name, share in sorted(self._named_shares(), key=lambda named: -abs(named[1].joules)):
-            size, part = in_figures(abs(K * share.joules)), share.joules**2 / whole
+            size, part = significant(abs(K * share.joules)), share.joules**2 / whole
             rows.append(f"{size:>12}  {part:6.1%}  {name:28}  {_remedy(share.cause)}")
         rows.append(
-            f"{in_figures(self.uncertainty):>12}  {'100 %':>6}  together, coverage factor 2 (about 95 %)"
+            f"{significant(self.uncertainty):>12}  {'100 %':>6}  together, coverage factor 2 (about 95 %)"
         )
         if self.interpolated_joules is not None and self.interpolated_uncertainty is not None:
             bridged = with_uncertainty(self.interpolated_joules, self.interpolated_uncertainty, "J")
             rows.append(f"with {self.gap_seconds:.3g} s of gaps drawn in: {bridged}")
         return "\n".join([*rows, *self.calibration])
 
-    def _named_shares(self) -> list[tuple[str, Contribution]]:
+    def _named_shares(self) -> list[tuple[str, Component]]:
         several = len(self.sources) > 1
-        return [(f"{share.source} {share.cause}" if several else share.cause, share) for share in self.shares]
+        return [(f"{c.source} {c.cause}" if several else c.cause, c) for c in self.components]
 
 
 _REMEDIES = {
@@ -257,7 +257,7 @@ def difference(a: Usage, b: Usage) -> Difference:
     >>> difference(meter.usage, meter.usage).joules
     0.0
     """
-    return Difference(a.joules - b.joules, subtracted(a.shares, b.shares))
+    return Difference(a.joules - b.joules, subtracted(a.components, b.components))
 
 
 def combine(parts: Sequence[Part], **known: Any) -> Usage:
@@ -281,7 +281,7 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
     draws = [part.draw for part in counted]
     seconds = draws[0].seconds
     measured = min(draw.covered_seconds for draw in draws)
-    bridged = sum(draw.bridged_joules for draw in draws)
+    bridged = sum(draw.gap_fill_joules for draw in draws)
     joules = sum(draw.joules for draw in draws)
     charge = _common_charge(counted)
     notes = (*known.pop("notes", ()), *_doubts(counted))
@@ -296,7 +296,7 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
         place=counted[0].facts.place,
         sources=tuple(part.name for part in counted),
         interpolated_joules=joules + bridged if bridged and not math.isnan(bridged) else None,
-        shares=tuple(share for part in counted for share in contributions(part)),
+        components=tuple(share for part in counted for share in components_of(part)),
         gap_seconds=max(0.0, seconds - measured),
         notes=notes,
         **known,
@@ -313,12 +313,12 @@ def _check_steps(part: Part) -> None:
     step = facts.joules.resolution if facts.joules is not None else 0.0
     if facts.semantics == "counter" and facts.place == "cell" and abs(joules) < _GAUGE_STEPS * step:
         raise NotMeasured(
-            f"{part.name} moves in steps of {in_figures(step)} J and showed {in_figures(joules)} J in this "
+            f"{part.name} moves in steps of {significant(step)} J and showed {significant(joules)} J in this "
             "window: measure for half an hour, or take its instants where it has them (battery?by=power)."
         )
 
 
-def _coverage(draws: Sequence[Draw]) -> float:
+def _coverage(draws: Sequence[Window]) -> float:
     """The share of the window that was measured. Channels that saw different shares count by the energy
     they saw, so that joules over this time is the sum of their mean powers."""
     seconds = draws[0].seconds
@@ -363,5 +363,5 @@ def _common_charge(parts: Sequence[Part]) -> float | None:
     return finite(sum(draw.coulombs for draw in draws))
 
 
-def _mean_volts(draw: Draw) -> float | None:
+def _mean_volts(draw: Window) -> float | None:
     return finite(draw.volt_seconds / draw.covered_seconds) if draw.covered_seconds > 0 else None

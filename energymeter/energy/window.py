@@ -17,13 +17,13 @@ class Point(NamedTuple):
     coulombs: float
     volt_seconds: float
     covered_seconds: float
-    bridged_joules: float
-    scatter_joules2: float = 0.0
+    gap_fill_joules: float
+    variance_joules2: float = 0.0
     edge_joules: float = 0.0
     """What a step of the power right here would be misplaced by, one standard deviation."""
 
 
-class Draw(NamedTuple):
+class Window(NamedTuple):
     """What one channel drew in one window; NaN where the source cannot tell."""
 
     seconds: float
@@ -31,15 +31,15 @@ class Draw(NamedTuple):
     coulombs: float
     volt_seconds: float
     covered_seconds: float
-    bridged_joules: float
-    scatter_joules2: float
+    gap_fill_joules: float
+    variance_joules2: float
     """Variance of ``joules`` from noise and from what happened between samples."""
     edge_joules: float
     """Of what the window's two edges may misplace, one standard deviation."""
     peak_watts: float
 
 
-NOTHING = Draw(math.nan, math.nan, math.nan, math.nan, 0.0, 0.0, 0.0, 0.0, math.nan)
+NOTHING = Window(math.nan, math.nan, math.nan, math.nan, 0.0, 0.0, 0.0, 0.0, math.nan)
 """Of a channel that has not said anything yet."""
 
 
@@ -48,19 +48,19 @@ def finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def difference(start: Point, end: Point, seconds: float, peak_watts: float) -> Draw:
+def difference(start: Point, end: Point, seconds: float, peak_watts: float) -> Window:
     """What lies between two points of a curve.
 
     A total that is unknown at the start and known at the end began in between, at 0.
     """
-    return Draw(
+    return Window(
         seconds=seconds,
         joules=end.joules - _or_zero(start.joules),
         coulombs=end.coulombs - _or_zero(start.coulombs),
         volt_seconds=end.volt_seconds - _or_zero(start.volt_seconds),
         covered_seconds=end.covered_seconds - start.covered_seconds,
-        bridged_joules=end.bridged_joules - start.bridged_joules,
-        scatter_joules2=end.scatter_joules2 - start.scatter_joules2,
+        gap_fill_joules=end.gap_fill_joules - start.gap_fill_joules,
+        variance_joules2=end.variance_joules2 - start.variance_joules2,
         edge_joules=start.edge_joules + end.edge_joules,
         peak_watts=peak_watts,
     )

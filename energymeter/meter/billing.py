@@ -20,7 +20,7 @@ from energymeter.errors import EnergyMeterError, NotMeasured
 from energymeter.meter import active
 from energymeter.meter.active import RunningMeter
 from energymeter.meter.statusline import StatusLine
-from energymeter.meter.usage_delta import Drawn, Figures
+from energymeter.meter.usage_delta import Figures, UsageDelta
 
 _SETTLE_NS = 30_000_000_000
 """Between two debits of a running loop: what a power cut can cost the ledger."""
@@ -95,7 +95,7 @@ class Tab:
     ) -> None:
         self.load = Forecast()
         self.units: dict[str, tuple[int, float]] = {}
-        self.drawn: Drawn | None = None
+        self.drawn: UsageDelta | None = None
         self.line: StatusLine | None = None
         self.run = uuid.uuid4().hex
         self._account, self._find, self._monotonic_ns = account, find, monotonic_ns
@@ -103,8 +103,8 @@ class Tab:
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._stages: list[str | None] = []
-        self._before = Drawn()
-        self._settled = Drawn()
+        self._before = UsageDelta()
+        self._settled = UsageDelta()
         self.meter: RunningMeter | None = None
         self._use(meter or find(self._own), whole=whole)
         self._due = monotonic_ns() + _SETTLE_NS
@@ -139,7 +139,7 @@ class Tab:
 
     # What is drawn ----------------------------------------------------------------------------
 
-    def poll(self) -> Drawn | None:
+    def poll(self) -> UsageDelta | None:
         """What was drawn so far; ``None`` while nothing is known. Debits when it is time to."""
         with self._lock:
             self._look()
@@ -168,7 +168,7 @@ class Tab:
     @contextlib.contextmanager
     def counted(self, name: str) -> Iterator[None]:
         """Count a block as one span ``name``."""
-        start = self.poll() or Drawn()
+        start = self.poll() or UsageDelta()
         try:
             yield
         finally:
@@ -239,9 +239,9 @@ class Tab:
         if self._latest is not None and usage.seconds < self._latest.seconds:  # the meter was entered anew
             self._before, self._start = self.drawn or self._before, None
         self._latest = usage
-        drawn = Drawn.between(self._start, usage)
+        drawn = UsageDelta.between(self._start, usage)
         drawn = self._before + drawn if self._before.seconds else drawn
-        before = self.drawn or Drawn()
+        before = self.drawn or UsageDelta()
         self.load.add(drawn.seconds - before.seconds, drawn.joules - before.joules)
         self.drawn = drawn
 

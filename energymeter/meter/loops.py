@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
-from energymeter.budget.balance import Balance, Outcome, Unit, say_share
+from energymeter.budget.balance import Balance, Outcome, Unit, percent_text
 from energymeter.budget.forecast import Forecast, Level
 from energymeter.errors import BudgetExhausted
 from energymeter.meter.billing import Tab
 from energymeter.meter.statusline import StatusLine, bar
-from energymeter.meter.usage_delta import Drawn
-from energymeter.text import Estimate, say_hours, say_number
+from energymeter.meter.usage_delta import UsageDelta
+from energymeter.text import Estimate, hours_text, number_text
 
 T = TypeVar("T")
 
@@ -26,8 +26,8 @@ class Status(NamedTuple):
     step: int
 
     def __str__(self) -> str:
-        hours = f", {say_hours(self.hours.value)} left" if self.hours else ""
-        return f"{say_share(self.balance.share)} of the battery{hours} after step {self.step}"
+        hours = f", {hours_text(self.hours.value)} left" if self.hours else ""
+        return f"{percent_text(self.balance.share)} of the battery{hours} after step {self.step}"
 
 
 class Guard(NamedTuple):
@@ -51,7 +51,7 @@ class Loop:
         self, tab: Tab, name: str, total: int | None, line: StatusLine, guard: Guard | None = None
     ) -> None:
         self._tab, self._name, self._total, self._line, self._guard = tab, name, total, line, guard
-        self._start = tab.poll() or Drawn()
+        self._start = tab.poll() or UsageDelta()
         self._seen = 0, 0.0
         self._cost = Forecast()
         self._told_low = False
@@ -141,9 +141,9 @@ class Loop:
         if drawn is None:
             return " · ".join([*parts, "no sample yet"])
         mah = status.balance.battery.taken_joules(1.0, 0.0) / status.balance.battery.volts / 3.6
-        parts.append(f"{say_number((drawn.joules - self._start.joules) * mah)} mAh used")
+        parts.append(f"{number_text((drawn.joules - self._start.joules) * mah)} mAh used")
         if self._seen[0]:
-            parts.append(f"{say_number(self._seen[1] / self._seen[0] * mah)} mAh a step")
+            parts.append(f"{number_text(self._seen[1] / self._seen[0] * mah)} mAh a step")
         if status.hours:
-            parts.append(f"{say_hours(status.hours.value)} left")
+            parts.append(f"{hours_text(status.hours.value)} left")
         return " · ".join(parts if outcome is None else [*parts, str(outcome)])

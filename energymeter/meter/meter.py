@@ -250,7 +250,7 @@ class EnergyMeter:
         self._idle = Idle(
             usage.mean_watts,
             usage.uncertainty / measured_seconds,
-            tuple(share._replace(joules=share.joules / measured_seconds) for share in usage.shares),
+            tuple(share._replace(joules=share.joules / measured_seconds) for share in usage.components),
         )
         return self._idle
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from energymeter.energy.integrate import Sample
 from energymeter.energy.uncertainty import Part
-from energymeter.energy.usage import Cost, Usage, combine
-from energymeter.energy.window import NOTHING, Draw
+from energymeter.energy.usage import Overhead, Usage, combine
+from energymeter.energy.window import NOTHING, Window
 from energymeter.errors import CalibrationError, NotMeasured, SamplerError
 from energymeter.meter import throttling
 from energymeter.meter.span_store import Recording, SpanLog
@@ -188,9 +188,9 @@ class Measurement:
         return {channel.name: channel.curve.samples() for channel in self.sampler.channels}
 
     def _own_time(self) -> bool:
-        return any(channel.facts.own_time for channel in self.counted)
+        return any(channel.facts.replayed for channel in self.counted)
 
-    def _all_of(self, channel: SampledChannel) -> Draw:
+    def _all_of(self, channel: SampledChannel) -> Window:
         seen = channel.curve
         return seen.draw(seen.first_ns(), seen.last_ns()) if len(seen) else NOTHING
 
@@ -199,15 +199,15 @@ class Measurement:
             slowest = max(1 / channel.rate_hz for channel in self.sampler.channels)
             self.sampler.wait_past(at_ns, 3 * slowest + _PATIENCE_SECONDS)
 
-    def _usage_of(self, draws: Sequence[Draw]) -> Usage:
+    def _usage_of(self, draws: Sequence[Window]) -> Usage:
         return self._combined(self.counted, draws)
 
-    def _combined(self, channels: Sequence[SampledChannel], draws: Sequence[Draw]) -> Usage:
+    def _combined(self, channels: Sequence[SampledChannel], draws: Sequence[Window]) -> Usage:
         for channel, draw in zip(channels, draws, strict=True):
             if not draw.covered_seconds > 0 and channel.curve.error:
                 raise NotMeasured(f"{channel.name} measured nothing in this window: {channel.curve.error}")
         parts = [self._part(channel, draw) for channel, draw in zip(channels, draws, strict=True)]
-        cost = Cost(
+        overhead = Overhead(
             cpu_seconds=self._cpu_seconds(channels),
             reads=sum(channel.observed(Count.READS) for channel in channels),
             moved_bytes=sum(channel.observed(Count.MOVED_BYTES) for channel in channels),
@@ -217,9 +217,9 @@ class Measurement:
         )
         titles, doubts = self._calibrations(channels, draws)
         known = {**self._known, "notes": (*self._known.get("notes", ()), *self._notes(channels), *doubts)}
-        return combine(parts, missed=missed, cost=cost, calibration=titles, **known)
+        return combine(parts, missed=missed, overhead=overhead, calibration=titles, **known)
 
-    def _part(self, channel: SampledChannel, draw: Draw) -> Part:
+    def _part(self, channel: SampledChannel, draw: Window) -> Part:
         applied = self.applied(channel)
         part = Part(channel.name, channel.facts, draw, channel.interval_seconds())
         return part if applied is None else part._replace(model=applied.model, kelvin=applied.kelvin)
@@ -229,7 +229,7 @@ class Measurement:
         return self._cards.applied(channel.identity or channel.name)
 
     def _calibrations(
-        self, channels: Sequence[SampledChannel], draws: Sequence[Draw]
+        self, channels: Sequence[SampledChannel], draws: Sequence[Window]
     ) -> tuple[tuple[str, ...], list[str]]:
         """The cards that were used, and what speaks against them."""
         titles, doubts = [], []

@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from energymeter.energy.window import NOTHING, Draw, Point
+from energymeter.energy.window import NOTHING, Point, Window
 from energymeter.errors import NotMeasured
 from energymeter.sampling.curve import Curve
 
@@ -35,7 +35,7 @@ class Recording(NamedTuple):
     """How long an unsettled edge is safe in the rings."""
     wait_past: Callable[[int], None]
     """Waits until every curve has a sample at or after a moment."""
-    usage: "Callable[[Sequence[Draw]], Usage]"
+    usage: "Callable[[Sequence[Window]], Usage]"
 
 
 class SpanLog:
@@ -120,11 +120,11 @@ class SpanLog:
             for column in columns:
                 del column[self._settled :]
 
-    def drawn(self, span: "Span", end_ns: int) -> list[Draw]:
+    def drawn(self, span: "Span", end_ns: int) -> list[Window]:
         """What every curve says of a span up to ``end_ns``."""
         return self._drawn(span.start_ns, end_ns)
 
-    def _drawn(self, start_ns: int, end_ns: int) -> list[Draw]:
+    def _drawn(self, start_ns: int, end_ns: int) -> list[Window]:
         curves = self._recording.curves if self._recording is not None else ()
         starts: Sequence[Point | None] = self._starts.get(start_ns) or [None] * len(curves)
         return [
@@ -132,7 +132,7 @@ class SpanLog:
             for curve, start in zip(curves, starts, strict=True)
         ]
 
-    def draws_of(self, span: "Span") -> list[Draw] | None:
+    def draws_of(self, span: "Span") -> list[Window] | None:
         """What every curve says of one closed span; ``None`` if it is not of this measurement."""
         self.settle_all()
         edges, count = self.edges, self._settled
@@ -145,26 +145,26 @@ class SpanLog:
                 return self.draws(number)
         return None
 
-    def draws(self, number: int) -> list[Draw]:
+    def draws(self, number: int) -> list[Window]:
         """What every curve says of one settled span, by its number."""
         seconds = (self.edges[2 * number + 1] - self.edges[2 * number]) * 1e-9
-        return [Draw(seconds, *(column[number] for column in columns)) for columns in self._figures]
+        return [Window(seconds, *(column[number] for column in columns)) for columns in self._figures]
 
     def settled(self) -> int:
         """How many spans are settled."""
         return self._settled
 
     def column(self, field: str) -> "list[array[float]]":
-        """One field of `Draw` of every settled span, for every curve."""
+        """One field of `Window` of every settled span, for every curve."""
         count = self._settled
         if field == "seconds":
             edges = self.edges
             seconds = array("d", ((edges[2 * i + 1] - edges[2 * i]) * 1e-9 for i in range(count)))
             return [seconds for _ in self._figures]
-        place = Draw._fields.index(field) - 1
+        place = Window._fields.index(field) - 1
         return [columns[place][:count] for columns in self._figures]
 
-    def usage_of(self, draws: Sequence[Draw] | None) -> "Usage":
+    def usage_of(self, draws: Sequence[Window] | None) -> "Usage":
         """The usage of one settled span.
 
         Raises:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from energymeter.energy.window import Draw
+from energymeter.energy.window import Window
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.meter.span_store import SpanLog
-from energymeter.text import in_figures
+from energymeter.text import significant
 
 if TYPE_CHECKING:
     from energymeter.energy.usage import Usage
@@ -49,8 +49,8 @@ class Statistics(NamedTuple):
         )
 
     def __str__(self) -> str:
-        spread = "" if math.isnan(self.sd) else f" ± {in_figures(self.sd)} (sd)"
-        return f"{in_figures(self.mean)}{spread}, median {in_figures(self.median)}, n = {self.n}"
+        spread = "" if math.isnan(self.sd) else f" ± {significant(self.sd)} (sd)"
+        return f"{significant(self.mean)}{spread}, median {significant(self.median)}, n = {self.n}"
 
 
 class Span:
@@ -182,9 +182,9 @@ class Spans:
             NotMeasured: there was none, or no source was read.
         """
         self._check()
-        sums = [[math.fsum(column) for column in self._log.column(field)] for field in Draw._fields[:-1]]
+        sums = [[math.fsum(column) for column in self._log.column(field)] for field in Window._fields[:-1]]
         peaks = [max(column) for column in self._log.column("peak_watts")]
-        return self._log.usage_of([Draw(*figures) for figures in zip(*sums, peaks, strict=True)])
+        return self._log.usage_of([Window(*figures) for figures in zip(*sums, peaks, strict=True)])
 
     @property
     def joules(self) -> Statistics:

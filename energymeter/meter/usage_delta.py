@@ -22,7 +22,7 @@ class Figures(Protocol):
     def sources(self) -> tuple[str, ...]: ...
 
 
-class Drawn(NamedTuple):
+class UsageDelta(NamedTuple):
     """What a stretch of a running meter drew."""
 
     joules: float = 0.0
@@ -35,7 +35,7 @@ class Drawn(NamedTuple):
     sources: tuple[str, ...] = ()
 
     @classmethod
-    def between(cls, start: "Figures | None", end: Figures) -> "Drawn":
+    def between(cls, start: "Figures | None", end: Figures) -> "UsageDelta":
         """The difference of two usages of one meter; its relative doubt is taken to be all gain."""
         measured = end.seconds * end.coverage
         if start is None:
@@ -48,12 +48,12 @@ class Drawn(NamedTuple):
         seconds = measured - start.seconds * start.coverage
         return cls(joules, both, seconds, 1.0, doubt, end.provenance, tuple(end.sources))
 
-    def __add__(self, later: "Drawn") -> "Drawn":  # type: ignore[override]
+    def __add__(self, later: "UsageDelta") -> "UsageDelta":  # type: ignore[override]
         """With what another meter measured after it; doubts add up, as one of a gain does."""
         coulombs = None if self.coulombs is None or later.coulombs is None else self.coulombs + later.coulombs
         doubts = (self.uncertainty, later.uncertainty)
         known = [doubt for doubt in doubts if doubt is not None]
-        return Drawn(
+        return UsageDelta(
             self.joules + later.joules,
             coulombs,
             self.seconds + later.seconds,

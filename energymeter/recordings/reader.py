@@ -57,8 +57,8 @@ def read(path: str, hints: Hints = Hints()) -> list[Record]:  # noqa: B008 - an 
         else:
             with open(path, "rb") as file:
                 records = _read_stream(path, file, hints)
-    except OSError as refusal:
-        raise LogError(f"{path} cannot be read: {refusal.strerror or refusal}.") from refusal
+    except OSError as error:
+        raise LogError(f"{path} cannot be read: {error.strerror or error}.") from error
     if not any(record.columns["time_s"] for record in records):
         if records[0].damage:
             raise LogError(f"{path} holds no whole row: {records[0].damage}.")
@@ -85,8 +85,8 @@ def _read_stream(path: str, file: io.BufferedReader, hints: Hints) -> list[Recor
         return [read_energyrunner(path, file)]
     try:
         codecs.getincrementaldecoder("utf-8")().decode(start)
-    except UnicodeDecodeError as refusal:
-        raise LogError(f"{path} is no log: it is not text.") from refusal
+    except UnicodeDecodeError as error:
+        raise LogError(f"{path} is no log: it is not text.") from error
     text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
     lines = Lines(text)
     if start.startswith((b"# {", b"{")):

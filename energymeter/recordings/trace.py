@@ -14,7 +14,7 @@ from energymeter.energy.correction import Applied
 from energymeter.energy.integrate import Sample, Weights
 from energymeter.energy.uncertainty import Part
 from energymeter.energy.usage import Usage, combine, least_trusted
-from energymeter.energy.window import STEP_IN_LINE, STEP_IN_MEAN, Draw
+from energymeter.energy.window import STEP_IN_LINE, STEP_IN_MEAN, Window
 from energymeter.errors import ExtraMissing, LogError, NotMeasured, SpecError
 from energymeter.reading import Facts
 from energymeter.recordings import reader
@@ -233,14 +233,14 @@ class Trace:
 
     def _part(self, start: float, end: float) -> Part:
         inside = self.watts[(self.time_s >= start) & (self.time_s <= end)]
-        draw = Draw(
+        draw = Window(
             seconds=end - start,
             joules=self._spent("joules", start, end),
             coulombs=self._spent("coulombs", start, end),
             volt_seconds=self._spent("volt_seconds", start, end),
             covered_seconds=self._spent("covered_s", start, end),
-            bridged_joules=self._bridged(start, end),
-            scatter_joules2=self._scatter(start, end),
+            gap_fill_joules=self._gap_fill(start, end),
+            variance_joules2=self._scatter(start, end),
             edge_joules=self._edge(start) + self._edge(end),
             peak_watts=float(np.nanmax(inside)) if np.any(~np.isnan(inside)) else math.nan,
         )
@@ -294,7 +294,7 @@ class Trace:
         before, after = self.at([start, end], total)
         return float(after - before)
 
-    def _bridged(self, start: float, end: float) -> float:
+    def _gap_fill(self, start: float, end: float) -> float:
         known = ~np.isnan(self.watts)
         bridged = 0.0
         for gap_start, gap_end in self.gaps() if np.any(known) else ():
@@ -336,7 +336,7 @@ class Trace:
             columns[total] = self.at(times, total)
             level = np.diff(columns[total]) / np.where(covered > 0, covered, np.nan)
             columns[rate] = np.concatenate([[np.nan], level])
-        facts = self.facts._replace(semantics="mean", seen=0.0, lag=0.0)
+        facts = self.facts._replace(semantics="mean", duty=0.0, latency=0.0)
         return self._with(columns, facts, [part.resample(rate_hz) for part in self._summands])
 
     def __add__(self, other: "Trace") -> "Trace":

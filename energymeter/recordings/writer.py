@@ -71,10 +71,10 @@ def open_recorder(
         raise LogError(f"{in_the_way} exists and is not overwritten; give --force, or another name.")
     try:
         return kinds[suffix](path, {"format": FORMAT, **header}, names, start_ns, force=force, resume=resume)
-    except OSError as refusal:
+    except OSError as error:
         raise LogError(
-            f"{path} cannot be written ({reason(refusal)}); give a place with room that is yours."
-        ) from refusal
+            f"{path} cannot be written ({reason(error)}); give a place with room that is yours."
+        ) from error
 
 
 def reason(failure: OSError) -> str:

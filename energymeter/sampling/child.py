@@ -30,9 +30,9 @@ def main() -> None:
         importlib.import_module(config["job"]).main(config)
     try:
         session = _prepared(config)
-    except EnergyMeterError as refusal:
-        _say({"error": type(refusal).__name__, "message": str(refusal)})
-        sys.exit(refusal.exit_code)
+    except EnergyMeterError as error:
+        _say({"error": type(error).__name__, "message": str(error)})
+        sys.exit(error.exit_code)
     _say({"bytes": session.size, "channels": [channel._asdict() for channel in session.described]})
     gc.freeze()
     session.run()
@@ -42,10 +42,10 @@ def _prepared(config: dict[str, Any]) -> "Session":
     from energymeter.energy.correction import Correction
     from energymeter.errors import SamplerError
     from energymeter.sampling.loop import PipePace
-    from energymeter.sampling.session import Log, Session, Wanted
+    from energymeter.sampling.session import Log, Session, SourceConfig
     from energymeter.spec import Spec
 
-    wanted = [Wanted(Spec(*spec).build(), rate_hz) for spec, rate_hz in config["sources"]]
+    wanted = [SourceConfig(Spec(*spec).build(), rate_hz) for spec, rate_hz in config["sources"]]
     corrections = {meter: Correction(*numbers) for meter, numbers in config["corrections"].items()}
     session = Session(wanted, corrections)
     if not config["resume"]:

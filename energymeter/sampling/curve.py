@@ -7,7 +7,7 @@ import math
 from bisect import bisect_left, bisect_right
 
 from energymeter.energy.integrate import Sample
-from energymeter.energy.window import STEP_IN_LINE, STEP_IN_MEAN, Draw, Point, difference
+from energymeter.energy.window import STEP_IN_LINE, STEP_IN_MEAN, Point, Window, difference
 from energymeter.sampling.memory import Channel, Count
 
 _NAN = math.nan
@@ -58,7 +58,7 @@ class Curve(Channel):
         before, after = self._around(at_ns)
         return self._between(before, after, at_ns)
 
-    def draw(self, start_ns: int, end_ns: int, start: Point | None = None) -> Draw:
+    def draw(self, start_ns: int, end_ns: int, start: Point | None = None) -> Window:
         """What was drawn from ``start_ns`` to ``end_ns``; ``start`` is ``at(start_ns)`` if already known."""
         return difference(
             start if start is not None else self.at(start_ns),
@@ -162,8 +162,8 @@ class Curve(Channel):
             _along(before.coulombs, after.coulombs, share, before.amps, after.amps, bent),
             _along(before.volt_seconds, after.volt_seconds, share, before.volts, after.volts, bent),
             (before.covered_ns + share * covered_ns) * 1e-9,
-            before.bridged_joules + elapsed * (after.bridged_joules - before.bridged_joules),
-            before.scatter_joules2 + share * (after.scatter_joules2 - before.scatter_joules2),
+            before.gap_fill_joules + elapsed * (after.gap_fill_joules - before.gap_fill_joules),
+            before.variance_joules2 + share * (after.variance_joules2 - before.variance_joules2),
             edge * 1e-9,
         )
 

@@ -67,12 +67,12 @@ class _Track:
         floats[i + 2] = _NAN if sample.coulombs is None else sample.coulombs
         floats[i + 3] = _NAN if sample.volt_seconds is None else sample.volt_seconds
         ints[i + 4] = sample.covered_ns
-        floats[i + 5] = sample.bridged_joules
+        floats[i + 5] = sample.gap_fill_joules
         floats[i + 6] = _NAN if sample.watts is None else sample.watts
         floats[i + 7] = _NAN if sample.volts is None else sample.volts
         floats[i + 8] = _NAN if sample.amps is None else sample.amps
         floats[i + _PEAK] = peak_watts
-        floats[i + _SCATTER] = sample.scatter_joules2
+        floats[i + _SCATTER] = sample.variance_joules2
 
     def get(self, slot: int) -> Sample:
         i = slot * _FIELDS

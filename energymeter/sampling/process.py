@@ -17,7 +17,7 @@ from energymeter.energy.correction import Correction
 from energymeter.errors import SamplerError, SourceTimeout
 from energymeter.sampling.loop import PipePace
 from energymeter.sampling.memory import Count, Head, State
-from energymeter.sampling.session import Described, Log, Session, Wanted
+from energymeter.sampling.session import ChannelInfo, Log, Session, SourceConfig
 from energymeter.source import Source
 from energymeter.spec import Spec
 
@@ -53,7 +53,7 @@ class ProcessHost:
         corrections: dict[str, Correction],
         *,
         resume: bool = False,
-    ) -> list[Described]:
+    ) -> list[ChannelInfo]:
         complaints = open(_anonymous_file("energymeter-stderr"), "w+b")  # noqa: SIM115 - outlives this call
         config = {
             "sources": [(request.source, request.rate_hz) for request in requests],
@@ -74,7 +74,7 @@ class ProcessHost:
             raise
         if not resume:
             self.memory = memoryview(self._mapped(answer["bytes"]))
-        return [Described(**channel) for channel in answer["channels"]]
+        return [ChannelInfo(**channel) for channel in answer["channels"]]
 
     def _mapped(self, size: int) -> mmap.mmap:
         try:
@@ -143,9 +143,9 @@ class ThreadHost:
         corrections: dict[str, Correction],
         *,
         resume: bool = False,
-    ) -> list[Described]:
+    ) -> list[ChannelInfo]:
         wanted = [
-            Wanted(
+            SourceConfig(
                 request.source.build() if isinstance(request.source, Spec) else request.source,
                 request.rate_hz,
             )

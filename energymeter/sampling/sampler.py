@@ -12,7 +12,7 @@ from energymeter.reading import Facts
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.memory import Count, Head, State, channel_bytes
 from energymeter.sampling.process import ProcessHost, Request, ThreadHost
-from energymeter.sampling.session import Described, Log
+from energymeter.sampling.session import ChannelInfo, Log
 from energymeter.spec import Spec
 
 _FIRST_SAMPLE_SECONDS = 2.0
@@ -144,7 +144,7 @@ class Sampler:
             self._clock.sleep(0.0005)
 
 
-def _seen(about: Described, memory: memoryview) -> SampledChannel:
+def _seen(about: ChannelInfo, memory: memoryview) -> SampledChannel:
     facts = Facts.from_json(about.facts)
     own = memory[about.offset : about.offset + channel_bytes(about.capacity)]
     seen = Curve(own, about.capacity, trapezoids=facts.semantics == "instant")

@@ -28,7 +28,7 @@ _SLOW_MACHINES = ("armv6l",)
 _SLOW_HZ = 10.0
 
 
-class Wanted(NamedTuple):
+class SourceConfig(NamedTuple):
     """A source and how often to read it; ``None`` is the source's own default."""
 
     source: Source
@@ -57,7 +57,7 @@ class Wanted(NamedTuple):
         return min(usual, _SLOW_HZ) if slow else usual
 
 
-class Described(NamedTuple):
+class ChannelInfo(NamedTuple):
     """What the reader of the memory must know of a channel."""
 
     wanted: int
@@ -104,7 +104,7 @@ class Session:
         SpecError: a rate it cannot do.
     """
 
-    def __init__(self, wanted: Sequence[Wanted], corrections: dict[str, Correction]) -> None:
+    def __init__(self, wanted: Sequence[SourceConfig], corrections: dict[str, Correction]) -> None:
         self._wanted = list(wanted)
         self._corrections = corrections
         self._parts: list[list[Source]] = []
@@ -120,7 +120,7 @@ class Session:
         except BaseException:
             self.close()
             raise
-        self.described: list[Described] = []
+        self.described: list[ChannelInfo] = []
         self.size = HEAD_BYTES
         for number, (want, parts) in enumerate(zip(self._wanted, self._parts, strict=True)):
             for part in parts:
@@ -137,7 +137,7 @@ class Session:
             number_of_name += 1
             name = f"{own_name} ({number_of_name})"
         self.described.append(
-            Described(number, name, facts, rate_hz, capacity, self.size, identity, calibrated)
+            ChannelInfo(number, name, facts, rate_hz, capacity, self.size, identity, calibrated)
         )
         self.size += channel_bytes(capacity)
 
@@ -181,7 +181,7 @@ class Session:
             flush = self._keeper.flush if self._keeper else None
             self._loops.append(SourceLoop(want.source, channels, want.pace(), pace, record, flush))
 
-    def _channel(self, part: Source, about: Described, memory: memoryview) -> Channel:
+    def _channel(self, part: Source, about: ChannelInfo, memory: memoryview) -> Channel:
         own = memory[about.offset : about.offset + channel_bytes(about.capacity)]
         correction = self._corrections.get(about.identity or about.name)
         return Channel(part, CurveWriter(own, about.capacity), about.rate_hz, correction)

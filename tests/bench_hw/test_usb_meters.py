@@ -91,7 +91,7 @@ def test_a_hid_meter(plug: Plug) -> None:
     usage = meter.usage
     assert usage.mean_watts == pytest.approx(2.5, rel=1e-6)
     assert usage.coverage > 0.2
-    assert usage.cost is not None
+    assert usage.overhead is not None
 
 
 def test_a_hid_meter_is_found_by_what_it_is(plug: Plug) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from energymeter.battery.battery import Battery
 from energymeter.battery.converter import Converter
-from energymeter.budget.balance import Balance, Unit, say_share
+from energymeter.budget.balance import Balance, Unit, percent_text
 from energymeter.budget.forecast import Forecast, Level
 from energymeter.text import Estimate
 
@@ -85,4 +85,4 @@ def test_it_finishes_or_it_stops() -> None:
 
 
 def test_shares_in_words() -> None:
-    assert say_share(Estimate(0.312, 0.24, 0.38)) == "31 % (24 % to 38 %)"
+    assert percent_text(Estimate(0.312, 0.24, 0.38)) == "31 % (24 % to 38 %)"

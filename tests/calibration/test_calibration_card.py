@@ -148,7 +148,7 @@ def test_a_log_tells_the_same_uncertainty_as_its_run(folder, tmp_path, suffix):
 
 def _lasting(usage):
     """What does not hang on the length of the window, relative to the energy."""
-    return [share.joules / usage.joules for share in usage.shares if share.lasting]
+    return [share.joules / usage.joules for share in usage.components if share.systematic]
 
 
 @pytest.mark.parametrize(

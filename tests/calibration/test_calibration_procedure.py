@@ -18,7 +18,7 @@ from energymeter.calibration.clock_gain import clock_gain
 from energymeter.calibration.fitting import fit_all
 from energymeter.calibration.plot import draw
 from energymeter.calibration.points import Point, Reference, read_csv, write_csv
-from energymeter.calibration.procedure import Wishes, guided, table
+from energymeter.calibration.procedure import Settings, guided, table
 from energymeter.calibration.source_buffer import Tape
 from energymeter.calibration.steady_load import Holder
 from energymeter.cli import calibrate_charge
@@ -95,7 +95,7 @@ class Bench:
 
     def points(self, keep=lambda points: None) -> list[Point]:
         self.holder.open()
-        return guided(self.holder, self, Wishes(1.0, 21.0), [], keep)
+        return guided(self.holder, self, Settings(1.0, 21.0), [], keep)
 
 
 def test_a_meter_beside_a_better_one_is_calibrated_load_by_load():

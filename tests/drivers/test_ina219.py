@@ -200,9 +200,9 @@ def test_looks_at_most_of_the_period_with_the_finest_bus_voltage(rate: float) ->
     facts = bench.source.facts
     if looks * rate > 0.46:
         assert facts.semantics == "mean"
-        assert (facts.seen, facts.lag) == pytest.approx((looks * rate, (looks + bus) * rate), rel=1e-3)
+        assert (facts.duty, facts.latency) == pytest.approx((looks * rate, (looks + bus) * rate), rel=1e-3)
     if looks * rate < 0.44:
-        assert (facts.semantics, facts.seen, facts.lag) == ("instant", 0.0, 0.0)
+        assert (facts.semantics, facts.duty, facts.latency) == ("instant", 0.0, 0.0)
 
 
 @pytest.mark.parametrize(

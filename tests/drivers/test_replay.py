@@ -65,7 +65,7 @@ def test_a_long_wait_can_be_broken_off(file: str) -> None:
 def test_at_full_speed_no_time_passes(file: str) -> None:
     clock = ManualClock()
     source = Replay(file, speed="max", clock=clock)
-    assert source.facts.own_time
+    assert source.facts.replayed
     source.open()
     at_ns = [reading.at_ns for reading in source.stream()]
     assert at_ns == [0, 500_000_000, 3_000_000_000, 3_500_000_000]

@@ -65,7 +65,7 @@ def test_instants_far_apart_are_a_gap_whose_straight_line_is_kept_apart():
     integrator = Integrator(Facts(), SECOND)
     last = [integrator.add(at, reading) for at, reading in readings][-1]
     assert (last.joules, last.covered_ns) == (2.0, SECOND)
-    assert last.bridged_joules == pytest.approx(9.0)
+    assert last.gap_fill_joules == pytest.approx(9.0)
     assert (integrator.gaps, integrator.gap_ns) == (1, 3 * SECOND)
 
 

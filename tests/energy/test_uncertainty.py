@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from energymeter.energy.correction import Line, Model
 from energymeter.energy.integrate import Integrator, Sample
-from energymeter.energy.uncertainty import Contribution, Part, contributions, expanded, subtracted
-from energymeter.energy.window import Draw
+from energymeter.energy.uncertainty import Component, Part, components_of, expanded, subtracted
+from energymeter.energy.window import Window
 from energymeter.reading import Band, Facts, Reading
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.memory import CurveWriter, channel_bytes
 
-DRAW = Draw(10.0, 20.0, 4.0, 50.0, 10.0, 0.0, 0.0, 0.0, 2.0)  # 10 s, 20 J, 4 C, 5 V
+DRAW = Window(10.0, 20.0, 4.0, 50.0, 10.0, 0.0, 0.0, 0.0, 2.0)  # 10 s, 20 J, 4 C, 5 V
 THIRD = 1 / math.sqrt(3)
 TWELFTH = 1 / math.sqrt(12)
 
 
-def shares(facts: Facts, draw: Draw = DRAW, model: Model | None = None, kelvin: float | None = 0.0):
-    return {share.cause: share.joules for share in contributions(Part("it", facts, draw, 0.0, model, kelvin))}
+def shares(facts: Facts, draw: Window = DRAW, model: Model | None = None, kelvin: float | None = 0.0):
+    return {share.cause: share.joules for share in components_of(Part("it", facts, draw, 0.0, model, kelvin))}
 
 
 def test_volts_and_amps() -> None:
@@ -58,7 +58,7 @@ def test_unknown_charge_and_voltage_add_nothing() -> None:
 
 
 def test_noise_and_edges_come_from_the_curve() -> None:
-    found = shares(Facts(semantics="mean"), DRAW._replace(scatter_joules2=0.04, edge_joules=0.3))
+    found = shares(Facts(semantics="mean"), DRAW._replace(variance_joules2=0.04, edge_joules=0.3))
     assert found == {"noise and sampling": pytest.approx(0.2), "window edges": 0.3}
 
 
@@ -71,7 +71,7 @@ def test_white_noise_is_found_from_the_samples_alone(sigma: float, seed: int) ->
     for i in range(n + 1):
         last = integrator.add(round(i * dt * 1e9), Reading(watts=3 + i / n + rng.gauss(0, sigma)))
     assert last is not None
-    assert math.sqrt(last.scatter_joules2) == pytest.approx(sigma * dt * math.sqrt(n), rel=0.12)
+    assert math.sqrt(last.variance_joules2) == pytest.approx(sigma * dt * math.sqrt(n), rel=0.12)
 
 
 def test_a_load_that_steps_leaves_half_an_interval_at_each_step() -> None:
@@ -80,7 +80,7 @@ def test_a_load_that_steps_leaves_half_an_interval_at_each_step() -> None:
     for i in range(n + 1):
         last = integrator.add(round(i * dt * 1e9), Reading(watts=2.0 + (i * steps // n) % 2))
     assert last is not None
-    assert last.scatter_joules2 == pytest.approx(steps * dt**2 / 12, rel=1e-6)
+    assert last.variance_joules2 == pytest.approx(steps * dt**2 / 12, rel=1e-6)
 
 
 class FreelyRunning:
@@ -128,23 +128,23 @@ def test_what_a_share_of_the_time_has_seen_errs_as_much_as_told(
     for _ in range(150):
         its = cycle * rng.uniform(0.9, 1.1)
         load = FreelyRunning(seen * its / cycle, its, stay, 120, rng)
-        facts = Facts(semantics="mean", seen=seen if known else 0.0, lag=cycle if known else 0.0)
+        facts = Facts(semantics="mean", duty=seen if known else 0.0, latency=cycle if known else 0.0)
         integrator = Integrator(facts, 10**12)
         for second, watts in enumerate(load.readings()):
             last = integrator.add(second * 10**9, Reading(watts=watts))
         assert last is not None
         assert last.joules is not None
         errors += (last.joules - load.joules(1e9)) ** 2
-        told += last.scatter_joules2
+        told += last.variance_joules2
     assert 0.85 < math.sqrt(told / errors) < 1.5
 
 
 def test_who_has_seen_everything_in_time_knows_every_step() -> None:
-    integrator = Integrator(Facts(semantics="mean", seen=1.0), 10**12)
+    integrator = Integrator(Facts(semantics="mean", duty=1.0), 10**12)
     for second in range(100):
         last = integrator.add(second * 10**9, Reading(watts=second % 7 * 1.5))
     assert last is not None
-    assert last.scatter_joules2 == 0.0
+    assert last.variance_joules2 == 0.0
 
 
 def test_steady_power_has_no_edges_and_a_step_at_one_does() -> None:
@@ -162,9 +162,9 @@ def test_steady_power_has_no_edges_and_a_step_at_one_does() -> None:
 
 
 def test_of_a_window_between_two_samples_only_the_surroundings_are_known() -> None:
-    (share,) = contributions(Part("it", Facts(), DRAW, 40.0))
+    (share,) = components_of(Part("it", Facts(), DRAW, 40.0))
     assert share == ("shorter than a sample", pytest.approx(20 * 0.75 * THIRD), "it", False)
-    assert not contributions(Part("it", Facts(), DRAW, 10.0))
+    assert not components_of(Part("it", Facts(), DRAW, 10.0))
 
 
 LINE = Line(1.01, 0.002, ((1e-6, -4e-7), (-4e-7, 1e-6)), 0.0, 1.0)
@@ -206,8 +206,8 @@ def test_counters_and_powers_are_calibrated_too() -> None:
 
 def test_an_offset_cancels_in_a_difference_and_a_gain_scales() -> None:
     facts = Facts(volts=Band(0.01), amps=Band(0.02, 0.001))
-    busy = contributions(Part("it", facts, DRAW))
-    calm = contributions(Part("it", facts, DRAW._replace(joules=10.0, coulombs=2.0)))
+    busy = components_of(Part("it", facts, DRAW))
+    calm = components_of(Part("it", facts, DRAW._replace(joules=10.0, coulombs=2.0)))
     net = {share.cause: share.joules for share in subtracted(busy, calm)}
     assert net == pytest.approx(
         {"voltage gain": 0.1 * THIRD, "current gain": 0.2 * THIRD, "current offset": 0.0}
@@ -215,26 +215,26 @@ def test_an_offset_cancels_in_a_difference_and_a_gain_scales() -> None:
 
 
 def test_noise_never_cancels() -> None:
-    noisy = contributions(Part("it", Facts(), DRAW._replace(scatter_joules2=9.0)))
+    noisy = components_of(Part("it", Facts(), DRAW._replace(variance_joules2=9.0)))
     assert expanded(subtracted(noisy, noisy)) == pytest.approx(2 * math.sqrt(18))
 
 
 def test_causes_add_in_squares_to_two_sigma() -> None:
-    assert expanded([Contribution("a", 3.0), Contribution("b", 4.0)]) == 10.0
+    assert expanded([Component("a", 3.0), Component("b", 4.0)]) == 10.0
     assert expanded([]) == 0.0
 
 
 def test_relative_error_does_not_shrink_with_time() -> None:
     facts = Facts(watts=Band(0.01, 0.01, 0.01))
     tenfold = DRAW._replace(seconds=100.0, joules=200.0, covered_seconds=100.0)
-    assert expanded(contributions(Part("it", facts, tenfold))) == pytest.approx(
-        10 * expanded(contributions(Part("it", facts, DRAW)))
+    assert expanded(components_of(Part("it", facts, tenfold))) == pytest.approx(
+        10 * expanded(components_of(Part("it", facts, DRAW)))
     )
 
 
 def test_of_a_counter_s_tick_the_whole_may_have_flowed_within_a_shorter_window() -> None:
     for semantics, joules in (("instant", 20.0), ("mean", 20.0), ("counter", 120.0)):
         facts = Facts(semantics=semantics)  # type: ignore[arg-type]
-        (share,) = contributions(Part("it", facts, DRAW, 60.0))
+        (share,) = components_of(Part("it", facts, DRAW, 60.0))
         assert share.cause == "shorter than a sample"
         assert share.joules == pytest.approx(joules * (1 - 10 / 60) * THIRD)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from energymeter.energy.uncertainty import Part
 from energymeter.energy.usage import Idle, Usage, combine, difference
-from energymeter.energy.window import Draw
+from energymeter.energy.window import Window
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.reading import Band, Facts
 
@@ -18,14 +18,14 @@ KNOWN = Facts(volts=Band(0.005, 0.004), amps=Band(0.005, 0.001))
 NAN = math.nan
 
 
-def draw(joules: float = 10.0, seconds: float = 4.0, **others: float) -> Draw:
+def draw(joules: float = 10.0, seconds: float = 4.0, **others: float) -> Window:
     figures = {"coulombs": joules / 5, "volt_seconds": 5 * seconds, "covered_seconds": seconds}
-    return Draw(
+    return Window(
         **{
             "seconds": seconds,
             "joules": joules,
-            "bridged_joules": 0.0,
-            "scatter_joules2": 0.0,
+            "gap_fill_joules": 0.0,
+            "variance_joules2": 0.0,
             "edge_joules": 0.0102,
             "peak_watts": 3.0,
             **figures,
@@ -34,7 +34,7 @@ def draw(joules: float = 10.0, seconds: float = 4.0, **others: float) -> Draw:
     )
 
 
-def part(figures: Draw, facts: Facts = KNOWN, name: str = "rail") -> Part:
+def part(figures: Window, facts: Facts = KNOWN, name: str = "rail") -> Part:
     return Part(name, facts, figures)
 
 
@@ -79,13 +79,13 @@ def test_uncounted_channels_do_not_add() -> None:
 
 
 @pytest.mark.parametrize("figures", [draw(joules=NAN), draw(covered_seconds=0.0)])
-def test_nothing_measured_is_not_zero(figures: Draw) -> None:
+def test_nothing_measured_is_not_zero(figures: Window) -> None:
     with pytest.raises(NotMeasured, match="rail measured nothing"):
         combine([part(figures)])
 
 
 def test_part_of_the_time() -> None:
-    usage = combine([part(draw(covered_seconds=3.0, bridged_joules=2.0))], missed=7)
+    usage = combine([part(draw(covered_seconds=3.0, gap_fill_joules=2.0))], missed=7)
     assert usage.coverage == 0.75
     assert usage.mean_watts == pytest.approx(10 / 3)
     assert usage.interpolated_joules == 12.0
@@ -104,7 +104,7 @@ def test_channels_that_saw_different_shares_of_the_time() -> None:
 
 
 def test_unknown_bridge_is_not_a_number_in_json() -> None:
-    usage = combine([part(draw(covered_seconds=3.0, bridged_joules=NAN))])
+    usage = combine([part(draw(covered_seconds=3.0, gap_fill_joules=NAN))])
     assert usage.interpolated_joules is None
 
 
@@ -118,7 +118,7 @@ def test_window_without_length() -> None:
 
 def test_net_of_idle_beside_gross() -> None:
     quiet = combine([part(draw(8.0, edge_joules=0.02))])
-    a_second = tuple(share._replace(joules=share.joules / 4) for share in quiet.shares)
+    a_second = tuple(share._replace(joules=share.joules / 4) for share in quiet.components)
     usage = combine([part(draw())], idle=Idle(2.0, 0.01, a_second))
     assert usage.joules == 10.0
     assert usage.net_joules == 2.0
@@ -182,7 +182,7 @@ def test_two_windows_of_one_meter_share_its_errors() -> None:
 
 
 def test_a_gap_that_is_drawn_in_may_hold_anything_up_to_the_peak() -> None:
-    usage = combine([part(draw(covered_seconds=3.0, bridged_joules=2.0))])
+    usage = combine([part(draw(covered_seconds=3.0, gap_fill_joules=2.0))])
     gap = 2 * 3.0 * 1.0 / math.sqrt(12)
     assert usage.interpolated_uncertainty == pytest.approx(math.hypot(usage.uncertainty, gap))
     assert "1 s of gaps drawn in: 12.0 J ± 1.7" in usage.explain()
@@ -198,7 +198,7 @@ def test_the_calibration_is_told() -> None:
 def test_to_dict_tells_everything() -> None:
     told = combine([part(draw())], idle=Idle(1.0, 0.1)).to_dict()
     public = {name for name in dir(Usage) if not name.startswith("_") and not callable(getattr(Usage, name))}
-    assert public - told.keys() == {"idle", "shares", "gap_seconds"}
+    assert public - told.keys() == {"idle", "components", "gap_seconds"}
     assert told["idle_watts"] == 1.0
 
 

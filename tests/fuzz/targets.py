@@ -29,7 +29,7 @@ from energymeter.drivers import atorch, fnirsi, pmic, pzem, tc66c, um25c
 from energymeter.drivers.protocols import jetson, km003c, ppk2, um
 from energymeter.energy.correction import Line, Model
 from energymeter.errors import EnergyMeterError
-from energymeter.meter.billing import Drawn
+from energymeter.meter.billing import UsageDelta
 from energymeter.meter.budget import Budget
 from energymeter.reading import Facts
 from energymeter.recordings.reader import read
@@ -230,8 +230,10 @@ def ledgers() -> list[bytes]:
     folder = Path(tempfile.mkdtemp(dir=_folder()))
     made = Ledger(folder / "ledger.sqlite3")
     budget = Budget("lab", Battery(4000, volts=3.7), shares={"day": 0.5}, ledger=made)
-    budget.spend(Drawn(5.0, seconds=2.0, provenance="manual", sources=("by hand",)), stage="day", note="x")
-    budget.spend(Drawn(7.0, seconds=2.0, provenance="manual", sources=("by hand",)), stage="day")
+    budget.spend(
+        UsageDelta(5.0, seconds=2.0, provenance="manual", sources=("by hand",)), stage="day", note="x"
+    )
+    budget.spend(UsageDelta(7.0, seconds=2.0, provenance="manual", sources=("by hand",)), stage="day")
     with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
         db.execute("PRAGMA journal_mode = DELETE")
     return [(folder / "ledger.sqlite3").read_bytes()]

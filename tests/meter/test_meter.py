@@ -43,8 +43,8 @@ def test_a_block_is_measured():
     assert usage.provenance == "manual"
     assert usage.sources == (THREE_WATTS,)
     assert usage.uncertainty > 0
-    assert usage.cost.reads > 2
-    assert usage.cost.cpu_seconds > 0
+    assert usage.overhead.reads > 2
+    assert usage.overhead.cpu_seconds > 0
 
 
 def test_a_block_shorter_than_a_sample_is_measured_too():
@@ -300,7 +300,7 @@ def test_the_program_s_own_work_is_no_cost_of_the_measuring():
         end_ns = time.process_time_ns() + 200_000_000
         while time.process_time_ns() < end_ns:
             pass
-    assert 0 < meter.usage.cost.cpu_seconds < 0.1
+    assert 0 < meter.usage.overhead.cpu_seconds < 0.1
 
 
 def test_an_object_is_measured_in_a_thread_and_the_usage_says_so():

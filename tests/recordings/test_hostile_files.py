@@ -26,7 +26,7 @@ from energymeter.calibration.card import Card, load, save
 from energymeter.cli import cli
 from energymeter.discovery import choice
 from energymeter.errors import EnergyMeterError, LedgerError, LogError, SpecError
-from energymeter.meter.billing import Drawn
+from energymeter.meter.billing import UsageDelta
 from energymeter.meter.budget import Budget
 from energymeter.paths import cards_folder, user_folder
 from energymeter.reading import Facts
@@ -92,7 +92,7 @@ def test_a_trigger_in_a_ledger_calls_no_function(tmp_path: Path) -> None:
         db.execute("CREATE TRIGGER t AFTER INSERT ON lines BEGIN SELECT load_extension('/tmp/x'); END")
         db.commit()
     with pytest.raises(LedgerError, match="load_extension"):
-        Budget("lab", ledger=Ledger(path)).spend(Drawn(1.0, **BY_HAND))
+        Budget("lab", ledger=Ledger(path)).spend(UsageDelta(1.0, **BY_HAND))
 
 
 # -- nothing speaks to the terminal ------------------------------------------------------------------
@@ -142,7 +142,7 @@ def test_the_command_prints_no_escapes_of_a_ledger_or_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    Budget("lab", Battery(4000)).spend(Drawn(1.0, **{**BY_HAND, "sources": (ESCAPE,)}), note=ESCAPE)
+    Budget("lab", Battery(4000)).spend(UsageDelta(1.0, **{**BY_HAND, "sources": (ESCAPE,)}), note=ESCAPE)
     Budget(f"lab{ESCAPE}", Battery(4000))
     for arguments in (["list", "lab"], ["list"], ["export", "lab"], ["status", f"none{ESCAPE}"]):
         output = CliRunner().invoke(cli, ["budget", *arguments], prog_name="energymeter").output

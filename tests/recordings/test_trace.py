@@ -52,15 +52,15 @@ def test_energy_is_linear_in_power(trace: Trace, factor: float) -> None:
 
 
 @given(recordings(), st.lists(st.floats(-0.2, 1.2), min_size=3, max_size=3))
-def test_adjoining_windows_add_up(trace: Trace, shares: list[float]) -> None:
-    a, b, c = sorted(share * trace.seconds for share in shares)
+def test_adjoining_windows_add_up(trace: Trace, components: list[float]) -> None:
+    a, b, c = sorted(share * trace.seconds for share in components)
     parts = float(trace.energy(a, b)) + float(trace.energy(b, c))
     assert parts == pytest.approx(float(trace.energy(a, c)), rel=1e-12, abs=1e-12)
 
 
 @given(recordings(), st.lists(st.floats(0, 1), min_size=2, max_size=40))
-def test_curve_of_positive_power_never_falls(trace: Trace, shares: list[float]) -> None:
-    joules = trace.at(np.sort(shares) * trace.seconds)
+def test_curve_of_positive_power_never_falls(trace: Trace, components: list[float]) -> None:
+    joules = trace.at(np.sort(components) * trace.seconds)
     assert np.all(np.diff(joules) >= -1e-9 * max(1.0, float(joules.max())))
     assert np.all((joules >= -1e-12) & (joules <= trace.joules[-1] * (1 + 1e-12)))
 
@@ -212,7 +212,7 @@ def test_sum_is_as_good_as_its_worst_channel() -> None:
     assert usage.provenance == "simulated"
     assert usage.sources == ("a,b", "c#")
     assert usage.coulombs == pytest.approx(1.2 + 2)
-    assert any(share.source == "a,b" for share in usage.shares)
+    assert any(share.source == "a,b" for share in usage.components)
     assert "  a,b " in usage.explain()
     assert any("unknown accuracy of c#" in note for note in usage.notes)
 

@@ -57,7 +57,7 @@ def test_a_gap_is_level_and_its_bridge_is_shared_by_time():
     pen.write((0, 2.0), (1000 * MS, 2.0), (1050 * MS, 2.0))
     draw = pen.curve.draw(250 * MS, 750 * MS)
     assert (draw.joules, draw.covered_seconds) == (0.0, 0.0)
-    assert draw.bridged_joules == pytest.approx(1.0)
+    assert draw.gap_fill_joules == pytest.approx(1.0)
 
 
 rows = st.lists(st.tuples(st.integers(1, 400 * MS), st.floats(0, 100)), min_size=2, max_size=60)

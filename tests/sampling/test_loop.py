@@ -113,7 +113,7 @@ def test_a_source_that_fails_for_a_while_is_reopened_and_its_gap_is_not_invented
     assert rig.source.opened >= 2
     assert 2.0 <= draw.seconds - draw.covered_seconds < 3.2
     assert draw.joules == pytest.approx(2.0 * draw.covered_seconds)
-    assert draw.bridged_joules == pytest.approx(2.0 * (draw.seconds - draw.covered_seconds))
+    assert draw.gap_fill_joules == pytest.approx(2.0 * (draw.seconds - draw.covered_seconds))
     assert rig.count(Count.GAPS) == 1
     assert rig.count(Count.STATE) == State.RUNNING
 

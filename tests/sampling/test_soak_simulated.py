@@ -15,7 +15,7 @@ from energymeter.recordings.reader import read
 from energymeter.recordings.writer import COLUMNS
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.memory import Count, Head, channel_bytes
-from energymeter.sampling.session import Log, Session, Wanted
+from energymeter.sampling.session import Log, Session, SourceConfig
 
 DAY_SECONDS = 86_400
 WRAP_JOULES = 262_143.328850  # of `intel-rapl`, in whole microjoules
@@ -81,7 +81,7 @@ class Counter:
 def test_a_day_and_a_night(tmp_path: Path) -> None:
     pace = Simulated(DAY_SECONDS)
     source, log = Counter(pace), tmp_path / "run.csv"
-    session = Session([Wanted(source)], {})
+    session = Session([SourceConfig(source)], {})
     memory = memoryview(bytearray(session.size))
     session.prepare(memory, pace, Log(str(log), {}, 0))
     session.run()
