@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from itertools import islice, pairwise
+from types import FrameType
 from typing import get_args
 
 from energymeter.errors import EnergyMeterError, SourceError
@@ -40,7 +41,10 @@ _TOUCHES = (
 """Audit events (PEP 578, docs.python.org/3/library/audit_events.html) that a constructor must not cause."""
 
 _PROGRAM = (".py", ".pyc", ".so", ".pyd", ".zip")
-"""Files that importing opens."""
+"""Files that importing opens, whoever does it for the interpreter."""
+
+_IMPORT = ("<frozen importlib", "<frozen zipimport")
+"""Where the code of the interpreter's own import system comes from."""
 
 _BEATS = 40
 """Signs of life that a stream may give before it must have given its samples."""
@@ -304,6 +308,22 @@ class _Watch:
         if not _Watch._watching or event not in _TOUCHES:
             return
         what = str(args[0]) if args and event in ("open", "os.listdir", "os.scandir") else ""
-        importing = event in ("os.listdir", "os.scandir") or what.endswith(_PROGRAM)
-        if not (importing and (event == "open" or what in ("", *sys.path))):
+        listing = event in ("os.listdir", "os.scandir")
+        program = what in ("", *sys.path) if listing else what.endswith(_PROGRAM)
+        if not program and not _importing():
             _Watch._watching[-1].touched.append(f"{event} {what}".strip())
+
+
+def _importing() -> bool:
+    """Whether the import system is at work: it lists folders, reads programs and writes ``.pyc`` files.
+
+    What a module does while it is imported is not among it.
+    """
+    frame: FrameType | None = sys._getframe(2)  # who caused the event
+    while frame is not None and frame.f_code.co_name != "<module>":
+        if frame.f_code.co_filename.startswith(_IMPORT):
+            return True
+        if frame.f_code is _construct.__code__:
+            return False
+        frame = frame.f_back
+    return False

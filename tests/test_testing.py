@@ -1,8 +1,11 @@
 """The conformance suite: a sound source passes, and each broken promise is named."""
 
+import importlib
 import socket
 import subprocess
+import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -71,16 +74,54 @@ def test_a_constructor_that_touches_the_world(kind: str) -> None:
     check_source(Greedy())  # given ready made, nobody watched
 
 
-def test_importing_in_a_constructor_is_no_touch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "never_seen_before.py").write_text("x = 1\n")
-    monkeypatch.syspath_prepend(tmp_path)
+def importing(module: str) -> type[Sound]:
+    """A source whose constructor imports a module."""
 
     class Importing(Sound):
         def __init__(self) -> None:
             super().__init__()
-            __import__("never_seen_before")
+            importlib.import_module(module)
 
-    check_source(Importing)
+    return Importing
+
+
+@pytest.mark.parametrize("bytecode", ["beside the module", "in a folder of its own", "not written"])
+@pytest.mark.parametrize("shape", ["module", "package", "archive"])
+def test_importing_in_a_constructor_is_no_touch(
+    shape: str, bytecode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python lists folders, reads programs and, unless it was asked not to, writes what it compiled."""
+    name = f"never_seen_before_{shape}_{bytecode.replace(' ', '_')}"
+    files = {f"{name}.py": "x = 1\n"}
+    if shape == "package":
+        files = {f"{name}/__init__.py": f"from {name}.inner import deep\n", f"{name}/inner/__init__.py": ""}
+        files[f"{name}/inner/deep.py"] = "import json\n"
+    folder = tmp_path / "library"
+    if shape == "archive":
+        with zipfile.ZipFile(folder.with_suffix(".pyz"), "w") as archive:
+            for path, text in files.items():
+                archive.writestr(path, text)
+        folder = folder.with_suffix(".pyz")
+    else:
+        for path, text in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+    monkeypatch.setattr(sys, "dont_write_bytecode", bytecode == "not written")
+    prefix = str(tmp_path / "cache") if bytecode == "in a folder of its own" else None
+    monkeypatch.setattr(sys, "pycache_prefix", prefix)
+    monkeypatch.syspath_prepend(folder)
+    check_source(importing(name))
+    compiled = list(tmp_path.rglob("*.pyc"))
+    assert bool(compiled) == (bytecode != "not written" and shape != "archive")
+
+
+def test_a_module_that_touches_the_world_when_it_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "greedy_module.py").write_text("def f():\n    open('/proc/self/stat').close()\nf()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(Broken, match=r"constructor touches the world \(open /proc/self/stat"):
+        check_source(importing("greedy_module"))
 
 
 class NoClose:
