@@ -1,10 +1,15 @@
 """The serial link: a port held by one process only, and errors that say what to do.
 
 pyserial opens and sets up the port (speed, raw mode, modem lines); bytes then move through its file
-descriptor. Two locks keep a second process out: ``flock`` (what pyserial's ``exclusive`` uses, seen by
-programs that lock) and ``TIOCEXCL`` (tty_ioctl(2): the kernel refuses further opens except to root).
+descriptor. ``flock`` (pyserial's ``exclusive``) keeps a second process out, and ends with the process that
+holds it.
+
+Other programs mark the port with ``TIOCEXCL`` (tty_ioctl(2)), and the kernel then refuses it to everybody but
+root. We respect the mark, also as root, and never set it: it outlives a killed process wherever another keeps
+the port open, and without root nobody could clear it.
 """
 
+import contextlib
 import errno
 import os
 import select
@@ -16,6 +21,8 @@ if TYPE_CHECKING:
     import serial
 
 _CHUNK = 65536
+_TIOCGEXCL = 0x80045440
+"""Whether the port is marked exclusive (asm-generic/ioctls.h); Python's ``termios`` does not name it."""
 
 
 class SerialLine:
@@ -42,12 +49,14 @@ class SerialLine:
             self._port = serial.Serial(
                 self.place, self._baudrate, stopbits=self._stop_bits, timeout=0, exclusive=True
             )
-            self._exclude(True)
         except OSError as error:  # SerialException is one
             self._drop()
             raise refusal(self.place, error) from error
         except (ValueError, OverflowError) as error:
             raise SourceMissing(f"{self.place} is no serial port that opens: {error}.") from error
+        if _marked_exclusive(self._port.fileno()) and _opener(os.fstat(self._port.fileno()), "/proc"):
+            self._drop()  # only root gets here; a mark that nobody stands behind is stale
+            raise refusal(self.place, OSError(errno.EBUSY, os.strerror(errno.EBUSY)))
         self._wanted = True
 
     def close(self) -> None:
@@ -106,22 +115,20 @@ class SerialLine:
             f"{self.place} went away ({error.strerror or error}): plug the meter in again, or pair it again."
         )
 
-    def _exclude(self, exclusive: bool) -> None:
-        import fcntl
-        import termios
-
-        if self._port is not None:
-            fcntl.ioctl(self._port.fileno(), termios.TIOCEXCL if exclusive else termios.TIOCNXCL)
-
     def _drop(self) -> None:
-        if self._port is None:
-            return
-        try:
-            self._exclude(False)
-            self._port.close()
-        except OSError:
-            pass  # an unplugged port cannot be unlocked, and need not be
-        self._port = None
+        port, self._port = self._port, None
+        if port is not None:
+            with contextlib.suppress(OSError):  # it was unplugged
+                port.close()
+
+
+def _marked_exclusive(fd: int) -> bool:
+    import fcntl
+
+    try:
+        return fcntl.ioctl(fd, _TIOCGEXCL, b"\0" * 4) != b"\0" * 4
+    except OSError:  # a kernel before 3.8, or one that numbers it differently
+        return False
 
 
 def refusal(place: str, error: OSError) -> SourceError:
@@ -137,7 +144,8 @@ def refusal(place: str, error: OSError) -> SourceError:
             f"{place} is not for this user: sudo usermod -aG dialout $USER, then log in again."
         )
     if code in (errno.EBUSY, errno.EAGAIN):
-        return SourceBusy(f"{place} is held by {holder(place)}: close that program first.")
+        stale = " (if it has ended already, plug the meter in again)" if code == errno.EBUSY else ""
+        return SourceBusy(f"{place} is held by {holder(place)}: close that program first{stale}.")
     if code in (errno.EHOSTDOWN, errno.ECONNREFUSED, errno.ETIMEDOUT, errno.EHOSTUNREACH):
         return SourceMissing(
             f"{place} got no Bluetooth answer: power the meter on, within 5 m, with no phone connected to it."

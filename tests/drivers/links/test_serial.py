@@ -2,18 +2,25 @@
 
 import doctest
 import errno
+import fcntl
 import os
+import re
 import subprocess
 import sys
+import termios
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from devices.processes import without_rights
 from devices.pty_meter import PtyMeter
 
 from energymeter.drivers.links import serial
 from energymeter.drivers.links.serial import SerialLine, holder, refusal
 from energymeter.drivers.protocols import crc
 from energymeter.errors import SourceBusy, SourceForbidden, SourceMissing
+
+TIOCGEXCL = 0x80045440
 
 
 class Echo:
@@ -68,6 +75,73 @@ def test_two_processes_on_one_meter_and_the_second_is_told_of_the_first(tmp_path
             SerialLine(meter.place).open()
         other.communicate()
         line = SerialLine(meter.place)
+        line.open()
+        line.close()
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A terminal that we keep open, as bridges, emulators and shells do; for everybody, as ``dialout`` is."""
+    far, near = os.openpty()
+    os.chmod(os.ttyname(near), 0o666)
+    yield near
+    os.close(far)
+    os.close(near)
+
+
+def opened(port: int, *, then: Callable[[SerialLine], object] = SerialLine.close) -> str:
+    """How opening ends, without root's rights."""
+
+    def attempt() -> str:
+        line = SerialLine(os.ttyname(port))
+        try:
+            line.open()
+        except SourceBusy as error:
+            return str(error)
+        then(line)
+        return "opened"
+
+    return without_rights(attempt)
+
+
+def test_a_holder_that_was_killed_leaves_the_port_free(port: int) -> None:
+    assert opened(port, then=lambda line: None) == "opened", "its process ended without closing it"
+    assert opened(port) == "opened"
+    assert fcntl.ioctl(port, TIOCGEXCL, bytes(4)) == bytes(4)
+    line = SerialLine(os.ttyname(port))
+    line.open()
+    assert "is held by process" in opened(port), "a live one is respected"
+    line.close()
+    assert opened(port) == "opened"
+
+
+def test_the_mark_of_another_program_says_what_to_do(port: int) -> None:
+    """It cannot be told from that of a program that has ended, except by root."""
+    fcntl.ioctl(port, termios.TIOCEXCL)
+    said = opened(port)
+    assert re.search("is held by (another program|process .*): close that program first", said)
+    assert "if it has ended already, plug the meter in again" in said
+    fcntl.ioctl(port, termios.TIOCNXCL)
+    assert opened(port) == "opened"
+
+
+def test_a_live_mark_is_respected_and_a_stale_one_ignored_by_root(port: int) -> None:
+    mark = "import fcntl, sys, termios; f = open(sys.argv[1], 'rb+', 0); fcntl.ioctl(f, termios.TIOCEXCL); "
+    line = SerialLine(os.ttyname(port))
+    with subprocess.Popen(
+        [sys.executable, "-c", mark + "print('held', flush=True); sys.stdin.read()", line.place],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as other:  # fmt: skip
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(SourceBusy, match=rf"held by process {other.pid} "):
+            line.open()
+        other.communicate()
+    assert fcntl.ioctl(port, TIOCGEXCL, bytes(4)) != bytes(4), "the mark outlives its program"
+    if os.geteuid():
+        with pytest.raises(SourceBusy, match="plug the meter in again"):
+            line.open()
+    else:
         line.open()
         line.close()
 
