@@ -27,12 +27,11 @@ from contextlib import suppress
 from math import nan
 from selectors import EVENT_READ, DefaultSelector
 
+from energymeter.drivers.links.command import not_started
 from energymeter.drivers.protocols.text_fields import Fields, find, steps
 from energymeter.errors import (
     SourceEnded,
     SourceError,
-    SourceForbidden,
-    SourceMissing,
     SourceTimeout,
     SpecError,
 )
@@ -157,16 +156,9 @@ class Exec:
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             )
-        except FileNotFoundError as error:
-            raise SourceMissing(
-                f"{self.name}: there is no command {self._argv[0]!r}; install it or give its path"
-            ) from error
-        except PermissionError as error:
-            raise SourceForbidden(f"{self.name}: {self._argv[0]!r} may not be run; chmod +x it") from error
         except OSError as error:
-            raise SourceError(
-                f"{self.name} cannot be run ({error.strerror}); try it in a terminal"
-            ) from error
+            reason = not_started(error, self._argv[0], "install it or give its path")
+            raise type(reason)(f"{self.name}: {reason}") from error
 
     def _sample(self) -> Reading:
         process = self._process = self._start()

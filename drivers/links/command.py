@@ -1,12 +1,33 @@
 """Link helper: programs that print what a sensor says, once or line after line."""
 
+import errno
+import os
 import subprocess
 import threading
 import time
 from collections.abc import Sequence
 
-from energymeter.drivers.links.sysfs import translated
-from energymeter.errors import SourceError, SourceMissing, SourceTimeout
+from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SourceTimeout
+
+
+def not_started(error: OSError, program: str, missing: str) -> SourceError:
+    """Our error for a program that did not start; ``missing`` says what to do where it is not installed.
+
+    The error number alone does not tell: with a folder on ``PATH`` that this user may not read, a program
+    that is nowhere fails with EACCES, and one whose interpreter is gone fails with ENOENT.
+    """
+    import shutil  # 3 ms, for those whose program did not start
+
+    closed = isinstance(error, PermissionError)
+    if shutil.which(program, os.F_OK) is None and not (closed and "/" in program):
+        return SourceMissing(f"{program} is not installed here; {missing}")
+    if closed:
+        return SourceForbidden(f"{program} may not be run by this user; chmod +x it, or run as one who may")
+    if isinstance(error, FileNotFoundError):
+        return SourceError(f"{program} is here, but not the interpreter in its first line; install it again")
+    if error.errno == errno.ENOEXEC:
+        return SourceError(f"{program} is no program for this machine; install the one that is")
+    return SourceError(f"{program} did not start ({error.strerror or error}); try it in a terminal")
 
 
 def output(command: Sequence[str], seconds: float, missing: str) -> str:
@@ -14,21 +35,20 @@ def output(command: Sequence[str], seconds: float, missing: str) -> str:
 
     Raises:
         SourceMissing: there is no such program; ``missing`` says what to do.
+        SourceForbidden: this user may not run it.
         SourceTimeout: it did not end within ``seconds`` and was stopped.
-        SourceError: it failed; its own words are in the message.
+        SourceError: it did not start, or failed; its own words are in the message.
     """
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False
         )
-    except FileNotFoundError:
-        raise SourceMissing(f"{command[0]} is not installed here; {missing}") from None
     except subprocess.TimeoutExpired:
         raise SourceTimeout(
             f"`{' '.join(command)}` did not answer within {seconds:g} s; try it by hand"
         ) from None
     except OSError as error:
-        raise translated(error, command[0]) from error
+        raise not_started(error, command[0], missing) from error
     if done.returncode != 0:
         said = (done.stderr or done.stdout).decode("utf-8", "replace").strip() or "no reason given"
         raise SourceError(f"`{' '.join(command)}` ended with code {done.returncode}: {said[:200]}")
@@ -43,7 +63,8 @@ class Lines:
 
         Raises:
             SourceMissing: there is no such program; ``missing`` says what to do.
-            SourceError: it cannot be started.
+            SourceForbidden: this user may not run it.
+            SourceError: it did not start.
         """
         self._arrived = threading.Condition()
         self._newest: tuple[int, str] | None = None
@@ -51,10 +72,8 @@ class Lines:
             self._program = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
             )
-        except FileNotFoundError:
-            raise SourceMissing(f"{command[0]} is not installed here; {missing}") from None
         except OSError as error:
-            raise translated(error, command[0]) from error
+            raise not_started(error, command[0], missing) from error
         self._ended = False
         threading.Thread(target=self._follow, daemon=True).start()
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -86,10 +87,13 @@ def _run(command: Sequence[str]) -> int:
     with _Relay() as relay:
         try:
             process = subprocess.Popen(command)
-        except FileNotFoundError:
-            click.echo(f"energymeter: there is no command {command[0]!r}.", err=True)
-            raise SystemExit(_NOT_FOUND) from None
         except OSError as error:
+            absent = isinstance(error, FileNotFoundError)
+            if "/" not in command[0]:  # then a folder on PATH that this user may not read gives another error
+                absent = shutil.which(command[0], os.F_OK) is None
+            if absent:
+                click.echo(f"energymeter: there is no command {command[0]!r}.", err=True)
+                raise SystemExit(_NOT_FOUND) from None
             click.echo(f"energymeter: {command[0]!r} cannot be executed: {error.strerror}.", err=True)
             raise SystemExit(_NOT_EXECUTABLE) from None
         with process:
