@@ -1,6 +1,7 @@
 """The calibration cards that apply here: found by the meter's identity, refused if foreign."""
 
 import os
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ class Cards:
         Raises:
             CalibrationError: one is no card as it was written.
         """
-        if file is None and not os.path.isdir(cards_folder()):
+        if file is None and not _any_here():
             return cls(celsius=celsius)  # the usual case costs a look, not an import
         from pathlib import Path
 
@@ -99,3 +100,20 @@ class Cards:
                 f"{self._file} is the card of {whose}, but this is {' and '.join(sorted(known))}; name "
                 "the card of this meter."
             )
+
+
+def _any_here() -> bool:
+    """Whether the user has cards. Those that are closed to the user are not the same as none."""
+    folder = cards_folder()
+    try:
+        return bool(os.listdir(folder))
+    except PermissionError:
+        warnings.warn(
+            f"no calibration card is used, because this user may not read {folder}: "
+            "make that folder yours, or set XDG_CONFIG_HOME",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    except OSError:
+        pass  # the usual case: there is none
+    return False

@@ -19,10 +19,27 @@ def user_folder(kind: str) -> str:
     if sys.platform == "linux":
         variable, usual = _XDG[kind]
         base = os.environ.get(variable, "")
-        return os.path.join(base if os.path.isabs(base) else os.path.expanduser(f"~/{usual}"), "energymeter")
+        return os.path.join(base if os.path.isabs(base) else os.path.join(_home(), usual), "energymeter")
     import platformdirs
 
     return str(getattr(platformdirs, f"user_{kind}_dir")("energymeter"))
+
+
+def _home() -> str:
+    """The user's home; one in which nothing is and can be, for a user who has none.
+
+    Never a relative one: what lies in the folder in which somebody works does not configure us.
+    """
+    home = os.environ.get("HOME", "")
+    if os.path.isabs(home):
+        return home
+    import pwd
+
+    try:
+        home = pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:  # a container that runs as any number
+        home = ""
+    return home if os.path.isabs(home) else "/dev/null"
 
 
 def cards_folder() -> str:

@@ -40,10 +40,13 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the tests, and what they start, out of the user's home and settings."""
     home = tmp_path_factory.mktemp("home")
     kinds = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "STATE", "CACHE")}
-    wanted = {"HOME": str(home), **kinds}
-    before = {name: os.environ.get(name) for name in (*wanted, "ENERGYMETER_SOURCE")}
+    # what programs print is compared: its width, its colours and its bytes are not the user's either
+    wanted = {"HOME": str(home), **kinds, "COLUMNS": "120", "PYTHONIOENCODING": "utf-8"}
+    unwanted = ("ENERGYMETER_SOURCE", "FORCE_COLOR", "NO_COLOR", "PYTHONWARNINGS")
+    before = {name: os.environ.get(name) for name in (*wanted, *unwanted)}
     os.environ.update(wanted)
-    os.environ.pop("ENERGYMETER_SOURCE", None)
+    for name in unwanted:
+        os.environ.pop(name, None)
     yield
     for name, value in before.items():
         if value is None:

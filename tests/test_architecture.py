@@ -90,7 +90,7 @@ SHARED_BY_DRIVERS = {"links", "protocols", "emulated"}
 
 def modules_imported(path):
     """Every module of this package that a file imports: lazily or for type checking, too."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "energymeter":
             for alias in node.names:
                 below = f"{node.module}.{alias.name}"
@@ -136,7 +136,9 @@ def test_docs_and_examples_import_from_faces_only():
     faces = {name for name, path in FILES.items() if path.name == "__init__.py"} | flat
     pages = [*ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md"), *ROOT.glob("examples/*.py")]
     for page in pages:
-        for module in re.findall(r"^(?:from|import) (energymeter[\w.]*)", page.read_text(), re.M):
+        for module in re.findall(
+            r"^(?:from|import) (energymeter[\w.]*)", page.read_text(encoding="utf-8"), re.M
+        ):
             drivers = module.startswith("energymeter.drivers.") and module.count(".") == 2
             assert module in faces or drivers, (page.name, module)
 
@@ -159,7 +161,7 @@ def test_a_driver_imports_only_what_the_contract_allows(path):
 @pytest.mark.parametrize("name", driver_names())
 def test_every_driver_file_is_a_driver_that_is_held_to_the_contract(name):
     driver = load_driver(name)
-    tests = [path.read_text() for path in (ROOT / "tests/drivers").glob("test_*.py")]
+    tests = [path.read_text(encoding="utf-8") for path in (ROOT / "tests/drivers").glob("test_*.py")]
     tests = "\n".join(text for text in tests if f"energymeter.drivers.{name} import" in text)
     assert "check_source(" in tests
     assert "check_unplugged(" in tests or name == "manual", "a number typed in cannot be unplugged"
@@ -177,7 +179,7 @@ def test_every_driver_file_is_a_driver_that_is_held_to_the_contract(name):
     ids=lambda path: path.stem,
 )
 def test_the_first_line_of_a_file_says_what_it_is(path):
-    assert path.read_text().startswith('"""')
+    assert path.read_text(encoding="utf-8").startswith('"""')
 
 
 def extras():
@@ -190,7 +192,9 @@ def test_every_extra_an_error_names_holds_the_package_it_names():
     named = set()
     for path in ROOT.glob("*/**/*.py"):
         if path.relative_to(ROOT).parts[0] in ("drivers", "calibration", "energymeter"):
-            named |= set(re.findall(r'ExtraMissing\(\s*"([^"]+)", "([^"]+)"', path.read_text()))
+            named |= set(
+                re.findall(r'ExtraMissing\(\s*"([^"]+)", "([^"]+)"', path.read_text(encoding="utf-8"))
+            )
     assert len(named) > 8
     for package, extra in named:
         assert any(re.split(r"[<>=;]", line)[0] == package for line in extras()[extra]), (package, extra)

@@ -1,9 +1,19 @@
-"""Our folders are those that platformdirs names."""
+"""Our folders are those that platformdirs names; a user may have none, or be kept out of them."""
+
+import os
+import pwd
+import warnings
 
 import platformdirs
 import pytest
+from devices.processes import without_rights
 
-from energymeter.paths import user_folder
+from energymeter import EnergyMeter
+from energymeter.budget.ledger import Ledger
+from energymeter.calibration.cards import Cards
+from energymeter.discovery import choice
+from energymeter.errors import LedgerError
+from energymeter.paths import cards_folder, user_folder
 
 
 @pytest.mark.parametrize("kind", ["config", "data", "cache"])
@@ -18,3 +28,50 @@ def test_a_relative_folder_is_ignored_as_the_specification_says(monkeypatch, tmp
     monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert user_folder("config") == str(tmp_path / ".config" / "energymeter")
+
+
+@pytest.mark.parametrize("home", [None, "", ".", "../elsewhere"])
+@pytest.mark.parametrize("kind", ["config", "data", "cache"])
+def test_a_home_that_is_unset_or_relative_is_looked_up(kind, home, monkeypatch):
+    """What lies in the working folder, or in the root folder, does not configure us."""
+    monkeypatch.delenv(f"XDG_{kind.upper()}_HOME")
+    monkeypatch.delenv("HOME") if home is None else monkeypatch.setenv("HOME", home)
+    assert user_folder(kind).startswith(pwd.getpwuid(os.getuid()).pw_dir + "/.")
+
+
+def nobody_known(uid):
+    raise KeyError(uid)
+
+
+@pytest.mark.parametrize("home", [None, "", "."])
+def test_a_user_without_a_home_measures_and_keeps_nothing(home, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for kind in ("CONFIG", "DATA", "CACHE"):
+        monkeypatch.delenv(f"XDG_{kind}_HOME")
+    monkeypatch.delenv("HOME") if home is None else monkeypatch.setenv("HOME", home)
+    monkeypatch.setattr(pwd, "getpwuid", nobody_known)  # a container that runs as any number
+    with EnergyMeter("manual:5V,1A") as meter:
+        pass
+    assert meter.usage.joules == pytest.approx(5.0 * meter.usage.seconds)
+    assert choice.named() is None
+    choice.remember(choice.Choice("sim:pi4", "a test"), [])
+    with pytest.raises(LedgerError, match=r"cannot be written .*: .*set XDG_DATA_HOME"):
+        Ledger().names()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cards_that_are_closed_to_the_user_are_not_taken_for_none(home):
+    def warned():
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            Cards.here()
+        return " ".join(str(one.message) for one in heard)
+
+    assert warned() == "", "there are none"
+    os.makedirs(cards_folder())
+    assert warned() == ""
+    os.chmod(home / "config", 0)
+    try:
+        assert f"this user may not read {cards_folder()}" in without_rights(warned)
+    finally:
+        os.chmod(home / "config", 0o700)

@@ -97,7 +97,7 @@ def test_a_log_carries_no_options(tmp_path: Path) -> None:
     (tmp_path / "old.csv").write_text("time_s,hunter2\n0,5\n1,5\n2,5\n")
     with EnergyMeter(f"csv@{tmp_path}/old.csv?watts=hunter2&unit=W", out=path):
         pass
-    assert "hunter2" not in path.read_text()
+    assert "hunter2" not in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

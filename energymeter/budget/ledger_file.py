@@ -7,6 +7,7 @@ carried across a fork or between threads. The file must be on a local disk (SQLi
 """
 
 import contextlib
+import errno
 import fcntl
 import sqlite3
 import time
@@ -131,6 +132,9 @@ class LedgerFile:
             db.executescript(script)
 
 
+_NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+
+
 def default_path() -> Path:
     """``ledger.sqlite3`` in the user's data directory (``XDG_DATA_HOME``)."""
     return Path(user_folder("data")) / "ledger.sqlite3"
@@ -138,10 +142,11 @@ def default_path() -> Path:
 
 def _remedy(path: Path, error: Exception) -> str:
     text = str(error)
+    code = error.errno if isinstance(error, OSError) else None
     if "locked" in text:
         return f"the ledger {path} is held by another program: end it and try again"
-    if "readonly" in text or isinstance(error, PermissionError) or "unable to open" in text:
+    if "readonly" in text or "unable to open" in text or code in _NOT_OURS:
         return f"the ledger {path} cannot be written ({text}): check its permissions, or set XDG_DATA_HOME"
-    if "full" in text:
+    if "full" in text or code in (errno.ENOSPC, errno.EDQUOT):
         return f"no room left for the ledger {path}: free some space; no earlier line is lost"
     return f"the ledger {path} cannot be used ({text}): move it away and begin a new one"

@@ -5,6 +5,7 @@ Results go to standard output, everything else to standard error. Exit codes are
 """
 
 import importlib
+import io
 import sys
 import warnings
 from typing import Any
@@ -72,6 +73,9 @@ def _tell(message: Warning | str, *_: object, **__: object) -> None:
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     warnings.showwarning = _tell
+    warnings.simplefilter("default", RuntimeWarning)  # a PYTHONWARNINGS of the user is for his own programs
+    if isinstance(sys.stdout, io.TextIOWrapper):  # as standard error does: in Latin-1 there is no ₂
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(prog_name="energymeter", standalone_mode=False)
     except click.ClickException as refusal:

@@ -87,17 +87,16 @@ def _read_stream(path: str, file: io.BufferedReader, hints: Hints) -> list[Recor
         codecs.getincrementaldecoder("utf-8")().decode(start)
     except UnicodeDecodeError as error:
         raise LogError(f"{path} is no log: it is not text.") from error
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
-    lines = Lines(text)
-    if start.startswith((b"# {", b"{")):
-        header = parse_header(path, text.readline(Lines.MOST).removeprefix("# "))
-        in_csv = start.startswith(b"#")
-        return _read_own(
-            path, header, csv.DictReader(lines, restval="") if in_csv else _json_rows(lines), lines
-        )
-    if start.startswith(b"Time,") and b",Watts," in start:
-        return [read_ptdaemon(path, lines)]
-    return [read_other_csv(path, lines, hints)]
+    with io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="") as text:
+        lines = Lines(text)
+        if start.startswith((b"# {", b"{")):
+            header = parse_header(path, text.readline(Lines.MOST).removeprefix("# "))
+            in_csv = start.startswith(b"#")
+            rows = csv.DictReader(lines, restval="") if in_csv else _json_rows(lines)
+            return _read_own(path, header, rows, lines)
+        if start.startswith(b"Time,") and b",Watts," in start:
+            return [read_ptdaemon(path, lines)]
+        return [read_other_csv(path, lines, hints)]
 
 
 def _json_rows(lines: Iterable[str]) -> Iterator[dict[str, Any]]:

@@ -54,7 +54,7 @@ class ProcessHost:
         *,
         resume: bool = False,
     ) -> list[ChannelInfo]:
-        complaints = open(_anonymous_file("energymeter-stderr"), "w+b")  # noqa: SIM115 - outlives this call
+        self._end(0)  # what is left of one that was killed
         config = {
             "sources": [(request.source, request.rate_hz) for request in requests],
             "log": log._asdict() if log is not None else None,
@@ -63,15 +63,18 @@ class ProcessHost:
             "parent_pid": os.getpid(),
             "resume": resume,
         }
-        try:
-            self._process = spawn(config, (self._memory_fd,), complaints)
-        except OSError as refusal:  # too many processes, too many open files
-            raise SamplerError(f"the sampling process could not be started: {refusal.strerror}.") from refusal
-        try:
-            answer = self._ask(self._process, complaints)
-        except BaseException:
-            self._end(0)
-            raise
+        with open(_anonymous_file("energymeter-stderr"), "w+b") as complaints:
+            try:
+                self._process = spawn(config, (self._memory_fd,), complaints)
+            except OSError as refusal:  # too many processes, too many open files
+                raise SamplerError(
+                    f"the sampling process could not be started: {refusal.strerror}."
+                ) from refusal
+            try:
+                answer = self._ask(self._process, complaints)
+            except BaseException:
+                self._end(0)
+                raise
         if not resume:
             self.memory = memoryview(self._mapped(answer["bytes"]))
         return [ChannelInfo(**channel) for channel in answer["channels"]]
@@ -209,7 +212,8 @@ def spawn(
         stderr: where its last words go.
     """
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", os.path.join(_HERE, "child.py")],
+        # -I ignores PYTHONUTF8: names of files must be the same bytes there as here
+        [sys.executable, "-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}", os.path.join(_HERE, "child.py")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,

@@ -1,5 +1,6 @@
 """The ledger: exact sums, each debit once, many writers, sudden death, corruption, migration."""
 
+import errno
 import os
 import signal
 import sqlite3
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energymeter.budget.ledger import Debit, Ledger
-from energymeter.budget.ledger_file import MIGRATIONS, default_path
+from energymeter.budget.ledger_file import MIGRATIONS, _remedy, default_path
 from energymeter.clock import ManualClock
 from energymeter.errors import LedgerError
 
@@ -210,8 +211,23 @@ def test_held_by_another_program(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(LedgerError):
+    with pytest.raises(LedgerError, match=r"cannot be written .*: check its permissions"):
         Ledger(tmp_path / "file" / "ledger.sqlite3").names()
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (errno.EACCES, "check its permissions"),
+        (errno.EPERM, "check its permissions"),
+        (errno.EROFS, "check its permissions"),
+        (errno.ENOSPC, "free some space"),
+        (errno.EDQUOT, "free some space"),
+        (errno.EIO, "move it away"),
+    ],
+)
+def test_what_the_system_refuses_has_its_remedy(code: int, remedy: str, tmp_path: Path) -> None:
+    assert remedy in _remedy(tmp_path, OSError(code, os.strerror(code), str(tmp_path)))
 
 
 def test_the_users_own_ledger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

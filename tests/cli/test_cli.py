@@ -1,13 +1,16 @@
 """The command line as a whole: help that loads little, errors in a sentence, exit codes as documented."""
 
 import json
+import os
+import shutil
+import subprocess
 import sys
 import types
 from pathlib import Path
 
 import click
 import pytest
-from devices.terminal import in_pipe
+from devices.terminal import environment, in_pipe
 
 from energymeter import cli, errors
 from energymeter.errors import EnergyMeterError, ExtraMissing
@@ -92,12 +95,8 @@ def test_help_names_every_command_and_loads_none() -> None:
         "import sys; from energymeter.cli import cli; cli.main(['--help'], standalone_mode=False); "
         "print(sorted({'numpy', 'rich', 'energymeter.meter.meter'} & sys.modules.keys()), file=sys.stderr)"
     )
-    import subprocess
-
-    from devices.terminal import environment
-
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment()
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, env=environment()
     )
     assert run.stderr == "[]\n"
     assert all(name in run.stdout for name in cli._COMMANDS)
@@ -126,6 +125,35 @@ def test_every_command_has_help(
 @pytest.mark.parametrize("path", ["log", "run", "show"])
 def test_measuring_commands_answer_programs(path: str) -> None:
     assert any("--json" in parameter.opts for parameter in LEAVES[path].params)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "koi8-r", "shift-jis"])
+@pytest.mark.parametrize("arguments", [("--help",), ("carbon", "--help"), ("run", "--", "true")])
+def test_a_terminal_that_lacks_our_signs(arguments: tuple[str, ...], encoding: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", "from energymeter.cli import main; main()", *arguments],
+        env=environment(PYTHONIOENCODING=encoding, ENERGYMETER_SOURCE="manual:5V,1A"),
+        capture_output=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert b"Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("utf8", ["0", "1"])
+def test_a_log_has_the_name_it_was_given_in_any_locale(utf8: str, tmp_path: Path) -> None:
+    """The process that writes it is another one, whose interpreter must encode names the same way."""
+    made = subprocess.run(
+        ["localedef", "-i", "en_US", "-f", "ISO-8859-1", str(tmp_path / "en_US.ISO-8859-1")],
+        capture_output=True, check=False,
+    ) if shutil.which("localedef") else None  # fmt: skip
+    if made is None or made.returncode:
+        pytest.skip("no Latin-1 locale can be made here (localedef)")
+    latin = {"LOCPATH": str(tmp_path), "LC_ALL": "en_US.ISO-8859-1", "PYTHONUTF8": utf8}
+    log = tmp_path / "µ.csv"
+    run = in_pipe("log", "manual:5W", "--duration", "0.05", "--out", os.fsencode(log), **latin)
+    assert run.returncode == 0, run.stderr
+    assert log.exists(), list(tmp_path.iterdir())
 
 
 def test_source_from_the_environment() -> None:

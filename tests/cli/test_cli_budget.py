@@ -139,8 +139,9 @@ def test_values_click_refuses(words: tuple[str, str]) -> None:
     assert "write" in result.output
 
 
-def test_a_corrupt_ledger_is_told_in_a_sentence_without_our_code(tmp_path: Path) -> None:
-    home = {"XDG_DATA_HOME": str(tmp_path)}
+@pytest.mark.parametrize("filters", ["", "error", "ignore"])
+def test_a_corrupt_ledger_is_told_in_a_sentence_without_our_code(tmp_path: Path, filters: str) -> None:
+    home = {"XDG_DATA_HOME": str(tmp_path), "PYTHONWARNINGS": filters}
     assert in_pipe("budget", "new", "lab", **home).returncode == 0
     (ledger,) = tmp_path.rglob("*.sqlite3")
     ledger.write_bytes(b"no ledger at all" * 512)

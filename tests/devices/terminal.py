@@ -22,10 +22,10 @@ def environment(**others: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", "PYTHONUNBUFFERED": "1", **others}
 
 
-def in_pipe(*arguments: str, **others: str) -> "subprocess.CompletedProcess[str]":
+def in_pipe(*arguments: str | bytes, **others: str) -> "subprocess.CompletedProcess[str]":
     """Run it to its end."""
     return subprocess.run(
-        [*_COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
+        [*_COMMAND, *arguments], capture_output=True, encoding="utf-8", check=False, timeout=PATIENCE_SECONDS,
         env=environment(**others),
     )  # fmt: skip
 
@@ -33,8 +33,8 @@ def in_pipe(*arguments: str, **others: str) -> "subprocess.CompletedProcess[str]
 def started(*arguments: str) -> "subprocess.Popen[str]":
     """Start it in a session of its own, without a terminal."""
     return subprocess.Popen(
-        [*_COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
-        start_new_session=True, preexec_fn=every_signal_counts,
+        [*_COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
+        env=environment(), start_new_session=True, preexec_fn=every_signal_counts,
     )  # fmt: skip
 
 

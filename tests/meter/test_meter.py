@@ -527,6 +527,25 @@ def test_a_killed_sampler_is_told_and_costs_coverage_only():
     assert "restarted" in str(usage)
 
 
+def test_nothing_is_left_for_the_garbage_collector(tmp_path):
+    """Python's own checks, which a user may have switched on, find no file of ours that was not closed."""
+    code = f"""
+import os, signal, time
+from energymeter import EnergyMeter, Trace
+with EnergyMeter({THREE_WATTS!r}, out="run.csv", rate_hz=100) as meter:
+    time.sleep(0.05)
+    os.kill(meter._measurement.sampler._host._process.pid, signal.SIGKILL)
+    while not meter._measurement.sampler.restarts:
+        time.sleep(0.01)
+    time.sleep(0.05)
+print(len(Trace.load("run.csv")) > 0)"""
+    environment = {**os.environ, "PYTHONWARNINGS": "default"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_fork_within_the_block_hurts_neither_side():

@@ -10,8 +10,8 @@ from devices.processes import without_rights
 from devices.programs import program
 from devices.terminal import in_pipe
 
-from energymeter.drivers.links.command import Lines, output
 from energymeter.drivers.exec import Exec
+from energymeter.drivers.links.command import Lines, output
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing
 
 STARTS: dict[str, Callable[[str], object]] = {
