@@ -20,6 +20,7 @@ from energymeter.reading import Facts
 from energymeter.recordings import reader
 from energymeter.recordings.arrays import Floats, begun, integrated, running, scatter
 from energymeter.recordings.writer import COLUMNS, open_recorder, reason
+from energymeter.text import printable
 
 if TYPE_CHECKING:
     import pandas
@@ -161,7 +162,7 @@ class Trace:
         else:
             trace = cls.integrate(**columns, facts=record.facts, name=record.name, epoch_s=record.epoch_s)
         if record.damage:
-            trace.notes = (f"{record.damage}: only what comes before was read",)
+            trace.notes = (f"{printable(record.damage)}: only what comes before was read",)
         return trace
 
     # -- what they tell ----------------------------------------------------------------------------
