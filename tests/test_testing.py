@@ -85,7 +85,7 @@ def importing(module: str) -> type[Sound]:
     return Importing
 
 
-@pytest.mark.parametrize("bytecode", ["beside the module", "in a folder of its own", "not written"])
+@pytest.mark.parametrize("bytecode", ["next to the module", "in a folder of its own", "not written"])
 @pytest.mark.parametrize("shape", ["module", "package", "archive"])
 def test_importing_in_a_constructor_is_no_touch(
     shape: str, bytecode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -13,8 +13,8 @@ from energymeter.errors import SourceError, SourceForbidden, SourceMissing, Sour
 def not_started(error: OSError, program: str, missing: str) -> SourceError:
     """Our error for a program that did not start; ``missing`` says what to do where it is not installed.
 
-    The error number alone does not tell: with a folder on ``PATH`` that this user may not read, a program
-    that is nowhere fails with EACCES, and one whose interpreter is gone fails with ENOENT.
+    The error number does not decide it. With a folder on ``PATH`` that this user may not read, a program that
+    is not installed fails with EACCES. One whose interpreter is missing fails with ENOENT.
     """
     import shutil  # 3 ms, for those whose program did not start
 

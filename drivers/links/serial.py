@@ -4,9 +4,9 @@ pyserial opens and sets up the port (speed, raw mode, modem lines); bytes then m
 descriptor. ``flock`` (pyserial's ``exclusive``) keeps a second process out, and ends with the process that
 holds it.
 
-Other programs mark the port with ``TIOCEXCL`` (tty_ioctl(2)), and the kernel then refuses it to everybody but
-root. We respect the mark, also as root, and never set it: it outlives a killed process wherever another keeps
-the port open, and without root nobody could clear it.
+Some programs mark the port with ``TIOCEXCL`` (tty_ioctl(2)). The kernel then refuses it to all but root. This
+link respects the mark, also as root, but never sets it: the mark outlives a killed process if another one
+keeps the port open, and only root could then open the port.
 """
 
 import contextlib
@@ -55,7 +55,7 @@ class SerialLine:
         except (ValueError, OverflowError) as error:
             raise SourceMissing(f"{self.place} is no serial port that opens: {error}.") from error
         if _marked_exclusive(self._port.fileno()) and _opener(os.fstat(self._port.fileno()), "/proc"):
-            self._drop()  # only root gets here; a mark that nobody stands behind is stale
+            self._drop()  # only root gets here; without a process that has the port open, the mark is stale
             raise refusal(self.place, OSError(errno.EBUSY, os.strerror(errno.EBUSY)))
         self._wanted = True
 

@@ -73,7 +73,7 @@ def _tell(message: Warning | str, *_: object, **__: object) -> None:
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     warnings.showwarning = _tell
-    warnings.simplefilter("default", RuntimeWarning)  # a PYTHONWARNINGS of the user is for his own programs
+    warnings.simplefilter("default", RuntimeWarning)  # PYTHONWARNINGS is meant for programs under development
     if isinstance(sys.stdout, io.TextIOWrapper):  # as standard error does: in Latin-1 there is no ₂
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

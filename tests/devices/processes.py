@@ -25,7 +25,7 @@ def every_signal_counts() -> None:
 
 
 def without_rights(work: Callable[[], str]) -> str:
-    """What ``work`` returns to somebody who is not root: run in a child that gave root's rights up."""
+    """What ``work`` returns without root's rights: it runs in a child process that drops them."""
     receive, send = os.pipe()
     child = os.fork()
     if child == 0:
@@ -38,12 +38,12 @@ def without_rights(work: Callable[[], str]) -> str:
                 os.setuid(NOBODY)
             os.write(send, work().encode())
             code = 0
-        except BaseException:  # noqa: BLE001  told to the test
+        except BaseException:  # noqa: BLE001  reported to the test
             os.write(send, traceback.format_exc().encode())
         finally:
             os._exit(code)
     os.close(send)
     with os.fdopen(receive, "rb") as pipe:
-        said = pipe.read().decode()
-    assert os.waitpid(child, 0)[1] == 0, said
-    return said
+        result = pipe.read().decode()
+    assert os.waitpid(child, 0)[1] == 0, result
+    return result

@@ -81,7 +81,7 @@ def test_two_processes_on_one_meter_and_the_second_is_told_of_the_first(tmp_path
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A terminal that we keep open, as bridges, emulators and shells do; for everybody, as ``dialout`` is."""
+    """A terminal that stays open here, as bridges and emulators keep theirs; every user may open it."""
     far, near = os.openpty()
     os.chmod(os.ttyname(near), 0o666)
     yield near
@@ -116,7 +116,7 @@ def test_a_holder_that_was_killed_leaves_the_port_free(port: int) -> None:
 
 
 def test_the_mark_of_another_program_says_what_to_do(port: int) -> None:
-    """It cannot be told from that of a program that has ended, except by root."""
+    """An ordinary user cannot distinguish it from the mark of a program that has ended."""
     fcntl.ioctl(port, termios.TIOCEXCL)
     said = opened(port)
     assert re.search("is held by (another program|process .*): close that program first", said)
