@@ -25,7 +25,7 @@ def write(path: str, budget: int, seed: int, debits: int) -> None:
         run, amount = f"{seed}-{os.getpid()}-{i}", rng.randrange(1, 10**9)
         say(f"will {run} {amount}")
         for _ in range(2):
-            ledger.settle(budget, run, "", Debit(amount, None, 1000, None, "measured", "bench"))
+            ledger.record(budget, run, "", Debit(amount, None, 1000, None, "measured", "bench"))
         say(f"done {run}")
 
 

@@ -4,6 +4,7 @@ from energymeter.lazy import face
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
+    from energymeter.budget.account import Account as Account
     from energymeter.budget.balance import Balance as Balance
     from energymeter.budget.forecast import Forecast as Forecast
     from energymeter.budget.gauge_log import hours_from_gauge as hours_from_gauge
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __all__, __getattr__, __dir__ = face(
     __name__,
     {
+        "account": "Account",
         "balance": "Balance",
         "forecast": "Forecast",
         "gauge_log": "hours_from_gauge",

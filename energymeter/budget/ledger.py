@@ -107,7 +107,7 @@ class Ledger:
             )
             return int(db.execute("SELECT id FROM budgets WHERE name = ?", (name,)).fetchone()[0])
 
-    def settle(self, budget: int, run: str, stage: str, total: Debit) -> int | None:
+    def record(self, budget: int, run: str, stage: str, total: Debit) -> int | None:
         """Bring what ``run`` has drawn up to ``total``; the line's id, ``None``: nothing was missing."""
         with self._transaction() as db:
             joules, coulombs, seconds, doubt, counted = db.execute(

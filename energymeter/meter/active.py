@@ -1,41 +1,75 @@
-"""The meters whose blocks run now: how a budget's loop finds the one around it.
+"""What runs in this process: the meters whose blocks run, and the billings that debit for them.
 
-A meter sees the whole board, so this is one list for the process: threads, tasks and the cells of a
-notebook share it.
+A meter measures the whole board, so these lists are of the process: threads, tasks and the cells of a
+notebook share them. There is no other state of the process in this package.
 """
 
-from typing import Protocol
+import os
+import threading
+import weakref
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Protocol
 
-from energymeter.meter.usage_delta import Figures
+if TYPE_CHECKING:
+    from energymeter.budget.account import Spent
 
 
 class RunningMeter(Protocol):
-    """What a budget's loop needs of the meter around it."""
+    """What a budget needs of the meter around it."""
 
     @property
-    def usage(self) -> Figures:
-        """So far; raises `NotMeasured` before the first sample."""
+    def usage(self) -> "Spent":
+        """The usage so far; raises `NotMeasured` before the first sample."""
 
 
-_meters: list[RunningMeter] = []
+class OpenBilling(Protocol):
+    """What a billing is notified of."""
+
+    def meter_began(self, meter: RunningMeter) -> None: ...
+    def meter_ended(self, meter: RunningMeter) -> None: ...
+    def forked(self) -> None: ...
+
+
+_meters: list[weakref.ref[RunningMeter]] = []
+"""Weak: a meter that nobody holds any more is released."""
+billings: dict[Hashable, OpenBilling] = {}
+"""By the key of the account."""
+lock = threading.Lock()
+"""For the billings; held for a moment, never while a meter starts or stops or a ledger is written."""
 
 
 def begin(meter: RunningMeter) -> None:
     """Its block was entered."""
-    _meters.append(meter)
+    _meters.append(weakref.ref(meter))
+    for billing in [*billings.values()]:
+        billing.meter_began(meter)
 
 
 def end(meter: RunningMeter) -> None:
-    """Its block was left."""
-    _meters.remove(meter)
+    """Its block was left; its usage is final."""
+    _meters[:] = [running for running in _meters if running() not in (None, meter)]
+    for billing in [*billings.values()]:
+        billing.meter_ended(meter)
 
 
 def has(meter: object) -> bool:
     """Its block runs."""
-    return any(running is meter for running in [*_meters])
+    return meter is not None and any(running() is meter for running in [*_meters])
 
 
 def latest() -> RunningMeter | None:
     """The meter whose block was entered last; ``None``: none runs."""
-    meters = [*_meters]
+    meters = [meter for running in [*_meters] if (meter := running()) is not None]
     return meters[-1] if meters else None
+
+
+def _after_fork_in_child() -> None:
+    """A worker measures with its parent's meters, but never pays its parent's bills."""
+    global lock
+    lock = threading.Lock()
+    for billing in billings.values():
+        billing.forked()
+    billings.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

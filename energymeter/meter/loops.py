@@ -1,4 +1,4 @@
-"""Loops that draw on a budget: they tell how far the battery carries them, and end in time."""
+"""Loops that draw on a budget: they show how far the battery carries them, and end in time."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
@@ -6,19 +6,19 @@ from typing import NamedTuple, TypeVar
 from energymeter.budget.balance import Balance, Outcome, Unit, percent_text
 from energymeter.budget.forecast import Forecast, Level
 from energymeter.errors import BudgetExhausted
-from energymeter.meter.billing import Tab
-from energymeter.meter.statusline import StatusLine, bar
+from energymeter.meter.billing import Billing
+from energymeter.meter.progress import Progress
 from energymeter.meter.usage_delta import UsageDelta
 from energymeter.text import Estimate, hours_text, number_text
 
 T = TypeVar("T")
 
 _CHECK_NS = 100_000_000
-"""Between two looks at the meter; between them an iteration costs one read of the clock."""
+"""Between two checks of the meter; between them an iteration costs one read of the clock."""
 
 
 class Status(NamedTuple):
-    """What a loop's callbacks are told."""
+    """The state of a loop, for its callbacks."""
 
     balance: Balance
     level: Level | None
@@ -31,11 +31,11 @@ class Status(NamedTuple):
 
 
 class Guard(NamedTuple):
-    """When a loop ends, and who is told.
+    """When a loop ends, and what is called.
 
     It ends before the reserve is touched. With ``on_low`` that is called instead, once, and the loop
-    ends when the battery is empty; there ``on_empty`` is called first. ``raises``: the end is a
-    `BudgetExhausted` instead of a quiet one.
+    ends when the battery is empty; there ``on_empty`` is called first. ``raises``: it ends with
+    `BudgetExhausted` instead of quietly.
     """
 
     reserve: float
@@ -45,16 +45,17 @@ class Guard(NamedTuple):
 
 
 class Loop:
-    """One loop over one iterable, within a `Tab`."""
+    """One loop over one iterable, while a `Billing` is open."""
 
     def __init__(
-        self, tab: Tab, name: str, total: int | None, line: StatusLine, guard: Guard | None = None
+        self, billing: Billing, name: str, total: int | None, progress: Progress, guard: Guard | None = None
     ) -> None:
-        self._tab, self._name, self._total, self._line, self._guard = tab, name, total, line, guard
-        self._start = tab.poll() or UsageDelta()
+        self._billing, self._name, self._total, self._guard = billing, name, total, guard
+        self._progress = progress
+        self._start = billing.poll() or UsageDelta()
         self._seen = 0, 0.0
         self._cost = Forecast()
-        self._told_low = False
+        self._was_low = False
         self._taken: float | None = None
         self._most = 0.0
 
@@ -62,7 +63,7 @@ class Loop:
         """Pass the items on until they, or the battery, run out.
 
         Raises:
-            BudgetExhausted: the guard was told to.
+            BudgetExhausted: the guard raises.
         """
         done = 0
         try:
@@ -77,22 +78,23 @@ class Loop:
                         return
                     due = monotonic_ns() + _CHECK_NS
         finally:
-            self._look(done)
-            self._line.end(self._name)
+            self._progress.close(done, self._text(self._check(done)))
 
     def _goes_on(self, done: int) -> bool:
-        """Look at the meter and ask the guard."""
-        status = self._look(done)
+        """Check the meter and ask the guard."""
+        status = self._check(done)
+        if self._progress.due():
+            self._progress.show(done, self._text(status))
         balance, guard = status.balance, self._guard
         if self._taken is not None:
-            # As much may go again before the next look, and that must not touch the reserve.
+            # As much may be drawn again before the next check, and that must not touch the reserve.
             self._most = max(self._most, balance.taken_joules - self._taken)
         self._taken = balance.taken_joules
         if guard is None:
             return True
         free = balance.capacity_joules - balance.taken_joules - self._most
-        if not self._told_low and free <= guard.reserve * balance.capacity_joules:
-            self._told_low = True
+        if not self._was_low and free <= guard.reserve * balance.capacity_joules:
+            self._was_low = True
             if guard.on_low is None:
                 return self._ends(guard, status, "reserve")
             guard.on_low(status)
@@ -108,19 +110,17 @@ class Loop:
             )
         return False
 
-    def _look(self, done: int) -> Status:
-        """Read the meter, learn what a step costs, and show it."""
-        drawn = self._tab.poll()
+    def _check(self, done: int) -> Status:
+        """Read the meter and learn what a step costs."""
+        drawn = self._billing.poll()
         if drawn is not None and done > self._seen[0]:
             joules = drawn.joules - self._start.joules
             # Per step instead of per second: the same estimate, with steps in the place of time.
             self._cost.add(done - self._seen[0], joules - self._seen[1])
-            self._tab.count(self._name, done - self._seen[0], joules - self._seen[1])
+            self._billing.count(self._name, done - self._seen[0], joules - self._seen[1])
             self._seen = done, joules
-        balance, level = self._tab.balance(), self._tab.load.level()
-        status = Status(balance, level, balance.hours(level), done)
-        self._line.show(self._name, self._text(status))
-        return status
+        balance, level = self._billing.balance(), self._billing.load.level()
+        return Status(balance, level, balance.hours(level), done)
 
     def _outcome(self, status: Status) -> Outcome | None:
         cost = self._cost.level()
@@ -130,18 +130,12 @@ class Loop:
         return status.balance.outcome(Unit(cost.watts, cost.sigma(ahead)), status.level, ahead, status.step)
 
     def _text(self, status: Status) -> str:
-        """``infer ━━╸  412/1000 · 38.1 mAh used · 0.0925 mAh a step · 5 h left · finishes with 31% left``."""
-        of = (
-            f"{bar(status.step, self._total)} {status.step}/{self._total}"
-            if self._total
-            else f"{status.step}"
-        )
-        parts = [f"{self._name} {of}"]
-        drawn, outcome = self._tab.drawn, self._outcome(status)
+        """``38.1 mAh used · 0.0925 mAh a step · 5 h left · finishes with 31% left``."""
+        drawn, outcome = self._billing.drawn, self._outcome(status)
         if drawn is None:
-            return " · ".join([*parts, "no sample yet"])
+            return "no sample yet"
         mah = status.balance.battery.taken_joules(1.0, 0.0) / status.balance.battery.volts / 3.6
-        parts.append(f"{number_text((drawn.joules - self._start.joules) * mah)} mAh used")
+        parts = [f"{number_text((drawn.joules - self._start.joules) * mah)} mAh used"]
         if self._seen[0]:
             parts.append(f"{number_text(self._seen[1] / self._seen[0] * mah)} mAh a step")
         if status.hours:

@@ -1,5 +1,6 @@
 """`EnergyMeter`: what a program holds in its hand."""
 
+import contextlib
 import math
 import os
 import threading
@@ -22,13 +23,12 @@ from energymeter.meter.spans import Span, Spans, open_span, wrapped
 from energymeter.spec import Spec, parse
 
 if TYPE_CHECKING:
+    from energymeter.budget.account import Account
     from energymeter.calibration.cards import Cards
     from energymeter.discovery.choice import Choice
     from energymeter.energy.usage import Idle, Usage
-    from energymeter.meter.billing import Tab
-    from energymeter.meter.budget import Budget
+    from energymeter.meter.billing import Billing
     from energymeter.meter.run import Measurement
-    from energymeter.meter.statusline import StatusLine
     from energymeter.reading import Provenance, Reading
     from energymeter.recordings.trace import Trace
     from energymeter.source import Source
@@ -48,7 +48,7 @@ class EnergyMeter:
         force: replace ``out`` if it exists.
         require: refuse sources of any other provenance, as in ``require="measured"``.
         nominal_volts: count mAh at this voltage where no current is measured.
-        budget: the name of the `Budget` that pays for every block, when it is left.
+        budget: the `Budget` that pays for every block, or its name.
         stage: the budget's stage that pays.
         sync: waits until a device has done what it was told, as ``torch.cuda.synchronize`` does; called at
             every edge, so that what was launched in a span is charged to it.
@@ -78,7 +78,7 @@ class EnergyMeter:
         force: bool = False,
         require: "Provenance | None" = None,
         nominal_volts: float | None = None,
-        budget: str | None = None,
+        budget: "str | Account | None" = None,
         stage: str | None = None,
         sync: Callable[[], object] | None = None,
         calibration: bool | str | os.PathLike[str] = True,
@@ -101,9 +101,9 @@ class EnergyMeter:
         self.run_id = ""
         """Names the run in the budget's ledger that paid for the block; another each time it is entered."""
         self._stage = stage
-        self._purse: Budget | None = None
-        self._tab: Tab | None = None
-        self._line: StatusLine | None = None
+        self._account: Account | None = None
+        self._billing: Billing | None = None
+        self._pays: str | None = None
         self._sync = sync
         self._calibration = calibration
         self._celsius = celsius
@@ -117,12 +117,15 @@ class EnergyMeter:
 
     def __enter__(self) -> "EnergyMeter":
         if self._depth == 0:
-            if self.budget is not None:
-                self._open_purse(self.budget)
+            self._open_account()
             self._measurement = self._started()
             active.begin(self)
-            if self._purse is not None:
-                self._open_tab(self._purse)
+            try:
+                self._begin_billing()
+            except EnergyMeterError:  # the ledger was lost since
+                active.end(self)
+                self._current().finish()
+                raise
         self._depth += 1
         return self
 
@@ -133,36 +136,46 @@ class EnergyMeter:
         try:
             self._current().finish()
         finally:  # also if the caller's sync failed
-            active.end(self)
-            if self._purse is not None and self._tab is not None:
-                try:
-                    self._pay(self._purse, self._tab)
-                except EnergyMeterError as failure:
-                    if kind is None:
-                        raise
-                    warnings.warn(f"the budget was not debited: {failure}", stacklevel=2)  # theirs goes first
+            try:
+                self._end_billing(failed=kind is not None)
+            finally:
+                active.end(self)
 
-    def _open_purse(self, name: str) -> None:
-        from energymeter.meter.budget import Budget
+    def _open_account(self) -> None:
+        if isinstance(self.budget, str):
+            from energymeter.budget.account import Account
 
-        self._purse = Budget.open(name)
+            self._account = Account.open(self.budget)
+        else:
+            self._account = self.budget
 
-    def _open_tab(self, purse: "Budget") -> None:
+    def _begin_billing(self) -> None:
+        if self._account is None:
+            return
+        from energymeter.meter import billing
+
+        self._pays = self._stage or self._account.stage_name
+        self._billing = billing.join(self._account, self._pays, self, whole=True)
+        self.run_id = self._billing.run
+
+    def _end_billing(self, *, failed: bool) -> None:
+        if self._billing is None:
+            return
+        billing, self._billing = self._billing, None
         try:
-            self._tab = purse.open_tab(self, self._stage)
-        except EnergyMeterError:  # the ledger was lost since
-            active.end(self)
-            self._current().finish()
-            raise
-        self.run_id = self._tab.run
+            self._count_spans(billing)
+        finally:
+            try:
+                billing.leave(self._pays, strictly=True)
+            except EnergyMeterError as failure:
+                if not failed:
+                    raise
+                warnings.warn(f"the budget was not debited: {failure}", stacklevel=2)  # theirs goes first
 
-    def _pay(self, purse: "Budget", tab: "Tab") -> None:
-        try:
-            for name, spans in self.spans.items():
-                if len(spans):
-                    tab.count(name, len(spans), spans.joules.total)
-        finally:  # also if a span was not measured
-            purse.close_tab(tab, self._stage, strictly=True)
+    def _count_spans(self, billing: "Billing") -> None:
+        for name, spans in self.spans.items():
+            with contextlib.suppress(NotMeasured):  # a name without a covered call has no cost
+                billing.count(name, len(spans), spans.joules.total)
 
     async def __aenter__(self) -> "EnergyMeter":
         return self.__enter__()
@@ -271,18 +284,20 @@ class EnergyMeter:
             name: the spans' name.
             progress: a progress bar on standard error; None: only on a terminal.
         """
-        from energymeter.meter.progress import progress_bar, wanted
-        from energymeter.meter.statusline import StatusLine
+        from energymeter.meter.progress import Progress, total_of, watched
 
-        log = self._log(name)
-        if self._line is None:  # nested loops share one
-            self._line = StatusLine(time.monotonic_ns)
-        line = self._line if wanted(progress) else None
-        with progress_bar(name, items, self._progress, line) as advance:
+        log, done = self._log(name), 0
+        bar = Progress(name, total_of(items)) if (watched() if progress is None else progress) else None
+        try:
             for item in items:
                 with open_span(log, self._sync):
                     yield item
-                advance()
+                done += 1
+                if bar is not None and bar.due():
+                    bar.show(done, self._progress(done))
+        finally:
+            if bar is not None:
+                bar.close(done, self._progress(done))
 
     @property
     def spans(self) -> Mapping[str, Spans]:

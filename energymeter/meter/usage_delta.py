@@ -1,25 +1,8 @@
-"""What a stretch of a running meter drew: differences of its usages."""
+"""What a stretch of a running meter drew: the difference of two usages."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-
-class Figures(Protocol):
-    """What the ledger needs of a usage."""
-
-    @property
-    def joules(self) -> float: ...
-    @property
-    def coulombs(self) -> float | None: ...
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def coverage(self) -> float: ...
-    @property
-    def uncertainty(self) -> float | None: ...
-    @property
-    def provenance(self) -> str: ...
-    @property
-    def sources(self) -> tuple[str, ...]: ...
+from energymeter.budget.account import Spent
 
 
 class UsageDelta(NamedTuple):
@@ -28,37 +11,46 @@ class UsageDelta(NamedTuple):
     joules: float = 0.0
     coulombs: float | None = None
     seconds: float = 0.0
-    """That were measured: gaps add neither joules nor seconds."""
     coverage: float = 1.0
+    """The share of the seconds that was measured: gaps add no joules."""
     uncertainty: float | None = None
     provenance: str = "measured"
     sources: tuple[str, ...] = ()
 
+    @property
+    def measured_seconds(self) -> float:
+        """Seconds without the gaps."""
+        return self.seconds * self.coverage
+
     @classmethod
-    def between(cls, start: "Figures | None", end: Figures) -> "UsageDelta":
-        """The difference of two usages of one meter; its relative doubt is taken to be all gain."""
-        measured = end.seconds * end.coverage
+    def between(cls, start: "Spent | None", end: Spent) -> "UsageDelta":
+        """The difference of two usages of one run; the relative uncertainty is taken to be all gain."""
         if start is None:
-            return cls(
-                end.joules, end.coulombs, measured, 1.0, end.uncertainty, end.provenance, tuple(end.sources)
-            )
+            start = cls(coulombs=0.0)
         joules = end.joules - start.joules
-        both = None if end.coulombs is None or start.coulombs is None else end.coulombs - start.coulombs
+        charge = None if end.coulombs is None or start.coulombs is None else end.coulombs - start.coulombs
         doubt = None if end.uncertainty is None or not end.joules else end.uncertainty * joules / end.joules
-        seconds = measured - start.seconds * start.coverage
-        return cls(joules, both, seconds, 1.0, doubt, end.provenance, tuple(end.sources))
+        seconds = end.seconds - start.seconds
+        measured = end.seconds * end.coverage - start.seconds * start.coverage
+        return cls(joules, charge, *_covered(seconds, measured), doubt, end.provenance, tuple(end.sources))
 
     def __add__(self, later: "UsageDelta") -> "UsageDelta":  # type: ignore[override]
-        """With what another meter measured after it; doubts add up, as one of a gain does."""
-        coulombs = None if self.coulombs is None or later.coulombs is None else self.coulombs + later.coulombs
+        """With what was measured after it; uncertainties add up, as those of a gain do."""
+        if not self.seconds:
+            return later
+        charge = None if self.coulombs is None or later.coulombs is None else self.coulombs + later.coulombs
         doubts = (self.uncertainty, later.uncertainty)
         known = [doubt for doubt in doubts if doubt is not None]
+        measured = self.measured_seconds + later.measured_seconds
         return UsageDelta(
             self.joules + later.joules,
-            coulombs,
-            self.seconds + later.seconds,
-            1.0,
+            charge,
+            *_covered(self.seconds + later.seconds, measured),
             sum(known) if len(known) == len(doubts) else None,
             later.provenance,
             tuple(dict.fromkeys(self.sources + later.sources)),
         )
+
+
+def _covered(seconds: float, measured: float) -> tuple[float, float]:
+    return seconds, measured / seconds if seconds > 0 else 1.0

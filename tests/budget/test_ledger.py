@@ -39,9 +39,9 @@ def total(ledger: Ledger, budget: int) -> int:
 
 
 def test_a_running_total_counts_once(ledger: Ledger, budget: int) -> None:
-    assert ledger.settle(budget, "run", "a", debit(100)) is not None
-    assert ledger.settle(budget, "run", "a", debit(100)) is None
-    assert ledger.settle(budget, "run", "b", debit(250, microseconds=2_000_000)) is not None
+    assert ledger.record(budget, "run", "a", debit(100)) is not None
+    assert ledger.record(budget, "run", "a", debit(100)) is None
+    assert ledger.record(budget, "run", "b", debit(250, microseconds=2_000_000)) is not None
     assert [(line.joules, line.seconds, line.stage) for line in ledger.lines(budget)] == [
         (0.0001, 1.0, "a"),
         (0.00015, 1.0, "b"),
@@ -57,23 +57,23 @@ def test_whatever_is_reported_twice_the_last_word_counts(totals: list[int], repe
         ledger = Ledger(Path(folder) / "l")
         budget = ledger.create("b", "{}", "{}")
         for amount in totals:
-            ledger.settle(budget, "run", "", debit(amount))
+            ledger.record(budget, "run", "", debit(amount))
         for _ in range(repeat):
-            ledger.settle(budget, "run", "", debit(totals[-1]))
+            ledger.record(budget, "run", "", debit(totals[-1]))
         assert total(ledger, budget) == totals[-1]
 
 
 def test_a_run_that_goes_on_after_a_reset_pays_only_the_rest(ledger: Ledger, budget: int) -> None:
-    ledger.settle(budget, "run", "", debit(700))
+    ledger.record(budget, "run", "", debit(700))
     ledger.reset(budget, "charged")
     assert total(ledger, budget) == 0
-    ledger.settle(budget, "run", "", debit(1000))
+    ledger.record(budget, "run", "", debit(1000))
     assert total(ledger, budget) == 300
 
 
 def test_amending_and_undoing_are_new_lines(ledger: Ledger, budget: int) -> None:
-    first = ledger.settle(budget, "one", "", debit(100, uncertainty_microjoules=2)) or 0
-    ledger.settle(budget, "two", "", debit(50, uncertainty_microjoules=1))
+    first = ledger.record(budget, "one", "", debit(100, uncertainty_microjoules=2)) or 0
+    ledger.record(budget, "two", "", debit(50, uncertainty_microjoules=1))
     before = ledger.lines(budget)
     ledger.amend(budget, first, 130, "wrong shunt")
     assert total(ledger, budget) == 180
@@ -85,21 +85,21 @@ def test_amending_and_undoing_are_new_lines(ledger: Ledger, budget: int) -> None
 
 
 def test_an_undone_run_that_reports_again_stays_undone(ledger: Ledger, budget: int) -> None:
-    line = ledger.settle(budget, "run", "", debit(100)) or 0
+    line = ledger.record(budget, "run", "", debit(100)) or 0
     ledger.amend(budget, line, None, "")
-    ledger.settle(budget, "run", "", debit(100))
+    ledger.record(budget, "run", "", debit(100))
     assert total(ledger, budget) == 0
 
 
 def test_what_cannot_be_undone(ledger: Ledger, budget: int) -> None:
-    line = ledger.settle(budget, "run", "", debit(100)) or 0
+    line = ledger.record(budget, "run", "", debit(100)) or 0
     undo = ledger.amend(budget, line, None, "")
     with pytest.raises(LedgerError, match="undone already"):
         ledger.amend(budget, line, None, "")
     for nothing in (undo, 999):
         with pytest.raises(LedgerError, match="no debit"):
             ledger.amend(budget, nothing, None, "")
-    old = ledger.settle(budget, "two", "", debit(100)) or 0
+    old = ledger.record(budget, "two", "", debit(100)) or 0
     ledger.reset(budget, "")
     with pytest.raises(LedgerError, match="since the last reset"):
         ledger.amend(budget, old, None, "")
@@ -107,25 +107,25 @@ def test_what_cannot_be_undone(ledger: Ledger, budget: int) -> None:
 
 def test_stages_and_budgets_keep_apart(ledger: Ledger, budget: int) -> None:
     other = ledger.create("other", "{}", "{}")
-    ledger.settle(budget, "r1", "train", debit(1))
-    ledger.settle(budget, "r2", "infer", debit(2))
-    ledger.settle(other, "r1", "infer", debit(4))
+    ledger.record(budget, "r1", "train", debit(1))
+    ledger.record(budget, "r2", "infer", debit(2))
+    ledger.record(other, "r1", "infer", debit(4))
     assert [ledger.microjoules(budget, stage)[0] for stage in ("train", "infer", None)] == [1, 2, 3]
     assert total(ledger, other) == 4
     assert ledger.names() == ["lab4", "other"]
 
 
 def test_spans_are_running_totals_too(ledger: Ledger, budget: int) -> None:
-    ledger.settle(budget, "r", "", debit(100, spans={"infer": (10, 80)}))
-    ledger.settle(budget, "r", "", debit(300, spans={"infer": (30, 250)}))
+    ledger.record(budget, "r", "", debit(100, spans={"infer": (10, 80)}))
+    ledger.record(budget, "r", "", debit(300, spans={"infer": (30, 250)}))
     assert sorted(ledger.units(budget, None, "infer")) == [(10, 80e-6), (20, 170e-6)]
     assert ledger.units(budget, None, None) == [(1, 300e-6)]
 
 
 def test_one_line_without_a_doubt_makes_the_doubt_unknown(ledger: Ledger, budget: int) -> None:
-    ledger.settle(budget, "r1", "", debit(100, uncertainty_microjoules=2))
+    ledger.record(budget, "r1", "", debit(100, uncertainty_microjoules=2))
     assert ledger.microjoules(budget) == (100, 2, 1)
-    ledger.settle(budget, "r2", "", debit(100))
+    ledger.record(budget, "r2", "", debit(100))
     assert ledger.microjoules(budget) == (200, None, 2)
 
 
@@ -146,7 +146,7 @@ def test_a_ledger_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> N
     db.close()
     ledger = Ledger(path)
     assert ledger.budget("old") == (7, "{}", "{}")
-    ledger.settle(7, "r", "", debit(50, spans={"a": (1, 8)}))
+    ledger.record(7, "r", "", debit(50, spans={"a": (1, 8)}))
     assert total(ledger, 7) == 50
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
@@ -170,7 +170,7 @@ def test_a_corrupt_ledger_is_set_aside_and_kept(tmp_path: Path, damage: str) -> 
     ledger = Ledger(path)
     budget = ledger.create("lab4", "{}", "{}")
     for i in range(200):
-        ledger.settle(budget, f"run {i}", "", debit(i))
+        ledger.record(budget, f"run {i}", "", debit(i))
     content = path.read_bytes()
     broken = (
         b"hello, this is a diary" * 200
@@ -193,7 +193,7 @@ def test_a_budget_id_of_a_ledger_set_aside_means_nothing_in_the_new_one(tmp_path
     with pytest.warns(RuntimeWarning, match="corrupt"):
         Ledger(path).create("lab5", "{}", "{}")
     with pytest.raises(LedgerError, match="FOREIGN KEY"):
-        before.settle(old, "run", "", debit(1))
+        before.record(old, "run", "", debit(1))
 
 
 def test_held_by_another_program(tmp_path: Path) -> None:
@@ -203,10 +203,10 @@ def test_held_by_another_program(tmp_path: Path) -> None:
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(LedgerError, match="held by another program"):
-        ledger.settle(budget, "run", "", debit(1))
+        ledger.record(budget, "run", "", debit(1))
     holder.execute("ROLLBACK")
     holder.close()
-    assert ledger.settle(budget, "run", "", debit(1)) is not None
+    assert ledger.record(budget, "run", "", debit(1)) is not None
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

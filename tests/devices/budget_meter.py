@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 from energymeter.clock import ManualClock
 from energymeter.errors import NotMeasured
+from energymeter.meter import active
 
 
 class Figures(NamedTuple):
-    """What a usage must tell."""
+    """What an account needs of a usage."""
 
     joules: float
     seconds: float = 1.0
@@ -19,20 +20,27 @@ class Figures(NamedTuple):
 
 
 class SteadyMeter:
-    """Draws ``watts`` at 5 V for as long as the clock goes on."""
+    """Runs from the beginning and draws ``watts`` at 5 V for as long as the clock goes on."""
 
     def __init__(self, clock: ManualClock, watts: float, samples: bool = True) -> None:
         self._clock, self._watts, self._samples = clock, watts, samples
-        self.enter()
+        self._start, self._end = clock.monotonic_ns(), 0
+        active.begin(self)
+
+    def leave(self) -> None:
+        """Its block ends."""
+        self._end = self._clock.monotonic_ns()
+        active.end(self)
 
     def enter(self) -> None:
-        """Count from here."""
-        self._start = self._clock.monotonic_ns()
+        """Its block is entered again."""
+        self._start, self._end = self._clock.monotonic_ns(), 0
+        active.begin(self)
 
     @property
     def usage(self) -> Figures:
         if not self._samples:
             raise NotMeasured("no sample yet")
-        seconds = (self._clock.monotonic_ns() - self._start) / 1e9
+        seconds = ((self._end or self._clock.monotonic_ns()) - self._start) / 1e9
         joules = self._watts * seconds
         return Figures(joules, seconds, joules / 5, uncertainty=0.02 * joules)

@@ -29,8 +29,8 @@ from energymeter.drivers import atorch, fnirsi, pmic, pzem, tc66c, um25c
 from energymeter.drivers.protocols import jetson, km003c, ppk2, um
 from energymeter.energy.correction import Line, Model
 from energymeter.errors import EnergyMeterError
-from energymeter.meter.billing import UsageDelta
 from energymeter.meter.budget import Budget
+from energymeter.meter.usage_delta import UsageDelta
 from energymeter.reading import Facts
 from energymeter.recordings.reader import read
 from energymeter.recordings.trace import Trace

@@ -15,6 +15,7 @@ from energymeter.budget.ledger import Ledger
 from energymeter.clock import ManualClock
 from energymeter.errors import BudgetExhausted, LedgerError, SpecError
 from energymeter.meter import active
+from energymeter.meter.billing import join
 from energymeter.meter.budget import Budget
 from energymeter.meter.loops import Status
 from energymeter.meter.meter import EnergyMeter
@@ -35,6 +36,11 @@ def ledger(tmp_path: Path, clock: ManualClock) -> Ledger:
 @pytest.fixture
 def budget(ledger: Ledger, clock: ManualClock) -> Budget:
     return Budget("lab4", RAIL, ledger=ledger, clock=clock)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(active, "_meters", [])
 
 
 def work(clock: ManualClock, steps: int, seconds: float = 1.0) -> Iterator[int]:
@@ -197,12 +203,12 @@ def test_what_is_left_is_known_inside_the_loop(budget: Budget, clock: ManualCloc
 def test_a_meter_that_pays_for_its_block_counts_once(budget: Budget, clock: ManualClock) -> None:
     meter = SteadyMeter(clock, 3.0)
     clock.sleep(5)  # until it was asked
-    tab = budget.open_tab(meter, None)
+    billing = join(budget, None, meter, whole=True)
     clock.sleep(45)
     for _ in budget.track(work(clock, 100), meter):
         pass
     clock.sleep(50)
-    budget.close_tab(tab, None)
+    billing.leave(None)
     assert budget.spent_joules == pytest.approx(600)
 
 
@@ -315,8 +321,9 @@ def test_a_meter_entered_anew_under_a_loop_is_never_a_credit(budget: Budget, clo
     meter = SteadyMeter(clock, 2.0)
     for step in budget.track(work(clock, 100), meter):
         if step == 49:
+            meter.leave()
             meter.enter()
-    assert budget.spent_joules == pytest.approx(200, abs=2.1)  # the step between two looks is in neither
+    assert budget.spent_joules == pytest.approx(200)
     assert all(line.joules >= 0 for line in budget.lines())
 
 
@@ -377,10 +384,9 @@ def test_the_line_in_a_pipe(budget: Budget, clock: ManualClock, capsys: pytest.C
     for _ in budget.track(work(clock, 100), SteadyMeter(clock, 3.6), total=3450, name="infer"):
         pass
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("infer ╸")
-    assert last.endswith(
-        "100/3450 · 20.0 mAh used · 0.200 mAh a step · 1 h 22 min left · finishes with 31% left"
-    )
+    assert last.startswith("infer:   3%|")
+    assert " 100/3450 [" in last
+    assert last.endswith(", 20.0 mAh used · 0.200 mAh a step · 1 h 22 min left · finishes with 31% left]")
 
 
 def test_the_guard_ends_before_the_reserve(budget: Budget, clock: ManualClock) -> None:
@@ -511,3 +517,61 @@ def test_the_meter_that_pays_goes_before_a_nearer_one(users_budget: Budget) -> N
         draw_in_every_way(users_budget)
     assert users_budget.spent_joules == pytest.approx(paying.usage.joules, abs=1e-5)
     assert active.latest() is None
+
+
+def test_a_meter_takes_a_budget_as_well_as_its_name(ledger: Ledger) -> None:
+    budget = Budget("own ledger", RAIL, shares={"inference": 0.5}, ledger=ledger)
+    with EnergyMeter("manual:5V,0.6A", budget=budget) as meter:
+        sum(range(1_000_000))
+    with EnergyMeter("manual:5V,0.6A", budget=budget.stage("inference")) as staged:
+        sum(range(1_000_000))
+    assert budget.spent_joules == pytest.approx(meter.usage.joules + staged.usage.joules, abs=1e-5)
+    assert budget.stage("inference").spent_joules == pytest.approx(staged.usage.joules, abs=1e-5)
+
+
+def test_a_decorated_generator_draws_until_it_is_used_up(budget: Budget, clock: ManualClock) -> None:
+    @budget
+    def frames() -> Iterator[int]:
+        yield from work(clock, 3)
+
+    with budget.drawing(SteadyMeter(clock, 2.0)):
+        assert list(frames()) == [0, 1, 2]
+    calls = budget.runs_left("frames")
+    assert calls is not None
+    assert calls.value == pytest.approx(17_994 / 6)
+
+
+def test_a_meter_that_does_not_run_is_refused(budget: Budget) -> None:
+    meter = EnergyMeter("manual:5V,0.6A")
+    with pytest.raises(SpecError, match="enter its"), budget.drawing(meter):
+        pass
+    with meter:
+        pass
+    with pytest.raises(SpecError, match="enter its"):
+        list(budget.track(range(3), meter))
+    assert budget.lines() == []
+
+
+def test_a_meter_entered_again_and_again_counts_every_time(budget: Budget, clock: ManualClock) -> None:
+    meter = SteadyMeter(clock, 5.0)
+    with budget.drawing(meter):
+        for seconds in (0.3, 0.9, 0.3):
+            clock.sleep(seconds)
+            meter.leave()
+            clock.sleep(100.0)
+            meter.enter()
+    assert budget.spent_joules == pytest.approx(7.5)
+    meter.leave()
+
+
+def test_representations_have_units(budget: Budget) -> None:
+    assert repr(budget) == "<Budget 'lab4': 100 % (82 % to 120 %) left, 1000 mAh (822 to 1220)>"
+    budget.spend(Figures(9000.0, 9000.0))
+    assert repr(budget).endswith("left, 500 mAh (322 to 717), 2 h 30 min (1 h 32 min to 3 h 40 min)>")
+    assert "<td>lab4 · train</td>" in budget.stage("train")._repr_html_()
+    assert "500 mAh" in budget._repr_html_()
+
+
+def test_a_view_never_fails(ledger: Ledger, budget: Budget) -> None:
+    ledger.path.write_bytes(b"no ledger " * 100)
+    assert "unavailable" in repr(budget)

@@ -26,8 +26,8 @@ from energymeter.calibration.card import Card, load, save
 from energymeter.cli import cli
 from energymeter.discovery import choice
 from energymeter.errors import EnergyMeterError, LedgerError, LogError, SpecError
-from energymeter.meter.billing import UsageDelta
 from energymeter.meter.budget import Budget
+from energymeter.meter.usage_delta import UsageDelta
 from energymeter.paths import cards_folder, user_folder
 from energymeter.reading import Facts
 from energymeter.recordings.reader import read
