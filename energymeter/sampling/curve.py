@@ -8,42 +8,52 @@ from bisect import bisect_left, bisect_right
 
 from energymeter.energy.integrate import Sample
 from energymeter.energy.window import STEP_IN_LINE, STEP_IN_MEAN, Point, Window, difference
-from energymeter.sampling.memory import Channel, Count
+from energymeter.sampling.memory import ChannelMemory, Count
 
 _NAN = math.nan
 _PATIENCE = 1000
 """Look-ups repeated because the writer was at work; one that was killed at it never finishes."""
 
 
-class Curve(Channel):
+class Curve:
     """The measured program's end: totals at any moment, drawn in between the samples.
 
     Args:
         memory: the channel's shared memory.
-        capacity: samples in its ring.
         trapezoids: power runs straight between two samples (instants); otherwise it is level
             (means, counters).
     """
 
-    def __init__(self, memory: memoryview, capacity: int, *, trapezoids: bool) -> None:
-        super().__init__(memory, capacity)
+    def __init__(self, memory: ChannelMemory, *, trapezoids: bool) -> None:
+        self.counts, self.capacity = memory.counts, memory.capacity
+        self._memory = memory
+        self._ring, self._history = memory.ring, memory.history
         self._trapezoids = trapezoids
         self._near: tuple[Sample, Sample] | None = None  # where the last look-up was: spans come in order
 
     def __len__(self) -> int:
-        return self.head[Count.RING_COUNT]
+        return self.counts[Count.RING_COUNT]
+
+    @property
+    def error(self) -> str:
+        """The last thing that went wrong while sampling, or an empty text."""
+        return self._memory.head.error
+
+    def last(self) -> Sample | None:
+        """The newest sample, if there is one."""
+        return self._memory.last()
 
     def first_ns(self) -> int:
         """When the first sample was taken."""
-        return self.history.times[0]
+        return self._history.times[0]
 
     def last_ns(self) -> int:
         """When the newest sample was taken."""
-        return self.ring.times[(len(self) - 1) % self.capacity]
+        return self._ring.times[(len(self) - 1) % self.capacity]
 
     def oldest_ns(self) -> int:
         """The oldest moment that is still known at full rate."""
-        return self.ring.times[self._oldest() % self.capacity]
+        return self._ring.times[self._oldest() % self.capacity]
 
     def _oldest(self) -> int:
         # an eighth of the ring is left to the writer, so that it does not overtake a reader at work
@@ -71,7 +81,7 @@ class Curve(Channel):
         """The largest sample of a window in W, its neighbours included if it holds none; NaN if unknown."""
         if not len(self):
             return _NAN
-        oldest, peaks, capacity = self._oldest(), self.ring.peaks, self.capacity
+        oldest, peaks, capacity = self._oldest(), self._ring.peaks, self.capacity
         first, last = max(self._index(start_ns, oldest), oldest), self._index(end_ns, oldest)
         peak = -math.inf
         if first <= last:
@@ -82,30 +92,30 @@ class Curve(Channel):
         return peak if peak > -math.inf else _NAN
 
     def _peak_in_history(self, start_ns: int, end_ns: int) -> float:
-        history = self.history
+        history = self._history
         for _ in range(_PATIENCE):
-            generation, count = self.head[Count.GENERATION], self.head[Count.HISTORY_COUNT]
+            generation, count = self.counts[Count.GENERATION], self.counts[Count.HISTORY_COUNT]
             first = bisect_left(history.times, start_ns, 0, count)
             last = bisect_left(history.times, end_ns, first, count)  # speaks for the time before it, too
             peak = max(history.peaks[first : min(last + 1, count)], default=-math.inf)
-            if generation % 2 == 0 and generation == self.head[Count.GENERATION]:
+            if generation % 2 == 0 and generation == self.counts[Count.GENERATION]:
                 break
         return peak
 
     def samples(self) -> list[Sample]:
         """The whole run: every sample the ring still holds, the thinned history before them."""
         for _ in range(_PATIENCE):
-            generation, count = self.head[Count.GENERATION], len(self)
-            ring = [self.ring.get(i % self.capacity) for i in range(self._oldest(), count)]
-            kept = [self.history.get(i) for i in range(self.head[Count.HISTORY_COUNT])]
-            if generation % 2 == 0 and generation == self.head[Count.GENERATION]:
+            generation, count = self.counts[Count.GENERATION], len(self)
+            ring = [self._ring.get(i % self.capacity) for i in range(self._oldest(), count)]
+            kept = [self._history.get(i) for i in range(self.counts[Count.HISTORY_COUNT])]
+            if generation % 2 == 0 and generation == self.counts[Count.GENERATION]:
                 break
         start_ns = ring[0].at_ns if ring else 0
         return [sample for sample in kept if sample.at_ns < start_ns] + ring
 
     def _index(self, at_ns: int, oldest: int) -> int:
         """The newest ring sample not later than ``at_ns``; one less than ``oldest`` if there is none."""
-        times, count = self.ring.times, len(self)
+        times, count = self._ring.times, len(self)
         lap = (count - 1) // self.capacity * self.capacity  # the sample in slot 0
         if oldest < lap and at_ns < times[0]:
             lap -= self.capacity
@@ -124,8 +134,8 @@ class Curve(Channel):
         for _ in range(8):
             count, oldest = len(self), self._oldest()
             index = self._index(at_ns, oldest)
-            before = self.ring.get(max(index, oldest) % self.capacity)
-            after = self.ring.get((index + 1) % self.capacity) if index + 1 < count else before
+            before = self._ring.get(max(index, oldest) % self.capacity)
+            after = self._ring.get((index + 1) % self.capacity) if index + 1 < count else before
             if len(self) - max(index, oldest) >= self.capacity or (index >= oldest and at_ns < before.at_ns):
                 continue  # overwritten meanwhile
             if index >= oldest:
@@ -134,15 +144,15 @@ class Curve(Channel):
         raise AssertionError("the writer cannot lap a ring eight times within one look-up")
 
     def _around_in_history(self, at_ns: int, ring_start: Sample) -> tuple[Sample, Sample]:
-        history = self.history
+        history = self._history
         for _ in range(_PATIENCE):
-            generation, count = self.head[Count.GENERATION], self.head[Count.HISTORY_COUNT]
+            generation, count = self.counts[Count.GENERATION], self.counts[Count.HISTORY_COUNT]
             index = bisect_right(history.times, at_ns, 0, count) - 1
             before = history.get(max(index, 0))
             after = history.get(index + 1) if 0 <= index < count - 1 else ring_start
             if index < 0:
                 after = before
-            if generation % 2 == 0 and generation == self.head[Count.GENERATION]:
+            if generation % 2 == 0 and generation == self.counts[Count.GENERATION]:
                 break
         return before, min(after, ring_start)
 

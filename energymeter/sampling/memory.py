@@ -92,10 +92,10 @@ class _Track:
 
 
 class Head:
-    """Counts and the last complaint, in shared memory: of one channel, or of the whole session."""
+    """Counts and the last error, in shared memory: of one channel, or of the whole session."""
 
     def __init__(self, memory: memoryview) -> None:
-        self.head = memory[: 8 * _COUNTERS].cast("q")
+        self.counts = memory[: 8 * _COUNTERS].cast("q")
         self._error = memory[8 * _COUNTERS : HEAD_BYTES]
 
     @property
@@ -109,64 +109,70 @@ class Head:
         self._error[: len(raw) + 1] = raw + b"\0"
 
 
-class Channel(Head):
-    """The memory of one channel: head, ring, history."""
+class ChannelMemory:
+    """The memory of one channel: head, ring, history.
+
+    Args:
+        memory: ``channel_bytes(capacity)`` of it.
+        capacity: samples in the ring.
+    """
 
     def __init__(self, memory: memoryview, capacity: int) -> None:
-        super().__init__(memory)
         self.capacity = capacity
+        self.head = Head(memory)
+        self.counts = self.head.counts
         split = HEAD_BYTES + capacity * _SAMPLE_BYTES
         self.ring = _Track(memory[HEAD_BYTES:split], capacity)
         self.history = _Track(memory[split : channel_bytes(capacity)], HISTORY_SAMPLES)
 
     def last(self) -> Sample | None:
         """The newest sample, if there is one."""
-        count = self.head[Count.RING_COUNT]
+        count = self.counts[Count.RING_COUNT]
         return self.ring.get((count - 1) % self.capacity) if count else None
 
 
-class CurveWriter(Channel):
+class CurveWriter:
     """The sampler's end: appends samples and keeps the counts."""
 
-    def __init__(self, memory: memoryview, capacity: int) -> None:
-        super().__init__(memory, capacity)
+    def __init__(self, memory: ChannelMemory) -> None:
+        self._counts, self._ring, self._history = memory.counts, memory.ring, memory.history
         self._peak = -math.inf
-        if self.head[Count.STRIDE] == 0:
-            self.head[Count.STRIDE] = 1
-        if self.head[Count.GENERATION] % 2:  # the last writer was killed while it thinned the history
-            self.head[Count.HISTORY_COUNT] = 1
-            self.head[Count.GENERATION] += 1
+        if self._counts[Count.STRIDE] == 0:
+            self._counts[Count.STRIDE] = 1
+        if self._counts[Count.GENERATION] % 2:  # the last writer was killed while it thinned the history
+            self._counts[Count.HISTORY_COUNT] = 1
+            self._counts[Count.GENERATION] += 1
 
     def append(self, sample: Sample) -> None:
-        head = self.head
-        count = head[Count.RING_COUNT]
+        counts = self._counts
+        count = counts[Count.RING_COUNT]
         watts = -math.inf if sample.watts is None else sample.watts
-        self.ring.put(count % self.capacity, sample, watts)
-        head[Count.RING_COUNT] = count + 1
+        self._ring.put(count % self._ring.capacity, sample, watts)
+        counts[Count.RING_COUNT] = count + 1
         if watts > self._peak:
             self._peak = watts
-        if count % head[Count.STRIDE] == 0:
+        if count % counts[Count.STRIDE] == 0:
             self._remember(sample)
 
     def _remember(self, sample: Sample) -> None:
-        head = self.head
-        if head[Count.HISTORY_COUNT] == HISTORY_SAMPLES:
+        counts = self._counts
+        if counts[Count.HISTORY_COUNT] == HISTORY_SAMPLES:
             self._thin()
-            if (head[Count.RING_COUNT] - 1) % head[Count.STRIDE]:
+            if (counts[Count.RING_COUNT] - 1) % counts[Count.STRIDE]:
                 return
-        self.history.put(head[Count.HISTORY_COUNT], sample, self._peak)
+        self._history.put(counts[Count.HISTORY_COUNT], sample, self._peak)
         self._peak = -math.inf
-        head[Count.HISTORY_COUNT] += 1
+        counts[Count.HISTORY_COUNT] += 1
 
     def _thin(self) -> None:
         """Drop every second sample of the history; the peak of what goes lives on in its successor."""
-        head, history = self.head, self.history
-        head[Count.GENERATION] += 1  # odd: readers wait
+        counts, history = self._counts, self._history
+        counts[Count.GENERATION] += 1  # odd: readers wait
         for kept in range(1, HISTORY_SAMPLES // 2):
             peak = max(history.peaks[2 * kept - 1], history.peaks[2 * kept])
             history.copy(2 * kept, kept)
             history.peaks[kept] = peak
         self._peak = max(self._peak, history.peaks[HISTORY_SAMPLES - 1])
-        head[Count.HISTORY_COUNT] = HISTORY_SAMPLES // 2
-        head[Count.STRIDE] *= 2
-        head[Count.GENERATION] += 1
+        counts[Count.HISTORY_COUNT] = HISTORY_SAMPLES // 2
+        counts[Count.STRIDE] *= 2
+        counts[Count.GENERATION] += 1

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from energymeter.energy.integrate import Integrator
 from energymeter.reading import Facts, Reading
 from energymeter.sampling.curve import Curve
-from energymeter.sampling.memory import HISTORY_SAMPLES, CurveWriter, channel_bytes, ring_samples
+from energymeter.sampling.memory import (
+    HISTORY_SAMPLES,
+    ChannelMemory,
+    Count,
+    CurveWriter,
+    channel_bytes,
+    ring_samples,
+)
 
 MS = 1_000_000
 
@@ -19,9 +26,9 @@ class Pen:
     """A curve and its writer over the same memory, fed with readings."""
 
     def __init__(self, semantics="instant", capacity=1024, gap_ns=10**9):
-        memory = memoryview(bytearray(channel_bytes(capacity)))
-        self.writer = CurveWriter(memory, capacity)
-        self.curve = Curve(memory, capacity, trapezoids=semantics == "instant")
+        self.memory = ChannelMemory(memoryview(bytearray(channel_bytes(capacity))), capacity)
+        self.writer = CurveWriter(self.memory)
+        self.curve = Curve(self.memory, trapezoids=semantics == "instant")
         self.integrator = Integrator(Facts(semantics=semantics), gap_ns)
 
     def write(self, *rows):
@@ -116,8 +123,8 @@ def test_an_edge_older_than_the_ring_is_found_in_the_history():
 def test_a_writer_killed_while_thinning_leaves_a_readable_curve():
     pen = Pen(capacity=1024)
     pen.write(*((i * MS, 2.0) for i in range(5_000)))
-    pen.writer.head[3] += 1  # as if it had died between the two counts
-    heir = CurveWriter(pen.writer.history.bytes.obj and memoryview(pen.writer.history.bytes.obj), 1024)
+    pen.memory.counts[Count.GENERATION] += 1  # as if it had died between the two counts
+    heir = CurveWriter(pen.memory)
     heir.append(pen.integrator.add(5_000 * MS, Reading(watts=2.0)))
     assert pen.curve.draw(0, 5_000 * MS).joules == pytest.approx(10.0)
     assert pen.curve.at(2_000 * MS).joules == pytest.approx(4.0, rel=1e-3)
@@ -152,7 +159,7 @@ def test_a_ring_holds_a_minute_within_bounds():
 
 def test_the_last_complaint_is_cut_at_a_whole_character():
     pen = Pen()
-    pen.writer.error = "ü" * 500
+    pen.memory.head.error = "ü" * 500
     assert set(pen.curve.error) == {"ü"}
-    pen.writer.error = "short"
+    pen.memory.head.error = "short"
     assert pen.curve.error == "short"
