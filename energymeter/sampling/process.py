@@ -34,7 +34,7 @@ class ProcessHost:
     """The sampling process, seen from its parent."""
 
     def __init__(self) -> None:
-        self._memory_fd = _anonymous_file("energymeter")
+        self._memory_fd = anonymous_file("energymeter")
         self._process: subprocess.Popen[bytes] | None = None
         self.memory = memoryview(b"")
 
@@ -46,7 +46,7 @@ class ProcessHost:
         *,
         resume: bool = False,
     ) -> list[ChannelInfo]:
-        complaints = open(_anonymous_file("energymeter-stderr"), "w+b")  # noqa: SIM115 - outlives this call
+        complaints = open(anonymous_file("energymeter-stderr"), "w+b")  # noqa: SIM115 - outlives this call
         config = {
             "sources": configs,
             "log": log._asdict() if log is not None else None,
@@ -173,7 +173,7 @@ def _reported(name: str, message: str) -> errors.EnergyMeterError:
     return error
 
 
-def _anonymous_file(name: str) -> int:
+def anonymous_file(name: str) -> int:
     """A file without a name: memory where the system has it, else a temporary file."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create(name)
