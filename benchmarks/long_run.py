@@ -7,9 +7,10 @@ import tracemalloc
 from _figures import Figure
 
 from energymeter.reading import Facts, Reading
+from energymeter.sampling.config import SourceConfig
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.loop import Channel, SourceLoop
-from energymeter.sampling.memory import CurveWriter, channel_bytes, ring_samples
+from energymeter.sampling.memory import ChannelMemory, channel_bytes, ring_samples
 
 _RATE_HZ = 1000.0
 _PERIOD_NS = 1_000_000
@@ -77,11 +78,11 @@ def measure(short: bool, hours: float | None = None) -> dict[str, Figure]:
 def total(seconds: float, rate_hz: float = _RATE_HZ) -> float:
     """Joules of a run in simulated time."""
     pace, capacity = Simulated(seconds), ring_samples(rate_hz)
-    memory = memoryview(bytearray(channel_bytes(capacity)))
+    memory = ChannelMemory(memoryview(bytearray(channel_bytes(capacity))), capacity)
     source = Sine(pace)
-    channel = Channel(source, CurveWriter(memory, capacity), rate_hz, None)
-    SourceLoop(source, [channel], rate_hz, pace).run()
-    return Curve(memory, capacity, trapezoids=True).draw(0, pace.end_ns).joules
+    channel = Channel(source, memory, rate_hz)
+    SourceLoop(SourceConfig(source, rate_hz), [channel], pace).run()
+    return Curve(memory, trapezoids=True).draw(0, pace.end_ns).joules
 
 
 def peak_bytes(seconds: float) -> int:

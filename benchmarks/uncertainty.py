@@ -26,7 +26,7 @@ from energymeter.energy.uncertainty import Part, components_of, expanded
 from energymeter.reading import Band
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.loop import Channel
-from energymeter.sampling.memory import CurveWriter, channel_bytes, ring_samples
+from energymeter.sampling.memory import ChannelMemory, channel_bytes, ring_samples
 
 RATES = (10.0, 100.0, 900.0)
 SECONDS = {10.0: 10.0, 100.0: 5.0, 900.0: 2.0}
@@ -135,9 +135,9 @@ class Bench:
     def channel(self, correction: Correction | None) -> tuple[Channel, Curve]:
         """Memory for what is read."""
         capacity = ring_samples(self.rate_hz)
-        memory = memoryview(bytearray(channel_bytes(capacity)))
-        channel = Channel(self.source, CurveWriter(memory, capacity), self.rate_hz, correction)
-        return channel, Curve(memory, capacity, trapezoids=self.source.facts.semantics == "instant")
+        memory = ChannelMemory(memoryview(bytearray(channel_bytes(capacity))), capacity)
+        channel = Channel(self.source, memory, self.rate_hz, correction)
+        return channel, Curve(memory, trapezoids=self.source.facts.semantics == "instant")
 
 
 def calibrated(errors: Errors, rng: random.Random) -> Model:

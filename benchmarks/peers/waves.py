@@ -19,9 +19,10 @@ from energymeter.clock import ManualClock
 from energymeter.drivers.emulated.ina219 import Ina219Chip
 from energymeter.drivers.ina219 import Ina219
 from energymeter.recordings.reader import Hints, read
+from energymeter.sampling.config import SourceConfig
 from energymeter.sampling.curve import Curve
-from energymeter.sampling.memory import Count, channel_bytes
-from energymeter.sampling.session import Session, SourceConfig
+from energymeter.sampling.memory import Count
+from energymeter.sampling.session import Session
 
 _PHASES = 10
 _VOLTS = 5.0
@@ -135,13 +136,12 @@ def measured(wave: Wave, rate_hz: float) -> tuple[float, float]:
     chip = Ina219Chip(wave, pace.monotonic_ns, shunt=shunt)
     meter = Ina219("1:0x40", shunt=shunt, max_amps=wave.most_amps, wire=chip, clock=pace)
     session = Session([SourceConfig(meter, rate_hz)], {})
-    about = session.described[0]
+    (info,) = session.channels
     memory = memoryview(bytearray(session.size))
     session.prepare(memory, pace)
     session.run()
-    own = memory[about.offset : about.offset + channel_bytes(about.capacity)]
-    seen = Curve(own, about.capacity, trapezoids=meter.facts.semantics == "instant")
-    assert not seen.head[Count.FAILED], seen.error
+    seen = Curve(info.memory_in(memory), trapezoids=meter.facts.semantics == "instant")
+    assert not seen.counts[Count.FAILED], seen.error
     drawn = seen.draw(0, pace.end_ns)
     whole = wave.seconds / drawn.covered_seconds
     return drawn.joules * whole, drawn.volt_seconds / drawn.covered_seconds

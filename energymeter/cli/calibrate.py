@@ -22,7 +22,7 @@ from energymeter.clock import SystemClock
 from energymeter.energy.correction import Model
 from energymeter.errors import CalibrationError, SpecError
 from energymeter.reading import Band, Facts
-from energymeter.sampling.process import Request
+from energymeter.sampling.config import SourceConfig
 from energymeter.source import Source
 from energymeter.spec import Spec, parse
 
@@ -119,7 +119,7 @@ def calibrate(
 def _beside(source: str, other: Source | None, counter: str, channel: str, hours: float) -> Charge:
     if other is None:
         raise SpecError(f"{counter} is no meter; name one that counts charge, or a table with --counted.")
-    return watched(Request(parse(source)[0][0]), other, channel, hours, SystemClock(), live)
+    return watched(SourceConfig(parse(source)[0][0]), other, channel, hours, SystemClock(), live)
 
 
 def _recorded(log: str | None, counted: str, channel: str) -> Charge:

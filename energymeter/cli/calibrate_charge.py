@@ -10,7 +10,7 @@ from energymeter.energy.correction import Line
 from energymeter.errors import CalibrationError, SourceError, SpecError
 from energymeter.reading import Band, Facts
 from energymeter.recordings.trace import Trace
-from energymeter.sampling.process import Request
+from energymeter.sampling.config import SourceConfig
 from energymeter.sampling.sampler import SampledChannel, Sampler
 from energymeter.source import Counting, Source
 
@@ -60,7 +60,12 @@ def recorded(log: str, counter: str, channel: str) -> Charge:
 
 
 def watched(
-    request: Request, counter: Source, channel: str, hours: float, clock: Clock, tell: Callable[[str], None]
+    config: SourceConfig,
+    counter: Source,
+    channel: str,
+    hours: float,
+    clock: Clock,
+    tell: Callable[[str], None],
 ) -> Charge:
     """Sample a meter and read a counter beside it, for so long or until Ctrl-C.
 
@@ -71,7 +76,7 @@ def watched(
     counter.open()
     try:
         _count(counter)
-        sampler = Sampler([request], clock=clock)
+        sampler = Sampler([config], clock=clock)
         sampler.start()
         try:
             mine = _channel(sampler, channel)

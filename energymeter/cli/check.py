@@ -9,8 +9,8 @@ from energymeter.calibration.quality import Counts, Quality, examine
 from energymeter.cli.options import Positive
 from energymeter.reading import Facts
 from energymeter.recordings.trace import Trace
+from energymeter.sampling.config import SourceConfig
 from energymeter.sampling.memory import Count
-from energymeter.sampling.process import Request
 from energymeter.sampling.sampler import SampledChannel, Sampler
 from energymeter.spec import parse
 
@@ -23,7 +23,7 @@ from energymeter.spec import parse
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 def check(source: str, seconds: float, rate_hz: float | None, zero: bool, as_json: bool) -> None:
     """Look at SOURCE for a while, without its card: noise, zero, timing, steps, head-room and aliasing."""
-    sampler = Sampler([Request(spec, rate_hz) for group in parse(source) for spec in group])
+    sampler = Sampler([SourceConfig(spec, rate_hz) for group in parse(source) for spec in group])
     sampler.start()
     try:
         time.sleep(seconds)

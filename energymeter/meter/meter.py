@@ -20,6 +20,7 @@ from energymeter.errors import (
 from energymeter.meter import active
 from energymeter.meter.span_store import SpanLog
 from energymeter.meter.spans import Span, Spans, open_span, wrapped
+from energymeter.sampling.config import LogConfig
 from energymeter.spec import Spec, parse
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class EnergyMeter:
         elif source is not None:
             self._groups = [[source]]
         self._rate_hz = rate_hz
-        self._log_file = None if out is None else (os.fspath(out), force)
+        self._log_file = None if out is None else LogConfig(os.fspath(out), force)
         self._require = require
         self._nominal_volts = nominal_volts
         self.budget = budget

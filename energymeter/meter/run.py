@@ -17,10 +17,9 @@ from energymeter.meter import throttling
 from energymeter.meter.span_store import Recording, SpanLog
 from energymeter.meter.spans import open_span
 from energymeter.reading import Reading
+from energymeter.sampling.config import LogConfig, SourceConfig
 from energymeter.sampling.memory import Count
-from energymeter.sampling.process import Request
 from energymeter.sampling.sampler import SampledChannel, Sampler
-from energymeter.sampling.session import Log
 from energymeter.source import Source
 from energymeter.spec import Spec
 from energymeter.version import __version__
@@ -51,21 +50,18 @@ class Measurement:
         self,
         groups: Sequence[Sequence[Spec | Source]],
         rate_hz: float | None,
-        log: tuple[str, bool] | None,
+        log: LogConfig | None,
         cards: "Cards",
         logs: Iterable[SpanLog],
         known: dict[str, Any],
         sync: Callable[[], object] | None = None,
     ) -> None:
         self._head_group = len(groups[0])
-        requests = [Request(source, rate_hz) for group in groups for source in group]
-        self.sampler = Sampler(
-            requests,
-            Log(log[0], _header(requests, len(groups[0])), time.monotonic_ns(), log[1], cards.in_log())
-            if log is not None
-            else None,
-            cards.corrections(),
-        )
+        configs = [SourceConfig(source, rate_hz) for group in groups for source in group]
+        if log is not None:
+            header = _header(configs, len(groups[0]))
+            log = log._replace(header=header, start_ns=time.monotonic_ns(), cards=cards.in_log())
+        self.sampler = Sampler(configs, log, cards.corrections())
         self._cards = cards
         self._logs = logs
         self._whole_log = SpanLog("the whole block")
@@ -84,7 +80,7 @@ class Measurement:
         self._throttled_before = throttling.read()
         self.sampler.start()
         try:
-            self._cards.check(channel.identity or channel.name for channel in self.sampler.channels)
+            self._cards.check(channel.identity for channel in self.sampler.channels)
         except CalibrationError:
             self.sampler.stop()
             raise
@@ -112,7 +108,9 @@ class Measurement:
     @property
     def counted(self) -> list[SampledChannel]:
         """The channels of the first group that add up."""
-        return [c for c in self.sampler.channels if c.request < self._head_group and c.facts.counted]
+        return [
+            c for c in self.sampler.channels if c.info.source_index < self._head_group and c.facts.counted
+        ]
 
     @property
     def running(self) -> bool:
@@ -159,7 +157,7 @@ class Measurement:
         end_ns = self._whole.end_ns or time.monotonic_ns()
         return {
             channel.name: self._combined(
-                [channel._replace(facts=channel.facts._replace(counted=True))],
+                [channel._replace(info=channel.info._replace(facts=channel.facts._replace(counted=True)))],
                 [channel.curve.draw(self._whole.start_ns, end_ns) if len(channel.curve) else NOTHING],
             )
             for channel in self.sampler.channels
@@ -226,7 +224,7 @@ class Measurement:
 
     def applied(self, channel: SampledChannel) -> "Applied | None":
         """The calibration of a channel, if it has one."""
-        return self._cards.applied(channel.identity or channel.name)
+        return self._cards.applied(channel.identity)
 
     def _calibrations(
         self, channels: Sequence[SampledChannel], draws: Sequence[Window]
@@ -234,7 +232,7 @@ class Measurement:
         """The cards that were used, and what speaks against them."""
         titles, doubts = [], []
         for channel, draw in zip(channels, draws, strict=True):
-            card = self._cards.of(channel.identity or channel.name)
+            card = self._cards.of(channel.identity)
             if card is None:
                 continue
             whose = f"{channel.name} " if len(channels) > 1 else ""
@@ -246,7 +244,7 @@ class Measurement:
 
     def _cpu_seconds(self, channels: Sequence[SampledChannel]) -> float:
         """A sampling process tells its own on every channel; threads tell theirs, one a source."""
-        of_source = {channel.request: channel.observed(Count.CPU_NS) for channel in channels}
+        of_source = {channel.info.source_index: channel.observed(Count.CPU_NS) for channel in channels}
         together = sum if self.sampler.in_process else max
         return together(of_source.values()) * 1e-9
 
@@ -267,7 +265,7 @@ class Measurement:
         """Look after the sampler, and settle spans before the rings forget their edges."""
         settle_ns = 0
         while not self._done.wait(_KEEP_SECONDS):
-            self.sampler.tend()
+            self.sampler.restart_if_dead()
             now_ns = time.monotonic_ns()
             if now_ns >= settle_ns:
                 for log in (*self._logs, self._whole_log):
@@ -275,7 +273,7 @@ class Measurement:
                 settle_ns = now_ns + self.recording.keep_ns
 
 
-def _header(requests: Sequence[Request], counted: int) -> dict[str, Any]:
+def _header(configs: Sequence[SourceConfig], counted: int) -> dict[str, Any]:
     """What a log file says of its origin: the first ``counted`` sources add up, the others stand beside.
 
     Options may hold a password and are left out.
@@ -283,11 +281,11 @@ def _header(requests: Sequence[Request], counted: int) -> dict[str, Any]:
     system = os.uname()
     return {
         "sources": [
-            f"{r.source.driver}@{r.source.place or ''}" if isinstance(r.source, Spec) else r.source.name
-            for r in requests
+            f"{c.source.driver}@{c.source.place or ''}" if isinstance(c.source, Spec) else c.source.name
+            for c in configs
         ],
         "counted_sources": counted,
-        "rate_hz": [r.rate_hz for r in requests],
+        "rate_hz": [c.rate_hz for c in configs],
         "started": time.time(),
         "host": system.nodename,
         "system": f"{system.sysname} {system.release} {system.machine}",

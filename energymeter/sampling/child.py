@@ -33,7 +33,7 @@ def main() -> None:
     except EnergyMeterError as error:
         _say({"error": type(error).__name__, "message": str(error)})
         sys.exit(error.exit_code)
-    _say({"bytes": session.size, "channels": [channel._asdict() for channel in session.described]})
+    _say({"bytes": session.size, "channels": [channel.to_json() for channel in session.channels]})
     gc.freeze()
     session.run()
 
@@ -41,20 +41,20 @@ def main() -> None:
 def _prepared(config: dict[str, Any]) -> "Session":
     from energymeter.energy.correction import Correction
     from energymeter.errors import SamplerError
+    from energymeter.sampling.config import LogConfig, SourceConfig
     from energymeter.sampling.loop import PipePace
-    from energymeter.sampling.session import Log, Session, SourceConfig
-    from energymeter.spec import Spec
+    from energymeter.sampling.session import Session
 
-    wanted = [SourceConfig(Spec(*spec).build(), rate_hz) for spec, rate_hz in config["sources"]]
+    configs = [SourceConfig.from_json(row) for row in config["sources"]]
     corrections = {meter: Correction(*numbers) for meter, numbers in config["corrections"].items()}
-    session = Session(wanted, corrections)
+    session = Session(configs, corrections)
     if not config["resume"]:
         os.ftruncate(config["memory_fd"], session.size)
     elif os.fstat(config["memory_fd"]).st_size != session.size:
         session.close()
         raise SamplerError("the source came back with other channels than it had; start a new measurement.")
     memory = memoryview(mmap.mmap(config["memory_fd"], session.size))
-    log = Log(**config["log"]) if config["log"] else None
+    log = LogConfig(**config["log"]) if config["log"] else None
     session.prepare(memory, PipePace(0, config["parent_pid"]), log, resume=config["resume"])
     return session
 

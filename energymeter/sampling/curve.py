@@ -1,6 +1,7 @@
 """The energy curve as the measured program reads it: totals at any moment, drawn in between the samples.
 
-A reader that was overtaken by the writer notices, and falls back from the ring to the history.
+A reader checks every record that it takes a total from. If the writer has overtaken it, it looks again,
+in the end in the history.
 """
 
 import math
@@ -8,42 +9,59 @@ from bisect import bisect_left, bisect_right
 
 from energymeter.energy.integrate import Sample
 from energymeter.energy.window import STEP_IN_LINE, STEP_IN_MEAN, Point, Window, difference
-from energymeter.sampling.memory import Channel, Count
+from energymeter.sampling.memory import ChannelMemory, Count
 
 _NAN = math.nan
 _PATIENCE = 1000
-"""Look-ups repeated because the writer was at work; one that was killed at it never finishes."""
+"""Look-ups repeated because the writer went round the ring meanwhile, or a record is not yet visible."""
+_TRIES = 8
+"""Look-ups repeated because the history is being thinned; one whose writer was killed stays as it is."""
 
 
-class Curve(Channel):
+class Curve:
     """The measured program's end: totals at any moment, drawn in between the samples.
 
     Args:
         memory: the channel's shared memory.
-        capacity: samples in its ring.
         trapezoids: power runs straight between two samples (instants); otherwise it is level
             (means, counters).
     """
 
-    def __init__(self, memory: memoryview, capacity: int, *, trapezoids: bool) -> None:
-        super().__init__(memory, capacity)
+    def __init__(self, memory: ChannelMemory, *, trapezoids: bool) -> None:
+        self.counts, self.capacity = memory.counts, memory.capacity
+        self._memory = memory
+        self._ring, self._history = memory.ring, memory.history
         self._trapezoids = trapezoids
         self._near: tuple[Sample, Sample] | None = None  # where the last look-up was: spans come in order
 
     def __len__(self) -> int:
-        return self.head[Count.RING_COUNT]
+        return self.counts[Count.RING_COUNT]
+
+    @property
+    def error(self) -> str:
+        """The last thing that went wrong while sampling, or an empty text."""
+        return self._memory.head.error
+
+    def last(self) -> Sample | None:
+        """The newest sample, if there is one."""
+        return self._memory.last()
 
     def first_ns(self) -> int:
         """When the first sample was taken."""
-        return self.history.times[0]
+        for _ in range(_PATIENCE):
+            first = self._history.get(0)
+            if first is not None:
+                return first[1].at_ns
+        raise AssertionError("the first record is never finished")
 
     def last_ns(self) -> int:
         """When the newest sample was taken."""
-        return self.ring.times[(len(self) - 1) % self.capacity]
+        newest = self.last()
+        return newest.at_ns if newest is not None else 0
 
     def oldest_ns(self) -> int:
         """The oldest moment that is still known at full rate."""
-        return self.ring.times[self._oldest() % self.capacity]
+        return self._ring.times[self._oldest() % self.capacity]
 
     def _oldest(self) -> int:
         # an eighth of the ring is left to the writer, so that it does not overtake a reader at work
@@ -71,41 +89,53 @@ class Curve(Channel):
         """The largest sample of a window in W, its neighbours included if it holds none; NaN if unknown."""
         if not len(self):
             return _NAN
-        oldest, peaks, capacity = self._oldest(), self.ring.peaks, self.capacity
-        first, last = max(self._index(start_ns, oldest), oldest), self._index(end_ns, oldest)
-        peak = -math.inf
-        if first <= last:
-            left, right = first % capacity, last % capacity + 1
-            peak = max(peaks[left:right]) if left < right else max(max(peaks[left:]), max(peaks[:right]))
+        peaks, capacity = self._ring.peaks, self.capacity
+        for _ in range(_PATIENCE):
+            count, oldest = len(self), self._oldest()
+            first, last = max(self._index(start_ns, oldest), oldest), self._index(end_ns, oldest)
+            peak = -math.inf
+            if first <= last:
+                left, right = first % capacity, last % capacity + 1
+                peak = max(peaks[left:right]) if left < right else max(max(peaks[left:]), max(peaks[:right]))
+            overwritten = len(self) - first >= capacity
+            # what was counted a moment ago may still be on its way to this processor
+            if not overwritten and (last < count - 2 or self._memory.sample(last) is not None):
+                break
         if start_ns < self.oldest_ns():
             peak = max(peak, self._peak_in_history(start_ns, end_ns))
         return peak if peak > -math.inf else _NAN
 
     def _peak_in_history(self, start_ns: int, end_ns: int) -> float:
-        history = self.history
-        for _ in range(_PATIENCE):
-            generation, count = self.head[Count.GENERATION], self.head[Count.HISTORY_COUNT]
+        history = self._history
+        for _ in range(_TRIES):
+            generation, count = self.counts[Count.GENERATION], self.counts[Count.HISTORY_COUNT]
             first = bisect_left(history.times, start_ns, 0, count)
             last = bisect_left(history.times, end_ns, first, count)  # speaks for the time before it, too
             peak = max(history.peaks[first : min(last + 1, count)], default=-math.inf)
-            if generation % 2 == 0 and generation == self.head[Count.GENERATION]:
-                break
-        return peak
+            if generation % 2 == 0 and generation == self.counts[Count.GENERATION]:
+                return peak
+        rows = list(zip(history.times[:count], history.peaks[:count], strict=True))
+        last_ns = min((at_ns for at_ns, _ in rows if at_ns >= end_ns), default=end_ns)
+        return max((peak for at_ns, peak in rows if start_ns <= at_ns <= last_ns), default=-math.inf)
 
     def samples(self) -> list[Sample]:
         """The whole run: every sample the ring still holds, the thinned history before them."""
-        for _ in range(_PATIENCE):
-            generation, count = self.head[Count.GENERATION], len(self)
-            ring = [self.ring.get(i % self.capacity) for i in range(self._oldest(), count)]
-            kept = [self.history.get(i) for i in range(self.head[Count.HISTORY_COUNT])]
-            if generation % 2 == 0 and generation == self.head[Count.GENERATION]:
+        for _ in range(_TRIES):
+            generation = self.counts[Count.GENERATION]
+            kept = [self._history.get(i) for i in range(self.counts[Count.HISTORY_COUNT])]
+            if generation % 2 == 0 and generation == self.counts[Count.GENERATION]:
                 break
+        older = {
+            found[0]: found[1] for found in kept if found is not None
+        }  # some are there twice
+        newest = [self._memory.sample(i) for i in range(self._oldest(), len(self))]
+        ring = [sample for sample in newest if sample is not None]  # none that was overwritten meanwhile
         start_ns = ring[0].at_ns if ring else 0
-        return [sample for sample in kept if sample.at_ns < start_ns] + ring
+        return [older[number] for number in sorted(older) if older[number].at_ns < start_ns] + ring
 
     def _index(self, at_ns: int, oldest: int) -> int:
         """The newest ring sample not later than ``at_ns``; one less than ``oldest`` if there is none."""
-        times, count = self.ring.times, len(self)
+        times, count = self._ring.times, len(self)
         lap = (count - 1) // self.capacity * self.capacity  # the sample in slot 0
         if oldest < lap and at_ns < times[0]:
             lap -= self.capacity
@@ -121,30 +151,41 @@ class Curve(Channel):
         return near
 
     def _found_around(self, at_ns: int) -> tuple[Sample, Sample]:
-        for _ in range(8):
+        for _ in range(_PATIENCE):
             count, oldest = len(self), self._oldest()
             index = self._index(at_ns, oldest)
-            before = self.ring.get(max(index, oldest) % self.capacity)
-            after = self.ring.get((index + 1) % self.capacity) if index + 1 < count else before
-            if len(self) - max(index, oldest) >= self.capacity or (index >= oldest and at_ns < before.at_ns):
-                continue  # overwritten meanwhile
-            if index >= oldest:
+            before = self._memory.sample(max(index, oldest))
+            after = self._memory.sample(index + 1) if index + 1 < count else before
+            if before is None or after is None:
+                continue  # overwritten meanwhile, or not yet visible
+            if index < oldest:
+                return (before, before) if oldest == 0 else self._around_in_history(at_ns, before)
+            if before.at_ns <= at_ns and (after is before or at_ns < after.at_ns):
                 return before, after
-            return (before, before) if oldest == 0 else self._around_in_history(at_ns, before)
-        raise AssertionError("the writer cannot lap a ring eight times within one look-up")
+        raise AssertionError("the writer cannot lap a ring so often within one look-up")
 
     def _around_in_history(self, at_ns: int, ring_start: Sample) -> tuple[Sample, Sample]:
-        history = self.history
-        for _ in range(_PATIENCE):
-            generation, count = self.head[Count.GENERATION], self.head[Count.HISTORY_COUNT]
-            index = bisect_right(history.times, at_ns, 0, count) - 1
-            before = history.get(max(index, 0))
-            after = history.get(index + 1) if 0 <= index < count - 1 else ring_start
-            if index < 0:
-                after = before
-            if generation % 2 == 0 and generation == self.head[Count.GENERATION]:
-                break
-        return before, min(after, ring_start)
+        for _ in range(_TRIES):
+            generation, count = self.counts[Count.GENERATION], self.counts[Count.HISTORY_COUNT]
+            index = bisect_right(self._history.times, at_ns, 0, count) - 1
+            before = self._remembered(max(index, 0))
+            after = self._remembered(index + 1) if 0 <= index < count - 1 else ring_start
+            if generation % 2 or generation != self.counts[Count.GENERATION]:
+                continue
+            if index < 0 and before is not None:
+                return before, before
+            if before is not None and after is not None and before.at_ns <= at_ns < after.at_ns:
+                return before, min(after, ring_start)
+        # being thinned, perhaps by a writer that was killed: it is in no order, but what checks is true
+        known = [found[1] for slot in range(count) if (found := self._history.get(slot)) is not None]
+        after = min((sample for sample in known if sample.at_ns > at_ns), default=ring_start)
+        before = max((sample for sample in known if sample.at_ns <= at_ns), default=after)
+        return before, min(after, ring_start) if before is not after else after
+
+    def _remembered(self, slot: int) -> Sample | None:
+        """A sample of the history; ``None``: older than its slot, so not yet overwritten here."""
+        found = self._history.get(slot)
+        return found[1] if found is not None and found[0] >= slot * self.counts[Count.STRIDE] else None
 
     def _between(self, before: Sample, after: Sample, at_ns: int) -> Point:
         dt_ns = after.at_ns - before.at_ns

@@ -10,7 +10,8 @@ from energymeter.energy.correction import Correction
 from energymeter.energy.integrate import Integrator, Sample, gap_after_ns
 from energymeter.errors import EnergyMeterError, SourceEnded
 from energymeter.reading import Reading
-from energymeter.sampling.memory import Count, CurveWriter, State
+from energymeter.sampling.config import SourceConfig
+from energymeter.sampling.memory import ChannelMemory, Count, CurveWriter, State
 from energymeter.source import Divided, Source, Streaming
 
 FAILURES_BEFORE_REOPEN = 3
@@ -69,58 +70,69 @@ class PipePace:
 
 
 class Channel:
-    """One source (or part of one) with its curve and its counts."""
+    """One source (or part of one) with its curve and its counts.
+
+    Args:
+        source: what is read.
+        memory: where its curve is.
+        rate_hz: readings a second.
+        correction: the calibration that is applied to its readings.
+    """
 
     def __init__(
-        self, source: Source, writer: CurveWriter, rate_hz: float, correction: Correction | None
+        self,
+        source: Source,
+        memory: ChannelMemory,
+        rate_hz: float,
+        correction: Correction | None = None,
     ) -> None:
         self.source = source
-        self.writer = writer
-        self.head = writer.head
+        self.counts = memory.counts
+        self._head = memory.head
+        self._writer = CurveWriter(memory)
         alternating = source.facts.place == "wall"
         self._correct = correction._replace(alternating=alternating).of if correction is not None else None
         facts = correction.wraps(source.facts) if correction is not None else source.facts
-        self.integrator = Integrator(facts, gap_after_ns(rate_hz), writer.last())
-        self._gaps_before = self.head[Count.GAPS], self.head[Count.GAP_NS]
-        self._before = [self.head[count] for count in (Count.LOST, Count.MOVED_BYTES, Count.CPU_NS)]
+        self.integrator = Integrator(facts, gap_after_ns(rate_hz), memory.last())
+        self._gaps_before = self.counts[Count.GAPS], self.counts[Count.GAP_NS]
+        self._before = [self.counts[count] for count in (Count.LOST, Count.MOVED_BYTES, Count.CPU_NS)]
 
     def take(self, at_ns: int, reading: Reading, *, final: bool = False) -> Sample | None:
         """Add a reading to the curve; ``None`` if it said nothing new."""
         if self._correct is not None:
             reading = self._correct(reading, getattr(self.source, "range", ""))
-        integrator, head = self.integrator, self.head
-        head[Count.READS] += 1
+        integrator, counts = self.integrator, self.counts
+        counts[Count.READS] += 1
         sample = integrator.add(at_ns if reading.at_ns is None else reading.at_ns, reading, final=final)
         if sample is None:
-            head[Count.DUPLICATES] += 1
+            counts[Count.DUPLICATES] += 1
             return None
-        self.writer.append(sample)
+        self._writer.append(sample)
         if integrator.gaps:
-            head[Count.GAPS] = self._gaps_before[0] + integrator.gaps
-            head[Count.GAP_NS] = self._gaps_before[1] + integrator.gap_ns
+            counts[Count.GAPS] = self._gaps_before[0] + integrator.gaps
+            counts[Count.GAP_NS] = self._gaps_before[1] + integrator.gap_ns
         return sample
 
     def tally(self, cpu_ns: int) -> None:
         """Note what the source counts itself, and what reading it costs; on top of a killed sampler's."""
         lost, moved_bytes, cpu_ns_before = self._before
-        self.head[Count.LOST] = lost + getattr(self.source, "lost", 0)
-        self.head[Count.MOVED_BYTES] = moved_bytes + getattr(self.source, "moved_bytes", 0)
-        self.head[Count.CPU_NS] = cpu_ns_before + cpu_ns
+        self.counts[Count.LOST] = lost + getattr(self.source, "lost", 0)
+        self.counts[Count.MOVED_BYTES] = moved_bytes + getattr(self.source, "moved_bytes", 0)
+        self.counts[Count.CPU_NS] = cpu_ns_before + cpu_ns
 
     def failed(self, failure: BaseException) -> None:
-        """Count a reading that could not be had, and remember why."""
-        self.head[Count.FAILED] += 1
+        """Count a reading that failed, and remember why."""
+        self.counts[Count.FAILED] += 1
         known = isinstance(failure, EnergyMeterError)
-        self.writer.error = str(failure) if known else f"{type(failure).__name__}: {failure}"
+        self._head.error = str(failure) if known else f"{type(failure).__name__}: {failure}"
 
 
 class SourceLoop:
     """Reads one open source's channels until told to stop; retries, counts and goes on.
 
     Args:
-        source: already open; closed by the loop's end.
+        config: its source is already open; closed by the loop's end.
         channels: what is read of it, each with its curve.
-        rate_hz: readings a second.
         pace: real time, or a test's.
         record: called with (channel number, sample) for every new sample.
         flush: called about once a second and at the end.
@@ -128,16 +140,15 @@ class SourceLoop:
 
     def __init__(
         self,
-        source: Source,
+        config: SourceConfig,
         channels: Sequence[Channel],
-        rate_hz: float,
         pace: Pace,
         record: Callable[[int, Sample], None] | None = None,
         flush: Callable[[], None] | None = None,
     ) -> None:
-        self._source = source
+        self._source = config.build()
         self._channels = list(channels)
-        self._period_ns = round(1e9 / rate_hz)
+        self._period_ns = round(1e9 / config.pace())
         self._pace = pace
         self._record = record
         self._flush = flush
@@ -185,7 +196,7 @@ class SourceLoop:
             if late > 0:
                 deadline_ns += late * period_ns
                 for channel in channels:
-                    channel.head[Count.MISSED] += late
+                    channel.counts[Count.MISSED] += late
             if pace.wait_until(deadline_ns):
                 self._read_all(channels, final=True)
                 return True
@@ -247,7 +258,7 @@ class SourceLoop:
         return True
 
     def _reads(self) -> int:
-        return sum(channel.head[Count.READS] for channel in self._channels)
+        return sum(channel.counts[Count.READS] for channel in self._channels)
 
     def _pause(self, attempts: int) -> bool:
         """Wait before the next try, longer each time; True: stop."""
@@ -255,7 +266,7 @@ class SourceLoop:
         seconds = RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1]
         waited_ns = max(round(seconds * 1e9), self._period_ns)
         for channel in self._channels:
-            channel.head[Count.MISSED] += waited_ns // self._period_ns
+            channel.counts[Count.MISSED] += waited_ns // self._period_ns
         return self._pace.wait_until(self._pace.now_ns() + waited_ns)
 
     def _keep_house(self) -> None:
@@ -266,10 +277,10 @@ class SourceLoop:
         for channel in self._channels:
             channel.tally(self._pace.cpu_ns())
             if slept_ns > 50_000_000:  # the two clocks are read apart; less is scheduling
-                channel.head[Count.SUSPENDED_NS] += slept_ns
+                channel.counts[Count.SUSPENDED_NS] += slept_ns
         if self._flush is not None:
             self._flush()
 
     def _state(self, state: int) -> None:
         for channel in self._channels:
-            channel.head[Count.STATE] = state
+            channel.counts[Count.STATE] = state

@@ -4,31 +4,45 @@ Each channel has a *ring* with every recent sample and a *history* of the whole 
 doubles whenever it is full. Both have a fixed size, so memory is constant in run length, and the
 total of a run is exact however long it was: every sample carries the running totals.
 
-One writer, any number of readers, no locks: a sample is written first and counted after. While the
+One writer, any number of readers, no locks. A record is written first and counted after, but another
+processor may see the two in any order (as on ARM). Therefore each record ends with a word that holds its
+sequence number and a checksum of it all, and a reader uses no record whose last word does not fit. While the
 history is thinned its generation is odd.
 """
 
 import math
+import struct
+from zlib import crc32
 
 from energymeter.energy.integrate import Sample
 
-_FIELDS = 11  # at_ns joules coulombs volt_seconds covered_ns bridged watts volts amps peak scatter
-_PEAK = 9  # the highest watts since the sample before; -inf where nobody can tell
-_SCATTER = 10
-_SAMPLE_BYTES = 8 * _FIELDS
-_COUNTERS = 16
+# at_ns joules coulombs volt_seconds covered_ns gap_fill watts volts amps peak variance
+_FIELDS = struct.Struct("=qdddqdddddd")
+_RECORD = struct.Struct("=qdddqddddddQ")
+_WORD = struct.Struct("=Q")
+_PEAK = struct.Struct("=d")
+_PEAK_WORD = 9
+"""The highest watts since the record before; -inf where nobody can tell."""
+_WORDS = _RECORD.size // 8
+_CHECK_BITS = 24
+_CHECK_MASK = (1 << _CHECK_BITS) - 1
+"""The rest of the last word is the sequence number: 40 bits last 34 years at 1 kHz."""
+_COUNTERS = 20
 _ERROR_BYTES = 240
 HEAD_BYTES = 8 * _COUNTERS + _ERROR_BYTES
 HISTORY_SAMPLES = 4096
 _NAN = math.nan
+_PATIENCE = 1000
+"""A record is read again while it does not check. Only a writer at work is a reason, and it is soon done."""
 
 
 class Count:
-    """Where each count stands in a channel's head."""
+    """Where each count stands in a head; from ``STOP`` on, those that only the session's head uses."""
 
     (
         RING_COUNT, HISTORY_COUNT, STRIDE, GENERATION, READS, FAILED, MISSED, DUPLICATES, LOST,
         MOVED_BYTES, GAPS, GAP_NS, STATE, SUSPENDED_NS, CPU_NS, RECORDED_ROWS,
+        STOP, LOST_ROWS, LOG_STATE, PRIORITY,
     ) = range(_COUNTERS)  # fmt: skip
 
 
@@ -38,64 +52,107 @@ class State:
     RUNNING, RETRYING, ENDED = 1, 2, 3
 
 
+class Stop:
+    """What the program asks of the sampling side."""
+
+    KEEP_LOG, DISCARD_LOG = 1, 2
+
+
+class LogState:
+    """How far the log is once all sources are done."""
+
+    FINISHING, STALLED = 1, 2
+
+
 def ring_samples(rate_hz: float) -> int:
     """How many samples a ring keeps: a minute's worth, within 1 024 and 65 536."""
-    return min(65_536, max(1_024, 1 << math.ceil(math.log2(60 * rate_hz))))
+    return min(65_536, max(1_024, 1 << math.ceil(math.log2(max(1.0, 60 * rate_hz)))))
 
 
 def channel_bytes(capacity: int) -> int:
     """Bytes of shared memory one channel needs."""
-    return HEAD_BYTES + (capacity + HISTORY_SAMPLES) * _SAMPLE_BYTES
+    return HEAD_BYTES + (capacity + HISTORY_SAMPLES) * _RECORD.size
 
 
-class _Track:
-    """Samples in a stretch of memory, seen at once as integers and as floats."""
+class Track:
+    """Records in a stretch of memory; their times and peaks also as columns, unchecked, to search in."""
 
     def __init__(self, memory: memoryview, capacity: int) -> None:
         self.capacity = capacity
-        self.bytes = memory
-        self.ints = memory.cast("q")
-        self.floats = memory.cast("d")
-        self.times = self.ints[::_FIELDS]
-        self.peaks = self.floats[_PEAK::_FIELDS]
+        self._bytes = memory
+        self.times = memory.cast("q")[::_WORDS]
+        self.peaks = memory.cast("d")[_PEAK_WORD::_WORDS]
 
-    def put(self, slot: int, sample: Sample, peak_watts: float) -> None:
-        i = slot * _FIELDS
-        ints, floats = self.ints, self.floats
-        ints[i] = sample.at_ns
-        floats[i + 1] = _NAN if sample.joules is None else sample.joules
-        floats[i + 2] = _NAN if sample.coulombs is None else sample.coulombs
-        floats[i + 3] = _NAN if sample.volt_seconds is None else sample.volt_seconds
-        ints[i + 4] = sample.covered_ns
-        floats[i + 5] = sample.gap_fill_joules
-        floats[i + 6] = _NAN if sample.watts is None else sample.watts
-        floats[i + 7] = _NAN if sample.volts is None else sample.volts
-        floats[i + 8] = _NAN if sample.amps is None else sample.amps
-        floats[i + _PEAK] = peak_watts
-        floats[i + _SCATTER] = sample.variance_joules2
+    def put(self, slot: int, sequence: int, sample: Sample, peak_watts: float) -> None:
+        """Write a record.
 
-    def get(self, slot: int) -> Sample:
-        i = slot * _FIELDS
-        ints, row = self.ints, self.floats[i : i + _FIELDS].tolist()
-        joules, coulombs, volt_seconds, watts, volts, amps = [
-            None if number != number else number  # NaN differs from itself
-            for number in (*row[1:4], *row[6:9])
-        ]
-        return Sample(
-            ints[i], joules, coulombs, volt_seconds, ints[i + 4], row[5], watts, volts, amps, row[_SCATTER]
-        )  # fmt: skip
+        Args:
+            slot: where.
+            sequence: its number among all samples of the channel.
+            sample: what it holds.
+            peak_watts: the highest power since the record before.
+        """
+        at_ns, joules, coulombs, volt_seconds, covered_ns, gap_fill, watts, volts, amps, variance = sample
+        fields = _FIELDS.pack(
+            at_ns,
+            _NAN if joules is None else joules,
+            _NAN if coulombs is None else coulombs,
+            _NAN if volt_seconds is None else volt_seconds,
+            covered_ns,
+            gap_fill,
+            _NAN if watts is None else watts,
+            _NAN if volts is None else volts,
+            _NAN if amps is None else amps,
+            peak_watts,
+            variance,
+        )
+        start = slot * _RECORD.size
+        self._bytes[start : start + _RECORD.size] = fields + _WORD.pack(_check(sequence, fields))
 
-    def copy(self, source: int, target: int) -> None:
-        self.bytes[target * _SAMPLE_BYTES : (target + 1) * _SAMPLE_BYTES] = self.bytes[
-            source * _SAMPLE_BYTES : (source + 1) * _SAMPLE_BYTES
-        ]
+    def get(self, slot: int) -> tuple[int, Sample] | None:
+        """A record's sequence number and sample; ``None`` while it is being written."""
+        start = slot * _RECORD.size
+        raw = self._bytes[start : start + _RECORD.size].tobytes()
+        (
+            at_ns, joules, coulombs, volt_seconds, covered_ns, gap_fill,
+            watts, volts, amps, _, variance, check,
+        ) = _RECORD.unpack(raw)  # fmt: skip
+        sequence = check >> _CHECK_BITS
+        if check != _check(sequence, raw[: _FIELDS.size]):
+            return None
+        return sequence, Sample(  # NaN differs from itself
+            at_ns,
+            joules if joules == joules else None,
+            coulombs if coulombs == coulombs else None,
+            volt_seconds if volt_seconds == volt_seconds else None,
+            covered_ns,
+            gap_fill,
+            watts if watts == watts else None,
+            volts if volts == volts else None,
+            amps if amps == amps else None,
+            variance,
+        )
+
+    def move(self, source: int, target: int, peak_watts: float) -> None:
+        """Copy a record into another slot, with another peak."""
+        start, end = source * _RECORD.size, target * _RECORD.size
+        raw = self._bytes[start : start + _RECORD.size].tobytes()
+        at = 8 * _PEAK_WORD
+        fields = raw[:at] + _PEAK.pack(peak_watts) + raw[at + 8 : _FIELDS.size]
+        sequence = _WORD.unpack_from(raw, _FIELDS.size)[0] >> _CHECK_BITS
+        self._bytes[end : end + _RECORD.size] = fields + _WORD.pack(_check(sequence, fields))
+
+
+def _check(sequence: int, fields: bytes) -> int:
+    """The last word of a record. Its checksum covers the sequence number too."""
+    return sequence << _CHECK_BITS | crc32(fields, sequence & 0xFFFF_FFFF) & _CHECK_MASK
 
 
 class Head:
-    """Counts and the last complaint, in shared memory: of one channel, or of the whole session."""
+    """Counts and the last error, in shared memory: of one channel, or of the whole session."""
 
     def __init__(self, memory: memoryview) -> None:
-        self.head = memory[: 8 * _COUNTERS].cast("q")
+        self.counts = memory[: 8 * _COUNTERS].cast("q")
         self._error = memory[8 * _COUNTERS : HEAD_BYTES]
 
     @property
@@ -109,64 +166,79 @@ class Head:
         self._error[: len(raw) + 1] = raw + b"\0"
 
 
-class Channel(Head):
-    """The memory of one channel: head, ring, history."""
+class ChannelMemory:
+    """The memory of one channel: head, ring, history.
+
+    Args:
+        memory: ``channel_bytes(capacity)`` of it.
+        capacity: samples in the ring.
+    """
 
     def __init__(self, memory: memoryview, capacity: int) -> None:
-        super().__init__(memory)
         self.capacity = capacity
-        split = HEAD_BYTES + capacity * _SAMPLE_BYTES
-        self.ring = _Track(memory[HEAD_BYTES:split], capacity)
-        self.history = _Track(memory[split : channel_bytes(capacity)], HISTORY_SAMPLES)
+        self.head = Head(memory)
+        self.counts = self.head.counts
+        split = HEAD_BYTES + capacity * _RECORD.size
+        self.ring = Track(memory[HEAD_BYTES:split], capacity)
+        self.history = Track(memory[split : channel_bytes(capacity)], HISTORY_SAMPLES)
 
     def last(self) -> Sample | None:
         """The newest sample, if there is one."""
-        count = self.head[Count.RING_COUNT]
-        return self.ring.get((count - 1) % self.capacity) if count else None
+        for _ in range(_PATIENCE):
+            count = self.counts[Count.RING_COUNT]
+            if not count:
+                return None
+            sample = self.sample(count - 1)
+            if sample is not None:
+                return sample
+        raise AssertionError("the newest record is never finished")
+
+    def sample(self, index: int) -> Sample | None:
+        """A sample of the ring by its number; ``None``: overwritten, or not yet visible to this processor."""
+        found = self.ring.get(index % self.capacity)
+        return found[1] if found is not None and found[0] == index else None
 
 
-class CurveWriter(Channel):
+class CurveWriter:
     """The sampler's end: appends samples and keeps the counts."""
 
-    def __init__(self, memory: memoryview, capacity: int) -> None:
-        super().__init__(memory, capacity)
+    def __init__(self, memory: ChannelMemory) -> None:
+        self._counts, self._ring, self._history = memory.counts, memory.ring, memory.history
         self._peak = -math.inf
-        if self.head[Count.STRIDE] == 0:
-            self.head[Count.STRIDE] = 1
-        if self.head[Count.GENERATION] % 2:  # the last writer was killed while it thinned the history
-            self.head[Count.HISTORY_COUNT] = 1
-            self.head[Count.GENERATION] += 1
+        if self._counts[Count.STRIDE] == 0:
+            self._counts[Count.STRIDE] = 1
+        if self._counts[Count.GENERATION] % 2:  # the last writer was killed while it thinned the history
+            self._counts[Count.HISTORY_COUNT] = 1
+            self._counts[Count.GENERATION] += 1
 
     def append(self, sample: Sample) -> None:
-        head = self.head
-        count = head[Count.RING_COUNT]
+        counts = self._counts
+        count = counts[Count.RING_COUNT]
         watts = -math.inf if sample.watts is None else sample.watts
-        self.ring.put(count % self.capacity, sample, watts)
-        head[Count.RING_COUNT] = count + 1
+        self._ring.put(count % self._ring.capacity, count, sample, watts)
+        counts[Count.RING_COUNT] = count + 1
         if watts > self._peak:
             self._peak = watts
-        if count % head[Count.STRIDE] == 0:
-            self._remember(sample)
+        if count % counts[Count.STRIDE] == 0:
+            self._remember(count, sample)
 
-    def _remember(self, sample: Sample) -> None:
-        head = self.head
-        if head[Count.HISTORY_COUNT] == HISTORY_SAMPLES:
+    def _remember(self, sequence: int, sample: Sample) -> None:
+        counts = self._counts
+        if counts[Count.HISTORY_COUNT] == HISTORY_SAMPLES:
             self._thin()
-            if (head[Count.RING_COUNT] - 1) % head[Count.STRIDE]:
+            if sequence % counts[Count.STRIDE]:
                 return
-        self.history.put(head[Count.HISTORY_COUNT], sample, self._peak)
+        self._history.put(counts[Count.HISTORY_COUNT], sequence, sample, self._peak)
         self._peak = -math.inf
-        head[Count.HISTORY_COUNT] += 1
+        counts[Count.HISTORY_COUNT] += 1
 
     def _thin(self) -> None:
         """Drop every second sample of the history; the peak of what goes lives on in its successor."""
-        head, history = self.head, self.history
-        head[Count.GENERATION] += 1  # odd: readers wait
+        counts, history = self._counts, self._history
+        counts[Count.GENERATION] += 1  # odd: readers wait
         for kept in range(1, HISTORY_SAMPLES // 2):
-            peak = max(history.peaks[2 * kept - 1], history.peaks[2 * kept])
-            history.copy(2 * kept, kept)
-            history.peaks[kept] = peak
+            history.move(2 * kept, kept, max(history.peaks[2 * kept - 1], history.peaks[2 * kept]))
         self._peak = max(self._peak, history.peaks[HISTORY_SAMPLES - 1])
-        head[Count.HISTORY_COUNT] = HISTORY_SAMPLES // 2
-        head[Count.STRIDE] *= 2
-        head[Count.GENERATION] += 1
+        counts[Count.HISTORY_COUNT] = HISTORY_SAMPLES // 2
+        counts[Count.STRIDE] *= 2
+        counts[Count.GENERATION] += 1

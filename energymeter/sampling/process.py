@@ -10,16 +10,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from energymeter import errors
 from energymeter.energy.correction import Correction
 from energymeter.errors import SamplerError, SourceTimeout
+from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
 from energymeter.sampling.loop import PipePace
 from energymeter.sampling.memory import Count, Head, State
-from energymeter.sampling.session import ChannelInfo, Log, Session, SourceConfig
-from energymeter.source import Source
-from energymeter.spec import Spec
+from energymeter.sampling.session import Session
 
 OPEN_SECONDS = 15.0
 """A source that has not opened by then never will."""
@@ -31,39 +30,32 @@ _FINISH_LOG_SECONDS = 300.0
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-class Request(NamedTuple):
-    """A source to be read: a spec can be opened anywhere, an object only in this process."""
-
-    source: Spec | Source
-    rate_hz: float | None = None
-
-
 class ProcessHost:
     """The sampling process, seen from its parent."""
 
     def __init__(self) -> None:
-        self._memory_fd = _anonymous_file("energymeter")
+        self._memory_fd = anonymous_file("energymeter")
         self._process: subprocess.Popen[bytes] | None = None
         self.memory = memoryview(b"")
 
     def start(
         self,
-        requests: Sequence[Request],
-        log: Log | None,
+        configs: Sequence[SourceConfig],
+        log: LogConfig | None,
         corrections: dict[str, Correction],
         *,
         resume: bool = False,
     ) -> list[ChannelInfo]:
         self._end(0)  # what is left of one that was killed
         config = {
-            "sources": [(request.source, request.rate_hz) for request in requests],
+            "sources": configs,
             "log": log._asdict() if log is not None else None,
             "corrections": corrections,
             "memory_fd": self._memory_fd,
             "parent_pid": os.getpid(),
             "resume": resume,
         }
-        with open(_anonymous_file("energymeter-stderr"), "w+b") as complaints:
+        with open(anonymous_file("energymeter-stderr"), "w+b") as complaints:
             try:
                 self._process = spawn(config, (self._memory_fd,), complaints)
             except OSError as refusal:  # too many processes, too many open files
@@ -77,7 +69,7 @@ class ProcessHost:
                 raise
         if not resume:
             self.memory = memoryview(self._mapped(answer["bytes"]))
-        return [ChannelInfo(**channel) for channel in answer["channels"]]
+        return [ChannelInfo.from_json(channel) for channel in answer["channels"]]
 
     def _mapped(self, size: int) -> mmap.mmap:
         try:
@@ -102,7 +94,7 @@ class ProcessHost:
             )
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise _told(answer["error"], answer["message"])
+            raise _reported(answer["error"], answer["message"])
         return answer
 
     def alive(self) -> bool:
@@ -123,7 +115,7 @@ class ProcessHost:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            if self.memory and Head(self.memory).head[Count.STATE] == State.ENDED:
+            if self.memory and Head(self.memory).counts[Count.STATE] == State.ENDED:
                 process.wait(_FINISH_LOG_SECONDS)
         if process.poll() is None:
             process.kill()
@@ -141,20 +133,13 @@ class ThreadHost:
 
     def start(
         self,
-        requests: Sequence[Request],
-        log: Log | None,
+        configs: Sequence[SourceConfig],
+        log: LogConfig | None,
         corrections: dict[str, Correction],
         *,
         resume: bool = False,
     ) -> list[ChannelInfo]:
-        wanted = [
-            SourceConfig(
-                request.source.build() if isinstance(request.source, Spec) else request.source,
-                request.rate_hz,
-            )
-            for request in requests
-        ]
-        session = Session(wanted, corrections)
+        session = Session(configs, corrections)
         self.memory = memoryview(bytearray(session.size))
         waker, self._stop_fd = os.pipe()
         session.prepare(self.memory, PipePace(waker), log, resume=resume)
@@ -167,7 +152,7 @@ class ThreadHost:
 
         self._thread = threading.Thread(target=run, name="energymeter-sampler", daemon=True)
         self._thread.start()
-        return session.described
+        return session.channels
 
     def alive(self) -> bool:
         return True
@@ -178,12 +163,12 @@ class ThreadHost:
             self._stop_fd = None
         if self._thread is not None:
             self._thread.join(STOP_SECONDS)
-            if Head(self.memory).head[Count.STATE] == State.ENDED:
+            if Head(self.memory).counts[Count.STATE] == State.ENDED:
                 self._thread.join(_FINISH_LOG_SECONDS)
             self._thread = None
 
 
-def _told(name: str, message: str) -> errors.EnergyMeterError:
+def _reported(name: str, message: str) -> errors.EnergyMeterError:
     """The error that the sampling process named, as if it had been raised here."""
     kind = getattr(errors, name)
     error: errors.EnergyMeterError = kind.__new__(kind)
@@ -191,7 +176,7 @@ def _told(name: str, message: str) -> errors.EnergyMeterError:
     return error
 
 
-def _anonymous_file(name: str) -> int:
+def anonymous_file(name: str) -> int:
     """A file without a name: memory where the system has it, else a temporary file."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create(name)

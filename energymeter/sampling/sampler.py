@@ -9,10 +9,10 @@ from energymeter import errors
 from energymeter.clock import Clock, SystemClock
 from energymeter.energy.correction import Correction
 from energymeter.reading import Facts
+from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
 from energymeter.sampling.curve import Curve
-from energymeter.sampling.memory import Count, Head, State, channel_bytes
-from energymeter.sampling.process import ProcessHost, Request, ThreadHost
-from energymeter.sampling.session import ChannelInfo, Log
+from energymeter.sampling.memory import Count, Head, State
+from energymeter.sampling.process import ProcessHost, ThreadHost
 from energymeter.spec import Spec
 
 _FIRST_SAMPLE_SECONDS = 2.0
@@ -20,20 +20,31 @@ _RESTARTS = 20
 
 
 class SampledChannel(NamedTuple):
-    """One channel as the reader sees it."""
+    """One channel as the reader sees it: what is known of it, and its curve."""
 
-    request: int
-    """The position of the request that it belongs to."""
-    name: str
-    facts: Facts
-    rate_hz: float
+    info: ChannelInfo
     curve: Curve
-    identity: str | None
-    calibrated: bool
+
+    @property
+    def name(self) -> str:
+        return self.info.name
+
+    @property
+    def facts(self) -> Facts:
+        return self.info.facts
+
+    @property
+    def rate_hz(self) -> float:
+        return self.info.rate_hz
+
+    @property
+    def identity(self) -> str:
+        """The text that names the physical meter, to which a calibration card belongs."""
+        return self.info.identity or self.info.name
 
     def observed(self, counter: int) -> int:
         """One of the counts kept by the sampler, such as ``Count.MISSED``."""
-        return self.curve.head[counter]
+        return self.curve.counts[counter]
 
     def interval_seconds(self) -> float:
         """The time between two samples: the period, or more where the device has news less often."""
@@ -48,7 +59,7 @@ class Sampler:
     """Reads sources in a process of its own; in a thread of this one where an object must be read.
 
     Args:
-        requests: the sources, each with its rate.
+        configs: the sources, each with its rate.
         log: the file for every sample.
         corrections: calibrations by meter identity.
         clock: the time to wait by.
@@ -56,15 +67,15 @@ class Sampler:
 
     def __init__(
         self,
-        requests: Sequence[Request],
-        log: Log | None = None,
+        configs: Sequence[SourceConfig],
+        log: LogConfig | None = None,
         corrections: dict[str, Correction] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.channels: list[SampledChannel] = []
         self.restarts = 0
-        self.in_process = any(not isinstance(request.source, Spec) for request in requests)
-        self._requests = list(requests)
+        self.in_process = any(not isinstance(config.source, Spec) for config in configs)
+        self._configs = list(configs)
         self._log = log
         self._corrections = corrections or {}
         self._clock = clock or SystemClock()
@@ -77,15 +88,14 @@ class Sampler:
         """Open the sources and wait for their first samples.
 
         Raises:
-            SourceError, SpecError, LogError, ExtraMissing: as the sampling side said.
-            SamplerError: it said nothing.
+            SourceError, SpecError, LogError, ExtraMissing: what the sampling side reported.
+            SamplerError: it reported nothing.
         """
         host = ThreadHost() if self.in_process else ProcessHost()
         self._host = host
-        described = host.start(self._requests, self._log, self._corrections)
-        memory = host.memory
-        self._head = Head(memory)
-        self.channels = [_seen(about, memory) for about in described]
+        infos = host.start(self._configs, self._log, self._corrections)
+        self._head = Head(host.memory)
+        self.channels = [_channel(info, host.memory) for info in infos]
         self._await_first_samples()
 
     def stop(self) -> None:
@@ -96,7 +106,7 @@ class Sampler:
             host, self._host = self._host, None
         host.stop()
 
-    def tend(self) -> None:
+    def restart_if_dead(self) -> None:
         """Start the sampling process again if it was killed; its curves go on after a gap."""
         if os.getpid() != self._pid:
             return
@@ -106,10 +116,10 @@ class Sampler:
                 return
             self.restarts += 1
             try:
-                host.start(self._requests, self._log, self._corrections, resume=True)
+                host.start(self._configs, self._log, self._corrections, resume=True)
             except errors.EnergyMeterError as failure:
                 for channel in self.channels:
-                    channel.curve.error = f"sampling could not go on: {failure}"
+                    channel.info.memory_in(host.memory).head.error = f"sampling could not go on: {failure}"
 
     def wait_past(self, at_ns: int, seconds: float) -> None:
         """Wait until every channel has a sample at or after ``at_ns``, at most ``seconds``."""
@@ -133,7 +143,7 @@ class Sampler:
 
     def recorded_rows(self) -> int:
         """Rows in the log so far."""
-        return self._head.head[Count.RECORDED_ROWS] if self._head is not None else 0
+        return self._head.counts[Count.RECORDED_ROWS] if self._head is not None else 0
 
     def _await_first_samples(self) -> None:
         slowest = max(1 / channel.rate_hz for channel in self.channels)
@@ -144,10 +154,5 @@ class Sampler:
             self._clock.sleep(0.0005)
 
 
-def _seen(about: ChannelInfo, memory: memoryview) -> SampledChannel:
-    facts = Facts.from_json(about.facts)
-    own = memory[about.offset : about.offset + channel_bytes(about.capacity)]
-    seen = Curve(own, about.capacity, trapezoids=facts.semantics == "instant")
-    return SampledChannel(
-        about.wanted, about.name, facts, about.rate_hz, seen, about.identity, about.calibrated
-    )
+def _channel(info: ChannelInfo, shared: memoryview) -> SampledChannel:
+    return SampledChannel(info, Curve(info.memory_in(shared), trapezoids=info.facts.semantics == "instant"))

@@ -30,7 +30,7 @@ from energymeter.drivers.ina228 import Ina228
 from energymeter.errors import CalibrationError, ExtraMissing, SourceError, SourceTimeout, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.recordings.trace import Trace
-from energymeter.sampling.process import Request
+from energymeter.sampling.config import SourceConfig
 from energymeter.source import Counters
 
 
@@ -400,17 +400,19 @@ def test_a_meter_is_sampled_beside_its_counter(monkeypatch):
     monkeypatch.setattr(calibrate_charge, "_READ_SECONDS", 0.005)
     clock = SystemClock()
     steady = Reference5A(Bench([]))
-    charge = calibrate_charge.watched(Request(steady, 50.0), Counter(clock), "", 0.1 / 3600, clock, print)
+    charge = calibrate_charge.watched(
+        SourceConfig(steady, 50.0), Counter(clock), "", 0.1 / 3600, clock, print
+    )
     assert charge.covered_s > 0
     assert len(charge.counted[0]) > 0
     with pytest.raises(SpecError, match="name one with --channel: perfect"):
-        calibrate_charge.watched(Request(steady), Counter(clock), "other", 0.1 / 3600, clock, print)
+        calibrate_charge.watched(SourceConfig(steady), Counter(clock), "other", 0.1 / 3600, clock, print)
 
 
 def test_a_meter_that_counts_nothing_is_no_counter():
     steady = Reference5A(Bench([]))
     with pytest.raises(SpecError, match="perfect counts no charge"):
-        calibrate_charge.watched(Request(steady), steady, "", 1.0, ManualClock(), print)
+        calibrate_charge.watched(SourceConfig(steady), steady, "", 1.0, ManualClock(), print)
 
 
 def test_a_log_and_a_counter_s_table_become_a_card(desk):

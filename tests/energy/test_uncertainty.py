@@ -15,7 +15,7 @@ from energymeter.energy.uncertainty import Component, Part, components_of, expan
 from energymeter.energy.window import Window
 from energymeter.reading import Band, Facts, Reading
 from energymeter.sampling.curve import Curve
-from energymeter.sampling.memory import CurveWriter, channel_bytes
+from energymeter.sampling.memory import ChannelMemory, CurveWriter, channel_bytes
 
 DRAW = Window(10.0, 20.0, 4.0, 50.0, 10.0, 0.0, 0.0, 0.0, 2.0)  # 10 s, 20 J, 4 C, 5 V
 THIRD = 1 / math.sqrt(3)
@@ -153,11 +153,11 @@ def test_steady_power_has_no_edges_and_a_step_at_one_does() -> None:
         for watts in ((3.0, 3.0, 3.0, 3.0), (1.0, 1.0, 3.0, 3.0))
     )
     for samples, expected in ((steady, 0.0), (stepped, 2.0 * 0.1 / math.sqrt(20))):
-        memory = memoryview(bytearray(channel_bytes(1024)))
-        writer = CurveWriter(memory, 1024)
+        memory = ChannelMemory(memoryview(bytearray(channel_bytes(1024))), 1024)
+        writer = CurveWriter(memory)
         for sample in samples:
             writer.append(sample)
-        draw = Curve(memory, 1024, trapezoids=True).draw(150_000_000, 300_000_000)
+        draw = Curve(memory, trapezoids=True).draw(150_000_000, 300_000_000)
         assert draw.edge_joules == pytest.approx(expected)
 
 

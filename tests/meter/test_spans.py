@@ -18,7 +18,7 @@ from energymeter.meter.span_store import Recording, SpanLog
 from energymeter.meter.spans import Span, Spans, Statistics, open_span
 from energymeter.reading import Facts, Reading
 from energymeter.sampling.curve import Curve
-from energymeter.sampling.memory import CurveWriter, channel_bytes
+from energymeter.sampling.memory import ChannelMemory, CurveWriter, channel_bytes
 
 MS = 1_000_000
 CAPACITY = 1024
@@ -31,10 +31,10 @@ class Bench:
         self.now_ns = 1
         for module in (spans, span_store):
             monkeypatch.setattr(module, "_now_ns", lambda: self.now_ns)
-        memory = memoryview(bytearray(channel_bytes(CAPACITY)))
-        self.writer = CurveWriter(memory, CAPACITY)
+        memory = ChannelMemory(memoryview(bytearray(channel_bytes(CAPACITY))), CAPACITY)
+        self.writer = CurveWriter(memory)
         self.integrator = Integrator(Facts(), 10**9)
-        self.curve = Curve(memory, CAPACITY, trapezoids=True)
+        self.curve = Curve(memory, trapezoids=True)
         self.recording = Recording([self.curve], CAPACITY // 4 * MS, lambda _: None, self.usage)
 
     def usage(self, draws):
@@ -147,7 +147,7 @@ def test_outside_of_a_measurement_nothing_is_kept():
 def test_no_call_and_no_source_are_told_apart(bench):
     with pytest.raises(NotMeasured, match="has finished yet"):
         _ = Spans(bench.log()).joules
-    empty = Curve(memoryview(bytearray(channel_bytes(CAPACITY))), CAPACITY, trapezoids=True)
+    empty = Curve(ChannelMemory(memoryview(bytearray(channel_bytes(CAPACITY))), CAPACITY), trapezoids=True)
     log = SpanLog("blind")
     log.begin(bench.recording._replace(curves=[empty]))
     with Span(log):

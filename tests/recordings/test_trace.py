@@ -13,7 +13,7 @@ from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.reading import Band, Facts, Reading, Semantics
 from energymeter.recordings.trace import Trace
 from energymeter.sampling.curve import Curve
-from energymeter.sampling.memory import CurveWriter, channel_bytes
+from energymeter.sampling.memory import ChannelMemory, CurveWriter, channel_bytes
 
 SEMANTICS: tuple[Semantics, ...] = ("instant", "mean")
 steps_ms = st.lists(st.integers(1, 30), min_size=2, max_size=60)
@@ -108,14 +108,14 @@ def test_same_joules_as_the_live_curve(
         q: [math.nan if getattr(r, q) is None else getattr(r, q) for r in said] for q in ("volts", "amps")
     }
     trace = Trace.integrate(times, **columns, facts=facts)  # type: ignore[arg-type]
-    memory = memoryview(bytearray(channel_bytes(1024)))
-    writer = CurveWriter(memory, 1024)
+    memory = ChannelMemory(memoryview(bytearray(channel_bytes(1024))), 1024)
+    writer = CurveWriter(memory)
     integrator = Integrator(facts, gap_after_ns(1 / float(np.median(np.diff(times)))))
     samples = [integrator.add(moment, reading) for moment, reading in zip(at_ns, said, strict=True)]
     for sample in samples:
         assert sample is not None
         writer.append(sample)
-    curve = Curve(memory, 1024, trapezoids=kind == "instant")
+    curve = Curve(memory, trapezoids=kind == "instant")
     start, end = sorted(data.draw(st.tuples(*2 * [st.integers(-1_000_000, at_ns[-1] + 1_000_000)])))
     live = curve.draw(start, end)
     if math.isnan(live.joules):  # nothing was known up to the window's end

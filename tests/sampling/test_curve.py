@@ -4,13 +4,21 @@ import math
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energymeter.energy.integrate import Integrator
 from energymeter.reading import Facts, Reading
 from energymeter.sampling.curve import Curve
-from energymeter.sampling.memory import HISTORY_SAMPLES, CurveWriter, channel_bytes, ring_samples
+from energymeter.sampling.memory import (
+    HEAD_BYTES,
+    HISTORY_SAMPLES,
+    ChannelMemory,
+    Count,
+    CurveWriter,
+    channel_bytes,
+    ring_samples,
+)
 
 MS = 1_000_000
 
@@ -19,9 +27,10 @@ class Pen:
     """A curve and its writer over the same memory, fed with readings."""
 
     def __init__(self, semantics="instant", capacity=1024, gap_ns=10**9):
-        memory = memoryview(bytearray(channel_bytes(capacity)))
-        self.writer = CurveWriter(memory, capacity)
-        self.curve = Curve(memory, capacity, trapezoids=semantics == "instant")
+        self.shared = memoryview(bytearray(channel_bytes(capacity)))
+        self.memory = ChannelMemory(self.shared, capacity)
+        self.writer = CurveWriter(self.memory)
+        self.curve = Curve(self.memory, trapezoids=semantics == "instant")
         self.integrator = Integrator(Facts(semantics=semantics), gap_ns)
 
     def write(self, *rows):
@@ -116,11 +125,29 @@ def test_an_edge_older_than_the_ring_is_found_in_the_history():
 def test_a_writer_killed_while_thinning_leaves_a_readable_curve():
     pen = Pen(capacity=1024)
     pen.write(*((i * MS, 2.0) for i in range(5_000)))
-    pen.writer.head[3] += 1  # as if it had died between the two counts
-    heir = CurveWriter(pen.writer.history.bytes.obj and memoryview(pen.writer.history.bytes.obj), 1024)
+    pen.memory.counts[Count.GENERATION] += 1  # as if it had died between the two counts
+    heir = CurveWriter(pen.memory)
     heir.append(pen.integrator.add(5_000 * MS, Reading(watts=2.0)))
     assert pen.curve.draw(0, 5_000 * MS).joules == pytest.approx(10.0)
     assert pen.curve.at(2_000 * MS).joules == pytest.approx(4.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("moved", [1, 700, HISTORY_SAMPLES // 2 - 1])
+def test_a_history_that_was_left_half_thinned_is_read_all_the_same(moved):
+    """The sampler was killed at it and not started again."""
+    pen = Pen(capacity=1024)
+    pen.write(*((i * MS, 9.0 if i == 1500 else 2.0) for i in range(HISTORY_SAMPLES)))
+    pen.memory.counts[Count.GENERATION] += 1
+    peaks = pen.memory.history.peaks
+    for kept in range(1, moved + 1):
+        pen.memory.history.move(2 * kept, kept, max(peaks[2 * kept - 1], peaks[2 * kept]))
+    assert pen.curve.draw(10 * MS, 1000 * MS).joules == pytest.approx(2.0 * 0.99)
+    assert pen.curve.draw(0, 4000 * MS).joules == pytest.approx(8.007)
+    assert pen.curve.peak(0, 4000 * MS) == 9.0
+    assert pen.curve.peak(0, 1000 * MS) == 2.0
+    times = [sample.at_ns for sample in pen.curve.samples()]
+    assert times == sorted(set(times))
+    assert (times[0], times[-1]) == (0, (HISTORY_SAMPLES - 1) * MS)
 
 
 def test_reading_while_another_thread_writes_is_always_consistent():
@@ -144,15 +171,33 @@ def test_reading_while_another_thread_writes_is_always_consistent():
     assert not wrong
 
 
+@given(st.integers(0, 2**12 - 1), st.sampled_from([1, 2, 1023, 1024, 1500]))
+@settings(deadline=None)
+def test_a_record_of_which_some_words_are_still_the_old_ones_is_not_read(fresh_words, index):
+    """Stores may become visible in any order: here every word by itself is old or new."""
+    pen = Pen(capacity=1024)
+    steady = [(i * 10 * MS, 2.0) for i in range(index + 1)]  # all rates are the same in both
+    pen.write(*steady[:-1])
+    slot = slice(HEAD_BYTES + index % 1024 * 96, HEAD_BYTES + (index % 1024 + 1) * 96)
+    old = bytes(pen.shared[slot])
+    pen.write(steady[-1])
+    new = bytes(pen.shared[slot])
+    words = [(new if fresh_words >> i & 1 else old)[8 * i : 8 * i + 8] for i in range(12)]
+    pen.shared[slot] = b"".join(words)
+    assert (pen.memory.sample(index) is None) == (b"".join(words) != new)
+    pen.shared[slot] = new
+    assert pen.memory.sample(index).at_ns == index * 10 * MS
+
+
 def test_a_ring_holds_a_minute_within_bounds():
-    assert ring_samples(0.1) == 1024
+    assert ring_samples(1e-320) == ring_samples(1 / 300) == ring_samples(0.1) == 1024
     assert ring_samples(100) >= 6000
     assert ring_samples(1000) == 65_536
 
 
 def test_the_last_complaint_is_cut_at_a_whole_character():
     pen = Pen()
-    pen.writer.error = "ü" * 500
+    pen.memory.head.error = "ü" * 500
     assert set(pen.curve.error) == {"ü"}
-    pen.writer.error = "short"
+    pen.memory.head.error = "short"
     assert pen.curve.error == "short"

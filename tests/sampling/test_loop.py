@@ -5,9 +5,10 @@ import pytest
 from energymeter.energy.correction import Correction
 from energymeter.errors import SourceEnded, SourceMissing
 from energymeter.reading import Facts, Reading
+from energymeter.sampling.config import SourceConfig
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.loop import Channel, SourceLoop
-from energymeter.sampling.memory import Count, CurveWriter, State, channel_bytes
+from energymeter.sampling.memory import ChannelMemory, Count, State, channel_bytes
 
 MS = 1_000_000
 CAPACITY = 1024
@@ -61,18 +62,23 @@ class Scripted:
         self.closed += 1
 
 
+def memory():
+    return ChannelMemory(memoryview(bytearray(channel_bytes(CAPACITY))), CAPACITY)
+
+
 class Rig:
     def __init__(self, script, *, seconds, rate_hz=100.0, source=None):
         self.pace = ScriptedPace(round(seconds * 1e9))
         self.source = source(self.pace) if source else Scripted(self.pace, script)
-        self.memory = memoryview(bytearray(channel_bytes(CAPACITY)))
-        channel = Channel(self.source, CurveWriter(self.memory, CAPACITY), rate_hz, None)
-        self.curve = Curve(self.memory, CAPACITY, trapezoids=self.source.facts.semantics == "instant")
+        self.memory = memory()
+        channel = Channel(self.source, self.memory, rate_hz)
+        self.curve = Curve(self.memory, trapezoids=self.source.facts.semantics == "instant")
         self.rows = []
-        SourceLoop(self.source, [channel], rate_hz, self.pace, lambda _, s: self.rows.append(s)).run()
+        config = SourceConfig(self.source, rate_hz)
+        SourceLoop(config, [channel], self.pace, lambda _, s: self.rows.append(s)).run()
 
     def count(self, counter):
-        return self.curve.head[counter]
+        return self.curve.counts[counter]
 
 
 def test_it_reads_every_period_and_once_more_at_the_end():
@@ -129,8 +135,7 @@ def test_a_calibrated_plug_keeps_its_own_watts(place, joules):
     reading = Reading(volts=230.0, amps=0.5, watts=60.0)
     source = Scripted(ScriptedPace(0), lambda n, pace: reading)
     source.facts = Facts(place=place)
-    memory = memoryview(bytearray(channel_bytes(CAPACITY)))
-    channel = Channel(source, CurveWriter(memory, CAPACITY), 1.0, Correction(volts_gain=1.01))
+    channel = Channel(source, memory(), 1.0, Correction(volts_gain=1.01))
     channel.take(0, reading)
     assert channel.take(1000 * MS, reading).joules == pytest.approx(joules)
 
@@ -161,8 +166,8 @@ def test_sleep_of_the_machine_is_told():
 def test_what_the_sampling_costs_goes_on_where_a_killed_sampler_left_it():
     rig = Rig(lambda n, pace: Reading(watts=1.0), seconds=3.0)
     assert rig.count(Count.CPU_NS) == 3 * 10**9 // 100
-    rig.curve.head[Count.MOVED_BYTES] = 1_000
-    heir = Channel(rig.source, CurveWriter(rig.memory, CAPACITY), 100.0, None)
+    rig.curve.counts[Count.MOVED_BYTES] = 1_000
+    heir = Channel(rig.source, rig.memory, 100.0)
     heir.tally(5_000_000)
     assert rig.count(Count.CPU_NS) == 35_000_000
     assert rig.count(Count.MOVED_BYTES) == 1_000

@@ -19,10 +19,9 @@ from energymeter.errors import (
     SpecError,
 )
 from energymeter.sampling import process
+from energymeter.sampling.config import LogConfig, SourceConfig
 from energymeter.sampling.memory import Count
-from energymeter.sampling.process import Request
 from energymeter.sampling.sampler import Sampler
-from energymeter.sampling.session import Log
 from energymeter.spec import Spec
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +34,7 @@ def started():
 
     def start(text="manual:5V,0.6A", rate_hz=200.0, **options):
         driver, _, place = text.partition(":")
-        made = Sampler([Request(Spec(driver, place or None, {}), rate_hz)], **options)
+        made = Sampler([SourceConfig(Spec(driver, place or None, {}), rate_hz)], **options)
         running.append(made)
         made.start()
         return made
@@ -71,7 +70,7 @@ def test_stopping_takes_one_last_sample(started):
 
 def test_stopping_twice_and_without_starting_is_fine(started):
     started().stop()
-    Sampler([Request(Spec("manual", "1W", {}))]).stop()
+    Sampler([SourceConfig(Spec("manual", "1W", {}))]).stop()
 
 
 @pytest.mark.parametrize(
@@ -84,14 +83,14 @@ def test_stopping_twice_and_without_starting_is_fine(started):
     ],
 )
 def test_what_the_child_refuses_is_raised_here(spec, error, says):
-    made = Sampler([Request(spec)])
+    made = Sampler([SourceConfig(spec)])
     with pytest.raises(error, match=says):
         made.start()
 
 
 def test_a_rate_beyond_the_source_is_refused():
     with pytest.raises(SpecError, match="Hz"):
-        Sampler([Request(Spec("manual", "1W", {}), 1e9)]).start()
+        Sampler([SourceConfig(Spec("manual", "1W", {}), 1e9)]).start()
 
 
 def driver_folder(tmp_path, monkeypatch, body):
@@ -123,7 +122,7 @@ def test_a_source_that_hangs_while_opening_is_given_up(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(process, "OPEN_SECONDS", 0.3)
     with pytest.raises(SourceTimeout, match="did not open"):
-        Sampler([Request(Spec("third", None, {}))]).start()
+        Sampler([SourceConfig(Spec("third", None, {}))]).start()
 
 
 def test_a_driver_that_breaks_while_opening_is_told_with_its_last_words(tmp_path, monkeypatch):
@@ -133,7 +132,7 @@ def test_a_driver_that_breaks_while_opening_is_told_with_its_last_words(tmp_path
         CLASS + "    def open(self): raise KeyError('rail')\n    def read(self): pass\n",
     )
     with pytest.raises(SamplerError, match="KeyError: 'rail'"):
-        Sampler([Request(Spec("third", None, {}))]).start()
+        Sampler([SourceConfig(Spec("third", None, {}))]).start()
 
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
@@ -142,7 +141,7 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
     )
     driver_folder(tmp_path, monkeypatch, body)
     with pytest.raises(ExtraMissing, match=r'This needs pkg: pip install "edge-energymeter\[extra\]"'):
-        Sampler([Request(Spec("third", None, {}))]).start()
+        Sampler([SourceConfig(Spec("third", None, {}))]).start()
 
 
 def test_a_killed_child_is_replaced_and_the_gap_counts(started):
@@ -152,7 +151,7 @@ def test_a_killed_child_is_replaced_and_the_gap_counts(started):
     os.kill(child_of(made), signal.SIGKILL)
     until(lambda: not made._host.alive())
     before, last = len(channel.curve), channel.curve.last()
-    made.tend()
+    made.restart_if_dead()
     until(lambda: len(channel.curve) > before + 20)
     made.stop()
     seen = channel.curve
@@ -166,12 +165,12 @@ def test_a_killed_child_is_replaced_and_the_gap_counts(started):
 
 def test_the_log_goes_on_after_a_kill(started, tmp_path):
     path = tmp_path / "run.csv"
-    made = started(log=Log(str(path), {}, time.monotonic_ns()))
+    made = started(log=LogConfig(str(path), start_ns=time.monotonic_ns()))
     (channel,) = made.channels
     until(lambda: len(channel.curve) > 5)
     os.kill(child_of(made), signal.SIGKILL)
     until(lambda: not made._host.alive())
-    made.tend()
+    made.restart_if_dead()
     made.stop()
     lines = path.read_text().splitlines()
     assert sum(line.startswith("#") for line in lines) == 1
@@ -241,7 +240,7 @@ def test_an_object_is_sampled_by_a_thread_of_this_process():
         def close(self):
             pass
 
-    made = Sampler([Request(Here(), 100.0)])
+    made = Sampler([SourceConfig(Here(), 100.0)])
     made.start()
     try:
         assert made.in_process
@@ -251,12 +250,14 @@ def test_an_object_is_sampled_by_a_thread_of_this_process():
 
 
 def test_several_sources_are_read_side_by_side(started):
-    made = Sampler([Request(Spec("manual", "2W", {}), 100.0), Request(Spec("manual", "5W", {}), 50.0)])
+    made = Sampler(
+        [SourceConfig(Spec("manual", "2W", {}), 100.0), SourceConfig(Spec("manual", "5W", {}), 50.0)]
+    )
     made.start()
     try:
         until(lambda: all(len(channel.curve) > 10 for channel in made.channels))
         assert [channel.curve.last().watts for channel in made.channels] == [2.0, 5.0]
-        assert [channel.request for channel in made.channels] == [0, 1]
+        assert [channel.info.source_index for channel in made.channels] == [0, 1]
     finally:
         made.stop()
 
@@ -275,7 +276,7 @@ def test_the_child_imports_nothing_heavy(tmp_path, monkeypatch, started):
 
 def test_a_stopped_child_does_not_keep_its_parent(started, tmp_path):
     """Not even with a log, whose end is given more time."""
-    made = started(log=Log(str(tmp_path / "run.csv"), {}, time.monotonic_ns()))
+    made = started(log=LogConfig(str(tmp_path / "run.csv"), start_ns=time.monotonic_ns()))
     until(lambda: len(made.channels[0].curve) > 5)
     os.kill(child_of(made), signal.SIGSTOP)
     now_ns = time.monotonic_ns()

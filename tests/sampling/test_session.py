@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from energymeter.errors import SpecError
-from energymeter.sampling.session import SourceConfig
+from energymeter.sampling.config import SourceConfig
 from energymeter.spec import parse
 
 

@@ -13,9 +13,10 @@ import pytest
 from energymeter.reading import Band, Facts, Reading
 from energymeter.recordings.reader import read
 from energymeter.recordings.writer import COLUMNS
+from energymeter.sampling.config import LogConfig, SourceConfig
 from energymeter.sampling.curve import Curve
-from energymeter.sampling.memory import Count, Head, channel_bytes
-from energymeter.sampling.session import Log, Session, SourceConfig
+from energymeter.sampling.memory import Count, Head
+from energymeter.sampling.session import Session
 
 DAY_SECONDS = 86_400
 WRAP_JOULES = 262_143.328850  # of `intel-rapl`, in whole microjoules
@@ -83,20 +84,19 @@ def test_a_day_and_a_night(tmp_path: Path) -> None:
     source, log = Counter(pace), tmp_path / "run.csv"
     session = Session([SourceConfig(source)], {})
     memory = memoryview(bytearray(session.size))
-    session.prepare(memory, pace, Log(str(log), {}, 0))
+    session.prepare(memory, pace, LogConfig(str(log)))
     session.run()
 
-    (about,) = session.described
-    own = memory[about.offset : about.offset + channel_bytes(about.capacity)]
-    seen = Curve(own, about.capacity, trapezoids=False)
+    (info,) = session.channels
+    seen = Curve(info.memory_in(memory), trapezoids=False)
     whole = seen.draw(0, pace.end_ns)
     assert whole.joules == pytest.approx(source.drawn(DAY_SECONDS), abs=2 * STEP_JOULES)
     assert whole.covered_seconds == pytest.approx(DAY_SECONDS)
-    assert [seen.head[count] for count in (Count.MISSED, Count.FAILED, Count.GAPS)] == [0, 0, 0]
+    assert [seen.counts[count] for count in (Count.MISSED, Count.FAILED, Count.GAPS)] == [0, 0, 0]
     # its blocks come and go with the log's buffer of a second
     assert max(source.blocks[1:]) - source.blocks[1] < 1000, "memory grew"
 
-    assert Head(memory).head[Count.RECORDED_ROWS] == DAY_SECONDS + 1
+    assert Head(memory).counts[Count.RECORDED_ROWS] == DAY_SECONDS + 1
     (record,) = read(str(log))
     columns = {name: record.columns[name] for name in COLUMNS}
     assert record.damage == ""

@@ -1,0 +1,122 @@
+"""What is to be sampled, into which log, and the channels that come of it.
+
+One shape each, in the program and in the sampling process; between the two they travel as JSON.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from energymeter.errors import SpecError
+from energymeter.reading import Facts
+from energymeter.sampling.memory import ChannelMemory, channel_bytes
+from energymeter.source import Source, Streaming
+from energymeter.spec import Spec
+
+_SLOW_MACHINES = ("armv6l",)
+"""One core of an ARM1176: Raspberry Pi Zero, Zero W and 1 (raspberrypi.com, processors)."""
+_SLOW_HZ = 10.0
+
+
+class SourceConfig(NamedTuple):
+    """A source and the rate at which it is sampled.
+
+    A spec can be opened in any process; an object only in the one that made it.
+    """
+
+    source: Spec | Source
+    rate_hz: float | None = None
+    """``None``: the source's own default."""
+
+    @classmethod
+    def from_json(cls, row: list[Any]) -> "SourceConfig":
+        """The config again, after ``json.dumps``; its source must be a spec."""
+        spec, rate_hz = row
+        return cls(Spec(*spec), rate_hz)
+
+    def build(self) -> Source:
+        """The source: made from the spec, or the object itself. Nothing is touched yet.
+
+        Raises:
+            SpecError: the spec makes no sense.
+        """
+        return self.source.build() if isinstance(self.source, Spec) else self.source
+
+    def pace(self) -> float:
+        """Readings a second.
+
+        Raises:
+            SpecError: not positive, or more than the source can do.
+        """
+        source = self.build()
+        rate_hz = _default_hz(source) if self.rate_hz is None else self.rate_hz
+        if not 0 < rate_hz <= source.facts.max_hz:
+            raise SpecError(
+                f"{source.name} cannot be read at {rate_hz:g} Hz; ask for more than 0 "
+                f"and at most {source.facts.max_hz:g} Hz"
+            )
+        return rate_hz
+
+
+def _default_hz(source: Source) -> float:
+    """The source's own default, but on a slow processor at most what it can do without being noticed.
+
+    A source that averages or counts by itself loses next to nothing. A stream's rate is the device's own.
+    """
+    default_hz = source.facts.default_hz
+    slow = os.uname().machine in _SLOW_MACHINES and not isinstance(source, Streaming)
+    return min(default_hz, _SLOW_HZ) if slow else default_hz
+
+
+class LogConfig(NamedTuple):
+    """The file that every sample goes to."""
+
+    path: str
+    force: bool = False
+    """Replace a file that exists."""
+    header: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    """What it says of its origin; must be JSON."""
+    start_ns: int = 0
+    """The monotonic time that is second 0 of the file."""
+    cards: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    """What its header may say of the calibrations, by the identity of the meter."""
+
+
+class ChannelInfo(NamedTuple):
+    """What the reader of the shared memory must know of a channel."""
+
+    source_index: int
+    """The position of the source config that it belongs to."""
+    name: str
+    facts: Facts
+    rate_hz: float
+    capacity: int
+    """Samples in its ring."""
+    offset: int
+    """Bytes from the start of the shared memory."""
+    identity: str | None
+    calibrated: bool
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "ChannelInfo":
+        """The info again, after ``to_json`` went through JSON."""
+        return cls(**{**fields, "facts": Facts.from_json(fields["facts"])})
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, by name."""
+        return {**self._asdict(), "facts": self.facts._asdict()}
+
+    def memory_in(self, shared: memoryview) -> ChannelMemory:
+        """Its own part of the shared memory."""
+        own = shared[self.offset : self.offset + channel_bytes(self.capacity)]
+        return ChannelMemory(own, self.capacity)
+
+    def in_log(self, cards: Mapping[str, Any]) -> dict[str, Any]:
+        """What a log's header says of the channel.
+
+        Args:
+            cards: what it may say of the calibrations, by the identity of the meter.
+        """
+        known = {name: self.to_json()[name] for name in ("name", "facts", "rate_hz", "identity")}
+        card = cards.get(self.identity or self.name) if self.calibrated else None
+        return {"source": self.source_index, **known, "calibration": card}
