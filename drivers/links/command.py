@@ -9,25 +9,37 @@ from collections.abc import Sequence
 
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SourceTimeout
 
+_OF_A_FILE = (errno.EACCES, errno.ENOENT, errno.ENOTDIR, errno.ENOEXEC, errno.ELOOP, errno.ENAMETOOLONG)
+"""Errors that a file or folder causes, and not a lack of processes or memory."""
+
 
 def not_started(error: OSError, program: str, missing: str) -> SourceError:
     """Our error for a program that did not start; ``missing`` says what to do where it is not installed.
 
-    The error number does not decide it. With a folder on ``PATH`` that this user may not read, a program that
-    is not installed fails with EACCES. One whose interpreter is missing fails with ENOENT.
+    The error number does not decide it. It may come from another folder on ``PATH`` (EACCES if this user may
+    not read it, ELOOP, ENAMETOOLONG), and a script whose interpreter is missing fails with ENOENT.
     """
     import shutil  # 3 ms, for those whose program did not start
 
     closed = isinstance(error, PermissionError)
-    if shutil.which(program, os.F_OK) is None and not (closed and "/" in program):
+    path = shutil.which(program, os.F_OK)
+    if path is None and not (closed and "/" in program):
         return SourceMissing(f"{program} is not installed here; {missing}")
-    if closed:
+    if path is None or shutil.which(program) is None:
         return SourceForbidden(f"{program} may not be run by this user; chmod +x it, or run as one who may")
-    if isinstance(error, FileNotFoundError):
-        return SourceError(f"{program} is here, but not the interpreter in its first line; install it again")
-    if error.errno == errno.ENOEXEC:
-        return SourceError(f"{program} is no program for this machine; install the one that is")
-    return SourceError(f"{program} did not start ({error.strerror or error}); try it in a terminal")
+    if error.errno not in _OF_A_FILE:
+        return SourceError(f"{program} did not start ({error.strerror or error}); try it in a terminal")
+    if _is_script(path):
+        return SourceError(f"{program} is here, but not the interpreter in its first line; install that")
+    return SourceError(f"{program} is no program for this machine; install the one that is")
+
+
+def _is_script(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:
+        return False
 
 
 def output(command: Sequence[str], seconds: float, missing: str) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import TracebackType
 
 import pytest
-import test_jtop_service
 from devices.fnirsi import FnirsiWire
 from devices.ina import Ina228
+from devices.jtop_service import namespace, run_story
 from devices.pty_meter import PtyMeter
 from devices.sysfs import Powercap, Sysfs
 from devices.um import UmDevice
@@ -287,9 +287,9 @@ def test_web_service_restarts(cannot_know: Told) -> None:
 
 
 def test_jetson_stats_restarts(cannot_know: Told) -> None:
-    if importlib.util.find_spec("jtop") is None or not test_jtop_service.namespace():
+    if importlib.util.find_spec("jtop") is None or not namespace():
         pytest.skip("needs jetson-stats (pip install jetson-stats) and a private mount namespace")
-    told = test_jtop_service.tell("orin_nano", "restarted")
+    told = run_story("orin_nano", "restarted")
     assert "sudo systemctl" in told["lost"]
     cannot_know(str(told["lost"])[:80])
 

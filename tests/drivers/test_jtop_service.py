@@ -5,32 +5,12 @@ left on this machine. Skipped, saying so, where jetson-stats is not installed or
 allowed. No kernel driver and no I2C chip is in this.
 """
 
-import json
 import os
 import shutil
-import subprocess
 import sys
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 import pytest
-
-DEVICES = Path(__file__).parents[1] / "devices"
-ROOT = Path(__file__).parents[2]
-
-
-@cache
-def namespace() -> list[str]:
-    """The command that opens a private mount namespace; empty when none may be opened."""
-    if shutil.which("unshare") is None:
-        return []
-    flags = ["-m"] if os.geteuid() == 0 else ["-U", "-r", "-m"]
-    command = ["unshare", *flags, "--propagation", "private"]
-    probe = subprocess.run(
-        [*command, "mount", "-t", "tmpfs", "tmpfs", "/run"], capture_output=True, check=False
-    )
-    return command if probe.returncode == 0 else []
+from devices.jtop_service import namespace, run_story
 
 
 @pytest.fixture(autouse=True)
@@ -39,21 +19,6 @@ def _possible() -> None:
         pytest.skip("jetson-stats is not installed here: pip install jetson-stats")
     if not namespace():
         pytest.skip("no private mount namespace may be opened here (unshare -m)")
-
-
-def tell(board: str, story: str) -> dict[str, Any]:
-    script = str(DEVICES / "jtop_namespace.sh")
-    done = subprocess.run(
-        [*namespace(), "bash", script, sys.executable, "-m", "devices.jtop_scenario", board, story],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
 
 
 @pytest.mark.parametrize(
@@ -66,29 +31,29 @@ def tell(board: str, story: str) -> dict[str, Any]:
     ],
 )
 def test_every_rail_follows_its_sensor(board: str, counted: set[str], shown: set[str]) -> None:
-    told = tell(board, "follow")
+    told = run_story(board, "follow")
     assert told["counted"] == {**dict.fromkeys(counted, True), **dict.fromkeys(shown, False)}
     assert told["followed"] == {rail: [400, 1000, 152] for rail in counted | shown}
 
 
 def test_a_service_killed_and_restarted_is_found_again() -> None:
-    told = tell("orin_nano", "restarted")
+    told = run_story("orin_nano", "restarted")
     assert "sudo systemctl" in told["lost"]
     assert told["absent"].startswith(("SourceMissing", "SourceError"))
 
 
 def test_a_lost_input_rail_is_a_gap_and_nothing_is_invented() -> None:
-    told = tell("orin_nano", "rail_lost")
+    told = run_story("orin_nano", "rail_lost")
     assert "no longer sees the rail VDD_IN" in told["lost"]
     assert told["invented"] == []
 
 
 def test_a_hung_service_is_a_timeout_within_two_seconds() -> None:
-    told = tell("orin_nano", "hung")
+    told = run_story("orin_nano", "hung")
     assert told["silent"].startswith("SourceTimeout")
     assert told["closed"].startswith("SourceTimeout")
     assert told["seconds"] < 2.5
 
 
 def test_a_slow_sensor_is_waited_for() -> None:
-    assert tell("orin_nano", "slow")["samples"] >= 8
+    assert run_story("orin_nano", "slow")["samples"] >= 8

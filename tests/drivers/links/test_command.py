@@ -65,6 +65,7 @@ def test_a_folder_of_that_name_is_no_program(
 
 
 @pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("first", ["circle", "closed"])
 @pytest.mark.parametrize(
     ("content", "mode", "kind", "remedy"),
     [
@@ -74,12 +75,15 @@ def test_a_folder_of_that_name_is_no_program(
     ],
 )
 def test_an_installed_program_that_cannot_run_is_not_called_absent(
-    start: str, content: str, mode: int, kind: type[Exception], remedy: str, tmp_path: Path,
+    start: str, first: str, content: str, mode: int, kind: type[Exception], remedy: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
+    """Whatever folder comes first on PATH."""
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "closed").mkdir(mode=0)
     Path(program(tmp_path, "meter", "")).write_text(content)
     (tmp_path / "meter").chmod(mode)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / first), str(tmp_path), os.environ["PATH"]]))
     with pytest.raises(kind, match=f"meter .*{remedy}") as caught:
         STARTS[start]("meter")
     assert not isinstance(caught.value, SourceMissing)
