@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from energymeter.reading import Band, Facts  # noqa: E402
-from energymeter.spec import driver_names, load_driver  # noqa: E402
+from energymeter.spec import driver_names, load_driver, options_of  # noqa: E402
 
 PLACES = {
     "csv": ("run.csv", {"watts": "W"}),
@@ -111,15 +111,15 @@ def label(docstring: str, name: str) -> str:
 
 def _options(driver: Any) -> str:
     """The options that a spec may give, and their defaults."""
-    simple = ("float", "int", "bool", "str", float, int, bool, str)
-    named = {k: p for k, p in inspect.signature(driver).parameters.items() if p.annotation in simple}
-    place = named.pop("place").default
+    place = inspect.signature(driver).parameters["place"].default
     at = [f"`@{place}`"] if place else []
-    return ", ".join(at + [f"`{k}={_default(p.default)}`" for k, p in named.items()])
+    # a default that differs from member to member of a family stands in the class
+    defaults = {k: getattr(driver, f"module_{k}", p.default) for k, p in options_of(driver).items()}
+    return ", ".join(at + [f"`{k}={_default(default)}`" for k, default in defaults.items()])
 
 
 def _default(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value}"
+    return str(value).lower() if isinstance(value, bool) else "" if value is None else f"{value}"
 
 
 def _says(facts: Facts) -> str:

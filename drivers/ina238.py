@@ -16,7 +16,7 @@ Tested on: an emulated chip; real hardware: none yet.
 """
 
 from energymeter.drivers.protocols import ina
-from energymeter.drivers.protocols.ina_chip import LATCH_READY, Meter
+from energymeter.drivers.protocols.ina_chip import LATCH_READY, InaMeter
 
 __all__ = ["Ina238"]
 
@@ -28,8 +28,7 @@ INA238 = ina.Kind(
     config_register=1,
     config=0xB << 12,
     shifts=(0, 9, 6),
-    averages=(1, 4, 16, 64, 128, 256, 512, 1024),
-    seconds=(50e-6, 84e-6, 150e-6, 280e-6, 540e-6, 1.052e-3, 2.074e-3, 4.12e-3),
+    seconds=ina.FAST_SECONDS,
     ready=(0x0B, 1 << 1),
     identity_register=0x3E,
     dies=(0x238,),
@@ -41,8 +40,8 @@ INA238 = ina.Kind(
 )
 
 
-class Ina238(Meter):
-    """An INA238 (or ``chip=ina237``) behind any shunt; options as of ``Meter``."""
+class Ina238(InaMeter):
+    """An INA238 (or ``chip=ina237``) behind any shunt; options as of ``InaMeter``."""
 
     kinds = (
         INA238,

@@ -31,6 +31,17 @@ class Reading(NamedTuple):
     fresh: bool = True
     """False: the device has nothing newer than last time. Counted as a duplicate, not a sample."""
 
+    @property
+    def power(self) -> float | None:
+        """Power in W: as the device reports it, else volts times amps; ``None``: cannot tell.
+
+        >>> Reading(volts=5.0, amps=0.6).power, Reading(volts=5.0).power
+        (3.0, None)
+        """
+        if self.watts is not None or self.volts is None or self.amps is None:
+            return self.watts
+        return self.volts * self.amps
+
 
 class Band(NamedTuple):
     """How wrong one quantity may be: ± limits as a datasheet promises them (maxima, not sigmas)."""

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from energymeter.errors import SpecError
 
 if TYPE_CHECKING:
+    import inspect
+
     from energymeter.source import Source
 
 _NAME = r"[a-z][a-z0-9_-]*"
@@ -54,19 +56,13 @@ class Spec(NamedTuple):
     def _typed(self, driver: Any) -> dict[str, object]:
         if not self.options:
             return {}
-        import inspect  # costs the sampler 8 ms, which a plain spec need not pay
-
-        known = {
-            name: parameter.annotation
-            for name, parameter in inspect.signature(driver, eval_str=True).parameters.items()
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and _kind(parameter.annotation)
-        }
+        known = options_of(driver)
         typed: dict[str, object] = {}
         for name, text in self.options.items():
             if name not in known:
                 offered = ", ".join(sorted(known)) or "none"
-                raise SpecError(f"{self.driver} has no option {name!r}; it has: {offered}.")
-            typed[name] = _convert(self.driver, name, text, known[name])
+                raise SpecError(f"{self.driver} has no option {name!r}; choose one of: {offered}")
+            typed[name] = _convert(self.driver, name, text, known[name].annotation)
         return typed
 
 
@@ -152,6 +148,33 @@ def load_driver(name: str) -> Any:
     alike = get_close_matches(name, driver_names(), n=3)
     hint = f"did you mean {' or '.join(alike)}?" if alike else f"there are: {', '.join(driver_names())}."
     raise SpecError(f"there is no driver {name!r}; {hint}")
+
+
+def options_of(driver: Any) -> "dict[str, inspect.Parameter]":
+    """The options that a spec may give to a driver: keyword-only parameters of a simple type.
+
+    A constructor that takes ``**options`` as well passes them on to that of its family's base class, whose
+    options are therefore its own; they come first.
+    """
+    import inspect  # costs the sampler 8 ms, which a plain spec need not pay
+
+    constructors = (
+        [vars(c)["__init__"] for c in driver.__mro__[:-1] if "__init__" in vars(c)]
+        if (inspect.isclass(driver))
+        else [driver]
+    )
+    found: dict[str, inspect.Parameter] = {}
+    for constructor in constructors:
+        parameters = inspect.signature(constructor, eval_str=True).parameters
+        own = {
+            name: parameter
+            for name, parameter in parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY and _kind(parameter.annotation)
+        }
+        found = {**{name: own[name] for name in own if name not in found}, **found}
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            break
+    return found
 
 
 def _registered() -> dict[str, Any]:

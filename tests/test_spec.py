@@ -115,7 +115,7 @@ def test_no_way_out_of_the_drivers_folder(name: str) -> None:
 
 
 def test_unknown_option_with_those_there_are() -> None:
-    with pytest.raises(SpecError, match=r"no option 'sped'; it has: .*speed"):
+    with pytest.raises(SpecError, match=r"no option 'sped'; choose one of: .*speed"):
         parse("replay@x.csv?sped=max")[0][0].build()
 
 

@@ -27,15 +27,9 @@ def together(parts: Sequence[Source]) -> Reading:
     if len(readings) == 1:
         return readings[0]
     return Reading(
-        watts=_total([_watts(reading) for reading in readings]),
+        watts=_total([reading.power for reading in readings]),
         joules=_total([reading.joules for reading in readings]),
     )
-
-
-def _watts(reading: Reading) -> float | None:
-    if reading.watts is not None or reading.volts is None or reading.amps is None:
-        return reading.watts
-    return reading.volts * reading.amps
 
 
 def _total(values: Sequence[float | None]) -> float | None:

@@ -1,6 +1,6 @@
-"""Link helper: what the chips of the INA family have in common, so that a new one is a table entry.
+"""What the chips of the INA family have in common, so that a new one is a table entry.
 
-All of them are shunt monitors: one converter looks at the shunt and at the bus in turn, averages,
+All of them are shunt monitors: one converter measures the shunt and the bus in turn, averages,
 and leaves results in registers. They differ in register numbers, steps and time tables; those are data.
 """
 
@@ -47,7 +47,7 @@ class Timing(NamedTuple):
     config: int
     """The bits that set it, in place."""
     sees: float
-    """Seconds of each cycle that look at the current."""
+    """Seconds of each cycle in which the current is converted."""
     cycle: float
     """Seconds from one result to the next, typical."""
     bus_bits: int = 12
@@ -61,13 +61,13 @@ def signed(raw: int, bits: int) -> int:
 
 
 def choose(timings: Sequence[Timing], rate_hz: float) -> Timing:
-    """The setting that sees most of a sample period and still has a result for every sample.
+    """The setting that measures most of a sample period and still has a result for every sample.
 
-    The longest look at the current whose whole cycle fits into the period on the slowest chip, with a bus
+    The longest conversion of the current whose whole cycle fits into the period on the slowest chip, with a bus
     conversion of `_FINE_BITS` or more; among equals the longest bus conversion. What the chip misses while
     it converts the bus it would miss while it waits for the next read just as well, and that averages out
     over a run; a coarse step of the voltage is the same error in every sample.
-    Averages come in powers of two, so this sees between half and nine tenths of the period.
+    Averages come in powers of two, so this covers between half and nine tenths of the period.
     When even the fastest does not fit, it is taken, and some reads will find nothing new.
     """
     fits = [t for t in timings if t.cycle * SPREAD * rate_hz <= 1.0]
@@ -81,7 +81,7 @@ def refine(facts: Facts, timing: Timing, rate_hz: float) -> Facts:
     """``facts`` with the semantics that a timing gives at a rate.
 
     A result whose cycle covers half of the sample period or more (on the slowest chip) stands for that
-    period as its mean; a shorter look is an instant. The chip runs freely, so that its latest result is
+    period as its mean; a shorter one is an instant. The chip runs freely, so that its latest result is
     anything from new to a whole cycle old.
     """
     if timing.cycle * SPREAD * rate_hz < 0.5:
@@ -100,7 +100,7 @@ def amps_band(gain: float, offset_volts: float, lsb_volts: float, shunt: float, 
 
 
 def check_options(name: str, shunt: float, tolerance: float, max_amps: float, full_scale: float) -> None:
-    """Refuse a shunt or a current that cannot be.
+    """Refuse a shunt or a current that makes no sense.
 
     Args:
         full_scale: volts across the shunt that the chip can measure.
@@ -148,6 +148,12 @@ def check_plausible(name: str, watts: float, shunt: float, board: str) -> None:
     )
 
 
+AVERAGES = (1, 4, 16, 64, 128, 256, 512, 1024)
+SLOW_SECONDS = (140e-6, 204e-6, 332e-6, 588e-6, 1.1e-3, 2.116e-3, 4.156e-3, 8.244e-3)
+"""Typical conversion times of INA226, INA260 and INA3221 (kernel drivers/hwmon/ina2xx.c, ina3221.c)."""
+FAST_SECONDS = (50e-6, 84e-6, 150e-6, 280e-6, 540e-6, 1.052e-3, 2.074e-3, 4.12e-3)
+"""Those of INA228, INA237 and INA238 (kernel drivers/hwmon/ina238.c)."""
+
 TI = 0x5449
 DIES = {
     0x226: "ina226",
@@ -160,7 +166,7 @@ DIES = {
 
 
 class Kind(NamedTuple):
-    """One chip of the family that has an identity and a ready flag, as data."""
+    """One chip of the family, as data."""
 
     name: str
     current: Field
@@ -169,23 +175,26 @@ class Kind(NamedTuple):
     config_register: int
     config: int
     """Its bits that do not set times: continuous conversion of shunt and bus."""
-    shifts: tuple[int, int, int]
-    """Where averaging, bus time and shunt time sit in it."""
-    averages: tuple[int, ...]
-    seconds: tuple[float, ...]
-    """Typical conversion time by code."""
     ready: tuple[int, int]
-    """Register and bit of the flag that a conversion ended; reading it clears it."""
-    identity_register: int | None
-    """The maker's number (0x5449, "TI"); the die's is in the next one. None: it has neither."""
-    dies: tuple[int, ...]
-    """Die numbers without the revision, which is the last four bits."""
+    """Register and bit of the flag that a conversion ended."""
     gain: float
     """± of the current, without the shunt's own tolerance."""
     offset: float
     """± in the current field's unit."""
     bus_gain: float
     bus_offset: float
+    identity_register: int | None = 0xFE
+    """The maker's number (0x5449, "TI"); the die's is in the next one. None: it has neither."""
+    dies: tuple[int, ...] = ()
+    """Die numbers without the revision, which is the last four bits."""
+    shifts: tuple[int, int, int] = (9, 6, 3)
+    """Where averaging, bus time and shunt time sit in the configuration."""
+    seconds: tuple[float, ...] = SLOW_SECONDS
+    """Typical conversion time by code."""
+    table: tuple[Timing, ...] = ()
+    """Every setting of the times, where they are no product of averages and times."""
+    cleared_by: int | None = None
+    """The register that clears the ready flag when read; None: that of the flag itself."""
     narrow: Field | None = None
     """The current field in the narrower of two ranges (bit 4 of register 0)."""
     set_up: tuple[tuple[int, int], ...] = ()
@@ -195,10 +204,12 @@ class Kind(NamedTuple):
 
     def timings(self, channels: int = 1) -> list[Timing]:
         """Every setting of averaging and times; the averages interleave shunt and bus of every channel."""
+        if self.table:
+            return list(self.table)
         average_at, bus_at, shunt_at = self.shifts
         return [
             Timing(i << average_at | b << bus_at | s << shunt_at, n * look, n * channels * (look + bus))
-            for i, n in enumerate(self.averages)
+            for i, n in enumerate(AVERAGES)
             for b, bus in enumerate(self.seconds)
             for s, look in enumerate(self.seconds)
             if bus <= look
