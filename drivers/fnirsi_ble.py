@@ -21,9 +21,9 @@ from typing import ClassVar, NamedTuple
 
 from energymeter.clock import Clock, SystemClock
 from energymeter.drivers.links.ble import BleLine
-from energymeter.drivers.links.stream import Pull
-from energymeter.drivers.links.wire import Wire
-from energymeter.errors import SourceMissing, SourceTimeout, SpecError
+from energymeter.drivers.links.stream import StreamingSource
+from energymeter.drivers.links.wire import Wire, WireMeter
+from energymeter.errors import SourceTimeout, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
 
@@ -84,7 +84,7 @@ def decode_counters(payload: bytes) -> Counters:
     return Counters(energy * _STEP, charge * _STEP, joules_step=_STEP, coulombs_step=_STEP)
 
 
-class FnirsiBle:
+class FnirsiBle(WireMeter, StreamingSource):
     """``fnirsi_ble@AA:BB:CC:DD:EE:FF``."""
 
     facts = Facts(
@@ -109,32 +109,11 @@ class FnirsiBle:
         self._counters: Counters | None = None
         self._fine = False
         """Whether it sends kind 04; then 07 says nothing more."""
-        self._wanted = False
-        self._pull = Pull(self.name, self.stream)
 
-    @property
-    def moved_bytes(self) -> int:
-        return self._wire.moved_bytes
-
-    def open(self) -> None:
-        """Connect and start the flow.
-
-        Raises:
-            ExtraMissing: bleak is not installed.
-            SourceError: the meter does not answer.
-        """
+    def _start(self) -> None:
         self._wire.open()
-        self._wanted = True
 
-    def stream(self) -> Iterator[Reading]:
-        """The readings as they come; ``fresh=False`` while none has.
-
-        Raises:
-            SourceTimeout: nothing valid for three seconds.
-            SourceMissing: out of range.
-        """
-        if not self._wanted:
-            raise SourceMissing(f"{self.name} is not open: call open() first.")
+    def _flow(self) -> Iterator[Reading]:
         for command in START:
             self._wire.write(command)
         rest = b""
@@ -154,22 +133,11 @@ class FnirsiBle:
             for reading in readings[-1:]:  # what came together is one moment: the newest stands for it
                 yield reading._replace(at_ns=now_ns)
 
-    def read(self) -> Reading:
-        """The next reading.
-
-        Raises:
-            SourceTimeout, SourceMissing: as `stream`.
-        """
-        return self._pull.read()
-
     def counters(self) -> Counters | None:
         """The meter's own counters as last told; None: not told yet."""
         return self._counters
 
-    def close(self) -> None:
-        """Disconnect."""
-        self._wanted = False
-        self._pull.reset()
+    def _stop(self, started: bool) -> None:
         self._wire.close()
 
     def _learn(self, frame: Frame) -> Reading | None:

@@ -89,7 +89,7 @@ class Ina219(InaMeter):
         self._backend = backend
         self._library: pi_ina219.Backend | None = None
         self._lowest_gain = next(g for g in range(4) if self._peak_volts <= _full_scale(g))
-        self._set_gain(_WIDEST_GAIN, write=False)
+        self._gain, self._calm = _WIDEST_GAIN, 0
 
     def open(self) -> None:
         """Set the chip up, at the widest gain.

@@ -80,7 +80,7 @@ class Ina228(InaMeter):
         """Joules and coulombs counted so far, with the latest volts and amps.
 
         Raises:
-            SourceError: the chip does not answer, the current is beyond the range, or the counters began again.
+            SourceError: the chip does not answer, the current is beyond the range, or the counters restarted.
         """
         reading = Reading(fresh=False)
         if self._converter.ready():

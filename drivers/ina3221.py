@@ -113,7 +113,9 @@ class Ina3221(InaSource):
             raise SpecError(f"{self.name}: use={use}, total={total} cannot be: give channels 1, 2 and 3")
         numbers = [number for number in (1, 2, 3) if str(number) in use]
         enabled = sum(0x4000 >> (number - 1) for number in numbers)
-        self.converter = self._converter = Converter(INA3221, chip, clock, channels=len(numbers), extra=enabled)
+        self.converter = self._converter = Converter(
+            INA3221, chip, clock, channels=len(numbers), extra=enabled
+        )
         self.facts = Facts(semantics="mean", default_hz=50.0, max_hz=500.0)
         self._round = 0
         self._channels: list[_Channel] = []

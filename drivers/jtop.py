@@ -24,16 +24,15 @@ Tested on: a stand-in for the package, its real service in a namespace; real har
 
 import importlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from energymeter.drivers.links.channels import Shared, Snapshot, together
-from energymeter.drivers.links.sysfs import below, entries, peek
+from energymeter.drivers.links.channels import Parts, Shared, Snapshot
 from energymeter.drivers.protocols.jetson import pinned_rails
 from energymeter.drivers.protocols.jtop import Attempt, Client, Look, Session, hung
 from energymeter.errors import ExtraMissing, SourceError, SourceMissing, SpecError
+from energymeter.paths import below, entries, peek
 from energymeter.reading import Band, Facts, Reading
-from energymeter.source import Source
 
 __all__ = ["Jtop"]
 
@@ -41,7 +40,7 @@ _FLOOR_SECONDS = 0.2  # below it real sensors were lost without a word; upstream
 _RECONNECT_SECONDS = 1.8  # a read may not take longer than 2 s
 
 
-class Jtop:
+class Jtop(Parts[Shared[Look]]):
     """The board's rails as jetson-stats tells them, one channel each; those that make the board are added.
 
     ``interval`` (seconds, at least 0.2) is how often the service reads its sensors; by default it
@@ -87,7 +86,6 @@ class Jtop:
         self._session: Session | None = None
         self._starting: Attempt | None = None
         self._counted: frozenset[str] = frozenset()
-        self._channels: list[Source] = []
 
     def tune(self, rate_hz: float) -> None:
         if self._tunable:
@@ -115,7 +113,7 @@ class Jtop:
             self.close()
             raise
         snapshot = Snapshot(self._take)
-        self._channels = [
+        self._parts = [
             Shared(
                 f"jtop:{name}",
                 self._facts(name in counted),
@@ -158,15 +156,8 @@ class Jtop:
             self._session = None
             raise
 
-    def channels(self) -> Sequence[Source]:
-        return self._channels
-
-    def read(self) -> Reading:
-        """The rails that make the board, added; volts and amps only where one rail is the whole board."""
-        return together(self._channels)
-
     def close(self) -> None:
-        self._channels = []
+        super().close()
         if self._session is not None:
             self._session.close()
             self._session = None

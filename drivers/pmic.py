@@ -24,8 +24,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from energymeter.drivers.links.command import output
-from energymeter.drivers.links.sysfs import below, translated
+from energymeter.drivers.links.sysfs import translated
 from energymeter.errors import SourceError, SourceMissing, SpecError
+from energymeter.paths import below
 from energymeter.reading import Band, Facts, Reading
 
 __all__ = ["Pmic"]

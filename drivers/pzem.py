@@ -24,7 +24,7 @@ import struct
 from typing import ClassVar, NamedTuple
 
 from energymeter.drivers.links.serial import SerialLine
-from energymeter.drivers.links.wire import Wire, ask, patience
+from energymeter.drivers.links.wire import AskedMeter, Wire
 from energymeter.drivers.protocols.crc import crc16_modbus
 from energymeter.errors import SourceError, SpecError
 from energymeter.reading import Band, Facts, Reading
@@ -129,7 +129,7 @@ def _facts(model: str) -> Facts:
     )
 
 
-class Pzem:
+class Pzem(AskedMeter):
     """``pzem@/dev/ttyUSB0?model=004t&address=248``.
 
     ``model``: ``004t``, ``014``, ``016``, ``003`` or ``017``; ``address``: 1..247, or 248 (0xF8) which a lone
@@ -144,8 +144,8 @@ class Pzem:
         *,
         model: str = "004t",
         address: int = ANY_ADDRESS,
-        timeout: float = 1.0,
         wire: Wire | None = None,
+        **options: float,
     ) -> None:
         self._model = model.lower().removeprefix("pzem-")
         if self._model not in _COUNTS:
@@ -154,29 +154,11 @@ class Pzem:
             )
         if not 1 <= address <= ANY_ADDRESS:
             raise SpecError(f"address={address} must lie between 1 and 248.")
-        self.name = f"pzem@{place}"
+        wire = wire or SerialLine(place, 9600, stop_bits=2 if self._model in _DC else 1)
+        super().__init__(f"pzem@{place}", wire, **options)
         self.facts = _facts(self._model)
         self._address = address
-        self._timeout = patience(timeout)
-        self._wire = wire or SerialLine(place, 9600, stop_bits=2 if self._model in _DC else 1)
         self._last: Frame | None = None
-
-    @property
-    def moved_bytes(self) -> int:
-        return self._wire.moved_bytes
-
-    def open(self) -> None:
-        """Open the port and hear the meter once.
-
-        Raises:
-            SourceError: no port, no permission, held by another program, or no PZEM answers.
-        """
-        self._wire.open()
-        try:
-            self.read()
-        except OSError:
-            self._wire.close()
-            raise
 
     def read(self) -> Reading:
         """Ask once; watts are the meter's own (true power), never V·A.
@@ -186,11 +168,8 @@ class Pzem:
             SourceMissing: the port went away.
         """
         count = _COUNTS[self._model]
-        answer = ask(
-            self._wire,
-            request(self._address, count),
-            lambda received: pick(received, self._address, count),
-            self._timeout,
+        answer = self._ask(
+            request(self._address, count), lambda received: pick(received, self._address, count)
         )
         self._last = frame = decode(answer, self._model)
         return Reading(volts=frame.volts, amps=frame.amps, watts=frame.watts)
@@ -198,7 +177,3 @@ class Pzem:
     def counters(self) -> Counters | None:
         """The meter's energy as of the last reading, in steps of 1 Wh (3600 J); None: no reading yet."""
         return Counters(self._last.joules, None, joules_step=_JOULES_PER_WH) if self._last else None
-
-    def close(self) -> None:
-        """Let the port go."""
-        self._wire.close()

@@ -20,13 +20,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from energymeter.drivers.links.channels import Shared, Snapshot, together
+from energymeter.drivers.links.channels import Parts, Shared, Snapshot
 from energymeter.drivers.links.command import Lines
 from energymeter.drivers.links.sysfs import translated
 from energymeter.drivers.protocols.jetson import pinned_rails, printed_rails
 from energymeter.errors import SourceEnded, SourceError, SourceMissing, SourceTimeout, SpecError
 from energymeter.reading import Band, Facts, Reading
-from energymeter.source import Source
 
 __all__ = ["Tegrastats"]
 
@@ -121,7 +120,7 @@ def _picker(rail: str) -> Callable[[_Look], Reading]:
     return pick
 
 
-class Tegrastats:
+class Tegrastats(Parts[Shared[_Look]]):
     """The rails of a Jetson, one channel each; only those that make the whole board are added.
 
     ``tegrastats`` runs the command; ``tegrastats@FILE`` plays recorded lines, one a read, so read them
@@ -141,7 +140,6 @@ class Tegrastats:
         self._command = command
         self._lines: _Recorded | _Running | None = None
         self._counted: frozenset[str] = frozenset()
-        self._rails: list[Source] = []
 
     def tune(self, rate_hz: float) -> None:
         if self._tunable:
@@ -167,22 +165,15 @@ class Tegrastats:
             self.close()
             raise
         snapshot = Snapshot(self._lines.take)
-        self._rails = [
+        self._parts = [
             Shared(
                 f"tegrastats:{name}", self.facts._replace(counted=name in counted), snapshot, _picker(name)
             )
             for name in found
         ]
 
-    def channels(self) -> Sequence[Source]:
-        return self._rails
-
-    def read(self) -> Reading:
-        """The rails that make the board, added."""
-        return together(self._rails)
-
     def close(self) -> None:
+        super().close()
         if self._lines is not None:
             self._lines.close()
             self._lines = None
-            self._rails = []

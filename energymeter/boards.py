@@ -5,10 +5,10 @@ public figure was found; nothing is guessed. A wall figure becomes a rail figure
 efficiency, 0.873 (0.856 to 0.887) in the one public side-by-side (Sunny-Qin-0314/11-767-group-YU).
 """
 
-import os
 from typing import Literal, NamedTuple
 
 from energymeter.errors import SpecError
+from energymeter.paths import below, peek
 
 
 class Board(NamedTuple):
@@ -285,11 +285,7 @@ def find_board(name: str) -> Board:
 
 def detect_board(root: str = "/") -> Board | None:
     """The board this program runs on, by its device tree; None where it has none or an unknown one."""
-    try:
-        with open(os.path.join(root, "proc/device-tree/model"), "rb") as file:
-            model = file.read(256).split(b"\0")[0].decode("utf-8", "replace")
-    except OSError:
-        return None
+    model = peek(below(root, "proc/device-tree/model")) or ""
     matches = [(len(part), b) for b in BOARDS for part in b.models if part in model]
     return max(matches, key=lambda match: match[0])[1] if matches else None
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from energymeter.drivers.links.serial import holder
 from energymeter.errors import SourceBusy, SourceError, SourceForbidden, SourceMissing
+from energymeter.paths import below, entries, peek
 
 REPORT = 64
 
@@ -29,15 +30,15 @@ class HidNode(NamedTuple):
 
 def find(ids: tuple[tuple[int, int], ...], sysfs: str = "/sys", dev: str = "/dev") -> list[HidNode]:
     """The devices with one of ``ids`` (VID, PID), by node name; nothing is opened."""
-    root = f"{sysfs}/class/hidraw"
+    root = below(sysfs, "class/hidraw")
     found = []
-    for name in sorted(os.listdir(root) if os.path.isdir(root) else (), key=lambda n: (len(n), n)):
+    for name in entries(root):
+        text = peek(below(root, name, "device/uevent")) or ""
+        facts = dict(line.partition("=")[::2] for line in text.splitlines())
         try:
-            with open(f"{root}/{name}/device/uevent") as file:
-                facts = dict(line.rstrip("\n").partition("=")[::2] for line in file)
             _, vid, pid = (int(part, 16) for part in facts["HID_ID"].split(":"))
-        except (OSError, KeyError, ValueError):
-            continue  # it was unplugged while we looked, or is no HID device as the kernel writes them
+        except (KeyError, ValueError):
+            continue  # it was unplugged meanwhile, or is no HID device as the kernel writes them
         if (vid, pid) in ids:
             found.append(HidNode(f"{dev}/{name}", (vid, pid), facts.get("HID_UNIQ", "")))
     return found

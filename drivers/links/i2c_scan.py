@@ -19,6 +19,7 @@ from energymeter.boards import detect_board
 from energymeter.drivers.links.i2c import Chip, Wire
 from energymeter.drivers.protocols.ina import DIES, TI
 from energymeter.errors import SourceError, SourceMissing
+from energymeter.paths import below, entries, peek
 
 ADDRESSES = range(0x40, 0x50)
 _ADAPTERS = re.compile(r"usb|mcp2221|cp2112|ch341|ft232h", re.IGNORECASE)
@@ -78,12 +79,11 @@ def buses(root: str) -> list[int]:
     """Numbers of the I²C buses that people wire meters to."""
     board = detect_board(root)
     found = set() if board is None or board.i2c_bus is None else {board.i2c_bus}
-    adapters = os.path.join(root, "sys/bus/i2c/devices")
-    for entry in os.listdir(adapters) if os.path.isdir(adapters) else ():
-        if match := re.fullmatch(r"i2c-(\d+)", entry):
-            with open(os.path.join(adapters, entry, "name"), encoding="utf-8", errors="replace") as file:
-                if _ADAPTERS.search(file.read()):
-                    found.add(int(match[1]))
+    adapters = below(root, "sys/bus/i2c/devices")
+    for entry in entries(adapters):
+        match = re.fullmatch(r"i2c-(\d+)", entry)
+        if match and _ADAPTERS.search(peek(below(adapters, entry, "name")) or ""):
+            found.add(int(match[1]))
     return sorted(bus for bus in found if os.path.exists(os.path.join(root, f"dev/i2c-{bus}")))
 
 

@@ -1,7 +1,8 @@
-"""The USB bulk link: one vendor interface with a pair of bulk endpoints, through ``pyusb`` and libusb-1.0."""
+"""USB: which devices are plugged in, and a pair of bulk endpoints, through ``pyusb`` and libusb-1.0."""
 
 import contextlib
 import errno
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -14,11 +15,23 @@ from energymeter.errors import (
     SourceMissing,
     SourceTimeout,
 )
+from energymeter.paths import below, entries, peek
 
 _PACKET = 4096
 _WRITE_MS = 1000
 
 Find = Callable[[int, int], Iterable[Any]]
+
+
+def plugged(usb_ids: Iterable[tuple[int, int]], root: str = "/") -> list[str]:
+    """The sysfs names of plugged-in devices with one of these (vendor, product) pairs."""
+    folder = below(root, "sys/bus/usb/devices")
+    wanted = {(f"{vendor:04x}", f"{product:04x}") for vendor, product in usb_ids}
+    return [
+        entry
+        for entry in entries(folder)
+        if tuple(peek(os.path.join(folder, entry, name)) for name in ("idVendor", "idProduct")) in wanted
+    ]
 
 
 class UsbBulk:

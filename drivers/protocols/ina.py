@@ -63,10 +63,10 @@ def signed(raw: int, bits: int) -> int:
 def choose(timings: Sequence[Timing], rate_hz: float) -> Timing:
     """The setting that measures most of a sample period and still has a result for every sample.
 
-    The longest conversion of the current whose whole cycle fits into the period on the slowest chip, with a bus
-    conversion of `_FINE_BITS` or more; among equals the longest bus conversion. What the chip misses while
-    it converts the bus it would miss while it waits for the next read just as well, and that averages out
-    over a run; a coarse step of the voltage is the same error in every sample.
+    The longest conversion of the current whose whole cycle fits into the period on the slowest chip, with a
+    bus conversion of `_FINE_BITS` or more; among equals the longest bus conversion. What the chip misses
+    while it converts the bus it would miss while it waits for the next read just as well, and that averages
+    out over a run; a coarse step of the voltage is the same error in every sample.
     Averages come in powers of two, so this covers between half and nine tenths of the period.
     When even the fastest does not fit, it is taken, and some reads will find nothing new.
     """

@@ -14,22 +14,16 @@ two against each other where it is installed.
 
 import struct
 import zlib
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from energymeter.drivers.links.wire import Wire
+from energymeter.drivers.links.usb import UsbBulk
+from energymeter.drivers.links.wire import Wire, WireMeter
 from energymeter.errors import ExtraMissing, SourceError, SourceTimeout
-from energymeter.reading import Band, Facts
+from energymeter.reading import Band, Facts, Reading
 
 USB_IDS = ((0x5FC9, 0x0063), (0x5FC9, 0x0061))
-CONNECT, ACCEPT, REJECT, GET_DATA, START_GRAPH, STOP_GRAPH, PUT_DATA = (
-    0x02,
-    0x05,
-    0x06,
-    0x0C,
-    0x0E,
-    0x0F,
-    0x41,
-)
+CONNECT, ACCEPT, REJECT, GET_DATA = 0x02, 0x05, 0x06, 0x0C
+START_GRAPH, STOP_GRAPH, PUT_DATA = 0x0E, 0x0F, 0x41
 MEMORY_READ, STREAMING_AUTH = 0x44, 0x4C
 ADC, ADC_QUEUE = 1, 2
 RATES_HZ = (2, 10, 50, 1000)
@@ -236,3 +230,30 @@ class Session:
         if len(sealed) < 16:
             raise SourceError(f"{self.wire.place} does not tell its hardware id: use the driver km003c.")
         return aes.decrypt(_MEMORY_KEY, sealed[:16])[:size]
+
+
+class Km003cMeter(WireMeter):
+    """What polling and streaming share: one meter, by its serial number, and the sign of its current.
+
+    Args:
+        name: of the source.
+        serial: the serial number; empty: the first meter found.
+        wire: instead of its USB interface.
+        reverse: turn the sign of the current round.
+    """
+
+    usb_ids: ClassVar[tuple[tuple[int, int], ...]] = USB_IDS
+
+    def __init__(self, name: str, serial: str, wire: Wire | None, *, reverse: bool = False) -> None:
+        self.name = name
+        self.identity: str | None = None
+        self._sign = -1.0 if reverse else 1.0
+        self._wire = wire or UsbBulk(USB_IDS, serial, endpoint_out=0x01, endpoint_in=0x81, extra="km003c")
+
+    def _identify(self) -> None:
+        """Take the serial number of the open wire as the identity."""
+        serial = getattr(self._wire, "serial", "")
+        self.identity = f"KM003C {serial}" if serial else None
+
+    def _reading(self, volts: float, amps: float, at_ns: int | None = None, fresh: bool = True) -> Reading:
+        return Reading(volts=volts, amps=self._sign * amps, at_ns=at_ns, fresh=fresh)

@@ -70,12 +70,12 @@ def test_no_shell_unless_asked(tmp_path: Path) -> None:
 
 def test_failure_shows_the_last_line_of_stderr() -> None:
     source = Exec("echo first >&2; echo 'no such sensor' >&2; exit 3", unit="W", shell=True)
-    with pytest.raises(SourceError, match=r"exit code 3: no such sensor$"):
+    with pytest.raises(SourceError, match=r"exit code 3: no such sensor; try it"):
         source.open()
 
 
 def test_death_by_a_signal() -> None:
-    with pytest.raises(SourceError, match="ended by signal 9: it said nothing"):
+    with pytest.raises(SourceError, match="ended by signal 9: it gave no reason"):
         Exec("kill -9 $$", unit="W", shell=True).open()
 
 

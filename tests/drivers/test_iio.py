@@ -159,7 +159,7 @@ def test_devices_are_told_apart(sysfs: Sysfs) -> None:
     with pytest.raises(SpecError, match=r"iio@iio:device0 \(ina219\), iio@iio:device1"):
         opened(sysfs)
     assert opened(sysfs, "ina226").read().volts == pytest.approx(5.02)
-    with pytest.raises(SourceMissing, match="there is"):
+    with pytest.raises(SourceMissing, match="use one of"):
         opened(sysfs, "pac1934")
 
 

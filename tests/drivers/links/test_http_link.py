@@ -7,8 +7,7 @@ import threading
 import pytest
 from devices.web import DigestLogin, Said, Web, basic, response
 
-from energymeter.drivers.links.http import HttpClient
-from energymeter.drivers.links.login import challenges, login
+from energymeter.drivers.links.http import HttpClient, challenges, login
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SourceTimeout
 
 

@@ -11,7 +11,7 @@ from devices.sysfs import Sysfs
 
 from energymeter.drivers.links.channels import Shared, Snapshot, together
 from energymeter.drivers.links.command import Lines, output
-from energymeter.drivers.links.sysfs import Rail, SysFile, entries, peek, peek_number, translated
+from energymeter.drivers.links.sysfs import Rail, SysFile, translated
 from energymeter.errors import (
     SourceBusy,
     SourceError,
@@ -19,6 +19,7 @@ from energymeter.errors import (
     SourceMissing,
     SourceTimeout,
 )
+from energymeter.paths import entries, peek, peek_number
 from energymeter.reading import Facts, Reading
 
 
@@ -27,7 +28,7 @@ def sysfs(tmp_path: Path) -> Sysfs:
     return Sysfs(tmp_path)
 
 
-@pytest.mark.parametrize("module", ["links.sysfs", "protocols.jetson", "protocols.gauge", "protocols.perf"])
+@pytest.mark.parametrize("module", ["links.tcp", "protocols.jetson", "protocols.gauge", "protocols.rapl"])
 def test_examples(module: str) -> None:
     done = doctest.testmod(importlib.import_module(f"energymeter.drivers.{module}"))
     assert done.attempted

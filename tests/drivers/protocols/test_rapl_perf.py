@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from devices.sysfs import Sysfs
 
-from energymeter.drivers.protocols.perf import Counter, open_counter
+from energymeter.drivers.protocols.rapl import Counter, open_counter
 from energymeter.drivers.rapl import Rapl
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
 
