@@ -30,17 +30,11 @@ from energymeter.reading import Band, Reading
 
 __all__ = ["Ina228"]
 
-INA228 = ina.Kind(
+INA228 = ina.Kind.fast(
     name="ina228",
     current=ina.Field(register=4, lsb=312.5e-9, limit=(1 << 19) - 1, size=3, shift=4),
     narrow=ina.Field(register=4, lsb=78.125e-9, limit=(1 << 19) - 1, size=3, shift=4),
     bus=ina.Field(register=5, lsb=195.3125e-6, limit=(1 << 19) - 1, size=3, shift=4),
-    config_register=1,
-    config=0xB << 12,
-    shifts=(0, 9, 6),
-    seconds=ina.FAST_SECONDS,
-    ready=(0x0B, 1 << 1),
-    identity_register=0x3E,
     dies=(0x228,),
     gain=0.0005,
     offset=1e-6,

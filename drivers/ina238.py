@@ -20,17 +20,11 @@ from energymeter.drivers.protocols.ina_chip import LATCH_READY, InaMeter
 
 __all__ = ["Ina238"]
 
-INA238 = ina.Kind(
+INA238 = ina.Kind.fast(
     name="ina238",
     current=ina.Field(register=4, lsb=5e-6, limit=32767),
     narrow=ina.Field(register=4, lsb=1.25e-6, limit=32767),
     bus=ina.Field(register=5, lsb=3.125e-3, limit=32767),
-    config_register=1,
-    config=0xB << 12,
-    shifts=(0, 9, 6),
-    seconds=ina.FAST_SECONDS,
-    ready=(0x0B, 1 << 1),
-    identity_register=0x3E,
     dies=(0x238,),
     gain=0.001,
     offset=5e-6,

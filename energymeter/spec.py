@@ -15,8 +15,8 @@ A comma or plus only joins where another driver's name follows it, so ``manual:5
 import importlib
 import os
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import UnionType
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from energymeter.errors import SpecError
 
@@ -185,8 +185,8 @@ def _registered() -> dict[str, Any]:
 
 def _kind(annotation: object) -> type | None:
     """The simple type a spec can give for an annotation such as ``float | None``."""
-    options: Sequence[object] = getattr(annotation, "__args__", (annotation,))
-    return next((kind for kind in (bool, int, float, str) if kind in options), None)
+    alternatives = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    return next((kind for kind in (bool, int, float, str) if kind in alternatives), None)
 
 
 def _convert(driver: str, name: str, text: str, annotation: object) -> object:

@@ -1,6 +1,6 @@
 """The HID link: 64-byte reports through ``/dev/hidraw*``, or through ``hidapi`` where the kernel shows none.
 
-hidraw comes first because it needs no package and can be locked, so that a second process is told who
+hidraw comes first because it needs no package and can be locked, so that a second process learns who
 holds the meter. Devices are found by VID:PID in ``/sys/class/hidraw/*/device/uevent``
 (``HID_ID=bus:vid:pid``, ``HID_UNIQ=serial number``; kernel ``drivers/hid/hid-core.c``), which opens nothing.
 """
@@ -12,6 +12,7 @@ import select
 from typing import Any, NamedTuple
 
 from energymeter.drivers.links.serial import holder
+from energymeter.drivers.links.wire import DeviceWire
 from energymeter.errors import SourceBusy, SourceError, SourceForbidden, SourceMissing
 from energymeter.paths import below, entries, peek
 
@@ -44,7 +45,7 @@ def find(ids: tuple[tuple[int, int], ...], sysfs: str = "/sys", dev: str = "/dev
     return found
 
 
-class HidLine:
+class HidLine(DeviceWire):
     """One HID device as a `Wire`; every `read` is one report.
 
     ``place``: empty (the first with one of ``ids``), a ``/dev/hidraw`` path, or a serial number.
@@ -55,7 +56,6 @@ class HidLine:
         self, place: str, ids: tuple[tuple[int, int], ...], sysfs: str = "/sys", dev: str = "/dev"
     ) -> None:
         self.place = place or "USB"
-        self.moved_bytes = 0
         self.node: HidNode | None = None
         """What was opened."""
         self._place = place
@@ -94,34 +94,12 @@ class HidLine:
                 self._handle.close()
             self._handle = None
 
-    def write(self, data: bytes) -> None:
-        """Send one report (without the report id, which is 0 and added here).
+    def _send(self, data: bytes) -> None:
+        """Send one report; its id, which is 0, is added here."""
+        self._open_handle().write(b"\0" + data)
 
-        Raises:
-            SourceMissing: the device went away.
-        """
-        try:
-            self._open_handle().write(b"\0" + data)
-        except SourceError:
-            raise
-        except OSError as error:
-            raise self._gone(error) from error
-        self.moved_bytes += len(data)
-
-    def read(self, seconds: float) -> bytes:
-        """The next report; ``b""`` after ``seconds`` of silence.
-
-        Raises:
-            SourceMissing: the device went away.
-        """
-        try:
-            data = self._open_handle().read(seconds)
-        except SourceError:
-            raise
-        except OSError as error:
-            raise self._gone(error) from error
-        self.moved_bytes += len(data)
-        return data
+    def _receive(self, seconds: float) -> bytes:
+        return self._open_handle().read(seconds)
 
     def _open_handle(self) -> "_Hidraw | _HidApi":
         if self._handle is None:
@@ -132,10 +110,6 @@ class HidLine:
         if self.node is not None and self.node.serial and node.serial != self.node.serial:
             return False
         return self._place in ("", node.path, node.serial)
-
-    def _gone(self, error: OSError) -> SourceMissing:
-        self.close()
-        return SourceMissing(f"{self.place} went away ({error.strerror or error}): plug the meter in again.")
 
 
 class _Hidraw:
@@ -176,7 +150,7 @@ class _HidApi:
             raise OSError(errno.EIO, self._device.error() or "write failed")
 
     def read(self, seconds: float) -> bytes:
-        # hidapi takes 0 ms as "wait for ever", and raises OSError when the device is gone
+        # hidapi takes 0 ms as "wait without end", and raises OSError when the device is gone
         return bytes(self._device.read(REPORT, max(1, round(seconds * 1000))))
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from energymeter.drivers.links.serial import holder
+from energymeter.drivers.links.wire import DeviceWire
 from energymeter.errors import (
     ExtraMissing,
     SourceBusy,
@@ -34,7 +35,7 @@ def plugged(usb_ids: Iterable[tuple[int, int]], root: str = "/") -> list[str]:
     ]
 
 
-class UsbBulk:
+class UsbBulk(DeviceWire):
     """Interface 0 of the first device with one of ``ids`` as a `Wire`; every `read` is one transfer.
 
     ``serial``: only the device with this serial number; after the first `open`, only that one again.
@@ -52,7 +53,6 @@ class UsbBulk:
         find: Find | None = None,
     ) -> None:
         self.place = f"USB {serial}".rstrip()
-        self.moved_bytes = 0
         self.serial = serial
         self._ids = ids
         self._endpoints = (endpoint_out, endpoint_in)
@@ -98,39 +98,22 @@ class UsbBulk:
                 usb.util.dispose_resources(device)
                 device.attach_kernel_driver(0)
 
-    def write(self, data: bytes) -> None:
-        """Send one transfer.
-
-        Raises:
-            SourceMissing, SourceTimeout: the device went away, or takes nothing.
-        """
+    def _send(self, data: bytes) -> None:
         try:
             self._claimed().write(self._endpoints[0], data, _WRITE_MS)
-        except SourceError:
-            raise
         except OSError as error:
             if error.errno == errno.ETIMEDOUT:
-                raise SourceTimeout(f"{self.place} takes no bytes: plug the meter in again.") from error
-            raise self._gone(error) from error
-        self.moved_bytes += len(data)
-
-    def read(self, seconds: float) -> bytes:
-        """The next transfer; ``b""`` after ``seconds`` of silence.
-
-        Raises:
-            SourceMissing: the device went away.
-        """
-        try:
-            # libusb takes 0 ms as "wait for ever"
-            data = bytes(self._claimed().read(self._endpoints[1], _PACKET, max(1, round(seconds * 1000))))
-        except SourceError:
+                raise SourceTimeout(f"{self.place} takes no bytes: plug the meter in again") from error
             raise
+
+    def _receive(self, seconds: float) -> bytes:
+        milliseconds = max(1, round(seconds * 1000))  # libusb takes 0 ms as "wait without end"
+        try:
+            return bytes(self._claimed().read(self._endpoints[1], _PACKET, milliseconds))
         except OSError as error:
             if error.errno == errno.ETIMEDOUT:
                 return b""
-            raise self._gone(error) from error
-        self.moved_bytes += len(data)
-        return data
+            raise
 
     def _claimed(self) -> Any:
         if self._device is None:
@@ -144,10 +127,6 @@ class UsbBulk:
             return bool(device.serial_number == self.serial)
         except (OSError, ValueError):
             return False  # another device, which this user may not open
-
-    def _gone(self, error: OSError) -> SourceMissing:
-        self.close()
-        return SourceMissing(f"{self.place} went away ({error.strerror or error}): plug the meter in again.")
 
 
 def _pyusb_find(extra: str) -> Find:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from energymeter.errors import SourceTimeout, SpecError
+from energymeter.errors import SourceError, SourceMissing, SourceTimeout, SpecError
 from energymeter.reading import Reading
 
 
@@ -28,6 +28,57 @@ class Wire(Protocol):
 
     def read(self, seconds: float) -> bytes:
         """Whatever arrives first; ``b""`` after ``seconds`` of silence."""
+
+
+class DeviceWire:
+    """A wire to one device that can be unplugged; a link adds what opens it and what moves its bytes."""
+
+    place: str
+    moved_bytes = 0
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def _send(self, data: bytes) -> None:
+        """Send ``data``, or raise an OSError."""
+        raise NotImplementedError
+
+    def _receive(self, seconds: float) -> bytes:
+        """Whatever arrives first, ``b""`` after ``seconds`` of silence, or an OSError."""
+        raise NotImplementedError
+
+    def write(self, data: bytes) -> None:
+        """Send ``data``.
+
+        Raises:
+            SourceMissing, SourceTimeout: the device went away, or takes nothing.
+        """
+        try:
+            self._send(data)
+        except SourceError:
+            raise
+        except OSError as error:
+            raise self._gone(error) from error
+        self.moved_bytes += len(data)
+
+    def read(self, seconds: float) -> bytes:
+        """Whatever arrives first; ``b""`` after ``seconds`` of silence.
+
+        Raises:
+            SourceMissing: the device went away.
+        """
+        try:
+            data = self._receive(seconds)
+        except SourceError:
+            raise
+        except OSError as error:
+            raise self._gone(error) from error
+        self.moved_bytes += len(data)
+        return data
+
+    def _gone(self, error: OSError) -> SourceMissing:
+        self.close()
+        return SourceMissing(f"{self.place} went away ({error.strerror or error}): plug the meter in again")
 
 
 class WireMeter:

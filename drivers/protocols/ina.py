@@ -6,7 +6,7 @@ and leaves results in registers. They differ in register numbers, steps and time
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from energymeter.boards import find_board
 from energymeter.errors import ImplausibleReading, SpecError
@@ -201,6 +201,19 @@ class Kind(NamedTuple):
     """More registers to write, and what."""
     beyond: str = "use a smaller shunt"
     """What to do about a current beyond its range."""
+
+    @classmethod
+    def fast(cls, **table: Any) -> "Kind":
+        """A chip with the registers that INA228, INA237 and INA238 share."""
+        return cls(
+            config_register=1,
+            config=0xB << 12,
+            shifts=(0, 9, 6),
+            seconds=FAST_SECONDS,
+            ready=(0x0B, 1 << 1),
+            identity_register=0x3E,
+            **table,
+        )
 
     def timings(self, channels: int = 1) -> list[Timing]:
         """Every setting of averaging and times; the averages interleave shunt and bus of every channel."""

@@ -1,4 +1,4 @@
-"""What surrounds the sources: device nodes, serial ports, packages that shadow ours, boards with no sensor."""
+"""What surrounds the sources: device nodes, serial ports, shadowing packages, boards without a sensor."""
 
 import os
 import re
