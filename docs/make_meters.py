@@ -45,7 +45,7 @@ RATES_HEAD = """\
 As fast as one program reads, in the best of three tries, through Linux's own drivers and device nodes; what
 is behind them is emulated. Device, kernel and program share one emulated processor, so these are lower bounds
 of what driver and kernel can do: a real machine is faster, a real bus or meter often slower.
-`make bench-hw-rates` takes them anew.
+`make bench-hw-rates` takes them again.
 
 Taken on: {machine}.
 
@@ -68,16 +68,16 @@ def page() -> str:
     trust = [["driver", "counters of its own", "loss", "tested on"]]
     for name in driver_names():
         driver = load_driver(name)
-        told = inspect.getmodule(driver).__doc__ or ""  # type: ignore[union-attr]
+        described = inspect.getmodule(driver).__doc__ or ""  # type: ignore[union-attr]
         place, options = PLACES.get(name, ("", {}))
         known = driver(place, **options).facts if place else driver().facts
         code = f"`{name}`"
-        first = told.splitlines()[0].removeprefix(f"{name}: ").replace("``", "`")
+        first = described.splitlines()[0].removeprefix(f"{name}: ").replace("``", "`")
         reads.append([code, first, _options(driver)])
         facts.append(
-            [code, _says(known), f"{known.default_hz:g}, {known.max_hz:g}", *_exactness(known, told)]
+            [code, _says(known), f"{known.default_hz:g}, {known.max_hz:g}", *_exactness(known, described)]
         )
-        trust.append([code, *(label(told, one) for one in ("Counters", "Loss", "Tested on"))])
+        trust.append([code, *(label(described, one) for one in ("Counters", "Loss", "Tested on"))])
     sections = (
         ("What they read", _table(reads)),
         ("How exactly", _table(facts)),
@@ -126,11 +126,11 @@ def _says(facts: Facts) -> str:
     return f"{facts.semantics}, {facts.place}, {facts.provenance}"
 
 
-def _exactness(facts: Facts, told: str) -> tuple[str, str]:
+def _exactness(facts: Facts, described: str) -> tuple[str, str]:
     bands: dict[str, Band] = {unit: band for q, unit in UNITS.items() if (band := getattr(facts, q))}
     limits = [limit for unit, band in bands.items() if (limit := _limit(band, unit))]
     steps = [_amount(band.resolution, unit) for unit, band in bands.items() if band.resolution]
-    return "; ".join(limits) or label(told, "Accuracy") or "not known", ", ".join(steps)
+    return "; ".join(limits) or label(described, "Accuracy") or "not known", ", ".join(steps)
 
 
 def _limit(band: Band, unit: str) -> str:

@@ -162,7 +162,7 @@ class Atorch(WireMeter, StreamingSource):
             elif now_ns - heard_ns > _SILENCE_S * 1e9:
                 raise SourceTimeout(
                     f"{self.name} has sent no valid report for {_SILENCE_S:g} s: check its power, "
-                    "its pairing, and that it is an Atorch meter."
+                    "its pairing, and that it is an Atorch meter"
                 )
             else:
                 yield Reading(fresh=False)

@@ -8,7 +8,7 @@ Documentation/power/power_supply_class.rst in torvalds/linux.
 
 Accuracy: ±5 %, our own word: fuel gauges promise none [from memory]; steps of the gauge as found at open.
 Counters: the gauge's energy or charge is the curve.
-Loss: none told; a gauge that has not moved is no sample.
+Loss: unknown; a gauge that has not moved is no sample.
 Tested on: emulated kernel files, recorded files of a laptop; real hardware: none yet.
 """
 
@@ -38,7 +38,7 @@ class Battery(Parts["_ByCharge | _ByEnergy | _ByPower"]):
     """Every system battery, or the one named (``battery@BAT0``); one channel each, added.
 
     ``by="gauge"`` counts what the gauge says was taken out: good over half an hour, meaningless over
-    seconds, as the ± of one step (36 J on many laptops) tells. ``by="power"`` takes instants.
+    seconds, as the ± of one step (36 J on many laptops) shows. ``by="power"`` takes instants.
     A battery that charges or rests is an error, not 0 W: its load comes from the wall. It may rest while
     another one discharges: two batteries of a laptop take turns.
     """

@@ -57,7 +57,7 @@ class Csv(TextSource, StreamingSource):
     default_hz = 10.0
     max_hz = 1000.0
     patience_seconds = 1.8
-    silence = "gained no row in {:g} s; check that its writer still runs"
+    silence = "gained no row from its writer in {:g} s"
 
     def __init__(
         self,

@@ -117,7 +117,7 @@ class Exec(JsonSource):
 class _Lines(StreamingSource):
     """The lines of a command that runs on."""
 
-    silence = "printed no sample within {:g} s; check that it flushes every line"
+    silence = "printed no sample within {:g} s, or does not flush its lines"
 
     def __init__(self, owner: Exec, command: Command, timeout: float) -> None:
         self.name, self.patience_seconds = owner.name, timeout

@@ -136,7 +136,7 @@ class Fnirsi(WireMeter, StreamingSource):
     ) -> None:
         named = {known.name: known for known in MODELS.values()}
         if model and model not in named:
-            raise SpecError(f"model={model} is not known: {', '.join(named)}, or leave it out.")
+            raise SpecError(f"model={model} is not known: {', '.join(named)}, or leave it out")
         self.name = f"fnirsi@{place}" if place else "fnirsi"
         self.identity: str | None = None
         self.lost = 0
@@ -189,8 +189,7 @@ class Fnirsi(WireMeter, StreamingSource):
             if report[1:2] != bytes([_DATA]):
                 if now_ns - heard_ns > _SILENCE_S * 1e9:
                     raise SourceTimeout(
-                        f"{self.name} stopped sending samples: plug it in again, and check "
-                        "for newer firmware."
+                        f"{self.name} stopped sending samples: plug it in again, and check for newer firmware"
                     )
                 yield Reading(fresh=False)
                 continue

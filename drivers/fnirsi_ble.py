@@ -10,7 +10,7 @@ length, payload, check byte, possibly several in a notification or cut by it. Ki
 serial number; others are ignored. Sent are AA 81 00 F4 and AA 82 00 A7, which start the flow.
 
 Counters: the meter's own, in steps of 1e-5 Wh and 1e-5 Ah (0.036 J, 0.036 C).
-Loss: none told: there is no sequence number.
+Loss: unknown: there is no sequence number.
 Tested on: an emulated wire (frames without the radio), one recorded notification; real hardware: none yet.
 """
 
@@ -67,7 +67,7 @@ def split(received: bytes) -> tuple[list[Frame], bytes, int]:
 
 
 def decode_power(payload: bytes) -> Reading | None:
-    """Kind 04 or 07, told by its length; None where no FNB58 can see such values."""
+    """Kind 04 or 07, known by its length; None where no FNB58 can see such values."""
     watts: float | None = None
     if len(payload) == _LENGTHS[_POWER]:
         volts, amps, watts = (number / 1e4 for number in struct.unpack("<3I", payload))
@@ -99,7 +99,7 @@ class FnirsiBle(WireMeter, StreamingSource):
 
     def __init__(self, place: str = "", *, wire: Wire | None = None, clock: Clock | None = None) -> None:
         if not place and wire is None:
-            raise SpecError("fnirsi_ble needs the meter's address: fnirsi_ble@AA:BB:CC:DD:EE:FF.")
+            raise SpecError("fnirsi_ble needs the meter's address: fnirsi_ble@AA:BB:CC:DD:EE:FF")
         self.name = f"fnirsi_ble@{place}"
         self.identity: str | None = None
         self.dropped = 0
@@ -127,14 +127,14 @@ class FnirsiBle(WireMeter, StreamingSource):
             if readings:
                 heard_ns = now_ns
             elif now_ns - heard_ns > _SILENCE_S * 1e9:
-                raise SourceTimeout(f"{self.name} sends nothing valid: bring it nearer, or switch it on.")
+                raise SourceTimeout(f"{self.name} sends nothing valid: bring it nearer, or switch it on")
             else:
                 yield Reading(fresh=False)
             for reading in readings[-1:]:  # what came together is one moment: the newest stands for it
                 yield reading._replace(at_ns=now_ns)
 
     def counters(self) -> Counters | None:
-        """The meter's own counters as last told; None: not told yet."""
+        """The meter's own counters as last reported; None: not yet."""
         return self._counters
 
     def _stop(self, started: bool) -> None:

@@ -5,9 +5,9 @@ PC power supplies, ACPI power meters, AMD's ``amd_energy`` and GPUs. A device is
 never by ``hwmonN``, which changes at every boot. Units: mV, mA, µW, µJ
 (Documentation/hwmon/sysfs-interface.rst in torvalds/linux).
 
-**The shunt trap.** The kernel turns a voltage over a shunt into a current by the resistor it was told. The
-device tree rarely names the one on a breakout board: the driver assumes 10 mΩ for an INA219 or INA226, and
-a board with 100 mΩ then reads ten times too much. ``hwmon@ina219?shunt=0.1`` gives the true
+**The shunt trap.** The kernel turns a voltage over a shunt into a current by the resistor that it assumes.
+The device tree rarely names the one on a breakout board: the driver assumes 10 mΩ for an INA219 or INA226,
+and a board with 100 mΩ then reads ten times too much. ``hwmon@ina219?shunt=0.1`` gives the true
 resistor in ohms; current and power are scaled to it.
 
 Accuracy: of the chip behind it; ±1 % volts, ±2 % amps and watts are our own word where the chip is unknown.

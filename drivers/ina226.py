@@ -5,8 +5,8 @@ is computed here from the shunt word (2.5 µV a count, ±81.92 mV); the calibrat
 brown-out zeroes, is never used. Reading: mask word (conversion-ready flag), shunt word, bus word.
 
 ±0.1 % and 10 µV offset of shunt, ±0.1 % and 7.5 mV of bus [from memory]; 1.25 mV of bus a count. 140 µs at
-the fastest. Semantics: means, or instants where the converter looks at less than half of the period. INA230
-and INA231 have no identity registers [from memory]: say ``chip=ina230``.
+the fastest. Semantics: means, or instants where the current is measured for less than half of the period.
+INA230 and INA231 have no identity registers [from memory]: say ``chip=ina230``.
 
 Sources: kernel drivers/hwmon/ina2xx.c (registers, steps, reset value, averages); limits [from memory] after
 the datasheet.

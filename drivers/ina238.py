@@ -5,7 +5,7 @@ is the same chip on SPI and cannot be read here.) Current is computed here from 
 count to ±163.84 mV, or 1.25 µV to ±40.96 mV when ``max_amps`` fits. 3.125 mV of bus a count.
 
 INA238 ±0.1 % and 5 µV, INA237 ±0.3 % and 50 µV of shunt [from memory]; 50 µs at the fastest. Semantics:
-means, or instants where the converter looks at less than half of the period.
+means, or instants where the current is measured for less than half of the period.
 
 Sources: kernel drivers/hwmon/ina238.c and ESPHome's ina2xx page (registers, steps), e2e.ti.com thread
 1391284 (the ready flag must be latched); its bit, die numbers and limits [from memory] after the datasheets.

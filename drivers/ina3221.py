@@ -9,7 +9,7 @@ Jetson), say ``total=1``: the others are then shown but not added. A Jetson's ow
 kernel's driver; read that through hwmon.
 
 ±0.25 % and 80 µV of shunt, ±0.25 % and 8 mV of bus [from memory]. Semantics: means, or instants where the
-converter looks at less than half of the period. Sources: kernel
+current is measured for less than half of the period. Sources: kernel
 drivers/hwmon/ina3221.c (registers, steps, reset value, times); limits [from memory] after the datasheet.
 
 Accuracy: ±0.25 % and 80 µV of shunt, ±0.25 % and 8 mV of bus [from memory], and the shunt's tolerance.

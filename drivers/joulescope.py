@@ -98,7 +98,7 @@ class Joulescope(StreamingSource):
 
     @classmethod
     def places(cls) -> list[str]:
-        """Its default place, if one is plugged in."""
+        """The default place, if one is plugged in."""
         return [""] if plugged(cls.usb_ids) else []
 
     def __init__(

@@ -50,7 +50,7 @@ class Km003c(Km003cMeter):
 
     @classmethod
     def places(cls) -> list[str]:
-        """Its default place, if one is plugged in."""
+        """The default place, if one is plugged in."""
         return [""] if plugged(cls.usb_ids) else []
 
     def __init__(
@@ -82,7 +82,7 @@ class Km003c(Km003cMeter):
             return
         if self._place == "hwmon":
             raise SourceMissing(
-                "The kernel has no powerz sensor: plug the meter in, Linux 6.7 or later; or use km003c@usb."
+                "the kernel has no powerz sensor: plug the meter in, Linux 6.7 or later; or use km003c@usb"
             )
         self._wire.open()
         self._session = Session(self._wire)
@@ -100,7 +100,7 @@ class Km003c(Km003cMeter):
         if self._kernel:
             return self._from_kernel(self._kernel)
         if self._session is None:
-            raise SourceMissing(f"{self.name} is not open: call open() first.")
+            raise SourceMissing(f"{self.name} is not open: call open() first")
         return self._from_usb(self._session)
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ class Km003c(Km003cMeter):
             answer = session.ask(GET_DATA, ADC)
         found = snapshots(answer)
         if not found:
-            raise SourceTimeout(f"{self.name} answered without a measurement: plug it in again.")
+            raise SourceTimeout(f"{self.name} answered without a measurement: plug it in again")
         fresh, self._last = answer[4:] != self._last, answer[4:]
         return self._reading(found[0].volts, found[0].amps, fresh=fresh)
 
@@ -127,8 +127,10 @@ class Km003c(Km003cMeter):
                 return self._reading(int(volts.read()) / 1e3, int(amps.read()) / 1e3)
         except (FileNotFoundError, ValueError) as error:
             self._kernel = hwmon_path(self._sysfs) or path  # it comes back under another number
-            raise SourceMissing(f"{self.name} went away from {path}: plug the meter in again.") from error
+            raise SourceMissing(f"{self.name} went away from {path}: plug the meter in again") from error
         except OSError as error:
             if error.errno == errno.ENODEV:
-                raise SourceMissing(f"{self.name} went away: plug the meter in again.") from error
-            raise SourceTimeout(f"{self.name}: the kernel got no answer ({error.strerror}).") from error
+                raise SourceMissing(f"{self.name} went away: plug the meter in again") from error
+            raise SourceTimeout(
+                f"{self.name}: the kernel got no answer ({error.strerror}); plug it in again"
+            ) from error

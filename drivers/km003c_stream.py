@@ -68,7 +68,7 @@ class Km003cStream(Km003cMeter, StreamingSource):
             SpecError: faster than the meter can.
         """
         if not 0 < rate_hz <= RATES_HZ[-1]:
-            raise SpecError(f"{self.name} gives up to {RATES_HZ[-1]} samples a second, not {rate_hz:g}.")
+            raise SpecError(f"{self.name} gives up to {RATES_HZ[-1]} samples a second, not {rate_hz:g}")
         self._rate = next(index for index, rate in enumerate(RATES_HZ) if rate >= rate_hz)
 
     def _stop(self, started: bool) -> None:

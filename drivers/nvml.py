@@ -1,7 +1,7 @@
 """nvml: NVIDIA GPUs, one channel each, through nvidia-ml-py (extra ``nvidia``).
 
 Since Volta a GPU counts its own energy (millijoules since the driver was loaded): that is used where it
-is, since nothing between two looks is lost. Elsewhere power is read, and what NVML calls power differs: on
+is, since nothing between two readings is lost. Elsewhere power is read, and what NVML calls power differs: on
 Ampere and later, except GA100, ``nvmlDeviceGetPowerUsage`` is the mean of the last second, before that an
 instant; newer drivers offer both by name (``NVML_FI_DEV_POWER_INSTANT`` and ``…_AVERAGE``).
 Source: NVML API reference, nvmlDeviceGetPowerUsage and nvmlDeviceGetTotalEnergyConsumption.
@@ -11,7 +11,7 @@ that is no sensor, never 0 W; use ``jetson`` there.
 
 Accuracy: ±5 %, the figure of NVML's own reference.
 Counters: the GPU's own joules are the curve since Volta.
-Loss: the counter misses nothing; of instants none is told.
+Loss: the counter misses nothing; of instants the loss is unknown.
 Tested on: a stand-in for the library; real hardware: none yet.
 """
 
@@ -181,7 +181,7 @@ class _Gpu:
 
     def _energy(self) -> Reading:
         millijoules = self._library.nvmlDeviceGetTotalEnergyConsumption(self._handle)
-        # the counter moves some ten times a second; a look in between has nothing newer
+        # the counter moves some ten times a second; a reading in between has nothing newer
         fresh = millijoules != self._last
         self._last = millijoules
         return Reading(joules=millijoules * 1e-3, fresh=fresh)

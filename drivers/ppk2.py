@@ -60,7 +60,7 @@ class Ppk2(WireMeter, StreamingSource):
 
     facts = Facts(
         semantics="mean",
-        volts=Band(gain=0.03),  # said by the user or set by the PPK2, not measured
+        volts=Band(gain=0.03),  # given by the user or set by the PPK2, not measured
         amps=Band(gain=0.15, offset=2e-7, resolution=2e-7),
         watts=Band(gain=0.18, offset=1e-6, resolution=1e-6),
         default_hz=100.0,
@@ -81,9 +81,9 @@ class Ppk2(WireMeter, StreamingSource):
         clock: Clock | None = None,
     ) -> None:
         if source and not 0.8 <= volts <= 5.0:
-            raise SpecError(f"volts={volts:g}: in source mode the PPK2 gives 0.8 to 5.0 V.")
+            raise SpecError(f"volts={volts:g}: in source mode the PPK2 gives 0.8 to 5.0 V")
         if not 0 <= volts <= 5.5:
-            raise SpecError(f"volts={volts:g} must be what the supply gives, up to 5.5 V (0: not known).")
+            raise SpecError(f"volts={volts:g} must be what the supply gives, up to 5.5 V (0: not known)")
         self.name = f"ppk2@{place}"
         self.lost = 0
         self.saturated = 0
@@ -106,7 +106,7 @@ class Ppk2(WireMeter, StreamingSource):
             SpecError: beyond what `facts` allows.
         """
         if not 0 < rate_hz <= self.facts.max_hz:
-            raise SpecError(f"{self.name} averages to at most {self.facts.max_hz:g} readings a second.")
+            raise SpecError(f"{self.name} averages to at most {self.facts.max_hz:g} readings a second")
         self._per_bin = max(1, round(SAMPLES_HZ / rate_hz))
 
     def _stop(self, started: bool) -> None:
@@ -145,7 +145,7 @@ class Ppk2(WireMeter, StreamingSource):
             data = self._wire.read(0.25)
             if (not data and self._clock.monotonic_ns() >= deadline_ns) or len(text) > 65536:
                 raise SourceTimeout(
-                    f"{self.name} did not tell its calibration: take the other one of its two ports."
+                    f"{self.name} did not give its calibration: take the other one of its two ports"
                 )
             text += data
         return parse_calibration(text.decode("ascii", "replace"))
@@ -171,7 +171,7 @@ class Ppk2(WireMeter, StreamingSource):
                 heard_ns = now_ns
                 decoder.skip(device_clock.heard(decoder.tick, now_ns, COUNTER_WRAP))
             elif now_ns - heard_ns > _SILENCE_S * 1e9:
-                raise SourceTimeout(f"{self.name} stopped sending samples: plug it in again.")
+                raise SourceTimeout(f"{self.name} stopped sending samples: plug it in again")
             self.lost, self.saturated = lost + decoder.lost, saturated + decoder.saturated
             for one in bins:
                 said_ns = now_ns

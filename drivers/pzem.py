@@ -6,7 +6,7 @@ may**.
 
 Mains: 80..260 V, 0..10 A (shunt) or 0..100 A (current transformer), steps 0.1 V, 1 mA, 0.1 W, 1 Wh; ±0.5 %;
 under 0.01 A, 0.02 A or 0.4 W it reads 0. DC: 0..300 V, 10 A (003) or up to 300 A (017), steps 10 mV, 10 mA,
-0.1 W, 1 Wh; ±1 %. All measure anew once a second. Semantics: instants; watts are the meter's own, never V·A.
+0.1 W, 1 Wh; ±1 %. All measure once a second. Semantics: instants; watts are the meter's own, never V·A.
 Integrity: CRC-16/MODBUS.
 
 Registers and limits: Peacefair's manuals of the 004T v3, the 014/016 and the 003/017. **Never sent**: 0x42
@@ -89,7 +89,7 @@ def decode(frame: bytes, model: str = "004t") -> Frame:
         raise ValueError(f"Not a PZEM-{model} answer: {frame.hex()}.")
     if frame[1] & 0x80:
         why = _EXCEPTIONS.get(frame[2], f"code {frame[2]}")
-        raise SourceError(f"The PZEM refused to be read ({why}): check model= against the meter.")
+        raise SourceError(f"the PZEM refused to be read ({why}): check model= against the meter")
     words = struct.unpack(f">{count}H", frame[3:-2])
     if model in _DC:
         volts, amps, watts_low, watts_high, wh_low, wh_high, _, _ = words
@@ -150,10 +150,10 @@ class Pzem(AskedMeter):
         self._model = model.lower().removeprefix("pzem-")
         if self._model not in _COUNTS:
             raise SpecError(
-                f"model={model} is not known: use {', '.join(_MAINS)} (mains) or {', '.join(_DC)} (DC)."
+                f"model={model} is not known: use {', '.join(_MAINS)} (mains) or {', '.join(_DC)} (DC)"
             )
         if not 1 <= address <= ANY_ADDRESS:
-            raise SpecError(f"address={address} must lie between 1 and 248.")
+            raise SpecError(f"address={address} must lie between 1 and 248")
         wire = wire or SerialLine(place, 9600, stop_bits=2 if self._model in _DC else 1)
         super().__init__(f"pzem@{place}", wire, **options)
         self.facts = _facts(self._model)

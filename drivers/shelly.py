@@ -106,7 +106,10 @@ class Shelly(HttpMeter):
         status = self._status = self._call(f"{part.name}.GetStatus")
         watts = number(status.get(part.watts))
         if watts is None:
-            raise SourceError(f"{self.name} {self._why_no_watts(part)}")
+            raise SourceError(
+                f"{self.name} {self._why_no_watts(part)}; look at the device, or try another id= or "
+                "component="
+            )
         return Reading(volts=number(status.get(part.volts)), amps=number(status.get(part.amps)), watts=watts)
 
     def counters(self) -> Counters:
@@ -137,16 +140,18 @@ class Shelly(HttpMeter):
         self._component = self._find()
 
     def _find(self) -> _Component:
-        refusal: SourceError | None = None
+        first_error: SourceError | None = None
         for part in self._components:
             try:
                 status = self._call(f"{part.name}.GetStatus")
             except SourceMissing as error:
-                refusal = refusal or error
+                first_error = first_error or error
                 continue
             if part.watts in status or len(self._components) == 1:
                 return part
-        raise refusal or SourceMissing(f"{self.name} meters nothing on channel {self._id}; try another id=")
+        raise first_error or SourceMissing(
+            f"{self.name} meters nothing on channel {self._id}; try another id="
+        )
 
     def _call(self, method: str) -> dict[str, object]:
         """One component's status.
@@ -175,8 +180,8 @@ class Shelly(HttpMeter):
     def _why_no_watts(self, part: _Component) -> str:
         errors = self._status.get("errors")
         if isinstance(errors, list) and errors:
-            return f"reports {', '.join(map(str, errors))}; look at the device"
-        return f"gives no {part.watts}: this channel has no power meter; try another id= or component="
+            return f"reports {', '.join(map(str, errors))}"
+        return f"gives no {part.watts}, so this channel has no power meter"
 
     def _identify(self) -> str:
         """The device's id, such as ``shellyplusplugs-d4d4da000000``."""

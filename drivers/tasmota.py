@@ -34,7 +34,7 @@ __all__ = ["Tasmota"]
 _JOULES_PER_KWH = 3.6e6
 _BLIND_WATTS = 3.0
 _QUERIES = ("Status 8", "Status 10")
-"""The sensors: 8 of every firmware so far, kept for compatibility beside 10."""
+"""The sensors: 8 of every firmware so far, kept for compatibility with 10."""
 
 
 class Tasmota(HttpMeter):

@@ -12,7 +12,7 @@ real answer says so (PyPI tc66-serial 1.0.1 has it ten times smaller). **Never s
 mode), ``rotat``, ``lastp``, ``nextp``. VID:PID 0483:5740 is ST's generic serial port [from memory], so ask
 before trusting it (``query`` is answered by ``firm``).
 
-Counters: two groups of mAh and mWh, added: only one counts, and which is not told.
+Counters: two groups of mAh and mWh, added: only one counts, and which one is unknown.
 Loss: none: there is no sequence number.
 Tested on: an emulated wire, one recorded frame; real hardware: none yet.
 """
@@ -51,7 +51,7 @@ class Frame(NamedTuple):
     ohms: float
     groups: tuple[Counters, Counters]
     counted: Counters
-    """Both groups added: only the selected one counts [from memory], and which one that is is not told."""
+    """Both groups added: only the selected one counts [from memory], and which one that is, is unknown."""
     celsius: int
     data_plus_volts: float
     data_minus_volts: float
@@ -117,7 +117,7 @@ def cipher() -> Callable[[bytes], bytes]:
     try:
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
     except ImportError as error:
-        raise ExtraMissing("cryptography", "tc66c", "The TC66C's encrypted answer") from error
+        raise ExtraMissing("cryptography", "tc66c", "the TC66C's encrypted answer") from error
     aes = Cipher(algorithms.AES(KEY), modes.ECB())  # the meter's choice of mode, not ours
 
     def decrypt(data: bytes) -> bytes:
@@ -167,9 +167,7 @@ class Tc66c(AskedMeter):
         frame = decode(plain)
         identity = f"{frame.model} {frame.serial}"
         if self.identity not in (None, identity):
-            raise SourceMissing(
-                f"{self.name} is now {identity}, not {self.identity}: plug that one in again."
-            )
+            raise SourceMissing(f"{self.name} is now {identity}, not {self.identity}: plug that one in again")
         self._last, self.identity = frame, identity
         return Reading(volts=frame.volts, amps=frame.amps, watts=frame.watts)
 

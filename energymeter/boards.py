@@ -279,8 +279,8 @@ def find_board(name: str) -> Board:
     import difflib  # heavy, and needed for a slip of the pen only
 
     near = [by_key[k].name for k in difflib.get_close_matches(key, by_key, n=1)]
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(b.name for b in BOARDS)}"
-    raise SpecError(f"no board is called {name!r}: {hint}")
+    hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(b.name for b in BOARDS)}"
+    raise SpecError(f"no board is called {name!r}; {hint}")
 
 
 def detect_board(root: str = "/") -> Board | None:

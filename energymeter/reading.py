@@ -73,16 +73,16 @@ class Facts(NamedTuple):
     """The counter restarts at 0 after this many joules."""
     coulombs_wrap: float | None = None
     max_watts: float | None = None
-    """More than this cannot flow here: tells a counter's wrap from its reset."""
+    """More than this cannot flow here: distinguishes a counter's wrap from its reset."""
     clock: float = 0.0
     """± relative error of the source's own time base, where it integrates by itself."""
     counted: bool = True
     """False: a part of something already counted by a sibling channel; shown, never added."""
     replayed: bool = False
-    """Its readings carry times of their own choice (a recording played fast): the window is the whole
+    """The readings carry times of their own choice (a recording played fast): the window is the whole
     recording, not the time the program's block took."""
     duty: float = 0.0
-    """Of a mean: the share of the time from reading to reading that it has looked at; 0: unknown."""
+    """The share of the time from reading to reading that a mean describes; 0: unknown."""
     latency: float = 0.0
     """How old a mean may be when it is read, as a share of the same time: anything from new to this."""
 

@@ -89,7 +89,7 @@ def _pieces(text: str) -> list[tuple[str, str]]:
     """The single specs of a text, each with the joint before it; quotes hide joints."""
     masked = re.sub(r'"[^"]*"', lambda quoted: '"' + "x" * (len(quoted[0]) - 2) + '"', text)
     if masked.count('"') % 2:
-        raise SpecError(f"the source {text!r} has a quotation mark without its partner.")
+        raise SpecError(f"the source {text!r} has a quotation mark without its partner; close it")
     pieces, start, joint = [], 0, ""
     for match in _JOINT.finditer(masked):
         pieces.append((text[start : match.start()], joint))
@@ -101,7 +101,7 @@ def _pieces(text: str) -> list[tuple[str, str]]:
 def _parse_one(text: str) -> Spec:
     match = _ONE.fullmatch(text.strip())
     if match is None:
-        raise SpecError(f"{text!r} is no source; write driver@place?option=value, such as ina219@1:0x40.")
+        raise SpecError(f"{text!r} is no source; write driver@place?option=value, such as ina219@1:0x40")
     place = match["place"]
     return Spec(
         match["driver"].replace("-", "_"), place.strip('"') if place else None, _options(match["options"])
@@ -201,4 +201,4 @@ def _convert(driver: str, name: str, text: str, annotation: object) -> object:
         return float(text) if kind is float else text
     except ValueError:
         wanted = {bool: "yes or no", int: "a whole number", float: "a number"}[kind or float]
-        raise SpecError(f"{driver}'s option {name} is {text!r}, but must be {wanted}.") from None
+        raise SpecError(f"{driver}'s option {name} is {text!r}, but it must be {wanted}") from None

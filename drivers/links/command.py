@@ -148,7 +148,7 @@ class Command:
                 pipe.close()
 
     def _chunks(self, deadline: float | None = None) -> Iterator[bytes]:
-        """Its output as it comes, empty after half a second of silence; the end of its errors is kept."""
+        """The output as it comes, empty after half a second of silence; the end of the errors is kept."""
         process = self._process
         if process is None or process.stdout is None or process.stderr is None:
             return

@@ -80,10 +80,10 @@ class HidLine(DeviceWire):
                     self._handle, self.node = _HidApi(node.path), node
                     return
         except OSError as error:
-            raise _refusal(self.place, nodes[0].path if nodes else self.place, error) from error
+            raise _open_error(self.place, nodes[0].path if nodes else self.place, error) from error
         wanted = f" with serial number {self.node.serial}" if self.node and self.node.serial else ""
         raise SourceMissing(
-            f"No such HID meter{wanted} at {self.place}: plug it in, and look for it with: "
+            f"no such HID meter{wanted} at {self.place}: plug it in, and look for it with: "
             "grep HID_ID /sys/class/hidraw/*/device/uevent"
         )
 
@@ -103,7 +103,7 @@ class HidLine(DeviceWire):
 
     def _open_handle(self) -> "_Hidraw | _HidApi":
         if self._handle is None:
-            raise SourceMissing(f"{self.place} is not open: call open() first.")
+            raise SourceMissing(f"{self.place} is not open: call open() first")
         return self._handle
 
     def _fits(self, node: HidNode) -> bool:
@@ -170,12 +170,12 @@ def _enumerate(ids: tuple[tuple[int, int], ...]) -> list[HidNode]:
     ]
 
 
-def _refusal(place: str, path: str, error: OSError) -> SourceError:
+def _open_error(place: str, path: str, error: OSError) -> SourceError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return SourceForbidden(
             f'{path} is not for this user: write KERNEL=="hidraw*", TAG+="uaccess" into '
-            "/etc/udev/rules.d/70-energymeter.rules, then plug the meter in again."
+            "/etc/udev/rules.d/70-energymeter.rules, then plug the meter in again"
         )
     if error.errno in (errno.EBUSY, errno.EAGAIN):
-        return SourceBusy(f"{path} is held by {holder(path)}: close that program first.")
-    return SourceMissing(f"{place} did not open ({error.strerror or error}): plug the meter in again.")
+        return SourceBusy(f"{path} is held by {holder(path)}: close that program first")
+    return SourceMissing(f"{place} did not open ({error.strerror or error}): plug the meter in again")

@@ -145,7 +145,10 @@ class HttpClient:
             if not asked:
                 raise SourceForbidden(f"{self._name} refuses the user name or password; check both")
             if offered is None:
-                raise SourceForbidden(f"{self._name} asks for a kind of login that is not spoken here")
+                raise SourceForbidden(
+                    f"{self._name} asks for a kind of login that is not supported here; set it to Basic or "
+                    "Digest"
+                )
             if fresh and not offered.stale:
                 raise SourceForbidden(f"{self._name} refuses the user name or password; check both")
             self._login, fresh = offered, True
@@ -189,7 +192,9 @@ class HttpClient:
     def _left(self, deadline: float) -> float:
         left = deadline - time.monotonic()
         if left <= 0:
-            raise SourceTimeout(f"{self._name} is too slow: no whole answer within {self._timeout:g} s")
+            raise SourceTimeout(
+                f"{self._name} is too slow: no whole answer within {self._timeout:g} s; increase timeout="
+            )
         return left
 
     def _connect(self) -> "HTTPConnection":
@@ -299,7 +304,7 @@ def login(headers: list[str], user: str, password: str) -> Basic | Digest | None
             try:
                 digests.append(Digest(challenge, user, password))
             except ValueError:
-                continue  # a stronger algorithm than ours is offered beside one that we know, or alone
+                continue  # a stronger algorithm than ours is offered with one that we know, or alone
     if digests:
         return max(digests, key=lambda digest: digest.strength)
     return Basic(user, password) if basic else None

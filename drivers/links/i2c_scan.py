@@ -1,6 +1,6 @@
-"""Link helper: which chips of the INA family answer on the header's bus, told by reads alone.
+"""Which chips of the INA family answer on the header's bus, found out by reads alone.
 
-Only buses that a person wires are looked at: the header's of a known board, and USB adapters; the others of
+Only buses that a person wires are searched: the header's of a known board, and USB adapters; the others of
 a computer lead to memory modules, monitors and power stages. 0x40 is also the address of the PCA9685
 servo driver, and an INA219 has no identity register: it is recognised by its reset configuration, or
 by a running configuration with a plausible voltage; anything else is left for a person to name.
@@ -66,7 +66,7 @@ def places_of(kind: str, root: str = "/", opened: OpenBus = open_bus) -> Iterato
         finally:
             wire.close()
     if kind != "ina219":
-        return  # told once for the family
+        return  # reported once for the family
     if strangers:
         raise SourceMissing(
             f"something answers at {', '.join(strangers)}; name it if it is an INA219: ina219@{strangers[0]}"
@@ -88,7 +88,7 @@ def buses(root: str) -> list[int]:
 
 
 def _answering(bus: int, wire: Wire) -> Iterator[tuple[int, str | None]]:
-    """Addresses at which something answers, and which chip it is if it can be told."""
+    """Addresses at which something answers, and which chip it is if that is clear."""
     for address in ADDRESSES:
         chip = Chip(f"{bus}:0x{address:02x}", wire)
         chip.open()
@@ -98,7 +98,7 @@ def _answering(bus: int, wire: Wire) -> Iterator[tuple[int, str | None]]:
 
 
 def _name(chip: Chip, config: int) -> str | None:
-    """Which chip it is, from its configuration on; None: it cannot be told."""
+    """Which chip it is, from its configuration on; None: that is not clear."""
     # INA228, 237, 238: reset and four low bits are 0. INA226: 100 on top, INA260: 110; INA3221: its channels
     no_reset = config & 0x8000 == 0
     for maker, fits in ((0x3E, config & 0xF == 0), (0xFE, config & 0x7000 != 0)):

@@ -16,7 +16,7 @@ class StreamingSource:
     name: str
     patience_seconds = 2.0
     """How long `read` waits for a sample."""
-    silence = "sent nothing valid within {:g} s: check that the meter is on"
+    silence = "sent nothing valid within {:g} s"
     """What it then says."""
 
     _clock: Clock = SystemClock()
@@ -90,7 +90,8 @@ class StreamingSource:
             raise SourceTimeout(f"{self.name} has ended; open it again")
         if reading.fresh:
             return reading
-        raise SourceTimeout(f"{self.name} {self.silence.format(self.patience_seconds)}")
+        quiet = self.silence.format(self.patience_seconds)
+        raise SourceTimeout(f"{self.name} {quiet}; check that it is on and still sends")
 
     def close(self) -> None:
         """Stop the stream and let the device go; twice is fine."""

@@ -39,7 +39,7 @@ def translated(error: OSError, where: str, forbidden: str = "") -> SourceError:
 class SysFile:
     """One attribute file. Its descriptor stays open between reads, at a fifth of the cost.
 
-    The kernel composes the text anew for every read at offset 0. A file that was deleted or
+    The kernel composes the text again for every read at offset 0. A file that was deleted or
     replaced is noticed by its link count and looked up again, so a vanished zone is an error and
     never a counter that stands still.
     """
@@ -66,7 +66,9 @@ class SysFile:
             raise translated(error, self.path, self._forbidden) from error
         text = said.decode("utf-8", "replace").strip(" \t\r\n\0")
         if not text:
-            raise SourceError(f"{self.path} is empty; the kernel driver has no value for it now")
+            raise SourceError(
+                f"{self.path} is empty; the kernel driver has no value now, so wait for the next reading"
+            )
         return text
 
     def number(self) -> float:

@@ -73,7 +73,7 @@ class UsbBulk(DeviceWire):
         if device is None:
             wanted = f" with serial number {self.serial}" if self.serial else ""
             ids = " or ".join(f"{vid:04x}:{pid:04x}" for vid, pid in self._ids)
-            raise SourceMissing(f"No USB device {ids}{wanted}: plug it in, and look for it with: lsusb")
+            raise SourceMissing(f"no USB device {ids}{wanted}: plug it in, and look for it with: lsusb")
         try:
             with contextlib.suppress(NotImplementedError):  # not on every system
                 if device.is_kernel_driver_active(0):
@@ -83,9 +83,9 @@ class UsbBulk(DeviceWire):
             usb.util.claim_interface(device, 0)
             self.serial = device.serial_number or self.serial
         except OSError as error:  # USBError is one
-            raise _refusal(device, self._ids, error) from error
+            raise _open_error(device, self._ids, error) from error
         except ValueError as error:  # pyusb: the strings of a device that may not be opened
-            raise _refusal(device, self._ids, OSError(errno.EACCES, str(error))) from error
+            raise _open_error(device, self._ids, OSError(errno.EACCES, str(error))) from error
         self._device = device
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ class UsbBulk(DeviceWire):
 
     def _claimed(self) -> Any:
         if self._device is None:
-            raise SourceMissing(f"{self.place} is not open: call open() first.")
+            raise SourceMissing(f"{self.place} is not open: call open() first")
         return self._device
 
     def _fits(self, device: Any) -> bool:
@@ -133,7 +133,7 @@ def _pyusb_find(extra: str) -> Find:
     try:
         import usb.core  # type: ignore[import-untyped,import-not-found,unused-ignore]
     except ImportError as error:
-        raise ExtraMissing("pyusb", extra, "A meter on a USB bulk endpoint") from error
+        raise ExtraMissing("pyusb", extra, "a meter on a USB bulk endpoint") from error
 
     def find(vid: int, pid: int) -> list[Any]:
         try:
@@ -146,15 +146,15 @@ def _pyusb_find(extra: str) -> Find:
     return find
 
 
-def _refusal(device: Any, ids: tuple[tuple[int, int], ...], error: OSError) -> SourceError:
+def _open_error(device: Any, ids: tuple[tuple[int, int], ...], error: OSError) -> SourceError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return SourceForbidden(
-            'The USB meter is not for this user: write SUBSYSTEM=="usb", '
+            'the USB meter is not for this user: write SUBSYSTEM=="usb", '
             f'ATTR{{idVendor}}=="{ids[0][0]:04x}", TAG+="uaccess" into '
-            "/etc/udev/rules.d/70-energymeter.rules, then plug it in again."
+            "/etc/udev/rules.d/70-energymeter.rules, then plug it in again"
         )
     if error.errno in (errno.EBUSY, errno.EAGAIN):
         # where the kernel shows USB devices to programs: Documentation/driver-api/usb/usb.rst
         path = f"/dev/bus/usb/{device.bus:03d}/{device.address:03d}"
-        return SourceBusy(f"The USB meter is held by {holder(path)}: close that program first.")
-    return SourceMissing(f"The USB meter did not open ({error.strerror or error}): plug it in again.")
+        return SourceBusy(f"the USB meter is held by {holder(path)}: close that program first")
+    return SourceMissing(f"the USB meter did not open ({error.strerror or error}): plug it in again")

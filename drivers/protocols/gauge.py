@@ -102,8 +102,9 @@ class Gauge:
         if fallen < -_JUMP * max(before, left):
             self._owed = 0.0
             raise SourceError(
-                f"the gauge of {self._name} jumped up: the battery was charged or its gauge recalibrated; "
-                "what was used meanwhile is not known"
+                f"the gauge of {self._name} jumped up: the battery was charged or its gauge recalibrated, "
+                "and what "
+                "was used meanwhile is not known; unplug the charger"
             )
         fallen -= self._owed  # a small step up is given back before anything counts as taken
         if fallen <= 0:

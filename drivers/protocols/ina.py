@@ -16,7 +16,7 @@ SPREAD = 1.1
 """A conversion may take 10 % longer than typical (INA219 586/532 µs, SBOS448G 7.5; INA226 from memory)."""
 
 _FINE_BITS = 11
-"""Of a bus conversion: 8 mV a step on an INA219, ± 0.08 % of 5 V at most."""
+"""A bus conversion of 8 mV a step on an INA219 is ± 0.08 % of 5 V at most."""
 
 _COMMON_SHUNTS = (0.1, 0.01, 0.05, 0.02, 0.015, 0.005, 0.002, 0.001, 0.5, 1.0)
 """Ohms, those on the most modules first."""
@@ -46,13 +46,13 @@ class Timing(NamedTuple):
 
     config: int
     """The bits that set it, in place."""
-    sees: float
+    current_seconds: float
     """Seconds of each cycle in which the current is converted."""
     cycle: float
     """Seconds from one result to the next, typical."""
     bus_bits: int = 12
     bits: int = 12
-    """Of the current."""
+    """The resolution of the current's conversion."""
 
 
 def signed(raw: int, bits: int) -> int:
@@ -74,7 +74,7 @@ def choose(timings: Sequence[Timing], rate_hz: float) -> Timing:
     if not fits:
         return min(timings, key=lambda t: t.cycle)
     fine = [t for t in fits if t.bus_bits >= _FINE_BITS] or fits
-    return max(fine, key=lambda t: (t.sees, t.cycle))
+    return max(fine, key=lambda t: (t.current_seconds, t.cycle))
 
 
 def refine(facts: Facts, timing: Timing, rate_hz: float) -> Facts:
@@ -87,7 +87,9 @@ def refine(facts: Facts, timing: Timing, rate_hz: float) -> Facts:
     if timing.cycle * SPREAD * rate_hz < 0.5:
         return facts._replace(semantics="instant", duty=0.0, latency=0.0)
     return facts._replace(
-        semantics="mean", duty=min(1.0, timing.sees * rate_hz), latency=min(1.0, timing.cycle * rate_hz)
+        semantics="mean",
+        duty=min(1.0, timing.current_seconds * rate_hz),
+        latency=min(1.0, timing.cycle * rate_hz),
     )
 
 
@@ -113,7 +115,7 @@ def check_options(name: str, shunt: float, tolerance: float, max_amps: float, fu
             f"{name}: shunt={shunt:g} cannot be: give its resistance in ohms, 0.1 for a part marked R100"
         )
     if not 0 <= tolerance < 1:
-        raise SpecError(f"{name}: tolerance={tolerance:g} cannot be: 0.01 is a shunt of ±1 %")
+        raise SpecError(f"{name}: tolerance={tolerance:g} cannot be: give 0.01 for a shunt of ±1 %")
     if not (math.isfinite(max_amps) and max_amps >= 0):
         raise SpecError(f"{name}: max_amps={max_amps:g} cannot be: give the largest expected current in amps")
     if max_amps * shunt > full_scale:
@@ -138,7 +140,7 @@ def check_plausible(name: str, watts: float, shunt: float, board: str) -> None:
         return
     likely = next((s for s in _COMMON_SHUNTS if low <= abs(watts) * shunt / s <= high), None)
     remedy = (
-        f"shunt={likely:g} would fit, so look at the shunt's marking (R100 is 0.1, R010 is 0.01)"
+        f"shunt={likely:g} would fit, so check the shunt's marking (R100 is 0.1, R010 is 0.01)"
         if likely is not None
         else "check that the board is on, and powered through this shunt"
     )
@@ -174,7 +176,7 @@ class Kind(NamedTuple):
     bus: Field
     config_register: int
     config: int
-    """Its bits that do not set times: continuous conversion of shunt and bus."""
+    """The bits that do not set times: continuous conversion of shunt and bus."""
     ready: tuple[int, int]
     """Register and bit of the flag that a conversion ended."""
     gain: float
@@ -221,9 +223,9 @@ class Kind(NamedTuple):
             return list(self.table)
         average_at, bus_at, shunt_at = self.shifts
         return [
-            Timing(i << average_at | b << bus_at | s << shunt_at, n * look, n * channels * (look + bus))
+            Timing(i << average_at | b << bus_at | s << shunt_at, n * shunt, n * channels * (shunt + bus))
             for i, n in enumerate(AVERAGES)
             for b, bus in enumerate(self.seconds)
-            for s, look in enumerate(self.seconds)
-            if bus <= look
+            for s, shunt in enumerate(self.seconds)
+            if bus <= shunt
         ]

@@ -97,7 +97,7 @@ class Converter:
         counts = field.counts(self.word(field.register, field.size))
         if abs(counts) >= field.limit:
             remedy = "leave max_amps out for its wider range" if self._always else self.kind.beyond
-            raise SourceError(f"{self.kind.name}@{self.chip} clipped at its full scale: {remedy}")
+            raise SourceError(f"{self.kind.name}@{self.chip} clipped at its full scale; {remedy}")
         return counts * field.lsb
 
     def count(self, register: int, signed: bool) -> int:
@@ -160,7 +160,7 @@ class Converter:
                 who = ina.DIES.get(self.chip.word(elsewhere + 1) >> 4)
         remedy = f"it is an {who}, so use {who}@{self.chip}" if who else "an ina219 has no identity: try that"
         raise SourceMissing(
-            f"the chip at {self.chip} is no {self.kind.name} (maker 0x{maker:04x}, die 0x{die:04x}): {remedy}"
+            f"the chip at {self.chip} is no {self.kind.name} (maker 0x{maker:04x}, die 0x{die:04x}); {remedy}"
         )
 
 

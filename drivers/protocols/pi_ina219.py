@@ -1,4 +1,4 @@
-"""Link helper: an INA219 through the library pi-ina219 (extra), for those who trust it more than us.
+"""An INA219 through the library pi-ina219 (extra), for those who trust it more than us.
 
 It needs seven transfers for what we read in three, so voltage and current are not of one conversion,
 and on its own it narrows and widens the gain by a flag that does not tell clipping; here it is held

@@ -152,7 +152,7 @@ class Counter:
         except OSError as error:
             raise translated(error, "perf event power", _CURE) from error
         if len(said) != 8:
-            raise SourceError("perf event power gave no count; its CPU may have been taken offline")
+            raise SourceError("perf event power gave no count; check that its CPU is online")
         return float(struct.unpack("<Q", said)[0])
 
     def close(self) -> None:

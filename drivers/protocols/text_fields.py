@@ -132,7 +132,7 @@ class Fields:
                     f"{name}: {raw!r:.60}{where} is no number; correct {field.quantity}= or the unit"
                 )
         if not found:
-            raise SourceError(f"{name}: there is no number in this answer; it may come with the next one")
+            raise SourceError(f"{name}: there is no number in this answer; wait for the next one")
         return Reading(**found)
 
 

@@ -217,7 +217,7 @@ class Tegrastats:
         self._fields, self._name = fields, name
 
     def begin(self) -> None:
-        """Nothing to forget: every line tells all."""
+        """Nothing to forget: every line is complete."""
 
     def row(self, line: str) -> Row | None:
         """The sample in this line; ``None``: no tegrastats line.

@@ -6,7 +6,7 @@ group, 0xA0..0xA9 select one, 0xB0.., 0xD0.., 0xE0.. set threshold, brightness, 
 
 Layout and checks: libsigrok ``src/hardware/rdtech-um/protocol.c``, github.com/rfinnie/rdserialtool
 (UM24C, UM25C, UM34C), github.com/sebastianha/um34c. The current carries no direction. There is no
-sequence number: a reading that repeats cannot be told from a steady load.
+sequence number: a repeated reading and a steady load look the same.
 """
 
 import struct
@@ -152,7 +152,7 @@ class UmMeter(AskedMeter):
         except SourceTimeout as error:
             other = NAMES.get(int.from_bytes(seen[:2], "big"), self.model.name)
             if other != self.model.name and len(seen) >= LENGTH:
-                raise SourceTimeout(f"{self.name} is a {other}: use {other}@{self._wire.place}.") from error
+                raise SourceTimeout(f"{self.name} is a {other}: use {other}@{self._wire.place}") from error
             raise
         self._last = decode(frame, self.model)
         return Reading(volts=self._last.volts, amps=self._last.amps, watts=self._last.watts)

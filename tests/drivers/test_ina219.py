@@ -356,7 +356,7 @@ def test_gone_and_back_with_its_power_lost() -> None:
             bench.sample()
     bench.chip.brown_out()
     bench.fresh(2)
-    assert bench.source.resets == 1, "looked at once, not half a second later"
+    assert bench.source.resets == 1, "checked immediately, not half a second later"
 
 
 def test_nobody_there_at_open() -> None:

@@ -118,7 +118,7 @@ def test_pulsed_load(member: Member) -> None:
 @pytest.mark.parametrize("sign", [1, -1])
 def test_clipping_is_an_error(member: Member, sign: int) -> None:
     source, _, _ = bench(member, steady(sign * (member.full_scale + 0.1)))
-    with pytest.raises(SourceError, match="clipped at its full scale: "):
+    with pytest.raises(SourceError, match="clipped at its full scale; "):
         source.read()
 
 

@@ -41,7 +41,7 @@ def _possible() -> None:
         pytest.skip("no private mount namespace may be opened here (unshare -m)")
 
 
-def tell(board: str, story: str) -> dict[str, Any]:
+def outcome(board: str, story: str) -> dict[str, Any]:
     script = str(DEVICES / "jtop_namespace.sh")
     done = subprocess.run(
         [*namespace(), "bash", script, sys.executable, "-m", "devices.jtop_scenario", board, story],
@@ -52,8 +52,8 @@ def tell(board: str, story: str) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 @pytest.mark.parametrize(
@@ -66,29 +66,29 @@ def tell(board: str, story: str) -> dict[str, Any]:
     ],
 )
 def test_every_rail_follows_its_sensor(board: str, counted: set[str], shown: set[str]) -> None:
-    told = tell(board, "follow")
-    assert told["counted"] == {**dict.fromkeys(counted, True), **dict.fromkeys(shown, False)}
-    assert told["followed"] == {rail: [400, 1000, 152] for rail in counted | shown}
+    found = outcome(board, "follow")
+    assert found["counted"] == {**dict.fromkeys(counted, True), **dict.fromkeys(shown, False)}
+    assert found["followed"] == {rail: [400, 1000, 152] for rail in counted | shown}
 
 
 def test_a_service_killed_and_restarted_is_found_again() -> None:
-    told = tell("orin_nano", "restarted")
-    assert "sudo systemctl" in told["lost"]
-    assert told["absent"].startswith(("SourceMissing", "SourceError"))
+    found = outcome("orin_nano", "restarted")
+    assert "sudo systemctl" in found["lost"]
+    assert found["absent"].startswith(("SourceMissing", "SourceError"))
 
 
 def test_a_lost_input_rail_is_a_gap_and_nothing_is_invented() -> None:
-    told = tell("orin_nano", "rail_lost")
-    assert "no longer sees the rail VDD_IN" in told["lost"]
-    assert told["invented"] == []
+    found = outcome("orin_nano", "rail_lost")
+    assert "no longer sees the rail VDD_IN" in found["lost"]
+    assert found["invented"] == []
 
 
 def test_a_hung_service_is_a_timeout_within_two_seconds() -> None:
-    told = tell("orin_nano", "hung")
-    assert told["silent"].startswith("SourceTimeout")
-    assert told["closed"].startswith("SourceTimeout")
-    assert told["seconds"] < 2.5
+    found = outcome("orin_nano", "hung")
+    assert found["silent"].startswith("SourceTimeout")
+    assert found["closed"].startswith("SourceTimeout")
+    assert found["seconds"] < 2.5
 
 
 def test_a_slow_sensor_is_waited_for() -> None:
-    assert tell("orin_nano", "slow")["samples"] >= 8
+    assert outcome("orin_nano", "slow")["samples"] >= 8

@@ -64,15 +64,15 @@ def test_keeps_the_drivers_contract(model: str, tmp_path: Path) -> None:
     check_unplugged(lambda: Pzem(line.place))
 
 
-def test_a_refusal_is_an_error_with_its_reason() -> None:
-    refusal = bytes.fromhex("01 84 02 c2 c1")  # function 4 with its high bit set, code 2 (Modbus, section 7)
-    with expected_bytes((request(1, 10), refusal)) as wire:
+def test_a_rejection_is_an_error_with_its_reason() -> None:
+    rejection = bytes.fromhex("01 84 02 c2 c1")  # function 4 | 0x80, code 2 (Modbus, section 7)
+    with expected_bytes((request(1, 10), rejection)) as wire:
         with pytest.raises(SourceError, match=r"refused to be read \(illegal address\): check model="):
             Pzem(wire=wire, address=1).open()
         assert not wire.is_open
 
 
-def test_another_address_stays_silent_and_unplugging_is_told(tmp_path: Path) -> None:
+def test_another_address_stays_silent_and_unplugging_is_reported(tmp_path: Path) -> None:
     with PtyMeter(PzemDevice(address=7), tmp_path / "ttyUSB0") as line:
         with pytest.raises(SourceTimeout, match="did not answer"):
             Pzem(line.place, address=8, timeout=0.02).open()

@@ -130,7 +130,7 @@ def test_basic() -> None:
             client(web, user="me", password="other").get("/")
 
 
-def test_a_connection_closed_behind_our_back_is_made_anew() -> None:
+def test_a_connection_closed_behind_our_back_is_made_again() -> None:
     with Web(hello) as web:
         link = client(web)
         link.get("/")

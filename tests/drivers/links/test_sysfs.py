@@ -35,7 +35,7 @@ def test_examples(module: str) -> None:
     assert not done.failed
 
 
-def test_a_file_is_read_anew_every_time(sysfs: Sysfs) -> None:
+def test_a_file_is_read_again_every_time(sysfs: Sysfs) -> None:
     sysfs.put("x", 1)
     file = SysFile(str(sysfs.path("x")))
     assert file.number() == 1.0
@@ -105,7 +105,7 @@ def rail(sysfs: Sysfs, *quantities: str) -> Rail:
     return Rail("rail", Facts(), files)
 
 
-def test_a_rail_leaves_out_what_fails_while_power_can_be_told(sysfs: Sysfs) -> None:
+def test_a_rail_leaves_out_what_fails_while_power_can_be_known(sysfs: Sysfs) -> None:
     three = rail(sysfs, "volts", "amps", "watts")
     sysfs.break_reads("volts")
     assert three.read() == Reading(amps=3.0, watts=4.0)
