@@ -122,7 +122,7 @@ class _Cell:
         return self._file(key).number()
 
     def _volts(self) -> float | None:
-        """None where the firmware does not tell; nothing is counted by it."""
+        """None where the firmware does not say; nothing is counted by it."""
         try:
             return abs(self._number("voltage_now")) * 1e-6
         except SourceError:

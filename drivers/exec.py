@@ -60,7 +60,7 @@ class Exec(JsonSource):
         if not place.strip() or timeout <= 0:
             raise SpecError('exec: give a command, as in exec@"my-meter --once", and a timeout above 0')
         command = Command(argv)
-        super().__init__(f"exec@{command.program}", **fields)
+        super().__init__(f"exec@{command.program}", place if argv[1:] else "", **fields)
         self._command, self._timeout = command, timeout
         self._opened = False
         self._lines = _Lines(self, command, timeout) if stream else None

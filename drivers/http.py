@@ -62,7 +62,8 @@ class Http(JsonSource):
             ) from error
         if url.scheme not in ("http", "https") or not url.hostname or timeout <= 0:
             raise SpecError("give a whole URL, such as http@http://192.168.1.7/status, and a timeout above 0")
-        super().__init__(f"http@{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}", **fields)
+        shown = f"http@{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+        super().__init__(shown, url.query, **fields)
         self._target = (url.path or "/") + (f"?{url.query}" if url.query else "")
         self._client = HttpClient(
             url.hostname,

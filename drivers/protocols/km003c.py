@@ -226,7 +226,7 @@ class Session:
         receipt = self.wire.read(1.0)
         sealed = self.wire.read(1.0) if receipt[:1] == bytes([MEMORY_READ | 0x80]) else b""
         if len(sealed) < 16:
-            raise SourceError(f"{self.wire.place} does not tell its hardware id: use the driver km003c")
+            raise SourceError(f"{self.wire.place} does not give its hardware id: use the driver km003c")
         return aes.decrypt(_MEMORY_KEY, sealed[:16])[:size]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import zlib
 from collections.abc import Callable
 from math import isnan, nan
 from typing import Any, NamedTuple
@@ -179,10 +180,17 @@ class TextSource:
 
 
 class JsonSource(TextSource):
-    """A source whose answer is JSON, or nothing but a number."""
+    """A source whose answer is JSON, or nothing but a number.
 
-    def __init__(self, name: str, **fields: Any) -> None:
-        super().__init__(name, **fields)
+    Args:
+        name: what may be shown of it.
+        hidden: what may not, because it may hold a password: arguments of a command, the query of a URL. Sources
+            that differ in it alone get names that differ in a mark of four hex digits.
+    """
+
+    def __init__(self, name: str, hidden: str, **fields: Any) -> None:
+        mark = f"#{zlib.crc32(hidden.encode()) & 0xFFFF:04x}" if hidden else ""
+        super().__init__(name + mark, **fields)
         for field in self._fields.all:
             if field.selector:
                 steps(field.selector)

@@ -70,7 +70,7 @@ def test_a_command_that_streams(tmp_path: Path) -> None:
         plugged.unlink,
         plugged.touch,
     )
-    gap_is_told(meter, f"exec@{command}")
+    gap_is_told(meter, "exec@stream-watts")
 
 
 def test_a_plug_on_the_network() -> None:
