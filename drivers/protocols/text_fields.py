@@ -184,8 +184,8 @@ class JsonSource(TextSource):
 
     Args:
         name: what may be shown of it.
-        hidden: what may not, because it may hold a password: arguments of a command, the query of a URL. Sources
-            that differ in it alone get names that differ in a mark of four hex digits.
+        hidden: what may not, because it may hold a password: arguments of a command, the query of a URL.
+            Sources that differ in it alone get names that differ in a mark of four hex digits.
     """
 
     def __init__(self, name: str, hidden: str, **fields: Any) -> None:
