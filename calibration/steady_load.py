@@ -204,9 +204,7 @@ def _amps(reading: Reading) -> float | None:
 
 
 def _watts(reading: Reading) -> float | None:
-    if reading.watts is not None or reading.volts is None or reading.amps is None:
-        return reading.watts
-    return reading.volts * reading.amps
+    return reading.power
 
 
 def _stepped(values: "np.typing.NDArray[np.float64]") -> bool:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from energymeter.reading import Band, Facts  # noqa: E402
-from energymeter.spec import driver_names, load_driver  # noqa: E402
+from energymeter.spec import driver_names, load_driver, options_of  # noqa: E402
 
 PLACES = {
     "csv": ("run.csv", {"watts": "W"}),
@@ -45,7 +45,7 @@ RATES_HEAD = """\
 As fast as one program reads, in the best of three tries, through Linux's own drivers and device nodes; what
 is behind them is emulated. Device, kernel and program share one emulated processor, so these are lower bounds
 of what driver and kernel can do: a real machine is faster, a real bus or meter often slower.
-`make bench-hw-rates` takes them anew.
+`make bench-hw-rates` takes them again.
 
 Taken on: {machine}.
 
@@ -68,16 +68,16 @@ def page() -> str:
     trust = [["driver", "counters of its own", "loss", "tested on"]]
     for name in driver_names():
         driver = load_driver(name)
-        told = inspect.getmodule(driver).__doc__ or ""  # type: ignore[union-attr]
+        described = inspect.getmodule(driver).__doc__ or ""  # type: ignore[union-attr]
         place, options = PLACES.get(name, ("", {}))
         known = driver(place, **options).facts if place else driver().facts
         code = f"`{name}`"
-        first = told.splitlines()[0].removeprefix(f"{name}: ").replace("``", "`")
+        first = described.splitlines()[0].removeprefix(f"{name}: ").replace("``", "`")
         reads.append([code, first, _options(driver)])
         facts.append(
-            [code, _says(known), f"{known.default_hz:g}, {known.max_hz:g}", *_exactness(known, told)]
+            [code, _says(known), f"{known.default_hz:g}, {known.max_hz:g}", *_exactness(known, described)]
         )
-        trust.append([code, *(label(told, one) for one in ("Counters", "Loss", "Tested on"))])
+        trust.append([code, *(label(described, one) for one in ("Counters", "Loss", "Tested on"))])
     sections = (
         ("What they read", _table(reads)),
         ("How exactly", _table(facts)),
@@ -111,26 +111,26 @@ def label(docstring: str, name: str) -> str:
 
 def _options(driver: Any) -> str:
     """The options that a spec may give, and their defaults."""
-    simple = ("float", "int", "bool", "str", float, int, bool, str)
-    named = {k: p for k, p in inspect.signature(driver).parameters.items() if p.annotation in simple}
-    place = named.pop("place").default
+    place = inspect.signature(driver).parameters["place"].default
     at = [f"`@{place}`"] if place else []
-    return ", ".join(at + [f"`{k}={_default(p.default)}`" for k, p in named.items()])
+    # a default that differs from member to member of a family stands in the class
+    defaults = {k: getattr(driver, f"module_{k}", p.default) for k, p in options_of(driver).items()}
+    return ", ".join(at + [f"`{k}={_default(default)}`" for k, default in defaults.items()])
 
 
 def _default(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value}"
+    return str(value).lower() if isinstance(value, bool) else "" if value is None else f"{value}"
 
 
 def _says(facts: Facts) -> str:
     return f"{facts.semantics}, {facts.place}, {facts.provenance}"
 
 
-def _exactness(facts: Facts, told: str) -> tuple[str, str]:
+def _exactness(facts: Facts, described: str) -> tuple[str, str]:
     bands: dict[str, Band] = {unit: band for q, unit in UNITS.items() if (band := getattr(facts, q))}
     limits = [limit for unit, band in bands.items() if (limit := _limit(band, unit))]
     steps = [_amount(band.resolution, unit) for unit, band in bands.items() if band.resolution]
-    return "; ".join(limits) or label(told, "Accuracy") or "not known", ", ".join(steps)
+    return "; ".join(limits) or label(described, "Accuracy") or "not known", ", ".join(steps)
 
 
 def _limit(band: Band, unit: str) -> str:

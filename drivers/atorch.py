@@ -23,10 +23,10 @@ from typing import ClassVar, NamedTuple
 
 from energymeter.clock import Clock, SystemClock
 from energymeter.drivers.links.serial import SerialLine
-from energymeter.drivers.links.stream import Pull
+from energymeter.drivers.links.stream import StreamingSource
 from energymeter.drivers.links.timebase import DeviceClock
-from energymeter.drivers.links.wire import Wire
-from energymeter.errors import SourceMissing, SourceTimeout
+from energymeter.drivers.links.wire import Wire, WireMeter
+from energymeter.errors import SourceTimeout
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
 
@@ -120,7 +120,7 @@ def split(received: bytes) -> tuple[list[bytes], bytes, int]:
     return frames, rest, dropped
 
 
-class Atorch:
+class Atorch(WireMeter, StreamingSource):
     """``atorch@/dev/rfcomm0`` or ``atorch@ble:AA:BB:CC:DD:EE:FF``."""
 
     usb_ids: ClassVar[tuple[tuple[int, int], ...]] = ()  # Bluetooth: no USB identity
@@ -138,37 +138,19 @@ class Atorch:
         self._device_clock = DeviceClock(_TICK_NS)
         self._last: Report | None = None
         self._rest = b""
-        self._wanted = False
-        self._pull = Pull(self.name, self.stream)
 
-    @property
-    def moved_bytes(self) -> int:
-        return self._wire.moved_bytes
-
-    def open(self) -> None:
-        """Open the port; the first report says what kind of meter it is and refines `facts`.
-
-        Raises:
-            SourceError: no port, no permission, or held by another program.
-        """
+    def _start(self) -> None:
+        """Open the port; the first report says what kind of meter it is and refines `facts`."""
         self._wire.open()
-        self._wanted = True
         self._rest, self._last = b"", None
-        self._pull.reset()
 
-    def stream(self) -> Iterator[Reading]:
-        """The reports as they come, one a second; ``fresh=False`` while none has.
+    def _flow(self) -> Iterator[Reading]:
+        """The reports as they come, one a second.
 
         Stamps follow the meter's own clock of seconds (Bluetooth delivers reports late and in heaps). A
         second report within the same second is no new sample; where the meter's clock stands still or was
-        reset, the stamps start anew from the report's arrival.
-
-        Raises:
-            SourceTimeout: nothing valid for three seconds.
-            SourceMissing: the port went away.
+        reset, the stamps start again from the report's arrival.
         """
-        if not self._wanted:
-            raise SourceMissing(f"{self.name} is not open: call open() first.")
         heard_ns = self._clock.monotonic_ns()
         while True:
             data = self._wire.read(0.25)
@@ -180,30 +162,18 @@ class Atorch:
             elif now_ns - heard_ns > _SILENCE_S * 1e9:
                 raise SourceTimeout(
                     f"{self.name} has sent no valid report for {_SILENCE_S:g} s: check its power, "
-                    "its pairing, and that it is an Atorch meter."
+                    "its pairing, and that it is an Atorch meter"
                 )
             else:
                 yield Reading(fresh=False)
             for frame in frames:
                 yield self._reading(decode(frame), now_ns)
 
-    def read(self) -> Reading:
-        """Wait for the next report: up to two seconds.
-
-        Raises:
-            SourceTimeout: none came.
-            SourceMissing: the port went away.
-        """
-        return self._pull.read()
-
     def counters(self) -> Counters | None:
         """The meter's own counters as of the last report; None: no report yet."""
         return self._last.counters if self._last else None
 
-    def close(self) -> None:
-        """Let the port go."""
-        self._wanted = False
-        self._pull.reset()
+    def _stop(self, started: bool) -> None:
         self._wire.close()
 
     def _reading(self, report: Report, now_ns: int) -> Reading:

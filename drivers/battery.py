@@ -8,15 +8,14 @@ Documentation/power/power_supply_class.rst in torvalds/linux.
 
 Accuracy: ±5 %, our own word: fuel gauges promise none [from memory]; steps of the gauge as found at open.
 Counters: the gauge's energy or charge is the curve.
-Loss: none told; a gauge that has not moved is no sample.
+Loss: unknown; a gauge that has not moved is no sample.
 Tested on: emulated kernel files, recorded files of a laptop; real hardware: none yet.
 """
 
 import os
-from collections.abc import Sequence
 
-from energymeter.drivers.links.channels import together
-from energymeter.drivers.links.sysfs import SysFile, below, entries, peek, peek_number
+from energymeter.drivers.links.channels import Parts
+from energymeter.drivers.links.sysfs import SysFile
 from energymeter.drivers.protocols.gauge import (
     COULOMBS_PER_UAH,
     JOULES_PER_UWH,
@@ -26,8 +25,8 @@ from energymeter.drivers.protocols.gauge import (
     step,
 )
 from energymeter.errors import SourceError, SourceMissing, SpecError
+from energymeter.paths import below, entries, peek, peek_number
 from energymeter.reading import Band, Facts, Reading
-from energymeter.source import Source
 
 __all__ = ["Battery"]
 
@@ -35,11 +34,11 @@ _RESTING = ("Unknown", "Not charging", "Full")
 """What the one says that waits while the other gives: by the kernel's age and the ThinkPad's charge."""
 
 
-class Battery:
+class Battery(Parts["_ByCharge | _ByEnergy | _ByPower"]):
     """Every system battery, or the one named (``battery@BAT0``); one channel each, added.
 
     ``by="gauge"`` counts what the gauge says was taken out: good over half an hour, meaningless over
-    seconds, as the ± of one step (36 J on many laptops) tells. ``by="power"`` takes instants.
+    seconds, as the ± of one step (36 J on many laptops) shows. ``by="power"`` takes instants.
     A battery that charges or rests is an error, not 0 W: its load comes from the wall. It may rest while
     another one discharges: two batteries of a laptop take turns.
     """
@@ -55,7 +54,6 @@ class Battery:
         self._wanted = place
         self._by = by
         self._supplies = below(root, "sys/class/power_supply")
-        self._cells: list[_ByCharge | _ByEnergy | _ByPower] = []
 
     def open(self) -> None:
         names = [name for name in _batteries(self._supplies) if self._wanted in ("", name)]
@@ -63,8 +61,8 @@ class Battery:
             which = f"battery {self._wanted!r}" if self._wanted else "battery"
             raise SourceMissing(f"no {which} in {self._supplies}; use an external meter")
         self.close()
-        self._cells = [self._cell(name) for name in names]
-        for cell in self._cells:
+        self._parts = [self._cell(name) for name in names]
+        for cell in self._parts:
             cell.check()
 
     def _cell(self, name: str) -> "_ByCharge | _ByEnergy | _ByPower":
@@ -85,18 +83,6 @@ class Battery:
         raise SourceMissing(
             f"{folder} has no energy_now or charge_now, and a percentage is too coarse; use {other}"
         )
-
-    def channels(self) -> Sequence[Source]:
-        return self._cells
-
-    def read(self) -> Reading:
-        """All batteries added; the sampler reads them one by one."""
-        return together(self._cells)
-
-    def close(self) -> None:
-        for cell in self._cells:
-            cell.close()
-        self._cells = []
 
 
 def _batteries(supplies: str) -> list[str]:
@@ -136,7 +122,7 @@ class _Cell:
         return self._file(key).number()
 
     def _volts(self) -> float | None:
-        """None where the firmware does not tell; nothing is counted by it."""
+        """None where the firmware does not say; nothing is counted by it."""
         try:
             return abs(self._number("voltage_now")) * 1e-6
         except SourceError:

@@ -6,11 +6,11 @@
 
 For exports of programs that have no live driver here, such as the AVHzY CT-3's and the EnergyRunner's:
 no public source describes their columns, so give the column names and units that the file's header shows.
-What stands in the file already is history and is skipped (replay it with ``replay@FILE``); rows count
+What the file holds already is history and is skipped (replay it with ``replay@FILE``); rows count
 from now on. With ``time=`` the file's clock spaces the samples, without it their arrival does.
 Lines ``#…`` and anything above the header are skipped; a row without its numbers is counted in
 ``lost``; a half-written last line waits for its end; a file that shrinks or is replaced is read from
-its start. Resolution, accuracy and rate are the writer's; ``accuracy=0.02`` states ±2 %, unsaid stays
+its start. Resolution, accuracy and rate are the writer's; ``accuracy=0.02`` states ±2 %, not given it is
 unknown.
 
 Semantics: instants, or counters where a column of joules is named. Source: none; see above.
@@ -21,87 +21,73 @@ Tested on: growing files, recorded tegrastats lines; real hardware: none yet.
 
 import os
 from collections.abc import Iterator
-from math import nan
+from typing import Any
 
 from energymeter.clock import Clock, SystemClock
-from energymeter.drivers.links.tail import Tail
+from energymeter.drivers.links.stream import StreamingSource
 from energymeter.drivers.links.timebase import Timebase
-from energymeter.drivers.protocols.text_fields import Fields
-from energymeter.drivers.protocols.text_table import Row, Table, Tegrastats
-from energymeter.errors import SourceError, SourceTimeout, SpecError
+from energymeter.drivers.protocols.text_fields import TextSource
+from energymeter.drivers.protocols.text_table import Row, Table, Tail, Tegrastats
+from energymeter.errors import SourceError, SpecError
 from energymeter.reading import Reading
 from energymeter.units import scale
 
 __all__ = ["Csv"]
 
-_LOOK_SECONDS = 0.05
+_WAIT_SECONDS = 0.05
 _BEAT_SECONDS = 0.4
 """A stream says at least every half second that it is alive."""
 
-_PATIENCE_SECONDS = 1.8
 
-
-class Csv:
+class Csv(TextSource, StreamingSource):
     """A growing file, read as power, voltage and current, or as a counter of joules.
+
+    Further options as of ``TextSource``; for tegrastats, ``watts`` is the rail.
 
     Args:
         place: the file.
-        watts, volts, amps, joules: column names or numbers; for tegrastats, ``watts`` is the rail.
-        unit: of watts; ``volts_unit``, ``amps_unit``, ``joules_unit``, ``time_unit``: of the others.
-        time: the column of the row's time: a number, or ISO 8601.
+        time: the column of the row's time: a number, or ISO 8601; ``time_unit``: of a number.
         delimiter: found out if not given; decimal commas are read where it is not the comma.
         format: ``csv`` or ``tegrastats``.
-        accuracy: ± relative, as its maker promises; unsaid: unknown.
-        measures: ``wall``, ``rail``, ``cell`` or ``die``.
 
     Raises:
         SpecError: no column, an unknown unit, format or place.
     """
 
+    default_hz = 10.0
+    max_hz = 1000.0
+    patience_seconds = 1.8
+    silence = "gained no row from its writer in {:g} s"
+
     def __init__(
         self,
         place: str = "",
         *,
-        watts: str = "",
-        volts: str = "",
-        amps: str = "",
-        joules: str = "",
-        unit: str = "",
-        volts_unit: str = "V",
-        amps_unit: str = "A",
-        joules_unit: str = "J",
         time: str = "",
         time_unit: str = "s",
         delimiter: str = "",
         format: str = "csv",
-        accuracy: float = nan,
-        measures: str = "rail",
         clock: Clock | None = None,
+        **fields: Any,
     ) -> None:
-        self.name = f"csv@{place}"
-        selectors = {"watts": watts, "volts": volts, "amps": amps, "joules": joules}
+        name = f"csv@{place}"
         if not place or format not in ("csv", "tegrastats") or len(delimiter) > 1:
             raise SpecError(
-                f"{self.name}: give a file, format csv or tegrastats, and a delimiter of one character"
+                f"{name}: give a file, format csv or tegrastats, and a delimiter of one character"
             )
-        if format == "tegrastats" and (
-            unit not in ("", "mW") or not watts or volts or amps or joules or time
-        ):
-            raise SpecError(f"{self.name}: of a tegrastats log give the rail alone, as in watts=VDD_IN")
+        self._table: Table | Tegrastats
         if format == "tegrastats":
-            unit = "W"  # as the lines are read, whatever unit they are printed in
-        units = {"watts": unit or "W", "volts": volts_unit, "amps": amps_unit, "joules": joules_unit}
-        fields = Fields(selectors, units)
-        self.facts = fields.facts(accuracy=accuracy, place=measures, hz=10.0, max_hz=1000.0)
-        second = scale("seconds", time_unit)
-        self._table: Table | Tegrastats = (
-            Tegrastats(fields, self.name)
-            if format == "tegrastats"
-            else Table(fields, self.name, time=time, second=second, delimiter=delimiter)
-        )
-        self._clock: Clock = clock or SystemClock()
-        self._tail = Tail(os.path.expanduser(place), self.name)
-        self._rows: Iterator[Reading] | None = None
+            others = [key for key in ("volts", "amps", "joules") if fields.get(key)]
+            if time or others or not fields.get("watts") or fields.get("unit", "") not in ("", "mW"):
+                raise SpecError(f"{name}: of a tegrastats log give the rail alone, as in watts=VDD_IN")
+            super().__init__(name, **{**fields, "unit": "W"})  # as read, whatever unit is printed
+            self._table = Tegrastats(self._fields, name)
+        else:
+            super().__init__(name, **fields)
+            second = scale("seconds", time_unit)
+            self._table = Table(self._fields, name, time=time, second=second, delimiter=delimiter)
+        self._clock = clock or SystemClock()
+        self._tail = Tail(os.path.expanduser(place), name)
         self._bad = 0
 
     @property
@@ -109,48 +95,20 @@ class Csv:
         """Rows that held no sample."""
         return self._bad + self._tail.dropped
 
-    def open(self) -> None:
-        """Find the header, and leave out the rows that are there already.
-
-        Raises:
-            SourceMissing, SourceForbidden: no such file, or not for this user.
-            SourceError: its header does not name the columns.
-        """
-        self.close()
+    def _start(self) -> None:
+        """Find the header, and leave out the rows that are there already."""
         self._tail.open()
         try:
             self._begin()
         except SourceError:
-            self.close()
+            self._tail.close()
             raise
         self._tail.skip()
-        self._rows = self.stream()
 
-    def close(self) -> None:
-        """Let the file go."""
-        self._rows = None
+    def _stop(self, started: bool) -> None:
         self._tail.close()
 
-    def read(self) -> Reading:
-        """Wait for the next row.
-
-        Raises:
-            SourceTimeout: none came; the writer has stopped or writes seldom.
-            SourceError: a replaced file names other columns.
-        """
-        if self._rows is None:
-            raise SourceError(f"{self.name} is not open; call open() first")
-        until_ns = self._clock.monotonic_ns() + round(_PATIENCE_SECONDS * 1e9)
-        for reading in self._rows:
-            if reading.fresh:
-                return reading
-            if self._clock.monotonic_ns() >= until_ns:
-                break
-        raise SourceTimeout(
-            f"{self.name} gained no row in {_PATIENCE_SECONDS:g} s; is its writer still running?"
-        )
-
-    def stream(self) -> Iterator[Reading]:
+    def _flow(self) -> Iterator[Reading]:
         """Every new row, stamped by its own time column or by its arrival."""
         base = Timebase()
         quiet = 0.0
@@ -165,8 +123,8 @@ class Csv:
             if rows:
                 quiet = 0.0
                 continue
-            self._clock.sleep(_LOOK_SECONDS)
-            quiet += _LOOK_SECONDS
+            self._clock.sleep(_WAIT_SECONDS)
+            quiet += _WAIT_SECONDS
             if quiet >= _BEAT_SECONDS:
                 quiet = 0.0
                 yield Reading(fresh=False)

@@ -1,4 +1,4 @@
-"""Any command as a meter: one that prints a number or JSON once a sample, or a line a sample for ever.
+"""Any command as a meter: one that prints a number or JSON once a sample, or a line a sample without end.
 
     exec@"sensors-power --once"?unit=mW
     exec@"ipmitool-json"?watts=$.psu[0].watts&measures=wall
@@ -6,7 +6,7 @@
 
 Units are never guessed: a bare number needs ``unit=``, paths are SI unless ``unit=`` (for watts),
 ``volts_unit=``, ``amps_unit=`` or ``joules_unit=`` says otherwise. ``joules=`` reads a running counter.
-Resolution, accuracy and rate are the command's own; ``accuracy=0.02`` states ±2 %, unsaid stays unknown.
+Resolution, accuracy and rate are the command's own; ``accuracy=0.02`` states ±2 %, not given it is unknown.
 In a stream every line is stamped when it arrives, so the command must flush each; lines that are no
 sample are counted in ``lost``. No shell runs the command unless ``shell=1``.
 
@@ -16,47 +16,29 @@ Loss: lines of a stream that are no sample are counted.
 Tested on: real programs; real hardware: does not apply.
 """
 
-import json
-import os
 import shlex
-import signal
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import suppress
-from math import nan
-from selectors import EVENT_READ, DefaultSelector
+from typing import Any
 
-from energymeter.drivers.links.command import not_started
-from energymeter.drivers.protocols.text_fields import Fields, find, steps
-from energymeter.errors import (
-    SourceEnded,
-    SourceError,
-    SourceTimeout,
-    SpecError,
-)
+from energymeter.drivers.links.command import Command
+from energymeter.drivers.links.stream import StreamingSource
+from energymeter.drivers.protocols.text_fields import JsonSource
+from energymeter.errors import SourceError, SpecError
 from energymeter.reading import Reading
 
 __all__ = ["Exec"]
 
-_BEAT_SECONDS = 0.5
-"""A stream says at least this often that it is alive."""
 
-_LONGEST_LINE = 1 << 16
-
-
-class Exec:
+class Exec(JsonSource):
     """A command's output, read as power, voltage and current, or as a counter of joules.
 
+    Further options as of ``TextSource``.
+
     Args:
-        place: the command line.
-        watts, volts, amps, joules: JSON paths such as ``$.psu[0].watts``; none: the output is one number.
-        unit: of watts, or of the one number; ``volts_unit``, ``amps_unit``, ``joules_unit``: of the others.
+        place: the command line; a name shows the program alone, because arguments may hold passwords.
         stream: the command runs on and prints a line a sample.
         shell: let ``/bin/sh`` run it, for pipes and variables.
         timeout: seconds one sample may take; a hung command is then killed.
-        accuracy: ± relative, as its maker promises; unsaid: unknown.
-        measures: ``wall``, ``rail``, ``cell`` or ``die``.
 
     Raises:
         SpecError: an empty command, a path or unit that makes no sense.
@@ -66,44 +48,29 @@ class Exec:
         self,
         place: str = "",
         *,
-        watts: str = "",
-        volts: str = "",
-        amps: str = "",
-        joules: str = "",
-        unit: str = "",
-        volts_unit: str = "V",
-        amps_unit: str = "A",
-        joules_unit: str = "J",
         stream: bool = False,
         shell: bool = False,
         timeout: float = 1.8,
-        accuracy: float = nan,
-        measures: str = "rail",
+        **fields: Any,
     ) -> None:
-        self.name = f"exec@{place}"
         try:
-            self._argv = ["/bin/sh", "-c", place] if shell else shlex.split(place)
+            argv = ["/bin/sh", "-c", place] if shell else shlex.split(place)
         except ValueError as error:
-            raise SpecError(f"{self.name}: {error}; close every quote") from error
+            raise SpecError("exec: the command line has a quote without its partner; close it") from error
         if not place.strip() or timeout <= 0:
-            raise SpecError(
-                f'{self.name}: give a command, as in exec@"my-meter --once", and a timeout above 0'
-            )
-        selectors = {"watts": watts, "volts": volts, "amps": amps, "joules": joules}
-        for path in filter(None, selectors.values()):
-            steps(path)
-        units = {"watts": unit or "W", "volts": volts_unit, "amps": amps_unit, "joules": joules_unit}
-        self._fields = Fields(selectors, units, unit)
-        self._json = any(selectors.values())
-        self._timeout = timeout
-        self._process: subprocess.Popen[bytes] | None = None
+            raise SpecError('exec: give a command, as in exec@"my-meter --once", and a timeout above 0')
+        command = Command(argv)
+        super().__init__(f"exec@{command.program}", place if argv[1:] else "", **fields)
+        self._command, self._timeout = command, timeout
         self._opened = False
-        self.lost = 0
-        self.facts = self._fields.facts(accuracy=accuracy, place=measures, hz=1.0, max_hz=100.0)
-        self._streams = stream
-        self._lines: Iterator[Reading] = iter(())
-        if stream:  # only then does the sampler find the hook
-            self.stream = self._stream
+        self._lines = _Lines(self, command, timeout) if stream else None
+        if self._lines is not None:  # only then does the sampler find the hook
+            self.stream = self._lines.stream
+
+    @property
+    def lost(self) -> int:
+        """Lines of a stream that were no sample."""
+        return self._lines.lost + self._command.dropped if self._lines is not None else 0
 
     def open(self) -> None:
         """Run the command for the first time; a stream is left running.
@@ -113,9 +80,8 @@ class Exec:
             SourceError, SourceTimeout: it fails, hangs, or prints no such number.
         """
         self.close()
-        if self._streams:
-            self._process = self._start()
-            self._lines = self._stream()
+        if self._lines is not None:
+            self._lines.open()
         else:
             self._sample()
         self._opened = True
@@ -128,124 +94,52 @@ class Exec:
         """
         if not self._opened:
             raise SourceError(f"{self.name} is not open; call open() first")
-        if not self._streams:
-            return self._sample()
-        deadline = time.monotonic() + self._timeout
-        for reading in self._lines:
-            if reading.fresh:
-                return reading
-            if time.monotonic() > deadline:
-                break
-        raise SourceTimeout(
-            f"{self.name} printed no sample within {self._timeout:g} s; does it flush every line?"
-        )
+        return self._lines.read() if self._lines is not None else self._sample()
 
     def close(self) -> None:
         """End the command and everything it started."""
         self._opened = False
-        process, self._process = self._process, None
-        if process is not None:
-            _end(process)
+        if self._lines is not None:
+            self._lines.close()
 
-    def _start(self) -> "subprocess.Popen[bytes]":
-        try:
-            return subprocess.Popen(
-                self._argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
-        except OSError as error:
-            reason = not_started(error, self._argv[0], "install it or give its path")
-            raise type(reason)(f"{self.name}: {reason}") from error
+    def decoded(self, output: bytes) -> Reading:
+        """The reading in what the command printed.
+
+        Raises:
+            SourceError: there is none.
+        """
+        return self._reading(output)
 
     def _sample(self) -> Reading:
-        process = self._process = self._start()
-        try:
-            out, err = process.communicate(timeout=self._timeout)
-        except subprocess.TimeoutExpired:
-            _end(process)
-            raise SourceTimeout(
-                f"{self.name} hung for {self._timeout:g} s and was killed; use stream=1 if it runs on"
-            ) from None
-        finally:
-            self._process = None
-        if process.returncode != 0:
-            raise self._failed(process.returncode, err)
-        return self._decode(out)
-
-    def _decode(self, text: bytes) -> Reading:
-        if not self._json:
-            bare = text.decode(errors="replace").strip()
-            return self._fields.reading(lambda _: bare, self.name)
-        try:
-            document = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise SourceError(
-                f"{self.name} printed no JSON but {text.decode(errors='replace')!r:.60}"
-            ) from error
-        return self._fields.reading(lambda path: find(document, path), self.name)
-
-    def _failed(self, code: int, err: bytes) -> SourceError:
-        lines = err.decode(errors="replace").strip().splitlines() or ["it said nothing on stderr"]
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return SourceError(f"{self.name} {how}: {lines[-1]:.200}")
-
-    def _stream(self) -> Iterator[Reading]:
-        process = self._process
-        if process is None or process.stdout is None or process.stderr is None:
-            raise SourceError(f"{self.name} is not open; call open() first")
-        stamp, rest, err = 0, b"", b""
-        with DefaultSelector() as ready:
-            ready.register(process.stdout, EVENT_READ)
-            ready.register(process.stderr, EVENT_READ)
-            running = True
-            while running:
-                lines: list[bytes] = []
-                for key, _ in ready.select(_BEAT_SECONDS):
-                    chunk = os.read(key.fd, 65536)
-                    if not chunk:
-                        ready.unregister(key.fileobj)
-                    if key.fileobj is process.stderr:
-                        err = (err + chunk)[-4096:]
-                    elif chunk:
-                        *lines, rest = (rest + chunk).split(b"\n")
-                    else:
-                        running, lines, rest = False, [rest], b""
-                if len(rest) > _LONGEST_LINE:
-                    self.lost, rest = self.lost + 1, b""
-                for reading in self._samples(lines):
-                    stamp = max(stamp + 1, time.monotonic_ns())
-                    yield reading._replace(at_ns=stamp)
-                if not lines:
-                    yield Reading(fresh=False)
-        raise self._over(process, err)
-
-    def _samples(self, lines: list[bytes]) -> Iterator[Reading]:
-        for line in filter(bytes.strip, lines):
-            try:
-                yield self._decode(line)
-            except SourceError:
-                self.lost += 1
-
-    def _over(self, process: "subprocess.Popen[bytes]", err: bytes) -> SourceError:
-        try:
-            code = process.wait(_BEAT_SECONDS)
-        except subprocess.TimeoutExpired:
-            code = 0  # it closed its output and lives on: as good as over
-        if code:
-            return self._failed(code, err)
-        return SourceEnded(f"{self.name} has ended; there are no more samples")
+        return self._reading(self._command.output(self._timeout, self.name))
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ask the command and its children to go, then make them."""
-    for signum in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError, PermissionError):  # the whole group is gone already
-            os.killpg(process.pid, signum)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_BEAT_SECONDS)
-    for pipe in (process.stdout, process.stderr):
-        if pipe is not None:
-            pipe.close()
+class _Lines(StreamingSource):
+    """The lines of a command that runs on."""
+
+    silence = "printed no sample within {:g} s, or does not flush its lines"
+
+    def __init__(self, owner: Exec, command: Command, timeout: float) -> None:
+        self.name, self.patience_seconds = owner.name, timeout
+        self.lost = 0
+        self._owner, self._command = owner, command
+
+    def _start(self) -> None:
+        self._command.start(self.name)
+
+    def _flow(self) -> Iterator[Reading]:
+        stamp = 0
+        for lines in self._command.lines(self.name):
+            if not lines:
+                yield Reading(fresh=False)
+            for line in filter(None, lines):
+                try:
+                    reading = self._owner.decoded(line)
+                except SourceError:
+                    self.lost += 1
+                    continue
+                stamp = max(stamp + 1, self._clock.monotonic_ns())
+                yield reading._replace(at_ns=stamp)
+
+    def _stop(self, started: bool) -> None:
+        self._command.end()

@@ -32,10 +32,10 @@ from typing import ClassVar, NamedTuple
 
 from energymeter.clock import Clock, SystemClock
 from energymeter.drivers.links.hid import REPORT, HidLine
-from energymeter.drivers.links.stream import Flow
+from energymeter.drivers.links.stream import StreamingSource
 from energymeter.drivers.links.timebase import DeviceClock
-from energymeter.drivers.links.usb_ids import plugged
-from energymeter.drivers.links.wire import Wire
+from energymeter.drivers.links.usb import plugged
+from energymeter.drivers.links.wire import Wire, WireMeter
 from energymeter.drivers.protocols.crc import crc8_fnirsi
 from energymeter.errors import SourceError, SourceMissing, SourceTimeout, SpecError
 from energymeter.reading import Band, Facts, Reading
@@ -101,7 +101,7 @@ def decode(report: bytes) -> list[Sample]:
     return samples
 
 
-class Fnirsi:
+class Fnirsi(WireMeter, StreamingSource):
     """``fnirsi`` (the first found), ``fnirsi@/dev/hidraw3`` or ``fnirsi@SERIALNUMBER``.
 
     ``model``: taken from the USB id; given, only where that cannot be seen.
@@ -136,7 +136,7 @@ class Fnirsi:
     ) -> None:
         named = {known.name: known for known in MODELS.values()}
         if model and model not in named:
-            raise SpecError(f"model={model} is not known: {', '.join(named)}, or leave it out.")
+            raise SpecError(f"model={model} is not known: {', '.join(named)}, or leave it out")
         self.name = f"fnirsi@{place}" if place else "fnirsi"
         self.identity: str | None = None
         self.lost = 0
@@ -146,40 +146,10 @@ class Fnirsi:
         self._clock = clock or SystemClock()
         self._model = named[model or "fnb58"]
         self._crc_right = self._crc_wrong = 0
-        self._life = Flow(self.name, self._start, self._flow)
 
-    @property
-    def moved_bytes(self) -> int:
-        return self._wire.moved_bytes
-
-    def open(self) -> None:
-        """Open the meter and start its flow of samples.
-
-        Raises:
-            SourceError: not plugged in, no permission, or held by another program.
-        """
-        self._life.open()
-
-    def stream(self) -> Iterator[Reading]:
-        """All samples, 100 a second; ``fresh=False`` while none came.
-
-        Raises:
-            SourceTimeout: the flow stopped for two seconds.
-            SourceMissing: the meter was unplugged.
-        """
-        return self._life.stream()
-
-    def read(self) -> Reading:
-        """The next sample (10 ms after the one before).
-
-        Raises:
-            SourceTimeout, SourceMissing: as `stream`.
-        """
-        return self._life.read()
-
-    def close(self) -> None:
-        """Let the meter go, its queue emptied first (an FNB48's display freezes otherwise)."""
-        if self._life.end():
+    def _stop(self, started: bool) -> None:
+        """Empty the queue first: an FNB48's display freezes otherwise."""
+        if started:
             deadline = time.monotonic() + 1.0
             with contextlib.suppress(SourceError):  # unplugged: nothing to empty
                 while time.monotonic() < deadline and self._wire.read(0.06):
@@ -219,8 +189,7 @@ class Fnirsi:
             if report[1:2] != bytes([_DATA]):
                 if now_ns - heard_ns > _SILENCE_S * 1e9:
                     raise SourceTimeout(
-                        f"{self.name} stopped sending samples: plug it in again, and check "
-                        "for newer firmware."
+                        f"{self.name} stopped sending samples: plug it in again, and check for newer firmware"
                     )
                 yield Reading(fresh=False)
                 continue

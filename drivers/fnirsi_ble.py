@@ -10,7 +10,7 @@ length, payload, check byte, possibly several in a notification or cut by it. Ki
 serial number; others are ignored. Sent are AA 81 00 F4 and AA 82 00 A7, which start the flow.
 
 Counters: the meter's own, in steps of 1e-5 Wh and 1e-5 Ah (0.036 J, 0.036 C).
-Loss: none told: there is no sequence number.
+Loss: unknown: there is no sequence number.
 Tested on: an emulated wire (frames without the radio), one recorded notification; real hardware: none yet.
 """
 
@@ -21,9 +21,9 @@ from typing import ClassVar, NamedTuple
 
 from energymeter.clock import Clock, SystemClock
 from energymeter.drivers.links.ble import BleLine
-from energymeter.drivers.links.stream import Pull
-from energymeter.drivers.links.wire import Wire
-from energymeter.errors import SourceMissing, SourceTimeout, SpecError
+from energymeter.drivers.links.stream import StreamingSource
+from energymeter.drivers.links.wire import Wire, WireMeter
+from energymeter.errors import SourceTimeout, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
 
@@ -67,7 +67,7 @@ def split(received: bytes) -> tuple[list[Frame], bytes, int]:
 
 
 def decode_power(payload: bytes) -> Reading | None:
-    """Kind 04 or 07, told by its length; None where no FNB58 can see such values."""
+    """Kind 04 or 07, known by its length; None where no FNB58 can see such values."""
     watts: float | None = None
     if len(payload) == _LENGTHS[_POWER]:
         volts, amps, watts = (number / 1e4 for number in struct.unpack("<3I", payload))
@@ -84,7 +84,7 @@ def decode_counters(payload: bytes) -> Counters:
     return Counters(energy * _STEP, charge * _STEP, joules_step=_STEP, coulombs_step=_STEP)
 
 
-class FnirsiBle:
+class FnirsiBle(WireMeter, StreamingSource):
     """``fnirsi_ble@AA:BB:CC:DD:EE:FF``."""
 
     facts = Facts(
@@ -99,7 +99,7 @@ class FnirsiBle:
 
     def __init__(self, place: str = "", *, wire: Wire | None = None, clock: Clock | None = None) -> None:
         if not place and wire is None:
-            raise SpecError("fnirsi_ble needs the meter's address: fnirsi_ble@AA:BB:CC:DD:EE:FF.")
+            raise SpecError("fnirsi_ble needs the meter's address: fnirsi_ble@AA:BB:CC:DD:EE:FF")
         self.name = f"fnirsi_ble@{place}"
         self.identity: str | None = None
         self.dropped = 0
@@ -109,32 +109,11 @@ class FnirsiBle:
         self._counters: Counters | None = None
         self._fine = False
         """Whether it sends kind 04; then 07 says nothing more."""
-        self._wanted = False
-        self._pull = Pull(self.name, self.stream)
 
-    @property
-    def moved_bytes(self) -> int:
-        return self._wire.moved_bytes
-
-    def open(self) -> None:
-        """Connect and start the flow.
-
-        Raises:
-            ExtraMissing: bleak is not installed.
-            SourceError: the meter does not answer.
-        """
+    def _start(self) -> None:
         self._wire.open()
-        self._wanted = True
 
-    def stream(self) -> Iterator[Reading]:
-        """The readings as they come; ``fresh=False`` while none has.
-
-        Raises:
-            SourceTimeout: nothing valid for three seconds.
-            SourceMissing: out of range.
-        """
-        if not self._wanted:
-            raise SourceMissing(f"{self.name} is not open: call open() first.")
+    def _flow(self) -> Iterator[Reading]:
         for command in START:
             self._wire.write(command)
         rest = b""
@@ -148,28 +127,17 @@ class FnirsiBle:
             if readings:
                 heard_ns = now_ns
             elif now_ns - heard_ns > _SILENCE_S * 1e9:
-                raise SourceTimeout(f"{self.name} sends nothing valid: bring it nearer, or switch it on.")
+                raise SourceTimeout(f"{self.name} sends nothing valid: bring it nearer, or switch it on")
             else:
                 yield Reading(fresh=False)
             for reading in readings[-1:]:  # what came together is one moment: the newest stands for it
                 yield reading._replace(at_ns=now_ns)
 
-    def read(self) -> Reading:
-        """The next reading.
-
-        Raises:
-            SourceTimeout, SourceMissing: as `stream`.
-        """
-        return self._pull.read()
-
     def counters(self) -> Counters | None:
-        """The meter's own counters as last told; None: not told yet."""
+        """The meter's own counters as last reported; None: not yet."""
         return self._counters
 
-    def close(self) -> None:
-        """Disconnect."""
-        self._wanted = False
-        self._pull.reset()
+    def _stop(self, started: bool) -> None:
         self._wire.close()
 
     def _learn(self, frame: Frame) -> Reading | None:

@@ -6,7 +6,7 @@
 
 Units are never guessed: a bare number needs ``unit=``, paths are SI unless ``unit=`` (for watts),
 ``volts_unit=``, ``amps_unit=`` or ``joules_unit=`` says otherwise. ``joules=`` reads a running counter.
-Resolution, accuracy and rate are the device's own; ``accuracy=0.02`` states ±2 %, unsaid stays unknown.
+Resolution, accuracy and rate are the device's own; ``accuracy=0.02`` states ±2 %, not given it is unknown.
 Redirects are not followed. Login: Basic, or Digest with SHA-256 or MD5, as the server asks.
 
 A first-generation Shelly is read so: ``http@http://PLUG/status?watts=$.meters[0].power&measures=wall``
@@ -18,28 +18,26 @@ Loss: none; TCP delivers whole replies or an error.
 Tested on: an emulated server; real hardware: none yet.
 """
 
-from math import nan
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from energymeter.drivers.links.http import HttpClient
-from energymeter.drivers.protocols.text_fields import Fields, find, steps
+from energymeter.drivers.protocols.text_fields import JsonSource
 from energymeter.errors import SourceError, SpecError
 from energymeter.reading import Reading
 
 __all__ = ["Http"]
 
 
-class Http:
+class Http(JsonSource):
     """The number at a URL, read as power, voltage and current, or as a counter of joules.
 
+    Further options as of ``TextSource``.
+
     Args:
-        place: the URL; a name and password in it are used and never shown.
-        watts, volts, amps, joules: JSON paths such as ``$.meters[0].power``; none: the body is one number.
-        unit: of watts, or of the one number; ``volts_unit``, ``amps_unit``, ``joules_unit``: of the others.
+        place: the URL; a name, password or query in it is used and never shown.
         user, password: for the server; ``password_env`` names an environment variable instead.
         timeout: seconds one answer may take.
-        accuracy: ± relative, as its maker promises; unsaid: unknown.
-        measures: ``wall``, ``rail``, ``cell`` or ``die``.
 
     Raises:
         SpecError: no such URL, path or unit.
@@ -49,20 +47,11 @@ class Http:
         self,
         place: str = "",
         *,
-        watts: str = "",
-        volts: str = "",
-        amps: str = "",
-        joules: str = "",
-        unit: str = "",
-        volts_unit: str = "V",
-        amps_unit: str = "A",
-        joules_unit: str = "J",
         user: str = "",
         password: str = "",
         password_env: str = "",
         timeout: float = 1.5,
-        accuracy: float = nan,
-        measures: str = "rail",
+        **fields: Any,
     ) -> None:
         try:
             url = urlsplit(place)
@@ -73,13 +62,8 @@ class Http:
             ) from error
         if url.scheme not in ("http", "https") or not url.hostname or timeout <= 0:
             raise SpecError("give a whole URL, such as http@http://192.168.1.7/status, and a timeout above 0")
-        self.name = f"http@{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
-        selectors = {"watts": watts, "volts": volts, "amps": amps, "joules": joules}
-        for path in filter(None, selectors.values()):
-            steps(path)
-        units = {"watts": unit or "W", "volts": volts_unit, "amps": amps_unit, "joules": joules_unit}
-        self._fields = Fields(selectors, units, unit)
-        self._json = any(selectors.values())
+        shown = f"http@{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+        super().__init__(shown, url.query, **fields)
         self._target = (url.path or "/") + (f"?{url.query}" if url.query else "")
         self._client = HttpClient(
             url.hostname,
@@ -91,7 +75,6 @@ class Http:
             password_env=password_env,
             timeout=timeout,
         )
-        self.facts = self._fields.facts(accuracy=accuracy, place=measures, hz=1.0, max_hz=100.0)
 
     def open(self) -> None:
         """Ask once.
@@ -113,14 +96,10 @@ class Http:
         Raises:
             SourceError: as `open`.
         """
-        if self._json:
-            document = self._client.get_json(self._target)
-            return self._fields.reading(lambda path: find(document, path), self.name)
         answer = self._client.get(self._target)
         if answer.status != 200:
             raise SourceError(f"{self.name} answers with HTTP status {answer.status}; check the URL")
-        text = answer.body.decode(errors="replace").strip()
-        return self._fields.reading(lambda _: text, self.name)
+        return self._reading(answer.body)
 
     def close(self) -> None:
         """Drop the connection."""

@@ -5,9 +5,9 @@ PC power supplies, ACPI power meters, AMD's ``amd_energy`` and GPUs. A device is
 never by ``hwmonN``, which changes at every boot. Units: mV, mA, µW, µJ
 (Documentation/hwmon/sysfs-interface.rst in torvalds/linux).
 
-**The shunt trap.** The kernel turns a voltage over a shunt into a current by the resistor it was told. The
-device tree rarely names the one on a breakout board: the driver assumes 10 mΩ for an INA219 or INA226, and
-a board with 100 mΩ then reads ten times too much. ``hwmon@ina219?shunt=0.1`` gives the true
+**The shunt trap.** The kernel turns a voltage over a shunt into a current by the resistor that it assumes.
+The device tree rarely names the one on a breakout board: the driver assumes 10 mΩ for an INA219 or INA226,
+and a board with 100 mΩ then reads ten times too much. ``hwmon@ina219?shunt=0.1`` gives the true
 resistor in ohms; current and power are scaled to it.
 
 Accuracy: of the chip behind it; ±1 % volts, ±2 % amps and watts are our own word where the chip is unknown.
@@ -18,15 +18,12 @@ Tested on: emulated kernel files, recorded files of an INA219 UPS HAT; real hard
 
 import os
 import re
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from energymeter.drivers.links.channels import together
-from energymeter.drivers.links.sysfs import Numeric, Rail, SysFile, below, entries, peek, peek_number
+from energymeter.drivers.links.sysfs import Files, ShuntMonitor, SysFile, only
 from energymeter.drivers.protocols.jetson import connected, counted_rails
-from energymeter.errors import SourceMissing, SpecError
-from energymeter.reading import Band, Facts, Reading
-from energymeter.source import Source
+from energymeter.paths import below, entries, peek, peek_number
+from energymeter.reading import Band, Facts
 
 __all__ = ["Hwmon"]
 
@@ -46,10 +43,10 @@ class _Device(NamedTuple):
 
     @property
     def handles(self) -> tuple[str, ...]:
-        return (self.name, self.bus, os.path.basename(self.folder))
+        return (self.bus, self.name, os.path.basename(self.folder))
 
 
-class Hwmon:
+class Hwmon(ShuntMonitor):
     """One monitoring chip, one channel for each thing that it measures.
 
     ``hwmon@NAME`` names it by chip (``ina219``), by its place on the bus (``1-0040``) or by ``hwmonN``;
@@ -58,6 +55,7 @@ class Hwmon:
     """
 
     kind = "part"
+    driver = "hwmon"
 
     facts = Facts(default_hz=10.0, max_hz=200.0)
 
@@ -66,65 +64,24 @@ class Hwmon:
         """Every chip that measures power, by its place on its bus; one empty place where there is none."""
         return [device.bus for device in _devices("/sys/class/hwmon") if _sensors(device)] or [""]
 
-    def __init__(self, place: str = "", *, shunt: float = 0.0, root: str = "/") -> None:
-        if shunt < 0 or shunt != shunt:
-            raise SpecError(f"hwmon?shunt={shunt:g} is no resistor; give ohms, such as 0.1")
-        self.name = f"hwmon@{place}" if place else "hwmon"
-        self._wanted = place
-        self._shunt_ohms = shunt
-        self._class = below(root, "sys/class/hwmon")
-        self._rails: list[Rail] = []
-
     def open(self) -> None:
-        device = self._choose([device for device in _devices(self._class) if _sensors(device)])
-        scale = self._scale(device)
-        found = {label: (quantities, kind) for label, quantities, kind in _sensors(device)}
-        counted = _counted(device, list(found))
-        summed = len(counted) > 1
-        self._rails = [
-            Rail(
-                f"hwmon:{device.name}:{label}",
-                _facts(device, kind, label in counted),
-                _files(device.folder, quantities, scale),
-                power_only=summed and label in counted and "volts" in quantities,
-            )
-            for label, (quantities, kind) in found.items()
-        ]
-        for rail in self._rails:
-            if rail.facts.counted:
-                rail.check()
+        """Find the chip and what it measures.
 
-    def _choose(self, devices: list[_Device]) -> _Device:
-        chosen = [device for device in devices if self._wanted in ("", *device.handles)]
-        if len(chosen) == 1:
-            return chosen[0]
-        if not devices:
-            raise SourceMissing(f"nothing in {self._class} measures power here; use an external meter")
-        names = ", ".join(f"hwmon@{device.bus} ({device.name})" for device in chosen or devices)
-        if not chosen:
-            raise SourceMissing(f"no {self._wanted!r} in {self._class} measures power; there is {names}")
-        raise SpecError(f"several chips measure power, and whether they add up is unknown; name one: {names}")
-
-    def _scale(self, device: _Device) -> float:
-        """What to multiply currents with: the resistor the kernel believes in over the true one."""
-        if not self._shunt_ohms:
-            return 1.0
-        usable_points = peek_number(os.path.join(device.folder, "shunt_resistor"))
-        if usable_points is None or usable_points <= 0:
-            raise SpecError(f"{device.name} has no single shunt_resistor, so ?shunt= cannot be used with it")
-        return usable_points * 1e-6 / self._shunt_ohms
-
-    def channels(self) -> Sequence[Source]:
-        return self._rails
-
-    def read(self) -> Reading:
-        """Everything counted, added; volts and amps only where it is a single thing."""
-        return together(self._rails)
-
-    def close(self) -> None:
-        for rail in self._rails:
-            rail.close()
-        self._rails = []
+        Raises:
+            SourceMissing: nothing here measures power.
+            SpecError: several chips do, or the kernel does not show its shunt.
+            SourceForbidden: the files are not for this user.
+        """
+        self.close()
+        where = below(self._root, "sys/class/hwmon")
+        able = [device for device in _devices(where) if _sensors(device)]
+        device = only(self._wanted, able, lambda device: device.handles, where, "hwmon@")
+        scale = self._scale(os.path.join(device.folder, "shunt_resistor"), 1e-6)
+        found = {
+            label: (_files(device.folder, quantities, scale), _facts(device, kind))
+            for label, quantities, kind in _sensors(device)
+        }
+        self._take(f"hwmon:{device.name}", found, _counted(device, list(found)))
 
 
 def _devices(folder: str) -> list[_Device]:
@@ -202,7 +159,7 @@ def _counted(device: _Device, labels: list[str]) -> frozenset[str]:
     return counted_rails(labels)
 
 
-def _files(folder: str, quantities: _Quantities, scale: float) -> dict[str, tuple[Numeric, float]]:
+def _files(folder: str, quantities: _Quantities, scale: float) -> Files:
     units = {"volts": 1e-3, "amps": 1e-3 * scale, "watts": 1e-6 * scale, "joules": 1e-6 * scale}
     return {
         quantity: (SysFile(os.path.join(folder, name)), units[quantity])
@@ -210,14 +167,13 @@ def _files(folder: str, quantities: _Quantities, scale: float) -> dict[str, tupl
     }
 
 
-def _facts(device: _Device, kind: str, counted: bool) -> Facts:
+def _facts(device: _Device, kind: str) -> Facts:
     # many chips, one bound: ±2 % is our own word; the true ± is in the datasheet of the chip and its shunt
     facts = Hwmon.facts._replace(
         volts=Band(gain=0.01, resolution=1e-3),
         amps=Band(gain=0.02, resolution=1e-3),
         watts=Band(gain=0.02),
         joules=Band(gain=0.02),
-        counted=counted,
     )
     if kind == "counter":
         place_is_die = device.name == "amd_energy"

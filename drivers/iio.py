@@ -12,14 +12,11 @@ Tested on: emulated kernel files; real hardware: none yet.
 
 import os
 import re
-from collections.abc import Sequence
 
-from energymeter.drivers.links.channels import together
-from energymeter.drivers.links.sysfs import Numeric, Rail, SysFile, below, entries, peek, peek_number
+from energymeter.drivers.links.sysfs import Files, Numeric, ShuntMonitor, SysFile, only
 from energymeter.drivers.protocols.jetson import counted_rails
-from energymeter.errors import SourceMissing, SpecError
-from energymeter.reading import Band, Facts, Reading
-from energymeter.source import Source
+from energymeter.paths import below, entries, peek, peek_number
+from energymeter.reading import Band, Facts
 
 __all__ = ["Iio"]
 
@@ -33,7 +30,7 @@ _MICRO_UNITS = "pac193"
 _INA2XX = {"voltage": "1", "power": "2", "current": "3"}  # its channels: shunt, bus, power, current
 
 
-class Iio:
+class Iio(ShuntMonitor):
     """One IIO device, one channel for each place that it measures.
 
     ``iio@NAME`` or ``iio@iio:device0`` names it; without, there must be only one. Energy accumulators that
@@ -41,76 +38,28 @@ class Iio:
     """
 
     kind = "part"
+    driver = "iio"
 
     facts = Facts(default_hz=10.0, max_hz=500.0)
 
-    def __init__(self, place: str = "", *, shunt: float = 0.0, root: str = "/") -> None:
-        if shunt < 0 or shunt != shunt:
-            raise SpecError(f"iio?shunt={shunt:g} is no resistor; give ohms, such as 0.1")
-        self.name = f"iio@{place}" if place else "iio"
-        self._wanted = place
-        self._shunt_ohms = shunt
-        self._devices = below(root, "sys/bus/iio/devices")
-        self._rails: list[Rail] = []
-
     def open(self) -> None:
-        folder = self._choose()
-        scale = self._scale(folder)
-        rails = _rails(folder, scale)
-        counted = counted_rails(rails)
-        chip = peek(os.path.join(folder, "name")) or os.path.basename(folder)
-        self._rails = [
-            Rail(
-                f"iio:{chip}:{label}",
-                _facts(files, label in counted),
-                files,
-                power_only=len(counted) > 1 and label in counted and "volts" in files,
-            )
-            for label, files in rails.items()
-        ]
-        for rail in self._rails:
-            if rail.facts.counted:
-                rail.check()
+        """Find the device and its rails.
 
-    def _choose(self) -> str:
-        folders = [os.path.join(self._devices, name) for name in entries(self._devices)]
+        Raises:
+            SourceMissing: nothing here measures power.
+            SpecError: several devices do, or the kernel does not show its shunt.
+            SourceForbidden: the files are not for this user.
+        """
+        self.close()
+        devices = below(self._root, "sys/bus/iio/devices")
+        folders = [os.path.join(devices, name) for name in entries(devices)]
         able = [folder for folder in folders if _rails(folder, 1.0)]
-        chosen = [
-            folder
-            for folder in able
-            if self._wanted in ("", os.path.basename(folder), peek(os.path.join(folder, "name")))
-        ]
-        if len(chosen) == 1:
-            return chosen[0]
-        names = ", ".join(f"iio@{os.path.basename(f)} ({peek(os.path.join(f, 'name'))})" for f in able)
-        if not chosen:
-            raise SourceMissing(
-                f"no {self._wanted or 'device'} in {self._devices} measures power"
-                + (f"; there is {names}" if able else "; use an external meter")
-            )
-        raise SpecError(
-            f"several devices measure power, and whether they add up is unknown; name one: {names}"
+        folder = only(self._wanted, able, lambda f: (os.path.basename(f), _chip(f)), devices, "iio@")
+        rails = _rails(folder, self._scale(os.path.join(folder, "in_shunt_resistor"), 1.0))
+        prefix = f"iio:{_chip(folder) or os.path.basename(folder)}"
+        self._take(
+            prefix, {label: (files, _facts(files)) for label, files in rails.items()}, counted_rails(rails)
         )
-
-    def _scale(self, folder: str) -> float:
-        if not self._shunt_ohms:
-            return 1.0
-        usable_points = peek_number(os.path.join(folder, "in_shunt_resistor"))
-        if usable_points is None or usable_points <= 0:
-            raise SpecError(f"{folder} has no in_shunt_resistor, so ?shunt= cannot be used with it")
-        return usable_points / self._shunt_ohms
-
-    def channels(self) -> Sequence[Source]:
-        return self._rails
-
-    def read(self) -> Reading:
-        """Everything counted, added; volts and amps only where it is a single place."""
-        return together(self._rails)
-
-    def close(self) -> None:
-        for rail in self._rails:
-            rail.close()
-        self._rails = []
 
 
 class _Raw:
@@ -143,11 +92,12 @@ def _first(*paths: str) -> float | None:
     return next((value for path in paths if (value := peek_number(path)) is not None), None)
 
 
-_Files = dict[str, tuple[Numeric, float]]
+def _chip(folder: str) -> str:
+    return peek(os.path.join(folder, "name")) or ""
 
 
-def _rails(folder: str, scale: float) -> dict[str, _Files]:
-    """The places of a device at which energy can be told, by label or number."""
+def _rails(folder: str, scale: float) -> dict[str, Files]:
+    """The places of a device at which energy is known, by label or number."""
     names: dict[str, dict[str, str]] = {}
     for name in entries(folder):
         if match := _VALUE.fullmatch(name):
@@ -155,8 +105,8 @@ def _rails(folder: str, scale: float) -> dict[str, _Files]:
             names.setdefault(number, {})[kind] = name
     if "in_shunt_resistor" in entries(folder) and {"1", "3"} <= names.keys():
         names = {"1": {kind: names[n][kind] for kind, n in _INA2XX.items() if kind in names.get(n, {})}}
-    chip = peek(os.path.join(folder, "name")) or ""
-    rails: dict[str, _Files] = {}
+    chip = _chip(folder)
+    rails: dict[str, Files] = {}
     for number, kinds in names.items():
         labels = [peek(os.path.join(folder, f"in_{kind}{number}_label")) for kind in ("voltage", "current")]
         able = set(kinds)
@@ -174,7 +124,7 @@ def _rails(folder: str, scale: float) -> dict[str, _Files]:
     return rails
 
 
-def _facts(files: _Files, counted: bool) -> Facts:
+def _facts(files: Files) -> Facts:
     # many chips, one bound: ±2 % is our own word; the true ± is in the datasheet of the chip and its shunt
     return Iio.facts._replace(
         semantics="counter" if "joules" in files else "instant",
@@ -182,5 +132,4 @@ def _facts(files: _Files, counted: bool) -> Facts:
         amps=Band(gain=0.02, resolution=1e-3),
         watts=Band(gain=0.02),
         joules=Band(gain=0.02),
-        counted=counted,
     )

@@ -5,8 +5,8 @@ is computed here from the shunt word (2.5 µV a count, ±81.92 mV); the calibrat
 brown-out zeroes, is never used. Reading: mask word (conversion-ready flag), shunt word, bus word.
 
 ±0.1 % and 10 µV offset of shunt, ±0.1 % and 7.5 mV of bus [from memory]; 1.25 mV of bus a count. 140 µs at
-the fastest. Semantics: means, or instants where the converter looks at less than half of the period. INA230
-and INA231 have no identity registers [from memory]: say ``chip=ina230``.
+the fastest. Semantics: means, or instants where the current is measured for less than half of the period.
+INA230 and INA231 have no identity registers [from memory]: say ``chip=ina230``.
 
 Sources: kernel drivers/hwmon/ina2xx.c (registers, steps, reset value, averages); limits [from memory] after
 the datasheet.
@@ -17,7 +17,7 @@ Tested on: an emulated chip; real hardware: none yet.
 """
 
 from energymeter.drivers.protocols import ina
-from energymeter.drivers.protocols.ina_chip import Meter
+from energymeter.drivers.protocols.ina_chip import InaMeter
 
 __all__ = ["Ina226"]
 
@@ -27,11 +27,7 @@ INA226 = ina.Kind(
     bus=ina.Field(register=2, lsb=1.25e-3, limit=32767, signed=False),
     config_register=0,
     config=0x4000 | 7,
-    shifts=(9, 6, 3),
-    averages=(1, 4, 16, 64, 128, 256, 512, 1024),
-    seconds=(140e-6, 204e-6, 332e-6, 588e-6, 1.1e-3, 2.116e-3, 4.156e-3, 8.244e-3),
     ready=(6, 1 << 3),
-    identity_register=0xFE,
     dies=(0x226,),
     gain=0.001,
     offset=10e-6,
@@ -40,7 +36,7 @@ INA226 = ina.Kind(
 )
 
 
-class Ina226(Meter):
-    """An INA226 (or ``chip=ina230``, ``chip=ina231``) behind any shunt; options as of ``Meter``."""
+class Ina226(InaMeter):
+    """An INA226 (or ``chip=ina230``, ``chip=ina231``) behind any shunt; options as of ``InaMeter``."""
 
     kinds = (INA226, *(INA226._replace(name=name, identity_register=None) for name in ("ina230", "ina231")))

@@ -5,7 +5,7 @@ is the same chip on SPI and cannot be read here.) Current is computed here from 
 count to ±163.84 mV, or 1.25 µV to ±40.96 mV when ``max_amps`` fits. 3.125 mV of bus a count.
 
 INA238 ±0.1 % and 5 µV, INA237 ±0.3 % and 50 µV of shunt [from memory]; 50 µs at the fastest. Semantics:
-means, or instants where the converter looks at less than half of the period.
+means, or instants where the current is measured for less than half of the period.
 
 Sources: kernel drivers/hwmon/ina238.c and ESPHome's ina2xx page (registers, steps), e2e.ti.com thread
 1391284 (the ready flag must be latched); its bit, die numbers and limits [from memory] after the datasheets.
@@ -16,22 +16,15 @@ Tested on: an emulated chip; real hardware: none yet.
 """
 
 from energymeter.drivers.protocols import ina
-from energymeter.drivers.protocols.ina_chip import LATCH_READY, Meter
+from energymeter.drivers.protocols.ina_chip import LATCH_READY, InaMeter
 
 __all__ = ["Ina238"]
 
-INA238 = ina.Kind(
+INA238 = ina.Kind.fast(
     name="ina238",
     current=ina.Field(register=4, lsb=5e-6, limit=32767),
     narrow=ina.Field(register=4, lsb=1.25e-6, limit=32767),
     bus=ina.Field(register=5, lsb=3.125e-3, limit=32767),
-    config_register=1,
-    config=0xB << 12,
-    shifts=(0, 9, 6),
-    averages=(1, 4, 16, 64, 128, 256, 512, 1024),
-    seconds=(50e-6, 84e-6, 150e-6, 280e-6, 540e-6, 1.052e-3, 2.074e-3, 4.12e-3),
-    ready=(0x0B, 1 << 1),
-    identity_register=0x3E,
     dies=(0x238,),
     gain=0.001,
     offset=5e-6,
@@ -41,8 +34,8 @@ INA238 = ina.Kind(
 )
 
 
-class Ina238(Meter):
-    """An INA238 (or ``chip=ina237``) behind any shunt; options as of ``Meter``."""
+class Ina238(InaMeter):
+    """An INA238 (or ``chip=ina237``) behind any shunt; options as of ``InaMeter``."""
 
     kinds = (
         INA238,

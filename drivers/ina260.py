@@ -16,7 +16,7 @@ Tested on: an emulated chip; real hardware: none yet.
 from energymeter.clock import Clock
 from energymeter.drivers.links import i2c
 from energymeter.drivers.protocols import ina
-from energymeter.drivers.protocols.ina_chip import Meter
+from energymeter.drivers.protocols.ina_chip import InaMeter
 
 __all__ = ["Ina260"]
 
@@ -26,11 +26,7 @@ INA260 = ina.Kind(
     bus=ina.Field(register=2, lsb=1.25e-3, limit=32767, signed=False),
     config_register=0,
     config=0x6000 | 7,
-    shifts=(9, 6, 3),
-    averages=(1, 4, 16, 64, 128, 256, 512, 1024),
-    seconds=(140e-6, 204e-6, 332e-6, 588e-6, 1.1e-3, 2.116e-3, 4.156e-3, 8.244e-3),
     ready=(6, 1 << 3),
-    identity_register=0xFE,
     dies=(0x227,),
     gain=0.005,
     offset=5e-3,
@@ -40,7 +36,7 @@ INA260 = ina.Kind(
 )
 
 
-class Ina260(Meter):
+class Ina260(InaMeter):
     """An INA260.
 
     Args:

@@ -2,14 +2,14 @@
 
 Wiring: each rail through its own INn+ and INn-, the board at INn-; VCC 3.3 V, GND, SDA, SCL to header
 pins 3 and 5. 40 µV of shunt a count (13 bit, to ±163.8 mV; 0.4 mA at 0.1 Ω, 8 mA at a Jetson's 5 mΩ)
-and 8 mV of bus. The channels are converted in turn, so each is seen a third of the time at most.
+and 8 mV of bus. The channels are converted in turn, so each is measured a third of the time at most.
 
 The three channels are three sources that add up. Where one of them feeds the others (VDD_IN of a
 Jetson), say ``total=1``: the others are then shown but not added. A Jetson's own chip is bound to the
 kernel's driver; read that through hwmon.
 
 ±0.25 % and 80 µV of shunt, ±0.25 % and 8 mV of bus [from memory]. Semantics: means, or instants where the
-converter looks at less than half of the period. Sources: kernel
+current is measured for less than half of the period. Sources: kernel
 drivers/hwmon/ina3221.c (registers, steps, reset value, times); limits [from memory] after the datasheet.
 
 Accuracy: ±0.25 % and 80 µV of shunt, ±0.25 % and 8 mV of bus [from memory], and the shunt's tolerance.
@@ -18,13 +18,12 @@ Loss: none.
 Tested on: an emulated chip; real hardware: none yet.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from energymeter.clock import Clock
 from energymeter.drivers.links import i2c
-from energymeter.drivers.links.i2c_scan import places_of
 from energymeter.drivers.protocols import ina
-from energymeter.drivers.protocols.ina_chip import Converter
+from energymeter.drivers.protocols.ina_chip import Converter, InaSource
 from energymeter.errors import SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Source
@@ -37,11 +36,7 @@ INA3221 = ina.Kind(
     bus=ina.Field(register=2, lsb=8e-3, limit=4095, shift=3),
     config_register=0,
     config=7,
-    shifts=(9, 6, 3),
-    averages=(1, 4, 16, 64, 128, 256, 512, 1024),
-    seconds=(140e-6, 204e-6, 332e-6, 588e-6, 1.1e-3, 2.116e-3, 4.156e-3, 8.244e-3),
     ready=(0x0F, 1 << 0),
-    identity_register=0xFE,
     dies=(0x322,),
     gain=0.0025,
     offset=80e-6,
@@ -79,7 +74,7 @@ class _Channel:
         """The chip is closed as a whole."""
 
 
-class Ina3221:
+class Ina3221(InaSource):
     """An INA3221, read channel by channel.
 
     Args:
@@ -93,15 +88,10 @@ class Ina3221:
         clock: what waiting is done on.
 
     Raises:
-        SpecError: an option cannot be.
+        SpecError: an option makes no sense.
     """
 
-    kind = "meter"
-
-    @staticmethod
-    def places() -> Iterator[str]:
-        """Where one answers."""
-        return places_of("ina3221")
+    kinds = (INA3221,)
 
     def __init__(
         self,
@@ -120,10 +110,12 @@ class Ina3221:
         chip = i2c.Chip(place, wire)
         self.name = self.identity = f"ina3221@{chip}"
         if not use or any(digit not in "123" for digit in use) or (total and str(total) not in use):
-            raise SpecError(f"{self.name}: use={use}, total={total} cannot be: channels are 1, 2 and 3")
+            raise SpecError(f"{self.name}: use={use}, total={total} cannot be: give channels 1, 2 and 3")
         numbers = [number for number in (1, 2, 3) if str(number) in use]
         enabled = sum(0x4000 >> (number - 1) for number in numbers)
-        self.converter = Converter(INA3221, chip, clock, channels=len(numbers), extra=enabled)
+        self.converter = self._converter = Converter(
+            INA3221, chip, clock, channels=len(numbers), extra=enabled
+        )
         self.facts = Facts(semantics="mean", default_hz=50.0, max_hz=500.0)
         self._round = 0
         self._channels: list[_Channel] = []
@@ -139,30 +131,12 @@ class Ina3221:
             self._channels.append(_Channel(self, number, ohms, facts))
         self.tune(self.facts.default_hz)
 
-    @property
-    def moved_bytes(self) -> int:
-        """Bytes that crossed the bus, addresses included."""
-        return self.converter.chip.moved_bytes
-
-    @property
-    def resets(self) -> int:
-        """Times the chip was found at its power-on setting and set up again."""
-        return self.converter.resets
-
     def tune(self, rate_hz: float) -> None:
         """Choose averaging and times for a sample rate; takes effect at ``open``."""
         self.converter.tune(rate_hz)
         self.facts = ina.refine(self.facts, self.converter.timing, rate_hz)
         for channel in self._channels:
             channel.facts = ina.refine(channel.facts, self.converter.timing, rate_hz)
-
-    def open(self) -> None:
-        """Make sure who answers, then set it up.
-
-        Raises:
-            SourceError: it is not to be reached, or another chip.
-        """
-        self.converter.open()
 
     def channels(self) -> Sequence[Source]:
         """The channels in use."""
@@ -179,8 +153,4 @@ class Ina3221:
         readings = [channel.read() for channel in self._channels if channel.facts.counted]
         if not all(reading.fresh for reading in readings):
             return Reading(fresh=False)
-        return Reading(watts=sum((r.volts or 0.0) * (r.amps or 0.0) for r in readings))
-
-    def close(self) -> None:
-        """Let go of the bus; the chip goes on converting."""
-        self.converter.chip.close()
+        return Reading(watts=sum(reading.power or 0.0 for reading in readings))

@@ -17,14 +17,12 @@ Tested on: emulated kernel files, laid out like recorded ones; real hardware: no
 """
 
 import os
-from collections.abc import Sequence
 
-from energymeter.drivers.links.channels import together
-from energymeter.drivers.links.sysfs import Numeric, Rail, SysFile, below, entries, peek, peek_number
+from energymeter.drivers.links.sysfs import Files, Rails, SysFile
 from energymeter.drivers.protocols.jetson import connected, pinned_rails
 from energymeter.errors import SourceMissing, SpecError
-from energymeter.reading import Band, Facts, Reading
-from energymeter.source import Source
+from energymeter.paths import below, entries, peek, peek_number
+from energymeter.reading import Band, Facts
 
 __all__ = ["Jetson"]
 
@@ -34,10 +32,8 @@ _CURE = (
 )
 _SHUNT_OHMS = 0.005  # on every Jetson module so far; the kernel says otherwise in shuntK_resistor
 
-_Files = dict[str, tuple[Numeric, float]]
 
-
-class Jetson:
+class Jetson(Rails):
     """The board's rails, one channel each; only those that make the whole board are added.
 
     ``jetson@VDD_SOC`` reads that rail alone. A rail that fails is a gap; the others are never
@@ -55,9 +51,17 @@ class Jetson:
         self._wanted = place
         self._root = root
         self._counted: frozenset[str] = frozenset()
-        self._rails: list[Rail] = []
 
     def open(self) -> None:
+        """Find the rails, and which of them make the board.
+
+        Raises:
+            SourceMissing: this board has no power monitor.
+            SpecError: it has no such rail.
+            SourceForbidden: the files are not for this user.
+            SourceError: a rail that was counted before is gone.
+        """
+        self.close()
         found = _find(self._root)
         if not found:
             raise SourceMissing(
@@ -68,47 +72,24 @@ class Jetson:
             if self._wanted not in found:
                 raise SpecError(f"this board has no rail {self._wanted!r}; it has {', '.join(found)}")
             found = {self._wanted: found[self._wanted]}
-        self._counted = counted = pinned_rails(
-            self._counted or frozenset(found if self._wanted else ()), found
-        )
-        summed = len(counted) > 1
-        self._rails = [
-            Rail(
-                f"jetson:{name}", _facts(ohms, name in counted), files, power_only=summed and name in counted
-            )
-            for name, (files, ohms) in found.items()
-        ]
-        for rail in self._rails:
-            if rail.facts.counted:
-                rail.check()
-
-    def channels(self) -> Sequence[Source]:
-        return self._rails
-
-    def read(self) -> Reading:
-        """The rails that make the board, added; volts and amps only where one rail is the whole board."""
-        return together(self._rails)
-
-    def close(self) -> None:
-        for rail in self._rails:
-            rail.close()
-        self._rails = []
+        self._counted = pinned_rails(self._counted or frozenset(found if self._wanted else ()), found)
+        rails = {name: (files, _facts(ohms)) for name, (files, ohms) in found.items()}
+        self._take("jetson", rails, self._counted)
 
 
-def _facts(shunt_ohms: float, counted: bool) -> Facts:
+def _facts(shunt_ohms: float) -> Facts:
     # INA3221 (TI SBOS576): 8 mV and 40 µV steps, gain ±0.25 %, shunt offset ±80 µV, bus offset ±8 mV;
     # watts as of a 5 V rail; the shunt's ±1 % is the usual part, not a figure of NVIDIA's [from memory]
     return Jetson.facts._replace(
         volts=Band(gain=0.0025, offset=0.008, resolution=0.008),
         amps=Band(gain=0.0125, offset=80e-6 / shunt_ohms, resolution=40e-6 / shunt_ohms),
         watts=Band(gain=0.015, offset=5.0 * 80e-6 / shunt_ohms, resolution=5.0 * 40e-6 / shunt_ohms),
-        counted=counted,
     )
 
 
-def _find(root: str) -> dict[str, tuple[_Files, float]]:
+def _find(root: str) -> dict[str, tuple[Files, float]]:
     """Every connected rail by name: its files, and its shunt in ohms."""
-    rails: dict[str, tuple[_Files, float]] = {}
+    rails: dict[str, tuple[Files, float]] = {}
     for device in _monitors(root):
         chip = (peek(os.path.join(device, "name")) or "").lower()
         for folder in _folders(device):
@@ -146,7 +127,7 @@ def _folders(device: str) -> list[str]:
     return [os.path.join(hwmon, name) for name in entries(hwmon)] + iio
 
 
-def _ina3221(folder: str) -> list[tuple[str, _Files, float]]:
+def _ina3221(folder: str) -> list[tuple[str, Files, float]]:
     """The chip's labelled inputs: name, files, shunt in ohms."""
     rails = []
     for key in entries(folder):
@@ -166,7 +147,7 @@ def _ina3221(folder: str) -> list[tuple[str, _Files, float]]:
     return rails
 
 
-def _files(folder: str, millivolts: str, milliamps: str, microwatts: str = "") -> _Files:
+def _files(folder: str, millivolts: str, milliamps: str, microwatts: str = "") -> Files:
     named = {"volts": (millivolts, 1e-3), "amps": (milliamps, 1e-3), "watts": (microwatts, 1e-6)}
     return {
         quantity: (SysFile(os.path.join(folder, name), _CURE), unit)

@@ -31,9 +31,9 @@ from math import isfinite
 from typing import Any, Protocol
 
 from energymeter.clock import Clock, SystemClock
-from energymeter.drivers.links.stream import Pull
+from energymeter.drivers.links.stream import StreamingSource
 from energymeter.drivers.links.timebase import Timebase
-from energymeter.drivers.links.usb_ids import plugged
+from energymeter.drivers.links.usb import plugged
 from energymeter.errors import (
     ExtraMissing,
     SourceBusy,
@@ -70,7 +70,7 @@ class JsDriver(Protocol):
     def finalize(self) -> object: ...
 
 
-class Joulescope:
+class Joulescope(StreamingSource):
     """A Joulescope's accumulators.
 
     Args:
@@ -98,7 +98,7 @@ class Joulescope:
 
     @classmethod
     def places(cls) -> list[str]:
-        """Its default place, if one is plugged in."""
+        """The default place, if one is plugged in."""
         return [""] if plugged(cls.usb_ids) else []
 
     def __init__(
@@ -113,59 +113,39 @@ class Joulescope:
         self.lost = 0
         self._place = place.lower().removeprefix("u/")
         self._make = driver
-        self._clock: Clock = clock or SystemClock()
+        self._clock = clock or SystemClock()
         self._driver: JsDriver | None = None
         self._path = ""
         self._topic = ""
         self._hz = self.facts.default_hz
         self._values: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._base = Timebase()
-        self._pull = Pull(self.name, self.stream)
         self._next_sample: int | None = None
 
     def tune(self, rate_hz: float) -> None:
         """Statistics come this often, from 2 to 100 times a second."""
         self._hz = min(max(rate_hz, 2.0), self.facts.max_hz)
 
-    def open(self) -> None:
-        """Find the instrument, take it, and let it send statistics.
-
-        Raises:
-            ExtraMissing: its package is not installed.
-            SourceMissing, SourceBusy, SourceForbidden, SourceTimeout, SourceError: as the message says.
-        """
-        self.close()
+    def _start(self) -> None:
+        """Find the instrument, take it, and let it send statistics."""
+        self._stop(True)
         make = self._make or _package()
         try:
             self._driver = make()
             self._path = self._choose(self._driver.device_paths())
             self._driver.open(self._path)
-            self._start(self._driver)
+            self._subscribe(self._driver)
         except (RuntimeError, TimeoutError) as error:
-            self.close()
+            self._stop(True)
             raise self._explain(error) from error
         except SourceError:
-            self.close()
+            self._stop(True)
             raise
         self.identity = self._path.removeprefix("u/")
 
-    def read(self) -> Reading:
-        """Wait for the next block of statistics.
-
-        Raises:
-            SourceTimeout: none came; the instrument was unplugged.
-        """
-        return self._pull.read()
-
-    def stream(self) -> Iterator[Reading]:
-        """Every block of statistics, at the instrument's own time.
-
-        Raises:
-            SourceTimeout: none came for three seconds.
-        """
+    def _flow(self) -> Iterator[Reading]:
+        """Every block of statistics, at the instrument's own time."""
         last_ns = self._clock.monotonic_ns()
-        if self._driver is None:
-            raise SourceError(f"{self.name} is not open; call open() first")
         while self._driver is not None:
             try:
                 value, now_ns = self._values.get(timeout=_BEAT_SECONDS)
@@ -182,9 +162,7 @@ class Joulescope:
                 reading = Reading(fresh=False)
             yield reading
 
-    def close(self) -> None:
-        """Stop the statistics and let the instrument go."""
-        self._pull.reset()
+    def _stop(self, started: bool) -> None:
         driver, self._driver = self._driver, None
         if driver is None:
             return
@@ -210,7 +188,7 @@ class Joulescope:
             )
         return chosen[0]
 
-    def _start(self, driver: JsDriver) -> None:
+    def _subscribe(self, driver: JsDriver) -> None:
         self._values = queue.SimpleQueue()
         self._base, self._next_sample = Timebase(), None
         if "js110" in self._path.lower():

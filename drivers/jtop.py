@@ -6,7 +6,7 @@ importing it forces ``multiprocessing`` to fork.
 
 Its traps, and what is done about them:
 
-- ``start()`` can wait for ever (it passes its time-out where ``Queue.get`` takes ``block``): it runs
+- ``start()`` can wait without end (it passes its time-out where ``Queue.get`` takes ``block``): it runs
   against a deadline of ours.
 - The first client sets the service's pace; a faster one is declared dead without a word after three of
   its own intervals: the service's pace is adopted.
@@ -18,22 +18,21 @@ Its traps, and what is done about them:
 Semantics: instants. Source: rbonghi/jetson_stats, jtop/service.py and jtop/core/power.py.
 Accuracy: as of ``jetson``, with the shunt taken as 5 mΩ [from memory].
 Counters: none.
-Loss: repeats of a hung sensor are no samples; other losses are not told.
+Loss: repeats of a hung sensor are no samples; other losses are unknown.
 Tested on: a stand-in for the package, its real service in a namespace; real hardware: none yet.
 """
 
 import importlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from energymeter.drivers.links.channels import Shared, Snapshot, together
-from energymeter.drivers.links.sysfs import below, entries, peek
+from energymeter.drivers.links.channels import Parts, Shared, Snapshot
 from energymeter.drivers.protocols.jetson import pinned_rails
-from energymeter.drivers.protocols.jtop import Attempt, Client, Look, Session, hung
+from energymeter.drivers.protocols.jtop import Attempt, Client, Rails, Session, hung
 from energymeter.errors import ExtraMissing, SourceError, SourceMissing, SpecError
+from energymeter.paths import below, entries, peek
 from energymeter.reading import Band, Facts, Reading
-from energymeter.source import Source
 
 __all__ = ["Jtop"]
 
@@ -41,8 +40,8 @@ _FLOOR_SECONDS = 0.2  # below it real sensors were lost without a word; upstream
 _RECONNECT_SECONDS = 1.8  # a read may not take longer than 2 s
 
 
-class Jtop:
-    """The board's rails as jetson-stats tells them, one channel each; those that make the board are added.
+class Jtop(Parts[Shared[Rails]]):
+    """The board's rails as jetson-stats reports them, one channel each; those that make the board are added.
 
     ``interval`` (seconds, at least 0.2) is how often the service reads its sensors; by default it
     follows the sampling rate, and the service's own when another client was there before.
@@ -54,7 +53,7 @@ class Jtop:
 
     @staticmethod
     def places(root: str = "/") -> list[str]:
-        """Its only place, on a Jetson or where the service runs; nobody else needs the package."""
+        """The only place, on a Jetson or where the service runs; nobody else needs the package."""
         model = peek(below(root, "proc/device-tree/model")) or ""
         here = "NVIDIA" in model or "Jetson" in model or os.path.exists(below(root, "run/jtop.sock"))
         if not here:
@@ -72,11 +71,13 @@ class Jtop:
     ) -> None:
         """``timeout``: seconds to wait for the service. ``client`` stands for ``jtop.jtop``."""
         if place:
-            raise SpecError(f"jtop has no place such as {place!r}: there is one service a board")
+            raise SpecError(
+                f"jtop has no place such as {place!r}: there is one service a board, so leave it out"
+            )
         if interval and not interval >= _FLOOR_SECONDS:
             raise SpecError(
-                f"jtop?interval={interval:g} is too fast: jetson-stats loses samples without a word under "
-                f"{_FLOOR_SECONDS:g} s"
+                f"jtop?interval={interval:g} is too fast: jetson-stats loses samples silently below "
+                f"{_FLOOR_SECONDS:g} s; give a longer one"
             )
         self.name = "jtop"
         self._interval = interval or 0.5
@@ -87,7 +88,6 @@ class Jtop:
         self._session: Session | None = None
         self._starting: Attempt | None = None
         self._counted: frozenset[str] = frozenset()
-        self._channels: list[Source] = []
 
     def tune(self, rate_hz: float) -> None:
         if self._tunable:
@@ -115,7 +115,7 @@ class Jtop:
             self.close()
             raise
         snapshot = Snapshot(self._take)
-        self._channels = [
+        self._parts = [
             Shared(
                 f"jtop:{name}",
                 self._facts(name in counted),
@@ -148,7 +148,7 @@ class Jtop:
         self._starting.within(seconds)
         return session
 
-    def _take(self) -> Look:
+    def _take(self) -> Rails:
         if self._session is None:
             self._session = self._connect(min(self._timeout, _RECONNECT_SECONDS))
         try:
@@ -158,15 +158,8 @@ class Jtop:
             self._session = None
             raise
 
-    def channels(self) -> Sequence[Source]:
-        return self._channels
-
-    def read(self) -> Reading:
-        """The rails that make the board, added; volts and amps only where one rail is the whole board."""
-        return together(self._channels)
-
     def close(self) -> None:
-        self._channels = []
+        super().close()
         if self._session is not None:
             self._session.close()
             self._session = None
@@ -186,18 +179,18 @@ def _rails(found: Mapping[str, Mapping[str, Any]], root: str) -> list[str]:
     return [name for name, rail in found.items() if name not in supplies and "status" not in rail]
 
 
-def _picker(name: str, *, power_only: bool) -> Callable[[Look], Reading]:
-    def pick(look: Look) -> Reading:
-        rail = look.rails.get(name)
+def _picker(name: str, *, power_only: bool) -> Callable[[Rails], Reading]:
+    def pick(sample: Rails) -> Reading:
+        rail = sample.rails.get(name)
         if rail is None:
             raise SourceError(
                 f"the jtop service no longer sees the rail {name}; its sensor failed, so look into `dmesg`"
             )
         volts, amps = rail.get("volt"), rail.get("curr")
         if volts is None or amps is None:
-            return Reading(watts=rail["power"] * 1e-3, at_ns=look.at_ns)
+            return Reading(watts=rail["power"] * 1e-3, at_ns=sample.at_ns)
         if power_only:
-            return Reading(watts=volts * amps * 1e-6, at_ns=look.at_ns)
-        return Reading(volts=volts * 1e-3, amps=amps * 1e-3, at_ns=look.at_ns)
+            return Reading(watts=volts * amps * 1e-6, at_ns=sample.at_ns)
+        return Reading(volts=volts * 1e-3, amps=amps * 1e-3, at_ns=sample.at_ns)
 
     return pick

@@ -110,7 +110,7 @@ class Kasa:
         self.identity = self._wire.identity
 
     def read(self) -> Reading:
-        """Ask once; a lost connection is made anew.
+        """Ask once; a lost connection is made again.
 
         Raises:
             SourceError: no answer, an error code, or an answer without a power.
@@ -119,7 +119,8 @@ class Kasa:
         watts = _first(now, _WATTS)
         if watts is None:
             raise SourceError(
-                f"{self.name} gives no power ({', '.join(now) or 'nothing'}); it cannot be used"
+                f"{self.name} gives no power ({', '.join(now) or 'nothing'}); check that this model meters "
+                "energy"
             )
         return Reading(volts=_first(now, _VOLTS), amps=_first(now, _AMPS), watts=watts)
 

@@ -18,13 +18,12 @@ Tested on: an emulated wire, recorded USB sessions, emulated kernel files; real 
 
 import errno
 import os
-from typing import ClassVar
 
-from energymeter.drivers.links.usb import UsbBulk
-from energymeter.drivers.links.usb_ids import plugged
+from energymeter.drivers.links.usb import plugged
 from energymeter.drivers.links.wire import Wire
-from energymeter.drivers.protocols.km003c import ADC, FACTS, GET_DATA, USB_IDS, Session, snapshots
+from energymeter.drivers.protocols.km003c import ADC, FACTS, GET_DATA, Km003cMeter, Session, snapshots
 from energymeter.errors import SourceMissing, SourceTimeout
+from energymeter.paths import below, entries, peek
 from energymeter.reading import Band, Facts, Reading
 
 __all__ = ["Km003c"]
@@ -37,51 +36,35 @@ _KERNEL_FACTS = FACTS._replace(
 
 def hwmon_path(sysfs: str = "/sys") -> str | None:
     """The directory of the kernel's ``powerz`` sensor, if it has one."""
-    root = f"{sysfs}/class/hwmon"
-    for name in sorted(os.listdir(root)) if os.path.isdir(root) else ():
-        try:
-            with open(f"{root}/{name}/name") as file:
-                if file.read().strip() == "powerz":
-                    return f"{root}/{name}"
-        except OSError:
-            continue  # unplugged while we looked
-    return None
+    folders = (below(sysfs, "class/hwmon", name) for name in entries(below(sysfs, "class/hwmon")))
+    return next((folder for folder in folders if peek(os.path.join(folder, "name")) == "powerz"), None)
 
 
-class Km003c:
+class Km003c(Km003cMeter):
     """``km003c`` (the kernel if it has it, else USB), ``km003c@hwmon``, ``km003c@usb`` or ``km003c@SERIAL``.
 
-    ``reverse``: turn the sign of the current round.
+    Options as of ``Km003cMeter``.
     """
 
     kind = "meter"
 
-    usb_ids: ClassVar[tuple[tuple[int, int], ...]] = USB_IDS
-
     @classmethod
     def places(cls) -> list[str]:
-        """Its default place, if one is plugged in."""
+        """The default place, if one is plugged in."""
         return [""] if plugged(cls.usb_ids) else []
 
     def __init__(
-        self, place: str = "", *, reverse: bool = False, wire: Wire | None = None, sysfs: str = "/sys"
+        self, place: str = "", *, wire: Wire | None = None, sysfs: str = "/sys", **options: bool
     ) -> None:
-        self.name = f"km003c@{place}" if place else "km003c"
-        self.facts: Facts = FACTS
-        self.identity: str | None = None
-        self._place = place
-        self._sign = -1.0 if reverse else 1.0
-        self._sysfs = sysfs
         serial = "" if place in ("", "usb", "hwmon") else place
-        self._wire = wire or UsbBulk(USB_IDS, serial, endpoint_out=0x01, endpoint_in=0x81, extra="km003c")
+        super().__init__(f"km003c@{place}" if place else "km003c", serial, wire, **options)
+        self.facts: Facts = FACTS
+        self._place = place
+        self._sysfs = sysfs
         self._given = wire is not None
         self._kernel: str | None = None
         self._session: Session | None = None
         self._last = b""
-
-    @property
-    def moved_bytes(self) -> int:
-        return self._wire.moved_bytes
 
     def open(self) -> None:
         """Find the meter and read it once.
@@ -99,14 +82,13 @@ class Km003c:
             return
         if self._place == "hwmon":
             raise SourceMissing(
-                "The kernel has no powerz sensor: plug the meter in, Linux 6.7 or later; or use km003c@usb."
+                "the kernel has no powerz sensor: plug the meter in, Linux 6.7 or later; or use km003c@usb"
             )
         self._wire.open()
         self._session = Session(self._wire)
         self._from_usb(self._session)
         self._last = b""  # that was only to hear it: the first reading is fresh
-        serial = getattr(self._wire, "serial", "")
-        self.identity = f"KM003C {serial}" if serial else None
+        self._identify()
 
     def read(self) -> Reading:
         """One snapshot; ``fresh=False`` where the meter has nothing newer.
@@ -118,7 +100,7 @@ class Km003c:
         if self._kernel:
             return self._from_kernel(self._kernel)
         if self._session is None:
-            raise SourceMissing(f"{self.name} is not open: call open() first.")
+            raise SourceMissing(f"{self.name} is not open: call open() first")
         return self._from_usb(self._session)
 
     def close(self) -> None:
@@ -135,18 +117,20 @@ class Km003c:
             answer = session.ask(GET_DATA, ADC)
         found = snapshots(answer)
         if not found:
-            raise SourceTimeout(f"{self.name} answered without a measurement: plug it in again.")
+            raise SourceTimeout(f"{self.name} answered without a measurement: plug it in again")
         fresh, self._last = answer[4:] != self._last, answer[4:]
-        return Reading(volts=found[0].volts, amps=self._sign * found[0].amps, fresh=fresh)
+        return self._reading(found[0].volts, found[0].amps, fresh=fresh)
 
     def _from_kernel(self, path: str) -> Reading:
         try:
             with open(f"{path}/in0_input") as volts, open(f"{path}/curr1_input") as amps:
-                return Reading(volts=int(volts.read()) / 1e3, amps=self._sign * int(amps.read()) / 1e3)
+                return self._reading(int(volts.read()) / 1e3, int(amps.read()) / 1e3)
         except (FileNotFoundError, ValueError) as error:
             self._kernel = hwmon_path(self._sysfs) or path  # it comes back under another number
-            raise SourceMissing(f"{self.name} went away from {path}: plug the meter in again.") from error
+            raise SourceMissing(f"{self.name} went away from {path}: plug the meter in again") from error
         except OSError as error:
             if error.errno == errno.ENODEV:
-                raise SourceMissing(f"{self.name} went away: plug the meter in again.") from error
-            raise SourceTimeout(f"{self.name}: the kernel got no answer ({error.strerror}).") from error
+                raise SourceMissing(f"{self.name} went away: plug the meter in again") from error
+            raise SourceTimeout(
+                f"{self.name}: the kernel got no answer ({error.strerror}); plug it in again"
+            ) from error

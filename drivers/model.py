@@ -17,7 +17,7 @@ from energymeter.reading import Band, Facts, Reading
 
 __all__ = ["Model"]
 
-_LOOK_NS = 50_000_000
+_STEP_NS = 50_000_000
 
 
 class Model:
@@ -37,7 +37,7 @@ class Model:
         self._clock = clock or SystemClock()
         self._load = CpuLoad(root)
         self._root, self._detects = root, board is None
-        self._look_at = 0
+        self._next_ns = 0
         self._take(board or GENERIC)
 
     def _take(self, board: Board) -> None:
@@ -68,15 +68,15 @@ class Model:
     def read(self) -> Reading:
         """Mean watts since the last fresh reading; nothing new within 50 ms (ticks are 10 ms)."""
         now = self._clock.monotonic_ns()
-        if now < self._look_at:
+        if now < self._next_ns:
             return Reading(fresh=False)
         busy = self._load.busy()
         if busy is None:
             return Reading(fresh=False)
-        self._look_at = now + _LOOK_NS
+        self._next_ns = now + _STEP_NS
         return Reading(watts=self._idle + self._more * busy)
 
     def close(self) -> None:
         """Stop; twice is fine."""
         self._load.close()
-        self._look_at = 0
+        self._next_ns = 0

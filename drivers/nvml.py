@@ -1,7 +1,7 @@
 """nvml: NVIDIA GPUs, one channel each, through nvidia-ml-py (extra ``nvidia``).
 
 Since Volta a GPU counts its own energy (millijoules since the driver was loaded): that is used where it
-is, since nothing between two looks is lost. Elsewhere power is read, and what NVML calls power differs: on
+is, since nothing between two readings is lost. Elsewhere power is read, and what NVML calls power differs: on
 Ampere and later, except GA100, ``nvmlDeviceGetPowerUsage`` is the mean of the last second, before that an
 instant; newer drivers offer both by name (``NVML_FI_DEV_POWER_INSTANT`` and ``…_AVERAGE``).
 Source: NVML API reference, nvmlDeviceGetPowerUsage and nvmlDeviceGetTotalEnergyConsumption.
@@ -11,17 +11,16 @@ that is no sensor, never 0 W; use ``jetson`` there.
 
 Accuracy: ±5 %, the figure of NVML's own reference.
 Counters: the GPU's own joules are the curve since Volta.
-Loss: the counter misses nothing; of instants none is told.
+Loss: the counter misses nothing; of instants the loss is unknown.
 Tested on: a stand-in for the library; real hardware: none yet.
 """
 
 import importlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from energymeter.drivers.links.channels import together
-from energymeter.drivers.links.sysfs import below
+from energymeter.drivers.links.channels import Parts
 from energymeter.errors import (
     ExtraMissing,
     SourceError,
@@ -30,8 +29,8 @@ from energymeter.errors import (
     SourceTimeout,
     SpecError,
 )
+from energymeter.paths import below
 from energymeter.reading import Band, Facts, Reading
-from energymeter.source import Source
 
 __all__ = ["Nvml"]
 
@@ -44,7 +43,7 @@ _NO_DRIVER = "no NVIDIA driver is loaded on this machine; install it, or use ano
 _WAYS = ("energy", "instant", "average", "usage")
 
 
-class Nvml:
+class Nvml(Parts["_Gpu"]):
     """Every GPU, or the one named by index or UUID (``nvml@0``, ``nvml@GPU-…``); they add up.
 
     ``by`` is ``energy``, ``instant``, ``average`` or ``usage`` (whatever the driver calls power); by default
@@ -75,7 +74,6 @@ class Nvml:
         self._ways = (by,) if by else ("energy", "instant", "usage")
         self._given = library
         self._library: Any = None
-        self._gpus: list[_Gpu] = []
 
     def open(self) -> None:
         library = self._given or _imported()
@@ -85,7 +83,7 @@ class Nvml:
             raise _explained(library, error, "the NVIDIA driver") from error
         self._library = library
         try:
-            self._gpus = [self._gpu(label, handle) for label, handle in self._handles()]
+            self._parts = [self._gpu(label, handle) for label, handle in self._handles()]
         except SourceError:
             self.close()
             raise
@@ -122,17 +120,10 @@ class Nvml:
             "use the source `jetson`, elsewhere an external meter"
         )
 
-    def channels(self) -> Sequence[Source]:
-        return self._gpus
-
-    def read(self) -> Reading:
-        """All GPUs added; the sampler reads them one by one."""
-        return together(self._gpus)
-
     def close(self) -> None:
+        super().close()
         if self._library is not None:
             library, self._library = self._library, None
-            self._gpus = []
             try:
                 library.nvmlShutdown()
             except library.NVMLError:
@@ -190,7 +181,7 @@ class _Gpu:
 
     def _energy(self) -> Reading:
         millijoules = self._library.nvmlDeviceGetTotalEnergyConsumption(self._handle)
-        # the counter moves some ten times a second; a look in between has nothing newer
+        # the counter moves some ten times a second; a reading in between has nothing newer
         fresh = millijoules != self._last
         self._last = millijoules
         return Reading(joules=millijoules * 1e-3, fresh=fresh)

@@ -12,7 +12,7 @@ property tag 0x00030080 (github.com/raspberrypi/firmware/wiki/Mailbox-property-i
 Semantics: instants.
 Accuracy: ±5 % of what it measures, our own word; none is promised.
 Counters: none.
-Loss: none; the firmware tells the newest values.
+Loss: none; the firmware gives the newest values.
 Tested on: an emulated firmware, recorded answers of a Raspberry Pi 5; real hardware: none yet.
 """
 
@@ -24,8 +24,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from energymeter.drivers.links.command import output
-from energymeter.drivers.links.sysfs import below, translated
+from energymeter.drivers.links.sysfs import translated
 from energymeter.errors import SourceError, SourceMissing, SpecError
+from energymeter.paths import below
 from energymeter.reading import Band, Facts, Reading
 
 __all__ = ["Pmic"]
@@ -62,7 +63,7 @@ class Pmic:
         self, place: str = "", *, fit: bool = False, root: str = "/", firmware: Firmware | None = None
     ) -> None:
         if fit and place:
-            raise SpecError("pmic?fit=true is for the whole board, not for one rail")
+            raise SpecError("pmic?fit=true is for the whole board; leave the rail out")
         self.name = f"pmic@{place}" if place else "pmic+fit" if fit else "pmic"
         # no datasheet of the chip is public; ±5 % is our own word
         self.facts = Facts(

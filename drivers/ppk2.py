@@ -28,9 +28,9 @@ from typing import ClassVar
 
 from energymeter.clock import Clock, SystemClock
 from energymeter.drivers.links.serial import SerialLine
-from energymeter.drivers.links.stream import Flow
+from energymeter.drivers.links.stream import StreamingSource
 from energymeter.drivers.links.timebase import DeviceClock
-from energymeter.drivers.links.wire import Wire, drain
+from energymeter.drivers.links.wire import Wire, WireMeter, drain
 from energymeter.drivers.protocols.ppk2 import (
     COUNTER_WRAP,
     TICK_NS,
@@ -51,7 +51,7 @@ _SILENCE_S = 2.0
 _GATHER_S = 0.004  # one wake-up for some 1600 bytes instead of one for every 64-byte USB packet
 
 
-class Ppk2:
+class Ppk2(WireMeter, StreamingSource):
     """``ppk2@/dev/ttyACM0?volts=5.1`` (ampere mode) or ``ppk2@/dev/ttyACM0?source=true&volts=3.3``.
 
     ``volts``: of the supply, 0 = not known; ``source``: let the PPK2 supply it; ``leave_on``: leave the
@@ -60,7 +60,7 @@ class Ppk2:
 
     facts = Facts(
         semantics="mean",
-        volts=Band(gain=0.03),  # said by the user or set by the PPK2, not measured
+        volts=Band(gain=0.03),  # given by the user or set by the PPK2, not measured
         amps=Band(gain=0.15, offset=2e-7, resolution=2e-7),
         watts=Band(gain=0.18, offset=1e-6, resolution=1e-6),
         default_hz=100.0,
@@ -81,9 +81,9 @@ class Ppk2:
         clock: Clock | None = None,
     ) -> None:
         if source and not 0.8 <= volts <= 5.0:
-            raise SpecError(f"volts={volts:g}: in source mode the PPK2 gives 0.8 to 5.0 V.")
+            raise SpecError(f"volts={volts:g}: in source mode the PPK2 gives 0.8 to 5.0 V")
         if not 0 <= volts <= 5.5:
-            raise SpecError(f"volts={volts:g} must be what the supply gives, up to 5.5 V (0: not known).")
+            raise SpecError(f"volts={volts:g} must be what the supply gives, up to 5.5 V (0: not known)")
         self.name = f"ppk2@{place}"
         self.lost = 0
         self.saturated = 0
@@ -98,11 +98,6 @@ class Ppk2:
         self._wire = wire or SerialLine(place, 115200)
         self._clock = clock or SystemClock()
         self._decoder: Decoder | None = None
-        self._life = Flow(self.name, self._start, self._flow)
-
-    @property
-    def moved_bytes(self) -> int:
-        return self._wire.moved_bytes
 
     def tune(self, rate_hz: float) -> None:
         """Average over 1/``rate_hz`` seconds.
@@ -111,42 +106,18 @@ class Ppk2:
             SpecError: beyond what `facts` allows.
         """
         if not 0 < rate_hz <= self.facts.max_hz:
-            raise SpecError(f"{self.name} averages to at most {self.facts.max_hz:g} readings a second.")
+            raise SpecError(f"{self.name} averages to at most {self.facts.max_hz:g} readings a second")
         self._per_bin = max(1, round(SAMPLES_HZ / rate_hz))
 
-    def open(self) -> None:
-        """Open the port, learn the meter's calibration, set its mode, start the flow.
-
-        Raises:
-            SourceError: no port, no permission, held by another program, or no PPK2 answers.
-        """
-        self._life.open()
-
-    def stream(self) -> Iterator[Reading]:
-        """Means at the tuned rate; ``fresh=False`` while an interval lasts longer than a quarter second.
-
-        Raises:
-            SourceTimeout: the flow stopped for two seconds.
-            SourceMissing: the PPK2 was unplugged.
-        """
-        return self._life.stream()
-
-    def read(self) -> Reading:
-        """The next mean.
-
-        Raises:
-            SourceTimeout, SourceMissing: as `stream`.
-        """
-        return self._life.read()
-
-    def close(self) -> None:
-        """Stop the flow and let the port go; the output stays as ``leave_on`` says."""
-        if self._life.end():
+    def _stop(self, started: bool) -> None:
+        """The output stays as ``leave_on`` says."""
+        if started:
             with contextlib.suppress(SourceError):  # unplugged: nothing to stop
                 self._wire.write(_STOP if self._leave_on else _STOP + bytes([_OUTPUT, 0]))
         self._wire.close()
 
     def _start(self) -> None:
+        """Open the port, learn the meter's calibration, set its mode, start the flow."""
         self._wire.open()
         try:
             self.calibration = self._learn()
@@ -174,7 +145,7 @@ class Ppk2:
             data = self._wire.read(0.25)
             if (not data and self._clock.monotonic_ns() >= deadline_ns) or len(text) > 65536:
                 raise SourceTimeout(
-                    f"{self.name} did not tell its calibration: take the other one of its two ports."
+                    f"{self.name} did not give its calibration: take the other one of its two ports"
                 )
             text += data
         return parse_calibration(text.decode("ascii", "replace"))
@@ -184,6 +155,7 @@ class Ppk2:
         return Decoder(calibration, volts, self._per_bin)
 
     def _flow(self) -> Iterator[Reading]:
+        """Means at the tuned rate; ``fresh=False`` while an interval lasts longer than a quarter second."""
         decoder = self._decoder
         assert decoder is not None
         device_clock = DeviceClock(TICK_NS)
@@ -199,7 +171,7 @@ class Ppk2:
                 heard_ns = now_ns
                 decoder.skip(device_clock.heard(decoder.tick, now_ns, COUNTER_WRAP))
             elif now_ns - heard_ns > _SILENCE_S * 1e9:
-                raise SourceTimeout(f"{self.name} stopped sending samples: plug it in again.")
+                raise SourceTimeout(f"{self.name} stopped sending samples: plug it in again")
             self.lost, self.saturated = lost + decoder.lost, saturated + decoder.saturated
             for one in bins:
                 said_ns = now_ns

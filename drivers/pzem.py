@@ -6,7 +6,7 @@ may**.
 
 Mains: 80..260 V, 0..10 A (shunt) or 0..100 A (current transformer), steps 0.1 V, 1 mA, 0.1 W, 1 Wh; ±0.5 %;
 under 0.01 A, 0.02 A or 0.4 W it reads 0. DC: 0..300 V, 10 A (003) or up to 300 A (017), steps 10 mV, 10 mA,
-0.1 W, 1 Wh; ±1 %. All measure anew once a second. Semantics: instants; watts are the meter's own, never V·A.
+0.1 W, 1 Wh; ±1 %. All measure once a second. Semantics: instants; watts are the meter's own, never V·A.
 Integrity: CRC-16/MODBUS.
 
 Registers and limits: Peacefair's manuals of the 004T v3, the 014/016 and the 003/017. **Never sent**: 0x42
@@ -24,7 +24,7 @@ import struct
 from typing import ClassVar, NamedTuple
 
 from energymeter.drivers.links.serial import SerialLine
-from energymeter.drivers.links.wire import Wire, ask, patience
+from energymeter.drivers.links.wire import AskedMeter, Wire
 from energymeter.drivers.protocols.crc import crc16_modbus
 from energymeter.errors import SourceError, SpecError
 from energymeter.reading import Band, Facts, Reading
@@ -89,7 +89,7 @@ def decode(frame: bytes, model: str = "004t") -> Frame:
         raise ValueError(f"Not a PZEM-{model} answer: {frame.hex()}.")
     if frame[1] & 0x80:
         why = _EXCEPTIONS.get(frame[2], f"code {frame[2]}")
-        raise SourceError(f"The PZEM refused to be read ({why}): check model= against the meter.")
+        raise SourceError(f"the PZEM refused to be read ({why}): check model= against the meter")
     words = struct.unpack(f">{count}H", frame[3:-2])
     if model in _DC:
         volts, amps, watts_low, watts_high, wh_low, wh_high, _, _ = words
@@ -129,7 +129,7 @@ def _facts(model: str) -> Facts:
     )
 
 
-class Pzem:
+class Pzem(AskedMeter):
     """``pzem@/dev/ttyUSB0?model=004t&address=248``.
 
     ``model``: ``004t``, ``014``, ``016``, ``003`` or ``017``; ``address``: 1..247, or 248 (0xF8) which a lone
@@ -144,39 +144,21 @@ class Pzem:
         *,
         model: str = "004t",
         address: int = ANY_ADDRESS,
-        timeout: float = 1.0,
         wire: Wire | None = None,
+        **options: float,
     ) -> None:
         self._model = model.lower().removeprefix("pzem-")
         if self._model not in _COUNTS:
             raise SpecError(
-                f"model={model} is not known: use {', '.join(_MAINS)} (mains) or {', '.join(_DC)} (DC)."
+                f"model={model} is not known: use {', '.join(_MAINS)} (mains) or {', '.join(_DC)} (DC)"
             )
         if not 1 <= address <= ANY_ADDRESS:
-            raise SpecError(f"address={address} must lie between 1 and 248.")
-        self.name = f"pzem@{place}"
+            raise SpecError(f"address={address} must lie between 1 and 248")
+        wire = wire or SerialLine(place, 9600, stop_bits=2 if self._model in _DC else 1)
+        super().__init__(f"pzem@{place}", wire, **options)
         self.facts = _facts(self._model)
         self._address = address
-        self._timeout = patience(timeout)
-        self._wire = wire or SerialLine(place, 9600, stop_bits=2 if self._model in _DC else 1)
         self._last: Frame | None = None
-
-    @property
-    def moved_bytes(self) -> int:
-        return self._wire.moved_bytes
-
-    def open(self) -> None:
-        """Open the port and hear the meter once.
-
-        Raises:
-            SourceError: no port, no permission, held by another program, or no PZEM answers.
-        """
-        self._wire.open()
-        try:
-            self.read()
-        except OSError:
-            self._wire.close()
-            raise
 
     def read(self) -> Reading:
         """Ask once; watts are the meter's own (true power), never V·A.
@@ -186,11 +168,8 @@ class Pzem:
             SourceMissing: the port went away.
         """
         count = _COUNTS[self._model]
-        answer = ask(
-            self._wire,
-            request(self._address, count),
-            lambda received: pick(received, self._address, count),
-            self._timeout,
+        answer = self._ask(
+            request(self._address, count), lambda received: pick(received, self._address, count)
         )
         self._last = frame = decode(answer, self._model)
         return Reading(volts=frame.volts, amps=frame.amps, watts=frame.watts)
@@ -198,7 +177,3 @@ class Pzem:
     def counters(self) -> Counters | None:
         """The meter's energy as of the last reading, in steps of 1 Wh (3600 J); None: no reading yet."""
         return Counters(self._last.joules, None, joules_step=_JOULES_PER_WH) if self._last else None
-
-    def close(self) -> None:
-        """Let the port go."""
-        self._wire.close()

@@ -16,16 +16,24 @@ Tested on: emulated kernel files, recorded files of a laptop; real hardware: non
 """
 
 import os
-from collections.abc import Sequence
 
 from energymeter.clock import Clock, SystemClock
-from energymeter.drivers.links.channels import together
-from energymeter.drivers.links.sysfs import Numeric, Rail, SysFile, below, peek, peek_number
-from energymeter.drivers.protocols.perf import Counter, OpenCounter, cpus, events, open_counter
-from energymeter.drivers.protocols.powercap import ZoneFolder, kind_of, max_watts, zones
+from energymeter.drivers.links.channels import Parts
+from energymeter.drivers.links.sysfs import Numeric, Rail, SysFile
+from energymeter.drivers.protocols.rapl import (
+    Counter,
+    OpenCounter,
+    ZoneFolder,
+    cpus,
+    events,
+    kind_of,
+    max_watts,
+    open_counter,
+    zones,
+)
 from energymeter.errors import SourceError, SourceMissing, SpecError
+from energymeter.paths import below, peek, peek_number
 from energymeter.reading import Band, Facts, Reading
-from energymeter.source import Source
 
 __all__ = ["Rapl"]
 
@@ -50,7 +58,7 @@ EOF
 then log out and in again. In a container, mount /sys/class/powercap and run as root"""
 
 
-class Rapl:
+class Rapl(Parts["_Zone"]):
     """Processor packages and their DRAM, one channel each, in joules since the counter last wrapped.
 
     ``rapl`` counts every package and every DRAM zone; ``rapl@psys`` (or any other zone's name, such
@@ -82,13 +90,12 @@ class Rapl:
             raise SpecError(f"rapl?backend={backend} is neither powercap nor perf")
         self.name = f"rapl@{place}" if place else "rapl"
         self._wanted = place
-        self._parts = parts
+        self._shows_inner = parts
         self._backend = backend
         self._powercap = below(root, "sys/class/powercap")
         self._pmu = below(root, "sys/bus/event_source/devices/power")
         self._open_counter = open_counter
         self._clock = clock or SystemClock()
-        self._zones: list[_Zone] = []
 
     def open(self) -> None:
         self.close()
@@ -102,9 +109,9 @@ class Rapl:
                 "shows no energy counters; try `sudo modprobe intel_rapl_msr` on a PC, or use another source"
             )
         counted = self._choose(found)
-        shown = found if self._parts else counted
-        self._zones = [_zone(zone, self._clock, counted=zone in counted) for zone in shown]
-        for zone in self._zones:
+        shown = found if self._shows_inner else counted
+        self._parts = [_zone(zone, self._clock, counted=zone in counted) for zone in shown]
+        for zone in self._parts:
             zone.check()
 
     def _open_perf(self) -> None:
@@ -125,7 +132,10 @@ class Rapl:
                     raise
                 gain = _GAIN["ram" if name == "ram" else "pkg"]
                 facts = self.facts._replace(joules=Band(gain=gain, resolution=61e-6))
-                self._zones.append(_Zone(f"rapl:cpu{cpu}/{name}", facts, counter, joules, self._clock))
+                self._parts = [
+                    *self._parts,
+                    _Zone(f"rapl:cpu{cpu}/{name}", facts, counter, joules, self._clock),
+                ]
 
     def _choose(self, found: list[ZoneFolder]) -> list[ZoneFolder]:
         if self._wanted:
@@ -136,18 +146,6 @@ class Rapl:
             return chosen
         counted = [zone for zone in found if zone.kind in ("package", "dram")]
         return counted or [zone for zone in found if zone.kind == "psys"] or found[:1]
-
-    def channels(self) -> Sequence[Source]:
-        return self._zones
-
-    def read(self) -> Reading:
-        """The counted zones' raw counters added; the sampler reads the channels and undoes their wraps."""
-        return together(self._zones)
-
-    def close(self) -> None:
-        for zone in self._zones:
-            zone.close()
-        self._zones = []
 
 
 class _Zone(Rail):

@@ -53,13 +53,13 @@ class Replay:
         clock: Clock | None = None,
     ) -> None:
         if not place:
-            raise SpecError("replay needs a file, as in replay@run.csv.")
+            raise SpecError("replay needs a file, as in replay@run.csv")
         if semantics not in ("instant", "mean"):
-            raise SpecError(f"semantics is instant or mean, not {semantics!r}.")
+            raise SpecError(f"semantics is instant or mean, not {semantics!r}")
         self.name = f"replay@{os.path.basename(place)}"
         self._path = place
         if speed not in ("true", "max"):
-            raise SpecError(f"speed is true or max, not {speed!r}.")
+            raise SpecError(f"speed is true or max, not {speed!r}")
         self._fast = speed == "max"
         self._channel = channel
         self._hints = Hints(time, watts, volts, amps, unit, semantics, board)  # type: ignore[arg-type]
@@ -71,7 +71,7 @@ class Replay:
         records = {record.name: record for record in read(self._path, self._hints)}
         name = self._channel if self._channel is not None else next(iter(records))
         if name not in records:
-            raise SpecError(f"{self._path} has no channel {name!r}, but {', '.join(records)}.")
+            raise SpecError(f"{self._path} has no channel {name!r}; choose one of {', '.join(records)}")
         self._record = records[name]
         facts = self._record.facts
         self.facts = facts._replace(
@@ -85,12 +85,12 @@ class Replay:
 
     def read(self) -> Reading:
         """Not how a recording is read: it streams."""
-        raise SourceEnded(f"{self.name} plays as a stream.")
+        raise SourceEnded(f"{self.name} plays as a stream")
 
     def stream(self) -> Iterator[Reading]:
         """Every sample, at its time; ends with the file."""
         if self._record is None:
-            raise SourceEnded(f"{self.name} is not open.")
+            raise SourceEnded(f"{self.name} is not open")
         columns = self._record.columns
         times, start_ns = columns["time_s"], self._clock.monotonic_ns()
         covered = columns.get("covered_s")

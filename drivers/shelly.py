@@ -23,11 +23,10 @@ Loss: none; TCP delivers whole replies or an error.
 Tested on: an emulated wire, recorded frames; real hardware: none yet.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from energymeter.drivers.links.http import HttpClient
-from energymeter.drivers.links.tcp import split_host
-from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
+from energymeter.drivers.links.http import HttpMeter
+from energymeter.errors import SourceError, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
 from energymeter.units import number
@@ -58,15 +57,14 @@ _COMPONENTS = (
 """EM is three phases: their volts have no sum, so there are none."""
 
 
-class Shelly:
+class Shelly(HttpMeter):
     """One metered channel of a Shelly device.
 
     Args:
         place: the device's address, with a port if it is not 80.
         id: the channel, from 0.
         component: ``switch``, ``pm1``, ``em1``, ``em`` or ``cover``; empty: the first of these it has.
-        password: of the user ``admin``; ``password_env`` names an environment variable instead.
-        timeout: seconds one answer may take.
+        login: further options as of ``HttpMeter``; the user is ``admin``.
 
     Raises:
         SpecError: no address, channel or component.
@@ -88,61 +86,30 @@ class Shelly:
         *,
         id: int = 0,
         component: str = "",
-        password: str = "",
-        password_env: str = "",
-        timeout: float = 1.5,
+        **login: Any,
     ) -> None:
         self._components = [c for c in _COMPONENTS if component.lower() in ("", c.name.lower())]
-        if id < 0 or not self._components or timeout <= 0:
-            raise SpecError(
-                "shelly: id counts from 0, component is switch, pm1, em1, em or cover, timeout is above 0"
-            )
-        self.name = f"shelly@{place}" + (f"?id={id}" if id else "")
-        self.identity = ""
+        if id < 0 or not self._components:
+            raise SpecError("shelly: give id from 0, and component switch, pm1, em1, em or cover")
+        super().__init__(place, f"shelly@{place}" + (f"?id={id}" if id else ""), "admin", **login)
         self._id = id
-        self._client = HttpClient(
-            *split_host(place, 80),
-            name=self.name,
-            user="admin",
-            password=password,
-            password_env=password_env,
-            timeout=timeout,
-        )
         self._component: _Component | None = None
         self._status: dict[str, object] = {}
 
-    def open(self) -> None:
-        """Find the metered channel, and which device this is.
-
-        Raises:
-            SpecError: ``password_env`` names a variable that is not set.
-            SourceMissing: nothing answers there, or it is no metering Shelly of generation 2 or later.
-            SourceForbidden: it wants another password.
-            SourceTimeout, SourceError: as the message says.
-        """
-        self.close()
-        self._client.open()
-        try:
-            self._component = self._find()
-            self.read()
-            self.identity = self._who()
-        except SourceError:
-            self.close()
-            raise
-
     def read(self) -> Reading:
-        """Ask once; a lost connection is made anew.
+        """Ask once; a lost connection is made again.
 
         Raises:
             SourceError: no answer, an error object, or an answer without a power.
         """
-        if self._component is None:
-            raise SourceError(f"{self.name} is not open; call open() first")
-        part = self._component
+        part = self._channel()
         status = self._status = self._call(f"{part.name}.GetStatus")
         watts = number(status.get(part.watts))
         if watts is None:
-            raise SourceError(f"{self.name} {self._why_no_watts(part)}")
+            raise SourceError(
+                f"{self.name} {self._why_no_watts(part)}; look at the device, or try another id= or "
+                "component="
+            )
         return Reading(volts=number(status.get(part.volts)), amps=number(status.get(part.amps)), watts=watts)
 
     def counters(self) -> Counters:
@@ -151,10 +118,9 @@ class Shelly:
         Raises:
             SourceError: as `read`.
         """
-        if self._component is None:
-            raise SourceError(f"{self.name} is not open; call open() first")
-        other, colon, key = self._component.energy.rpartition(":")
-        found: object = self._call(f"{other}.GetStatus" if colon else f"{self._component.name}.GetStatus")
+        part = self._channel()
+        other, colon, key = part.energy.rpartition(":")
+        found: object = self._call(f"{other if colon else part.name}.GetStatus")
         for step in key.split("."):
             found = found.get(step) if isinstance(found, dict) else None
         wh = number(found)
@@ -163,19 +129,29 @@ class Shelly:
     def close(self) -> None:
         """Drop the connection."""
         self._component = None
-        self._client.close()
+        super().close()
+
+    def _channel(self) -> _Component:
+        if self._component is None:
+            raise SourceError(f"{self.name} is not open; call open() first")
+        return self._component
+
+    def _learn(self) -> None:
+        self._component = self._find()
 
     def _find(self) -> _Component:
-        refusal: SourceError | None = None
+        first_error: SourceError | None = None
         for part in self._components:
             try:
                 status = self._call(f"{part.name}.GetStatus")
             except SourceMissing as error:
-                refusal = refusal or error
+                first_error = first_error or error
                 continue
             if part.watts in status or len(self._components) == 1:
                 return part
-        raise refusal or SourceMissing(f"{self.name} meters nothing on channel {self._id}; try another id=")
+        raise first_error or SourceMissing(
+            f"{self.name} meters nothing on channel {self._id}; try another id="
+        )
 
     def _call(self, method: str) -> dict[str, object]:
         """One component's status.
@@ -204,15 +180,10 @@ class Shelly:
     def _why_no_watts(self, part: _Component) -> str:
         errors = self._status.get("errors")
         if isinstance(errors, list) and errors:
-            return f"reports {', '.join(map(str, errors))}; look at the device"
-        return f"gives no {part.watts}: this channel has no power meter; try another id= or component="
+            return f"reports {', '.join(map(str, errors))}"
+        return f"gives no {part.watts}, so this channel has no power meter"
 
-    def _who(self) -> str:
-        """The device's id, such as ``shellyplusplugs-d4d4da000000``; empty if it will not say."""
-        try:
-            info = self._client.get_json("/rpc/Shelly.GetDeviceInfo")
-        except SourceForbidden:
-            raise
-        except SourceError:
-            return ""
+    def _identify(self) -> str:
+        """The device's id, such as ``shellyplusplugs-d4d4da000000``."""
+        info = self._client.get_json("/rpc/Shelly.GetDeviceInfo")
         return str(info.get("id", "")) if isinstance(info, dict) else ""

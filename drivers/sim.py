@@ -2,7 +2,7 @@
 
 ``sim:pi4`` draws what a Raspberry Pi 4 draws at rest when this machine rests, and what one draws when
 busy when this machine is: every step from registers to joules is the real one, only the current is made
-up. Load is looked at ten times a second, whatever the sample rate, so the current lags it by a tenth.
+up. Load is read ten times a second, whatever the sample rate, so the current lags it by a tenth.
 Figures: ``energymeter.boards``.
 
 Semantics: means, as of the emulated INA219, and so is its accuracy.
@@ -24,11 +24,11 @@ from energymeter.reading import Reading
 
 __all__ = ["Sim"]
 
-_LOOK_NS = 100_000_000
+_LOAD_NS = 100_000_000
 
 
-class _Draw:
-    """A current that steps whenever the load is looked at; the chip's ``Load``."""
+class _Current:
+    """A current that steps whenever the load is read; the chip's ``Load``."""
 
     def __init__(self, idle_amps: float, busy_amps: float, volts: float) -> None:
         self._idle, self._more, self._volts = idle_amps, busy_amps - idle_amps, volts
@@ -88,10 +88,10 @@ class Sim:
         shunt = 0.1 if busy < 2.5 else 0.01
         self._clock = clock or SystemClock()
         self._load = CpuLoad(root)
-        self._look_at = 0
-        self._draw = _Draw(idle, busy, volts or board.rail_volts)
+        self._next_load_ns = 0
+        self._current = _Current(idle, busy, volts or board.rail_volts)
         self.chip = Ina219Chip(
-            self._draw,
+            self._current,
             self._clock.monotonic_ns,
             shunt=shunt,
             noise=_gauss(noise * shunt, seed) if noise else None,
@@ -116,15 +116,15 @@ class Sim:
     def read(self) -> Reading:
         """What the driver reads from the emulated chip."""
         now = self._clock.monotonic_ns()
-        if now >= self._look_at:
-            self._look_at = now + _LOOK_NS
+        if now >= self._next_load_ns:
+            self._next_load_ns = now + _LOAD_NS
             busy = self._load.busy()
             if busy is not None:
-                self._draw.follow(now, busy)
+                self._current.follow(now, busy)
         return self._meter.read()
 
     def close(self) -> None:
         """Stop; twice is fine."""
         self._meter.close()
         self._load.close()
-        self._look_at = 0
+        self._next_load_ns = 0

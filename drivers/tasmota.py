@@ -20,10 +20,10 @@ Loss: none; TCP delivers whole replies or an error.
 Tested on: an emulated wire, recorded frames; real hardware: none yet.
 """
 
+from typing import Any
 from urllib.parse import quote
 
-from energymeter.drivers.links.http import HttpClient
-from energymeter.drivers.links.tcp import split_host
+from energymeter.drivers.links.http import HttpMeter
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
@@ -34,17 +34,17 @@ __all__ = ["Tasmota"]
 _JOULES_PER_KWH = 3.6e6
 _BLIND_WATTS = 3.0
 _QUERIES = ("Status 8", "Status 10")
-"""The sensors: 8 of every firmware so far, kept for compatibility beside 10."""
+"""The sensors: 8 of every firmware so far, kept for compatibility with 10."""
 
 
-class Tasmota:
+class Tasmota(HttpMeter):
     """The energy sensor of a Tasmota device.
 
     Args:
         place: the device's address, with a port if it is not 80.
         channel: from 1; 0: all of them added.
-        user, password: of the web console; ``password_env`` names an environment variable instead.
-        timeout: seconds one answer may take.
+        user: of the web console.
+        login: further options as of ``HttpMeter``.
 
     Raises:
         SpecError: no address or channel.
@@ -66,50 +66,20 @@ class Tasmota:
         *,
         channel: int = 0,
         user: str = "admin",
-        password: str = "",
-        password_env: str = "",
-        timeout: float = 1.5,
+        **login: Any,
     ) -> None:
-        if channel < 0 or timeout <= 0:
-            raise SpecError("tasmota: channel counts from 1 (0: all), timeout is above 0")
-        self.name = f"tasmota@{place}" + (f"?channel={channel}" if channel else "")
-        self.identity = ""
+        if channel < 0:
+            raise SpecError("tasmota: give channel from 1, or 0 for all")
+        super().__init__(
+            place, f"tasmota@{place}" + (f"?channel={channel}" if channel else ""), user, **login
+        )
         self.advice = ""
         """What to change at the plug for a better measurement; empty: nothing."""
         self._channel, self._user = channel, user
         self._login, self._query = "", _QUERIES[0]
-        self._client = HttpClient(
-            *split_host(place, 80),
-            name=self.name,
-            user=user,
-            password=password,
-            password_env=password_env,
-            timeout=timeout,
-        )
-
-    def open(self) -> None:
-        """Ask once, learn the resolution in use and which device this is.
-
-        Raises:
-            SpecError: ``password_env`` names a variable that is not set.
-            SourceMissing: nothing answers there, or a device without an energy sensor.
-            SourceForbidden: it wants another password.
-            SourceTimeout, SourceError: as the message says.
-        """
-        self.close()
-        self._client.open()
-        user, password = quote(self._user, safe=""), quote(self._client.password, safe="")
-        self._login = f"user={user}&password={password}&" if password else ""
-        try:
-            self._learn(self._energy())
-            self.read()
-            self.identity = self._who()
-        except SourceError:
-            self.close()
-            raise
 
     def read(self) -> Reading:
-        """Ask once; a lost connection is made anew.
+        """Ask once; a lost connection is made again.
 
         Raises:
             SourceError: no answer, an error object, or an answer without a power.
@@ -130,10 +100,6 @@ class Tasmota:
         """
         kwh = self._sum(self._energy(), "Total")
         return Counters(None if kwh is None else kwh * _JOULES_PER_KWH, None, joules_step=3600.0)
-
-    def close(self) -> None:
-        """Drop the connection."""
-        self._client.close()
 
     def _energy(self) -> dict[str, object]:
         for query in sorted(_QUERIES, key=lambda query: query != self._query):
@@ -189,8 +155,11 @@ class Tasmota:
         total = self._sum(energy, key)
         return None if total is None else total / len(self._values(energy, key))
 
-    def _learn(self, energy: dict[str, object]) -> None:
-        """The steps in use: whole numbers are written without a decimal point."""
+    def _learn(self) -> None:
+        """How to log in, and the steps in use: whole numbers are written without a decimal point."""
+        user, password = quote(self._user, safe=""), quote(self._client.password, safe="")
+        self._login = f"user={user}&password={password}&" if password else ""
+        energy = self._energy()
         power, voltage = _step(energy.get("Power")), _step(energy.get("Voltage"))
         facts = type(self).facts
         assert facts.watts is not None
@@ -204,14 +173,9 @@ class Tasmota:
             else ""
         )
 
-    def _who(self) -> str:
-        """The MAC address from ``Status 5``; empty if it will not say."""
-        try:
-            network = self._command("Status 5").get("StatusNET")
-        except SourceForbidden:
-            raise
-        except SourceError:
-            return ""
+    def _identify(self) -> str:
+        """The MAC address from ``Status 5``."""
+        network = self._command("Status 5").get("StatusNET")
         return str(network.get("Mac", "")) if isinstance(network, dict) else ""
 
 

@@ -12,7 +12,7 @@ real answer says so (PyPI tc66-serial 1.0.1 has it ten times smaller). **Never s
 mode), ``rotat``, ``lastp``, ``nextp``. VID:PID 0483:5740 is ST's generic serial port [from memory], so ask
 before trusting it (``query`` is answered by ``firm``).
 
-Counters: two groups of mAh and mWh, added: only one counts, and which is not told.
+Counters: two groups of mAh and mWh, added: only one counts, and which one is unknown.
 Loss: none: there is no sequence number.
 Tested on: an emulated wire, one recorded frame; real hardware: none yet.
 """
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 from energymeter.drivers.links.serial import SerialLine
-from energymeter.drivers.links.wire import Wire, ask, patience
+from energymeter.drivers.links.wire import AskedMeter, Wire
 from energymeter.drivers.protocols.crc import crc16_modbus
 from energymeter.errors import ExtraMissing, SourceMissing
 from energymeter.reading import Band, Facts, Reading
@@ -51,7 +51,7 @@ class Frame(NamedTuple):
     ohms: float
     groups: tuple[Counters, Counters]
     counted: Counters
-    """Both groups added: only the selected one counts [from memory], and which one that is is not told."""
+    """Both groups added: only the selected one counts [from memory], and which one that is, is unknown."""
     celsius: int
     data_plus_volts: float
     data_minus_volts: float
@@ -117,7 +117,7 @@ def cipher() -> Callable[[bytes], bytes]:
     try:
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
     except ImportError as error:
-        raise ExtraMissing("cryptography", "tc66c", "The TC66C's encrypted answer") from error
+        raise ExtraMissing("cryptography", "tc66c", "the TC66C's encrypted answer") from error
     aes = Cipher(algorithms.AES(KEY), modes.ECB())  # the meter's choice of mode, not ours
 
     def decrypt(data: bytes) -> bytes:
@@ -126,7 +126,7 @@ def cipher() -> Callable[[bytes], bytes]:
     return decrypt
 
 
-class Tc66c:
+class Tc66c(AskedMeter):
     """``tc66c@/dev/ttyACM0``; ``timeout``: seconds one question may take."""
 
     facts = Facts(
@@ -139,34 +139,21 @@ class Tc66c:
     )
     usb_ids: ClassVar[tuple[tuple[int, int], ...]] = ((0x0483, 0x5740),)
 
-    def __init__(
-        self, place: str = "/dev/ttyACM0", *, timeout: float = 1.0, wire: Wire | None = None
-    ) -> None:
-        self.name = f"tc66c@{place}"
+    def __init__(self, place: str = "/dev/ttyACM0", *, wire: Wire | None = None, **options: float) -> None:
+        super().__init__(f"tc66c@{place}", wire or SerialLine(place, 115200), **options)
         self.identity: str | None = None
-        self._timeout = patience(timeout)
-        self._wire = wire or SerialLine(place, 115200)
         self._decrypt: Callable[[bytes], bytes] | None = None
         self._last: Frame | None = None
 
-    @property
-    def moved_bytes(self) -> int:
-        return self._wire.moved_bytes
-
     def open(self) -> None:
-        """Open the port, hear the meter once, learn its serial number (`identity`).
+        """Open the port, take one reading and learn the meter's serial number (`identity`).
 
         Raises:
             ExtraMissing: ``cryptography`` is not installed.
             SourceError: no port, no permission, held by another program, or no TC66C answers.
         """
         self._decrypt = cipher()
-        self._wire.open()
-        try:
-            self.read()
-        except OSError:
-            self._wire.close()
-            raise
+        super().open()
 
     def read(self) -> Reading:
         """Ask once.
@@ -176,20 +163,14 @@ class Tc66c:
             SourceMissing: the port went away, or another meter came back on it.
         """
         decrypt = self._decrypt or cipher()
-        plain = ask(self._wire, b"getva", lambda received: pick(received, decrypt), self._timeout)
+        plain = self._ask(b"getva", lambda received: pick(received, decrypt))
         frame = decode(plain)
         identity = f"{frame.model} {frame.serial}"
         if self.identity not in (None, identity):
-            raise SourceMissing(
-                f"{self.name} is now {identity}, not {self.identity}: plug that one in again."
-            )
+            raise SourceMissing(f"{self.name} is now {identity}, not {self.identity}: plug that one in again")
         self._last, self.identity = frame, identity
         return Reading(volts=frame.volts, amps=frame.amps, watts=frame.watts)
 
     def counters(self) -> Counters | None:
         """Both groups added, as of the last reading, in steps of 1 mAh and 1 mWh; None: no reading yet."""
         return self._last.counted if self._last else None
-
-    def close(self) -> None:
-        """Let the port go."""
-        self._wire.close()

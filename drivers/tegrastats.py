@@ -6,13 +6,13 @@ A rail is a name and two or three numbers, ``NAME now/average`` in mW, with or w
     11-15-2024 08:38:09 RAM … tj@53.968C VDD_IN 12479mW/12479mW VDD_SOC 2817mW/2817mW  JetPack 5, 6
     … VDD_GPU -392mW/-392mW/-392mW VIN 26686mW/26686mW/26686mW                         JetPack 7
 
-Memory (``RAM 534/3964MB``, ``IRAM 0/252kB``) looks alike and is told apart by its unit. The average
+Memory (``RAM 534/3964MB``, ``IRAM 0/252kB``) looks alike and is distinguished by its unit. The average
 is the one since the command was started, and is not used. No volts and no amps are printed.
 
 Semantics: instants.
 Accuracy: ±1.5 % of the board's INA3221 and shunts [from memory]. Source of the lines: recorded on the boards.
 Counters: none.
-Loss: none told; the newest line counts.
+Loss: unknown; the newest line counts.
 Tested on: an emulated command, recorded lines of real boards; real hardware: none yet.
 """
 
@@ -20,20 +20,19 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from energymeter.drivers.links.channels import Shared, Snapshot, together
+from energymeter.drivers.links.channels import Parts, Shared, Snapshot
 from energymeter.drivers.links.command import Lines
 from energymeter.drivers.links.sysfs import translated
 from energymeter.drivers.protocols.jetson import pinned_rails, printed_rails
 from energymeter.errors import SourceEnded, SourceError, SourceMissing, SourceTimeout, SpecError
 from energymeter.reading import Band, Facts, Reading
-from energymeter.source import Source
 
 __all__ = ["Tegrastats"]
 
 _MISSING = "it comes with NVIDIA's L4T on Jetson boards; elsewhere use another source"
 
 
-class _Look(NamedTuple):
+class _Line(NamedTuple):
     watts: dict[str, float]
     at_ns: int | None = None
 
@@ -58,10 +57,10 @@ class _Recorded:
             start = self._file.tell()
         return {}
 
-    def take(self) -> _Look:
+    def take(self) -> _Line:
         while line := self._file.readline():
             if line.strip():
-                return _Look(printed_rails(line))
+                return _Line(printed_rails(line))
         raise SourceEnded(f"{self._path} has no more lines")
 
     def close(self) -> None:
@@ -87,41 +86,42 @@ class _Running:
             raise SourceTimeout(
                 f"tegrastats printed nothing for {self._patience:g} s; run it by hand to see why"
             )
-        self._look = _Look(printed_rails(newest[1]), newest[0]) if newest else _Look({})
-        return self._look.watts
+        self._line = _Line(printed_rails(newest[1]), newest[0]) if newest else _Line({})
+        return self._line.watts
 
-    def take(self) -> _Look:
+    def take(self) -> _Line:
         newest = self._lines.newest
         if newest is not None and newest[0] > self._heard_ns:
             self._heard_ns = newest[0]
-            self._look = _Look(printed_rails(newest[1]), newest[0])
-            return self._look
+            self._line = _Line(printed_rails(newest[1]), newest[0])
+            return self._line
         if self._lines.ended:
             self._lines.close()
             self._start()
             raise SourceError(
-                "tegrastats ended by itself and was started again; was another one told to --stop?"
+                "tegrastats ended by itself and was started again; check whether another program ran "
+                "tegrastats --stop"
             )
         if time.monotonic_ns() - self._heard_ns > self._patience * 1e9:
             raise SourceTimeout(
                 f"tegrastats has printed nothing for {self._patience:g} s; is the board hung?"
             )
-        return self._look
+        return self._line
 
     def close(self) -> None:
         self._lines.close()
 
 
-def _picker(rail: str) -> Callable[[_Look], Reading]:
-    def pick(look: _Look) -> Reading:
-        if rail not in look.watts:
+def _picker(rail: str) -> Callable[[_Line], Reading]:
+    def pick(line: _Line) -> Reading:
+        if rail not in line.watts:
             raise SourceError(f"tegrastats no longer prints the rail {rail}; did its sensor fail?")
-        return Reading(watts=look.watts[rail], at_ns=look.at_ns)
+        return Reading(watts=line.watts[rail], at_ns=line.at_ns)
 
     return pick
 
 
-class Tegrastats:
+class Tegrastats(Parts[Shared[_Line]]):
     """The rails of a Jetson, one channel each; only those that make the whole board are added.
 
     ``tegrastats`` runs the command; ``tegrastats@FILE`` plays recorded lines, one a read, so read them
@@ -141,7 +141,6 @@ class Tegrastats:
         self._command = command
         self._lines: _Recorded | _Running | None = None
         self._counted: frozenset[str] = frozenset()
-        self._rails: list[Source] = []
 
     def tune(self, rate_hz: float) -> None:
         if self._tunable:
@@ -167,22 +166,15 @@ class Tegrastats:
             self.close()
             raise
         snapshot = Snapshot(self._lines.take)
-        self._rails = [
+        self._parts = [
             Shared(
                 f"tegrastats:{name}", self.facts._replace(counted=name in counted), snapshot, _picker(name)
             )
             for name in found
         ]
 
-    def channels(self) -> Sequence[Source]:
-        return self._rails
-
-    def read(self) -> Reading:
-        """The rails that make the board, added."""
-        return together(self._rails)
-
     def close(self) -> None:
+        super().close()
         if self._lines is not None:
             self._lines.close()
             self._lines = None
-            self._rails = []

@@ -5,10 +5,10 @@ public figure was found; nothing is guessed. A wall figure becomes a rail figure
 efficiency, 0.873 (0.856 to 0.887) in the one public side-by-side (Sunny-Qin-0314/11-767-group-YU).
 """
 
-import os
 from typing import Literal, NamedTuple
 
 from energymeter.errors import SpecError
+from energymeter.paths import below, peek
 
 
 class Board(NamedTuple):
@@ -279,17 +279,13 @@ def find_board(name: str) -> Board:
     import difflib  # heavy, and needed for a slip of the pen only
 
     near = [by_key[k].name for k in difflib.get_close_matches(key, by_key, n=1)]
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(b.name for b in BOARDS)}"
-    raise SpecError(f"no board is called {name!r}: {hint}")
+    hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(b.name for b in BOARDS)}"
+    raise SpecError(f"no board is called {name!r}; {hint}")
 
 
 def detect_board(root: str = "/") -> Board | None:
     """The board this program runs on, by its device tree; None where it has none or an unknown one."""
-    try:
-        with open(os.path.join(root, "proc/device-tree/model"), "rb") as file:
-            model = file.read(256).split(b"\0")[0].decode("utf-8", "replace")
-    except OSError:
-        return None
+    model = peek(below(root, "proc/device-tree/model")) or ""
     matches = [(len(part), b) for b in BOARDS for part in b.models if part in model]
     return max(matches, key=lambda match: match[0])[1] if matches else None
 

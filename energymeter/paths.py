@@ -1,13 +1,18 @@
-"""Where this user's files of ours are: configuration, data, cache."""
+"""Where files are: this user's own (configuration, data, cache), and the kernel's small text files."""
 
 import os
 import sys
+
+from energymeter.units import number
 
 _XDG = {
     "config": ("XDG_CONFIG_HOME", ".config"),
     "data": ("XDG_DATA_HOME", ".local/share"),
     "cache": ("XDG_CACHE_HOME", ".cache"),
 }
+
+PAGE = 4096
+"""Bytes; the kernel never shows more than one page in an attribute file."""
 
 
 def user_folder(kind: str) -> str:
@@ -45,3 +50,49 @@ def _home() -> str:
 def cards_folder() -> str:
     """Where calibration cards are kept; no `Path`, which the first block would wait 3 ms for."""
     return os.path.join(user_folder("config"), "calibration")
+
+
+def below(root: str, *parts: str) -> str:
+    """The path of ``parts`` under a file-system root that may not be ``/``.
+
+    >>> below("/", "sys/class/hwmon")
+    '/sys/class/hwmon'
+    """
+    return os.path.join(root, *parts)
+
+
+def entries(folder: str) -> list[str]:
+    """Names in a folder, ``hwmon2`` before ``hwmon10``; none when it is absent."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return sorted(names, key=_natural)
+
+
+def _natural(name: str) -> list[tuple[bool, int, str]]:
+    parts: list[tuple[bool, int, str]] = []
+    digits = ""
+    for char in name + "\0":
+        if char.isdigit():
+            digits += char
+            continue
+        if digits:
+            parts.append((False, int(digits), ""))
+            digits = ""
+        parts.append((True, 0, char))
+    return parts
+
+
+def peek(path: str) -> str | None:
+    """The content of a file now, stripped; None when it cannot be read, for whatever reason."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(PAGE).decode("utf-8", "replace").strip(" \t\r\n\0")
+    except OSError:
+        return None
+
+
+def peek_number(path: str) -> float | None:
+    """The number a file holds now; None when there is none."""
+    return number(peek(path))

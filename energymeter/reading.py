@@ -31,6 +31,17 @@ class Reading(NamedTuple):
     fresh: bool = True
     """False: the device has nothing newer than last time. Counted as a duplicate, not a sample."""
 
+    @property
+    def power(self) -> float | None:
+        """Power in W: as the device reports it, else volts times amps; ``None``: cannot tell.
+
+        >>> Reading(volts=5.0, amps=0.6).power, Reading(volts=5.0).power
+        (3.0, None)
+        """
+        if self.watts is not None or self.volts is None or self.amps is None:
+            return self.watts
+        return self.volts * self.amps
+
 
 class Band(NamedTuple):
     """How wrong one quantity may be: ± limits as a datasheet promises them (maxima, not sigmas)."""
@@ -62,16 +73,16 @@ class Facts(NamedTuple):
     """The counter restarts at 0 after this many joules."""
     coulombs_wrap: float | None = None
     max_watts: float | None = None
-    """More than this cannot flow here: tells a counter's wrap from its reset."""
+    """More than this cannot flow here: distinguishes a counter's wrap from its reset."""
     clock: float = 0.0
     """± relative error of the source's own time base, where it integrates by itself."""
     counted: bool = True
     """False: a part of something already counted by a sibling channel; shown, never added."""
     replayed: bool = False
-    """Its readings carry times of their own choice (a recording played fast): the window is the whole
+    """The readings carry times of their own choice (a recording played fast): the window is the whole
     recording, not the time the program's block took."""
     duty: float = 0.0
-    """Of a mean: the share of the time from reading to reading that it has looked at; 0: unknown."""
+    """The share of the time from reading to reading that a mean describes; 0: unknown."""
     latency: float = 0.0
     """How old a mean may be when it is read, as a share of the same time: anything from new to this."""
 

@@ -25,7 +25,7 @@ Beyond the protocol a source *may* offer, and the sampler then uses:
     keeps a line for each.
 ``kind``
     ``"meter"``, ``"board"``, ``"package"``, ``"gpu"`` or ``"gauge"``: `EnergyMeter()` and
-    ``energymeter devices`` then look for it, `Locatable.places` telling them where; without such
+    ``energymeter devices`` then look for it, `Locatable.places` saying where; without such
     places, at its default one. ``"part"`` is shown and never chosen.
 """
 
@@ -78,7 +78,7 @@ class Divided(Protocol):
         """After ``open``: the parts that are read instead of the whole.
 
         Their ``open`` and ``close`` are never called. They add up, except those whose
-        ``facts.counted`` is False, which are shown beside the total.
+        ``facts.counted`` is False, which are shown and excluded from the total.
         """
 
 
@@ -136,7 +136,7 @@ class Counting(Protocol):
     """A source whose device adds up energy or charge by itself, too coarsely or too seldom for a curve."""
 
     def counters(self) -> Counters | None:
-        """The device's totals now or at the last reading; None: it has told none yet.
+        """The device's totals now or at the last reading; None: it has reported none yet.
 
         Raises:
             SourceError: it had to be asked, and did not answer.

@@ -15,12 +15,14 @@ A comma or plus only joins where another driver's name follows it, so ``manual:5
 import importlib
 import os
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import UnionType
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from energymeter.errors import SpecError
 
 if TYPE_CHECKING:
+    import inspect
+
     from energymeter.source import Source
 
 _NAME = r"[a-z][a-z0-9_-]*"
@@ -54,19 +56,13 @@ class Spec(NamedTuple):
     def _typed(self, driver: Any) -> dict[str, object]:
         if not self.options:
             return {}
-        import inspect  # costs the sampler 8 ms, which a plain spec need not pay
-
-        known = {
-            name: parameter.annotation
-            for name, parameter in inspect.signature(driver, eval_str=True).parameters.items()
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and _kind(parameter.annotation)
-        }
+        known = options_of(driver)
         typed: dict[str, object] = {}
         for name, text in self.options.items():
             if name not in known:
                 offered = ", ".join(sorted(known)) or "none"
-                raise SpecError(f"{self.driver} has no option {name!r}; it has: {offered}.")
-            typed[name] = _convert(self.driver, name, text, known[name])
+                raise SpecError(f"{self.driver} has no option {name!r}; choose one of: {offered}")
+            typed[name] = _convert(self.driver, name, text, known[name].annotation)
         return typed
 
 
@@ -93,7 +89,7 @@ def _pieces(text: str) -> list[tuple[str, str]]:
     """The single specs of a text, each with the joint before it; quotes hide joints."""
     masked = re.sub(r'"[^"]*"', lambda quoted: '"' + "x" * (len(quoted[0]) - 2) + '"', text)
     if masked.count('"') % 2:
-        raise SpecError(f"the source {text!r} has a quotation mark without its partner.")
+        raise SpecError(f"the source {text!r} has a quotation mark without its partner; close it")
     pieces, start, joint = [], 0, ""
     for match in _JOINT.finditer(masked):
         pieces.append((text[start : match.start()], joint))
@@ -105,7 +101,7 @@ def _pieces(text: str) -> list[tuple[str, str]]:
 def _parse_one(text: str) -> Spec:
     match = _ONE.fullmatch(text.strip())
     if match is None:
-        raise SpecError(f"{text!r} is no source; write driver@place?option=value, such as ina219@1:0x40.")
+        raise SpecError(f"{text!r} is no source; write driver@place?option=value, such as ina219@1:0x40")
     place = match["place"]
     return Spec(
         match["driver"].replace("-", "_"), place.strip('"') if place else None, _options(match["options"])
@@ -154,6 +150,33 @@ def load_driver(name: str) -> Any:
     raise SpecError(f"there is no driver {name!r}; {hint}")
 
 
+def options_of(driver: Any) -> "dict[str, inspect.Parameter]":
+    """The options that a spec may give to a driver: keyword-only parameters of a simple type.
+
+    A constructor that takes ``**options`` as well passes them on to that of its family's base class, whose
+    options are therefore its own; they come first.
+    """
+    import inspect  # costs the sampler 8 ms, which a plain spec need not pay
+
+    constructors = (
+        [vars(c)["__init__"] for c in driver.__mro__[:-1] if "__init__" in vars(c)]
+        if (inspect.isclass(driver))
+        else [driver]
+    )
+    found: dict[str, inspect.Parameter] = {}
+    for constructor in constructors:
+        parameters = inspect.signature(constructor, eval_str=True).parameters
+        own = {
+            name: parameter
+            for name, parameter in parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY and _kind(parameter.annotation)
+        }
+        found = {**{name: own[name] for name in own if name not in found}, **found}
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            break
+    return found
+
+
 def _registered() -> dict[str, Any]:
     from importlib.metadata import entry_points  # costs 20 ms: only when our own folder has no such name
 
@@ -162,8 +185,8 @@ def _registered() -> dict[str, Any]:
 
 def _kind(annotation: object) -> type | None:
     """The simple type a spec can give for an annotation such as ``float | None``."""
-    options: Sequence[object] = getattr(annotation, "__args__", (annotation,))
-    return next((kind for kind in (bool, int, float, str) if kind in options), None)
+    alternatives = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    return next((kind for kind in (bool, int, float, str) if kind in alternatives), None)
 
 
 def _convert(driver: str, name: str, text: str, annotation: object) -> object:
@@ -178,4 +201,4 @@ def _convert(driver: str, name: str, text: str, annotation: object) -> object:
         return float(text) if kind is float else text
     except ValueError:
         wanted = {bool: "yes or no", int: "a whole number", float: "a number"}[kind or float]
-        raise SpecError(f"{driver}'s option {name} is {text!r}, but must be {wanted}.") from None
+        raise SpecError(f"{driver}'s option {name} is {text!r}, but it must be {wanted}") from None

@@ -1,28 +1,39 @@
-"""The conformance suite for drivers, ours and anyone's: does this source keep the contract?
+"""What tests of drivers and of programs that measure need; standard library only, no test framework.
 
-    from energymeter.testing import check_source, check_unplugged
+The conformance suite asks whether a source keeps the contract. Each broken promise raises `Broken`, an
+``AssertionError`` whose sentence names the source and the promise::
 
     def test_my_meter():
         check_source(lambda: MyMeter("/dev/ttyUSB0", port=EmulatedMeter()))
         check_unplugged(lambda: MyMeter("/dev/ttyUSB0", port=NothingThere()))
 
-Plain ``assert`` on nothing: each broken promise raises `Broken`, an ``AssertionError`` whose sentence
-names the source and the promise. Standard library only; no test framework is needed.
+`expected_bytes` is the wire of a driver's test, as a list of what is sent and what comes back.
+`ScriptedSource` is a source without hardware, for testing what uses one.
 """
 
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice, pairwise
 from types import FrameType
 from typing import get_args
 
-from energymeter.errors import EnergyMeterError, SourceError
+from energymeter.errors import EnergyMeterError, SourceEnded, SourceError, SourceMissing
 from energymeter.reading import Band, Facts, Place, Provenance, Reading, Semantics
 from energymeter.source import Source
 
-__all__ = ["Broken", "check_facts", "check_reading", "check_source", "check_unplugged"]
+__all__ = [
+    "Broken",
+    "ScriptedSource",
+    "ScriptedWire",
+    "check_facts",
+    "check_reading",
+    "check_source",
+    "check_unplugged",
+    "expected_bytes",
+]
 
 _QUANTITIES = ("volts", "amps", "watts", "joules", "coulombs")
 _TOUCHES = (
@@ -54,6 +65,141 @@ _FUTURE_NS = 1_000_000_000
 
 class Broken(AssertionError):
     """A source does not keep the driver contract; the message says which promise."""
+
+
+class ScriptedSource:
+    """A source without hardware, for tests of what uses one: it reads what its script says.
+
+    >>> source = ScriptedSource(lambda n: Reading(watts=5.0 + n))
+    >>> source.open()
+    >>> source.read().watts, source.read().watts
+    (5.0, 6.0)
+
+    Args:
+        script: called with the number of the reading, from 0; or the readings in order. An error in place of
+            a reading is raised. After the last one of a list comes `SourceEnded`.
+        name: begins ``sim:`` if the facts say simulated, and only then.
+        facts: what is known about it.
+    """
+
+    def __init__(
+        self,
+        script: "Callable[[int], Reading | Exception] | Sequence[Reading | Exception]",
+        *,
+        name: str = "sim:script",
+        facts: Facts = Facts(provenance="simulated"),  # noqa: B008 - a constant
+    ) -> None:
+        self.name, self.facts = name, facts
+        self.opened = self.reads = self.closed = 0
+        """How often each was called."""
+        self._script, self._is_open = script, False
+
+    def open(self) -> None:
+        self.opened += 1
+        self._is_open = True
+
+    def read(self) -> Reading:
+        if not self._is_open:
+            raise SourceMissing(f"{self.name} is not open: call open() first")
+        number, self.reads = self.reads, self.reads + 1
+        if callable(self._script):
+            reading = self._script(number)
+        elif number < len(self._script):
+            reading = self._script[number]
+        else:
+            raise SourceEnded(f"{self.name} has no more readings")
+        if isinstance(reading, Exception):
+            raise reading
+        return reading
+
+    def close(self) -> None:
+        self.closed += 1
+        self._is_open = False
+
+
+class ScriptedWire:
+    """The wire that `expected_bytes` gives: strict about what is sent, and without a clock."""
+
+    place = "scripted wire"
+
+    def __init__(self, exchanges: Iterable[tuple[bytes, bytes | Exception]]) -> None:
+        self.moved_bytes = 0
+        self.is_open = False
+        self._ahead = list(exchanges)
+        self._waiting: list[bytes | Exception] = []
+        self._hear()
+
+    def open(self) -> None:
+        self.is_open = True
+
+    def close(self) -> None:
+        self.is_open = False
+
+    def write(self, data: bytes) -> None:
+        """Take what the driver sends; it must be what comes next.
+
+        Raises:
+            Broken: it is something else, or nothing more was expected.
+        """
+        expected = self._ahead[0][0] if self._ahead else b""
+        _check(data == expected, self.place, f"the driver sent {_shown(data)}; expected {_shown(expected)}")
+        _, answer = self._ahead.pop(0)
+        self._waiting.append(answer)
+        self._hear()
+        self.moved_bytes += len(data)
+
+    def read(self, seconds: float = 0.0) -> bytes:
+        """Whatever waits, ``b""`` where nothing does; time does not pass."""
+        if self._waiting and isinstance(self._waiting[0], Exception):
+            raise self._waiting.pop(0)  # type: ignore[misc]
+        data = b""
+        while self._waiting and isinstance(self._waiting[0], bytes):
+            data += self._waiting.pop(0)  # type: ignore[operator]
+        self.moved_bytes += len(data)
+        return data
+
+    def readline(self) -> bytes:
+        """Up to the end of a line, as of a file."""
+        line, end, rest = self.read().partition(b"\n")
+        if rest:
+            self._waiting.insert(0, rest)
+            self.moved_bytes -= len(rest)
+        return line + end
+
+    def leftovers(self) -> list[str]:
+        """What was expected and did not happen, and what came and was not read."""
+        unread = [f"unread {_shown(data)}" for data in self._waiting if data]
+        return unread + [f"{_shown(sent)} never sent" for sent, _ in self._ahead]
+
+    def _hear(self) -> None:
+        """What the device says without being asked comes as soon as all before it was sent."""
+        while self._ahead and not self._ahead[0][0]:
+            self._waiting.append(self._ahead.pop(0)[1])
+
+
+@contextmanager
+def expected_bytes(*exchanges: tuple[bytes, bytes | Exception]) -> Iterator[ScriptedWire]:
+    """A wire on which exactly this happens: (sent, received) in order, as the meter's manual shows it.
+
+    An empty ``sent`` is what the device says without being asked; an empty ``received`` is silence; an error
+    in its place is raised by the read.
+
+    >>> with expected_bytes((b"MEAS?\\n", b"5.021,0.613\\n")) as wire:
+    ...     wire.write(b"MEAS?\\n")
+    ...     wire.read()
+    b'5.021,0.613\\n'
+
+    Raises:
+        Broken: the driver sent something else, or at the end something was never sent or never read.
+    """
+    wire = ScriptedWire(exchanges)
+    yield wire
+    left = wire.leftovers()
+    _check(not left, wire.place, f"something was left over: {', '.join(left)}")
+
+
+def _shown(data: object) -> str:
+    return (data.hex(" ") or "nothing") if isinstance(data, bytes) else repr(data)
 
 
 def check_source(
@@ -108,7 +254,9 @@ def check_unplugged(make: Callable[[], Source]) -> None:
             source.open()
         except EnergyMeterError as error:
             _check(
-                bool(str(error).strip()), name, f"open fails{attempt} without a word: say what to do about it"
+                bool(str(error).strip()),
+                name,
+                f"open fails{attempt} without a reason: say what to do about it",
             )
         except Exception as error:
             raise Broken(
@@ -195,7 +343,7 @@ def _construct(make: Callable[[], Source]) -> Source:
         source = make()
     _check(isinstance(source, Source), repr(source), "lacks one of name, facts, open, read and close")
     touched = ", ".join(watch.touched[:3])
-    _check(not touched, source.name, f"its constructor touches the world ({touched}); leave that to open")
+    _check(not touched, source.name, f"its constructor touches the system ({touched}); leave that to open")
     return source
 
 
@@ -281,10 +429,9 @@ def _check(kept: bool, name: str, promise: str) -> None:
 
 
 class _Watch:
-    """Sees what the interpreter does to the world while it is entered.
+    """Sees what the interpreter does to the system while it is entered.
 
-    An audit hook cannot be taken out again, so there is one for the process, and it looks away when
-    nobody watches.
+    An audit hook cannot be removed, so there is one for the process, which does nothing when nobody watches.
     """
 
     _watching: "list[_Watch]" = []  # noqa: RUF012

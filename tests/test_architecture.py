@@ -84,7 +84,9 @@ def test_every_error_is_on_the_page_with_its_exit_code():
                 assert any(base.__module__ == "builtins" for base in kind.__bases__), "also a builtin"
 
 
-DRIVER_MAY_IMPORT = {"reading", "source", "errors", "clock", "boards", "text", "units", "recordings"}
+DRIVER_MAY_IMPORT = {
+    "reading", "source", "errors", "clock", "boards", "text", "units", "paths", "recordings",
+}  # fmt: skip
 SHARED_BY_DRIVERS = {"links", "protocols", "emulated"}
 
 

@@ -37,7 +37,7 @@ def test_find_board(name: str, expected: str) -> None:
     [
         ("pi44", "did you mean pi4?"),
         ("jetson-nan", "did you mean jetson-nano?"),
-        ("", "known are pi-zero-w, "),
+        ("", "choose one of pi-zero-w, "),
     ],
 )
 def test_unknown_board_names_the_nearest(name: str, words: str) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energymeter.errors import SpecError
-from energymeter.spec import Spec, driver_names, load_driver, parse
+from energymeter.spec import Spec, driver_names, load_driver, options_of, parse
 
 PIECES = [
     "ina219",
@@ -115,7 +115,7 @@ def test_no_way_out_of_the_drivers_folder(name: str) -> None:
 
 
 def test_unknown_option_with_those_there_are() -> None:
-    with pytest.raises(SpecError, match=r"no option 'sped'; it has: .*speed"):
+    with pytest.raises(SpecError, match=r"no option 'sped'; choose one of: .*speed"):
         parse("replay@x.csv?sped=max")[0][0].build()
 
 
@@ -133,3 +133,23 @@ def test_every_driver_can_be_loaded() -> None:
     assert all(load_driver(name) for name in driver_names() if name != "ina219")
     assert "replay" in driver_names()
     assert not any(name.startswith("_") for name in driver_names())
+
+
+def test_the_options_of_a_family_are_those_of_its_members_too():
+    assert list(options_of(load_driver("exec")))[:4] == ["watts", "volts", "amps", "joules"]
+    assert {"stream", "shell", "timeout", "accuracy"} <= set(options_of(load_driver("exec")))
+    assert {"backend", "shunt", "max_amps"} <= set(options_of(load_driver("ina219")))
+    source = parse("ina219@1:0x41?shunt=0.05&backend=registers")[0][0].build()
+    assert "0.05 ohm" in source.identity
+    with pytest.raises(SpecError, match="no option 'wire'"):
+        parse("ina219?wire=x")[0][0].build()
+
+
+def test_what_a_test_fakes_is_no_option():
+    assert set(options_of(load_driver("rapl"))) == {"parts", "backend", "root"}
+
+
+def test_a_driver_may_be_a_function():
+    def driver(place: str = "", *, rate: float = 1.0, port: object = None) -> None: ...
+
+    assert list(options_of(driver)) == ["rate"]

@@ -12,9 +12,18 @@ from typing import Any
 
 import pytest
 
-from energymeter.errors import SourceError, SourceMissing
+from energymeter import EnergyMeter
+from energymeter.errors import SourceEnded, SourceError, SourceMissing
 from energymeter.reading import Band, Facts, Reading
-from energymeter.testing import Broken, check_facts, check_reading, check_source, check_unplugged
+from energymeter.testing import (
+    Broken,
+    ScriptedSource,
+    check_facts,
+    check_reading,
+    check_source,
+    check_unplugged,
+    expected_bytes,
+)
 
 EXACT = Band(gain=0.01)
 
@@ -69,7 +78,7 @@ def test_a_constructor_that_touches_the_world(kind: str) -> None:
             super().__init__()
             touch()
 
-    with pytest.raises(Broken, match="constructor touches the world"):
+    with pytest.raises(Broken, match="constructor touches the system"):
         check_source(Greedy)
     check_source(Greedy())  # given ready made, nobody watched
 
@@ -120,7 +129,7 @@ def test_a_module_that_touches_the_world_when_it_is_imported(
 ) -> None:
     (tmp_path / "greedy_module.py").write_text("def f():\n    open('/proc/self/stat').close()\nf()\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(Broken, match=r"constructor touches the world \(open /proc/self/stat"):
+    with pytest.raises(Broken, match=r"constructor touches the system \(open /proc/self/stat"):
         check_source(importing("greedy_module"))
 
 
@@ -282,5 +291,77 @@ def test_unplugged() -> None:
         check_unplugged(Sound)
     with pytest.raises(Broken, match="open raises OSError"):
         check_unplugged(with_(open=raises(OSError(5, "Input/output error"))))
-    with pytest.raises(Broken, match="without a word"):
+    with pytest.raises(Broken, match="without a reason"):
         check_unplugged(with_(open=raises(SourceMissing(""))))
+
+
+def test_a_scripted_source_keeps_the_contract() -> None:
+    facts = Facts(provenance="simulated", watts=EXACT)
+    check_source(lambda: ScriptedSource(lambda n: Reading(watts=float(n)), facts=facts))
+
+
+def test_a_scripted_source_follows_a_list_raises_its_errors_and_ends() -> None:
+    source = ScriptedSource([Reading(watts=1.0), SourceMissing("unplugged: plug it in"), Reading(watts=2.0)])
+    source.open()
+    assert source.read().watts == 1.0
+    with pytest.raises(SourceMissing, match="unplugged"):
+        source.read()
+    assert source.read().watts == 2.0
+    with pytest.raises(SourceEnded):
+        source.read()
+    source.close()
+    assert (source.opened, source.reads, source.closed) == (1, 4, 1)
+
+
+def test_a_meter_measures_a_scripted_source() -> None:
+    with EnergyMeter(ScriptedSource(lambda n: Reading(watts=6.0)), rate_hz=50) as meter:
+        time.sleep(0.1)
+    assert meter.usage.mean_watts == pytest.approx(6.0)
+    assert meter.usage.provenance == "simulated"
+
+
+def test_expected_bytes_are_exchanged_in_order_and_counted() -> None:
+    with expected_bytes(
+        (b"", b"hello"), (b"a", b"1"), (b"b", b""), (b"c", SourceMissing("gone: back"))
+    ) as wire:
+        wire.open()
+        assert wire.read(1.0) == b"hello"
+        wire.write(b"a")
+        assert (wire.read(0.5), wire.read(0.5)) == (b"1", b"")
+        wire.write(b"b")
+        assert wire.read(0.5) == b""
+        wire.write(b"c")
+        with pytest.raises(SourceMissing, match="gone"):
+            wire.read(0.5)
+        assert wire.moved_bytes == 5 + 2 + 1 + 1
+        wire.close()
+    assert not wire.is_open
+
+
+def test_lines_are_read_one_by_one() -> None:
+    with expected_bytes((b"?\n", b"1\n2\n3")) as wire:
+        wire.write(b"?\n")
+        assert [wire.readline(), wire.readline(), wire.readline()] == [b"1\n", b"2\n", b"3"]
+    assert wire.moved_bytes == 7
+
+
+@pytest.mark.parametrize(
+    ("sent", "reads", "complaint"),
+    [
+        ([b"b"], 0, "the driver sent 62; expected 61"),
+        ([], 0, "left over: 61 never sent"),
+        ([b"a"], 0, "left over: unread 31"),
+        ([b"a", b"a"], 1, "the driver sent 61; expected nothing"),
+    ],
+)
+def test_expected_bytes_are_strict(sent: list[bytes], reads: int, complaint: str) -> None:
+    with pytest.raises(Broken, match=complaint), expected_bytes((b"a", b"1")) as wire:
+        for data in sent:
+            wire.write(data)
+        for _ in range(reads):
+            wire.read(0.0)
+
+
+def test_a_test_that_fails_is_not_hidden_by_what_is_left_over() -> None:
+    with pytest.raises(ZeroDivisionError), expected_bytes((b"a", b"1")):
+        _ = 1 / 0

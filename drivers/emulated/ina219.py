@@ -1,9 +1,9 @@
-"""Link helper: an INA219 emulated register by register, behind what ``smbus2.SMBus`` offers.
+"""An INA219 emulated register by register, behind what ``smbus2.SMBus`` offers.
 
 It models the pointer and byte order, conversion times and averaging, the time it is blind to current while
 it converts the bus voltage, clipping of every single conversion at the gain in use, the conversion-ready
 flag, the arithmetic registers with their overflow, reset, brown-out and a bus on which it may not
-answer. Nothing is computed before a register is read, so it costs nothing while nobody looks.
+answer. Nothing is computed before a register is read, so it costs nothing while nobody reads.
 
 Sources: TI SBOS448G 7.5 and 8.6, SBOS448F register 02h (CNVR). The registers change when a whole cycle ends.
 """

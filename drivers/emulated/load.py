@@ -1,4 +1,4 @@
-"""Link helper: how busy the processor was since we last asked, from ``/proc/stat``."""
+"""How busy the processor was since the last question, from ``/proc/stat``."""
 
 import os
 

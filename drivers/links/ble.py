@@ -46,7 +46,7 @@ class BleLine:
             from bleak import BleakClient  # type: ignore[import-not-found,unused-ignore]
             from bleak.exc import BleakError  # type: ignore[import-not-found,unused-ignore]
         except ImportError as error:
-            raise ExtraMissing("bleak", "ble", "A Bluetooth LE meter") from error
+            raise ExtraMissing("bleak", "ble", "a Bluetooth LE meter") from error
         self._drop()
         arrived: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._arrived = arrived
@@ -59,7 +59,7 @@ class BleLine:
         except (BleakError, OSError, concurrent.futures.TimeoutError) as error:
             self._drop()
             raise SourceMissing(
-                f"{self.place} did not connect ({error}): power the meter on, with no phone connected to it."
+                f"{self.place} did not connect ({error}): power the meter on, with no phone connected to it"
             ) from error
         self._wanted = True
 
@@ -77,9 +77,7 @@ class BleLine:
             self._run(self._client.write_gatt_char(self._write, data, response=False))
         except (BleakError, OSError, concurrent.futures.TimeoutError) as error:
             self._drop()
-            raise SourceMissing(
-                f"{self.place} went away ({error}): bring the meter back in range."
-            ) from error
+            raise SourceMissing(f"{self.place} went away ({error}): bring the meter back in range") from error
         self.moved_bytes += len(data)
 
     def read(self, seconds: float) -> bytes:
@@ -91,14 +89,14 @@ class BleLine:
             return b""
         if data is None:
             self._drop()
-            raise SourceMissing(f"{self.place} went away: bring the meter back in range.")
+            raise SourceMissing(f"{self.place} went away: bring the meter back in range")
         self.moved_bytes += len(data)
         return data
 
     def _need(self) -> None:
         if self._client is None:
             if not self._wanted:
-                raise SourceMissing(f"{self.place} is not open: call open() first.")
+                raise SourceMissing(f"{self.place} is not open: call open() first")
             self.open()
 
     def _run(self, job: "Coroutine[Any, Any, Any]") -> None:

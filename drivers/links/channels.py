@@ -1,4 +1,4 @@
-"""Link helper: sources made of parts (rails, zones, GPUs) that are read one by one but belong together."""
+"""Sources made of parts (rails, zones, GPUs) that are read one by one but belong together."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,10 +9,35 @@ from energymeter.reading import Facts, Reading
 from energymeter.source import Source
 
 T = TypeVar("T")
+P = TypeVar("P", bound=Source)
+
+
+class Parts(Generic[P]):
+    """A base for sources made of parts; a driver's ``open`` fills them in."""
+
+    _parts: Sequence[P] = ()
+
+    def channels(self) -> Sequence[P]:
+        """The parts, of which the sampler reads each by itself."""
+        return self._parts
+
+    def read(self) -> Reading:
+        """The counted parts added up; volts and amps only where a single part is counted.
+
+        Raises:
+            SourceError: the source is not open, or a part cannot be read.
+        """
+        return together(self._parts)
+
+    def close(self) -> None:
+        """Let every part go; twice is fine."""
+        parts, self._parts = self._parts, ()
+        for part in parts:
+            part.close()
 
 
 def together(parts: Sequence[Source]) -> Reading:
-    """One look at the whole: the counted parts added up. Volts and amps only where a single part is counted.
+    """One reading of the whole: the counted parts added up. Volts and amps only where one part is counted.
 
     For listing a source and for callers without channels; the sampler reads the parts by themselves,
     because only it can undo the wraps of their counters.
@@ -27,15 +52,9 @@ def together(parts: Sequence[Source]) -> Reading:
     if len(readings) == 1:
         return readings[0]
     return Reading(
-        watts=_total([_watts(reading) for reading in readings]),
+        watts=_total([reading.power for reading in readings]),
         joules=_total([reading.joules for reading in readings]),
     )
-
-
-def _watts(reading: Reading) -> float | None:
-    if reading.watts is not None or reading.volts is None or reading.amps is None:
-        return reading.watts
-    return reading.volts * reading.amps
 
 
 def _total(values: Sequence[float | None]) -> float | None:
@@ -44,9 +63,9 @@ def _total(values: Sequence[float | None]) -> float | None:
 
 
 class Snapshot(Generic[T]):
-    """One look that several channels share: the first channel to come back for more takes a new one.
+    """One sample that several channels share: the first channel to come back for more takes a new one.
 
-    Reading twelve rails thus costs one command, not twelve. A look that failed is shared too: every
+    Reading twelve rails thus costs one command, not twelve. A sample that failed is shared too: every
     channel raises its error once, and none of them waits for the same time-out again.
     """
 
@@ -55,12 +74,12 @@ class Snapshot(Generic[T]):
         self._value: T | None = None
         self._error: SourceError | None = None
         self.turn = 0
-        """How many looks were taken."""
+        """How many samples were taken."""
         self.at_ns = 0
-        """The middle of the newest look, on the monotonic clock."""
+        """The middle of the newest sample, on the monotonic clock."""
 
     def advance(self) -> None:
-        """Take a new look; its failure is kept for `value` to raise."""
+        """Take a new sample; its failure is kept for `value` to raise."""
         self.turn += 1
         began = time.monotonic_ns()
         try:
@@ -70,7 +89,7 @@ class Snapshot(Generic[T]):
         self.at_ns = (began + time.monotonic_ns()) // 2
 
     def value(self) -> T:
-        """What the newest look saw.
+        """The newest sample.
 
         Raises:
             SourceError: it failed.
@@ -82,9 +101,9 @@ class Snapshot(Generic[T]):
 
 
 class Shared(Generic[T]):
-    """A channel that picks its part out of a shared look.
+    """A channel that picks its part out of a shared sample.
 
-    A part whose time (``at_ns``, where the device gives one) it has told before is not fresh.
+    A part whose time (``at_ns``, where the device gives one) is that of its last reading is not fresh.
     """
 
     def __init__(self, name: str, facts: Facts, snapshot: Snapshot[T], pick: Callable[[T], Reading]) -> None:
@@ -93,7 +112,7 @@ class Shared(Generic[T]):
         self._snapshot = snapshot
         self._pick = pick
         self._turn = 0
-        self._told_ns = 0
+        self._last_ns = 0
 
     def open(self) -> None:
         """Nothing to do: the source it belongs to is open."""
@@ -104,9 +123,9 @@ class Shared(Generic[T]):
         self._turn = self._snapshot.turn
         reading = self._pick(self._snapshot.value())
         at_ns = reading.at_ns if reading.at_ns is not None else self._snapshot.at_ns
-        if at_ns == self._told_ns:
+        if at_ns == self._last_ns:
             return Reading(fresh=False)
-        self._told_ns = at_ns
+        self._last_ns = at_ns
         return reading._replace(at_ns=at_ns)
 
     def close(self) -> None:

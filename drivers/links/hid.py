@@ -1,6 +1,6 @@
 """The HID link: 64-byte reports through ``/dev/hidraw*``, or through ``hidapi`` where the kernel shows none.
 
-hidraw comes first because it needs no package and can be locked, so that a second process is told who
+hidraw comes first because it needs no package and can be locked, so that a second process learns who
 holds the meter. Devices are found by VID:PID in ``/sys/class/hidraw/*/device/uevent``
 (``HID_ID=bus:vid:pid``, ``HID_UNIQ=serial number``; kernel ``drivers/hid/hid-core.c``), which opens nothing.
 """
@@ -12,7 +12,9 @@ import select
 from typing import Any, NamedTuple
 
 from energymeter.drivers.links.serial import holder
+from energymeter.drivers.links.wire import DeviceWire
 from energymeter.errors import SourceBusy, SourceError, SourceForbidden, SourceMissing
+from energymeter.paths import below, entries, peek
 
 REPORT = 64
 
@@ -29,21 +31,21 @@ class HidNode(NamedTuple):
 
 def find(ids: tuple[tuple[int, int], ...], sysfs: str = "/sys", dev: str = "/dev") -> list[HidNode]:
     """The devices with one of ``ids`` (VID, PID), by node name; nothing is opened."""
-    root = f"{sysfs}/class/hidraw"
+    root = below(sysfs, "class/hidraw")
     found = []
-    for name in sorted(os.listdir(root) if os.path.isdir(root) else (), key=lambda n: (len(n), n)):
+    for name in entries(root):
+        text = peek(below(root, name, "device/uevent")) or ""
+        facts = dict(line.partition("=")[::2] for line in text.splitlines())
         try:
-            with open(f"{root}/{name}/device/uevent") as file:
-                facts = dict(line.rstrip("\n").partition("=")[::2] for line in file)
             _, vid, pid = (int(part, 16) for part in facts["HID_ID"].split(":"))
-        except (OSError, KeyError, ValueError):
-            continue  # it was unplugged while we looked, or is no HID device as the kernel writes them
+        except (KeyError, ValueError):
+            continue  # it was unplugged meanwhile, or is no HID device as the kernel writes them
         if (vid, pid) in ids:
             found.append(HidNode(f"{dev}/{name}", (vid, pid), facts.get("HID_UNIQ", "")))
     return found
 
 
-class HidLine:
+class HidLine(DeviceWire):
     """One HID device as a `Wire`; every `read` is one report.
 
     ``place``: empty (the first with one of ``ids``), a ``/dev/hidraw`` path, or a serial number.
@@ -54,7 +56,6 @@ class HidLine:
         self, place: str, ids: tuple[tuple[int, int], ...], sysfs: str = "/sys", dev: str = "/dev"
     ) -> None:
         self.place = place or "USB"
-        self.moved_bytes = 0
         self.node: HidNode | None = None
         """What was opened."""
         self._place = place
@@ -79,10 +80,10 @@ class HidLine:
                     self._handle, self.node = _HidApi(node.path), node
                     return
         except OSError as error:
-            raise _refusal(self.place, nodes[0].path if nodes else self.place, error) from error
+            raise _open_error(self.place, nodes[0].path if nodes else self.place, error) from error
         wanted = f" with serial number {self.node.serial}" if self.node and self.node.serial else ""
         raise SourceMissing(
-            f"No such HID meter{wanted} at {self.place}: plug it in, and look for it with: "
+            f"no such HID meter{wanted} at {self.place}: plug it in, and look for it with: "
             "grep HID_ID /sys/class/hidraw/*/device/uevent"
         )
 
@@ -93,48 +94,22 @@ class HidLine:
                 self._handle.close()
             self._handle = None
 
-    def write(self, data: bytes) -> None:
-        """Send one report (without the report id, which is 0 and added here).
+    def _send(self, data: bytes) -> None:
+        """Send one report; its id, which is 0, is added here."""
+        self._open_handle().write(b"\0" + data)
 
-        Raises:
-            SourceMissing: the device went away.
-        """
-        try:
-            self._open_handle().write(b"\0" + data)
-        except SourceError:
-            raise
-        except OSError as error:
-            raise self._gone(error) from error
-        self.moved_bytes += len(data)
-
-    def read(self, seconds: float) -> bytes:
-        """The next report; ``b""`` after ``seconds`` of silence.
-
-        Raises:
-            SourceMissing: the device went away.
-        """
-        try:
-            data = self._open_handle().read(seconds)
-        except SourceError:
-            raise
-        except OSError as error:
-            raise self._gone(error) from error
-        self.moved_bytes += len(data)
-        return data
+    def _receive(self, seconds: float) -> bytes:
+        return self._open_handle().read(seconds)
 
     def _open_handle(self) -> "_Hidraw | _HidApi":
         if self._handle is None:
-            raise SourceMissing(f"{self.place} is not open: call open() first.")
+            raise SourceMissing(f"{self.place} is not open: call open() first")
         return self._handle
 
     def _fits(self, node: HidNode) -> bool:
         if self.node is not None and self.node.serial and node.serial != self.node.serial:
             return False
         return self._place in ("", node.path, node.serial)
-
-    def _gone(self, error: OSError) -> SourceMissing:
-        self.close()
-        return SourceMissing(f"{self.place} went away ({error.strerror or error}): plug the meter in again.")
 
 
 class _Hidraw:
@@ -175,7 +150,7 @@ class _HidApi:
             raise OSError(errno.EIO, self._device.error() or "write failed")
 
     def read(self, seconds: float) -> bytes:
-        # hidapi takes 0 ms as "wait for ever", and raises OSError when the device is gone
+        # hidapi takes 0 ms as "wait without end", and raises OSError when the device is gone
         return bytes(self._device.read(REPORT, max(1, round(seconds * 1000))))
 
     def close(self) -> None:
@@ -195,12 +170,12 @@ def _enumerate(ids: tuple[tuple[int, int], ...]) -> list[HidNode]:
     ]
 
 
-def _refusal(place: str, path: str, error: OSError) -> SourceError:
+def _open_error(place: str, path: str, error: OSError) -> SourceError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return SourceForbidden(
             f'{path} is not for this user: write KERNEL=="hidraw*", TAG+="uaccess" into '
-            "/etc/udev/rules.d/70-energymeter.rules, then plug the meter in again."
+            "/etc/udev/rules.d/70-energymeter.rules, then plug the meter in again"
         )
     if error.errno in (errno.EBUSY, errno.EAGAIN):
-        return SourceBusy(f"{path} is held by {holder(path)}: close that program first.")
-    return SourceMissing(f"{place} did not open ({error.strerror or error}): plug the meter in again.")
+        return SourceBusy(f"{path} is held by {holder(path)}: close that program first")
+    return SourceMissing(f"{place} did not open ({error.strerror or error}): plug the meter in again")

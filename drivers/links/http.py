@@ -1,18 +1,33 @@
-"""Link helper for meters that speak HTTP: GET over one connection that is kept, logged in where asked to."""
+"""Meters that speak HTTP: GET over one connection that is kept, logged in where asked to.
 
+Logins are Basic (RFC 7617) and Digest (RFC 7616). urllib's digest handler knows MD5 and SHA-1 only
+(``urllib.request.AbstractDigestAuthHandler``), while Shelly Gen2+ insists on SHA-256; so RFC 7616 is done
+here, with the standard library alone.
+"""
+
+import base64
+import hashlib
 import json
+import os
+import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from energymeter.drivers.links.login import Basic, Digest, login
-from energymeter.drivers.links.tcp import network_error, secret
-from energymeter.errors import SourceError, SourceForbidden, SourceTimeout
+from energymeter.drivers.links.tcp import network_error, secret, split_host
+from energymeter.errors import EnergyMeterError, SourceError, SourceForbidden, SourceTimeout, SpecError
+from energymeter.reading import Reading
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
 _MAX_BODY = 1 << 20
 """No meter's status comes near; a wrong address may answer with anything."""
+
+_PART = re.compile(
+    r'(?:(?P<scheme>[A-Za-z][\w-]*)\s+)?(?P<key>[\w-]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s,"]+))'
+)
+_HASHES = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}
+"""RFC 7616 §6.1, strongest first; SHA-512-256 is left out: OpenSSL builds without it are common."""
 
 
 class Answer(NamedTuple):
@@ -130,7 +145,10 @@ class HttpClient:
             if not asked:
                 raise SourceForbidden(f"{self._name} refuses the user name or password; check both")
             if offered is None:
-                raise SourceForbidden(f"{self._name} asks for a kind of login that is not spoken here")
+                raise SourceForbidden(
+                    f"{self._name} asks for a kind of login that is not supported here; set it to Basic or "
+                    "Digest"
+                )
             if fresh and not offered.stale:
                 raise SourceForbidden(f"{self._name} refuses the user name or password; check both")
             self._login, fresh = offered, True
@@ -174,7 +192,9 @@ class HttpClient:
     def _left(self, deadline: float) -> float:
         left = deadline - time.monotonic()
         if left <= 0:
-            raise SourceTimeout(f"{self._name} is too slow: no whole answer within {self._timeout:g} s")
+            raise SourceTimeout(
+                f"{self._name} is too slow: no whole answer within {self._timeout:g} s; increase timeout="
+            )
         return left
 
     def _connect(self) -> "HTTPConnection":
@@ -183,3 +203,197 @@ class HttpClient:
         return (HTTPSConnection if self._tls else HTTPConnection)(
             self._host, self._port, timeout=self._timeout
         )
+
+
+def challenges(headers: list[str]) -> list[tuple[str, dict[str, str]]]:
+    """Every challenge in the ``WWW-Authenticate`` headers: its scheme in lower case, its parameters.
+
+    >>> challenges(['Basic realm="a", Digest realm="b, c", qop="auth"'])
+    [('basic', {'realm': 'a'}), ('digest', {'realm': 'b, c', 'qop': 'auth'})]
+    """
+    found: list[tuple[str, dict[str, str]]] = []
+    for part in _PART.finditer(", ".join(headers)):
+        if part["scheme"]:
+            found.append((part["scheme"].lower(), {}))
+        if found:
+            value = part["plain"] if part["quoted"] is None else re.sub(r"\\(.)", r"\1", part["quoted"])
+            found[-1][1][part["key"].lower()] = value
+    return found
+
+
+class Basic:
+    """RFC 7617: name and password, all but in the clear."""
+
+    stale = False
+
+    def __init__(self, user: str, password: str) -> None:
+        self._token = base64.b64encode(f"{user}:{password}".encode()).decode()
+
+    def header(self, uri: str) -> str:
+        return f"Basic {self._token}"
+
+
+class Digest:
+    """RFC 7616: a nonce's worth of answers, counted so that none can be replayed.
+
+    Raises:
+        ValueError: an algorithm or quality of protection that is not spoken here.
+    """
+
+    def __init__(self, challenge: dict[str, str], user: str, password: str) -> None:
+        self.stale = challenge.get("stale", "").lower() == "true"
+        self._challenge = challenge
+        self._user, self._password = user, password
+        self._count = 0
+        algorithm = challenge.get("algorithm", "MD5").upper()
+        self._session = algorithm.endswith("-SESS")
+        self._hash = _HASHES.get(algorithm.removesuffix("-SESS"))
+        offered = {q.strip().lower() for q in challenge.get("qop", "").split(",")} - {""}
+        if self._hash is None or (offered and "auth" not in offered):
+            raise ValueError(f"{algorithm} {challenge.get('qop', '')}")
+        self.strength = -list(_HASHES).index(algorithm.removesuffix("-SESS"))
+        self._qop = bool(offered)
+
+    def _h(self, text: str) -> str:
+        assert self._hash is not None
+        return self._hash(text.encode(), usedforsecurity=False).hexdigest()
+
+    def header(self, uri: str) -> str:
+        """The ``Authorization`` value of the next GET of ``uri``."""
+        realm, nonce = self._challenge.get("realm", ""), self._challenge.get("nonce", "")
+        self._count += 1
+        nc, cnonce = f"{self._count:08x}", os.urandom(8).hex()
+        ha1 = self._h(f"{self._user}:{realm}:{self._password}")
+        if self._session:
+            ha1 = self._h(f"{ha1}:{nonce}:{cnonce}")
+        ha2 = self._h(f"GET:{uri}")
+        middle = f"{nonce}:{nc}:{cnonce}:auth" if self._qop else nonce
+        hashed = self._challenge.get("userhash", "").lower() == "true"
+        user = self._h(f"{self._user}:{realm}") if hashed else self._user
+        quoted = {
+            "username": user,
+            "realm": realm,
+            "nonce": nonce,
+            "uri": uri,
+            "response": self._h(f"{ha1}:{middle}:{ha2}"),
+        }
+        if "opaque" in self._challenge:
+            quoted["opaque"] = self._challenge["opaque"]
+        bare = {"algorithm": self._challenge["algorithm"]} if "algorithm" in self._challenge else {}
+        if self._qop:
+            bare |= {"qop": "auth", "nc": nc}
+        if self._qop or self._session:
+            quoted["cnonce"] = cnonce
+        if hashed:
+            bare["userhash"] = "true"
+        parts = [f'{k}="{_escape(v)}"' for k, v in quoted.items()] + [f"{k}={v}" for k, v in bare.items()]
+        return "Digest " + ", ".join(parts)
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def login(headers: list[str], user: str, password: str) -> Basic | Digest | None:
+    """The strongest way in that both sides know; ``None`` if there is none."""
+    digests: list[Digest] = []
+    basic = False
+    for scheme, challenge in challenges(headers):
+        basic = basic or scheme == "basic"
+        if scheme == "digest":
+            try:
+                digests.append(Digest(challenge, user, password))
+            except ValueError:
+                continue  # a stronger algorithm than ours is offered with one that we know, or alone
+    if digests:
+        return max(digests, key=lambda digest: digest.strength)
+    return Basic(user, password) if basic else None
+
+
+class HttpMeter:
+    """A meter on the network that is asked over HTTP, behind a login if it has one; a driver adds ``read``.
+
+    Args:
+        place: its address, with a port if it is not 80.
+        name: of the source.
+        user: for the login.
+        password: for the login; ``password_env`` names an environment variable instead.
+        timeout: seconds one answer may take.
+
+    Raises:
+        SpecError: no address, or a timeout that is none.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        name: str,
+        user: str,
+        *,
+        password: str = "",
+        password_env: str = "",
+        timeout: float = 1.5,
+    ) -> None:
+        if not timeout > 0:
+            raise SpecError(f"{name}: timeout={timeout:g} is out of range: give more than 0 s")
+        self.name = name
+        self.identity = ""
+        """Which device it is, as it says itself; empty where it does not."""
+        self._client = HttpClient(
+            *split_host(place, 80),
+            name=name,
+            user=user,
+            password=password,
+            password_env=password_env,
+            timeout=timeout,
+        )
+
+    def open(self) -> None:
+        """Ask once, and learn which device this is.
+
+        Raises:
+            SpecError: ``password_env`` names a variable that is not set.
+            SourceMissing: nothing answers there, or a device that meters nothing.
+            SourceForbidden: it wants another password.
+            SourceTimeout, SourceError: as the message says.
+        """
+        self.close()
+        self._client.open()
+        try:
+            self._learn()
+            self.read()
+            self.identity = self._who()
+        except EnergyMeterError:
+            self.close()
+            raise
+
+    def read(self) -> Reading:
+        """Ask once; a lost connection is made again.
+
+        Raises:
+            SourceError: no answer, an error object, or an answer without a power.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._client.close()
+
+    def _learn(self) -> None:
+        """What has to be known before the first reading."""
+
+    def _identify(self) -> str:
+        """Which device it is; empty if it does not say.
+
+        Raises:
+            SourceError: it does not answer.
+        """
+        raise NotImplementedError
+
+    def _who(self) -> str:
+        try:
+            return self._identify()
+        except SourceForbidden:
+            raise
+        except SourceError:
+            return ""

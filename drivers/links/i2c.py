@@ -1,4 +1,4 @@
-"""Link helper: one chip on an I²C bus, its registers, and what its errors mean.
+"""One chip on an I²C bus, its registers, and what its errors mean.
 
 Everything goes over SMBus words where it fits, because every adapter can do them. The chips of the
 INA family send the high byte first and SMBus words come low byte first, so each word is swapped here,

@@ -1,6 +1,6 @@
-"""Link helper: which chips of the INA family answer on the header's bus, told by reads alone.
+"""Which chips of the INA family answer on the header's bus, found out by reads alone.
 
-Only buses that a person wires are looked at: the header's of a known board, and USB adapters; the others of
+Only buses that a person wires are searched: the header's of a known board, and USB adapters; the others of
 a computer lead to memory modules, monitors and power stages. 0x40 is also the address of the PCA9685
 servo driver, and an INA219 has no identity register: it is recognised by its reset configuration, or
 by a running configuration with a plausible voltage; anything else is left for a person to name.
@@ -19,6 +19,7 @@ from energymeter.boards import detect_board
 from energymeter.drivers.links.i2c import Chip, Wire
 from energymeter.drivers.protocols.ina import DIES, TI
 from energymeter.errors import SourceError, SourceMissing
+from energymeter.paths import below, entries, peek
 
 ADDRESSES = range(0x40, 0x50)
 _ADAPTERS = re.compile(r"usb|mcp2221|cp2112|ch341|ft232h", re.IGNORECASE)
@@ -65,7 +66,7 @@ def places_of(kind: str, root: str = "/", opened: OpenBus = open_bus) -> Iterato
         finally:
             wire.close()
     if kind != "ina219":
-        return  # told once for the family
+        return  # reported once for the family
     if strangers:
         raise SourceMissing(
             f"something answers at {', '.join(strangers)}; name it if it is an INA219: ina219@{strangers[0]}"
@@ -78,17 +79,16 @@ def buses(root: str) -> list[int]:
     """Numbers of the I²C buses that people wire meters to."""
     board = detect_board(root)
     found = set() if board is None or board.i2c_bus is None else {board.i2c_bus}
-    adapters = os.path.join(root, "sys/bus/i2c/devices")
-    for entry in os.listdir(adapters) if os.path.isdir(adapters) else ():
-        if match := re.fullmatch(r"i2c-(\d+)", entry):
-            with open(os.path.join(adapters, entry, "name"), encoding="utf-8", errors="replace") as file:
-                if _ADAPTERS.search(file.read()):
-                    found.add(int(match[1]))
+    adapters = below(root, "sys/bus/i2c/devices")
+    for entry in entries(adapters):
+        match = re.fullmatch(r"i2c-(\d+)", entry)
+        if match and _ADAPTERS.search(peek(below(adapters, entry, "name")) or ""):
+            found.add(int(match[1]))
     return sorted(bus for bus in found if os.path.exists(os.path.join(root, f"dev/i2c-{bus}")))
 
 
 def _answering(bus: int, wire: Wire) -> Iterator[tuple[int, str | None]]:
-    """Addresses at which something answers, and which chip it is if it can be told."""
+    """Addresses at which something answers, and which chip it is if that is clear."""
     for address in ADDRESSES:
         chip = Chip(f"{bus}:0x{address:02x}", wire)
         chip.open()
@@ -98,7 +98,7 @@ def _answering(bus: int, wire: Wire) -> Iterator[tuple[int, str | None]]:
 
 
 def _name(chip: Chip, config: int) -> str | None:
-    """Which chip it is, from its configuration on; None: it cannot be told."""
+    """Which chip it is, from its configuration on; None: that is not clear."""
     # INA228, 237, 238: reset and four low bits are 0. INA226: 100 on top, INA260: 110; INA3221: its channels
     no_reset = config & 0x8000 == 0
     for maker, fits in ((0x3E, config & 0xF == 0), (0xFE, config & 0x7000 != 0)):

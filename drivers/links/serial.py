@@ -51,12 +51,14 @@ class SerialLine:
             )
         except OSError as error:  # SerialException is one
             self._drop()
-            raise refusal(self.place, error) from error
+            raise open_error(self.place, error) from error
         except (ValueError, OverflowError) as error:
-            raise SourceMissing(f"{self.place} is no serial port that opens: {error}.") from error
+            raise SourceMissing(
+                f"{self.place} did not open as a serial port ({error}): check that it is one"
+            ) from error
         if _marked_exclusive(self._port.fileno()) and _opener(os.fstat(self._port.fileno()), "/proc"):
             self._drop()  # only root gets here; without a process that has the port open, the mark is stale
-            raise refusal(self.place, OSError(errno.EBUSY, os.strerror(errno.EBUSY)))
+            raise open_error(self.place, OSError(errno.EBUSY, os.strerror(errno.EBUSY)))
         self._wanted = True
 
     def close(self) -> None:
@@ -104,7 +106,7 @@ class SerialLine:
     def _fd(self) -> int:
         if self._port is None:
             if not self._wanted:
-                raise SourceMissing(f"{self.place} is not open: call open() first.")
+                raise SourceMissing(f"{self.place} is not open: call open() first")
             self.open()
         assert self._port is not None
         return int(self._port.fileno())
@@ -112,7 +114,7 @@ class SerialLine:
     def _gone(self, error: OSError) -> SourceMissing:
         self._drop()
         return SourceMissing(
-            f"{self.place} went away ({error.strerror or error}): plug the meter in again, or pair it again."
+            f"{self.place} went away ({error.strerror or error}): plug the meter in again, or pair it again"
         )
 
     def _drop(self) -> None:
@@ -131,32 +133,32 @@ def _marked_exclusive(fd: int) -> bool:
         return False
 
 
-def refusal(place: str, error: OSError) -> SourceError:
+def open_error(place: str, error: OSError) -> SourceError:
     """The sentence for a port that did not open."""
     code = error.errno
     if code in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
         hint = "plug the meter in, and look for it with: ls /dev/serial/by-id"
         if "rfcomm" in place:
             hint = "pair the meter (PIN 1234), then: sudo rfcomm bind 0 AA:BB:CC:DD:EE:FF"
-        return SourceMissing(f"There is no port {place}: {hint}.")
+        return SourceMissing(f"there is no port {place}; {hint}")
     if code in (errno.EACCES, errno.EPERM):
         return SourceForbidden(
-            f"{place} is not for this user: sudo usermod -aG dialout $USER, then log in again."
+            f"{place} is not for this user: sudo usermod -aG dialout $USER, then log in again"
         )
     if code in (errno.EBUSY, errno.EAGAIN):
         stale = " (if it has ended already, plug the meter in again)" if code == errno.EBUSY else ""
-        return SourceBusy(f"{place} is held by {holder(place)}: close that program first{stale}.")
+        return SourceBusy(f"{place} is held by {holder(place)}: close that program first{stale}")
     if code in (errno.EHOSTDOWN, errno.ECONNREFUSED, errno.ETIMEDOUT, errno.EHOSTUNREACH):
         return SourceMissing(
-            f"{place} got no Bluetooth answer: power the meter on, within 5 m, with no phone connected to it."
+            f"{place} got no Bluetooth answer: power the meter on, within 5 m, with no phone connected to it"
         )
-    return SourceMissing(f"{place} did not open as a serial port ({error}): check that it is one.")
+    return SourceMissing(f"{place} did not open as a serial port ({error}): check that it is one")
 
 
 def holder(path: str, proc: str = "/proc") -> str:
     """Who has ``path`` open, as ``process 4242 (minicom -D /dev/ttyACM0)``.
 
-    ``/proc/locks`` (proc_locks(5)) tells every user the holder of a flock; the open files of another
+    ``/proc/locks`` (proc_locks(5)) shows every user the holder of a flock; the open files of another
     user's process are not readable, and then the answer is "another program".
     """
     try:
@@ -183,7 +185,7 @@ def _locker(mark: str, proc: str) -> int | None:
                 if "FLOCK" in fields and mark in fields and "->" not in fields:
                     return int(fields[4])
     except (OSError, ValueError, IndexError):
-        pass  # no /proc/locks here: the caller looks at open files instead
+        pass  # no /proc/locks here: the caller searches open files instead
     return None
 
 

@@ -1,85 +1,69 @@
-"""What streaming meters share: ``read`` made out of ``stream``, and a flow that is started again."""
+"""The life of a source that sends by itself: opened, streaming, started again after a failure, closed."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
+from energymeter.clock import Clock, SystemClock
 from energymeter.errors import SourceError, SourceMissing, SourceTimeout
 from energymeter.reading import Reading
 
-_PATIENCE_S = 2.0
 
+class StreamingSource:
+    """A base for sources that stream. A driver says how it starts, what then comes, and how it stops.
 
-class Pull:
-    """The ``read`` of a source that streams: its next fresh reading."""
-
-    def __init__(self, name: str, stream: Callable[[], Iterator[Reading]]) -> None:
-        self._name = name
-        self._stream = stream
-        self._readings: Iterator[Reading] | None = None
-
-    def read(self) -> Reading:
-        """The next fresh reading, waiting up to two seconds.
-
-        Raises:
-            SourceTimeout: none came.
-            SourceError: whatever the stream raised; the next call starts a new stream.
-        """
-        if self._readings is None:
-            self._readings = self._stream()
-        deadline = time.monotonic() + _PATIENCE_S
-        try:
-            for reading in self._readings:
-                if reading.fresh:
-                    return reading
-                if time.monotonic() > deadline:
-                    break
-        except BaseException:
-            self._readings = None  # a generator that raised is spent
-            raise
-        raise SourceTimeout(
-            f"{self._name} sent nothing valid within {_PATIENCE_S:g} s: check that the meter is on."
-        )
-
-    def reset(self) -> None:
-        """Forget the running stream."""
-        self._readings = None
-
-
-class Flow:
-    """The life of a meter that streams once it was told to: opened, flowing, told again after a failure.
-
-    Args:
-        name: what to call the source in errors.
-        start: opens the meter and makes it flow.
-        flow: its readings from then on.
+    A stream that failed is started again by the next `stream` or `read`, as often as it takes.
     """
 
-    def __init__(self, name: str, start: Callable[[], None], flow: Callable[[], Iterator[Reading]]) -> None:
-        self._name = name
-        self._start = start
-        self._flow = flow
-        self._wanted = self._started = False
-        self._pull = Pull(name, self.stream)
+    name: str
+    patience_seconds = 2.0
+    """How long `read` waits for a sample."""
+    silence = "sent nothing valid within {:g} s"
+    """What it then says."""
+
+    _clock: Clock = SystemClock()
+    _opened = _started = False
+    _pulled: Iterator[Reading] | None = None
+
+    def _start(self) -> None:
+        """Open the device and make it send; lets go of it again if it cannot.
+
+        Raises:
+            SourceError: with the remedy.
+        """
+        raise NotImplementedError
+
+    def _flow(self) -> Iterator[Reading]:
+        """The readings from then on; a ``Reading(fresh=False)`` at least every half second.
+
+        Raises:
+            SourceError: the device went away or went silent.
+        """
+        raise NotImplementedError
+
+    def _stop(self, started: bool) -> None:
+        """Let go of the device; ``started``: it still sends, and has to be stopped first."""
+        raise NotImplementedError
 
     def open(self) -> None:
-        """Start it.
+        """Open the device and start it.
 
         Raises:
-            SourceError: whatever the start raised.
+            ExtraMissing: a package that it needs is not installed.
+            SourceError: it is missing, forbidden, held by another program, or does not answer.
         """
         self._started = False
+        self._pulled = None
         self._start()
-        self._wanted = self._started = True
+        self._opened = self._started = True
 
     def stream(self) -> Iterator[Reading]:
-        """Its readings; a flow that failed before is started again first.
+        """Every sample as it comes; ``fresh=False`` while there is none.
 
         Raises:
-            SourceMissing: it was not opened.
-            SourceError: whatever the flow raised.
+            SourceMissing: it was not opened, or it was unplugged.
+            SourceTimeout: it went silent.
         """
-        if not self._wanted:
-            raise SourceMissing(f"{self._name} is not open: call open() first.")
+        if not self._opened:
+            raise SourceMissing(f"{self.name} is not open: call open() first")
         if not self._started:
             self.open()
         try:
@@ -89,12 +73,29 @@ class Flow:
             raise
 
     def read(self) -> Reading:
-        """As `Pull.read`."""
-        return self._pull.read()
+        """The next fresh sample, waiting `patience_seconds` at most.
 
-    def end(self) -> bool:
-        """No more of it; whether it flows, and should be told to stop."""
+        Raises:
+            SourceTimeout: none came.
+            SourceError: whatever the stream raised; the next call starts a new one.
+        """
+        readings = self._pulled if self._pulled is not None else self.stream()
+        deadline_ns = self._clock.monotonic_ns() + round(self.patience_seconds * 1e9)
+        self._pulled = None  # a generator that raised is spent
+        for reading in readings:
+            if reading.fresh or self._clock.monotonic_ns() >= deadline_ns:
+                self._pulled = readings
+                break
+        else:
+            raise SourceTimeout(f"{self.name} has ended; open it again")
+        if reading.fresh:
+            return reading
+        quiet = self.silence.format(self.patience_seconds)
+        raise SourceTimeout(f"{self.name} {quiet}; check that it is on and still sends")
+
+    def close(self) -> None:
+        """Stop the stream and let the device go; twice is fine."""
         started = self._started
-        self._wanted = self._started = False
-        self._pull.reset()
-        return started
+        self._opened = self._started = False
+        self._pulled = None
+        self._stop(started)

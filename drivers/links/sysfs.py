@@ -1,67 +1,29 @@
-"""Link helper: the text files in which the kernel shows its sensors (/sys, /proc), read again and again."""
+"""The text files in which the kernel shows its sensors (/sys, /proc), read again and again."""
 
 import errno
 import os
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
-from energymeter.errors import SourceBusy, SourceError, SourceForbidden, SourceMissing, SourceTimeout
+from energymeter.drivers.links.channels import Parts
+from energymeter.errors import (
+    SourceBusy,
+    SourceError,
+    SourceForbidden,
+    SourceMissing,
+    SourceTimeout,
+    SpecError,
+)
+from energymeter.paths import PAGE, peek_number
 from energymeter.reading import Facts, Reading
 from energymeter.units import number
 
-_MOST = 4096  # sysfs never shows more than one page
 _MISSING = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTDIR)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 
-def below(root: str, *parts: str) -> str:
-    """The path of ``parts`` under a file-system root that may not be ``/``.
-
-    >>> below("/", "sys/class/hwmon")
-    '/sys/class/hwmon'
-    """
-    return os.path.join(root, *parts)
-
-
-def entries(folder: str) -> list[str]:
-    """Names in a folder, ``hwmon2`` before ``hwmon10``; none when it is absent."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return []
-    return sorted(names, key=_counted)
-
-
-def _counted(name: str) -> list[tuple[bool, int, str]]:
-    parts: list[tuple[bool, int, str]] = []
-    digits = ""
-    for char in name + "\0":
-        if char.isdigit():
-            digits += char
-            continue
-        if digits:
-            parts.append((False, int(digits), ""))
-            digits = ""
-        parts.append((True, 0, char))
-    return parts
-
-
-def peek(path: str) -> str | None:
-    """What a file says now, stripped; None when it cannot be read, for whatever reason."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(_MOST).decode("utf-8", "replace").strip(" \t\r\n\0")
-    except OSError:
-        return None
-
-
-def peek_number(path: str) -> float | None:
-    """The number a file holds now; None when there is none."""
-    return number(peek(path))
-
-
 def translated(error: OSError, where: str, forbidden: str = "") -> SourceError:
-    """Our error for an ``OSError`` met at ``where``; ``forbidden`` is the cure for EACCES."""
+    """Our error for an ``OSError`` met at ``where``; ``forbidden`` is the remedy for EACCES."""
     if error.errno in _FORBIDDEN:
         return SourceForbidden(f"{where}: permission denied; {forbidden or 'run as a user who may read it'}")
     if error.errno in _MISSING:
@@ -77,7 +39,7 @@ def translated(error: OSError, where: str, forbidden: str = "") -> SourceError:
 class SysFile:
     """One attribute file. Its descriptor stays open between reads, at a fifth of the cost.
 
-    The kernel composes the text anew for every read at offset 0. A file that was deleted or
+    The kernel composes the text again for every read at offset 0. A file that was deleted or
     replaced is noticed by its link count and looked up again, so a vanished zone is an error and
     never a counter that stands still.
     """
@@ -88,7 +50,7 @@ class SysFile:
         self._fd = -1
 
     def text(self) -> str:
-        """What the file says now, stripped.
+        """The content of the file now, stripped.
 
         Raises:
             SourceError: it cannot be read, or says nothing.
@@ -98,13 +60,15 @@ class SysFile:
                 self.close()
             if self._fd < 0:
                 self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-            said = os.pread(self._fd, _MOST, 0)
+            said = os.pread(self._fd, PAGE, 0)
         except OSError as error:
             self.close()
             raise translated(error, self.path, self._forbidden) from error
         text = said.decode("utf-8", "replace").strip(" \t\r\n\0")
         if not text:
-            raise SourceError(f"{self.path} is empty; the kernel driver has no value for it now")
+            raise SourceError(
+                f"{self.path} is empty; the kernel driver has no value now, so wait for the next reading"
+            )
         return text
 
     def number(self) -> float:
@@ -142,7 +106,7 @@ class Rail:
         """``files``: ``volts``, ``amps``, ``watts`` or ``joules`` to its file and what a 1 in it means.
 
         ``power_only``: multiply volts and amps here, because the current is not the whole board's
-        and nobody shall add it to that of a rail with another voltage.
+        and must not be added to that of a rail with another voltage.
         """
         self.name = name
         self.facts = facts
@@ -153,7 +117,7 @@ class Rail:
         """Nothing to do: the files are opened by the first read."""
 
     def check(self) -> None:
-        """Read once, so that a user who may not is told before the run; other failures are gaps.
+        """Read once, so that a user who may not learns it before the run; other failures are gaps.
 
         Raises:
             SourceForbidden: the files are there, but not for this user.
@@ -166,7 +130,7 @@ class Rail:
             return
 
     def read(self) -> Reading:
-        """What the files say; one that fails is left out, unless no energy can be told without it."""
+        """The files' values; one that fails is left out, unless no energy can be known without it."""
         values: dict[str, float] = {}
         failure: SourceError | None = None
         for quantity, (file, unit) in self._files.items():
@@ -176,14 +140,104 @@ class Rail:
                 failure = error
         if failure is not None and not values.keys() & {"watts", "joules"} and len(values) < 2:
             raise failure
-        if self._power_only and "watts" not in values:
-            values["watts"] = values["volts"] * values["amps"]
-        if self._power_only:
-            return Reading(watts=values["watts"])
-        return Reading(
+        reading = Reading(
             values.get("volts"), values.get("amps"), values.get("watts"), joules=values.get("joules")
         )
+        return Reading(watts=reading.power) if self._power_only else reading
 
     def close(self) -> None:
         for file, _ in self._files.values():
             file.close()
+
+
+Files = Mapping[str, tuple[Numeric, float]]
+"""``volts``, ``amps``, ``watts`` or ``joules`` to its file and what a 1 in it means."""
+
+
+class Rails(Parts[Rail]):
+    """A source whose parts are rails in the kernel's files."""
+
+    def _take(self, prefix: str, rails: Mapping[str, tuple[Files, Facts]], counted: frozenset[str]) -> None:
+        """Make these the parts, and learn whether this user may read those that count.
+
+        Where several count, they give power only: their currents flow at different voltages.
+
+        Raises:
+            SourceForbidden: the files are there, but not for this user.
+        """
+        several = len(counted) > 1
+        self._parts = [
+            Rail(
+                f"{prefix}:{label}",
+                facts._replace(counted=label in counted),
+                files,
+                power_only=several and label in counted and "volts" in files,
+            )
+            for label, (files, facts) in rails.items()
+        ]
+        for rail in self._parts:
+            if rail.facts.counted:
+                rail.check()
+
+
+class ShuntMonitor(Rails):
+    """A monitoring chip bound to a kernel driver, which may assume another shunt than there is.
+
+    Args:
+        place: which chip; empty: the only one.
+        shunt: ohms of the true shunt; 0: the kernel knows.
+        root: where ``/sys`` is.
+
+    Raises:
+        SpecError: a shunt that is no resistance.
+    """
+
+    driver: str
+
+    def __init__(self, place: str = "", *, shunt: float = 0.0, root: str = "/") -> None:
+        if not shunt >= 0:
+            raise SpecError(f"{self.driver}?shunt={shunt:g} is no resistance; give ohms, such as 0.1")
+        self.name = f"{self.driver}@{place}" if place else self.driver
+        self._wanted, self._shunt_ohms, self._root = place, shunt, root
+
+    def _scale(self, path: str, unit: float) -> float:
+        """What to multiply currents with: the resistor that the kernel assumes over the true one.
+
+        Raises:
+            SpecError: the kernel does not show the resistor that it assumes.
+        """
+        if not self._shunt_ohms:
+            return 1.0
+        assumed = peek_number(path)
+        if assumed is None or assumed <= 0:
+            raise SpecError(f"there is no {path}, so ?shunt= cannot be used with it; leave it out")
+        return assumed * unit / self._shunt_ohms
+
+
+D = TypeVar("D")
+
+
+def only(
+    wanted: str, devices: Sequence[D], handles: Callable[[D], Sequence[str]], where: str, what: str
+) -> D:
+    """The one device that is meant.
+
+    Args:
+        wanted: one of its handles; empty: there must be only one device.
+        handles: the names of a device, the one to type first.
+        where: the folder that was searched.
+        what: the source spec up to the name: ``hwmon@``.
+
+    Raises:
+        SourceMissing: there is none.
+        SpecError: there are several.
+    """
+    chosen = [device for device in devices if wanted in ("", *handles(device))]
+    if len(chosen) == 1:
+        return chosen[0]
+    if not devices:
+        raise SourceMissing(f"nothing in {where} measures power here; use an external meter")
+    names = ", ".join(f"{what}{handles(d)[0]} ({handles(d)[1]})" for d in chosen or devices)
+    if not chosen:
+        raise SourceMissing(f"no {wanted!r} in {where} measures power; use one of {names}")
+    raise SpecError(f"several chips measure power, and whether they add up is unknown; name one: {names}")

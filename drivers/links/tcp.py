@@ -1,4 +1,4 @@
-"""Link helper for things on the network: addresses, and what their failures mean."""
+"""Things on the network: addresses, and what their failures mean."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Link helper: a device's own time laid on the host's; ticks that are counted, or times that are told."""
+"""A device's own time put on the host's clock: counted ticks, or times that it writes."""
 
 _MAX_DRIFT = 500e-6  # crystals are within ±100e-6; more is no drift
 _CREEP = 200e-6  # two crystals of ±100e-6 apart
@@ -53,12 +53,12 @@ class DeviceClock:
 
 
 class Timebase:
-    """Puts the times that a device or a file writes beside its values on ``time.monotonic_ns()``.
+    """Puts the times that a device or a file writes with its values on ``time.monotonic_ns()``.
 
     Values arrive late, never early; so the shortest delay seen is the best guess of the true one, and
     the device's own spacing is kept whatever the transport does. The guess may grow by 200 parts per million
     of the time that passes, so that a device whose clock runs slow does not fall behind over hours. A device
-    clock that steps back starts anew. Stamps always increase.
+    clock that steps back starts again. Stamps always increase.
 
     >>> base = Timebase()
     >>> base.arrived(10.0, 1_000_000_000), base.at_ns(9.5), base.at_ns(10.0)

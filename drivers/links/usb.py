@@ -1,11 +1,13 @@
-"""The USB bulk link: one vendor interface with a pair of bulk endpoints, through ``pyusb`` and libusb-1.0."""
+"""USB: which devices are plugged in, and a pair of bulk endpoints, through ``pyusb`` and libusb-1.0."""
 
 import contextlib
 import errno
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from energymeter.drivers.links.serial import holder
+from energymeter.drivers.links.wire import DeviceWire
 from energymeter.errors import (
     ExtraMissing,
     SourceBusy,
@@ -14,6 +16,7 @@ from energymeter.errors import (
     SourceMissing,
     SourceTimeout,
 )
+from energymeter.paths import below, entries, peek
 
 _PACKET = 4096
 _WRITE_MS = 1000
@@ -21,7 +24,18 @@ _WRITE_MS = 1000
 Find = Callable[[int, int], Iterable[Any]]
 
 
-class UsbBulk:
+def plugged(usb_ids: Iterable[tuple[int, int]], root: str = "/") -> list[str]:
+    """The sysfs names of plugged-in devices with one of these (vendor, product) pairs."""
+    folder = below(root, "sys/bus/usb/devices")
+    wanted = {(f"{vendor:04x}", f"{product:04x}") for vendor, product in usb_ids}
+    return [
+        entry
+        for entry in entries(folder)
+        if tuple(peek(os.path.join(folder, entry, name)) for name in ("idVendor", "idProduct")) in wanted
+    ]
+
+
+class UsbBulk(DeviceWire):
     """Interface 0 of the first device with one of ``ids`` as a `Wire`; every `read` is one transfer.
 
     ``serial``: only the device with this serial number; after the first `open`, only that one again.
@@ -39,7 +53,6 @@ class UsbBulk:
         find: Find | None = None,
     ) -> None:
         self.place = f"USB {serial}".rstrip()
-        self.moved_bytes = 0
         self.serial = serial
         self._ids = ids
         self._endpoints = (endpoint_out, endpoint_in)
@@ -60,7 +73,7 @@ class UsbBulk:
         if device is None:
             wanted = f" with serial number {self.serial}" if self.serial else ""
             ids = " or ".join(f"{vid:04x}:{pid:04x}" for vid, pid in self._ids)
-            raise SourceMissing(f"No USB device {ids}{wanted}: plug it in, and look for it with: lsusb")
+            raise SourceMissing(f"no USB device {ids}{wanted}: plug it in, and look for it with: lsusb")
         try:
             with contextlib.suppress(NotImplementedError):  # not on every system
                 if device.is_kernel_driver_active(0):
@@ -70,9 +83,9 @@ class UsbBulk:
             usb.util.claim_interface(device, 0)
             self.serial = device.serial_number or self.serial
         except OSError as error:  # USBError is one
-            raise _refusal(device, self._ids, error) from error
+            raise _open_error(device, self._ids, error) from error
         except ValueError as error:  # pyusb: the strings of a device that may not be opened
-            raise _refusal(device, self._ids, OSError(errno.EACCES, str(error))) from error
+            raise _open_error(device, self._ids, OSError(errno.EACCES, str(error))) from error
         self._device = device
 
     def close(self) -> None:
@@ -85,43 +98,26 @@ class UsbBulk:
                 usb.util.dispose_resources(device)
                 device.attach_kernel_driver(0)
 
-    def write(self, data: bytes) -> None:
-        """Send one transfer.
-
-        Raises:
-            SourceMissing, SourceTimeout: the device went away, or takes nothing.
-        """
+    def _send(self, data: bytes) -> None:
         try:
             self._claimed().write(self._endpoints[0], data, _WRITE_MS)
-        except SourceError:
-            raise
         except OSError as error:
             if error.errno == errno.ETIMEDOUT:
-                raise SourceTimeout(f"{self.place} takes no bytes: plug the meter in again.") from error
-            raise self._gone(error) from error
-        self.moved_bytes += len(data)
-
-    def read(self, seconds: float) -> bytes:
-        """The next transfer; ``b""`` after ``seconds`` of silence.
-
-        Raises:
-            SourceMissing: the device went away.
-        """
-        try:
-            # libusb takes 0 ms as "wait for ever"
-            data = bytes(self._claimed().read(self._endpoints[1], _PACKET, max(1, round(seconds * 1000))))
-        except SourceError:
+                raise SourceTimeout(f"{self.place} takes no bytes: plug the meter in again") from error
             raise
+
+    def _receive(self, seconds: float) -> bytes:
+        milliseconds = max(1, round(seconds * 1000))  # libusb takes 0 ms as "wait without end"
+        try:
+            return bytes(self._claimed().read(self._endpoints[1], _PACKET, milliseconds))
         except OSError as error:
             if error.errno == errno.ETIMEDOUT:
                 return b""
-            raise self._gone(error) from error
-        self.moved_bytes += len(data)
-        return data
+            raise
 
     def _claimed(self) -> Any:
         if self._device is None:
-            raise SourceMissing(f"{self.place} is not open: call open() first.")
+            raise SourceMissing(f"{self.place} is not open: call open() first")
         return self._device
 
     def _fits(self, device: Any) -> bool:
@@ -132,16 +128,12 @@ class UsbBulk:
         except (OSError, ValueError):
             return False  # another device, which this user may not open
 
-    def _gone(self, error: OSError) -> SourceMissing:
-        self.close()
-        return SourceMissing(f"{self.place} went away ({error.strerror or error}): plug the meter in again.")
-
 
 def _pyusb_find(extra: str) -> Find:
     try:
         import usb.core  # type: ignore[import-untyped,import-not-found,unused-ignore]
     except ImportError as error:
-        raise ExtraMissing("pyusb", extra, "A meter on a USB bulk endpoint") from error
+        raise ExtraMissing("pyusb", extra, "a meter on a USB bulk endpoint") from error
 
     def find(vid: int, pid: int) -> list[Any]:
         try:
@@ -154,15 +146,15 @@ def _pyusb_find(extra: str) -> Find:
     return find
 
 
-def _refusal(device: Any, ids: tuple[tuple[int, int], ...], error: OSError) -> SourceError:
+def _open_error(device: Any, ids: tuple[tuple[int, int], ...], error: OSError) -> SourceError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return SourceForbidden(
-            'The USB meter is not for this user: write SUBSYSTEM=="usb", '
+            'the USB meter is not for this user: write SUBSYSTEM=="usb", '
             f'ATTR{{idVendor}}=="{ids[0][0]:04x}", TAG+="uaccess" into '
-            "/etc/udev/rules.d/70-energymeter.rules, then plug it in again."
+            "/etc/udev/rules.d/70-energymeter.rules, then plug it in again"
         )
     if error.errno in (errno.EBUSY, errno.EAGAIN):
         # where the kernel shows USB devices to programs: Documentation/driver-api/usb/usb.rst
         path = f"/dev/bus/usb/{device.bus:03d}/{device.address:03d}"
-        return SourceBusy(f"The USB meter is held by {holder(path)}: close that program first.")
-    return SourceMissing(f"The USB meter did not open ({error.strerror or error}): plug it in again.")
+        return SourceBusy(f"the USB meter is held by {holder(path)}: close that program first")
+    return SourceMissing(f"the USB meter did not open ({error.strerror or error}): plug it in again")

@@ -1,10 +1,11 @@
-"""What moves a meter's bytes, whatever carries them: the `Wire`, and a question asked over one."""
+"""What moves a meter's bytes, whatever carries them: the `Wire`, a question over it, a meter behind it."""
 
 import time
 from collections.abc import Callable
 from typing import Protocol
 
-from energymeter.errors import SourceTimeout, SpecError
+from energymeter.errors import SourceError, SourceMissing, SourceTimeout, SpecError
+from energymeter.reading import Reading
 
 
 class Wire(Protocol):
@@ -29,15 +30,115 @@ class Wire(Protocol):
         """Whatever arrives first; ``b""`` after ``seconds`` of silence."""
 
 
-def patience(timeout: float) -> float:
-    """The option ``timeout`` of a meter that is asked: how many seconds one question may take.
+class DeviceWire:
+    """A wire to one device that can be unplugged; a link adds what opens it and what moves its bytes."""
+
+    place: str
+    moved_bytes = 0
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def _send(self, data: bytes) -> None:
+        """Send ``data``, or raise an OSError."""
+        raise NotImplementedError
+
+    def _receive(self, seconds: float) -> bytes:
+        """Whatever arrives first, ``b""`` after ``seconds`` of silence, or an OSError."""
+        raise NotImplementedError
+
+    def write(self, data: bytes) -> None:
+        """Send ``data``.
+
+        Raises:
+            SourceMissing, SourceTimeout: the device went away, or takes nothing.
+        """
+        try:
+            self._send(data)
+        except SourceError:
+            raise
+        except OSError as error:
+            raise self._gone(error) from error
+        self.moved_bytes += len(data)
+
+    def read(self, seconds: float) -> bytes:
+        """Whatever arrives first; ``b""`` after ``seconds`` of silence.
+
+        Raises:
+            SourceMissing: the device went away.
+        """
+        try:
+            data = self._receive(seconds)
+        except SourceError:
+            raise
+        except OSError as error:
+            raise self._gone(error) from error
+        self.moved_bytes += len(data)
+        return data
+
+    def _gone(self, error: OSError) -> SourceMissing:
+        self.close()
+        return SourceMissing(f"{self.place} went away ({error.strerror or error}): plug the meter in again")
+
+
+class WireMeter:
+    """A meter at the far end of a wire."""
+
+    name: str
+    _wire: Wire
+
+    @property
+    def moved_bytes(self) -> int:
+        """Bytes that crossed the wire, both ways."""
+        return self._wire.moved_bytes
+
+
+class AskedMeter(WireMeter):
+    """A meter that answers questions; a driver adds ``read``.
+
+    Args:
+        name: of the source.
+        wire: to the meter.
+        timeout: seconds that one question may take.
 
     Raises:
         SpecError: no time at all, or so long that a sampler could not be stopped.
     """
-    if not 0 < timeout <= 2:
-        raise SpecError(f"timeout={timeout:g} must lie above 0 and up to 2 s.")
-    return timeout
+
+    def __init__(self, name: str, wire: Wire, *, timeout: float = 1.0) -> None:
+        if not 0 < timeout <= 2:
+            raise SpecError(f"timeout={timeout:g} is out of range: give more than 0 and up to 2 s")
+        self.name = name
+        self._wire, self._timeout = wire, timeout
+
+    def open(self) -> None:
+        """Open the wire and take one reading, to know that the meter answers.
+
+        Raises:
+            SourceError: no port, no permission, held by another program, or no such meter answers.
+        """
+        self._wire.open()
+        try:
+            self.read()
+        except OSError:
+            self._wire.close()
+            raise
+
+    def read(self) -> Reading:
+        """Ask once.
+
+        Raises:
+            SourceTimeout: no valid answer came.
+            SourceMissing: the wire is not open, or the meter went away.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let the wire go; twice is fine."""
+        self._wire.close()
+
+    def _ask(self, request: bytes, pick: Callable[[bytes], bytes | None]) -> bytes:
+        return ask(self._wire, request, pick, self._timeout)
 
 
 def ask(wire: Wire, request: bytes, pick: Callable[[bytes], bytes | None], seconds: float) -> bytes:
@@ -61,11 +162,11 @@ def ask(wire: Wire, request: bytes, pick: Callable[[bytes], bytes | None], secon
     if not received:
         raise SourceTimeout(
             f"{wire.place} did not answer within {seconds:g} s: check that the meter is powered, "
-            "that this is its port, and its Bluetooth pairing if it has one."
+            "that this is its port, and its Bluetooth pairing if it has one"
         )
     raise SourceTimeout(
         f"{wire.place} answered {len(received)} bytes without one valid frame: "
-        "check the driver name against the meter, the cable and the radio distance."
+        "check the driver name against the meter, the cable and the radio distance"
     )
 
 

@@ -1,14 +1,15 @@
-"""Link helper: a battery's fuel gauge, turned into a counter of what has been taken out.
+"""A battery's fuel gauge, turned into a counter of what has been taken out.
 
 A gauge goes down while the battery is used; the core wants cumulative consumption. It moves in steps
-(10 mWh on many laptops, 1 mAh on a bq27xxx) every 1 to 60 s, some only every ten minutes. A look at which
+(10 mWh on many laptops, 1 mAh on a bq27xxx) every 1 to 60 s, some only every ten minutes. A reading in which
 it has not moved is no sample (``fresh=False``), so that the curve runs straight from step to step; the
 step itself is the resolution in the facts, and no window is known better than that.
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from energymeter.errors import ImplausibleReading, SourceError
+from energymeter.errors import ImplausibleReading, SourceError, SourceMissing
 from energymeter.reading import Band, Facts, Reading
 
 _JUMP = 0.02  # a gauge that rises by this share of what is left was recalibrated or charged, not jittering
@@ -19,7 +20,7 @@ JOULES_PER_UWH = 3.6e-3
 
 
 def gauge_facts(*, coulomb_step: float = 0.0, joule_step: float) -> Facts:
-    """A counter at the cell that is worth looking at once a second, in steps of so many C and J."""
+    """A counter at the cell that is worth reading once a second, in steps of so many C and J."""
     return Facts(
         semantics="counter",
         place="cell",
@@ -59,7 +60,7 @@ def must_discharge(status: str, name: str) -> None:
 
 
 class Gauge:
-    """The consumption since the first look, from what is left."""
+    """The consumption since the first reading, from what is left."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -70,7 +71,7 @@ class Gauge:
         self._owed = 0.0
 
     def by_charge(self, left_coulombs: float, volts: float) -> Reading:
-        """A look at a gauge of charge: a step is worth its coulombs times the mean voltage since the last."""
+        """Read a gauge of charge: a step is worth its coulombs times the mean voltage since the last."""
         taken = self._taken(left_coulombs)
         if taken is None:
             return Reading(volts=volts, fresh=False)
@@ -81,7 +82,7 @@ class Gauge:
         return Reading(volts=volts, coulombs=self._coulombs, joules=self._joules)
 
     def by_energy(self, left_joules: float, volts: float | None) -> Reading:
-        """A look at a gauge of energy."""
+        """Read a gauge of energy."""
         taken = self._taken(left_joules)
         if taken is None:
             return Reading(volts=volts, fresh=False)
@@ -92,7 +93,7 @@ class Gauge:
         """What was taken since the last step; None while the gauge stands still or jitters upwards.
 
         Raises:
-            SourceError: it jumped up: it was recalibrated, or charged while nobody looked.
+            SourceError: it jumped up: it was recalibrated, or charged between two readings.
         """
         before, self._left = self._left, left
         if before is None:
@@ -101,8 +102,9 @@ class Gauge:
         if fallen < -_JUMP * max(before, left):
             self._owed = 0.0
             raise SourceError(
-                f"the gauge of {self._name} jumped up: the battery was charged or its gauge recalibrated; "
-                "what was used meanwhile is not known"
+                f"the gauge of {self._name} jumped up: the battery was charged or its gauge recalibrated, "
+                "and what "
+                "was used meanwhile is not known; unplug the charger"
             )
         fallen -= self._owed  # a small step up is given back before anything counts as taken
         if fallen <= 0:
@@ -132,3 +134,73 @@ def plausible_phone(left_uah: float, percent: float | None, volts: float, name: 
             f"{name} says {left_uah:g} µAh at {percent:g} %, a battery of {amp_hours:.3g} Ah: "
             "its unit is another or its gauge a dummy, so use an external meter"
         )
+
+
+class PhoneBattery(NamedTuple):
+    """The battery of an Android phone as a command prints it; None: not in the answer."""
+
+    status: str
+    percent: float | None
+    left_uah: float | None
+    millivolts: float | None
+
+
+class PhoneGauge:
+    """A base for phones, whose gauge reports what was taken out; a driver asks the phone.
+
+    It moves in steps of about 1 mAh, so it suits runs of half an hour.
+    """
+
+    name: str
+    remedy = "use an external meter"
+    """Where there is no counter of charge."""
+
+    facts = gauge_facts(coulomb_step=3.6, joule_step=3.6 * 3.85)
+
+    _gauge: Gauge | None = None
+
+    def _ask(self) -> PhoneBattery:
+        """Ask the phone.
+
+        Raises:
+            SourceError: it does not answer, or not in the expected form.
+        """
+        raise NotImplementedError
+
+    def open(self) -> None:
+        """Ask once.
+
+        Raises:
+            SourceMissing: no command, or a battery without a counter of charge.
+            ImplausibleReading: its units are not Android's.
+            SourceError: the phone charges, or does not answer.
+        """
+        battery = self._ask()
+        if not battery.left_uah or not battery.millivolts:
+            raise SourceMissing(
+                "this phone's battery has no charge counter or no voltage, only a percentage, which is too "
+                f"coarse; {self.remedy}"
+            )
+        plausible_phone(battery.left_uah, battery.percent, battery.millivolts * 1e-3, self.name)
+        must_discharge(battery.status, "the phone's battery")
+        self._gauge = Gauge("the phone's battery")
+
+    def read(self) -> Reading:
+        """Ask once more.
+
+        Raises:
+            SourceError: it is not open, charges, does not answer, or leaves something out.
+        """
+        if self._gauge is None:
+            raise SourceError(f"{self.name} is not open; call open() first")
+        battery = self._ask()
+        must_discharge(battery.status, "the phone's battery")
+        if battery.left_uah is None or battery.millivolts is None:
+            raise SourceError(
+                f"{self.name} left out the charge counter or the voltage this time; wait for the next reading"
+            )
+        return self._gauge.by_charge(battery.left_uah * COULOMBS_PER_UAH, battery.millivolts * 1e-3)
+
+    def close(self) -> None:
+        """Nothing is held; twice is fine."""
+        self._gauge = None

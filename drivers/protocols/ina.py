@@ -1,12 +1,12 @@
-"""Link helper: what the chips of the INA family have in common, so that a new one is a table entry.
+"""What the chips of the INA family have in common, so that a new one is a table entry.
 
-All of them are shunt monitors: one converter looks at the shunt and at the bus in turn, averages,
+All of them are shunt monitors: one converter measures the shunt and the bus in turn, averages,
 and leaves results in registers. They differ in register numbers, steps and time tables; those are data.
 """
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from energymeter.boards import find_board
 from energymeter.errors import ImplausibleReading, SpecError
@@ -16,7 +16,7 @@ SPREAD = 1.1
 """A conversion may take 10 % longer than typical (INA219 586/532 µs, SBOS448G 7.5; INA226 from memory)."""
 
 _FINE_BITS = 11
-"""Of a bus conversion: 8 mV a step on an INA219, ± 0.08 % of 5 V at most."""
+"""A bus conversion of 8 mV a step on an INA219 is ± 0.08 % of 5 V at most."""
 
 _COMMON_SHUNTS = (0.1, 0.01, 0.05, 0.02, 0.015, 0.005, 0.002, 0.001, 0.5, 1.0)
 """Ohms, those on the most modules first."""
@@ -46,13 +46,13 @@ class Timing(NamedTuple):
 
     config: int
     """The bits that set it, in place."""
-    sees: float
-    """Seconds of each cycle that look at the current."""
+    current_seconds: float
+    """Seconds of each cycle in which the current is converted."""
     cycle: float
     """Seconds from one result to the next, typical."""
     bus_bits: int = 12
     bits: int = 12
-    """Of the current."""
+    """The resolution of the current's conversion."""
 
 
 def signed(raw: int, bits: int) -> int:
@@ -61,33 +61,35 @@ def signed(raw: int, bits: int) -> int:
 
 
 def choose(timings: Sequence[Timing], rate_hz: float) -> Timing:
-    """The setting that sees most of a sample period and still has a result for every sample.
+    """The setting that measures most of a sample period and still has a result for every sample.
 
-    The longest look at the current whose whole cycle fits into the period on the slowest chip, with a bus
-    conversion of `_FINE_BITS` or more; among equals the longest bus conversion. What the chip misses while
-    it converts the bus it would miss while it waits for the next read just as well, and that averages out
-    over a run; a coarse step of the voltage is the same error in every sample.
-    Averages come in powers of two, so this sees between half and nine tenths of the period.
+    The longest conversion of the current whose whole cycle fits into the period on the slowest chip, with a
+    bus conversion of `_FINE_BITS` or more; among equals the longest bus conversion. What the chip misses
+    while it converts the bus it would miss while it waits for the next read just as well, and that averages
+    out over a run; a coarse step of the voltage is the same error in every sample.
+    Averages come in powers of two, so this covers between half and nine tenths of the period.
     When even the fastest does not fit, it is taken, and some reads will find nothing new.
     """
     fits = [t for t in timings if t.cycle * SPREAD * rate_hz <= 1.0]
     if not fits:
         return min(timings, key=lambda t: t.cycle)
     fine = [t for t in fits if t.bus_bits >= _FINE_BITS] or fits
-    return max(fine, key=lambda t: (t.sees, t.cycle))
+    return max(fine, key=lambda t: (t.current_seconds, t.cycle))
 
 
 def refine(facts: Facts, timing: Timing, rate_hz: float) -> Facts:
     """``facts`` with the semantics that a timing gives at a rate.
 
     A result whose cycle covers half of the sample period or more (on the slowest chip) stands for that
-    period as its mean; a shorter look is an instant. The chip runs freely, so that its latest result is
+    period as its mean; a shorter one is an instant. The chip runs freely, so that its latest result is
     anything from new to a whole cycle old.
     """
     if timing.cycle * SPREAD * rate_hz < 0.5:
         return facts._replace(semantics="instant", duty=0.0, latency=0.0)
     return facts._replace(
-        semantics="mean", duty=min(1.0, timing.sees * rate_hz), latency=min(1.0, timing.cycle * rate_hz)
+        semantics="mean",
+        duty=min(1.0, timing.current_seconds * rate_hz),
+        latency=min(1.0, timing.cycle * rate_hz),
     )
 
 
@@ -100,7 +102,7 @@ def amps_band(gain: float, offset_volts: float, lsb_volts: float, shunt: float, 
 
 
 def check_options(name: str, shunt: float, tolerance: float, max_amps: float, full_scale: float) -> None:
-    """Refuse a shunt or a current that cannot be.
+    """Refuse a shunt or a current that makes no sense.
 
     Args:
         full_scale: volts across the shunt that the chip can measure.
@@ -113,7 +115,7 @@ def check_options(name: str, shunt: float, tolerance: float, max_amps: float, fu
             f"{name}: shunt={shunt:g} cannot be: give its resistance in ohms, 0.1 for a part marked R100"
         )
     if not 0 <= tolerance < 1:
-        raise SpecError(f"{name}: tolerance={tolerance:g} cannot be: 0.01 is a shunt of ±1 %")
+        raise SpecError(f"{name}: tolerance={tolerance:g} cannot be: give 0.01 for a shunt of ±1 %")
     if not (math.isfinite(max_amps) and max_amps >= 0):
         raise SpecError(f"{name}: max_amps={max_amps:g} cannot be: give the largest expected current in amps")
     if max_amps * shunt > full_scale:
@@ -138,7 +140,7 @@ def check_plausible(name: str, watts: float, shunt: float, board: str) -> None:
         return
     likely = next((s for s in _COMMON_SHUNTS if low <= abs(watts) * shunt / s <= high), None)
     remedy = (
-        f"shunt={likely:g} would fit, so look at the shunt's marking (R100 is 0.1, R010 is 0.01)"
+        f"shunt={likely:g} would fit, so check the shunt's marking (R100 is 0.1, R010 is 0.01)"
         if likely is not None
         else "check that the board is on, and powered through this shunt"
     )
@@ -147,6 +149,12 @@ def check_plausible(name: str, watts: float, shunt: float, board: str) -> None:
         f"{low:.2g} to {high:.3g} W: {remedy}"
     )
 
+
+AVERAGES = (1, 4, 16, 64, 128, 256, 512, 1024)
+SLOW_SECONDS = (140e-6, 204e-6, 332e-6, 588e-6, 1.1e-3, 2.116e-3, 4.156e-3, 8.244e-3)
+"""Typical conversion times of INA226, INA260 and INA3221 (kernel drivers/hwmon/ina2xx.c, ina3221.c)."""
+FAST_SECONDS = (50e-6, 84e-6, 150e-6, 280e-6, 540e-6, 1.052e-3, 2.074e-3, 4.12e-3)
+"""Those of INA228, INA237 and INA238 (kernel drivers/hwmon/ina238.c)."""
 
 TI = 0x5449
 DIES = {
@@ -160,7 +168,7 @@ DIES = {
 
 
 class Kind(NamedTuple):
-    """One chip of the family that has an identity and a ready flag, as data."""
+    """One chip of the family, as data."""
 
     name: str
     current: Field
@@ -168,24 +176,27 @@ class Kind(NamedTuple):
     bus: Field
     config_register: int
     config: int
-    """Its bits that do not set times: continuous conversion of shunt and bus."""
-    shifts: tuple[int, int, int]
-    """Where averaging, bus time and shunt time sit in it."""
-    averages: tuple[int, ...]
-    seconds: tuple[float, ...]
-    """Typical conversion time by code."""
+    """The bits that do not set times: continuous conversion of shunt and bus."""
     ready: tuple[int, int]
-    """Register and bit of the flag that a conversion ended; reading it clears it."""
-    identity_register: int | None
-    """The maker's number (0x5449, "TI"); the die's is in the next one. None: it has neither."""
-    dies: tuple[int, ...]
-    """Die numbers without the revision, which is the last four bits."""
+    """Register and bit of the flag that a conversion ended."""
     gain: float
     """± of the current, without the shunt's own tolerance."""
     offset: float
     """± in the current field's unit."""
     bus_gain: float
     bus_offset: float
+    identity_register: int | None = 0xFE
+    """The maker's number (0x5449, "TI"); the die's is in the next one. None: it has neither."""
+    dies: tuple[int, ...] = ()
+    """Die numbers without the revision, which is the last four bits."""
+    shifts: tuple[int, int, int] = (9, 6, 3)
+    """Where averaging, bus time and shunt time sit in the configuration."""
+    seconds: tuple[float, ...] = SLOW_SECONDS
+    """Typical conversion time by code."""
+    table: tuple[Timing, ...] = ()
+    """Every setting of the times, where they are no product of averages and times."""
+    cleared_by: int | None = None
+    """The register that clears the ready flag when read; None: that of the flag itself."""
     narrow: Field | None = None
     """The current field in the narrower of two ranges (bit 4 of register 0)."""
     set_up: tuple[tuple[int, int], ...] = ()
@@ -193,13 +204,28 @@ class Kind(NamedTuple):
     beyond: str = "use a smaller shunt"
     """What to do about a current beyond its range."""
 
+    @classmethod
+    def fast(cls, **table: Any) -> "Kind":
+        """A chip with the registers that INA228, INA237 and INA238 share."""
+        return cls(
+            config_register=1,
+            config=0xB << 12,
+            shifts=(0, 9, 6),
+            seconds=FAST_SECONDS,
+            ready=(0x0B, 1 << 1),
+            identity_register=0x3E,
+            **table,
+        )
+
     def timings(self, channels: int = 1) -> list[Timing]:
         """Every setting of averaging and times; the averages interleave shunt and bus of every channel."""
+        if self.table:
+            return list(self.table)
         average_at, bus_at, shunt_at = self.shifts
         return [
-            Timing(i << average_at | b << bus_at | s << shunt_at, n * look, n * channels * (look + bus))
-            for i, n in enumerate(self.averages)
+            Timing(i << average_at | b << bus_at | s << shunt_at, n * shunt, n * channels * (shunt + bus))
+            for i, n in enumerate(AVERAGES)
             for b, bus in enumerate(self.seconds)
-            for s, look in enumerate(self.seconds)
-            if bus <= look
+            for s, shunt in enumerate(self.seconds)
+            if bus <= shunt
         ]

@@ -1,4 +1,4 @@
-"""Link helper: sets up and watches any chip of the INA family that has an identity and a ready flag."""
+"""The sources that the chips of the INA family make: set up, watched for a lost setting, read when ready."""
 
 from collections.abc import Iterator
 
@@ -11,19 +11,19 @@ from energymeter.reading import Band, Facts, Reading
 
 _RANGE_REGISTER, _NARROW = 0, 1 << 4
 LATCH_READY = (0x0B, 1 << 15)
-"""ALATCH in DIAG_ALRT of INA228 and INA238: reading clears the ready flag. Unlatched, it clears by itself at
-once, read or not (TI, e2e.ti.com thread 1391284)."""
+"""ALATCH in DIAG_ALRT of INA228 and INA238: reading clears the ready flag. Unlatched, it clears by itself
+immediately, read or not (TI, e2e.ti.com thread 1391284)."""
 
 
 class Converter:
-    """One chip: who it is, how it is set, whether it has something new, and whether it lost its setting.
+    """One chip: its identity and setting, whether it has a new result, and whether it lost its setting.
 
     Args:
         kind: its table.
         chip: where it is.
         narrow: use the narrower of its two ranges.
         channels: converted in turn.
-        extra: more bits of its configuration (which channels).
+        extra: more bits of its configuration (which channels, which gain).
     """
 
     def __init__(
@@ -39,9 +39,13 @@ class Converter:
         self.kind, self.chip = kind, chip
         self.current = kind.narrow if narrow and kind.narrow else kind.current
         self.resets = 0
+        """Times the chip was found at its power-on setting and set up again."""
+        self.status = 0
+        """The register with the ready flag, as it was last read."""
+        self.extra = extra
         self._clock = clock or SystemClock()
-        self._channels, self._extra = channels, extra
-        # In the narrow range a chip at its power-on setting counts in other steps: look every time.
+        self._channels = channels
+        # In the narrow range a chip at its power-on setting counts in other steps: check every time.
         self._always = narrow
         self._until_check, self._started = 1, False
 
@@ -54,7 +58,7 @@ class Converter:
         """Open the bus, make sure who answers, and only then write.
 
         Raises:
-            SourceError: it is not to be reached, or another chip.
+            SourceError: the chip cannot be reached, or it is another one.
         """
         self.chip.open()
         try:
@@ -67,14 +71,22 @@ class Converter:
         self._until_check = self._check_every
 
     def ready(self) -> bool:
-        """Whether a result has come that was not read yet; the very first one is waited for."""
+        """Whether there is a result that was not read yet; the very first one is waited for."""
         register, bit = self.kind.ready
-        fresh = self._word(register) & bit
-        if not fresh and not self._started:
-            self._clock.sleep(self.timing.cycle * ina.SPREAD)
-            fresh = self._word(register) & bit
-        self._started = self._started or bool(fresh)
-        return bool(fresh)
+        self.status = self.word(register)
+        if not self.status & bit and not self._started:
+            self.wait()
+            self.status = self.word(register)
+        if not self.status & bit:
+            return False
+        self._started = True
+        if self.kind.cleared_by is not None:
+            self.word(self.kind.cleared_by)
+        return True
+
+    def wait(self) -> None:
+        """Let one conversion of the slowest chip pass."""
+        self._clock.sleep(self.timing.cycle * ina.SPREAD)
 
     def value(self, field: ina.Field) -> float:
         """A register's content in the field's unit.
@@ -82,32 +94,42 @@ class Converter:
         Raises:
             SourceError: it is at full scale, where the converter clips.
         """
-        counts = field.counts(self._word(field.register, field.size))
+        counts = field.counts(self.word(field.register, field.size))
         if abs(counts) >= field.limit:
             remedy = "leave max_amps out for its wider range" if self._always else self.kind.beyond
-            raise SourceError(f"{self.kind.name}@{self.chip} clipped at its full scale: {remedy}")
+            raise SourceError(f"{self.kind.name}@{self.chip} clipped at its full scale; {remedy}")
         return counts * field.lsb
 
     def count(self, register: int, signed: bool) -> int:
         """A hardware accumulator of 40 bits."""
-        raw = self._word(register, 5)
+        raw = self.word(register, 5)
         return ina.signed(raw, 40) if signed else raw
 
     def intact(self) -> bool:
-        """Whether what was just read was read at our setting, as far as it was time to look."""
+        """Whether what was just read was read at our setting, as far as a check was due."""
         self._until_check -= 1
         return self._until_check > 0 or not self.lost_power()
 
     def lost_power(self) -> bool:
         """Whether the chip forgot its setting; if so it is set up again and ``resets`` counts it."""
-        lost = self._word(self.kind.config_register) != self._config
+        lost = self.word(self.kind.config_register) != self._config
         if lost:
             self.resets += 1
             self._set_up()
         self._until_check = self._check_every
         return lost
 
-    def _word(self, register: int, size: int = 2) -> int:
+    def configure(self, extra: int) -> None:
+        """Change the extra bits of the configuration."""
+        self.extra = extra
+        self.chip.write(self.kind.config_register, self._config)
+
+    def word(self, register: int, size: int = 2) -> int:
+        """A register's content, unsigned.
+
+        Raises:
+            SourceError: the chip does not answer.
+        """
         try:
             return self.chip.word(register) if size == 2 else self.chip.wide(register, size)
         except SourceError:
@@ -116,7 +138,7 @@ class Converter:
 
     @property
     def _config(self) -> int:
-        return self.kind.config | self._extra | self.timing.config
+        return self.kind.config | self.extra | self.timing.config
 
     def _set_up(self) -> None:
         if self.kind.narrow is not None:
@@ -138,71 +160,23 @@ class Converter:
                 who = ina.DIES.get(self.chip.word(elsewhere + 1) >> 4)
         remedy = f"it is an {who}, so use {who}@{self.chip}" if who else "an ina219 has no identity: try that"
         raise SourceMissing(
-            f"the chip at {self.chip} is no {self.kind.name} (maker 0x{maker:04x}, die 0x{die:04x}): {remedy}"
+            f"the chip at {self.chip} is no {self.kind.name} (maker 0x{maker:04x}, die 0x{die:04x}); {remedy}"
         )
 
 
-class Meter:
-    """A source made of one single-channel chip with a shunt outside.
-
-    Args:
-        place: ``bus:address``.
-        shunt: ohms.
-        max_amps: the largest current to expect; where the chip has two ranges, the narrower is taken if
-            it holds this. 0: unknown, the wider.
-        tolerance: of the shunt, relative.
-        board: a board's name; ``open`` then checks that what is read is plausible for it.
-        chip: which of the look-alikes it is; empty: the one the driver is called after.
-        wire: an open bus to use instead of ``/dev/i2c-N``.
-        clock: what waiting is done on.
-
-    Raises:
-        SpecError: an option cannot be.
-    """
+class InaSource:
+    """What every source of the family shares, whatever its number of channels: one watched chip."""
 
     kind = "meter"
     kinds: tuple[ina.Kind, ...]
     """The chip, and those that differ from it in a table entry only."""
 
+    _converter: Converter
+
     @classmethod
     def places(cls) -> Iterator[str]:
         """Where one answers."""
         return places_of(cls.kinds[0].name)
-
-    def __init__(
-        self,
-        place: str = "1:0x40",
-        *,
-        shunt: float = 0.1,
-        max_amps: float = 0.0,
-        tolerance: float = 0.01,
-        board: str = "",
-        chip: str = "",
-        wire: i2c.Wire | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        by_name = {kind.name: kind for kind in self.kinds}
-        if chip and chip not in by_name:
-            raise SpecError(f"chip={chip} is unknown: {' or '.join(by_name)}")
-        self._kind = kind = by_name[chip or self.kinds[0].name]
-        link = i2c.Chip(place, wire)
-        self.name = f"{self.kinds[0].name}@{link}"
-        full_scale = kind.current.lsb * (kind.current.limit + 1)
-        ina.check_options(self.name, shunt, tolerance, max_amps, full_scale)
-        narrow = kind.narrow is not None and 0 < max_amps * shunt <= kind.narrow.lsb * kind.narrow.limit
-        self._converter = Converter(kind, link, clock, narrow=narrow)
-        self._shunt, self._board = shunt, board
-        self.range = "narrow" if narrow else ""
-        self.identity = f"{self.name} with {shunt:g} ohm"
-        self.facts = Facts(
-            semantics="mean",
-            volts=Band(kind.bus_gain, kind.bus_offset, kind.bus.lsb),
-            amps=ina.amps_band(kind.gain, kind.offset, self._converter.current.lsb, shunt, tolerance),
-            default_hz=50.0,
-            max_hz=1000.0,
-            max_watts=kind.bus.limit * kind.bus.lsb * full_scale / shunt,
-        )
-        self.tune(self.facts.default_hz)
 
     @property
     def moved_bytes(self) -> int:
@@ -214,25 +188,108 @@ class Meter:
         """Times the chip was found at its power-on setting and set up again."""
         return self._converter.resets
 
+    def open(self) -> None:
+        """Make sure who answers, then set it up.
+
+        Raises:
+            SourceError: the chip cannot be reached, or it is another one.
+        """
+        self._converter.open()
+
+    def close(self) -> None:
+        """Let go of the bus; the chip goes on converting."""
+        self._converter.chip.close()
+
+
+class InaMeter(InaSource):
+    """A source made of one single-channel chip with a shunt outside.
+
+    Args:
+        place: ``bus:address``.
+        shunt: ohms; not given: that of the common module.
+        max_amps: the largest current to expect, spikes included; where the chip has several ranges, those
+            that cannot hold it are never used. Averaging hides spikes that clip, so give it when the load
+            has some. 0: unknown.
+        tolerance: of the shunt, relative.
+        board: a board's name; ``open`` then checks that what is read is plausible for it.
+        chip: which of the look-alikes it is; empty: the one the driver is called after.
+        wire: an open bus to use instead of ``/dev/i2c-N``.
+        clock: what waiting is done on.
+
+    Raises:
+        SpecError: an option makes no sense.
+    """
+
+    module_shunt = 0.1
+    """Ohms on the module that most people have."""
+
+    max_hz = 1000.0
+
+    def __init__(
+        self,
+        place: str = "1:0x40",
+        *,
+        shunt: float | None = None,
+        max_amps: float = 0.0,
+        tolerance: float = 0.01,
+        board: str = "",
+        chip: str = "",
+        wire: i2c.Wire | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        by_name = {kind.name: kind for kind in self.kinds}
+        if chip and chip not in by_name:
+            raise SpecError(f"chip={chip} is unknown: use {' or '.join(by_name)}")
+        self._kind = kind = by_name[chip or self.kinds[0].name]
+        self._shunt = shunt = self.module_shunt if shunt is None else shunt
+        self._tolerance, self._board = tolerance, board
+        link = i2c.Chip(place, wire)
+        self.name = f"{self.kinds[0].name}@{link}"
+        full_scale = kind.current.lsb * (kind.current.limit + 1)
+        ina.check_options(self.name, shunt, tolerance, max_amps, full_scale)
+        self._peak_volts = max_amps * shunt
+        narrow = kind.narrow is not None and 0 < self._peak_volts <= kind.narrow.lsb * kind.narrow.limit
+        self._converter = Converter(kind, link, clock, narrow=narrow)
+        self.range = "narrow" if narrow else ""
+        self.identity = f"{self.name} with {shunt:g} ohm"
+        self.facts = Facts(
+            semantics="mean",
+            default_hz=50.0,
+            max_hz=self.max_hz,
+            max_watts=kind.bus.limit * kind.bus.lsb * full_scale / shunt,
+        )
+        self.tune(self.facts.default_hz)
+
     def tune(self, rate_hz: float) -> None:
         """Choose averaging and times for a sample rate; takes effect at ``open``."""
-        self._converter.tune(rate_hz)
-        self.facts = ina.refine(self.facts, self._converter.timing, rate_hz)
+        kind, converter = self._kind, self._converter
+        converter.tune(rate_hz)
+        # a converter of fewer bits counts in coarser steps
+        bus_step = kind.bus.lsb * (1 << 12 - converter.timing.bus_bits)
+        step = converter.current.lsb * (1 << 12 - converter.timing.bits)
+        self.facts = ina.refine(
+            self.facts._replace(
+                volts=Band(kind.bus_gain, kind.bus_offset, bus_step),
+                amps=ina.amps_band(kind.gain, kind.offset, step, self._shunt, self._tolerance),
+            ),
+            converter.timing,
+            rate_hz,
+        )
 
     def open(self) -> None:
         """Make sure who answers, then set it up.
 
         Raises:
-            SourceError: it is not to be reached, or another chip.
-            ImplausibleReading: ``board`` says otherwise.
+            SourceError: the chip cannot be reached, or it is another one.
+            ImplausibleReading: what it reads cannot be the ``board``.
         """
-        self._converter.open()
+        super().open()
         if not self._board:
             return
         try:
-            reading = self.read()
-            if reading.volts is not None and reading.amps is not None:
-                ina.check_plausible(self.name, reading.volts * reading.amps, self._shunt, self._board)
+            watts = self.read().power
+            if watts is not None:
+                ina.check_plausible(self.name, watts, self._shunt, self._board)
         except Exception:
             self.close()
             raise
@@ -241,17 +298,13 @@ class Meter:
         """Volts and amps of the latest conversion, or ``fresh=False`` when it was read before.
 
         Raises:
-            SourceError: nobody answers, or the current is beyond the range.
+            SourceError: the chip does not answer, or the current is beyond the range.
         """
         if not self._converter.ready():
             self._converter.intact()  # it may be silent because it forgot its setting
             return Reading(fresh=False)
         reading = self._latest()
         return reading if self._converter.intact() else Reading(fresh=False)
-
-    def close(self) -> None:
-        """Let go of the bus; the chip goes on converting."""
-        self._converter.chip.close()
 
     def _latest(self) -> Reading:
         amps = self._converter.value(self._converter.current) / self._shunt

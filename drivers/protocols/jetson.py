@@ -1,4 +1,4 @@
-"""Link helper: a Jetson's power rails: what tegrastats prints of them, and which make the whole board."""
+"""A Jetson's power rails: what tegrastats prints of them, and which make the whole board."""
 
 import re
 from collections.abc import Iterable

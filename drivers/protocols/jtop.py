@@ -1,4 +1,4 @@
-"""Link helper: one connection to the jetson-stats service, kept from hanging and made to explain itself."""
+"""One connection to the jetson-stats service, kept from hanging and made to explain itself."""
 
 import re
 import threading
@@ -22,7 +22,7 @@ class Client(Protocol):
     def close(self) -> None: ...
 
 
-class Look(NamedTuple):
+class Rails(NamedTuple):
     """One sample of every rail, as the service names its figures (mV, mA, mW)."""
 
     rails: Mapping[str, Mapping[str, Any]]
@@ -36,7 +36,7 @@ class Session:
         self._client = client
         self._asked = interval
         self._uptime: Any = None
-        self._sample: Look | None = None
+        self._sample: Rails | None = None
         self._seen_ns = 0
 
     def start(self) -> None:
@@ -48,7 +48,7 @@ class Session:
         """Called by the client's own thread whenever the service spoke, if only to repeat itself."""
         if client.uptime != self._uptime:
             self._uptime = client.uptime
-            self._sample = Look(_flat(client.power), time.monotonic_ns())
+            self._sample = Rails(_flat(client.power), time.monotonic_ns())
 
     @property
     def interval(self) -> float:
@@ -59,7 +59,7 @@ class Session:
         """The rails of the newest sample; none before the first."""
         return self._sample.rails if self._sample is not None else {}
 
-    def latest(self) -> Look:
+    def latest(self) -> Rails:
         """The newest sample, which may be the same as last time.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Link helper for newer Kasa and Tapo plugs (KLAP firmware) through python-kasa, which the user installs.
+"""Newer Kasa and Tapo plugs (KLAP firmware) through python-kasa, which the user installs.
 
 python-kasa is GPL-3.0 and no part of this package: it is imported when a spec asks for it, and never else.
 """
@@ -68,7 +68,7 @@ class PythonKasa:
             self._part = outlets[self._outlet]
         self.identity = str(self._part.device_id)
         if self._kasa.Module.Energy not in self._part.modules:
-            raise SourceMissing(f"{self._name} has no energy meter; only some models have one")
+            raise SourceMissing(f"{self._name} has no energy meter; use a model that has one")
 
     def now(self) -> dict[str, object]:
         """Volts, amps, watts and kilowatt-hours, named as the first HS110 names them.

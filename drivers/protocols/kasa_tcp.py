@@ -1,4 +1,4 @@
-"""Link helper for the old Kasa protocol: TCP port 9999, a length, and JSON under a cipher that hides nothing.
+"""The old Kasa protocol: TCP port 9999, a length, and JSON under a cipher that hides nothing.
 
 A 32-bit big-endian length, then every byte XORed with the cipher byte before it, the first one with 171
 (softscheck.com/en/reverse-engineering-tp-link-hs110).
@@ -68,7 +68,8 @@ class OldKasa:
         if not isinstance(now, dict):
             said = meter.get("err_msg", meter) if isinstance(meter, dict) else "nothing"
             raise SourceMissing(
-                f"{self._name} has no energy meter ({said!s:.80}); an HS100 or a bulb has none"
+                f"{self._name} has no energy meter ({said!s:.80}); use a model that has one (an HS100 or a "
+                "bulb has none)"
             )
         if now.get("err_code", 0) != 0:
             said = f"{now.get('err_code')}: {now.get('err_msg', 'no message')!s:.80}"
@@ -133,7 +134,9 @@ class OldKasa:
         while len(got) < size:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise SourceTimeout(f"{self._name} is too slow: no whole answer within {self._timeout:g} s")
+                raise SourceTimeout(
+                    f"{self._name} is too slow: no answer within {self._timeout:g} s; increase timeout="
+                )
             self._socket.settimeout(left)
             chunk = self._socket.recv(size - len(got))
             if not chunk:

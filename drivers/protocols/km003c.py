@@ -14,22 +14,16 @@ two against each other where it is installed.
 
 import struct
 import zlib
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from energymeter.drivers.links.wire import Wire
+from energymeter.drivers.links.usb import UsbBulk
+from energymeter.drivers.links.wire import Wire, WireMeter
 from energymeter.errors import ExtraMissing, SourceError, SourceTimeout
-from energymeter.reading import Band, Facts
+from energymeter.reading import Band, Facts, Reading
 
 USB_IDS = ((0x5FC9, 0x0063), (0x5FC9, 0x0061))
-CONNECT, ACCEPT, REJECT, GET_DATA, START_GRAPH, STOP_GRAPH, PUT_DATA = (
-    0x02,
-    0x05,
-    0x06,
-    0x0C,
-    0x0E,
-    0x0F,
-    0x41,
-)
+CONNECT, ACCEPT, REJECT, GET_DATA = 0x02, 0x05, 0x06, 0x0C
+START_GRAPH, STOP_GRAPH, PUT_DATA = 0x0E, 0x0F, 0x41
 MEMORY_READ, STREAMING_AUTH = 0x44, 0x4C
 ADC, ADC_QUEUE = 1, 2
 RATES_HZ = (2, 10, 50, 1000)
@@ -163,7 +157,7 @@ class Aes128:
         try:
             from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
         except ImportError as error:
-            raise ExtraMissing("cryptography", "km003c", "Streaming from a KM003C") from error
+            raise ExtraMissing("cryptography", "km003c", "streaming from a KM003C") from error
 
         def cipher(key: bytes) -> Cipher[modes.ECB]:
             return Cipher(algorithms.AES(key), modes.ECB())
@@ -198,7 +192,7 @@ class Session:
                 break
             if len(answer) >= 4 and answer[1] == self._id and answer[0] & 0x7F in (ACCEPT, REJECT, PUT_DATA):
                 return answer
-        raise SourceTimeout(f"{self.wire.place} did not answer within {seconds:g} s: plug it in again.")
+        raise SourceTimeout(f"{self.wire.place} did not answer within {seconds:g} s: plug it in again")
 
     def command(self, kind: int, attribute: int = 0) -> None:
         """`ask`, and insist on "accepted".
@@ -208,7 +202,7 @@ class Session:
         """
         answer = self.ask(kind, attribute)
         if answer[0] & 0x7F != ACCEPT:
-            raise SourceError(f"{self.wire.place} refused command 0x{kind:02x}: check its firmware version.")
+            raise SourceError(f"{self.wire.place} refused command 0x{kind:02x}: check its firmware version")
 
     def authorise(self, aes: Aes128, epoch: float, salt: bytes) -> None:
         """Show the meter its own hardware id, without which the queue stays empty.
@@ -222,9 +216,7 @@ class Session:
         self.wire.write(struct.pack("<BBH", STREAMING_AUTH, self._id, 0x0200) + aes.encrypt(_AUTH_KEY, plain))
         answer = self.wire.read(1.0)
         if len(answer) < 4 or answer[0] & 0x7F != STREAMING_AUTH or not answer[2] & 0b110:
-            raise SourceError(
-                f"{self.wire.place} does not let us stream: use the driver km003c, which polls."
-            )
+            raise SourceError(f"{self.wire.place} does not let us stream: use the driver km003c, which polls")
 
     def _memory(self, address: int, size: int, aes: Aes128) -> bytes:
         order = struct.pack("<III", address, size, 0xFFFFFFFF)
@@ -234,5 +226,32 @@ class Session:
         receipt = self.wire.read(1.0)
         sealed = self.wire.read(1.0) if receipt[:1] == bytes([MEMORY_READ | 0x80]) else b""
         if len(sealed) < 16:
-            raise SourceError(f"{self.wire.place} does not tell its hardware id: use the driver km003c.")
+            raise SourceError(f"{self.wire.place} does not give its hardware id: use the driver km003c")
         return aes.decrypt(_MEMORY_KEY, sealed[:16])[:size]
+
+
+class Km003cMeter(WireMeter):
+    """What polling and streaming share: one meter, by its serial number, and the sign of its current.
+
+    Args:
+        name: of the source.
+        serial: the serial number; empty: the first meter found.
+        wire: instead of its USB interface.
+        reverse: turn the sign of the current round.
+    """
+
+    usb_ids: ClassVar[tuple[tuple[int, int], ...]] = USB_IDS
+
+    def __init__(self, name: str, serial: str, wire: Wire | None, *, reverse: bool = False) -> None:
+        self.name = name
+        self.identity: str | None = None
+        self._sign = -1.0 if reverse else 1.0
+        self._wire = wire or UsbBulk(USB_IDS, serial, endpoint_out=0x01, endpoint_in=0x81, extra="km003c")
+
+    def _identify(self) -> None:
+        """Take the serial number of the open wire as the identity."""
+        serial = getattr(self._wire, "serial", "")
+        self.identity = f"KM003C {serial}" if serial else None
+
+    def _reading(self, volts: float, amps: float, at_ns: int | None = None, fresh: bool = True) -> Reading:
+        return Reading(volts=volts, amps=self._sign * amps, at_ns=at_ns, fresh=fresh)

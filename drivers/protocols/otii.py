@@ -1,4 +1,4 @@
-"""Link helper for the Otii 3 application's TCP server: JSON objects ended by CR LF; it speaks first.
+"""The Otii 3 application's TCP server: JSON objects ended by CR LF; it speaks first.
 
 Source: qoitech/otii-tcp-client-python (MIT), otii_connection.py and otii_exception.py.
 """

@@ -1,7 +1,7 @@
-"""Link helper: an INA219 through the library pi-ina219 (extra), for those who trust it more than us.
+"""An INA219 through the library pi-ina219 (extra), for those who trust it more than us.
 
 It needs seven transfers for what we read in three, so voltage and current are not of one conversion,
-and on its own it narrows and widens the gain by a flag that does not tell clipping; here it is held
+and on its own it narrows and widens the gain by a flag that does not show clipping; here it is held
 at the widest gain and clipping is looked for. Tested on pi-ina219 1.4.1 over the emulated chip.
 """
 

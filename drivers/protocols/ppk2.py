@@ -43,12 +43,12 @@ class Calibration(NamedTuple):
     mode: int | None
     """1: ampere meter, 2: source meter."""
     missing: tuple[str, ...]
-    """The constants it did not tell, for which defaults stand."""
+    """The constants it did not give, for which defaults stand."""
 
 
 def parse_calibration(text: str) -> Calibration:
     """Read the ``KEY: number`` lines. Zero is a value; only what is absent or no number is missing."""
-    told: dict[str, float] = {}
+    found: dict[str, float] = {}
     for line in text.splitlines():
         key, _, number = line.partition(":")
         try:
@@ -56,18 +56,18 @@ def parse_calibration(text: str) -> Calibration:
         except ValueError:
             continue
         if abs(value) < 1e12:  # neither nan nor inf
-            told[key.strip()] = value
+            found[key.strip()] = value
     names = [f"{name}{index}" for name in _DEFAULTS for index in range(RANGES)]
     constants = {
-        name: tuple(told.get(f"{name}{index}", default) for index, default in enumerate(defaults))
+        name: tuple(found.get(f"{name}{index}", default) for index, default in enumerate(defaults))
         for name, defaults in _DEFAULTS.items()
     }
     return Calibration(
         constants=constants,
-        calibrated=bool(told["Calibrated"]) if "Calibrated" in told else None,
-        supply_volts=told["VDD"] / 1000 if "VDD" in told else None,
-        mode=int(told["mode"]) if "mode" in told else None,
-        missing=tuple(name for name in names if name not in told),
+        calibrated=bool(found["Calibrated"]) if "Calibrated" in found else None,
+        supply_volts=found["VDD"] / 1000 if "VDD" in found else None,
+        mode=int(found["mode"]) if "mode" in found else None,
+        missing=tuple(name for name in names if name not in found),
     )
 
 
@@ -100,7 +100,7 @@ class Decoder:
         self._open: Bin | None = None
 
     def skip(self, ticks: int) -> None:
-        """That many samples are known to be gone besides what the counter tells."""
+        """That many samples are known to be gone besides what the counter shows."""
         self.tick += ticks
         self.lost += ticks
 

@@ -1,8 +1,10 @@
-"""Link helper for sources described by options: which number is which quantity, where, and in what unit."""
+"""Sources that options describe: which number is which quantity, where it is found, and in what unit."""
 
+import json
 import re
+import zlib
 from collections.abc import Callable
-from math import isnan
+from math import isnan, nan
 from typing import Any, NamedTuple
 
 from energymeter.errors import SourceError, SpecError
@@ -15,7 +17,7 @@ _NOTHING = object()
 
 
 class Field(NamedTuple):
-    """One quantity: where it stands (a JSON path or a column; empty: the number itself), and its scale."""
+    """One quantity: where it is (a JSON path or a column; empty: the number itself), and its scale."""
 
     quantity: str
     selector: str
@@ -23,13 +25,13 @@ class Field(NamedTuple):
 
 
 def find(document: object, path: str) -> object:
-    """What stands at ``path``: ``$`` and then any of ``.key``, ``[0]``, ``[-1]`` and ``['any key']``.
+    """The value at ``path``: ``$`` and then any of ``.key``, ``[0]``, ``[-1]`` and ``['any key']``.
 
     >>> find({"a": {"b": [3, 4]}}, "$.a.b[1]")
     4
 
     Raises:
-        LookupError: nothing stands there; the message says up to where the path leads.
+        LookupError: there is none; the message says up to where the path leads.
     """
     here = document
     for position, step in enumerate(steps(path), 1):
@@ -88,7 +90,7 @@ class Fields:
                 )
             self.all = [Field(quantity_of(bare_unit), "", scale(quantity_of(bare_unit), bare_unit))]
         if {f.quantity for f in self.all} <= {"volts"}:
-            raise SpecError("volts alone are no energy: give watts=, or amps= beside volts=, or joules=")
+            raise SpecError("volts alone are no energy: give watts=, or amps= next to volts=, or joules=")
 
     def facts(self, *, accuracy: float, place: str, hz: float, max_hz: float) -> Facts:
         """Counter semantics where joules are given, instants otherwise; an accuracy of nan stays unknown.
@@ -131,5 +133,81 @@ class Fields:
                     f"{name}: {raw!r:.60}{where} is no number; correct {field.quantity}= or the unit"
                 )
         if not found:
-            raise SourceError(f"{name}: there is no number in this answer; it may come with the next one")
+            raise SourceError(f"{name}: there is no number in this answer; wait for the next one")
         return Reading(**found)
+
+
+class TextSource:
+    """What all sources of numbers in text share: the options that say what the numbers are.
+
+    Args:
+        name: what the source is called.
+        watts, volts, amps, joules: JSON paths such as ``$.psu[0].watts``, or columns; none: there is only
+            one number.
+        unit: of watts, or of the one number; ``volts_unit``, ``amps_unit``, ``joules_unit``: of the others.
+        accuracy: ± relative, as its maker promises; not given: unknown.
+        measures: ``wall``, ``rail``, ``cell`` or ``die``.
+
+    Raises:
+        SpecError: a path, unit, accuracy or place that makes no sense, or no number at all.
+    """
+
+    default_hz = 1.0
+    max_hz = 100.0
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        watts: str = "",
+        volts: str = "",
+        amps: str = "",
+        joules: str = "",
+        unit: str = "",
+        volts_unit: str = "V",
+        amps_unit: str = "A",
+        joules_unit: str = "J",
+        accuracy: float = nan,
+        measures: str = "rail",
+    ) -> None:
+        self.name = name
+        selectors = {"watts": watts, "volts": volts, "amps": amps, "joules": joules}
+        units = {"watts": unit or "W", "volts": volts_unit, "amps": amps_unit, "joules": joules_unit}
+        self._fields = Fields(selectors, units, unit)
+        self.facts = self._fields.facts(
+            accuracy=accuracy, place=measures, hz=self.default_hz, max_hz=self.max_hz
+        )
+
+
+class JsonSource(TextSource):
+    """A source whose answer is JSON, or nothing but a number.
+
+    Args:
+        name: what may be shown of it.
+        hidden: what may not, because it may hold a password: arguments of a command, the query of a URL.
+            Sources that differ in it alone get names that differ in a mark of four hex digits.
+    """
+
+    def __init__(self, name: str, hidden: str, **fields: Any) -> None:
+        mark = f"#{zlib.crc32(hidden.encode()) & 0xFFFF:04x}" if hidden else ""
+        super().__init__(name + mark, **fields)
+        for field in self._fields.all:
+            if field.selector:
+                steps(field.selector)
+
+    def _reading(self, answer: bytes) -> Reading:
+        """The reading in an answer.
+
+        Raises:
+            SourceError: it is no JSON, or the number is not in it.
+        """
+        text = answer.decode(errors="replace").strip()
+        if not any(field.selector for field in self._fields.all):
+            return self._fields.reading(lambda _: text, self.name)
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise SourceError(
+                f"{self.name} gives no JSON but {text!r:.60}; check what it names, or its paths"
+            ) from error
+        return self._fields.reading(lambda path: find(document, path), self.name)

@@ -1,15 +1,19 @@
-"""Link helper that makes readings of text rows: the columns of a CSV file, the rails of a tegrastats log."""
+"""Text tables that grow: the new lines of a file, and the readings in CSV columns or tegrastats rails."""
 
 import csv
+import os
 import re
 from datetime import datetime
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from energymeter.drivers.protocols.jetson import printed_rails
 from energymeter.drivers.protocols.text_fields import Fields
-from energymeter.errors import SourceError
+from energymeter.errors import SourceError, SourceForbidden, SourceMissing
 from energymeter.reading import Reading
 from energymeter.units import number
+
+LONGEST_LINE = 1 << 16
+_BLOCK = 1 << 20
 
 
 class Row(NamedTuple):
@@ -123,6 +127,87 @@ def _numeric(cells: list[str], place: int) -> bool:
     return number(cells[place].replace(",", ".")) is not None
 
 
+class Tail:
+    """A file's new lines.
+
+    Args:
+        path: the file.
+        name: what to call the source in errors.
+    """
+
+    def __init__(self, path: str, name: str) -> None:
+        self._path, self._name = path, name
+        self._file: BinaryIO | None = None
+        self._rest = b""
+        self.dropped = 0
+        """Lines too long to be rows, thrown away."""
+
+    def open(self) -> None:
+        """Start at the top.
+
+        Raises:
+            SourceMissing, SourceForbidden, SourceError: as the message says.
+        """
+        self.close()
+        try:
+            self._file = open(self._path, "rb", buffering=0)  # noqa: SIM115
+        except FileNotFoundError as error:
+            raise SourceMissing(
+                f"{self._name}: there is no such file; start its writer first, or correct the path"
+            ) from error
+        except PermissionError as error:
+            raise SourceForbidden(f"{self._name}: this user may not read the file; chmod a+r it") from error
+        except OSError as error:
+            raise SourceError(f"{self._name} cannot be read ({error.strerror}); give a plain file") from error
+
+    def close(self) -> None:
+        """Let the file go."""
+        file, self._file, self._rest = self._file, None, b""
+        if file is not None:
+            file.close()
+
+    def lines(self) -> list[str]:
+        """The whole lines since last time, a megabyte at most; a half-written one waits for its end."""
+        if self._file is None:
+            return []
+        try:
+            *lines, self._rest = (self._rest + self._file.read(_BLOCK)).split(b"\n")
+        except OSError as error:
+            raise SourceError(
+                f"{self._name} cannot be read any more ({error.strerror}); give a plain file"
+            ) from error
+        if len(self._rest) > LONGEST_LINE:
+            self.dropped, self._rest = self.dropped + 1, b""
+        return [line.decode("utf-8-sig", errors="replace").rstrip("\r") for line in lines]
+
+    def skip(self) -> None:
+        """Leave out everything up to the start of the last, perhaps half-written, line."""
+        if self._file is None:
+            return
+        end = self._file.seek(0, os.SEEK_END)
+        start = self._file.seek(max(0, end - LONGEST_LINE))
+        last = self._file.read(LONGEST_LINE).rfind(b"\n")
+        self._file.seek(end if last < 0 and start else start + last + 1)
+        self._rest = b""
+
+    def restarted(self) -> bool:
+        """Whether the file shrank or another took its name; then it has been begun again from the top.
+
+        A name that is gone for the moment is waited for: a rotation is two steps.
+        """
+        try:
+            now = os.stat(self._path)
+        except FileNotFoundError:
+            return False
+        if self._file is not None:
+            held = os.fstat(self._file.fileno())
+            same = (held.st_dev, held.st_ino) == (now.st_dev, now.st_ino)
+            if same and now.st_size >= self._file.tell():
+                return False
+        self.open()
+        return True
+
+
 class Tegrastats:
     """One rail of NVIDIA's tegrastats lines: the first of its numbers, which is the instant."""
 
@@ -132,7 +217,7 @@ class Tegrastats:
         self._fields, self._name = fields, name
 
     def begin(self) -> None:
-        """Nothing to forget: every line tells all."""
+        """Nothing to forget: every line is complete."""
 
     def row(self, line: str) -> Row | None:
         """The sample in this line; ``None``: no tegrastats line.

@@ -6,14 +6,14 @@ group, 0xA0..0xA9 select one, 0xB0.., 0xD0.., 0xE0.. set threshold, brightness, 
 
 Layout and checks: libsigrok ``src/hardware/rdtech-um/protocol.c``, github.com/rfinnie/rdserialtool
 (UM24C, UM25C, UM34C), github.com/sebastianha/um34c. The current carries no direction. There is no
-sequence number: a reading that repeats cannot be told from a steady load.
+sequence number: a repeated reading and a steady load look the same.
 """
 
 import struct
 from typing import ClassVar, NamedTuple
 
 from energymeter.drivers.links.serial import SerialLine
-from energymeter.drivers.links.wire import Wire, ask, patience
+from energymeter.drivers.links.wire import AskedMeter, Wire
 from energymeter.errors import SourceTimeout
 from energymeter.reading import Facts, Reading
 from energymeter.source import Counters
@@ -123,37 +123,16 @@ def pick(received: bytes, model: Model) -> bytes | None:
     return None
 
 
-class UmMeter:
+class UmMeter(AskedMeter):
     """What the three models share; each driver file names its model."""
 
     model: ClassVar[Model]
     usb_ids: ClassVar[tuple[tuple[int, int], ...]] = ()  # Bluetooth: no USB identity
 
-    def __init__(
-        self, place: str = "/dev/rfcomm0", *, timeout: float = 1.0, wire: Wire | None = None
-    ) -> None:
-        self.name = f"{self.model.name}@{place}"
+    def __init__(self, place: str = "/dev/rfcomm0", *, wire: Wire | None = None, **options: float) -> None:
+        super().__init__(f"{self.model.name}@{place}", wire or SerialLine(place), **options)
         self.facts = self.model.facts
-        self._timeout = patience(timeout)
-        self._wire = wire or SerialLine(place)
         self._last: Frame | None = None
-
-    @property
-    def moved_bytes(self) -> int:
-        return self._wire.moved_bytes
-
-    def open(self) -> None:
-        """Open the port and hear the meter once.
-
-        Raises:
-            SourceError: no port, no permission, held by another program, or no such meter answers.
-        """
-        self._wire.open()
-        try:
-            self.read()
-        except OSError:
-            self._wire.close()
-            raise
 
     def read(self) -> Reading:
         """Ask once; volts, amps and watts as the meter shows them (it refreshes twice a second).
@@ -169,11 +148,11 @@ class UmMeter:
             return pick(received, self.model)
 
         try:
-            frame = ask(self._wire, QUESTION, valid, self._timeout)
+            frame = self._ask(QUESTION, valid)
         except SourceTimeout as error:
             other = NAMES.get(int.from_bytes(seen[:2], "big"), self.model.name)
             if other != self.model.name and len(seen) >= LENGTH:
-                raise SourceTimeout(f"{self.name} is a {other}: use {other}@{self._wire.place}.") from error
+                raise SourceTimeout(f"{self.name} is a {other}: use {other}@{self._wire.place}") from error
             raise
         self._last = decode(frame, self.model)
         return Reading(volts=self._last.volts, amps=self._last.amps, watts=self._last.watts)
@@ -183,7 +162,3 @@ class UmMeter:
         if self._last is None or self._last.group >= len(self._last.groups):
             return None
         return self._last.groups[self._last.group]
-
-    def close(self) -> None:
-        """Let the port go."""
-        self._wire.close()

@@ -168,7 +168,7 @@ class Battery(_Fields):
         Raises:
             SourceMissing: the kernel shows no system battery here.
         """
-        mah, volts, health = full_charge(Path(root))
+        mah, volts, health = full_charge(str(root))
         return cls(mah, volts=volts, efficiency=1.0, usable=0.93, health=health)
 
     @classmethod

@@ -1,21 +1,20 @@
 """The kernel's battery gauge (``/sys/class/power_supply``): what a full charge is, by design and today."""
 
-from pathlib import Path
-
 from energymeter.errors import SourceMissing
+from energymeter.paths import below, entries, peek, peek_number
 
 
-def full_charge(root: Path) -> tuple[float, float, float]:
+def full_charge(root: str) -> tuple[float, float, float]:
     """(rated mAh, design volts, health) of the first system battery under ``root``.
 
-    Units as in the kernel's Documentation/power/power_supply_class.rst: µWh, µAh, µV. A battery tells
-    either energy or charge; packs that tell energy only are turned into mAh by their design voltage.
+    Units as in the kernel's Documentation/power/power_supply_class.rst: µWh, µAh, µV. A battery reports
+    either energy or charge; packs that report energy only are turned into mAh by their design voltage.
 
     Raises:
-        SourceMissing: there is none, or it tells no capacity.
+        SourceMissing: there is none, or it reports no capacity.
     """
-    for supply in sorted(root.glob("*")):
-        if _text(supply, "type") != "Battery" or _text(supply, "scope") == "Device":
+    for supply in (below(root, name) for name in entries(root)):
+        if peek(below(supply, "type")) != "Battery" or peek(below(supply, "scope")) == "Device":
             continue  # "Device" is a mouse's or a headset's battery
         volts = _micro(supply, "voltage_min_design") or _micro(supply, "voltage_now")
         for kind in ("energy", "charge"):
@@ -28,13 +27,6 @@ def full_charge(root: Path) -> tuple[float, float, float]:
     )
 
 
-def _text(supply: Path, name: str) -> str | None:
-    try:
-        return (supply / name).read_text().strip()
-    except OSError:
-        return None  # an attribute the driver lacks or cannot read just now (ENODEV)
-
-
-def _micro(supply: Path, name: str) -> float | None:
-    text = _text(supply, name)
-    return int(text) / 1e6 if text and text.isdigit() and int(text) > 0 else None
+def _micro(supply: str, name: str) -> float | None:
+    value = peek_number(below(supply, name))
+    return value * 1e-6 if value is not None and value > 0 else None

@@ -27,18 +27,17 @@ class Steady(NamedTuple):
 
         Raises:
             SourceError: it cannot be read.
-            NotMeasured: it tells no power.
+            NotMeasured: it reports no power.
         """
         try:
             source.open()
             reading = source.read()
         finally:
             source.close()
-        if reading.watts is not None:
-            return cls(reading.watts)
-        if reading.volts is None or reading.amps is None:
-            raise NotMeasured(f"{source.name} tells no power: use a source that reads volts and amps")
-        return cls(reading.volts * reading.amps)
+        watts = reading.power
+        if watts is None:
+            raise NotMeasured(f"{source.name} reports no power: use a source that reads volts and amps")
+        return cls(watts)
 
 
 class Profile(NamedTuple):

@@ -13,7 +13,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from energymeter.discovery.ports import device_nodes
 from energymeter.errors import LogError, SpecError
+from energymeter.paths import below, entries, peek
 from energymeter.spec import parse
 from energymeter.version import __version__
 
@@ -29,10 +31,9 @@ _FOLDERS = {
     "sys/bus/i2c/devices": ("name",),
     "sys/bus/usb/devices": ("idVendor", "idProduct", "product"),
 }
-_NODES = re.compile(r"i2c-\d+|hidraw\d+|tty(USB|ACM)\d+|rfcomm\d+|nvidia\d+|vcio|dri")
 _MOST_LINES = 400
 _NOT_PRIVATE = {"", "root", "localhost"}
-_MOST_BYTES = 100
+_MOST_SIGNS = 100
 
 
 def drivers_of(spec: str) -> str:
@@ -65,7 +66,7 @@ def bundle(report: Mapping[str, Any], root: str = "/", environment: Mapping[str,
         "",
         *(f"{name} {version}" for name, version in _versions()),
         "",
-        *_nodes(root),
+        *device_nodes(root),
         *_shown(root),
     ]
     return without_names("\n".join(lines) + "\n", _names(system.node, environment))
@@ -112,40 +113,22 @@ def _versions() -> Iterable[tuple[str, str]]:
             continue
 
 
-def _nodes(root: str) -> list[str]:
-    folder = os.path.join(root, "dev")
-    names = sorted(name for name in _listed(folder) if _NODES.fullmatch(name))
-    return [
-        f"/dev/{name} {'readable' if os.access(os.path.join(folder, name), os.R_OK) else 'closed'}"
-        for name in names
-    ]
-
-
 def _shown(root: str) -> list[str]:
     """The sensors' files, of which none names a person or one single device."""
     lines = []
     for folder, wanted in _FOLDERS.items():
         fits = re.compile("|".join(re.escape(pattern).replace(r"\*", ".*") for pattern in wanted))
-        for device in _listed(os.path.join(root, folder)):
-            for name in _listed(os.path.join(root, folder, device)):
-                path = os.path.join(root, folder, device, name)
-                if fits.fullmatch(name) and os.path.isfile(path):
-                    lines.append(f"/{folder}/{device}/{name} {_text(path)}")
+        attributes = (
+            f"{folder}/{device}/{name}"
+            for device in entries(below(root, folder))
+            for name in entries(below(root, folder, device))
+            if fits.fullmatch(name) and os.path.isfile(below(root, folder, device, name))
+        )
+        lines += [f"/{attribute} {_text(below(root, attribute))}" for attribute in attributes]
     cut = [f"… and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
     return lines[:_MOST_LINES] + cut
 
 
-def _listed(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []
-
-
 def _text(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            said = file.read(_MOST_BYTES).decode("utf-8", "replace")
-        return " ".join(said.replace("\0", " ").split())
-    except OSError as error:
-        return f"({error.strerror})"
+    content = peek(path)
+    return "(unreadable)" if content is None else " ".join(content.replace("\0", " ").split())[:_MOST_SIGNS]

@@ -9,15 +9,15 @@ beside them), a battery's gauge. Where nothing answers: the board's model, which
 import contextlib
 import json
 import os
-import re
 import select
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import IO, NamedTuple
 
+from energymeter.discovery.ports import device_nodes, rights
 from energymeter.errors import SpecError
-from energymeter.paths import user_folder
+from energymeter.paths import below, entries, peek, user_folder
 from energymeter.reading import Facts
 from energymeter.sampling.process import spawn
 
@@ -34,15 +34,14 @@ _RANK = {
 _SHOWN_ONLY = ("gpu", "part")
 KINDS = (*_RANK, *_SHOWN_ONLY)
 _MODEL = "no sensor was found: this is the board's model, not a measurement (`energymeter devices` tells why)"
-_METERS = re.compile(r"i2c-\d|hidraw\d|tty(USB|ACM)\d|rfcomm\d|nvidia\d|vcio$")
 _SEEN_AS = (
-    "/sys/bus/usb/devices",
-    "/sys/class/powercap",
-    "/sys/class/hwmon",
-    "/sys/class/power_supply",
-    "/sys/bus/iio/devices",
+    "sys/bus/usb/devices",
+    "sys/class/powercap",
+    "sys/class/hwmon",
+    "sys/class/power_supply",
+    "sys/bus/iio/devices",
 )
-_SERVICE = "/run/jtop.sock"
+_SERVICE = "run/jtop.sock"
 
 
 class Finding(NamedTuple):
@@ -233,37 +232,16 @@ def fingerprint(root: str = "/", path: Iterable[str] = sys.path) -> list[str]:
 
     A chip that is wired to a bus which was there before does not show: `energymeter devices` looks anew.
     """
-    rights = (os.getuid(), *sorted(os.getgroups()))
-    here = [_text(root, "/proc/sys/kernel/random/boot_id"), *map(str, rights)]
+    who = map(str, (os.getuid(), *sorted(os.getgroups())))
+    here = [peek(below(root, "proc/sys/kernel/random/boot_id")) or "", *who]
     for folder in _SEEN_AS:
-        here += [f"{folder}/{name}" for name in _names(root, folder)]
-    nodes = [f"/dev/{name}" for name in _names(root, "/dev") if _METERS.match(name)]
-    zones = [f"{zone}/energy_uj" for zone in here if zone.startswith("/sys/class/powercap/")]
-    here += [f"{node} {_rights(root, node)}" for node in (*nodes, *zones, _SERVICE)]
-    supplies = [name for name in here if name.startswith("/sys/class/power_supply/")]
-    here += [f"{supply} {_text(root, f'{supply}/status')}" for supply in supplies]
+        here += [f"{folder}/{name}" for name in entries(below(root, folder))]
+    zones = [f"{zone}/energy_uj" for zone in here if zone.startswith("sys/class/powercap/")]
+    here += [*device_nodes(root), *(f"{path} {rights(below(root, path))}" for path in (*zones, _SERVICE))]
+    supplies = [name for name in here if name.startswith("sys/class/power_supply/")]
+    here += [f"{supply} {peek(below(root, supply, 'status'))}" for supply in supplies]
     for entry in path:
         if entry.endswith("-packages"):
             with contextlib.suppress(OSError):
                 here.append(f"{entry} {os.stat(entry).st_mtime_ns}")
     return here
-
-
-def _text(root: str, path: str) -> str:
-    try:
-        with open(os.path.join(root, path[1:]), encoding="utf-8", errors="replace") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
-
-
-def _names(root: str, folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(os.path.join(root, folder[1:])))
-    except OSError:
-        return []
-
-
-def _rights(root: str, path: str) -> str:
-    here = os.path.join(root, path[1:])
-    return "r" if os.access(here, os.R_OK) else "closed" if os.path.lexists(here) else "absent"

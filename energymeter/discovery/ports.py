@@ -1,11 +1,15 @@
-"""What is around the sources: serial ports, packages that shadow ours, boards that have no sensor."""
+"""What surrounds the sources: device nodes, serial ports, shadowing packages, boards without a sensor."""
 
-import importlib.metadata
+import os
+import re
 from typing import NamedTuple
 
 from energymeter.boards import Board
+from energymeter.paths import below, entries
 
 DISTRIBUTION = "edge-energymeter"
+
+_METERS = re.compile(r"i2c-\d+|hidraw\d+|tty(USB|ACM)\d+|rfcomm\d+|nvidia\d+|vcio|dri")
 
 NOT_SUPPORTED = {
     "amdsmi": (
@@ -28,6 +32,18 @@ class Port(NamedTuple):
     product: str
 
 
+def rights(path: str) -> str:
+    """``readable`` to this user, ``closed`` or ``absent``."""
+    return "readable" if os.access(path, os.R_OK) else "closed" if os.path.lexists(path) else "absent"
+
+
+def device_nodes(root: str = "/") -> list[str]:
+    """The nodes in ``/dev`` behind which a meter may be, each with this user's rights."""
+    folder = below(root, "dev")
+    names = [name for name in entries(folder) if _METERS.fullmatch(name)]
+    return [f"/dev/{name} {rights(below(folder, name))}" for name in names]
+
+
 def serial_ports() -> list[Port]:
     """USB and Bluetooth serial ports; those soldered to the board are left out."""
     from serial.tools.list_ports import comports
@@ -41,6 +57,8 @@ def serial_ports() -> list[Port]:
 
 def foreign_packages() -> list[str]:
     """Other distributions on this Python that bring a module ``energymeter``, as two on PyPI do."""
+    import importlib.metadata  # 20 ms that a choice need not pay
+
     owners = importlib.metadata.packages_distributions().get("energymeter", [])
     return sorted({owner for owner in owners if owner.lower().replace("_", "-") != DISTRIBUTION})
 

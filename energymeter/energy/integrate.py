@@ -133,9 +133,7 @@ class Integrator:
             if last is None or not final:
                 return None
             reading = Reading(last.volts, last.amps, last.watts, self._raw_joules, self._raw_coulombs)
-        watts = reading.watts
-        if watts is None and reading.volts is not None and reading.amps is not None:
-            watts = reading.volts * reading.amps
+        watts = reading.power
         if last is None:
             self._begin(watts, reading)
         else:

@@ -150,7 +150,7 @@ class Ina226(Device):
 
 
 class Ina260(Ina226):
-    """Its shunt of 2 mΩ is inside; register 1 is amps."""
+    """The shunt of 2 mΩ is inside; register 1 is amps."""
 
     reset_config = 0x6127
 

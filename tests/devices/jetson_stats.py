@@ -24,7 +24,7 @@ class Service:
         self.rails = rails
         self.total = total
         self.interval = interval  # 0: the first client sets it
-        self.refusal: BaseException | None = None
+        self.rejection: BaseException | None = None
         self.hangs = threading.Event()
         self.hangs.set()  # set: it answers
         self.clients: list[Client] = []
@@ -46,14 +46,14 @@ class Service:
         return client
 
     def tick(self) -> None:
-        """The sensors are read, and every client is told."""
+        """The sensors are read, and every client is found."""
         self.uptime += 0.5
         self.repeat()
 
     def repeat(self) -> None:
-        """Every client is told again what it knows."""
+        """Every client is found again what it knows."""
         for client in self.clients:
-            client.tell()
+            client.outcome()
 
     def die(self, error: BaseException) -> None:
         for client in self.clients:
@@ -78,13 +78,13 @@ class Client:
 
     def start(self) -> None:
         self._service.hangs.wait()
-        if self._service.refusal is not None:
-            raise self._service.refusal
+        if self._service.rejection is not None:
+            raise self._service.rejection
         self._service.interval = self._service.interval or self.asked
         self.interval = self._service.interval
-        self.tell()
+        self.outcome()
 
-    def tell(self) -> None:
+    def outcome(self) -> None:
         if not self.closed.is_set():
             self.uptime = timedelta(seconds=self._service.uptime)
             self.power = self._service.power

@@ -1,4 +1,4 @@
-"""Inside the namespace: the real jetson-stats service under our driver; one story about it, told as JSON."""
+"""Inside the namespace: the real jetson-stats service under our driver; one story about it, found as JSON."""
 
 import json
 import os
@@ -195,10 +195,10 @@ def main(board_name: str, story: str) -> None:
     service = Service()
     service.start()
     try:
-        told = globals()[story](board, service)
+        found = globals()[story](board, service)
     finally:
         service.kill()
-    print(json.dumps(told))
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

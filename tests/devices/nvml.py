@@ -53,9 +53,9 @@ class Gpu:
 class Driver:
     """The module's functions, for as many GPUs as given."""
 
-    def __init__(self, *gpus: Gpu, refusal: int = 0) -> None:
+    def __init__(self, *gpus: Gpu, rejection: int = 0) -> None:
         self.gpus = gpus
-        self.refusal = refusal
+        self.rejection = rejection
         self.users = 0
         for key, value in globals().items():
             if key.startswith("NVML"):
@@ -65,8 +65,8 @@ class Driver:
         raise AssertionError(f"pynvml has no {name}, or the driver should not need it")
 
     def nvmlInit(self) -> None:  # noqa: N802 (NVIDIA's names)
-        if self.refusal:
-            raise NVMLError(self.refusal)
+        if self.rejection:
+            raise NVMLError(self.rejection)
         self.users += 1
 
     def nvmlShutdown(self) -> None:  # noqa: N802

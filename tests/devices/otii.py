@@ -68,8 +68,8 @@ class OtiiApp(Tcp):
                 "data": {"key": missing.args[0]},
                 **about,
             }
-        except PermissionError as refusal:
-            return {"type": "error", "errorcode": str(refusal), **about}
+        except PermissionError as rejection:
+            return {"type": "error", "errorcode": str(rejection), **about}
         return {"type": "response", "data": result, **about}
 
     def _need_licence(self) -> None:

@@ -58,7 +58,7 @@ class PtyMeter:
                 answer = self.device.receive(os.read(self._master, 4096))
                 while answer:
                     answer = answer[os.write(self._master, answer) :]
-            except BaseException as error:  # noqa: BLE001  told to the test when the block ends
+            except BaseException as error:  # noqa: BLE001  found to the test when the block ends
                 self.failures.append(error)
                 return
 

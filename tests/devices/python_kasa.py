@@ -12,7 +12,7 @@ class KasaException(Exception):
 
 
 class AuthenticationError(KasaException):
-    """Its name in the package."""
+    """The name in the package."""
 
 
 class KasaTimeoutError(KasaException):

@@ -11,8 +11,6 @@ class PzemDevice:
     def __init__(self, model: str = "004t", address: int = 1) -> None:
         self.model, self.address = model, address
         self.volts, self.amps, self.watts, self.wh = 230.0, 70.0, 15000.0, 70000
-        self.before = b""
-        self.refuse = False
 
     def receive(self, data: bytes) -> bytes:
         assert len(data) == 8, data.hex()
@@ -22,10 +20,10 @@ class PzemDevice:
         if address not in (self.address, 0xF8):
             return b""
         registers = self.registers()
-        if self.refuse or first + count > len(registers):
+        if first + count > len(registers):
             return self._close(bytes([address, 0x84, 2]))
         body = struct.pack(f">{count}H", *registers[first : first + count])
-        return self.before + self._close(bytes([address, 4, len(body)]) + body)
+        return self._close(bytes([address, 4, len(body)]) + body)
 
     def registers(self) -> list[int]:
         watts = round(self.watts * 10)

@@ -23,7 +23,6 @@ class Tc66cDevice:
         self.volts, self.amps, self.celsius = volts, amps, celsius
         self.serial = 48724
         self.mah, self.mwh = 0, 0
-        self.before = b""
         self.heard = b""
 
     def receive(self, data: bytes) -> bytes:
@@ -32,7 +31,7 @@ class Tc66cDevice:
         if len(self.heard) < 5:
             return b""
         self.heard = self.heard[5:]
-        return self.before + encrypt(self.plain())
+        return encrypt(self.plain())
 
     def plain(self) -> bytes:
         one = bytearray(b"pac1TC661.18" + struct.pack("<I28xI", self.serial, 40) + bytes(16))

@@ -16,15 +16,12 @@ class UmDevice:
         self.group = 0
         self.mah = [0] * 10
         self.mwh = [0] * 10
-        self.before = b""
-        """Noise sent before each answer."""
-        self.cut = 130
         self.asked = 0
 
     def receive(self, data: bytes) -> bytes:
         assert set(data) == {0xF0}, f"a state-changing byte reached the meter: {data.hex()}"
         self.asked += len(data)
-        return self.before + self.frame()[: self.cut]
+        return self.frame()
 
     def frame(self) -> bytes:
         """The 130 bytes the meter would send now."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 class Steps:
-    """A current that is constant between given times; the last step lasts for ever.
+    """A current that is constant between given times; the last step lasts to the end.
 
     Args:
         steps: pairs of seconds to last and amps.
@@ -45,5 +45,5 @@ class Square(Steps):
 
 
 def steady(amps: float, volts: float = 5.0) -> Steps:
-    """The same for ever."""
+    """The same without end."""
     return Steps([(0.0, amps)], volts)

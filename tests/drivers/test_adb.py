@@ -91,7 +91,7 @@ def test_a_phone_that_goes_away(phone: Phone, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="left out"):
         source.read()
     (tmp_path / "answer").write_text("cmd: Can't find service: battery\n")
-    with pytest.raises(SourceError, match="unlocked"):
+    with pytest.raises(SourceError, match="unlock the phone"):
         source.read()
     with pytest.raises(SourceError, match="no devices"):
         Adb(command=phone.command).open()

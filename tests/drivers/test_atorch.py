@@ -181,7 +181,7 @@ def test_the_integral_of_the_readings_agrees_with_the_meters_counters() -> None:
     assert end.agree(joules / 10, coulombs) is False
 
 
-def test_read_waits_for_the_next_report_and_unplugging_is_told(tmp_path: Path) -> None:
+def test_read_waits_for_the_next_report_and_unplugging_is_reported(tmp_path: Path) -> None:
     with PtyMeter(MuteListener(), tmp_path / "rfcomm0") as line:
         source = Atorch(line.place)
         source.open()

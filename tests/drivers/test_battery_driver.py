@@ -187,7 +187,7 @@ def test_an_empty_bay_is_no_battery(sysfs: Sysfs) -> None:
     assert [cell.name for cell in opened(sysfs).channels()] == ["battery:BAT0"]
 
 
-def test_a_power_chip_without_a_gauge_is_told_how_to_be_read(sysfs: Sysfs) -> None:
+def test_a_power_chip_without_a_gauge_comes_with_another_way(sysfs: Sysfs) -> None:
     # axp20x-battery and others measure volts and amps, and count nothing
     sysfs.fill(
         "sys/class/power_supply/axp20x-battery",

@@ -74,7 +74,7 @@ def test_jtop(tmp_path: Path, total: str | None) -> None:
 def test_nvml(by: str) -> None:
     driver = Driver(Gpu(millijoules=1000, usage=300_000, fields={185: 300_000, 186: 310_000}))
     check_source(lambda: Nvml(by=by, library=driver))
-    check_unplugged(lambda: Nvml(by=by, library=Driver(refusal=9)))
+    check_unplugged(lambda: Nvml(by=by, library=Driver(rejection=9)))
 
 
 @pytest.mark.parametrize("place", ["", "VDD_CORE"])

@@ -78,7 +78,7 @@ def test_only_new_rows_count_and_a_half_one_waits(tmp_path: Path) -> None:
     assert log.source.lost == 0
 
 
-def test_rows_are_spaced_by_their_own_time(tmp_path: Path) -> None:
+def test_rows_are_spaced_by_the_files_time(tmp_path: Path) -> None:
     log = Log(tmp_path / "p.csv", "ms;P\n", time="ms", time_unit="ms", watts="P")
     log.write("1000;1\n1250;2\n1500;3\n")
     rows = log.rows()

@@ -1,5 +1,6 @@
 """Commands as meters: real child processes, each over in milliseconds unless it must hang."""
 
+import re
 import stat
 import sys
 from pathlib import Path
@@ -70,12 +71,12 @@ def test_no_shell_unless_asked(tmp_path: Path) -> None:
 
 def test_failure_shows_the_last_line_of_stderr() -> None:
     source = Exec("echo first >&2; echo 'no such sensor' >&2; exit 3", unit="W", shell=True)
-    with pytest.raises(SourceError, match=r"exit code 3: no such sensor$"):
+    with pytest.raises(SourceError, match=r"exit code 3: no such sensor; try it"):
         source.open()
 
 
 def test_death_by_a_signal() -> None:
-    with pytest.raises(SourceError, match="ended by signal 9: it said nothing"):
+    with pytest.raises(SourceError, match="ended by signal 9: it gave no reason"):
         Exec("kill -9 $$", unit="W", shell=True).open()
 
 
@@ -197,3 +198,32 @@ def test_options_that_make_no_sense(options: dict[str, Any]) -> None:
 def test_commands_that_make_no_sense(command: str) -> None:
     with pytest.raises(SpecError):
         Exec(command, unit="W")
+
+
+def test_a_name_shows_the_program_and_nothing_of_its_arguments() -> None:
+    assert Exec("/opt/meters/read-plug", unit="W").name == "exec@read-plug"
+    secret = "curl --user me:hunter2 http://plug/"
+    names = {Exec(f"{secret}{n}", unit="W").name for n in range(5)}
+    assert len(names) == 5, "each has a name of its own, for columns and cards"
+    assert all(re.fullmatch(r"exec@curl#[0-9a-f]{4}", name) for name in names)
+    shelled = Exec(f"PASSWORD=hunter2 {secret}", unit="W", shell=True)
+    assert re.fullmatch(r"exec@sh#[0-9a-f]{4}", shelled.name)
+    with pytest.raises(SourceError) as caught:
+        Exec("false hunter2", unit="W").open()
+    assert "hunter2" not in str(caught.value)
+    for broken in ("curl 'hunter2", ""):
+        with pytest.raises(SpecError) as refused:
+            Exec(broken, unit="W")
+        assert "hunter2" not in str(refused.value)
+
+
+def test_an_endless_answer_is_refused_before_it_fills_the_memory() -> None:
+    source = Exec("yes 1", unit="W", timeout=5.0)
+    with pytest.raises(SourceError, match="more than a megabyte"):
+        source.open()
+
+
+def test_what_a_command_says_cannot_move_the_cursor() -> None:
+    source = Exec("printf '\\033[2Jgone\\n' >&2; exit 1", unit="W", shell=True)
+    with pytest.raises(SourceError, match=r"exit code 1: \\x1b\[2Jgone"):
+        source.open()

@@ -68,7 +68,7 @@ def test_samples_are_ten_milliseconds_apart_however_they_arrive(model: str) -> N
     source.open()
     stream = fresh(source)
     readings = list(islice(stream, 100))
-    wire.clock.sleep(0.09)  # the host is busy: packets queue up and then arrive at once
+    wire.clock.sleep(0.09)  # the host is busy: packets queue up and then arrive together
     readings += list(islice(stream, 100))
     assert set(steps(readings)) == {10_000_000}
     assert [reading.amps for reading in readings] == pytest.approx([0.01 * i for i in range(200)])
@@ -140,7 +140,7 @@ def test_a_drifting_crystal_is_followed_without_calling_it_loss(ppm: float) -> N
     assert max(abs(step - 10_000_000) for step in steps(readings)) <= 5_000
 
 
-def test_a_meter_that_stops_is_a_timeout_and_unplugging_is_told() -> None:
+def test_a_meter_that_stops_is_a_timeout_and_unplugging_is_reported() -> None:
     source, wire = meter()
     source.open()
     stream = source.stream()
@@ -241,7 +241,7 @@ class FakeHidApi:
         return "gone"
 
     def read(self, size: int, milliseconds: int) -> list[int]:
-        assert milliseconds > 0, "0 waits for ever"
+        assert milliseconds > 0, "0 waits without end"
         if not self.plugged:
             raise OSError("read error")
         return list(self.reports.pop(0)) if self.reports else []
@@ -263,7 +263,7 @@ def test_hidapi_serves_where_the_kernel_shows_no_hidraw(
     hid.plugged = False
     with pytest.raises(SourceMissing, match="went away"):
         [source.read() for _ in range(5)]
-    with pytest.raises(SourceMissing, match="No such HID meter with serial number SN48"):
+    with pytest.raises(SourceMissing, match="no such HID meter with serial number SN48"):
         source.open()
     source.close()
 

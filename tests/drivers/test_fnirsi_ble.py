@@ -123,7 +123,7 @@ def test_keeps_the_drivers_contract() -> None:
     assert len(check_source(lambda: FnirsiBle(wire=wire, clock=clock))) == 6
 
 
-def test_silence_is_told() -> None:
+def test_silence_is_reported() -> None:
     clock = ManualClock()
     source = FnirsiBle(wire=Notifications(clock), clock=clock)
     source.open()

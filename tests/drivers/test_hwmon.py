@@ -200,7 +200,7 @@ def test_an_average_is_a_mean(sysfs: Sysfs) -> None:
     assert channel.read().watts == pytest.approx(210.0)
 
 
-def test_two_chips_must_be_told_apart(sysfs: Sysfs) -> None:
+def test_two_chips_must_be_distinguished(sysfs: Sysfs) -> None:
     for number, address in ((1, "1-0040"), (2, "1-0041")):
         folder = chip(sysfs, number, "ina219", **INA219)
         device = sysfs.path(f"sys/devices/i2c-1/{address}")

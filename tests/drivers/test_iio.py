@@ -151,7 +151,7 @@ def test_several_rails_give_power_only(sysfs: Sysfs) -> None:
     assert iio.channels()[0].read().amps is None
 
 
-def test_devices_are_told_apart(sysfs: Sysfs) -> None:
+def test_devices_are_distinguished(sysfs: Sysfs) -> None:
     with pytest.raises(SourceMissing, match="external meter"):
         opened(sysfs)
     device(sysfs, 0, {**INA219})
@@ -159,7 +159,7 @@ def test_devices_are_told_apart(sysfs: Sysfs) -> None:
     with pytest.raises(SpecError, match=r"iio@iio:device0 \(ina219\), iio@iio:device1"):
         opened(sysfs)
     assert opened(sysfs, "ina226").read().volts == pytest.approx(5.02)
-    with pytest.raises(SourceMissing, match="there is"):
+    with pytest.raises(SourceMissing, match="use one of"):
         opened(sysfs, "pac1934")
 
 

@@ -356,7 +356,7 @@ def test_gone_and_back_with_its_power_lost() -> None:
             bench.sample()
     bench.chip.brown_out()
     bench.fresh(2)
-    assert bench.source.resets == 1, "looked at once, not half a second later"
+    assert bench.source.resets == 1, "checked immediately, not half a second later"
 
 
 def test_nobody_there_at_open() -> None:
@@ -378,7 +378,7 @@ def test_nobody_there_at_open() -> None:
         ({"tolerance": 1.0}, "tolerance=1 cannot be"),
         ({"max_amps": -1.0}, "max_amps=-1 cannot be"),
         ({"max_amps": 10.0}, r"more than the chip's ±0.32 V: use a shunt of at most 0.032 Ω"),
-        ({"backend": "magic"}, "backend=magic is unknown: registers or pi-ina219"),
+        ({"backend": "magic"}, "backend=magic is unknown: use registers or pi-ina219"),
     ],
 )
 def test_bad_options(options: dict[str, float], words: str) -> None:

@@ -14,7 +14,7 @@ from energymeter.drivers.ina228 import Ina228
 from energymeter.drivers.ina238 import Ina238
 from energymeter.drivers.ina260 import Ina260
 from energymeter.drivers.ina3221 import Ina3221
-from energymeter.drivers.protocols.ina_chip import Meter
+from energymeter.drivers.protocols.ina_chip import InaMeter
 from energymeter.errors import ImplausibleReading, SourceError, SourceMissing, SpecError
 from energymeter.reading import Reading
 from energymeter.source import Source
@@ -22,7 +22,7 @@ from energymeter.testing import check_source, check_unplugged
 
 
 class Member(NamedTuple):
-    driver: type[Meter]
+    driver: type[InaMeter]
     device: type[ina.Device]
     amps: float  # half a step at 0.02 Ω
     volts: float
@@ -118,7 +118,7 @@ def test_pulsed_load(member: Member) -> None:
 @pytest.mark.parametrize("sign", [1, -1])
 def test_clipping_is_an_error(member: Member, sign: int) -> None:
     source, _, _ = bench(member, steady(sign * (member.full_scale + 0.1)))
-    with pytest.raises(SourceError, match="clipped at its full scale: "):
+    with pytest.raises(SourceError, match="clipped at its full scale; "):
         source.read()
 
 
@@ -200,7 +200,7 @@ def test_bytes_are_counted(member: Member) -> None:
 
 
 @pytest.mark.parametrize("driver", [Ina226, Ina238, Ina228])
-def test_bad_options(driver: type[Meter]) -> None:
+def test_bad_options(driver: type[InaMeter]) -> None:
     for options, words in (
         ({"shunt": 0.0}, "shunt=0 cannot be"),
         ({"max_amps": 1e4}, "use a shunt of at most"),
@@ -216,7 +216,7 @@ def test_look_alikes() -> None:
     source = Ina226(shunt=0.02, chip="ina230", wire=device, clock=clock)
     source.open()
     assert source.read().amps == pytest.approx(1.0, abs=1e-4)
-    with pytest.raises(SpecError, match="chip=ina999 is unknown: ina226 or ina230 or ina231"):
+    with pytest.raises(SpecError, match="chip=ina999 is unknown: use ina226 or ina230 or ina231"):
         Ina226(chip="ina999")
     lesser = Ina238(chip="ina237").facts.amps
     better = Ina238().facts.amps

@@ -109,7 +109,7 @@ def test_which_one() -> None:
         (TimeoutError("jsdrv_open timed out | u/js220/001234"), SourceTimeout),
     ],
 )
-def test_refusals(error: Exception, kind: type[SourceError]) -> None:
+def test_rejections(error: Exception, kind: type[SourceError]) -> None:
     driver = FakeDriver([JS220], refuses=error)
     with pytest.raises(SourceError) as caught:
         opened(driver)

@@ -157,14 +157,14 @@ def test_it_connects_again_after_the_service_was_restarted(service: Service, tmp
     service.tick()
     source.read()
     service.die(JtopException("Lost connection with jtop server"))
-    service.refusal = JtopException(
+    service.rejection = JtopException(
         "The jtop.service is not active. Please run:\nsudo jtop --install-service"
     )
     with pytest.raises(SourceError, match="went away"):
         source.read()
     with pytest.raises(SourceMissing, match="systemctl enable --now jtop"):
         source.read()
-    service.refusal = None
+    service.rejection = None
     assert source.read().amps == pytest.approx(0.864)
 
 
@@ -180,7 +180,7 @@ def test_a_hung_start_is_a_timeout_and_does_not_pile_up(service: Service, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("refusal", "error", "words"),
+    ("rejection", "error", "words"),
     [
         (JtopException("The jtop.service is not active. Please run:\n…"), SourceMissing, "--install-service"),
         (
@@ -201,10 +201,10 @@ def test_a_hung_start_is_a_timeout_and_does_not_pile_up(service: Service, tmp_pa
         (PermissionError(13, "denied"), SourceForbidden, "usermod -aG jtop"),
     ],
 )
-def test_every_refusal_becomes_a_sentence_with_a_remedy(
-    service: Service, tmp_path: Path, refusal: BaseException, error: type[SourceError], words: str
+def test_every_rejection_becomes_a_sentence_with_a_remedy(
+    service: Service, tmp_path: Path, rejection: BaseException, error: type[SourceError], words: str
 ) -> None:
-    service.refusal = refusal
+    service.rejection = rejection
     with pytest.raises(error, match=words):
         opened(service, tmp_path)
 
@@ -215,7 +215,7 @@ def test_a_board_without_a_sensor_says_so(tmp_path: Path) -> None:
 
 
 def test_bad_options(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"under 0\.2 s"):
+    with pytest.raises(SpecError, match=r"below 0\.2 s"):
         Jtop(interval=0.1)
     with pytest.raises(SpecError, match="too fast"):
         Jtop(interval=float("nan"))

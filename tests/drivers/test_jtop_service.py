@@ -31,28 +31,28 @@ def _possible() -> None:
     ],
 )
 def test_every_rail_follows_its_sensor(board: str, counted: set[str], shown: set[str]) -> None:
-    told = run_story(board, "follow")
-    assert told["counted"] == {**dict.fromkeys(counted, True), **dict.fromkeys(shown, False)}
-    assert told["followed"] == {rail: [400, 1000, 152] for rail in counted | shown}
+    found = run_story(board, "follow")
+    assert found["counted"] == {**dict.fromkeys(counted, True), **dict.fromkeys(shown, False)}
+    assert found["followed"] == {rail: [400, 1000, 152] for rail in counted | shown}
 
 
 def test_a_service_killed_and_restarted_is_found_again() -> None:
-    told = run_story("orin_nano", "restarted")
-    assert "sudo systemctl" in told["lost"]
-    assert told["absent"].startswith(("SourceMissing", "SourceError"))
+    found = run_story("orin_nano", "restarted")
+    assert "sudo systemctl" in found["lost"]
+    assert found["absent"].startswith(("SourceMissing", "SourceError"))
 
 
 def test_a_lost_input_rail_is_a_gap_and_nothing_is_invented() -> None:
-    told = run_story("orin_nano", "rail_lost")
-    assert "no longer sees the rail VDD_IN" in told["lost"]
-    assert told["invented"] == []
+    found = run_story("orin_nano", "rail_lost")
+    assert "no longer sees the rail VDD_IN" in found["lost"]
+    assert found["invented"] == []
 
 
 def test_a_hung_service_is_a_timeout_within_two_seconds() -> None:
-    told = run_story("orin_nano", "hung")
-    assert told["silent"].startswith("SourceTimeout")
-    assert told["closed"].startswith("SourceTimeout")
-    assert told["seconds"] < 2.5
+    found = run_story("orin_nano", "hung")
+    assert found["silent"].startswith("SourceTimeout")
+    assert found["closed"].startswith("SourceTimeout")
+    assert found["seconds"] < 2.5
 
 
 def test_a_slow_sensor_is_waited_for() -> None:

@@ -206,7 +206,7 @@ def test_a_newer_plug_without_voltage_and_total(package: FakePackage) -> None:
         ({"fails": "KasaException"}, SourceError),
     ],
 )
-def test_refusals_of_newer_plugs(
+def test_rejections_of_newer_plugs(
     package: FakePackage, change: dict[str, Any], kind: type[SourceError]
 ) -> None:
     for name, value in change.items():

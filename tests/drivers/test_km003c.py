@@ -290,7 +290,7 @@ class FakeUsbDevice:
 
     def __init__(self, serial: str = "007965") -> None:
         self.serial_number = serial
-        self.bus, self.address = 999, 999  # no such node here: its holder cannot be told
+        self.bus, self.address = 999, 999  # no such node here: its holder cannot be found
         self.kernel_driver, self.claimed = True, False
         self.error: OSError | None = None
         self._ctx = self
@@ -323,7 +323,7 @@ class FakeUsbDevice:
     def read(self, endpoint: int, size: int, milliseconds: int) -> bytearray:
         assert self.claimed
         assert endpoint == 0x81
-        assert milliseconds > 0, "0 waits for ever"
+        assert milliseconds > 0, "0 waits without end"
         if self.error:
             raise self.error
         return bytearray(b"\x05\x01\x00\x00")
@@ -374,7 +374,7 @@ def test_the_bulk_link_claims_moves_and_gives_back() -> None:
         (errno.EIO, SourceMissing, "plug it in again"),
     ],
 )
-def test_every_refusal_of_the_bulk_link_names_its_remedy(code: int, kind: type[OSError], remedy: str) -> None:
+def test_every_error_of_the_bulk_link_names_its_remedy(code: int, kind: type[OSError], remedy: str) -> None:
     device = FakeUsbDevice()
     device.error = OSError(code, "no")
     with pytest.raises(kind, match=remedy):

@@ -116,7 +116,7 @@ def test_a_gpu_that_fails_is_a_gap(code: int, error: type[SourceError]) -> None:
 def test_without_driver_gpu_or_package() -> None:
     for code in (9, 12):
         with pytest.raises(SourceMissing, match="no NVIDIA driver"):
-            opened(Driver(refusal=code))
+            opened(Driver(rejection=code))
     with pytest.raises(SourceMissing, match="no GPU"):
         opened(Driver())
 

@@ -104,7 +104,7 @@ def test_the_command(tmp_path: Path) -> None:
         ).open()
 
 
-def test_a_user_outside_the_group_is_told_which(tmp_path: Path) -> None:
+def test_a_user_outside_the_group_learns_which(tmp_path: Path) -> None:
     Sysfs(tmp_path).forbid("dev/vcio")
     with pytest.raises(SourceForbidden, match="usermod -aG video"):
         Pmic(root=str(tmp_path)).open()

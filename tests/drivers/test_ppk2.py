@@ -47,7 +47,7 @@ def decode(data: bytes, per_bin: int = 1) -> tuple[list[Bin], Decoder]:
     return decoder.feed(data), decoder
 
 
-def test_the_calibration_text_keeps_zeros_and_tells_what_is_missing() -> None:
+def test_the_calibration_text_keeps_zeros_and_reports_what_is_missing() -> None:
     assert CALIBRATION.calibrated is True
     assert CALIBRATION.constants["R"][4] == 0.0564
     assert CALIBRATION.constants["GS"] == (0.0,) * 5, "0 is a value, not an absence"
@@ -175,7 +175,7 @@ def test_silence_unplugging_and_coming_back() -> None:
         source.read()
 
 
-def test_the_wrong_port_is_told(tmp_path: Path) -> None:
+def test_the_wrong_port_is_reported(tmp_path: Path) -> None:
     class Mute:
         def receive(self, data: bytes) -> bytes:
             return b"x" * 70_000 if 0x19 in data else b""

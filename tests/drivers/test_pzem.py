@@ -12,12 +12,23 @@ from hypothesis import strategies as st
 from energymeter.drivers.pzem import Frame, Pzem, decode, pick, request
 from energymeter.errors import SourceError, SourceMissing, SourceTimeout, SpecError
 from energymeter.source import Source
-from energymeter.testing import check_source, check_unplugged
+from energymeter.testing import check_source, check_unplugged, expected_bytes
 
 
 def test_the_recorded_question_and_answer() -> None:
-    assert request(0xF8, 10).hex() == "f8040000000a6464"
-    frame = decode(bytes.fromhex(recording("wire/pzem004t_v3_single.hex").read_text()))
+    question = bytes.fromhex("f8 04 00 00 00 0a 64 64")
+    answer = bytes.fromhex(recording("wire/pzem004t_v3_single.hex").read_text())
+    with expected_bytes((question, answer), (question, b"\x00\xff\x01" + answer)) as wire:
+        source = Pzem(wire=wire)
+        source.open()
+        reading = source.read()
+        counted = source.counters()
+        source.close()
+    assert (reading.volts, reading.amps, reading.watts) == (225.9, 0.035, 0.5)
+    assert counted is not None
+    assert counted.joules == 2 * 3600
+    assert request(0xF8, 10) == question
+    frame = decode(answer)
     assert (frame.volts, frame.amps, frame.watts) == (225.9, 0.035, 0.5)
     assert frame.joules == 2 * 3600
     assert (frame.hertz, frame.power_factor) == (50.1, 0.06)
@@ -33,9 +44,7 @@ def test_the_recorded_answer_of_a_dc_meter(model: str) -> None:
 
 @pytest.mark.parametrize("model", ["004t", "014", "016", "003", "017"])
 def test_values_above_sixteen_bits_come_low_word_first(model: str, tmp_path: Path) -> None:
-    device = PzemDevice(model)
-    device.before = b"\x00\xff\x01"
-    with PtyMeter(device, tmp_path / "ttyUSB0") as line:
+    with PtyMeter(PzemDevice(model), tmp_path / "ttyUSB0") as line:
         source = Pzem(line.place, model=model, address=1)
         assert isinstance(source, Source)
         source.open()
@@ -55,18 +64,15 @@ def test_keeps_the_drivers_contract(model: str, tmp_path: Path) -> None:
     check_unplugged(lambda: Pzem(line.place))
 
 
-def test_a_refusal_is_told(tmp_path: Path) -> None:
-    device = PzemDevice()
-    with PtyMeter(device, tmp_path / "ttyUSB0") as line:
-        source = Pzem(line.place)
-        source.open()
-        device.refuse = True
+def test_a_rejection_is_an_error_with_its_reason() -> None:
+    rejection = bytes.fromhex("01 84 02 c2 c1")  # function 4 | 0x80, code 2 (Modbus, section 7)
+    with expected_bytes((request(1, 10), rejection)) as wire:
         with pytest.raises(SourceError, match=r"refused to be read \(illegal address\): check model="):
-            source.read()
-        source.close()
+            Pzem(wire=wire, address=1).open()
+        assert not wire.is_open
 
 
-def test_another_address_stays_silent_and_unplugging_is_told(tmp_path: Path) -> None:
+def test_another_address_stays_silent_and_unplugging_is_reported(tmp_path: Path) -> None:
     with PtyMeter(PzemDevice(address=7), tmp_path / "ttyUSB0") as line:
         with pytest.raises(SourceTimeout, match="did not answer"):
             Pzem(line.place, address=8, timeout=0.02).open()

@@ -175,12 +175,12 @@ def test_a_counter_that_stops_moving_cannot_tell_until_it_moves_again(
     rapl = Rapl(root=sysfs.root, clock=clock)
     rapl.open()
     (zone,) = rapl.channels()
-    told = []
+    found = []
     for microjoules in (1_000_000, 1_000_000, 3_000_000, 3_000_000, 3_000_000, 5_000_000):
         sysfs.rewrite("sys/class/powercap/intel-rapl:0/energy_uj", microjoules)
-        told.append(zone.read().joules)
+        found.append(zone.read().joules)
         clock.sleep(0.1)
-    assert told == [1.0, 1.0, 3.0, None, None, 5.0], "one that never moved is what it says"
+    assert found == [1.0, 1.0, 3.0, None, None, 5.0], "one that never moved is what it says"
     rapl.close()
 
 
@@ -191,9 +191,9 @@ def test_graphics_that_sleep_draw_nothing_and_that_is_known(sysfs: Sysfs, powerc
     rapl = Rapl("package-0/uncore", root=sysfs.root, clock=clock)
     rapl.open()
     (zone,) = rapl.channels()
-    told = []
+    found = []
     for microjoules in (1_000_000, 3_000_000, 3_000_000, 3_000_000, 3_500_000):
         sysfs.rewrite(energy, microjoules)
-        told.append(zone.read().joules)
+        found.append(zone.read().joules)
         clock.sleep(1.0)
-    assert told == [1.0, 3.0, 3.0, 3.0, 3.5]
+    assert found == [1.0, 3.0, 3.0, 3.0, 3.5]

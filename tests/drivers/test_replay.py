@@ -93,7 +93,7 @@ def test_one_channel_of_several(tmp_path: Path, channel: str | None, joules: flo
 
 def test_channel_that_is_not_there(tmp_path: Path) -> None:
     with (
-        pytest.raises(SpecError, match="no channel 'c', but a, b"),
+        pytest.raises(SpecError, match="no channel 'c'; choose one of a, b"),
         EnergyMeter(f"replay@{two_channels(tmp_path)}?channel=c"),
     ):
         pass
@@ -119,7 +119,7 @@ def test_means_with_holes_play_as_they_were(tmp_path: Path) -> None:
     ("text", "kind"),
     [(None, LogError), ("time_s,power_W\n", NotMeasured), ("a,b\n1,2\n", LogError), ("", LogError)],
 )
-def test_bad_file_is_told_on_entering(tmp_path: Path, text: str | None, kind: type[Exception]) -> None:
+def test_bad_file_is_an_error_on_entering(tmp_path: Path, text: str | None, kind: type[Exception]) -> None:
     if text is not None:
         (tmp_path / "x.csv").write_text(text)
     with pytest.raises(kind), EnergyMeter(f"replay@{tmp_path}/x.csv"):
@@ -149,7 +149,7 @@ def test_closed_it_plays_nothing() -> None:
         Replay("x").read()
 
 
-def test_unknown_unit_board_are_told(file: str) -> None:
+def test_unknown_unit_board_are_errors(file: str) -> None:
     for option, said in (("board=pi99", "pi99"), ("watts=voltage_V&unit=furlong", "furlong")):
         with pytest.raises((SpecError, LogError), match=said), EnergyMeter(f"replay@{file}?{option}"):
             pass

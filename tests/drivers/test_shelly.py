@@ -21,7 +21,7 @@ PLUG = {
     "current": 0.067,
     "aenergy": {"total": 6.532, "by_minute": [45.199, 47.141, 88.397], "minute_ts": 1626935779},
 }
-"""Of one second; ``apower`` over the product of the others is a power factor of 0.56."""
+"""One second; ``apower`` over the product of the others is a power factor of 0.56."""
 
 
 def test_conforms_and_reads_the_plugs_own_watts() -> None:
@@ -82,7 +82,7 @@ def test_other_meters_of_the_family_are_found() -> None:
         assert source.read()[:3] == (234.9, 2.598, 501.8)
 
 
-def test_a_switch_that_meters_nothing_beside_a_meter() -> None:
+def test_a_switch_that_meters_nothing_next_to_a_meter() -> None:
     relay = {"id": 0, "output": False, "temperature": {"tC": 40.0}}
     clamp = {"id": 0, "current": 0.08, "voltage": 234.9, "act_power": 0, "aprt_power": 18.7}
     with Web(ShellyRpc({"Switch:0": relay, "EM1:0": clamp})) as web:

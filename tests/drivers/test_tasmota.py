@@ -77,7 +77,7 @@ def test_channels(channel: int, watts: float, amps: float, kwh: float) -> None:
         assert source.counters().joules == pytest.approx(kwh * 3.6e6)
 
 
-def test_what_a_device_tells_only_as_a_sum_is_not_a_channels() -> None:
+def test_what_a_device_reports_only_as_a_sum_is_not_a_channels() -> None:
     # tele/SENSOR of a Shelly 2.5, arendst/Tasmota issue 6160
     shelly25 = {"Total": 3.262, "Power": [23.63, 67.17], "Voltage": 229.3, "Current": [0.103, 0.293]}
     with Web(TasmotaConsole(shelly25)) as web:

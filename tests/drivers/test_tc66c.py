@@ -16,13 +16,20 @@ from hypothesis import strategies as st
 from energymeter.drivers.tc66c import LENGTH, Tc66c, cipher, decode, fault, pick
 from energymeter.errors import ExtraMissing, SourceMissing, SourceTimeout, SpecError
 from energymeter.source import Source
-from energymeter.testing import check_source, check_unplugged
+from energymeter.testing import check_source, check_unplugged, expected_bytes
 
 
 def test_the_recorded_answer() -> None:
     encrypted = bytes.fromhex(recording("wire/tc66c_encrypted.hex").read_text())
     plain = bytes.fromhex(recording("wire/tc66c_plain.hex").read_text())
     assert pick(b"firm" + encrypted, cipher()) == plain
+    with expected_bytes((b"getva", encrypted), (b"getva", b"firm\x00noise" + encrypted)) as wire:
+        source = Tc66c(wire=wire)
+        source.open()
+        reading = source.read()
+        source.close()
+    assert (reading.volts, reading.amps, reading.watts) == (5.1609, 0.0199, 0.1026)
+    assert (source.identity, source.moved_bytes) == ("TC66 48724", 2 * (5 + LENGTH) + 10)
     frame = decode(plain)
     assert (frame.model, frame.firmware, frame.serial, frame.runs) == ("TC66", "1.18", 48724, 40)
     assert (frame.volts, frame.amps, frame.watts, frame.ohms) == (5.1609, 0.0199, 0.1026, 259.3)
@@ -31,9 +38,8 @@ def test_the_recorded_answer() -> None:
     assert (frame.celsius, frame.data_plus_volts, frame.data_minus_volts) == (27, 2.81, 2.80)
 
 
-def test_reads_through_noise_and_learns_the_serial_number(tmp_path: Path) -> None:
+def test_reads_and_counts(tmp_path: Path) -> None:
     device = Tc66cDevice(volts=20.1234, amps=1.23456, celsius=-5)
-    device.before = b"firm\x00noise"
     device.mah, device.mwh = 1000, 5000
     with PtyMeter(device, tmp_path / "ttyACM0") as line:
         source = Tc66c(line.place)
@@ -47,7 +53,7 @@ def test_reads_through_noise_and_learns_the_serial_number(tmp_path: Path) -> Non
     counted = source.counters()
     assert counted is not None
     assert (counted.joules, counted.coulombs) == pytest.approx((18000, 3600))
-    assert source.moved_bytes == 2 * (5 + 10 + LENGTH)
+    assert source.moved_bytes == 2 * (5 + LENGTH)
     assert decode(device.plain()).celsius == -5
 
 
@@ -82,13 +88,9 @@ def test_another_meter_on_the_same_port_is_not_taken_for_the_first(tmp_path: Pat
         source.close()
 
 
-def test_silence_and_bad_options(tmp_path: Path) -> None:
-    class Mute:
-        def receive(self, data: bytes) -> bytes:
-            return b""
-
-    with PtyMeter(Mute(), tmp_path / "ttyACM0") as line, pytest.raises(SourceTimeout, match="did not answer"):
-        Tc66c(line.place, timeout=0.02).open()
+def test_silence_and_bad_options() -> None:
+    with expected_bytes((b"getva", b"")) as wire, pytest.raises(SourceTimeout, match="did not answer"):
+        Tc66c(wire=wire, timeout=0.01).open()
     with pytest.raises(SpecError):
         Tc66c(timeout=-1)
 

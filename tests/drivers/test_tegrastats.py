@@ -135,14 +135,14 @@ def test_lines_without_power_say_so(tmp_path: Path) -> None:
 
 
 def test_the_running_command(tmp_path: Path) -> None:
-    told = tmp_path / "told"
+    found = tmp_path / "found"
     line = "RAM 1/2MB VDD_IN 5000mW/5000mW VDD_SOC 1mW/1mW"
-    command = program(tmp_path, "tegrastats", f'echo "$@" > {told}; echo "{line}"; exec sleep 60')
+    command = program(tmp_path, "tegrastats", f'echo "$@" > {found}; echo "{line}"; exec sleep 60')
     source = Tegrastats(command=command)
     source.tune(5.0)
     source.open()
     try:
-        assert told.read_text().split() == ["--interval", "200"]
+        assert found.read_text().split() == ["--interval", "200"]
         total, soc = source.channels()
         reading = total.read()
         assert reading.watts == 5.0

@@ -45,13 +45,13 @@ def try_out(source: Source) -> None:
     """Open and read; what it says is finite, what it refuses it refuses with a word of ours."""
     try:
         source.open()
-        told: object = source.read()
+        found: object = source.read()
     except EnergyMeterError as error:
-        told = error
+        found = error
     finally:
         source.close()
-    values = told[:6] if isinstance(told, Reading) else ()
-    assert str(told)
+    values = found[:6] if isinstance(found, Reading) else ()
+    assert str(found)
     assert all(math.isfinite(value) for value in values if value is not None)
 
 
@@ -124,7 +124,7 @@ def test_joulescope(values: list[object], times: list[float]) -> None:
 
 
 class Mumbling(Tcp):
-    """Greets as the application does, then says whatever it is told to."""
+    """Greets as the application does, then says whatever it is found to."""
 
     answers: list[bytes]
 

@@ -14,7 +14,7 @@ from energymeter.drivers.um25c import Um25c
 from energymeter.drivers.um34c import Um34c
 from energymeter.errors import SourceMissing, SourceTimeout, SpecError
 from energymeter.source import Source
-from energymeter.testing import check_source, check_unplugged
+from energymeter.testing import check_source, check_unplugged, expected_bytes
 
 METERS: list[type[UmMeter]] = [Um24c, Um25c, Um34c]
 NAMES = [meter.model.name for meter in METERS]
@@ -50,46 +50,45 @@ def test_keeps_the_drivers_contract(meter: type[UmMeter], tmp_path: Path) -> Non
     check_unplugged(lambda: meter(line.place))
 
 
+# Every question is the one byte 0xF0 (libsigrok, rdtech-um/protocol.c); the answers are 130-byte frames.
+
+
 @each
-def test_noise_before_the_frame_is_stepped_over(meter: type[UmMeter], tmp_path: Path) -> None:
-    device = UmDevice(meter.model.name)
-    device.before = meter.model.id.to_bytes(2, "big") + b"\x00noise\xf0" + meter.model.id.to_bytes(2, "big")
-    with PtyMeter(device, tmp_path / "rfcomm0") as line:
-        source = meter(line.place)
+def test_noise_before_the_frame_is_stepped_over(meter: type[UmMeter]) -> None:
+    mark, frame = meter.model.id.to_bytes(2, "big"), UmDevice(meter.model.name, volts=5.1).frame()
+    with expected_bytes((b"\xf0", mark + b"\x00noise\xf0" + mark + frame)) as wire:
+        source = meter(wire=wire)
         source.open()
-        assert source.read().volts == pytest.approx(5.1)
         source.close()
+        assert source.counters() is not None
+        assert not wire.is_open
 
 
-def test_a_cut_frame_is_a_timeout_and_the_next_reading_is_right(tmp_path: Path) -> None:
-    device = UmDevice()
-    with PtyMeter(device, tmp_path / "rfcomm0") as line:
-        source = Um25c(line.place, timeout=0.05)
+def test_a_cut_frame_is_a_timeout_and_the_next_reading_is_right() -> None:
+    first, second = UmDevice().frame(), UmDevice(volts=9.05).frame()
+    with expected_bytes((b"\xf0", first), (b"\xf0", first[:60]), (b"\xf0", second)) as wire:
+        source = Um25c(wire=wire, timeout=0.01)
         source.open()
-        device.cut = 60
         with pytest.raises(SourceTimeout, match="60 bytes without one valid frame"):
             source.read()
-        device.cut, device.volts = 130, 9.05
         assert source.read().volts == pytest.approx(9.05)
-        source.close()
 
 
-def test_silence_is_a_timeout_that_says_what_to_check(tmp_path: Path) -> None:
-    device = UmDevice()
-    device.cut = 0
-    with PtyMeter(device, tmp_path / "rfcomm0") as line:
-        source = Um25c(line.place, timeout=0.05)
-        with pytest.raises(SourceTimeout, match=r"did not answer within 0.05 s: check .* pairing"):
-            source.open()
-        with pytest.raises(SourceMissing, match="not open"):
-            source.read()
+def test_silence_is_a_timeout_that_says_what_to_check() -> None:
+    with expected_bytes((b"\xf0", b"")) as wire:
+        with pytest.raises(SourceTimeout, match=r"did not answer within 0.01 s: check .* pairing"):
+            Um25c(wire=wire, timeout=0.01).open()
+        assert not wire.is_open
+    with pytest.raises(SourceMissing, match="not open"):
+        Um25c("/dev/rfcomm0").read()
 
 
-def test_the_wrong_model_is_named(tmp_path: Path) -> None:
-    with PtyMeter(UmDevice("um25c"), tmp_path / "rfcomm0") as line:
-        source = Um24c(line.place, timeout=0.05)
-        with pytest.raises(SourceTimeout, match="is a um25c: use um25c@"):
-            source.open()
+def test_the_wrong_model_is_named() -> None:
+    with (
+        expected_bytes((b"\xf0", UmDevice("um25c").frame())) as wire,
+        pytest.raises(SourceTimeout, match="is a um25c: use um25c@"),
+    ):
+        Um24c(wire=wire, timeout=0.01).open()
 
 
 def test_unplugged_and_back(tmp_path: Path) -> None:

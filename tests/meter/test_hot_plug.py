@@ -70,7 +70,7 @@ def test_a_command_that_streams(tmp_path: Path) -> None:
         plugged.unlink,
         plugged.touch,
     )
-    gap_is_told(meter, f"exec@{command}")
+    gap_is_told(meter, "exec@stream-watts")
 
 
 def test_a_plug_on_the_network() -> None:
@@ -83,7 +83,7 @@ def test_a_plug_on_the_network() -> None:
             web.vanish,
             web.start,
         )
-    gap_is_told(meter, f"http@{url.partition('?')[0]}")
+    gap_is_told(meter, f"http@{url.partition('?')[0]}#7c7b")
 
 
 def test_a_stretch_without_the_meter_is_not_known_rather_than_nothing(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_plain_transfers_give_the_high_byte_first() -> None:
     assert get(chip, 5) == 4096
 
 
-def test_nobody_answers_elsewhere_or_when_told_not_to() -> None:
+def test_nobody_answers_elsewhere_or_when_switched_off() -> None:
     chip = Ina219Chip(steady(1.0), ManualClock().monotonic_ns)
     with pytest.raises(OSError, match="emulated") as caught:
         chip.read_word_data(0x41, 0)

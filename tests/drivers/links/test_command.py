@@ -21,7 +21,7 @@ STARTS: dict[str, Callable[[str], object]] = {
 }
 
 
-def refusal(start: str, name: str) -> str:
+def attempted(start: str, name: str) -> str:
     """The error's type and sentence, as somebody without root's rights gets them."""
 
     def attempt() -> str:
@@ -44,14 +44,14 @@ def test_what_is_on_path_does_not_change_what_is_not_installed(
     (tmp_path / "a circle").symlink_to("a circle")
     path = {"too long": "/" + "x" * 300, "relative": "relative", "": ""}.get(folder, str(tmp_path / folder))
     monkeypatch.setenv("PATH", os.pathsep.join([path, os.environ["PATH"], path]))
-    assert "SourceMissing: " in (said := refusal(start, "vcgencmd-of-nobody"))
+    assert "SourceMissing: " in (said := attempted(start, "vcgencmd-of-nobody"))
     assert "vcgencmd-of-nobody is not installed here" in said
 
 
 @pytest.mark.parametrize("start", STARTS)
 def test_a_path_into_a_closed_folder_is_not_for_this_user(start: str, tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0)
-    assert refusal(start, str(tmp_path / "closed" / "meter")).startswith("SourceForbidden: ")
+    assert attempted(start, str(tmp_path / "closed" / "meter")).startswith("SourceForbidden: ")
 
 
 @pytest.mark.parametrize("start", STARTS)

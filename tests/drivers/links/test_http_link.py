@@ -7,8 +7,7 @@ import threading
 import pytest
 from devices.web import DigestLogin, Said, Web, basic, response
 
-from energymeter.drivers.links.http import HttpClient
-from energymeter.drivers.links.login import challenges, login
+from energymeter.drivers.links.http import HttpClient, challenges, login
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SourceTimeout
 
 
@@ -131,7 +130,7 @@ def test_basic() -> None:
             client(web, user="me", password="other").get("/")
 
 
-def test_a_connection_closed_behind_our_back_is_made_anew() -> None:
+def test_a_connection_closed_behind_our_back_is_made_again() -> None:
     with Web(hello) as web:
         link = client(web)
         link.get("/")

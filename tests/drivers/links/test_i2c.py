@@ -127,7 +127,7 @@ def test_no_permission_names_the_group(monkeypatch: pytest.MonkeyPatch) -> None:
         i2c.Chip("1:0x40").open()
 
 
-def test_second_reader_is_told_who_is_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_reader_learns_who_is_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smbus2, "SMBus", lambda path: emulated())
     first, second, other = i2c.Chip("99:0x40"), i2c.Chip("99:0x40"), i2c.Chip("99:0x41")
     first.open()

@@ -1,4 +1,4 @@
-"""INA chips told from strangers on the same addresses, by reads that harm nobody."""
+"""INA chips found from strangers on the same addresses, by reads that harm nobody."""
 
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def test_a_sensor_that_takes_register_numbers_for_commands_is_not_disturbed(pi: 
     assert bus.asked == [(0x40, 0)]
 
 
-def test_a_stranger_beside_a_meter_does_not_hide_it(pi: Sysfs) -> None:
+def test_a_stranger_next_to_a_meter_does_not_hide_it(pi: Sysfs) -> None:
     places = places_of("ina219", pi.root, lambda *_: ReadOnlyBus({0x40: PCA9685, 0x44: INA219_RUNS}))
     assert next(places) == "1:0x44"
     with pytest.raises(SourceMissing, match="answers at 1:0x40"):
@@ -102,7 +102,7 @@ def test_whatever_answers_is_only_read(
             assert kind == "ina219"
 
 
-def test_a_closed_bus_is_told_once(pi: Sysfs) -> None:
+def test_a_closed_bus_is_reported_once(pi: Sysfs) -> None:
     def refused(bus: int, root: str) -> Wire:
         raise SourceForbidden(f"/dev/i2c-{bus} is for root and group i2c only")
 

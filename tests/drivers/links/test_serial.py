@@ -16,7 +16,7 @@ from devices.processes import without_rights
 from devices.pty_meter import PtyMeter
 
 from energymeter.drivers.links import serial
-from energymeter.drivers.links.serial import SerialLine, holder, refusal
+from energymeter.drivers.links.serial import SerialLine, holder, open_error
 from energymeter.drivers.protocols import crc
 from energymeter.errors import SourceBusy, SourceForbidden, SourceMissing
 
@@ -43,7 +43,7 @@ def test_bytes_go_out_and_come_back(tmp_path: Path) -> None:
         line.close()
 
 
-def test_a_second_opener_is_told_who_holds_the_port(tmp_path: Path) -> None:
+def test_a_second_opener_learns_who_holds_the_port(tmp_path: Path) -> None:
     with PtyMeter(Echo(), tmp_path / "tty") as meter:
         first = SerialLine(meter.place)
         first.open()
@@ -56,7 +56,7 @@ def test_a_second_opener_is_told_who_holds_the_port(tmp_path: Path) -> None:
 
 
 @pytest.mark.not_emulated("another process shows the emulator's command line")
-def test_two_processes_on_one_meter_and_the_second_is_told_of_the_first(tmp_path: Path) -> None:
+def test_two_processes_on_one_meter_and_the_second_learns_of_the_first(tmp_path: Path) -> None:
     hold = (
         "import sys\n"
         "from energymeter.drivers.links.serial import SerialLine\n"
@@ -156,9 +156,9 @@ def test_a_holder_in_another_process_is_named_with_its_command(tmp_path: Path) -
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
-        told = holder(str(target))
+        found = holder(str(target))
         other.communicate()
-    assert told.startswith(f"process {other.pid} ({sys.executable} -c import sys")
+    assert found.startswith(f"process {other.pid} ({sys.executable} -c import sys")
 
 
 def test_without_a_readable_proc_the_holder_stays_unnamed(tmp_path: Path) -> None:
@@ -176,14 +176,14 @@ def test_without_a_readable_proc_the_holder_stays_unnamed(tmp_path: Path) -> Non
         (errno.EIO, "/dev/ttyS9", SourceMissing, "did not open as a serial port"),
     ],
 )
-def test_every_refusal_names_its_remedy(code: int, place: str, kind: type[OSError], remedy: str) -> None:
-    error = refusal(place, OSError(code, os.strerror(code)))
+def test_every_error_names_its_remedy(code: int, place: str, kind: type[OSError], remedy: str) -> None:
+    error = open_error(place, OSError(code, os.strerror(code)))
     assert type(error) is kind
     assert remedy in str(error)
 
 
 def test_what_is_no_port_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(SourceMissing, match="There is no port"):
+    with pytest.raises(SourceMissing, match="there is no port"):
         SerialLine(str(tmp_path / "none")).open()
     plain = tmp_path / "file"
     plain.touch()
@@ -200,7 +200,7 @@ def test_an_unplugged_port_says_so_and_comes_back(tmp_path: Path) -> None:
         meter.unplug()
         with pytest.raises(SourceMissing, match="went away"):
             line.read(1.0)
-        with pytest.raises(SourceMissing, match="There is no port"):
+        with pytest.raises(SourceMissing, match="there is no port"):
             line.read(1.0)
         meter.plug()
         line.write(b"back")

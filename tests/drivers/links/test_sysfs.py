@@ -11,7 +11,7 @@ from devices.sysfs import Sysfs
 
 from energymeter.drivers.links.channels import Shared, Snapshot, together
 from energymeter.drivers.links.command import Lines, output
-from energymeter.drivers.links.sysfs import Rail, SysFile, entries, peek, peek_number, translated
+from energymeter.drivers.links.sysfs import Rail, SysFile, translated
 from energymeter.errors import (
     SourceBusy,
     SourceError,
@@ -19,6 +19,7 @@ from energymeter.errors import (
     SourceMissing,
     SourceTimeout,
 )
+from energymeter.paths import entries, peek, peek_number
 from energymeter.reading import Facts, Reading
 
 
@@ -27,14 +28,14 @@ def sysfs(tmp_path: Path) -> Sysfs:
     return Sysfs(tmp_path)
 
 
-@pytest.mark.parametrize("module", ["links.sysfs", "protocols.jetson", "protocols.gauge", "protocols.perf"])
+@pytest.mark.parametrize("module", ["links.tcp", "protocols.jetson", "protocols.gauge", "protocols.rapl"])
 def test_examples(module: str) -> None:
     done = doctest.testmod(importlib.import_module(f"energymeter.drivers.{module}"))
     assert done.attempted
     assert not done.failed
 
 
-def test_a_file_is_read_anew_every_time(sysfs: Sysfs) -> None:
+def test_a_file_is_read_again_every_time(sysfs: Sysfs) -> None:
     sysfs.put("x", 1)
     file = SysFile(str(sysfs.path("x")))
     assert file.number() == 1.0
@@ -104,7 +105,7 @@ def rail(sysfs: Sysfs, *quantities: str) -> Rail:
     return Rail("rail", Facts(), files)
 
 
-def test_a_rail_leaves_out_what_fails_while_power_can_be_told(sysfs: Sysfs) -> None:
+def test_a_rail_leaves_out_what_fails_while_power_can_be_known(sysfs: Sysfs) -> None:
     three = rail(sysfs, "volts", "amps", "watts")
     sysfs.break_reads("volts")
     assert three.read() == Reading(amps=3.0, watts=4.0)

@@ -43,9 +43,9 @@ def test_no_addresses(place: str) -> None:
     ],
 )
 def test_errors_name_the_source_and_a_remedy(error: OSError, kind: type[SourceError]) -> None:
-    told = network_error(error, "shelly@plug")
-    assert type(told) is kind
-    assert str(told).startswith("shelly@plug")
+    found = network_error(error, "shelly@plug")
+    assert type(found) is kind
+    assert str(found).startswith("shelly@plug")
 
 
 def test_secrets_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

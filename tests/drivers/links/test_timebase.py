@@ -47,7 +47,7 @@ def test_ticks_that_vanished_unseen_are_counted_and_drift_is_not_taken_for_loss(
     assert lost == 8
 
 
-def test_a_clock_that_steps_back_starts_anew() -> None:
+def test_a_clock_that_steps_back_starts_again() -> None:
     base = Timebase()
     base.arrived(5000.0, 10 * SECOND)
     assert base.at_ns(5000.0) == 10 * SECOND

@@ -14,7 +14,7 @@ def supply(root: Path, name: str, **attributes: str) -> None:
         (root / name / attribute).write_text(text + "\n")
 
 
-def test_a_pack_that_tells_energy(tmp_path: Path) -> None:
+def test_a_pack_that_reports_energy(tmp_path: Path) -> None:
     supply(tmp_path, "AC", type="Mains", online="1")
     supply(
         tmp_path, "hid-mouse", type="Battery", scope="Device", energy_full="1000000", voltage_now="3700000"
@@ -33,7 +33,7 @@ def test_a_pack_that_tells_energy(tmp_path: Path) -> None:
     assert battery.rail_joules() == pytest.approx(45 * 3600 * 0.93)
 
 
-def test_a_pack_that_tells_charge(tmp_path: Path) -> None:
+def test_a_pack_that_reports_charge(tmp_path: Path) -> None:
     supply(
         tmp_path,
         "battery",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from devices.sysfs import Sysfs
 
-from energymeter.drivers.links.usb_ids import plugged
+from energymeter.drivers.links.usb import plugged
 
 KM003C = (0x5FC9, 0x0063)
 

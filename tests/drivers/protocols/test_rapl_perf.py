@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from devices.sysfs import Sysfs
 
-from energymeter.drivers.protocols.perf import Counter, open_counter
+from energymeter.drivers.protocols.rapl import Counter, open_counter
 from energymeter.drivers.rapl import Rapl
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
 
@@ -22,11 +22,11 @@ class Kernel:
     def __init__(self) -> None:
         self.opened: list[tuple[int, int, int]] = []
         self._pens: dict[tuple[int, int], int] = {}
-        self.refusal: OSError | None = None
+        self.rejection: OSError | None = None
 
     def open_counter(self, pmu: int, event: int, cpu: int) -> int:
-        if self.refusal is not None:
-            raise self.refusal
+        if self.rejection is not None:
+            raise self.rejection
         self.opened.append((pmu, event, cpu))
         reading, writing = os.pipe()
         self._pens[(event, cpu)] = writing
@@ -86,8 +86,8 @@ def test_one_event_alone(sysfs: Sysfs, kernel: Kernel) -> None:
         rapl(sysfs, kernel, "gpu")
 
 
-def test_a_refusal_says_how_to_get_the_rights(sysfs: Sysfs, kernel: Kernel) -> None:
-    kernel.refusal = PermissionError(13, "Permission denied")
+def test_a_rejection_says_how_to_get_the_rights(sysfs: Sysfs, kernel: Kernel) -> None:
+    kernel.rejection = PermissionError(13, "Permission denied")
     with pytest.raises(SourceForbidden, match="perf_event_paranoid"):
         rapl(sysfs, kernel)
 
@@ -95,7 +95,7 @@ def test_a_refusal_says_how_to_get_the_rights(sysfs: Sysfs, kernel: Kernel) -> N
 def test_a_counter_that_ends_is_an_error(sysfs: Sysfs, kernel: Kernel) -> None:
     source = rapl(sysfs, kernel)
     kernel.unplug()
-    with pytest.raises(SourceError, match="offline"):
+    with pytest.raises(SourceError, match="online"):
         source.channels()[0].read()
 
 
