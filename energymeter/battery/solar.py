@@ -6,7 +6,7 @@ from typing import NamedTuple
 from energymeter.battery.battery import Battery
 from energymeter.errors import ExtraMissing, NotMeasured, SpecError
 from energymeter.source import Source
-from energymeter.text import hours_text
+from energymeter.text import duration
 
 _STEPS = 288
 """Of five minutes in a day."""
@@ -137,7 +137,7 @@ class Outlook(NamedTuple):
 
     def __str__(self) -> str:
         if self.hours is not None:
-            return f"{hours_text(self.hours)} left (the day's balance is {self.margin:+.0%})"
+            return f"{duration(3600 * self.hours, rough=True)} left (the day's balance is {self.margin:+.0%})"
         return f"sustained, margin {self.margin:+.0%}, down to {self.lowest_share:.0%} before the sun is back"
 
 
