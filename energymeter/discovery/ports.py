@@ -1,4 +1,4 @@
-"""What is around the sources: serial ports, packages that shadow ours, boards that have no sensor."""
+"""Serial ports, packages that shadow this one, and how to wire a sensor to a board that has none."""
 
 import importlib.metadata
 from typing import NamedTuple
@@ -20,16 +20,16 @@ NOT_SUPPORTED = {
 
 
 class Port(NamedTuple):
-    """A serial port that a meter may be on; nothing is sent to find out."""
+    """A serial port that may have a meter; nothing is sent to it."""
 
     path: str
     usb_id: str
-    """``1a86:7523``; empty where it is no USB device."""
+    """As in ``1a86:7523``; empty if it is not a USB device."""
     product: str
 
 
 def serial_ports() -> list[Port]:
-    """USB and Bluetooth serial ports; those soldered to the board are left out."""
+    """USB and Bluetooth serial ports; those on the board itself are left out."""
     from serial.tools.list_ports import comports
 
     return [
@@ -40,13 +40,13 @@ def serial_ports() -> list[Port]:
 
 
 def foreign_packages() -> list[str]:
-    """Other distributions on this Python that bring a module ``energymeter``, as two on PyPI do."""
+    """Other distributions on this Python with a module ``energymeter``; PyPI has two."""
     owners = importlib.metadata.packages_distributions().get("energymeter", [])
     return sorted({owner for owner in owners if owner.lower().replace("_", "-") != DISTRIBUTION})
 
 
 def how_to_wire(board: Board) -> list[str]:
-    """What to do on a board that has no sensor, in a few lines; none on one that has."""
+    """How to wire a sensor to a board, in a few lines; no lines for a board that has one."""
     if board.sensor_rails:
         return []
     if board.i2c_bus is None:

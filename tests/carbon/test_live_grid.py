@@ -12,8 +12,8 @@ from devices.grid_servers import (
     ElectricityMapsServer,
     Server,
     WattTimeServer,
-    ok,
     error_status,
+    ok,
 )
 
 from energymeter.carbon.grid import Grid

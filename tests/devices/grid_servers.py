@@ -172,7 +172,8 @@ class WattTimeServer(Server):
     def respond(self, path: str, query: dict[str, str], headers: Callable[[str], str | None]) -> Answer:
         if path == "/login":
             basic = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
-            return ok({"token": self.token}) if headers("Authorization") == f"Basic {basic}" else error_status(401)
+            known = headers("Authorization") == f"Basic {basic}"
+            return ok({"token": self.token}) if known else error_status(401)
         if headers("Authorization") != f"Bearer {self.token}":
             return error_status(401)
         if query.get("region") != "CAISO_NORTH" or query.get("signal_type") != "co2_moer":
