@@ -1,4 +1,4 @@
-"""The kernel's battery gauge (``/sys/class/power_supply``): what a full charge is, by design and today."""
+"""The kernel's battery gauge (``/sys/class/power_supply``): the capacity by design and today."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from energymeter.errors import SourceMissing
 def full_charge(root: Path) -> tuple[float, float, float]:
     """(rated mAh, design volts, health) of the first system battery under ``root``.
 
-    Units as in the kernel's Documentation/power/power_supply_class.rst: µWh, µAh, µV. A battery tells
-    either energy or charge; packs that tell energy only are turned into mAh by their design voltage.
+    Units as in the kernel's Documentation/power/power_supply_class.rst: µWh, µAh, µV. A battery
+    reports either energy or charge; energy is converted to mAh with the design voltage.
 
     Raises:
-        SourceMissing: there is none, or it tells no capacity.
+        SourceMissing: there is none, or it reports no capacity.
     """
     for supply in sorted(root.glob("*")):
         if _text(supply, "type") != "Battery" or _text(supply, "scope") == "Device":

@@ -95,7 +95,7 @@ def _planned(battery: Battery, options: Mapping[str, Any]) -> dict[str, Any]:
 def _lasting(battery: Battery, load: Load) -> dict[str, Any]:
     return {
         "watts": load.watts,
-        "load": load.says,
+        "load": load.description,
         "hours": _with_sigma(battery, battery.hours(load.watts)),
         "rail_convention_hours": Battery(battery.mah, basis="rail").hours(load.watts),
     }

@@ -47,7 +47,7 @@ _WIDEST = 100
 def devices(as_json: bool, file: str | None, seconds: float) -> None:
     """Probe for everything that can measure here, by one reading each, and show what is missing and why.
 
-    The file that --bundle writes is for a bug report: without names of hosts or users, without serial numbers.
+    The file that --bundle writes is for a bug report, without the names of hosts and users or serial numbers.
     """
     findings = find(seconds)
     choice = named()
