@@ -1,4 +1,4 @@
-"""Two recordings of the same load on two clocks: how far apart, found by the load's own steps."""
+"""The offset between the clocks of two recordings of the same load, from the steps of the load."""
 
 import math
 from typing import NamedTuple
@@ -15,13 +15,13 @@ _NEAR_CELLS = 20
 
 
 class Alignment(NamedTuple):
-    """``time on b = offset_s + (1 + drift) * time on a``; both from their first samples' zero."""
+    """``time on b = offset_s + (1 + drift) * time on a``; both count from their first sample."""
 
     offset_s: float
     offset_uncertainty: float
     """One standard deviation, at the middle of the steps."""
     drift: float | None
-    """Relative; None where one step alone was found."""
+    """Relative; None if there was only one step."""
     drift_uncertainty: float | None
     steps: int
     likeness: float
@@ -40,27 +40,27 @@ class Alignment(NamedTuple):
 
 
 def align(a_s: Floats, a_watts: Floats, b_s: Floats, b_watts: Floats) -> Alignment:
-    """Find when the same steps of the load happened on either clock.
+    """Find the same steps of the load on both clocks.
 
     Args:
-        a_s, a_watts: times in s, increasing, and power in W; shape (n,). Any unit of power will do.
+        a_s, a_watts: times in s, increasing, and power in W; shape (n,). Any unit of power is allowed.
         b_s, b_watts: the same of the other recording; shape (m,).
 
     Raises:
-        CalibrationError: no step is common to both.
+        CalibrationError: the two have no step in common.
     """
     for times in (a_s, b_s):
         if len(times) < 4:
-            raise CalibrationError("a recording holds fewer than four samples; record for longer.")
+            raise CalibrationError("a recording holds fewer than four samples; record for longer")
     cell = max(float(np.median(np.diff(a_s))), float(np.median(np.diff(b_s)))) / 2
     cell = max(cell, (float(np.ptp(a_s)) + float(np.ptp(b_s))) / _MOST_CELLS)
     a, b = _changes(a_s, a_watts, cell), _changes(b_s, b_watts, cell)
     coarse, likeness = _shift(a, b)
     if not likeness >= _LIKENESS:
         raise CalibrationError(
-            f"the two loads change alike by {max(likeness, 0.0):.2f} only, where {_LIKENESS} is the "
-            "least: make a few "
-            "clear steps of the load, such as a program that works and rests, while both record."
+            f"the changes of the two loads correlate by {max(likeness, 0.0):.2f}, and {_LIKENESS} is needed: "
+            "make a few "
+            "clear steps of the load, such as a program that works and rests, while both record"
         )
     marks = []
     for at in _steps(a):
@@ -68,7 +68,7 @@ def align(a_s: Floats, a_watts: Floats, b_s: Floats, b_watts: Floats) -> Alignme
         if fine is not None:
             marks.append((a_s[0] + at * cell, b_s[0] + (at + coarse + fine) * cell))
     if not marks:
-        raise CalibrationError("no single load step stands out in both recordings; make clearer ones.")
+        raise CalibrationError("no single load step stands out in both recordings; make clearer ones")
     return _through(np.array(marks), cell, likeness)
 
 
@@ -80,7 +80,7 @@ def _changes(times: Floats, watts: Floats, cell: float) -> Floats:
 
 
 def _shift(a: Floats, b: Floats) -> tuple[int, float]:
-    """By how many cells ``b`` is behind ``a``, and how alike they are then."""
+    """By how many cells ``b`` is behind ``a``, and the correlation for that shift."""
     size = 1 << math.ceil(math.log2(len(a) + len(b)))
     product = np.fft.irfft(np.conj(np.fft.rfft(a, size)) * np.fft.rfft(b, size), size)
     scale = float(np.sqrt((a**2).sum() * (b**2).sum()))

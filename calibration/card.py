@@ -1,7 +1,6 @@
 """Calibration cards: one JSON file for each physical meter. Data, never code, and sealed by a checksum.
 
-The seal tells a file that was edited, cut short or damaged from one that was written here. It is no
-signature: whoever wants to forge a card can.
+The seal detects a file that was edited, cut short or damaged. It is not a signature: anybody can make a card.
 """
 
 import hashlib
@@ -15,11 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from energymeter.calibration.points import Point, Reference
-from energymeter.energy.correction import EXTRAPOLATION, UNKNOWN_KELVIN, Applied, Model, finite
+from energymeter.energy.correction import EXTRAPOLATION, UNKNOWN_KELVIN, Applied, Line, Model, finite
 from energymeter.errors import CalibrationError
 from energymeter.paths import cards_folder
 from energymeter.reading import Band
-from energymeter.text import printable
+from energymeter.text import html_table, printable, significant
 from energymeter.version import __version__
 
 FORMAT = "energymeter calibration card 1"
@@ -33,33 +32,56 @@ _FIELDS = frozenset(
 
 
 class Card(NamedTuple):
-    """What is known of one physical meter."""
+    """The calibration of one physical meter."""
 
     identity: str
     """The meter's own serial number, or chip, bus and address (with an @)."""
     board: str
-    """Whose bus that is; empty where ``identity`` is a serial number."""
+    """The board of that bus; empty if ``identity`` is a serial number."""
     reference: Reference
     made: float
     """Unix time."""
     celsius: float | None
-    """The air's temperature then."""
+    """The temperature of the air during the calibration."""
     points: tuple[Point, ...]
     model: Model
     versions: dict[str, str]
 
     @property
     def title(self) -> str:
-        """As results show it: ``calibrated 2026-11-21 against Fluke 17B+``."""
+        """As in results: ``calibrated 2026-11-21 against Fluke 17B+``."""
         date = time.strftime("%Y-%m-%d", time.gmtime(self.made))
         return f"calibrated {date} against {self.reference.name}"
 
+    def __repr__(self) -> str:
+        return f"Card({'; '.join(f'{name} {text}' for name, text in self._rows())})"
+
+    def _repr_html_(self) -> str:
+        return html_table(self._rows())
+
+    def _rows(self) -> list[tuple[str, str]]:
+        """The lines of the model with their units; the gain with its expanded uncertainty."""
+        lines = [
+            ("volts", "V", self.model.volts),
+            *((f"amps {name}".strip(), "A", line) for name, line in self.model.amps.items()),
+            ("watts", "W", self.model.watts),
+        ]
+        return [
+            ("meter", self.identity),
+            ("card", self.title),
+            *(
+                (name, f"{line.gain:.5f} × shown {line.offset:+.2g} {unit}, gain ± {_percent(line)} (k = 2)")
+                for name, unit, line in lines
+                if line is not None
+            ),
+        ]
+
     def kelvin(self, celsius: float | None) -> float | None:
-        """How much warmer the air is than it was then; None: unknown."""
+        """How much warmer the air is than during the calibration; None: unknown."""
         return None if celsius is None or self.celsius is None else celsius - self.celsius
 
     def applied(self, celsius: float | None) -> Applied:
-        """What a result, or a log, keeps of it.
+        """What a result or a recording keeps of the card.
 
         Args:
             celsius: the air's temperature, if known.
@@ -67,7 +89,7 @@ class Card(NamedTuple):
         return Applied(self.title, self.model, self.kelvin(celsius))
 
     def doubts(self, now: float, celsius: float | None, amps: float | None) -> list[str]:
-        """Why this card may say too little today.
+        """Why this card may not hold today.
 
         Args:
             now: Unix time.
@@ -107,27 +129,35 @@ class Card(NamedTuple):
         """The card again.
 
         Args:
-            where: the file's name, for complaints.
+            where: the file's name, for errors.
 
         Raises:
-            CalibrationError: it is no card, of another version, or was changed after it was written.
+            CalibrationError: it is not a card, of another version, or was changed after it was written.
         """
         try:
             fields = json.loads(text)
         except (ValueError, RecursionError) as failure:
-            raise CalibrationError(f"{where} is not a calibration card: {failure}.") from failure
+            raise CalibrationError(
+                f"{where} is not a calibration card ({type(failure).__name__}); calibrate again, or name "
+                "another"
+            ) from failure
         if not isinstance(fields, dict) or fields.get("format") != FORMAT:
-            raise CalibrationError(f"{where} is not a calibration card of this version of energymeter.")
+            raise CalibrationError(
+                f"{where} is not a calibration card of this version of energymeter; calibrate again, or name "
+                "another"
+            )
         seal = fields.pop("seal", None)
         if fields.keys() | {"seal"} != _FIELDS or seal != _seal(fields):
             raise CalibrationError(
                 f"{where} was changed or damaged after it was written; calibrate again, or use "
-                "--no-calibration."
+                "--no-calibration"
             )
         try:
             return cls._of(fields)
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as failure:
-            raise CalibrationError(f"{where} holds no calibration: {failure}.") from failure
+            raise CalibrationError(
+                f"{where} has no valid calibration ({failure}); calibrate again, or use --no-calibration"
+            ) from failure
 
     @classmethod
     def _of(cls, fields: dict[str, Any]) -> "Card":
@@ -135,7 +165,7 @@ class Card(NamedTuple):
         bands = {name: Band(*map(finite, reference[name])) for name in ("volts", "amps", "watts")}
         celsius, made = fields["celsius"], finite(fields["made"])
         if not 0 <= made < _END_OF_DATES:
-            raise ValueError("it was made at no time")
+            raise ValueError("its date is impossible")
         return cls(
             identity=str(fields["identity"]),
             board=str(fields["board"]),
@@ -148,8 +178,14 @@ class Card(NamedTuple):
         )
 
 
+def _percent(line: Line) -> str:
+    return f"{significant(200 * line.slope_uncertainty(), 2)} %"
+
+
 def _typed(point: dict[str, Any]) -> dict[str, Any]:
-    return {name: str(said) if name in ("channel", "range") else finite(said) for name, said in point.items()}
+    return {
+        name: str(value) if name in ("channel", "range") else finite(value) for name, value in point.items()
+    }
 
 
 def make_card(
@@ -161,21 +197,21 @@ def make_card(
     made: float,
     celsius: float | None = None,
 ) -> Card:
-    """A card of this board's meter, by these versions."""
+    """A card of a meter on this board, with the versions of the software."""
     import numpy
 
     versions = {"energymeter": __version__, "python": sys.version.split()[0], "numpy": numpy.__version__}
-    board = board_serial() if is_place(identity) else ""
+    board = board_serial() if is_bus_address(identity) else ""
     return Card(identity, board, reference, made, celsius, tuple(points), model, versions)
 
 
-def is_place(identity: str) -> bool:
-    """Whether it names a place on this board's bus, rather than a serial number."""
+def is_bus_address(identity: str) -> bool:
+    """Whether it names an address on a bus of this board, and not a serial number."""
     return "@" in identity
 
 
 def board_serial(root: str = "/") -> str:
-    """What names this board: its serial number where the firmware tells it, else its machine id, hashed."""
+    """The identity of this board: its serial number from the firmware, or else its machine id, hashed."""
     for path in ("proc/device-tree/serial-number", "etc/machine-id"):
         try:
             with open(os.path.join(root, path), "rb") as file:
@@ -194,7 +230,7 @@ def path_of(card: Card) -> Path:
 
 
 def save(card: Card, path: Path | None = None) -> Path:
-    """Write a card, in its place or elsewhere; an older one is replaced.
+    """Write a card, to its usual path or another; an older one is replaced.
 
     Raises:
         CalibrationError: it cannot be written.
@@ -209,7 +245,7 @@ def save(card: Card, path: Path | None = None) -> Path:
         os.replace(partial, path)
     except OSError as failure:
         raise CalibrationError(
-            f"{path} cannot be written: {failure.strerror}; name another with --card."
+            f"{path} cannot be written: {failure.strerror}; name another with --card"
         ) from failure
     return path
 
@@ -218,21 +254,23 @@ def load(path: Path) -> Card:
     """Read one card.
 
     Raises:
-        CalibrationError: it cannot be read, or is no card as it was written.
+        CalibrationError: it cannot be read, or is not a valid card.
     """
     try:
         with path.open("rb") as file:
             raw = file.read(_MOST_BYTES)
         return Card.loads(raw.decode("utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as failure:
-        raise CalibrationError(f"{path} cannot be read: {failure}.") from failure
+        raise CalibrationError(
+            f"{path} cannot be read ({failure}); make it readable, or name another card"
+        ) from failure
 
 
 def load_all() -> list[Card]:
     """The cards in `energymeter.paths.cards_folder`.
 
     Raises:
-        CalibrationError: one of them is no card as it was written.
+        CalibrationError: one of them is not a valid card.
     """
     where = Path(cards_folder())
     return [load(path) for path in sorted(where.glob("*.json"))] if where.is_dir() else []

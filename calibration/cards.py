@@ -1,4 +1,4 @@
-"""The calibration cards that apply here: found by the meter's identity, refused if foreign."""
+"""The calibration cards for the meters here: found by identity, refused if they are foreign."""
 
 import os
 import warnings
@@ -19,10 +19,10 @@ class Cards:
     """The cards that may be used on this board, by the identity of their meter.
 
     Args:
-        cards: any.
-        board: this board's serial; cards of meters on another's bus are foreign.
-        celsius: the air's temperature now, if known.
-        file: where the only card came from, if one was asked for by name.
+        cards: any cards.
+        board: the identity of this board; cards of meters on another board's bus are foreign.
+        celsius: the temperature of the air now, if known.
+        file: the path of the only card, if one was named.
     """
 
     def __init__(
@@ -37,20 +37,20 @@ class Cards:
         self._own: dict[str, Card] = {}
         self._foreign: dict[str, Card] = {}
         for card in cards:
-            from energymeter.calibration.card import is_place
+            from energymeter.calibration.card import is_bus_address
 
-            mine = not is_place(card.identity) or card.board == board
+            mine = not is_bus_address(card.identity) or card.board == board
             (self._own if mine else self._foreign)[card.identity] = card
 
     @classmethod
     def here(cls, celsius: float | None = None, file: str | None = None) -> "Cards":
-        """Those in the user's folder, or just one file.
+        """The cards in the user's folder, or one file.
 
         Raises:
-            CalibrationError: one is no card as it was written.
+            CalibrationError: one of them is not a valid card.
         """
         if file is None and not _any_here():
-            return cls(celsius=celsius)  # the usual case costs a look, not an import
+            return cls(celsius=celsius)  # the usual case needs no import
         from pathlib import Path
 
         from energymeter.calibration import card
@@ -63,12 +63,12 @@ class Cards:
         return self._own.get(identity)
 
     def applied(self, identity: str) -> "Applied | None":
-        """What its results keep of a meter's card, if it has one."""
+        """What results keep of a meter's card, if it has one."""
         card = self.of(identity)
         return None if card is None else card.applied(self.celsius)
 
     def in_log(self) -> dict[str, dict[str, Any]]:
-        """What a log may keep of the cards, by the identity of the meter."""
+        """What a recording keeps of the cards, by the identity of the meter."""
         return {identity: card.applied(self.celsius).to_json() for identity, card in self._own.items()}
 
     def corrections(self) -> dict[str, Correction]:
@@ -79,10 +79,10 @@ class Cards:
         }
 
     def check(self, identities: Iterable[str]) -> None:
-        """Refuse a card that is of another meter.
+        """Refuse a card of another meter.
 
         Args:
-            identities: of the meters that are read. A file that was asked for must belong to one of them.
+            identities: of the meters that are read. A named file must belong to one of them.
 
         Raises:
             CalibrationError: a card is foreign.
@@ -92,13 +92,13 @@ class Cards:
             if identity in self._foreign:
                 raise CalibrationError(
                     f"the card of {identity} was made on another board, where another chip has that address; "
-                    "calibrate this one, or use --no-calibration."
+                    "calibrate this one, or use --no-calibration"
                 )
         if self._file is not None and not known & self._own.keys():
             whose = printable(" and ".join((*self._own, *self._foreign)))
             raise CalibrationError(
                 f"{self._file} is the card of {whose}, but this is {' and '.join(sorted(known))}; name "
-                "the card of this meter."
+                "the card of this meter"
             )
 
 

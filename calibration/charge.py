@@ -1,4 +1,4 @@
-"""Charge against a counter: a long window in which one meter is integrated and another counts."""
+"""Charge against a counter: a long window in which one meter is integrated and the other counts."""
 
 import csv
 import math
@@ -23,18 +23,17 @@ def charge_line(
     reference: Band,
     points: Sequence[Point] = (),
 ) -> Line:
-    """The current's line from a meter's running charge and what a counter said meanwhile.
+    """The line of the current, from a meter's running charge and a counter.
 
     Args:
         times_s, coulombs: the meter's charge, shape (n,), on the counter's clock.
-        counted: when the counter was read, s, and what it said, C.
-        meter: how wrong the meter's current may be; its offset stays as uncertain as this where no zero is
-            given.
-        reference: how wrong the counter may be.
-        points: of the meter; those of the current with no load are its zero, the others are not looked at.
+        counted: times of the counter's readings, s, and their values, C.
+        meter: the accuracy of the meter's current; its offset stays as uncertain as this without a zero.
+        reference: the accuracy of the counter.
+        points: of the meter; those of the current with no load are its zero, the others are not used.
 
     Raises:
-        CalibrationError: the two cannot be a calibration, with the reason.
+        CalibrationError: the two make no calibration, with the reason.
     """
     zeros = [point for point in points if point.channel == "amps" and point.reference == 0]
     offset = meter.offset / math.sqrt(3)
@@ -45,7 +44,7 @@ def charge_line(
 
 
 def read_counter(path: str) -> tuple[list[float], list[float]]:
-    """What a counter said: a CSV whose columns are ``time_s`` and ``mah`` (or ``coulombs``).
+    """Readings of a counter: a CSV whose columns are ``time_s`` and ``mah`` (or ``coulombs``).
 
     Returns:
         Times in s, and C.
@@ -60,7 +59,7 @@ def read_counter(path: str) -> tuple[list[float], list[float]]:
             rows = csv.DictReader(file)
             unit = next((name for name in _PER_UNIT if name in (rows.fieldnames or ())), None)
             if unit is None or "time_s" not in (rows.fieldnames or ()):
-                raise CalibrationError(f"{path}: its first line must name time_s, and mah or coulombs.")
+                raise CalibrationError(f"{path}: its first line must name time_s, and mah or coulombs")
             for row in rows:
                 time_s, count = float(row["time_s"]), float(row[unit]) * _PER_UNIT[unit]
                 if not math.isfinite(time_s + count) or (times and not time_s > times[-1]):
@@ -70,9 +69,13 @@ def read_counter(path: str) -> tuple[list[float], list[float]]:
     except (TypeError, ValueError) as failure:
         if isinstance(failure, CalibrationError):
             raise
-        raise CalibrationError(f"{path}, line {len(times) + 2}: {failure}.") from failure
+        raise CalibrationError(
+            f"{path}, line {len(times) + 2}: {failure}; correct it or remove the line"
+        ) from failure
     except (OSError, csv.Error) as failure:
-        raise CalibrationError(f"{path} cannot be read: {failure}.") from failure
+        raise CalibrationError(
+            f"{path} cannot be read: {failure}; give a CSV with time_s and mah"
+        ) from failure
     if not times:
-        raise CalibrationError(f"{path} holds no reading of the counter.")
+        raise CalibrationError(f"{path} has no reading of the counter; add rows of time_s and mah")
     return times, counts

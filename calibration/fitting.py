@@ -1,4 +1,4 @@
-"""Fitting a meter against a reference, with a reason for everything that is refused or doubted."""
+"""Fitting a meter against a reference, with a reason for every error and warning."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ from energymeter.calibration.checks import (
     check_residuals,
     check_spread,
     check_windows,
-    doubts,
     too_close,
     unit_of,
+    warnings_of,
 )
 from energymeter.calibration.line_fit import Floats, with_tempco, york
 from energymeter.calibration.points import Point, Reference
@@ -29,15 +29,15 @@ _STEP = 1 / math.sqrt(12)
 
 
 class Fit(NamedTuple):
-    """A line and what speaks against it."""
+    """A line with its points, residuals and warnings."""
 
     line: Line
     points: tuple[Point, ...]
     residuals: tuple[float, ...]
     """Reference minus line, for each point."""
     left_out: tuple[float, ...]
-    """The same, from the line through all other points: what a new point would be off by. NaN where
-    too few are left."""
+    """The same, from the line through all other points: the error of a new point. NaN where too few points
+    are left."""
     warnings: tuple[str, ...]
 
     def errors(self) -> list[tuple[float, float, float]]:
@@ -51,21 +51,21 @@ class Fit(NamedTuple):
 def fit(points: Sequence[Point], meter: Band, reference: Band) -> Fit:
     """The line of one channel in one range.
 
-    One point at zero load gives the offset and leaves the gain as the data sheet promises it; a voltage that
-    is the same at every load gives the gain and leaves the offset; two points or more give both; three or
-    more at two temperatures also the gain's drift.
+    Points at zero load give the offset, and the gain stays that of the data sheet. A voltage that is the same
+    at every load gives the gain, and the offset stays. Two points or more give both; four or more at two
+    temperatures also give the temperature coefficient of the gain.
 
     Args:
         points: all of one channel and range.
-        meter: how wrong the meter may be by its data sheet; its resolution is each point's own error.
-        reference: how wrong the reference may be. Its gain and offset are common to all points and do not
-            average down; its resolution is each point's own.
+        meter: the accuracy of the meter by its data sheet; its resolution is an error of each point.
+        reference: the accuracy of the reference. Its gain and offset are common to all points and do not
+            average down; its resolution is an error of each point.
 
     Raises:
-        CalibrationError: the points cannot be a calibration, with the reason.
+        CalibrationError: the points make no calibration, with the reason.
     """
     if not points:
-        raise CalibrationError("there are no points to fit; take at least one at zero load.")
+        raise CalibrationError("there are no points to fit; take at least one at zero load")
     check_windows(points)
     if all(point.reference == 0 for point in points):
         return _zero(points, meter)
@@ -94,23 +94,23 @@ def fit(points: Sequence[Point], meter: Band, reference: Band) -> Fit:
         points,
         tuple(map(float, rests)),
         _left_out(shown, true, u_shown, u_true),
-        tuple(doubts(points, shown, true, rests, u)),
+        tuple(warnings_of(points, shown, true, rests, u)),
     )
 
 
 def fit_all(points: Sequence[Point], meter: Facts, reference: Reference) -> dict[tuple[str, str], Fit]:
-    """Every channel's line, and one for each range of the current that has points enough of its own.
+    """The line of every channel, and of each range of the current that has enough points.
 
-    Ranges with fewer share a line through all points, whose scatter then holds what the ranges differ by.
+    The other ranges share a line through all points; its scatter contains the differences between them.
 
     Args:
-        meter: how wrong the meter may be.
+        meter: the accuracy of the meter.
 
     Returns:
         By channel and range; the range "" is the shared line.
 
     Raises:
-        CalibrationError: some of the points cannot be a calibration, with the reason.
+        CalibrationError: some of the points make no calibration, with the reason.
     """
     found = {}
     for channel in dict.fromkeys(point.channel for point in points):
@@ -126,7 +126,7 @@ def fit_all(points: Sequence[Point], meter: Facts, reference: Reference) -> dict
 
 
 def model_of(fits: Mapping[tuple[str, str], Fit]) -> Model:
-    """What a card keeps of the fits."""
+    """The model of a card, from the fits."""
     lines = {key: found.line for key, found in fits.items()}
     return Model(
         volts=lines.get(("volts", "")),
@@ -136,13 +136,13 @@ def model_of(fits: Mapping[tuple[str, str], Fit]) -> Model:
 
 
 def _spread(points: Sequence[Point]) -> bool:
-    """Whether they can tell gain from offset."""
+    """Whether they can separate gain from offset."""
     shown = [point.shown for point in points]
     return max(shown) - min(shown) > NEAR_ZERO * max(map(abs, shown))
 
 
 def _own_step(points: Sequence[Point], meter: Band) -> float:
-    """Of the resolution, where a point does not say its own scatter."""
+    """The standard deviation of one step, if the points have no scatter of their own."""
     return 0.0 if any(point.shown_u for point in points) else meter.resolution * _STEP
 
 
@@ -156,12 +156,11 @@ def _zero(points: Sequence[Point], meter: Band) -> Fit:
     if (meter.offset or meter.resolution) and abs(offset) > limit:
         raise CalibrationError(
             f"at zero load the meter shows {-offset:.4g} {unit_of(points)}, far beyond the "
-            f"±{meter.offset:.2g} its "
-            "data sheet allows: the load is not off, or something else hangs on the meter; disconnect it."
+            f"±{meter.offset:.2g} of its data sheet: disconnect the load and everything else from the meter"
         )
     line = Line(1.0, offset, (((meter.gain * _RECTANGLE) ** 2, 0.0), (0.0, variance)), 0.0, 0.0)
     rests = tuple(float(-x - offset) for x in shown)
-    doubt = "the zero was taken, the gain was not: it is as uncertain as the data sheet says"
+    doubt = "only the zero was taken: the gain is as uncertain as the data sheet says"
     return Fit(line, tuple(points), rests, (math.nan,) * len(points), (doubt,))
 
 
@@ -174,7 +173,7 @@ def _level(
     meter: Band,
     reference: Band,
 ) -> Fit:
-    """Gain only, from a supply's voltage that hardly changes; the offset is as the data sheet promises it."""
+    """Gain only, from a supply voltage that hardly changes; the offset stays that of the data sheet."""
     weights = 1 / (u_shown**2 + u_true**2)
     level = float(np.average(shown, weights=weights))
     gain = float(np.average(true, weights=weights)) / level
@@ -186,9 +185,7 @@ def _level(
     variance = (worse / float(weights.sum()) + offset) / level**2
     covariance = ((variance, -offset / level), (-offset / level, offset))
     line = Line(gain, 0.0, covariance, float(shown.min()), float(shown.max()))
-    doubt = (
-        f"the voltage was {level:.4g} V at every load: only there is it known better than the data sheet says"
-    )
+    doubt = f"the voltage was {level:.4g} V at every load: elsewhere it is no better than the data sheet"
     return Fit(
         line._replace(covariance=_with_reference(line, 1.0, reference)),
         points,
@@ -210,7 +207,7 @@ def _line(
 
 
 def _kelvin(points: Sequence[Point]) -> Floats:
-    """Of each point above the mean; zeros where one does not say."""
+    """The temperature of each point minus the mean; zeros if one is unknown."""
     known = [point.celsius for point in points if point.celsius is not None]
     if len(known) < len(points):
         return np.zeros(len(points))
@@ -218,7 +215,7 @@ def _kelvin(points: Sequence[Point]) -> Floats:
 
 
 def _with_reference(line: Line, worse: float, reference: Band) -> tuple[tuple[float, ...], ...]:
-    """The fit's covariance, scaled by how badly it fits, plus what all points have in common."""
+    """The covariance of the fit, scaled by its chi squared, plus the errors that all points share."""
     covariance = np.array(line.covariance) * worse
     common = np.zeros(len(covariance))
     common[:2] = line.gain, line.offset

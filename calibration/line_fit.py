@@ -1,8 +1,8 @@
 """Straight lines through points with errors in both axes, with the covariance of slope and offset.
 
 York's unified equations (York, Evensen, López, Delgado, Am. J. Phys. 72 (2004) 367) without correlations
-within a point: where the shown values are exact they are weighted least squares, where both are equally
-wrong they are Deming's line. The packages that do the same (scipy.odr, now deprecated, and odrpack) have
+within a point: with exact shown values they are weighted least squares, with equal errors in
+both axes they are Deming's line. The packages that do the same (scipy.odr, now deprecated, and odrpack) have
 no wheels, or heavy ones, for a Raspberry Pi.
 """
 
@@ -17,14 +17,14 @@ _CLOSE = 1e-14
 
 
 class Fitted(NamedTuple):
-    """A line and how well it is known."""
+    """A line with its covariance."""
 
     slope: float
     offset: float
     covariance: Floats
-    """Of slope and offset, shape (2, 2); from the errors stated, not scaled by how well they fit."""
+    """That of slope and offset, shape (2, 2), from the given errors; not scaled by chi squared."""
     chi_squared: float
-    """Sum of squared residuals in units of their stated errors; about n - 2 if these are right."""
+    """Sum of squared residuals in units of their errors; about n - 2 if these are right."""
 
     def at(self, x: npt.ArrayLike) -> Floats:
         """The line's values, same shape as ``x``."""

@@ -1,6 +1,6 @@
-"""Charts as SVG, drawn here: a plotting package is a lot to install on a board for two pictures.
+"""Charts as SVG, drawn here, because a plotting package is much to install on a board for two pictures.
 
-PNG is drawn by matplotlib, where somebody wants it.
+matplotlib draws PNG.
 """
 
 import html
@@ -23,7 +23,7 @@ _COLOURS = ("#1b6ca8", "#c8553d", "#3a7d44", "#7b5ea7", "#806a00")
 
 
 class Series(NamedTuple):
-    """One named row of marks, joined by a line if wanted."""
+    """One named series of marks, optionally joined by a line."""
 
     name: str
     x: Sequence[float]
@@ -73,7 +73,7 @@ def chart(title: str, x_label: str, y_label: str, series: Sequence[Series], *, l
 
 
 def draw(fits: Mapping[tuple[str, str], Fit], path: str) -> None:
-    """The residuals as a picture: PNG where the file is called so, else SVG.
+    """The residuals as a picture: PNG if the file name ends with .png, else SVG.
 
     Raises:
         ExtraMissing: PNG without matplotlib.
@@ -85,11 +85,13 @@ def draw(fits: Mapping[tuple[str, str], Fit], path: str) -> None:
         else:
             Path(path).write_text(chart(*_LABELS, residuals(fits)), encoding="utf-8")
     except OSError as failure:
-        raise CalibrationError(f"{path} cannot be written: {failure.strerror}.") from failure
+        raise CalibrationError(
+            f"{path} cannot be written: {failure.strerror}; name another file"
+        ) from failure
 
 
 def residuals(fits: Mapping[tuple[str, str], Fit]) -> list[Series]:
-    """What the lines leave, per cent of each channel's largest reference."""
+    """The residuals of the lines, in per cent of each channel's largest reference."""
     series = []
     for (channel, name), found in fits.items():
         most = max(abs(point.reference) for point in found.points) or 1.0
@@ -107,7 +109,7 @@ def _png(path: str, series: Sequence[Series]) -> None:
     try:
         figure = importlib.import_module("matplotlib.figure").Figure(figsize=(6.4, 3.6), dpi=150)
     except ImportError:
-        raise ExtraMissing("matplotlib", "plot", "A PNG (SVG needs nothing)") from None
+        raise ExtraMissing("matplotlib", "plot", "PNG (SVG needs no package)") from None
     axes = figure.add_subplot()
     title, x_label, y_label = _LABELS
     axes.set(title=title, xlabel=x_label, ylabel=y_label)
@@ -126,7 +128,7 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Five or so round numbers between.
+    """About five round numbers in between.
 
     >>> _ticks(-0.1, 1.1)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]

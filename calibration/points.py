@@ -1,4 +1,4 @@
-"""Points of a calibration: what the meter showed and what the reference said, averaged over the same time."""
+"""Points of a calibration: means of the meter and of the reference over the same time."""
 
 import csv
 import itertools
@@ -11,48 +11,48 @@ from energymeter.errors import CalibrationError
 from energymeter.reading import Band
 
 UNITS = {"volts": "V", "amps": "A", "watts": "W"}
-"""What can be calibrated: voltage and current apart, power where a meter tells nothing else."""
+"""What can be calibrated: voltage and current separately, or power if a meter reports nothing else."""
 _TEXT = ("channel", "range")
 
 
 class Point(NamedTuple):
-    """One load, held still."""
+    """One steady load."""
 
     channel: str
-    """``volts``, ``amps``, or ``watts`` of a meter that tells no current."""
+    """``volts``, ``amps``, or ``watts`` of a meter that reports no current."""
     shown: float
     reference: float
     shown_u: float = 0.0
-    """Scatter of the mean that was shown, one standard deviation."""
+    """Scatter of the meter's mean, one standard deviation."""
     reference_u: float = 0.0
-    """Scatter of the reference's mean; what its data sheet promises is stated apart, once for all points."""
+    """Scatter of the reference's mean. The accuracy of its data sheet is given once for all points."""
     range: str = ""
-    """The range the meter measured in."""
+    """The meter's range."""
     celsius: float | None = None
-    """The air's temperature."""
+    """The temperature of the air."""
     seconds: float | None = None
-    """How long the meter's mean is."""
+    """The duration of the meter's mean."""
     reference_seconds: float | None = None
-    """How long the reference's is."""
+    """The duration of the reference's mean."""
 
 
 class Mean(NamedTuple):
-    """A mean of readings that do not forget each other at once."""
+    """A mean of correlated readings."""
 
     value: float
     uncertainty: float
     """One standard deviation of the mean."""
     effective: float
-    """How many independent readings would tell as much."""
+    """The number of independent readings with the same information."""
     drift: float
     """Mean of the second half minus mean of the first."""
     jitter: float
-    """What drift the readings' differences from one to the next explain, one standard deviation: unlike
-    their scatter, these do not grow with the drift itself."""
+    """The drift that the differences between neighbours explain, one standard deviation. Unlike the scatter,
+    it does not grow with the drift itself."""
 
     @property
-    def settled(self) -> bool:
-        """No drift that matters or that the jitter does not explain."""
+    def steady(self) -> bool:
+        """Whether the drift is negligible or explained by the jitter."""
         return abs(self.drift) <= max(6 * self.jitter, 2e-4 * abs(self.value))
 
 
@@ -83,16 +83,16 @@ def average(readings: Sequence[float], resolution: float = 0.0) -> Mean:
 
 
 class Reference(NamedTuple):
-    """The instrument that is usable_points."""
+    """The instrument that the meter is compared with."""
 
     name: str
     volts: Band = Band()
-    """How wrong it may be, as its data sheet promises."""
+    """Its accuracy, as in its data sheet."""
     amps: Band = Band()
     watts: Band = Band()
 
     def band(self, channel: str) -> Band:
-        """Of one channel."""
+        """The accuracy of one channel."""
         return {"volts": self.volts, "amps": self.amps, "watts": self.watts}[channel]
 
 
@@ -118,7 +118,7 @@ def band(text: str) -> Band:
     if not gain.endswith("%") or not share >= 0 or steps < 0 or resolution < 0:
         raise CalibrationError(
             f"the accuracy {text!r} is not understood: write per cent of the reading plus digits times their "
-            "step in V or A, such as 1.5%+3*0.001."
+            "step in V or A, such as 1.5%+3*0.001"
         )
     return Band(share, steps * resolution, resolution)
 

@@ -14,7 +14,7 @@ _RISK = 0.01
 
 
 class Counts(NamedTuple):
-    """What the sampler counted."""
+    """The counts of the sampler."""
 
     reads: int
     duplicates: int
@@ -24,15 +24,15 @@ class Counts(NamedTuple):
 
 
 class Quality(NamedTuple):
-    """Figures of one channel; ``None`` where they cannot be told."""
+    """The quality of one channel; ``None`` for what is unknown."""
 
     mean_watts: float
     noise_watts: float
     """Standard deviation of one sample, from the differences between neighbours: a slow load is not noise."""
     step_watts: float | None
-    """The smallest change that was seen."""
+    """The smallest change between samples."""
     zero_amps: float | None
-    """What is shown with no load, where that was asked for."""
+    """The current shown without load, if that was asked for."""
     interval_s: float
     jitter_s: float
     """Standard deviation of the intervals."""
@@ -40,10 +40,9 @@ class Quality(NamedTuple):
     headroom: float | None
     """The highest sample as a share of the most that can be measured."""
     aliasing: float
-    """How much the energy changes when only every other sample is looked at, relative; less for a mean, of
-    which most was seen."""
+    """Relative change of the energy if every other sample is left out; less for a mean with a high duty."""
     least_joules: float
-    """The smallest energy within one second that stands out of the noise (k = 2)."""
+    """The smallest energy within one second that is above the noise (k = 2)."""
     counts: Counts
     warnings: tuple[str, ...]
 
@@ -57,7 +56,7 @@ def examine(
         time_s, watts, amps: shape (n,), NaN where unknown.
         facts: of the source.
         counts: of the same stretch.
-        zero: there is no load.
+        zero: True if there is no load.
 
     Raises:
         NotMeasured: too few samples with a power.
@@ -65,7 +64,7 @@ def examine(
     known = ~np.isnan(watts)
     time_s, watts = time_s[known], watts[known]
     if len(watts) < _FEWEST:
-        raise NotMeasured(f"only {len(watts)} samples tell a power; look for longer, or ask more often.")
+        raise NotMeasured(f"only {len(watts)} samples have a power; measure for longer, or at a higher rate")
     intervals, jumps = np.diff(time_s), np.diff(watts)
     noise = float(np.sqrt(np.mean(jumps**2) / 2))
     interval = float(np.median(intervals))
@@ -84,44 +83,46 @@ def examine(
         counts=counts,
         warnings=(),
     )
-    return found._replace(warnings=tuple(_doubts(found, facts)))
+    return found._replace(warnings=tuple(_warnings(found, facts)))
 
 
 def _aliasing(watts: Floats) -> float:
-    """Means of the even and of the odd samples, apart; a load that they follow gives both the same."""
+    """The difference between the means of even and odd samples; small if the samples follow the load."""
     even, odd = (float(watts[first : len(watts) // 2 * 2 : 2].mean()) for first in (0, 1))
     scatter = float(np.abs(watts[2::2] - 2 * watts[1:-1:2][: len(watts[2::2])] + watts[:-2:2]).mean())
     mean = abs(float(watts.mean()))
-    # alternation that evens out over the stretch is still a load too fast to be followed
+    # alternation that averages out over the stretch is still a load that is too fast
     return max(abs(even - odd), scatter / math.sqrt(6 * len(watts))) / mean if mean > 0 else 0.0
 
 
-def _doubts(found: Quality, facts: Facts) -> list[str]:
-    counts, said = found.counts, []
+def _warnings(found: Quality, facts: Facts) -> list[str]:
+    counts, warnings = found.counts, []
     if found.longest_s > 3 * found.interval_s:
-        said.append(
+        warnings.append(
             f"the longest pause was {found.longest_s:.3g} s, {found.longest_s / found.interval_s:.0f} "
             "intervals"
         )
     if counts.duplicates > 0.1 * counts.reads:
-        said.append(f"{counts.duplicates / counts.reads:.0%} of the reads found nothing new: ask less often")
+        warnings.append(
+            f"{counts.duplicates / counts.reads:.0%} of the reads had nothing new: use a lower rate"
+        )
     if counts.missed + counts.failed + counts.lost:
-        said.append(
+        warnings.append(
             f"{counts.missed} readings came too late, {counts.failed} failed, {counts.lost} were lost"
         )
     if found.headroom is not None and found.headroom > 0.8:
-        said.append(f"the load reaches {found.headroom:.0%} of the range: short peaks may clip unseen")
+        warnings.append(f"the load reaches {found.headroom:.0%} of the range: short peaks may be clipped")
     if found.aliasing > _RISK:
-        said.append(
-            "the load changes faster than it is sampled: ask more often, or use a meter that averages"
+        warnings.append(
+            "the load changes faster than it is sampled: use a higher rate, or a meter that averages"
         )
     band = facts.amps or Band()
     if found.zero_amps is not None and abs(found.zero_amps) > band.offset + band.resolution > 0:
-        said.append(
-            f"with no load it shows {found.zero_amps:.2g} A, more than its data sheet's {band.offset:.2g} "
-            "A: is the "
-            "load really off?"
+        warnings.append(
+            f"with no load it shows {found.zero_amps:.2g} A, more than the {band.offset:.2g} A of its data "
+            "sheet: "
+            "check that the load is off"
         )
     if found.step_watts is None:
-        said.append("every sample was the same: nothing can be said of its noise below one step")
-    return said
+        warnings.append("every sample was the same: its noise is below one step")
+    return warnings

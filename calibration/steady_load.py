@@ -1,4 +1,4 @@
-"""Holding a load: read a meter, and a reference beside it, until both stand still, then take their means."""
+"""A steady load: read a meter and a reference until both are steady, then take their means."""
 
 import contextlib
 import threading
@@ -9,7 +9,7 @@ import numpy as np
 
 from energymeter.calibration.alignment import Alignment, align
 from energymeter.calibration.points import UNITS, Mean, Point, average
-from energymeter.calibration.source_buffer import Said, Tape
+from energymeter.calibration.source_buffer import ReadingBuffer, TimedReading
 from energymeter.clock import Clock
 from energymeter.errors import CalibrationError, SourceError
 from energymeter.reading import Band, Reading
@@ -17,37 +17,38 @@ from energymeter.reading import Band, Reading
 _FEWEST = 8
 _FAILURES = 20
 _LATEST_SECONDS = 10.0
-"""A reference further behind than this shows another load."""
+"""A reference that is later than this shows another load."""
 
 
-class Held(NamedTuple):
-    """One quantity of one meter, while the load is held."""
+class SteadyReading(NamedTuple):
+    """The mean of one quantity while the load is steady."""
 
     channel: str
     shown: Mean
     reference: Mean | None
-    """Of the reference source, where there is one."""
+    """The mean of the reference; None if there is no reference."""
 
 
-class Holder:
-    """Reads a meter and a reference at once.
+class SteadyLoad:
+    """Reads a meter and a reference at the same time.
 
-    The reference's means are taken over the same time as the meter's. By how much its readings come later
-    (a display that filters, a clock of its own) is found from the steps of the load that both saw; until
-    there is one, nothing is assumed to be late.
+    Both means are taken over the same time. The delay of the reference (a display that filters, a clock of
+    its own) is found from steps of the load that both show; before the first step it is taken as 0.
 
     Args:
-        meter: the one to calibrate.
-        reference: another in the same wire, or None: its readings are typed in.
-        rate_hz: readings a second of each.
-        clock: what waiting is done on.
+        meter: the meter to calibrate.
+        reference: another meter in the same wire; None: its readings are typed in.
+        rate_hz: readings per second of each.
+        clock: the time.
     """
 
-    def __init__(self, meter: Tape, reference: Tape | None, rate_hz: float, clock: Clock) -> None:
+    def __init__(
+        self, meter: ReadingBuffer, reference: ReadingBuffer | None, rate_hz: float, clock: Clock
+    ) -> None:
         self.meter, self.reference, self._clock = meter, reference, clock
         self.alignment: Alignment | None = None
         self.doubt = ""
-        """Why the two could not be aligned, though the load has changed."""
+        """Why the two could not be aligned, although the load has changed."""
         self._period = 1 / rate_hz
         self._failures = 0
 
@@ -55,8 +56,8 @@ class Holder:
         """Open both.
 
         Raises:
-            SourceError: one cannot be.
-            SpecError: one has several parts, and none was named.
+            SourceError: one of them cannot be opened.
+            SpecError: one of them has several channels, and none was named.
         """
         self.meter.open()
         if self.reference is not None:
@@ -67,22 +68,22 @@ class Holder:
                 raise
 
     def close(self) -> None:
-        """Let go of both."""
+        """Close both."""
         self.meter.close()
         if self.reference is not None:
             self.reference.close()
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Wait one period, then read both.
 
         Raises:
-            SourceError: one could not be read, again and again.
+            SourceError: one of them failed many times in a row.
         """
         self._clock.sleep(self._period)
         try:
-            self.meter.look()
+            self.meter.update()
             if self.reference is not None:
-                self.reference.look()
+                self.reference.update()
             self._failures = 0
         except SourceError:
             self._failures += 1
@@ -90,14 +91,14 @@ class Holder:
                 raise
 
     @contextlib.contextmanager
-    def looking(self) -> Iterator[None]:
-        """Go on reading beside what the block does, such as asking a person to change the load."""
+    def in_background(self) -> Iterator[None]:
+        """Continue reading in a thread while the block runs, such as while a person changes the load."""
         done = threading.Event()
 
         def run() -> None:
-            with contextlib.suppress(SourceError):  # which the next `look` will tell
+            with contextlib.suppress(SourceError):  # which the next `update` raises again
                 while not done.is_set():
-                    self.look()
+                    self.update()
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
@@ -107,48 +108,56 @@ class Holder:
             done.set()
             thread.join()
 
-    def settle(self, seconds: float, patience: float, tell: Callable[[list[Held]], None]) -> list[Held]:
-        """Read until a stretch of readings stands still, and give its means.
+    def means(
+        self, seconds: float, patience: float, report: Callable[[list[SteadyReading]], None]
+    ) -> list[SteadyReading]:
+        """Read until the load has been steady for a while, and return the means.
 
         Args:
-            seconds: the length of the stretch.
-            patience: how long to wait for it.
-            tell: called about once a second with what is read.
+            seconds: how long the load must be steady.
+            patience: how long to wait for that, s.
+            report: called about once a second with the means so far.
 
         Raises:
-            CalibrationError: it never stood still.
+            CalibrationError: it was never steady.
             SourceError: nothing can be read.
         """
         since_s, name = self._now_s(), self.meter.range
         for number in range(1, max(1, round((seconds + patience) / self._period)) + 1):
-            self.look()
+            self.update()
             if self.meter.range != name:  # its first readings may be from before
                 since_s, name = self._now_s(), self.meter.range
             end_s, stretch_s = self._now_s() - max(0.0, self.behind_s), self._stretch(seconds)
-            held = self._held(max(since_s, end_s - stretch_s), end_s)
-            if held and number % max(1, round(1 / self._period)) == 0:
-                tell(held)
+            steady = self._steady(max(since_s, end_s - stretch_s), end_s)
+            if steady and number % max(1, round(1 / self._period)) == 0:
+                report(steady)
             full = end_s - since_s >= stretch_s * (1 - 1e-9)
-            if full and held and all(mean.settled for each in held for mean in each[1:] if mean is not None):
+            if (
+                full
+                and steady
+                and all(mean.steady for each in steady for mean in each[1:] if mean is not None)
+            ):
                 if self._aligned():
                     continue  # the reference's stretch is another now
-                return held
+                return steady
         raise CalibrationError(
-            f"the load did not stand still for {seconds:g} s within {patience:g} s; hold it steady, or take "
-            "shorter means with --seconds."
+            f"the load was not steady for {seconds:g} s within {patience:g} s; keep it steady, or take "
+            "shorter means with --seconds"
         )
 
     @property
     def behind_s(self) -> float:
-        """By how much the reference's readings come later than the meter's, s."""
+        """How much later the reference's readings come than the meter's, s."""
         return self.alignment.offset_s if self.alignment is not None else 0.0
 
     def _aligned(self) -> bool:
-        """Look for steps of the load that both saw; True if that says something new."""
+        """Find steps of the load that both show; True if the delay is new."""
         if self.reference is None:
             return False
-        quantity = _amps if self._both_tell_amps() else _watts
-        columns = [np.array(each) for tape in (self.meter, self.reference) for each in tape.column(quantity)]
+        quantity = _amps if self._both_have_amps() else _watts
+        columns = [
+            np.array(each) for buffer in (self.meter, self.reference) for each in buffer.column(quantity)
+        ]
         if not _stepped(columns[1]):
             return False
         before, self.doubt = self.alignment, ""
@@ -158,44 +167,48 @@ class Holder:
             self.doubt = str(reason) if before is None else ""
             return False
         if abs(found.offset_s) > _LATEST_SECONDS:
-            self.doubt = f"the reference's steps come {found.offset_s:.1f} s later: is it in the same wire?"
+            self.doubt = (
+                f"the reference's steps come {found.offset_s:.1f} s later; check that it is in the same wire"
+            )
             return False
         self.alignment = found
         known = before.offset_s if before is not None else 0.0
         return abs(found.offset_s - known) > max(self._period, 2 * found.offset_uncertainty)
 
-    def _both_tell_amps(self) -> bool:
-        tapes = [self.meter, *([self.reference] if self.reference is not None else [])]
-        return all(tape.said and tape.said[-1].reading.amps is not None for tape in tapes)
+    def _both_have_amps(self) -> bool:
+        buffers = [self.meter, *([self.reference] if self.reference is not None else [])]
+        return all(buffer.readings and buffer.readings[-1].reading.amps is not None for buffer in buffers)
 
     def _stretch(self, seconds: float) -> float:
-        """Long enough for a mean of the slower one, too."""
-        tapes = [self.meter, *([self.reference] if self.reference is not None else [])]
-        return max(seconds, *((_FEWEST + 1) * tape.interval_s for tape in tapes), _FEWEST * self._period)
+        """Long enough also for a mean of the slower one."""
+        buffers = [self.meter, *([self.reference] if self.reference is not None else [])]
+        return max(
+            seconds, *((_FEWEST + 1) * buffer.interval_s for buffer in buffers), _FEWEST * self._period
+        )
 
     def _now_s(self) -> float:
         return self._clock.monotonic_ns() * 1e-9
 
-    def _held(self, start_s: float, end_s: float) -> list[Held]:
+    def _steady(self, start_s: float, end_s: float) -> list[SteadyReading]:
         mine = self.meter.between(start_s, end_s)
-        its: list[Said] | None = None
+        its: list[TimedReading] | None = None
         if self.reference is not None:
             its = self.reference.between(start_s + self.behind_s, end_s + self.behind_s)
             if len(its) < _FEWEST:
                 return []
-        held: list[Held] = []
+        steady: list[SteadyReading] = []
         for channel in UNITS:
             shown = _mean(mine, channel, self.meter)
-            if shown is None or (channel == "watts" and held):
+            if shown is None or (channel == "watts" and steady):
                 continue
-            beside = None if self.reference is None or its is None else _mean(its, channel, self.reference)
-            held.append(Held(channel, shown, beside))
-        return held
+            reference = None if self.reference is None or its is None else _mean(its, channel, self.reference)
+            steady.append(SteadyReading(channel, shown, reference))
+        return steady
 
 
-def _mean(said: Sequence[Said], channel: str, tape: Tape) -> Mean | None:
-    known = [value for value in (getattr(each.reading, channel) for each in said) if value is not None]
-    band: Band | None = getattr(tape.meter.facts, channel)
+def _mean(readings: Sequence[TimedReading], channel: str, source: ReadingBuffer) -> Mean | None:
+    known = [value for value in (getattr(each.reading, channel) for each in readings) if value is not None]
+    band: Band | None = getattr(source.meter.facts, channel)
     return average(known, band.resolution if band else 0.0) if len(known) >= _FEWEST else None
 
 
@@ -215,15 +228,17 @@ def _stepped(values: "np.typing.NDArray[np.float64]") -> bool:
     return float(np.ptp(values)) > max(20 * scatter, 0.02 * float(np.abs(values).max()))
 
 
-def point_of(held: Held, reference: float, range_name: str, seconds: float, celsius: float | None) -> Point:
-    """A point from what was held and what the reference said."""
+def point_of(
+    steady: SteadyReading, reference: float, range_name: str, seconds: float, celsius: float | None
+) -> Point:
+    """A point from steady readings of the meter and the value of the reference."""
     return Point(
-        held.channel,
-        held.shown.value,
+        steady.channel,
+        steady.shown.value,
         reference,
-        held.shown.uncertainty,
-        held.reference.uncertainty if held.reference is not None else 0.0,
-        range_name if held.channel == "amps" else "",
+        steady.shown.uncertainty,
+        steady.reference.uncertainty if steady.reference is not None else 0.0,
+        range_name if steady.channel == "amps" else "",
         celsius,
         seconds,
         seconds,

@@ -48,6 +48,7 @@ class Jtop(Parts[Shared[Rails]]):
     """
 
     kind = "board"
+    signs = ("/run/jtop.sock",)
 
     facts = Facts(default_hz=2.0, max_hz=1.0 / _FLOOR_SECONDS)
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the package needs to know of time."""
+    """What the package needs of a clock."""
 
     def monotonic_ns(self) -> int:
         """Nanoseconds that never step; every sample and span edge is on this clock."""
@@ -14,7 +14,7 @@ class Clock(Protocol):
         """Seconds since 1970 UTC; for dates in files, never for durations."""
 
     def sleep(self, seconds: float) -> None:
-        """Let ``seconds`` pass; zero or less returns at once."""
+        """Let ``seconds`` pass; zero or less returns immediately."""
 
 
 class SystemClock:
@@ -29,7 +29,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that stands still until told otherwise; sleeping on it takes no time.
+    """A clock that moves only by hand; sleeping on it takes no time.
 
     >>> clock = ManualClock()
     >>> clock.sleep(1.5)

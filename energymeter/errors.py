@@ -20,7 +20,7 @@ code the command line ends with (0 is success, 2 is click's own "wrong usage")::
     ├── CalibrationError     ValueError       10   a calibration is refused, foreign or tampered
     ├── LedgerError          RuntimeError     11   a budget's ledger cannot be used
     ├── BudgetExhausted      RuntimeError     12   the battery's reserve is reached
-    └── GridError            LookupError      13   no such place, region or live intensity
+    └── GridError            LookupError      13   no such zone or region, or no live intensity
 
 A message is one sentence that ends with what to do about it.
 """
@@ -54,7 +54,7 @@ class NotMeasured(EnergyMeterError, LookupError):
 
 
 class ProvenanceRefused(EnergyMeterError, ValueError):
-    """The caller required measured numbers and only modelled ones are to be had."""
+    """The caller required measured numbers and only modelled ones are available."""
 
     exit_code = 3
 
@@ -126,6 +126,6 @@ class BudgetExhausted(EnergyMeterError, RuntimeError):
 
 
 class GridError(EnergyMeterError, LookupError):
-    """No such place or region, or its live intensity cannot be had."""
+    """No such zone or region, or its live intensity is unavailable."""
 
     exit_code = 13

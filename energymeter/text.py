@@ -1,9 +1,29 @@
-"""Numbers, durations, estimates and foreign text, as they are printed."""
+"""Numbers, durations, estimates, tables and foreign text, as they are printed."""
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 _MOST_DECIMALS = 6
+_LEAST_EXPONENT, _MOST_EXPONENT = -6, 15
+"""Outside of these, a number is printed in powers of ten."""
+
+
+def significant(number: float, figures: int = 3) -> str:
+    """A number rounded to so many significant figures; the one rounding rule for numbers without a ±.
+
+    >>> [significant(x) for x in (0.6789, 1234.5, 3.0, 0.9996, 2.5e-9, 0.0)]
+    ['0.679', '1230', '3.00', '1.00', '2.50e-09', '0']
+    >>> significant(484.33, 4), significant(12345.6, 4)
+    ('484.3', '12350')
+    """
+    if number == 0 or not math.isfinite(number):
+        return f"{number:g}".removeprefix("-" if number == 0 else "")
+    rounded = f"{number:.{figures - 1}e}"
+    exponent = int(rounded.partition("e")[2])
+    if not _LEAST_EXPONENT <= exponent < _MOST_EXPONENT:
+        return rounded
+    return f"{float(rounded):.{max(figures - 1 - exponent, 0)}f}"
 
 
 def with_uncertainty(number: float, uncertainty: float, unit: str) -> str:
@@ -30,27 +50,26 @@ def with_uncertainty(number: float, uncertainty: float, unit: str) -> str:
     return f"{number:.{digits}f} {prefix}{unit} ± {max(uncertainty, 10**-_MOST_DECIMALS):.{digits}f}"
 
 
-def significant(number: float, figures: int = 3) -> str:
-    """A number to three significant figures, in powers of ten only below a millionth.
+# (up to this many hours, round to this many minutes): steps of maks-a/batterym (README), <= 4.2 % off.
+_STEPS = ((2.0, 1), (4.0, 5), (8.0, 10), (12.0, 20), (24.0, 30), (math.inf, 60))
 
-    >>> significant(0.6789), significant(1234.5), significant(3.0), significant(0.9996), significant(2.5e-9)
-    ('0.679', '1234', '3.00', '1.00', '2.50e-09')
+
+def duration(seconds: float, *, rough: bool = False) -> str:
+    """A time for people.
+
+    >>> [duration(s) for s in (0.00042, 0.9997, 4.02, 7265, 86400)]
+    ['420 µs', '1.0 s', '4.0 s', '2 h 1 min', '24 h']
+    >>> [duration(3600 * hours, rough=True) for hours in (0.004, 0.3, 1.999, 5.3333, 26.67, 400.0)]
+    ['less than a minute', '18 min', '2 h', '5 h 20 min', '27 h', '17 d']
+
+    Args:
+        seconds: zero or more.
+        rough: for a forecast: no seconds, and the longer, the coarser (by at most 4.2 %).
     """
-    if number == 0:
-        return "0"
-    if not math.isfinite(number):
-        return str(number)
-    rounded = f"{number:.{figures - 1}e}"
-    exponent = int(rounded.partition("e")[2])
-    return rounded if exponent < -6 else f"{number:.{max(figures - 1 - exponent, 0)}f}"
-
-
-def duration(seconds: float) -> str:
-    """A time as one reads it.
-
-    >>> duration(0.00042), duration(0.9997), duration(4.02), duration(7265)
-    ('420 µs', '1.0 s', '4.0 s', '2 h 1 min')
-    """
+    if not math.isfinite(seconds):
+        return "∞" if seconds > 0 else "unknown"
+    if rough:
+        return _rough(seconds)
     if seconds < 0.9995e-6:
         return f"{seconds * 1e9:.0f} ns" if seconds else "0 s"
     if seconds < 0.9995e-3:
@@ -59,12 +78,26 @@ def duration(seconds: float) -> str:
         return f"{seconds * 1e3:.0f} ms"
     if seconds < 120:
         return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    return _hours_and_minutes(round(seconds / 60))
 
 
-# (up to this many hours, round to this many minutes): steps of maks-a/batterym (README), <= 4.2 % off.
-_STEPS = ((2.0, 1), (4.0, 5), (8.0, 10), (12.0, 20), (24.0, 30), (math.inf, 60))
+def _rough(seconds: float) -> str:
+    hours = seconds / 3600
+    if hours * 60 < 0.5:
+        return "less than a minute"
+    if hours >= 14 * 24:
+        return f"{round(hours / 24)} d"
+    step = next(minutes for limit, minutes in _STEPS if hours < limit)
+    minutes = max(round(hours * 60 / step) * step, 1)
+    if minutes >= 48 * 60:
+        days, rest = divmod(round(minutes / 60), 24)
+        return f"{days} d {rest} h" if rest else f"{days} d"
+    return _hours_and_minutes(minutes)
+
+
+def _hours_and_minutes(minutes: int) -> str:
+    whole, rest = divmod(minutes, 60)
+    return " ".join(part for part in (f"{whole} h" * bool(whole), f"{rest} min" * bool(rest)) if part)
 
 
 class Estimate(NamedTuple):
@@ -90,47 +123,17 @@ class Estimate(NamedTuple):
 
     def __str__(self) -> str:
         if self.unit == "h":
-            return f"{hours_text(self.value)} ({hours_text(self.low)} to {hours_text(self.high)})"
-        value = f"{number_text(self.value)} {self.unit}".rstrip()
-        return f"{value} ({number_text(self.low)} to {number_text(self.high)})"
-
-
-def hours_text(hours: float) -> str:
-    """A duration as one says it: the longer, the coarser.
-
-    >>> [hours_text(h) for h in (0.004, 0.3, 1.999, 5.3333, 26.67, 400.0)]
-    ['less than a minute', '18 min', '2 h', '5 h 20 min', '27 h', '17 d']
-    """
-    if hours * 60 < 0.5:
-        return "less than a minute"
-    if hours >= 14 * 24:
-        return f"{round(hours / 24)} d"
-    step = next(minutes for limit, minutes in _STEPS if hours < limit)
-    minutes = max(round(hours * 60 / step) * step, 1)
-    if minutes >= 48 * 60:
-        days, rest = divmod(round(minutes / 60), 24)
-        return f"{days} d {rest} h" if rest else f"{days} d"
-    whole, rest = divmod(minutes, 60)
-    return " ".join(part for part in (f"{whole} h" * bool(whole), f"{rest} min" * bool(rest)) if part)
-
-
-def number_text(number: float, digits: int = 3) -> str:
-    """Three significant digits, never an exponent below a million.
-
-    >>> [number_text(x) for x in (0.012345, 3.14159, 2412.3, 0.0)]
-    ['0.0123', '3.14', '2410', '0']
-    """
-    if number == 0 or not math.isfinite(number):
-        return f"{number:g}"
-    places = digits - 1 - math.floor(math.log10(abs(number)))
-    return f"{round(number, places):.{max(places, 0)}f}"
+            value, low, high = (duration(3600 * hours, rough=True) for hours in self[:3])
+            return f"{value} ({low} to {high})"
+        value = f"{significant(self.value)} {self.unit}".rstrip()
+        return f"{value} ({significant(self.low)} to {significant(self.high)})"
 
 
 def printable(text: str) -> str:
     """The text with everything that does not show written as an escape.
 
-    Control characters, half surrogates (which cannot be encoded) and marks that turn the reading direction
-    are among it.
+    This includes control characters, lone surrogates (which cannot be encoded) and marks that turn the
+    reading direction.
 
     >>> printable("um25c \\x1b[2J")
     'um25c \\\\x1b[2J'
@@ -138,3 +141,38 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def csv_text(text: str) -> str:
+    """A text for a cell of a CSV file: printable, and no formula for the spreadsheet that opens it.
+
+    What a spreadsheet would compute (OWASP, "CSV Injection") begins with an apostrophe, which spreadsheets
+    take for "this is text".
+
+    >>> csv_text("lab 4"), csv_text('=HYPERLINK("http://…")'), csv_text("-3 dB"), csv_text("-3")
+    ('lab 4', '\\'=HYPERLINK("http://…")', "'-3 dB", '-3')
+    """
+    text = printable(text)
+    if not text.lstrip().startswith(("=", "+", "-", "@", "|", "%", "＝", "＋", "－", "＠")):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
+def html_table(rows: Iterable[Iterable[object]], head: Iterable[object] = ()) -> str:
+    """A table for a notebook; every cell is text, whatever it holds.
+
+    >>> html_table([["energy", "3 J"]])
+    '<table><tr><td>energy</td><td>3 J</td></tr></table>'
+    """
+    import html
+
+    def row(cells: Iterable[object], kind: str) -> str:
+        return f"<tr>{''.join(f'<{kind}>{html.escape(str(cell))}</{kind}>' for cell in cells)}</tr>"
+
+    first = list(head)
+    lines = [row(first, "th")] if first else []
+    return f"<table>{''.join([*lines, *(row(cells, 'td') for cells in rows)])}</table>"

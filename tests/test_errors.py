@@ -32,6 +32,6 @@ def test_nothing_is_left_out() -> None:
 
 
 def test_extra_names_what_to_type() -> None:
-    refusal = ExtraMissing("pyarrow", "parquet", "A Parquet log")
-    assert str(refusal) == 'A Parquet log needs pyarrow: pip install "edge-energymeter[parquet]"'
-    assert refusal.name == "pyarrow"
+    error = ExtraMissing("pyarrow", "parquet", "A Parquet log")
+    assert str(error) == 'A Parquet log needs pyarrow: pip install "edge-energymeter[parquet]"'
+    assert error.name == "pyarrow"

@@ -1,4 +1,4 @@
-"""The driver contract's own pieces: a device's counters beside an integral."""
+"""The driver contract's own pieces: a device's counters next to an integral."""
 
 from energymeter.source import Counters
 

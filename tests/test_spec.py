@@ -40,8 +40,8 @@ options = st.dictionaries(names, st.text(string.ascii_letters + string.digits + 
 def test_any_text_is_a_spec_or_a_sentence(text: str) -> None:
     try:
         groups = parse(text)
-    except SpecError as refusal:
-        said = str(refusal)
+    except SpecError as error:
+        said = str(error)
     else:
         said = "parsed"
         assert groups
@@ -54,14 +54,14 @@ def test_any_text_builds_or_says_why_not(text: str) -> None:
     built = []
     try:
         built = [spec.build() for group in parse(text) for spec in group]
-    except SpecError as refusal:
-        assert str(refusal) != ""  # noqa: PT017 - either outcome is right
+    except SpecError as error:
+        assert str(error) != ""  # noqa: PT017 - either outcome is right
     assert all(source.name for source in built)
 
 
 def written(spec: Spec) -> str:
-    told = "&".join(f"{name}={value}" for name, value in spec.options.items())
-    return spec.driver + ("" if spec.place is None else f"@{spec.place}") + (f"?{told}" if told else "")
+    shown = "&".join(f"{name}={value}" for name, value in spec.options.items())
+    return spec.driver + ("" if spec.place is None else f"@{spec.place}") + (f"?{shown}" if shown else "")
 
 
 @given(
@@ -79,8 +79,8 @@ def test_comma_joins_only_before_a_driver() -> None:
 
 
 def test_quotes_hide_joints_and_questions() -> None:
-    (((driver, place, told),),) = parse('replay@"/a b,rapl+sim?x.csv"?speed=max')
-    assert (driver, place, told) == ("replay", "/a b,rapl+sim?x.csv", {"speed": "max"})
+    (((driver, place, shown),),) = parse('replay@"/a b,rapl+sim?x.csv"?speed=max')
+    assert (driver, place, shown) == ("replay", "/a b,rapl+sim?x.csv", {"speed": "max"})
 
 
 def test_percent_signs_in_options() -> None:

@@ -1,11 +1,11 @@
-"""A battery: what its label says, what of it reaches the rail, and how long that lasts.
+"""A battery: the charge on its label, how much of it reaches the rail, and how long it lasts.
 
-Two conventions are in use for "mAh", and `Battery.basis` names the one meant:
+Two conventions are in use for "mAh", and `Battery.basis` names the one that is used:
 
 ``cell``  The label of a phone, an 18650 or a power bank: charge at the cell's own voltage. A converter
-          makes the rail's voltage from it, so watt-hours are what counts.
-``rail``  The course's arithmetic: milliamp-hours counted as if delivered at the rail (5 V), every one
-          of them; hours are mAh divided by the rail's mA.
+          makes the rail's voltage from it, so watt-hours are what matters.
+``rail``  The course's arithmetic: all milliamp-hours are counted as if delivered at the rail (5 V);
+          hours are mAh divided by the mA of the rail.
 
     >>> battery = Battery(4000, basis="rail")
     >>> [round(battery.hours(amps=a), 2) for a in (2.0, 0.6, 0.15)]
@@ -23,6 +23,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from energymeter.battery.converter import Converter
 from energymeter.battery.gauge import full_charge
 from energymeter.errors import SpecError
+from energymeter.text import html_table, significant
 
 Basis = Literal["cell", "rail"]
 
@@ -33,7 +34,7 @@ _COLD = ((-20.0, 0.60), (0.0, 0.85), (20.0, 1.0))
 
 
 class Input(Protocol):
-    """What charges the battery while it is drawn on: see `energymeter.battery.solar`."""
+    """What charges the battery while it is in use: see `energymeter.battery.solar`."""
 
     def watts_at(self, hour: float) -> float:
         """Watts into the cell at ``hour`` hours since a midnight (may exceed 24)."""
@@ -63,7 +64,7 @@ class Battery(_Fields):
             published 4.20 V table, `ocv.mean_volts`), 5 V for a rail.
         efficiency: share of the cell's energy that reaches the rail, or a `Converter` curve. None: 0.90
             (published converters: 0.80 to 0.93). A rail basis has none: those mAh are already behind it.
-        usable: share that is taken before cut-off. None: 0.9 for a cell (0.80 to 0.95 between a
+        usable: share that is used before cut-off. None: 0.9 for a cell (0.80 to 0.95 between a
             protection board's 2.8 V and a boost chip's 3.3 V), 1 for a rail.
         health: share of the rated charge left by age; `aged` and `measured` set it.
         peukert: exponent k of t = H (C / (I H))^k; 1 is "none". Lithium 1.02 to 1.10, lead 1.1 to 1.3
@@ -71,9 +72,9 @@ class Battery(_Fields):
         rated_hours: H above, the discharge time for which ``mah`` was rated (5 h for lithium).
         celsius: temperature of the cell; None: no correction.
         self_discharge: share of the full battery lost in 30 days; 0 is "none", lithium about 0.02 [M].
-        capacity_sigma: relative standard uncertainty of all the above together: 0.10 for a known
+        capacity_sigma: relative standard uncertainty of all of the above together: 0.10 for a known
             cell, 0.20 for an unknown one.
-        input: what charges it meanwhile; see `energymeter.battery.solar`.
+        input: what charges it in use; see `energymeter.battery.solar`.
 
     Raises:
         SpecError: a value that no battery can have.
@@ -138,7 +139,7 @@ class Battery(_Fields):
         if not isinstance(self.efficiency, Converter):
             Converter.constant(self.efficiency)
 
-    # What it is -------------------------------------------------------------------------------
+    # Presets ----------------------------------------------------------------------------------
 
     @classmethod
     def phone(cls, basis: Basis = "cell") -> "Battery":
@@ -161,7 +162,7 @@ class Battery(_Fields):
 
     @classmethod
     def laptop(cls, root: str | Path = "/sys/class/power_supply") -> "Battery":
-        """This machine's own battery as its gauge knows it; measured at the battery, so no converter.
+        """The battery of this machine, by its gauge; measured at the battery, so there is no converter.
 
         Usable 0.93: a recorded laptop shut down at 7 %.
 
@@ -176,7 +177,7 @@ class Battery(_Fields):
         """From a few words: ``phone``, ``18650:3000``, ``powerbank:20000``, ``laptop``, ``4000mAh``.
 
         Raises:
-            SpecError: neither a preset nor milliamp-hours; or a preset that cannot be counted at the rail.
+            SpecError: neither a preset nor milliamp-hours, or a preset that cannot be counted at the rail.
         """
         kind, _, size = text.strip().lower().removesuffix("mah").partition(":")
         try:
@@ -185,23 +186,25 @@ class Battery(_Fields):
                 return cls(float(kind), basis=basis)
         except ValueError:
             raise SpecError(
-                f"no size {size!r} of a battery: write milliamp-hours, as in {kind}:3000"
+                f"{size!r} is not the size of a battery: write milliamp-hours, as in {kind}:3000"
             ) from None
         if kind == "phone":
             return cls(mah or 4000.0, basis=basis)
         if basis == "rail":
             raise SpecError(
-                f"{text!r} is labelled at the cell: drop --basis rail, or give 4000mAh at the rail"
+                f"{text!r} is labelled at the cell: leave out --basis rail, or give 4000mAh at the rail"
             )
         if kind == "laptop":
             return cls.laptop()
         presets = {"18650": cls.li_18650, "powerbank": cls.power_bank}
         if kind not in presets:
-            raise SpecError(f"no battery {text!r}: choose phone, 18650, powerbank:10000, laptop or 4000mAh")
+            raise SpecError(
+                f"there is no battery {text!r}: choose phone, 18650, powerbank:10000, laptop or 4000mAh"
+            )
         return presets[kind](mah) if mah else presets[kind]()
 
     def with_(self, **changes: Any) -> "Battery":
-        """A copy with some values changed, checked like a new one."""
+        """A copy with some values changed; it is checked like a new battery."""
         return Battery(**{**self._asdict(), **changes})
 
     def aged(self, cycles: float) -> "Battery":
@@ -209,13 +212,36 @@ class Battery(_Fields):
         return self.with_(health=max(1 - 0.2 * cycles / 500, 0.3))
 
     def measured(self, mah: float, *, capacity_sigma: float = 0.03) -> "Battery":
-        """The health that one full discharge shows, which gave ``mah`` on the basis's own side.
+        """A copy with the health that one full discharge of ``mah``, on the side of the basis, shows.
 
-        ``capacity_sigma``: what is left of the doubt; discharges of one cell repeat within a few percent [M].
+        ``capacity_sigma``: the remaining uncertainty; discharges of one cell repeat within a few percent [M].
         """
         return self.with_(
             health=self.health * mah * 3.6 * self.volts / self.joules, capacity_sigma=capacity_sigma
         )
+
+    def __repr__(self) -> str:
+        return f"Battery({'; '.join(f'{name} {text}' for name, text in self._rows())})"
+
+    def _repr_html_(self) -> str:
+        return html_table(self._rows())
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = [
+            ("label", f"{self.mah:g} mAh at {self.volts:g} V, counted at the {self.basis}"),
+            ("usable", f"{significant(self.joules / 3600)} Wh ({self.usable:.0%})"),
+            (
+                "at the rail",
+                f"{significant(self.rail_joules() / 3600)} Wh, {significant(self.rail_mah())} mAh at 5 V",
+            ),
+        ]
+        if self.health != 1.0:
+            rows.append(("health", f"{self.health:.0%}"))
+        if self.celsius is not None:
+            rows.append(("temperature", f"{self.celsius:g} °C"))
+        if self.input is not None:
+            rows.append(("input", type(self.input).__name__))
+        return rows
 
     def to_json(self) -> str:
         """Everything but the input, for the ledger."""
@@ -229,16 +255,16 @@ class Battery(_Fields):
             fields["efficiency"] = Converter(*fields["efficiency"])
         return cls(**fields)
 
-    # What it gives ----------------------------------------------------------------------------
+    # Energy and hours -------------------------------------------------------------------------
 
     @property
     def wh(self) -> float:
-        """Watt-hours of the label, on the basis's own side."""
+        """Watt-hours of the label, on the side of the basis."""
         return self.mah * self.volts / 1000
 
     @property
     def joules(self) -> float:
-        """Joules that can be taken from full to cut-off at the rated rate, on the basis's own side."""
+        """Joules from full to cut-off at the rated rate, on the side of the basis."""
         return self.wh * 3600 * self.usable * self.health * cold_share(self.celsius)
 
     @property
@@ -255,20 +281,20 @@ class Battery(_Fields):
         return float((amps * self.rated_hours / (self.mah / 1000)) ** (1 - self.peukert))
 
     def taken_watts(self, watts: float) -> float:
-        """What ``watts`` at the rail take from `joules`, on the battery's own side."""
+        """The power that ``watts`` at the rail take from `joules`, on the side of the basis."""
         return self.converter.cell_watts(watts) / self.rate_share(watts)
 
     def drawn_watts(self, watts: float) -> float:
-        """The same with self-discharge, which goes on whatever is drawn."""
+        """The same plus self-discharge, which does not depend on the load."""
         return self.taken_watts(watts) + self.self_discharge * self.joules / _MONTH
 
     def taken_joules(self, joules: float, seconds: float) -> float:
-        """What a stretch of load took from `joules`; without a duration the linear term alone."""
+        """What a load took from `joules`; without a duration, only the linear term is known."""
         return self.taken_watts(joules / seconds) * seconds if seconds > 0 else self.converter.linear * joules
 
     @property
     def spends_evenly(self) -> bool:
-        """A joule at the rail costs the same at every power."""
+        """Whether a joule at the rail takes the same from the battery at every power."""
         return self.peukert == 1.0 and self.converter.quiescent_watts == self.converter.quadratic == 0.0
 
     def rail_share(self, watts: float | None = None) -> float:
@@ -294,7 +320,7 @@ class Battery(_Fields):
             SpecError: neither or both of ``watts`` and ``amps``, or a negative draw.
         """
         if (watts is None) == (amps is None):
-            raise SpecError("say what is drawn, either in watts or in amps")
+            raise SpecError("give the load either in watts or in amps")
         rail_watts = watts if watts is not None else (amps or 0.0) * rail_volts
         if rail_watts < 0:
             raise SpecError(f"a load draws 0 W or more, not {rail_watts!r} W")
@@ -302,13 +328,13 @@ class Battery(_Fields):
         return self.joules / drawn / 3600 if drawn > 0 else None
 
     def watts_for(self, hours: float) -> float | None:
-        """The mean watts at the rail with which it lasts ``hours``; ``None``: not even with no load.
+        """The mean watts at the rail with which it lasts ``hours``; ``None``: it does not, even without load.
 
         Raises:
             SpecError: ``hours`` is not above 0.
         """
         if not 0 < hours < float("inf"):
-            raise SpecError(f"a battery is asked to last some hours, not {hours!r}")
+            raise SpecError(f"a battery lasts more than 0 hours, not {hours!r}")
         low, high = 0.0, 1.0
         if (self.hours(low) or float("inf")) < hours:
             return None
@@ -323,13 +349,14 @@ class Battery(_Fields):
         """One sentence on why the two conventions differ for this battery."""
         if self.basis == "rail":
             return (
-                f"{self.mah / 1000:g} Ah are taken as delivered at the {self.volts:g} V rail, as in "
+                f"{self.mah / 1000:g} Ah are counted as delivered at the {self.volts:g} V rail, as in "
                 "the course's table; a cell's label is charge at 3.7 V before a converter: a third less."
             )
         share = self.rail_mah(rail_volts=rail_volts) / self.mah
         return (
             f"The label's {self.mah / 1000:g} Ah are charge at the cell's {self.volts:g} V, and a converter "
-            f"makes {rail_volts:g} V of it with some loss, so only {share:.0%} of these Ah arrive there."
+            "makes "
+            f"{rail_volts:g} V of it with some loss, so only {share:.0%} of these Ah arrive there."
         )
 
 

@@ -1,4 +1,4 @@
-"""The kernel's battery gauge (``/sys/class/power_supply``): what a full charge is, by design and today."""
+"""The kernel's battery gauge (``/sys/class/power_supply``): the capacity by design and today."""
 
 from energymeter.errors import SourceMissing
 from energymeter.paths import below, entries, peek, peek_number
@@ -7,8 +7,8 @@ from energymeter.paths import below, entries, peek, peek_number
 def full_charge(root: str) -> tuple[float, float, float]:
     """(rated mAh, design volts, health) of the first system battery under ``root``.
 
-    Units as in the kernel's Documentation/power/power_supply_class.rst: µWh, µAh, µV. A battery reports
-    either energy or charge; packs that report energy only are turned into mAh by their design voltage.
+    Units as in the kernel's Documentation/power/power_supply_class.rst: µWh, µAh, µV. A battery
+    reports either energy or charge; energy is converted to mAh with the design voltage.
 
     Raises:
         SourceMissing: there is none, or it reports no capacity.

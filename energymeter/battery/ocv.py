@@ -3,7 +3,7 @@
 Tables are published facts (``ocv-capacity-table-0`` of device trees, vendors' battery books); each
 names its source. They hold for one cell that has rested more than 30 minutes near 20 °C. Between
 3.7 V and 3.85 V ten millivolts are 5 to 10 % of charge, so the answer carries an interval; lithium
-iron phosphate is left out on purpose, its plateau (3.2 to 3.3 V) tells nothing.
+iron phosphate is left out on purpose: on its plateau (3.2 to 3.3 V) voltage does not show the charge.
 """
 
 from itertools import pairwise
@@ -52,9 +52,9 @@ TABLES = {
 def state_of_charge(
     resting_volts: float, table: str = "lco-4.20", *, volts_uncertainty: float = 0.010
 ) -> Estimate | None:
-    """Share of charge, 0 to 1, of one cell at rest; the interval is what ``volts_uncertainty`` (V) leaves.
+    """Share of charge, 0 to 1, of one cell at rest; the interval follows from ``volts_uncertainty`` (V).
 
-    ``None`` outside 2.5 V to 0.1 V above full: that is no resting cell of this kind.
+    ``None`` outside 2.5 V to 0.1 V above full, where no such cell is at rest.
 
     Raises:
         SpecError: no such table.

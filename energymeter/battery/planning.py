@@ -1,4 +1,4 @@
-"""Planning without hardware: what a board, a duty cycle or an early exit means in hours and inferences."""
+"""Planning without hardware: hours and inferences for a board, a duty cycle or an early exit."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ COURSE = (("jetson-nano", 2.0), ("raspberry-pi", 0.6), ("pi-zero-w", 0.15))
 
 
 class CourseRow(NamedTuple):
-    """4 Ah at one of the course's currents, in hours, both ways."""
+    """4 Ah at one of the course's currents, in hours, by both conventions."""
 
     board: str
     amps: float
@@ -20,7 +20,7 @@ class CourseRow(NamedTuple):
 
 
 def course_table() -> list[CourseRow]:
-    """The course's table, and beside it a 3.7 V cell behind a 90 % converter.
+    """The course's table, compared with a 3.7 V cell behind a 90 % converter.
 
     >>> for row in course_table():
     ...     print(f"{row.board:13}{row.amps:5} A {row.rail_hours:6.2f} h {row.cell_hours:6.2f} h")
@@ -36,7 +36,7 @@ def course_table() -> list[CourseRow]:
 
 
 def board_watts(board: Board) -> float:
-    """What to plan with for a board: the course's round current where it has one, else its busy draw.
+    """The power to plan with for a board: the course's round current if there is one, else its busy power.
 
     Raises:
         SpecError: neither is known.
@@ -44,7 +44,7 @@ def board_watts(board: Board) -> float:
     if board.course_amps is not None:
         return board.course_amps * 5.0
     if board.busy_watts is None:
-        raise SpecError(f"no public figure for the {board.title}: measure it and give its watts")
+        raise SpecError(f"the power of the {board.title} is not published: measure it and give its watts")
     return board.busy_watts
 
 
@@ -52,7 +52,7 @@ def duty_watts(busy_watts: float, idle_watts: float, duty: float) -> float:
     """Mean watts of a load that is busy a share ``duty`` of the time.
 
     Raises:
-        SpecError: the duty is no share.
+        SpecError: the duty is not between 0 and 1.
     """
     if not 0 <= duty <= 1:
         raise SpecError(f"a duty is a share in [0, 1], not {duty!r}: write 10% or 0.1")
@@ -63,7 +63,7 @@ def periodic_watts(joules: float, every_seconds: float, idle_watts: float) -> fl
     """Mean watts of a job of ``joules`` (over idle) every so many seconds.
 
     Raises:
-        SpecError: the period is not above 0 or the joules are below.
+        SpecError: the period is not above 0, or the joules are negative.
     """
     if not every_seconds > 0 or joules < 0:
         raise SpecError(
@@ -77,8 +77,7 @@ class Load(NamedTuple):
 
     watts: float
     """Mean, at the rail."""
-    says: str
-    """In words."""
+    description: str
 
 
 def planned(
@@ -90,29 +89,29 @@ def planned(
     every_seconds: float | None = None,
     joules: float | None = None,
 ) -> Load | None:
-    """The load that a board, or watts, a duty cycle or a periodic job describe; ``None``: nothing was said.
+    """The load that a board, or watts, a duty cycle or a periodic job describe; ``None``: nothing is given.
 
-    What is given goes before the board's figures.
+    Given values take precedence over those of the board.
 
     Raises:
-        SpecError: a part is missing, or makes no sense.
+        SpecError: a value is missing or impossible.
     """
     idle = idle_watts if idle_watts is not None else board.idle_watts if board else None
     if every_seconds is not None:
         if joules is None or idle is None:
             raise SpecError(
                 "a periodic job needs its joules and the idle watts (as in --joules 2.1 --idle 0.5), "
-                "or a board whose idle draw is known"
+                "or a board whose idle power is known"
             )
         mean = periodic_watts(joules, every_seconds, idle)
         return Load(mean, f"{joules:g} J every {every_seconds:g} s over {idle:g} W idle")
     busy = watts
     if busy is None and board is not None:
-        # The course's round current is a mean; a duty cycle is between the measured busy and idle draws.
+        # The course's round current is a mean; a duty cycle is between the measured busy and idle powers.
         busy = (board.busy_watts if duty is not None else None) or board_watts(board)
     if duty is not None:
         if busy is None or idle is None:
-            raise SpecError("a duty cycle needs busy and idle watts, or a board whose draws are known")
+            raise SpecError("a duty cycle needs busy and idle watts, or a board with known ones")
         return Load(duty_watts(busy, idle, duty), f"{busy:g} W for {duty:.0%} of the time, else {idle:g} W")
     if busy is None:
         return None
@@ -120,7 +119,7 @@ def planned(
 
 
 def early_exit_joules(full_joules: float, early_joules: float, exit_share: float) -> float:
-    """Mean joules an inference when a share of them leaves at an early exit.
+    """Mean joules per inference if a share of them ends at an early exit.
 
     >>> early_exit_joules(full_joules=0.5, early_joules=0.2, exit_share=0.6)
     0.32
@@ -131,10 +130,10 @@ def early_exit_joules(full_joules: float, early_joules: float, exit_share: float
 
 
 def inferences_a_charge(battery: Battery, joules: float, watts: float | None = None) -> float:
-    """How many inferences of ``joules`` (at the rail) one charge holds; ``watts``: the draw meanwhile.
+    """The number of inferences of ``joules`` (at the rail) per charge; ``watts``: the power meanwhile.
 
     Raises:
-        SpecError: an inference that costs nothing.
+        SpecError: the joules are not above 0.
     """
     if not joules > 0:
         raise SpecError(f"an inference costs more than 0 J, not {joules!r}")

@@ -1,4 +1,4 @@
-"""What charges a battery while it is drawn on, how long both together last, and how big to build them."""
+"""What charges a battery while it is in use, how long that lasts, and how large panel and battery must be."""
 
 import math
 from typing import NamedTuple
@@ -6,15 +6,15 @@ from typing import NamedTuple
 from energymeter.battery.battery import Battery
 from energymeter.errors import ExtraMissing, NotMeasured, SpecError
 from energymeter.source import Source
-from energymeter.text import hours_text
+from energymeter.text import duration
 
 _STEPS = 288
-"""Of five minutes in a day."""
+"""A day in steps of five minutes."""
 _YEARS = 10
 
 
 class Steady(NamedTuple):
-    """A charger, or a panel as it stands now: the same watts at every hour."""
+    """A charger, or a panel with constant power."""
 
     watts: float
 
@@ -23,7 +23,7 @@ class Steady(NamedTuple):
 
     @classmethod
     def read(cls, source: Source) -> "Steady":
-        """What a source at the charger or panel says now, taken to stay so.
+        """The power that a source at the charger or panel reports now, taken as constant.
 
         Raises:
             SourceError: it cannot be read.
@@ -41,7 +41,7 @@ class Steady(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """Watts over a day in equal steps from midnight, repeating: 24 numbers are hours."""
+    """Watts over a day in equal steps from midnight, repeated daily: 24 numbers are hours."""
 
     watts: tuple[float, ...]
 
@@ -50,7 +50,7 @@ class Profile(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """A panel under a day's sun shaped as half a sine from sunrise to sunset.
+    """A panel in the sun; its power is half a sine from sunrise to sunset.
 
     ``sun_hours`` are peak sun hours: kWh/m² a day on the panel's plane (Chicago: 2.5 in winter, 4.0 over
     the year; wiki.meshamerica.com/books/solar-power-systems). ``derate``: charger, dirt, heat and wire,
@@ -76,7 +76,7 @@ class Panel(NamedTuple):
         """From ``10W,4h``: rated watts and peak sun hours.
 
         Raises:
-            SpecError: it says something else.
+            SpecError: it is something else.
         """
         try:
             watts, hours = (float(part.strip().rstrip("WwHh ")) for part in text.split(","))
@@ -121,14 +121,14 @@ def clear_sky(
 
 
 class Outlook(NamedTuple):
-    """How a battery with an input fares under a steady load."""
+    """How long a battery with an input lasts under a steady load."""
 
     hours: float | None
-    """Until it is empty; ``None``: it lasts, for the day balances and no night empties it."""
+    """Hours until it is empty; ``None``: it lasts, because each day recharges it."""
     margin: float
-    """What comes in over what goes out in a day, less 1: 0.2 is 20 % to spare, -0.2 a fifth too little."""
+    """Energy in over energy out per day, minus 1: 0.2 is 20 % too much, -0.2 is 20 % too little."""
     lowest_share: float
-    """The emptiest it gets, of the usable charge."""
+    """The lowest charge, as a share of the usable charge."""
 
     @property
     def sustained(self) -> bool:
@@ -136,22 +136,23 @@ class Outlook(NamedTuple):
 
     def __str__(self) -> str:
         if self.hours is not None:
-            return f"{hours_text(self.hours)} left (the day's balance is {self.margin:+.0%})"
-        return f"sustained, margin {self.margin:+.0%}, down to {self.lowest_share:.0%} before the sun is back"
+            return f"{duration(3600 * self.hours, rough=True)} left (the day's balance is {self.margin:+.0%})"
+        return f"sustained, margin {self.margin:+.0%}, down to {self.lowest_share:.0%} before sunrise"
 
 
 def outlook(battery: Battery, watts: float, *, share: float = 1.0, hour: float = 12.0) -> Outlook | None:
-    """How long ``battery`` carries ``watts`` at the rail from ``hour`` (of the day) on, with its input.
+    """How long ``battery`` supplies ``watts`` at the rail from ``hour`` (of the day) on, with its input.
 
-    ``share`` is what it holds now of its usable charge. The first time that load less input has taken all
-    of it, in steps of five minutes, each day like the last; ``None`` where nothing is drawn.
+    ``share`` is its present charge as a share of the usable charge. Computed in steps of five minutes, with
+    equal days; ``None`` if nothing is drawn.
 
     Raises:
         SpecError: the battery has no input.
     """
     if battery.input is None:
         raise SpecError(
-            "this battery has no input: Battery(..., input=Panel(10, sun_hours=4)), or ask for its hours"
+            "this battery has no input: Battery(..., input=Panel(10, sun_hours=4)), or use hours() without "
+            "one"
         )
     drawn = battery.drawn_watts(watts)
     if drawn <= 0:
@@ -165,9 +166,9 @@ def outlook(battery: Battery, watts: float, *, share: float = 1.0, hour: float =
     for day in range(365 * _YEARS):
         if left <= before or (day and left >= battery.joules):
             if margin >= 0:
-                break  # the day repeats itself and was survived
+                break  # the day repeats itself without emptying the battery
         elif margin >= 0:
-            lowest = left  # still filling up: the first day's dip is not the pattern's
+            lowest = left  # still filling up: the first day is not typical
         before = left if margin >= 0 else -1.0
         for i, watts_in in enumerate(income):
             net = drawn - watts_in
@@ -179,7 +180,7 @@ def outlook(battery: Battery, watts: float, *, share: float = 1.0, hour: float =
 
 
 def panel_watts(load_watts: float, sun_hours: float, derate: float = 0.8) -> float:
-    """Rated watts of the panel that carries ``load_watts`` day and night in a month of ``sun_hours``.
+    """Rated watts of the panel that supplies ``load_watts`` day and night in a month of ``sun_hours``.
 
     >>> panel_watts(3.0, sun_hours=2.5)
     36.0
@@ -188,7 +189,7 @@ def panel_watts(load_watts: float, sun_hours: float, derate: float = 0.8) -> flo
 
 
 def battery_wh(load_watts: float, days: float, usable: float = 0.8) -> float:
-    """Watt-hours on the label for so many days without sun; 0.8 spares a lithium cell.
+    """Watt-hours on the label for so many days without sun; 0.8 is gentle to a lithium cell.
 
     >>> battery_wh(3.0, days=2)
     180.0

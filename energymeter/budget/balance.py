@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from energymeter.battery.battery import Battery
 from energymeter.budget.forecast import SHORT_WINDOW, Z95, Level, hours_left, left
-from energymeter.text import Estimate, number_text
+from energymeter.text import Estimate, significant
 
 
 class Unit(NamedTuple):
@@ -127,4 +127,4 @@ class Balance(NamedTuple):
 
 def percent_text(share: Estimate) -> str:
     """``31 % (24 % to 38 %)``."""
-    return "{} % ({} % to {} %)".format(*(number_text(bound * 100, 2) for bound in share[:3]))
+    return "{} % ({} % to {} %)".format(*(significant(bound * 100, 2) for bound in share[:3]))

@@ -4,17 +4,19 @@ from energymeter.lazy import face
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
+    from energymeter.carbon.amount import Known as Known
+    from energymeter.carbon.amount import Supply as Supply
     from energymeter.carbon.embodied import Embodied as Embodied
     from energymeter.carbon.embodied import Range as Range
     from energymeter.carbon.embodied import break_even as break_even
     from energymeter.carbon.embodied import sci as sci
     from energymeter.carbon.emissions import Carbon as Carbon
+    from energymeter.carbon.emissions import comparisons as comparisons
     from energymeter.carbon.emissions import footprint as footprint
     from energymeter.carbon.emissions_over_time import footprint_over_time as footprint_over_time
-    from energymeter.carbon.energy import Known as Known
-    from energymeter.carbon.equivalences import comparisons as comparisons
     from energymeter.carbon.grid import Grid as Grid
     from energymeter.carbon.intensity import Intensities as Intensities
+    from energymeter.carbon.intensity import Slot as Slot
     from energymeter.carbon.jobs import Job as Job
     from energymeter.carbon.jobs import estimate as estimate
     from energymeter.carbon.live_grid import LiveGrid as LiveGrid
@@ -23,13 +25,12 @@ if TYPE_CHECKING:
 __all__, __getattr__, __dir__ = face(
     __name__,
     {
-        "equivalences": "comparisons",
+        "amount": "Known Supply",
         "embodied": "Embodied Range break_even sci",
-        "energy": "Known",
-        "emissions": "Carbon footprint",
+        "emissions": "Carbon comparisons footprint",
         "emissions_over_time": "footprint_over_time",
         "grid": "Grid",
-        "intensity": "Intensities",
+        "intensity": "Intensities Slot",
         "jobs": "Job estimate",
         "live_grid": "LiveGrid",
         "schedule": "cleanest",

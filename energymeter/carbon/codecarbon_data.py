@@ -1,8 +1,8 @@
 """codecarbon's tables, read from its data files without importing it, and checked.
 
 Importing codecarbon and converting once costs about 0.4 s and pandas; its JSON files take 10 ms.
-They are no public interface, so their shape and units are checked, and where they are not as
-known, codecarbon's own ``DataSource`` is asked for the same data, under the same checks.
+They are not a public interface, so their shape and units are checked. Where they differ from what is
+known, codecarbon's own ``DataSource`` is asked for the same data, with the same checks.
 Data: codecarbon (MIT); countries from Our World in Data / Ember (CC BY 4.0), US states from EPA
 eGRID, Chinese provinces from MEE/NBS, Nordic zones from ENTSO-E, clouds from Google Cloud.
 """
@@ -25,8 +25,8 @@ _CANADA_GRAMS_PER_KWH = {"coal": 995.725971, "petroleum": 816.6885263, "naturalG
 _NORDIC_COUNTRY = {"SE": "SWE", "NO": "NOR", "FI": "FIN"}
 
 
-class _Shelf(Protocol):
-    """Where the six data sets stand."""
+class _DataSets(Protocol):
+    """The six data sets."""
 
     def countries(self) -> Any: ...
     def usa(self) -> Any: ...
@@ -70,7 +70,7 @@ class _Files:
 
 
 class _Api:
-    """codecarbon's own reader: slow, but it knows where its data went."""
+    """codecarbon's own reader: slow, but it finds its data in every version."""
 
     def __init__(self) -> None:
         self._source = import_module("codecarbon.input").DataSource()
@@ -94,27 +94,27 @@ class _Api:
         return self._source.get_cloud_emissions_data().to_dict("records")
 
 
-def _require(true: bool, what: str) -> None:
-    if not true:
-        raise ValueError(what)
+def _require(holds: bool, problem: str) -> None:
+    if not holds:
+        raise ValueError(problem)
 
 
 def _usable(grams: float) -> bool:
-    """codecarbon 3.3.2 says 0 g/kWh of one country; nothing generates for nothing."""
+    """Whether the value is possible; codecarbon 3.3.2 has 0 g/kWh for one country."""
     return 1.0 <= grams <= 1500.0
 
 
 def _countries(mix: Any, version: str) -> dict[str, Figure]:
     _require(len(mix) >= 150, "fewer than 150 countries")
-    said_by = f"codecarbon {version}: {OWID}"
+    source = f"codecarbon {version}: {OWID}"
     table = {}
     for code, row in mix.items():
         _require(len(code) == 3 and code.isupper(), f"country code {code!r}")
         year, grams = int(row["year"]), float(row["carbon_intensity"])
         _require(1990 <= year <= 2100, f"year {year} of {code}")
         if _usable(grams):
-            table[code] = Figure(code, str(row["country_name"]), grams, year, said_by)
-    # Coal land and hydro land tell g/kWh from kg/kWh, kg/MWh and lb/MWh alike.
+            table[code] = Figure(code, str(row["country_name"]), grams, year, source)
+    # One coal country and one hydro country distinguish g/kWh from kg/kWh, kg/MWh and lb/MWh.
     _require(450 < table["POL"].grams_per_kwh < 850, "Poland is not in g/kWh")
     _require(15 < table["NOR"].grams_per_kwh < 60, "Norway is not in g/kWh")
     return table
@@ -123,53 +123,53 @@ def _countries(mix: Any, version: str) -> dict[str, Figure]:
 def _usa(states: Any, version: str) -> dict[str, Figure]:
     _require(states["_unit"]["emissions"] == "lbs/MWh", "US states are not in lbs/MWh")
     year = int(states["_source"]["year"])
-    said_by = f"codecarbon {version}: US EPA eGRID{year}, total output CO2e rate"
+    source = f"codecarbon {version}: US EPA eGRID{year}, total output CO2e rate"
     rows = {name: row for name, row in states.items() if not name.startswith("_")}
     _require(len(rows) >= 50, "fewer than 50 US states")
     table = {}
     for name, row in rows.items():
         grams = float(row["emissions"]) * GRAMS_PER_POUND / 1000
         _require(_usable(grams), f"{grams} g/kWh in {name}")
-        table[name] = Figure(f"USA/{name}", name.title(), grams, year, said_by)
+        table[name] = Figure(f"USA/{name}", name.title(), grams, year, source)
     return table
 
 
 def _canada(mix: Any, year: int | None, version: str) -> dict[str, Figure]:
-    said_by = f"codecarbon {version}: generation mix with its combustion factors (no life cycle)"
+    source = f"codecarbon {version}: generation mix with its combustion factors (no life cycle)"
     table = {}
     for name, shares in mix.items():
         total = float(shares["total"])
         _require(95 < total < 105, f"the mix of {name} sums to {total} %")
         grams = sum(float(shares[fuel]) / total * each for fuel, each in _CANADA_GRAMS_PER_KWH.items())
-        table[name] = Figure(f"CAN/{name}", name.title(), grams, year, said_by)
+        table[name] = Figure(f"CAN/{name}", name.title(), grams, year, source)
     return {name: figure for name, figure in table.items() if figure.grams_per_kwh > 0}
 
 
-def _zones(data: Any, unit: str, said_by: str) -> dict[str, tuple[Figure, list[str]]]:
+def _zones(data: Any, unit: str, source: str) -> dict[str, tuple[Figure, list[str]]]:
     table = {}
     for code, row in data["data"].items():
         grams = float(row["emission_factor"])
         _require(row["unit"] == unit and _usable(grams), f"{grams} {row['unit']} in {code}")
-        figure = Figure(code, str(row["description"]), grams, int(row["year"]), said_by)
+        figure = Figure(code, str(row["description"]), grams, int(row["year"]), source)
         table[code] = (figure, [str(name) for name in row.get("names", ())])
     return table
 
 
 def _china(data: Any, version: str) -> dict[str, Figure]:
-    said_by = f"codecarbon {version}: MEE/NBS of China, provincial factors (CO2 only)"
+    source = f"codecarbon {version}: MEE/NBS of China, provincial factors (CO2 only)"
     return {
-        name: figure._replace(place=f"CHN/{names[0]}")
-        for figure, names in _zones(data, "gCO2/kWh", said_by).values()
+        name: figure._replace(zone=f"CHN/{names[0]}")
+        for figure, names in _zones(data, "gCO2/kWh", source).values()
         for name in names
     }
 
 
 def _nordic(data: Any, version: str) -> dict[str, dict[str, Figure]]:
-    said_by = f"codecarbon {version}: ENTSO-E generation by bidding zone"
+    source = f"codecarbon {version}: ENTSO-E generation by bidding zone"
     table: dict[str, dict[str, Figure]] = {}
-    for code, (figure, _) in _zones(data, "gCO2eq/kWh", said_by).items():
+    for code, (figure, _) in _zones(data, "gCO2eq/kWh", source).items():
         country = _NORDIC_COUNTRY[code[:2]]
-        table.setdefault(country, {})[code.lower()] = figure._replace(place=f"{country}/{code}")
+        table.setdefault(country, {})[code.lower()] = figure._replace(zone=f"{country}/{code}")
     return table
 
 
@@ -189,20 +189,20 @@ def _clouds(rows: Any, version: str) -> dict[str, dict[str, Figure]]:
     return table
 
 
-def read(shelf: _Shelf, version: str) -> Tables:
+def read(sets: _DataSets, version: str) -> Tables:
     """All six data sets, checked.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError, OSError: they are not as known.
+        ValueError, KeyError, TypeError, AttributeError, OSError: they have another form than the known one.
     """
-    nordic = _nordic(shelf.nordic(), version)
+    nordic = _nordic(sets.nordic(), version)
     regions: Mapping[str, Mapping[str, Figure]] = {
-        "USA": _usa(shelf.usa(), version),
-        "CAN": _canada(*shelf.canada(), version),
-        "CHN": _china(shelf.china(), version),
+        "USA": _usa(sets.usa(), version),
+        "CAN": _canada(*sets.canada(), version),
+        "CHN": _china(sets.china(), version),
         **nordic,
     }
-    return Tables(_countries(shelf.countries(), version), regions, _clouds(shelf.clouds(), version))
+    return Tables(_countries(sets.countries(), version), regions, _clouds(sets.clouds(), version))
 
 
 def _installed() -> tuple[Path, str] | None:
@@ -220,7 +220,7 @@ _FOREIGN = (ValueError, KeyError, TypeError, AttributeError, OSError, ImportErro
 
 
 def load(root: Path, version: str) -> Tables:
-    """The tables under ``root``, or as codecarbon's API gives them where the files are not as known.
+    """The tables under ``root``, or from codecarbon's API where the files have another form.
 
     Raises:
         GridError: neither can be read.
@@ -232,7 +232,7 @@ def load(root: Path, version: str) -> Tables:
             return read(_Api(), version)
         except _FOREIGN as api:
             raise GridError(
-                f"codecarbon {version} keeps its data in a way this release does not know "
+                f"codecarbon {version} has its data in an unknown form "
                 f"(files: {files}; API: {api}); give grams_per_kwh= yourself or upgrade edge-energymeter"
             ) from api
 

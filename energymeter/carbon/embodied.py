@@ -1,4 +1,4 @@
-"""What making a board emitted, its share in a run, and after how many inferences use overtakes making.
+"""What making a board emitted, the share of a run in it, and when use overtakes making.
 
 No manufacturer publishes a life-cycle assessment of a Raspberry Pi or a Jetson, so a board is a
 range: the sum of typical blocks after Pirson & Bol (2021, doi:10.1016/j.jclepro.2021.128966), as
@@ -10,13 +10,14 @@ import math
 from typing import NamedTuple
 
 from energymeter.errors import SpecError
+from energymeter.text import significant
 
 SECONDS_PER_YEAR = 365 * 86400.0
 """As the SCI specification counts: 4 years are 35 040 hours."""
 
 
 class Range(NamedTuple):
-    """A figure nobody knows better than this."""
+    """A value that is only known as low, typical and high."""
 
     low: float
     typical: float
@@ -25,9 +26,14 @@ class Range(NamedTuple):
     def scaled(self, factor: float) -> "Range":
         return Range(self.low * factor, self.typical * factor, self.high * factor)
 
+    def text(self, figures: int = 3) -> str:
+        """As in ``3.2 (1.6 to 6.4)``."""
+        typical, low, high = (significant(each, figures) for each in (self.typical, self.low, self.high))
+        return f"{typical} ({low} to {high})"
+
 
 class Embodied(NamedTuple):
-    """The making of one device, and how much of its life a run may claim.
+    """The making of one device, and how much of its life belongs to a run.
 
     >>> Embodied.board("pi-4").grams(seconds=3600).typical
     0.37...
@@ -35,42 +41,40 @@ class Embodied(NamedTuple):
 
     kilograms: Range
     """CO₂e of making it; low = typical = high where a manufacturer gives one number."""
-    said_by: str
+    source: str
     kg_sb_eq: Range | None = None
     """Abiotic depletion of minerals and metals (ADPe), kg antimony equivalents; None: not known."""
     lifetime_years: float = 4.0
-    """Phones are reckoned at 3 to 5 years (Boavizta/environmental-footprint-data)."""
+    """Phones are counted with 3 to 5 years (Boavizta/environmental-footprint-data)."""
     share: float = 1.0
-    """How much of the device the program has to itself, 0…1 (SCI: RR/ToR)."""
+    """The share of the device that the program has to itself, 0…1 (SCI: RR/ToR)."""
 
     @classmethod
     def board(cls, name: str, *, lifetime_years: float = 4.0, share: float = 1.0) -> "Embodied":
         """A device from the table :data:`BOARDS`.
 
         Raises:
-            SpecError: no such device, or a lifetime or share that cannot be.
+            SpecError: no such device, or an impossible lifetime or share.
         """
         key = name.casefold().replace("_", "-").replace(" ", "-")
         if key not in BOARDS:
             raise SpecError(
-                f'nothing is known of making a "{name}": there are {", ".join(BOARDS)}; '
-                "or give Embodied(Range(low, typical, high), said_by)"
+                f'the making of "{name}" is not known: choose {", ".join(BOARDS)}; '
+                "or give Embodied(Range(low, typical, high), source)"
             )
         return BOARDS[key]._replace(lifetime_years=lifetime_years, share=share)
 
     def grams(self, seconds: float) -> Range:
-        """The part of the making that falls on ``seconds`` of use: SCI's ``M = TE × TiR/EL × RR/ToR``."""
+        """The share of the making in ``seconds`` of use: SCI's ``M = TE × TiR/EL × RR/ToR``."""
         return self.kilograms.scaled(1000 * self._part(seconds))
 
     def minerals(self, seconds: float) -> Range | None:
-        """The same part of the minerals, kg Sb-eq; None where they are not known."""
+        """The same share of the minerals, kg Sb-eq; None where they are not known."""
         return None if self.kg_sb_eq is None else self.kg_sb_eq.scaled(self._part(seconds))
 
     def _part(self, seconds: float) -> float:
         if not (0 < self.lifetime_years < math.inf and 0 <= self.share <= 1 and 0 <= seconds < math.inf):
-            raise SpecError(
-                "a device lives longer than 0 years, is shared between 0 and 1, and runs forward in time"
-            )
+            raise SpecError("give a lifetime above 0 years, a share from 0 to 1, and seconds of 0 or more")
         return seconds / (self.lifetime_years * SECONDS_PER_YEAR) * self.share
 
 
@@ -80,13 +84,13 @@ def sci(operational_grams: float, embodied_grams: float, units: float) -> float:
     Args:
         operational_grams: E·I, location-based, no certificates.
         embodied_grams: M, of the same stretch of time.
-        units: R: how many inferences, epochs or hours were done in it.
+        units: R: the number of inferences, epochs or hours in it.
 
     Raises:
         SpecError: nothing was done.
     """
     if not 0 < units < math.inf:
-        raise SpecError(f"SCI is per something that was done: {units} units cannot be")
+        raise SpecError(f"{units} units are impossible: SCI is grams per unit, so give a number above 0")
     return (operational_grams + embodied_grams) / units
 
 

@@ -2,8 +2,8 @@
 
 Country figures are those of codecarbon 3.3.2 (``data/private_infra/global_energy_mix.json``, MIT),
 which took them from Our World in Data, "Carbon intensity of electricity" (CC BY 4.0), based on
-Ember's Yearly Electricity Data (CC BY 4.0) and the Energy Institute. Life-cycle factors,
-production mix: imports are not in them. A test compares every one with the installed codecarbon.
+Ember's Yearly Electricity Data (CC BY 4.0) and the Energy Institute. They use life-cycle factors
+and the production mix, without imports. A test compares each one with the installed codecarbon.
 """
 
 from collections.abc import Mapping
@@ -16,28 +16,28 @@ OWID = "Our World in Data / Ember (CC BY 4.0)"
 
 
 class Figure(NamedTuple):
-    """One row of a table: a place, its grams, and the witness."""
+    """One row of a table: a zone, its intensity, and the source."""
 
-    place: str
+    zone: str
     """``DEU``, ``USA/california``, ``gcp/us-central1``, ``WORLD``."""
     name: str
     grams_per_kwh: float
     year: int | None
-    """The year the figure describes; None where the source does not say."""
-    said_by: str
+    """The year that the intensity describes; None where the source does not say."""
+    source: str
 
 
 class Tables(NamedTuple):
-    """Everything that can be looked up without asking a network."""
+    """Everything that can be looked up without a network."""
 
     countries: Mapping[str, Figure]
     """By ISO 3166-1 alpha-3 code in capitals, and ``WORLD``."""
     regions: Mapping[str, Mapping[str, Figure]]
-    """Country code, then the region's lower-case name."""
+    """By country code, then by the region's lower-case name."""
     clouds: Mapping[str, Mapping[str, Figure]]
-    """Provider, then its region's name."""
-    trouble: str = ""
-    """Why a better table, though installed, could not be used."""
+    """By provider, then by its region's name."""
+    problem: str = ""
+    """Why a better table that is installed could not be used."""
 
 
 _COUNTRIES = {
@@ -109,7 +109,7 @@ WORLD = Figure(
 
 
 def builtin() -> Tables:
-    """The table that is always there."""
+    """The built-in table."""
     countries = {
         code: Figure(code, name, grams, year, f"{OWID}, as in codecarbon 3.3.2")
         for code, (name, year, grams) in _COUNTRIES.items()

@@ -1,6 +1,6 @@
-"""Intensity over time: what a grid did, or is forecast to do, slot by slot.
+"""Intensity over time: that of the past, or a forecast, slot by slot.
 
-Energy is multiplied by the intensity of its own half-hour (or whatever slot the source keeps).
+Energy is multiplied by the intensity of its own half-hour, or of the slots that the source has.
 """
 
 import math
@@ -15,13 +15,13 @@ HALF_HOUR = 1800.0
 
 
 class Slot(NamedTuple):
-    """One stretch of constant intensity; times are unix seconds."""
+    """One stretch of constant intensity; times are Unix seconds."""
 
     start: float
     end: float
     grams_per_kwh: float
     estimated: bool = False
-    """True where the source says estimate or forecast rather than measurement."""
+    """True for an estimate or a forecast, False for a measurement."""
 
 
 def clock_text(epoch: float) -> str:
@@ -30,10 +30,10 @@ def clock_text(epoch: float) -> str:
 
 
 def parse_time(text: str) -> float:
-    """Unix seconds of an ISO 8601 time that names its zone.
+    """Unix seconds of an ISO 8601 time that has a time zone.
 
     Raises:
-        ValueError: not a time, or one without a zone, which could be off by hours.
+        ValueError: not a time, or one without a time zone, which could be off by hours.
     """
     moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     if moment.tzinfo is None:
@@ -44,44 +44,44 @@ def parse_time(text: str) -> float:
 class Intensities:
     """Grams of CO₂e per kWh over time, without overlaps.
 
-    >>> day = Intensities([Slot(0, 1800, 100), Slot(1800, 3600, 300)], place="GB", said_by="an example")
+    >>> day = Intensities([Slot(0, 1800, 100), Slot(1800, 3600, 300)], zone="GB", source="an example")
     >>> day.mean(900, 3600)
     233.33...
 
     Args:
         slots: in any order.
-        place, said_by: of whom, and the witness.
-        marginal: of the plants that follow demand, not of the mix.
+        zone: the country or region.
+        source: where the intensities come from.
+        marginal: the intensity of the plants that follow demand, not of the mix.
         relative: ± of every slot, relative, k = 2; None: not known.
 
     Raises:
-        GridError: no slots, overlapping ones, or a value that is no intensity.
+        GridError: no slots, overlapping slots, or an impossible intensity.
     """
 
-    __slots__ = ("_starts", "marginal", "place", "relative", "said_by", "slots")
+    __slots__ = ("_starts", "marginal", "relative", "slots", "source", "zone")
 
     def __init__(
         self,
         slots: Iterable[Slot],
         *,
-        place: str | None,
-        said_by: str,
+        zone: str | None,
+        source: str,
         marginal: bool = False,
         relative: float | None = None,
     ) -> None:
         self.slots = sorted(slots)
-        self.place, self.said_by, self.marginal, self.relative = place, said_by, marginal, relative
+        self.zone, self.source, self.marginal, self.relative = zone, source, marginal, relative
         self._starts = [slot.start for slot in self.slots]
         if not self.slots:
-            raise GridError(f"{said_by} gave no intensities: ask for another stretch of time")
+            raise GridError(f"{source} gave no intensities: ask for another stretch of time")
         for slot in self.slots:
             if not (slot.end > slot.start and 0 <= slot.grams_per_kwh < math.inf):
-                raise GridError(
-                    f"{said_by} gave {slot.grams_per_kwh} g/kWh at {clock_text(slot.start)}: not used"
-                )
+                when = clock_text(slot.start)
+                raise GridError(f"{source} gave {slot.grams_per_kwh} g/kWh at {when}: correct or remove it")
         for before, after in zip(self.slots, self.slots[1:], strict=False):
             if after.start < before.end:
-                raise GridError(f"{said_by} gave two intensities for {clock_text(after.start)}: not used")
+                raise GridError(f"{source} gave two intensities for {clock_text(after.start)}: remove one")
 
     @classmethod
     def half_hours(
@@ -89,18 +89,18 @@ class Intensities:
         start: float,
         grams_per_kwh: Iterable[float],
         *,
-        place: str | None,
-        said_by: str,
+        zone: str | None,
+        source: str,
         relative: float | None = None,
     ) -> "Intensities":
-        """One value a half-hour, the first beginning at unix time ``start``."""
+        """One value per half-hour; the first half-hour begins at Unix time ``start``."""
         return cls(
             (
                 Slot(start + i * HALF_HOUR, start + (i + 1) * HALF_HOUR, grams)
                 for i, grams in enumerate(grams_per_kwh)
             ),
-            place=place,
-            said_by=said_by,
+            zone=zone,
+            source=source,
             relative=relative,
         )
 
@@ -116,10 +116,10 @@ class Intensities:
         """The slots that cover ``start``…``end``, cut at both ends.
 
         Raises:
-            GridError: a part of it is not covered.
+            GridError: a part of the stretch is not covered.
         """
         if not end >= start:
-            raise SpecError(f"a stretch that ends ({end}) before it starts ({start}) has no intensity")
+            raise SpecError(f"the stretch from {start} to {end} ends before it starts: give a later end")
         here = start
         for slot in self.slots[max(bisect_right(self._starts, start) - 1, 0) :]:
             if slot.end <= here:
@@ -130,26 +130,26 @@ class Intensities:
             here = slot.end
         if here < end:
             raise GridError(
-                f"{self.said_by} covers {clock_text(self.start)} to {clock_text(self.end)} and "
-                f"says nothing of {clock_text(here)}: fetch the intensities of the whole run"
+                f"{self.source} covers {clock_text(self.start)} to {clock_text(self.end)} and "
+                f"has no value for {clock_text(here)}: get the intensities of the whole run"
             )
 
     def mean(self, start: float, end: float) -> float:
-        """g/kWh of a steady draw over the stretch.
+        """Mean g/kWh of a steady load over the stretch.
 
         Raises:
-            GridError: a part of it is not covered.
+            GridError: a part of the stretch is not covered.
         """
         if start == end:
-            raise SpecError("a stretch of no length has no mean intensity")
+            raise SpecError("a stretch without length has no mean intensity: give an end after the start")
         return sum((s.end - s.start) * s.grams_per_kwh for s in self.split(start, end)) / (end - start)
 
     def weighted_mean(self, start: float, end: float, joules: Callable[[float, float], float]) -> float:
-        """g/kWh of a draw that varies: each slot weighs what was drawn in it.
+        """Mean g/kWh of a load that varies: each slot is weighted by the energy used in it.
 
         Args:
-            start, end: unix seconds.
-            joules: what was drawn between two unix times.
+            start, end: Unix seconds.
+            joules: the energy used between two Unix times.
 
         Raises:
             GridError: a part of the stretch is not covered.

@@ -1,8 +1,7 @@
-"""A grid that is asked over the network, when told to: live, past and forecast intensity.
+"""Live, past and forecast intensity of a grid, from a service on the network.
 
-Nothing is asked before ``now``, ``between`` or ``forecast`` is called. Answers are kept and their age
-is shown; after a error the service is left alone for a while; a fallback, where one was given, says
-that it is one and why.
+Nothing is requested before ``now``, ``between`` or ``forecast`` is called. Answers are cached and their age
+is shown. After an error there is no request for a while. A fallback is named as such, with the reason.
 """
 
 import math
@@ -26,40 +25,40 @@ _YEAR_2000, _YEAR_2100 = 946_684_800.0, 4_102_444_800.0
 
 
 class _Kept(NamedTuple):
-    """An answer and when it was fetched, by the monotonic clock in seconds."""
+    """An answer and when it was received, by the monotonic clock in seconds."""
 
     answer: Any
     fetched: float
 
 
 def _require_sound(answer: Any) -> None:
-    """ValueError where an answer holds what is no intensity: NaN, below 0, of another unit or century."""
+    """Raise ValueError for an impossible intensity: NaN, below 0, of another unit or century."""
     for slot in answer if isinstance(answer, list) else [answer]:
         if not (_YEAR_2000 < slot.start < slot.end < _YEAR_2100):
-            raise ValueError("no time")
+            raise ValueError("impossible time")
         if not 0 <= slot.grams_per_kwh <= _MOST_GRAMS_PER_KWH:
-            raise ValueError("no intensity")
+            raise ValueError("impossible intensity")
 
 
 class LiveGrid:
-    """One zone of one live service.
+    """The grid of one zone, as one live service reports it.
 
     Args:
         provider: ``electricitymaps``, ``carbonintensity-gb`` (Great Britain, no key) or ``watttime``
             (marginal, converted from lb/MWh).
-        zone: the service's own name of the place; an outward postcode in Great Britain.
-        token: Electricity Maps' token. It appears in no message and no ``repr``.
-        user, password: WattTime's.
-        fallback: what to take, and say so, when the service cannot be had; None: raise instead.
+        zone: the service's own name of the zone; an outward postcode in Great Britain.
+        token: of Electricity Maps. It appears in no message and no ``repr``.
+        user, password: of WattTime.
+        fallback: the grid to use when the service is unavailable; None: raise instead.
         timeout_seconds: for each answer.
-        cache_seconds: how long an answer counts as of now.
-        stale_seconds: how long the last answer may stand in, and say so, for one that cannot be had.
-        requests_per_hour: our own ceiling, below that of every provider (WattTime: 3000 in 5 min).
+        cache_seconds: how long an answer counts as current.
+        stale_seconds: how long the last answer is used, marked as stale, while the service is unavailable.
+        requests_per_hour: a limit of our own, below that of every provider (WattTime: 3000 in 5 min).
         url: another address of the same service.
-        clock: what the time is.
+        clock: the source of the time.
 
     Raises:
-        SpecError: no such service, or it needs something else to be asked.
+        SpecError: no such service, or it needs other options.
     """
 
     def __init__(
@@ -80,9 +79,7 @@ class LiveGrid:
     ) -> None:
         self._provider = find_provider(provider, zone, token, user, password)
         if not 0 < timeout_seconds < math.inf:
-            raise SpecError(
-                f"timeout_seconds={timeout_seconds} waits for ever or not at all: give seconds above zero"
-            )
+            raise SpecError(f"timeout_seconds={timeout_seconds} is impossible: give seconds above zero")
         self._url = check_url(url or self._provider.url)
         self._fallback = fallback
         self._timeout_seconds = timeout_seconds
@@ -91,19 +88,19 @@ class LiveGrid:
         self._clock = clock or SystemClock()
         self._kept: dict[object, _Kept] = {}
         self._asked: deque[float] = deque()
-        self._wait = self._asked_wait = 0.0
-        self._quiet_until, self._last_trouble = -math.inf, ""
+        self._wait = self._retry_after = 0.0
+        self._not_before, self._last_error = -math.inf, ""
         self.requests = 0
-        """How many have been sent."""
+        """The number of requests sent so far."""
 
     def __repr__(self) -> str:
         return f"LiveGrid({self._provider.label}, {self._provider.zone or 'national'})"
 
     def now(self) -> Grid:
-        """The intensity of this moment; ``said_by`` tells its time, its age and whether it is a stand-in.
+        """The intensity of this moment; ``source`` names its time and age, and a fallback as such.
 
         Raises:
-            GridError: it cannot be had, and there is neither a recent answer nor a fallback.
+            GridError: it is unavailable, and there is neither a recent answer nor a fallback.
         """
         fetch = partial(self._provider.latest, self._get, self._clock.time())
         try:
@@ -115,39 +112,39 @@ class LiveGrid:
                 return self._grid(kept.answer, self._monotonic() - kept.fetched, f"; stale: {why}")
             if self._fallback is None:
                 raise
-            return self._stand_in(self._fallback, why)
+            return self._as_fallback(self._fallback, why)
 
     def between(self, start: float, end: float) -> Intensities:
-        """What the grid did from ``start`` to ``end`` (unix seconds), for the energy of each half-hour.
+        """The intensity from ``start`` to ``end`` (Unix seconds), by half-hours or the service's own slots.
 
         Raises:
-            GridError: it cannot be had and there is no fallback.
+            GridError: it is unavailable and there is no fallback.
         """
         if not start < end:
             raise SpecError("the stretch must end after it starts")
         fetch = partial(self._provider.between, self._get, start, end, self._clock.time())
         try:
-            # What is over does not change; a stretch that still runs does.
+            # The past does not change; a stretch that is not over does.
             fresh_for = math.inf if end < self._clock.time() - 7200 else self._cache_seconds
             slots, age = self._cached((start, end), fetch, fresh_for)
         except GridError as why:
             if self._fallback is None:
                 raise
-            flat = self._stand_in(self._fallback, why)
+            flat = self._as_fallback(self._fallback, why)
             return Intensities(
                 [Slot(start, end, flat.grams_per_kwh, True)],
-                place=flat.place,
-                said_by=flat.said_by,
+                zone=flat.zone,
+                source=flat.source,
                 marginal=flat.marginal,
                 relative=flat.relative,
             )
         return self._intensities(slots, age)
 
     def forecast(self, hours: float = 24.0) -> Intensities:
-        """What the grid is expected to do; never a fallback, since a flat line has no cleanest hour.
+        """The forecast; never a fallback, because a flat line has no cleanest hour.
 
         Raises:
-            GridError: it cannot be had.
+            GridError: it is unavailable.
         """
         fetch = partial(self._provider.forecast, self._get, self._clock.time(), hours)
         return self._intensities(*self._cached(("forecast", hours), fetch, self._cache_seconds))
@@ -163,9 +160,15 @@ class LiveGrid:
             )
         self._asked.append(now)
         self.requests += 1
-        self._asked_wait = 0.0
+        self._retry_after = 0.0
         return get_json(
-            self._provider.label, self._url, path, query, headers, self._timeout_seconds, self._told_to_wait
+            self._provider.label,
+            self._url,
+            path,
+            query,
+            headers,
+            self._timeout_seconds,
+            self._keep_retry_after,
         )
 
     def _cached(self, key: object, fetch: Callable[[], _Answer], fresh_for: float) -> tuple[_Answer, float]:
@@ -173,22 +176,22 @@ class LiveGrid:
         kept = self._kept.get(key)
         if kept is not None and self._monotonic() - kept.fetched <= fresh_for:
             return kept.answer, self._monotonic() - kept.fetched
-        left = self._quiet_until - self._monotonic()
+        left = self._not_before - self._monotonic()
         if left > 0:
-            raise GridError(f"{self._last_trouble} (not asked again for {left:.0f} s)")
+            raise GridError(f"{self._last_error} (next request in {left:.0f} s; wait or give a fallback)")
         try:
             answer = fetch()
             _require_sound(answer)
         except GridError as why:
-            self._leave_alone(why)
+            self._back_off(why)
             raise
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as why:
-            trouble = GridError(
-                f"{self._provider.label} answered in a shape that is not its documented one "
+            error = GridError(
+                f"{self._provider.label} answered in another form than the documented one "
                 f"({type(why).__name__}): try again later or give a fallback"
             )
-            self._leave_alone(trouble)
-            raise trouble from None
+            self._back_off(error)
+            raise error from None
         self._wait = 0.0
         while len(self._kept) >= _KEPT:
             self._kept.pop(next(iter(self._kept)))
@@ -196,25 +199,25 @@ class LiveGrid:
         self._kept[key] = _Kept(answer, self._monotonic())
         return answer, 0.0
 
-    def _leave_alone(self, why: GridError) -> None:
-        """Wait before the next request: twice as long each time, or as long as was asked for."""
+    def _back_off(self, why: GridError) -> None:
+        """Set the wait before the next request: twice as long each time, or as the service asked."""
         self._wait = min(max(2 * self._wait, _FIRST_WAIT), _LONGEST_WAIT)
-        self._quiet_until = self._monotonic() + max(self._wait, min(self._asked_wait, _LONGEST_WAIT))
-        self._last_trouble = str(why)
+        self._not_before = self._monotonic() + max(self._wait, min(self._retry_after, _LONGEST_WAIT))
+        self._last_error = str(why)
 
-    def _told_to_wait(self, seconds: float) -> None:
-        self._asked_wait = seconds
+    def _keep_retry_after(self, seconds: float) -> None:
+        self._retry_after = seconds
 
-    def _said_by(self, slot: Slot, age: float) -> str:
+    def _source(self, slot: Slot, age: float) -> str:
         kind = "estimated " if slot.estimated else ""
         return f"{self._provider.label}, {kind}{clock_text(slot.start)}, fetched {age:.0f} s ago"
 
     def _grid(self, slot: Slot, age: float, note: str) -> Grid:
-        place, year = self._provider.zone or "GBR", int(clock_text(slot.start)[:4])
+        zone, year = self._provider.zone or "GBR", int(clock_text(slot.start)[:4])
         grid = Grid(
-            place,
+            zone,
             grams_per_kwh=slot.grams_per_kwh,
-            said_by=self._said_by(slot, age) + note,
+            source=self._source(slot, age) + note,
             year=year,
             marginal=self._provider.marginal,
             checked=True,
@@ -227,16 +230,16 @@ class LiveGrid:
             raise GridError(f"{self._provider.label} has nothing for that stretch of time: ask for another")
         return Intensities(
             slots,
-            place=self._provider.zone or "GBR",
-            said_by=self._said_by(slots[0], age),
+            zone=self._provider.zone or "GBR",
+            source=self._source(slots[0], age),
             marginal=self._provider.marginal,
         )
 
-    def _stand_in(self, fallback: Grid, why: GridError) -> Grid:
+    def _as_fallback(self, fallback: Grid, why: GridError) -> Grid:
         return Grid(
-            fallback.place,
+            fallback.zone,
             grams_per_kwh=fallback.grams_per_kwh,
-            said_by=f"{fallback.said_by} (fallback: {why})",
+            source=f"{fallback.source} (fallback: {why})",
             year=fallback.year,
             relative=fallback.relative,
             marginal=fallback.marginal,

@@ -1,8 +1,8 @@
-"""The three live services: what to ask each, and how to read its answer.
+"""The three live services: their requests and the form of their answers.
 
 Shapes: Electricity Maps v3 API reference; carbonintensity.org.uk API definitions (CC BY 4.0 data);
 WattTime v3 documentation. A provider is given ``get(path, query, headers)``, which returns parsed
-JSON; it raises KeyError, TypeError or ValueError where an answer is not as documented.
+JSON; it raises KeyError, TypeError or ValueError where an answer has another form than the documented one.
 """
 
 import base64
@@ -19,12 +19,12 @@ Get = Callable[[str, Mapping[str, str], Mapping[str, str]], Any]
 
 
 class Secret:
-    """A token or password; it never shows itself."""
+    """A token or password, which no `repr` and no message shows."""
 
     __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
-        # An HTTP library quotes a header it refuses, secret and all: refuse it first, without.
+        # An HTTP library quotes the header that it refuses, with the secret in it: refuse it here, without.
         if not text or not text.isascii() or not text.isprintable() or " " in text:
             raise SpecError("the token or password is empty or holds a space or a line end: copy it again")
         self._text = text
@@ -50,7 +50,7 @@ class Provider(Protocol):
 
 
 def _chain(points: Sequence[tuple[float, float, bool]], last_seconds: float) -> list[Slot]:
-    """Slots from (start, g/kWh, estimated) points: each lasts until the next, at most ``last_seconds``."""
+    """Slots from (start, g/kWh, estimated) points: each ends with the next, at most ``last_seconds``."""
     ordered = sorted(points)
     ends = [start for start, _, _ in ordered[1:]] + [float("inf")]
     return [
@@ -115,11 +115,11 @@ class CarbonIntensityGB:
     def __init__(self, zone: str | None, token: Secret | None) -> None:
         if token is not None:
             raise SpecError("carbonintensity.org.uk takes no token: leave it out")
-        # Only the outward half: it is all the service uses, and the rest is somebody's street.
+        # The outward half is all that the service uses; the rest would name a street.
         self.zone = zone.upper().split()[0] if zone and zone.strip() else None
         if self.zone and not re.fullmatch(r"[A-Z]{1,2}[0-9][A-Z0-9]?", self.zone):
             raise SpecError(
-                f'zone="{zone}" is no outward postcode: give one like "RG10", or none for all of Britain'
+                f'zone="{zone}" is not an outward postcode: give one like "RG10", or none for all of Britain'
             )
 
     def _slots(self, get: Get, national: str, regional: str) -> list[Slot]:
@@ -127,7 +127,7 @@ class CarbonIntensityGB:
             rows = get(f"/intensity{national}", {}, {})["data"]
         else:
             data = get(f"/regional{regional}/postcode/{quote(self.zone)}", {}, {})["data"]
-            # A list of one region when asked for now, the region itself when asked for a range.
+            # A list of one region in the answer for now, the region itself in the answer for a range.
             region = data[0] if isinstance(data, list) else data
             rows = region["data"]
         return [self._slot(row) for row in rows]
@@ -179,7 +179,7 @@ class WattTime:
         units = answer["meta"]["units"]
         if str(units).lower() != "lbs_co2_per_mwh":
             raise GridError(
-                f"WattTime answered in {units}, not in lb/MWh: it is not used; upgrade edge-energymeter"
+                f"WattTime answered in {units}, not in lb/MWh: upgrade edge-energymeter, or report it"
             )
         points = [
             (
@@ -208,18 +208,18 @@ def provider(
     """The service of that name.
 
     Raises:
-        SpecError: no such service, or it needs something else to be asked.
+        SpecError: no such service, or it needs other options.
     """
     if name == "watttime":
         if token is not None:
-            raise SpecError("WattTime hands out its own tokens: give user= and password= instead")
+            raise SpecError("WattTime issues its own tokens: give user= and password= instead")
         return WattTime(zone, Secret(user) if user else None, Secret(password) if password else None)
     if user is not None or password is not None:
-        raise SpecError(f"{name} takes no user and password")
+        raise SpecError(f"{name} takes no user and password: leave them out")
     known: dict[str, Callable[[str | None, Secret | None], Provider]] = {
         "electricitymaps": ElectricityMaps,
         "carbonintensity-gb": CarbonIntensityGB,
     }
     if name not in known:
-        raise SpecError(f'no live service "{name}": there are {", ".join([*known, "watttime"])}')
+        raise SpecError(f'there is no live service "{name}": choose {", ".join([*known, "watttime"])}')
     return known[name](zone, None if token is None else Secret(token))

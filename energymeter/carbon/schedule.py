@@ -1,4 +1,4 @@
-"""When in a forecast a job of so many watt-hours is cleanest."""
+"""When a job of known energy emits least, by a forecast of the intensity."""
 
 import math
 from typing import NamedTuple
@@ -7,8 +7,8 @@ from energymeter.carbon.intensity import Intensities
 from energymeter.errors import GridError, SpecError
 
 
-class Window(NamedTuple):
-    """A stretch of time and what the job would cost in it; times are unix seconds."""
+class PlannedRun(NamedTuple):
+    """When the job would run, in Unix seconds, and what it would emit then."""
 
     start: float
     end: float
@@ -17,16 +17,16 @@ class Window(NamedTuple):
 
 
 class Advice(NamedTuple):
-    """The cleanest window, and what starting at once and starting at the worst time would cost."""
+    """The job at the cleanest time, now, and at the worst time."""
 
-    best: Window
-    at_once: Window
-    worst: Window
+    best: PlannedRun
+    immediate: PlannedRun
+    worst: PlannedRun
 
     @property
     def saved_grams(self) -> float:
-        """What waiting saves against starting at once."""
-        return self.at_once.grams - self.best.grams
+        """What waiting saves against starting immediately."""
+        return self.immediate.grams - self.best.grams
 
 
 def cleanest(
@@ -37,17 +37,17 @@ def cleanest(
     after: float | None = None,
     before: float | None = None,
 ) -> Advice:
-    """Where a job that draws ``watt_hours`` evenly over ``hours`` emits least.
+    """When a job that draws ``watt_hours`` evenly over ``hours`` emits least.
 
     Args:
-        forecast: what the grid is expected to do.
+        forecast: the intensity that is expected.
         watt_hours: at the socket.
-        hours: how long the job takes without a pause.
-        after: unix time of the earliest start; the forecast's own start if None.
-        before: unix time by which it must be done; the forecast's end if None.
+        hours: the duration of the job, without a pause.
+        after: Unix time of the earliest start; the forecast's own start if None.
+        before: Unix time by which it must be done; the forecast's end if None.
 
     Returns:
-        The earliest of equally clean windows.
+        The earliest of equally clean times.
 
     Raises:
         SpecError: energy or duration is not positive.
@@ -66,12 +66,12 @@ def cleanest(
     # The sum is piecewise linear in the start: its extremes lie where either end meets a slot's edge.
     edges = {slot.start for slot in forecast.slots}
     starts = {first, last} | edges | {edge - seconds for edge in edges}
-    windows = []
+    runs = []
     for start in sorted(start for start in starts if first <= start <= last):
         grams_per_kwh = forecast.mean(start, start + seconds)
-        windows.append(Window(start, start + seconds, watt_hours / 1000 * grams_per_kwh, grams_per_kwh))
+        runs.append(PlannedRun(start, start + seconds, watt_hours / 1000 * grams_per_kwh, grams_per_kwh))
     return Advice(
-        best=min(windows, key=lambda each: (each.grams, each.start)),
-        at_once=windows[0],
-        worst=max(windows, key=lambda each: (each.grams, -each.start)),
+        best=min(runs, key=lambda each: (each.grams, each.start)),
+        immediate=runs[0],
+        worst=max(runs, key=lambda each: (each.grams, -each.start)),
     )

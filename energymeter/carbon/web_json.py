@@ -16,7 +16,7 @@ _MOST_BYTES = 8 * 1024 * 1024
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """urllib would carry the token to whatever host a redirect names."""
+    """urllib would send the token to any host that a redirect names."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
@@ -25,17 +25,19 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def check_url(url: str) -> str:
-    """The address of a service, without a slash at its end.
+    """The address of a service, without a final slash.
 
     Raises:
-        SpecError: neither https nor this machine; a token would travel in the open.
+        SpecError: neither https nor this machine; a token would be readable on the way.
     """
     parts = urlsplit(url)
     if parts.scheme == "https" or (
         parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
     ):
         return url.rstrip("/")
-    raise SpecError(f"url={url} is neither https:// nor on this machine: a token would travel in the open")
+    raise SpecError(
+        f"url={url} is neither https:// nor on this machine, so others could read a token: give https"
+    )
 
 
 def get_json(
@@ -45,17 +47,17 @@ def get_json(
     query: Mapping[str, str],
     headers: Mapping[str, str],
     timeout_seconds: float,
-    told_to_wait: Callable[[float], None],
+    retry_after: Callable[[float], None],
 ) -> Any:
     """The parsed answer.
 
     Args:
         label: the service's name for messages, which repeat nothing of the request or the answer.
         timeout_seconds: for the whole answer, not for each packet of it.
-        told_to_wait: is called with the seconds a refusal asks to be left alone.
+        retry_after: called with the seconds that the service asks to wait.
 
     Raises:
-        GridError: no answer in time, a refusal, or something that is not JSON.
+        GridError: no answer in time, an error status, or something that is not JSON.
     """
     url = f"{base}{path}" + (f"?{urlencode(query)}" if query else "")
     request = urllib.request.Request(url, headers={**headers, "Accept": "application/json"})
@@ -69,8 +71,8 @@ def get_json(
             asked = error.headers.get("Retry-After") or ""
         wait = float(asked) if asked.isdigit() else None
         if wait is not None:
-            told_to_wait(wait)
-        raise GridError(_refusal(label, error.code, wait)) from None
+            retry_after(wait)
+        raise GridError(_status_text(label, error.code, wait)) from None
     except TimeoutError:
         raise GridError(
             f"{label} did not answer within {timeout_seconds:g} s: try again or give a fallback"
@@ -86,11 +88,11 @@ def get_json(
     except (OSError, http.client.HTTPException) as error:
         raise GridError(f"{label} broke off its answer ({type(error).__name__}): try again later") from None
     except (ValueError, RecursionError):
-        raise GridError(f"{label} answered with something that is not JSON: is url= the service's?") from None
+        raise GridError(f"{label} answered with something that is not JSON: check url=") from None
 
 
 def _read(answer: http.client.HTTPResponse, deadline: float) -> bytes:
-    """The body, however slowly it drips, but not past the deadline."""
+    """The body, up to the deadline."""
     parts, size = [], 0
     while part := answer.read1(65536):
         parts.append(part)
@@ -104,19 +106,17 @@ def _read(answer: http.client.HTTPResponse, deadline: float) -> bytes:
     return b"".join(parts)
 
 
-def _refusal(label: str, status: int, wait: float | None) -> str:
-    """What an HTTP status means here, and what to do about it."""
+def _status_text(label: str, status: int, wait: float | None) -> str:
+    """What an HTTP status means here, with the remedy."""
     if status in (401, 403):
-        return f"{label} refused the credentials (HTTP {status}): check the token and what it may ask for"
+        return f"{label} refused the credentials (HTTP {status}): check the token and its plan"
     if status == 400:
-        return f"{label} did not accept the question (HTTP 400): check the zone or ask for fewer days"
+        return f"{label} did not accept the request (HTTP 400): check the zone or ask for fewer days"
     if status == 404:
-        return f"{label} knows no such zone or time (HTTP 404): check the zone"
+        return f"{label} has no such zone or time (HTTP 404): check the zone"
     if status == 429:
-        left = f"{wait:g} s" if wait else "a while"
-        return f"{label} says the quota is used up (HTTP 429): wait {left} or ask less often"
+        left = f"{wait:g} s" if wait else "an hour"
+        return f"{label} reports that the quota is used up (HTTP 429): wait {left}, or send fewer requests"
     if 300 <= status < 400:
-        return (
-            f"{label} moved elsewhere (HTTP {status}), where no token is sent: give the new address as url="
-        )
-    return f"{label} is in trouble (HTTP {status}): try again later or give a fallback"
+        return f"{label} redirects to another address (HTTP {status}), which gets no token: give it as url="
+    return f"{label} reports an error of its own (HTTP {status}): try again later or give a fallback"

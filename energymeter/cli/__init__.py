@@ -1,7 +1,7 @@
-"""The ``energymeter`` command: one file here for each of its subcommands, loaded when it is used.
+"""The ``energymeter`` command: each of its commands is a file here, loaded when it is used.
 
 Results go to standard output, everything else to standard error. Exit codes are those of
-`energymeter.errors`; ``run`` passes its command's own through, and Ctrl-C gives 130.
+`energymeter.errors`; ``run`` ends with the exit code of its command, and Ctrl-C gives 130.
 """
 
 import importlib
@@ -18,20 +18,20 @@ from energymeter.version import __version__
 
 INTERRUPTED = 130
 _COMMANDS = {
-    "devices": "What can be measured with here, what is missing, and why.",
-    "log": "Show and record what a source draws.",
+    "devices": "Sources on this machine; what is missing, and why.",
+    "log": "Show and record what a source measures.",
     "run": "Measure a command.",
     "calibrate": "Fit a meter against a reference and write its card.",
-    "check": "How good a source is: noise, zero, timing, resolution, aliasing.",
-    "align": "Clock offset and drift between two recordings, by load steps.",
-    "show": "What a log holds: totals, gaps, where it came from.",
+    "check": "Quality of a source: noise, zero, timing, resolution, aliasing.",
+    "align": "Clock offset and drift between two recordings, from load steps.",
+    "show": "Content of a recording: totals, gaps, source.",
     "budget": "Battery budgets: what is left, and for how long.",
-    "carbon": "Grams of CO₂e of a log, a place's grid, the cleanest time.",
+    "carbon": "Grams of CO₂e of a recording, known zones, the cleanest time.",
 }
 
 
 class _Commands(click.Group):
-    """Subcommands by file name, so that ``--help`` loads none of them."""
+    """Commands by file name, so that ``--help`` loads none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -45,10 +45,10 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except EnergyMeterError as refusal:  # some are EOFErrors or OSErrors, which click has its own idea of
-            lines = map(printable, str(refusal).split("\n"))  # which may quote a file of others
+        except EnergyMeterError as error:  # some are EOFErrors or OSErrors, which click would handle itself
+            lines = map(printable, str(error).split("\n"))  # an error may quote a foreign file
             click.echo("energymeter: " + "\n".join(lines), err=True)
-            ctx.exit(refusal.exit_code)
+            ctx.exit(error.exit_code)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -60,27 +60,27 @@ class _Commands(click.Group):
 def cli() -> None:
     """What a piece of code costs in joules, mAh, grams of CO₂e and hours of battery left.
 
-    A SOURCE is written driver@place?option=value, as in ina219@1:0x40; several are joined by + (they
-    add) or , (side by side). Without one, $ENERGYMETER_SOURCE or the best sensor found here is used.
+    A SOURCE is written driver@address?option=value, as in ina219@1:0x40. Several are joined by + (rails
+    that add up) or , (the first counts). Without one, $ENERGYMETER_SOURCE or the best sensor here is used.
     """
 
 
-def _tell(message: Warning | str, *_: object, **__: object) -> None:
-    """A warning as a sentence: where in our code it was raised is nothing to who types commands."""
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """A warning as one line, without the place in the code that raised it."""
     click.echo(f"energymeter: {printable(str(message))}", err=True)
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    warnings.showwarning = _tell
+    warnings.showwarning = _show_warning
     warnings.simplefilter("default", RuntimeWarning)  # PYTHONWARNINGS is meant for programs under development
     if isinstance(sys.stdout, io.TextIOWrapper):  # as standard error does: in Latin-1 there is no ₂
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(prog_name="energymeter", standalone_mode=False)
-    except click.ClickException as refusal:
-        refusal.show()
-        code = refusal.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     sys.exit(code if isinstance(code, int) else 0)

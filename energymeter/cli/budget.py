@@ -16,7 +16,7 @@ from energymeter.cli.budget_options import basis_option, battery_option, json_op
 from energymeter.errors import SpecError
 from energymeter.meter.budget import Budget
 from energymeter.meter.usage_delta import UsageDelta
-from energymeter.text import number_text, printable
+from energymeter.text import printable, significant
 
 
 @click.group()
@@ -48,7 +48,7 @@ def new(
         facts = {"budget": name, "battery": chosen, "shares": made.shares, "mah": made.remaining_mah}
         click.echo(json.dumps(plain(facts | {"why": chosen.why()})))
         return
-    label = f"{number_text(chosen.mah)} mAh at {chosen.volts:g} V"
+    label = f"{significant(chosen.mah)} mAh at {chosen.volts:g} V"
     click.echo(f"{name}: {label}, counted at the {chosen.basis}; usable {made.remaining_mah}")
     click.echo(chosen.why())
 
@@ -75,7 +75,7 @@ def status(name: str, stage: str | None, as_json: bool) -> None:
         click.echo(json.dumps(plain(facts)))
         return
     click.echo(f"{name}{f' · {stage}' if stage else ''}: {percent_text(seen.remaining_share)} left")
-    click.echo(f"  spent   {number_text(seen.spent_joules, 4)} J at the rail")
+    click.echo(f"  spent   {significant(seen.spent_joules, 4)} J at the rail")
     click.echo(
         f"  left    {seen.remaining_mah} at the {seen.battery.basis} · {seen.remaining_joules} at the rail"
     )

@@ -16,7 +16,7 @@ from energymeter.budget.gauge_log import hours_from_log
 from energymeter.cli.budget_options import basis_option, battery_option, json_option, plain, seconds, share
 from energymeter.errors import SpecError
 from energymeter.meter.budget import Budget
-from energymeter.text import Estimate, hours_text, number_text
+from energymeter.text import Estimate, duration, significant
 
 
 @click.command()
@@ -95,7 +95,7 @@ def _planned(battery: Battery, options: Mapping[str, Any]) -> dict[str, Any]:
 def _lasting(battery: Battery, load: Load) -> dict[str, Any]:
     return {
         "watts": load.watts,
-        "load": load.says,
+        "load": load.description,
         "hours": _with_sigma(battery, battery.hours(load.watts)),
         "rail_convention_hours": Battery(battery.mah, basis="rail").hours(load.watts),
     }
@@ -105,22 +105,24 @@ def _sentences(facts: Mapping[str, Any], options: Mapping[str, Any]) -> list[str
     lines = []
     if "watts" in facts:
         hours = facts["hours"]
-        lines.append(f"{facts['load']}: {number_text(facts['watts'])} W at the rail")
+        lines.append(f"{facts['load']}: {significant(facts['watts'])} W at the rail")
         lines.append(f"  lasts {hours}" if hours else "  draws nothing: it lasts")
         if facts["battery"]["basis"] == "cell" and facts["rail_convention_hours"]:
             rail = facts["rail_convention_hours"]
-            lines.append(f"  by the course's rail convention {rail:.2f} h ({hours_text(rail)})")
+            lines.append(
+                f"  by the course's rail convention {rail:.2f} h ({duration(3600 * rail, rough=True)})"
+            )
         lines.append(f"  {facts['why']}")
     if "solar" in facts:
         lines.append(f"  with sun: {facts['solar']}")
     if "inferences" in facts:
-        lines.append(f"  {number_text(facts['inferences'])} inferences of {options['joules']:g} J a charge")
+        lines.append(f"  {significant(facts['inferences'])} inferences of {options['joules']:g} J a charge")
     if "watts_to_last" in facts:
         watts = facts["watts_to_last"]
         reach = (
-            f"{number_text(watts)} W at the rail or less" if watts is not None else "not even with no load"
+            f"{significant(watts)} W at the rail or less" if watts is not None else "not even with no load"
         )
-        lines.append(f"  to last {hours_text(options['last'] / 3600)}: {reach}")
+        lines.append(f"  to last {duration(options['last'], rough=True)}: {reach}")
     return lines
 
 

@@ -14,8 +14,8 @@ from energymeter.calibration.fitting import fit_all, model_of
 from energymeter.calibration.plot import draw
 from energymeter.calibration.points import UNITS, Point, Reference, band, read_csv, write_csv
 from energymeter.calibration.procedure import Settings, guided, table
-from energymeter.calibration.source_buffer import Tape
-from energymeter.calibration.steady_load import Holder
+from energymeter.calibration.source_buffer import ReadingBuffer
+from energymeter.calibration.steady_load import SteadyLoad
 from energymeter.cli.calibrate_charge import Charge, recorded, watched
 from energymeter.cli.options import Positive
 from energymeter.clock import SystemClock
@@ -25,6 +25,7 @@ from energymeter.reading import Band, Facts
 from energymeter.sampling.config import SourceConfig
 from energymeter.source import Source
 from energymeter.spec import Spec, parse
+from energymeter.text import significant
 
 _RATE_HZ = 10.0
 
@@ -32,37 +33,47 @@ _RATE_HZ = 10.0
 @click.command()
 @click.argument("source")
 @click.option(
-    "--points", "csv", type=click.Path(exists=True, dir_okay=False), help="Fit this CSV; ask nothing."
+    "--points", "csv", type=click.Path(exists=True, dir_okay=False), help="Fit this CSV, without questions."
 )
 @click.option(
     "--reference", default="", help="Another meter, such as um25c@/dev/rfcomm0; or an instrument's name."
 )
-@click.option("--volts-accuracy", default="", help="Of the reference, as in its data sheet: 0.5%+3*0.001.")
+@click.option(
+    "--volts-accuracy", default="", help="Accuracy of the reference, as in its data sheet: 0.5%+3*0.001."
+)
 @click.option("--amps-accuracy", default="", help="The same for current.")
-@click.option("--watts-accuracy", default="", help="The same for power, of a meter that tells nothing else.")
+@click.option(
+    "--watts-accuracy", default="", help="The same for power, for a meter that reports nothing else."
+)
 @click.option("--celsius", type=float, help="Temperature of the air.")
 @click.option("--seconds", type=Positive(), default=5.0, show_default=True, help="Length of each mean.")
-@click.option("--channel", default="", help="Which part of SOURCE, if it has several.")
-@click.option("--keep", type=click.Path(dir_okay=False), help="Where points are kept.  [default: points.csv]")
+@click.option("--channel", default="", help="The channel of SOURCE, if it has several.")
+@click.option("--keep", type=click.Path(dir_okay=False), help="File for the points.  [default: points.csv]")
 @click.option(
-    "--plot", type=click.Path(dir_okay=False), help="Window the residuals: .svg, or .png with matplotlib."
+    "--plot", type=click.Path(dir_okay=False), help="Draw the residuals: .svg, or .png with matplotlib."
 )
-@click.option("--clock", is_flag=True, help="Compare SOURCE's clock with this computer's, too (an INA228).")
-@click.option("--counter", default="", help="Compare charge with this meter, which counts it, such as um25c.")
+@click.option(
+    "--clock", is_flag=True, help="Also compare the clock of SOURCE (an INA228) with that of this computer."
+)
+@click.option("--counter", default="", help="Compare charge with a meter that counts it, such as um25c.")
 @click.option(
     "--hours",
     type=Positive(),
     default=1.0,
     show_default=True,
-    help="How long to count, or to watch the clock.",
+    help="How long to count, or to compare the clock.",
 )
 @click.option(
     "--counted",
     type=click.Path(exists=True, dir_okay=False),
-    help="Compare charge with a CSV of a counter's time_s and mah; --log is then SOURCE's own.",
+    help="Compare charge with a CSV of a counter's time_s and mah; needs --log.",
 )
-@click.option("--log", type=click.Path(exists=True, dir_okay=False), help="Taken with --no-calibration.")
-@click.option("--card", "card_file", type=click.Path(dir_okay=False), help="Write the card there instead.")
+@click.option(
+    "--log",
+    type=click.Path(exists=True, dir_okay=False),
+    help="The recording of SOURCE for --counted, made with --no-calibration.",
+)
+@click.option("--card", "card_file", type=click.Path(dir_okay=False), help="Write the card to this file.")
 def calibrate(
     source: str,
     csv: str | None,
@@ -80,11 +91,11 @@ def calibrate(
     card_file: str | None,
     **accuracies: str,
 ) -> None:
-    """Calibrate SOURCE load by load: no load first, then known resistors or the reference's readings.
+    """Calibrate SOURCE load by load: no load first, then known resistors or readings of the reference.
 
-    Points are kept in a CSV as they are taken: Ctrl-C loses none, and --points fits them later.
+    Points are written to a CSV immediately: Ctrl-C loses none, and --points fits them later.
     """
-    meter = Tape(_only(source), _RATE_HZ, SystemClock(), channel)
+    meter = ReadingBuffer(_only(source), _RATE_HZ, SystemClock(), channel)
     other, named = _reference(counter or reference, accuracies)
     points = [] if csv is None else read_csv(csv)
     by_charge = counter or counted is not None
@@ -93,18 +104,19 @@ def calibrate(
     else:
         if not any(any(named.band(each)) for each in UNITS):
             click.echo(
-                "the reference's accuracy is not told: the zero, with no load, is all to take", err=True
+                "the accuracy of the reference is not given, so only the zero (no load) can be taken",
+                err=True,
             )
         found, points = _at_the_bench(meter, other, Settings(seconds, celsius), keep or "points.csv")
-    points, said = usable_points(points, named)
+    points, warnings = usable_points(points, named)
     fits = fit_all(points, found.facts, named)
-    for text in filter(None, (table(fits), *said)):
+    for text in filter(None, (table(fits), *warnings)):
         click.echo(text)
     model = model_of(fits)
     if counted is not None:
         model = _by_charge(_recorded(log, counted, channel), model, found.facts, named, points)
     elif counter:
-        charge = _beside(source, other, counter, channel, hours)
+        charge = _counted_live(source, other, counter, channel, hours)
         model = _by_charge(charge, model, found.facts, named, points)
     if clock:
         model = _by_clock(meter, model, hours)
@@ -113,33 +125,35 @@ def calibrate(
     click.echo(f"{found.identity}: {card.title}, in {path}")
     if plot is not None and fits:
         draw(fits, plot)
-        click.echo(f"residuals drawn in {plot}", err=True)
+        click.echo(f"the residuals are in {plot}", err=True)
 
 
-def _beside(source: str, other: Source | None, counter: str, channel: str, hours: float) -> Charge:
+def _counted_live(source: str, other: Source | None, counter: str, channel: str, hours: float) -> Charge:
     if other is None:
-        raise SpecError(f"{counter} is no meter; name one that counts charge, or a table with --counted.")
+        raise SpecError(
+            f"{counter} is not a meter; name one that counts charge, or give a table with --counted"
+        )
     return watched(SourceConfig(parse(source)[0][0]), other, channel, hours, SystemClock(), live)
 
 
 def _recorded(log: str | None, counted: str, channel: str) -> Charge:
     if log is None:
         raise SpecError(
-            f"{counted} tells one side only; name the log that SOURCE wrote meanwhile with --log."
+            f"{counted} is only one side; give the recording that SOURCE made meanwhile with --log"
         )
     return recorded(log, counted, channel)
 
 
 def _by_charge(charge: Charge, model: Model, facts: Facts, named: Reference, points: list[Point]) -> Model:
     if not any(named.amps):
-        raise SpecError("the counter's accuracy is not known; tell it with --amps-accuracy 0.5%.")
+        raise SpecError("the accuracy of the counter is unknown; give it with --amps-accuracy 0.5%")
     line = charge.line(facts, named.amps, points)
     gain = f"{line.gain:.5f} ± {2 * line.slope_uncertainty():.2g}"
-    click.echo(f"amps: gain {gain}, at {line.high:.3g} A in the mean")
+    click.echo(f"amps: gain {gain}, at a mean of {significant(line.high)} A")
     return model._replace(amps={"": line})
 
 
-def _by_clock(meter: Tape, model: Model, hours: float) -> Model:
+def _by_clock(meter: ReadingBuffer, model: Model, hours: float) -> Model:
     meter.open()
     try:
         found = clock_gain(meter, SystemClock(), hours, live)
@@ -150,7 +164,7 @@ def _by_clock(meter: Tape, model: Model, hours: float) -> Model:
 
 
 class _Found(NamedTuple):
-    """Which meter it is, and what it promises."""
+    """The identity of a meter, and its facts."""
 
     identity: str
     facts: Facts
@@ -159,7 +173,7 @@ class _Found(NamedTuple):
 def _only(spec: str) -> Source:
     groups = parse(spec)
     if len(groups) != 1 or len(groups[0]) != 1:
-        raise SpecError(f"{spec} is several sources; calibrate one at a time.")
+        raise SpecError(f"{spec} is several sources; calibrate one at a time")
     return groups[0][0].build()
 
 
@@ -179,13 +193,13 @@ def _reference(text: str, accuracies: dict[str, str]) -> tuple[Source | None, Re
     else:
         name, given = text or "readings typed in", [Band(), Band(), Band()]
     for number, channel in enumerate(("volts", "amps", "watts")):
-        told = accuracies[f"{channel}_accuracy"]
-        given[number] = band(told) if told else given[number]
+        accuracy = accuracies[f"{channel}_accuracy"]
+        given[number] = band(accuracy) if accuracy else given[number]
     return source, Reference(name, *given)
 
 
-def _found(meter: Tape) -> _Found:
-    """Open a meter for a moment, to learn which it is."""
+def _found(meter: ReadingBuffer) -> _Found:
+    """Open a meter for a moment, to read its identity."""
     meter.open()
     try:
         return _Found(meter.identity, meter.meter.facts)
@@ -194,36 +208,38 @@ def _found(meter: Tape) -> _Found:
 
 
 def _at_the_bench(
-    meter: Tape, reference: Source | None, wishes: Settings, kept: str
+    meter: ReadingBuffer, reference: Source | None, settings: Settings, kept: str
 ) -> tuple[_Found, list[Point]]:
     points: list[Point] = []
     clock, rate_hz = SystemClock(), min(_RATE_HZ, meter.meter.facts.max_hz)
-    beside = None if reference is None else Tape(reference, rate_hz, clock)
-    holder = Holder(meter, beside, rate_hz, clock)
-    holder.open()
+    other = None if reference is None else ReadingBuffer(reference, rate_hz, clock)
+    load = SteadyLoad(meter, other, rate_hz, clock)
+    load.open()
     try:
         found = _Found(meter.identity, meter.meter.facts)
-        click.echo(f"calibrating {found.identity}; points are kept in {kept}", err=True)
-        guided(holder, _Terminal(holder), wishes, points, lambda taken: write_csv(kept, taken))
+        click.echo(f"calibrating {found.identity}; points are written to {kept}", err=True)
+        guided(load, _Terminal(load), settings, points, lambda taken: write_csv(kept, taken))
     except (KeyboardInterrupt, click.Abort):
         if points:
-            click.echo(f"\n{len(points)} points are kept in {kept}; fit them with --points {kept}", err=True)
+            click.echo(f"\n{len(points)} points are in {kept}; fit them with --points {kept}", err=True)
         raise
     finally:
-        holder.close()
+        load.close()
     if not points:
-        raise CalibrationError("no points were taken; nothing was written.")
+        raise CalibrationError(
+            "no points were taken and nothing was written; start again and take one without load"
+        )
     return found, points
 
 
 class _Terminal:
-    """The person at this terminal; both meters are read on while they change the load."""
+    """The person at this terminal; both meters are read while the load is changed."""
 
-    def __init__(self, holder: Holder) -> None:
-        self._holder = holder
+    def __init__(self, load: SteadyLoad) -> None:
+        self._load = load
 
     def ask(self, question: str) -> str:
-        with self._holder.looking() if self._holder.reference is not None else contextlib.nullcontext():
+        with self._load.in_background() if self._load.reference is not None else contextlib.nullcontext():
             answer: str = click.prompt(question, default="", show_default=False, err=True)
         return answer
 
@@ -235,6 +251,6 @@ class _Terminal:
 
 
 def live(text: str) -> None:
-    """A line that the next one replaces."""
+    """Show a line that the next one replaces."""
     if sys.stderr.isatty():
         click.echo(f"\r\x1b[K{text} ", err=True, nl=False)

@@ -1,4 +1,4 @@
-"""``energymeter calibrate --counter``: a meter's charge against one that counts."""
+"""``energymeter calibrate --counter``: the charge of a meter against that of a counter."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,44 +16,44 @@ from energymeter.source import Counting, Source
 
 _READ_SECONDS = 0.5
 _MISSED = 1e-3
-"""The share of the time whose charge nobody knows, at most: it would be an error of the gain."""
+"""The largest share of unmeasured time; it would be an error of the gain."""
 
 
 class Charge(NamedTuple):
-    """What a meter and a counter said of the same time."""
+    """The charge of a meter and of a counter over the same time."""
 
     times_s: list[float]
     coulombs: list[float]
     covered_s: float
-    """Of the meter's time, how much it measured."""
+    """The time that the meter measured."""
     counted: tuple[list[float], list[float]]
 
     def line(self, facts: Facts, reference: Band, zeros: list[Point]) -> Line:
-        """The current's line.
+        """The line of the current.
 
         Raises:
-            CalibrationError: the two cannot be a calibration, with the reason.
+            CalibrationError: the two make no calibration, with the reason.
         """
         its, seconds = facts.amps or Band(), self.times_s[-1] - self.times_s[0]
         if self.covered_s < (1 - _MISSED) * seconds:
             raise CalibrationError(
                 f"the meter missed {seconds - self.covered_s:.1f} of {seconds:.0f} s, the counter did not; "
-                "measure again, on a machine that is less busy."
+                "measure again, on a machine that is less busy"
             )
         return charge_line(self.times_s, self.coulombs, self.counted, its, reference, zeros)
 
 
 def recorded(log: str, counter: str, channel: str) -> Charge:
-    """From a log of the meter, and a CSV of the counter whose times begin with it.
+    """From a recording of the meter, and a CSV of the counter with the same start.
 
     Raises:
         CalibrationError: they cannot be compared.
-        LogError: the log cannot be read.
+        LogError: the recording cannot be read.
     """
     trace = Trace.load(log, channel=channel or None)
     if trace.calibration is not None:
         raise CalibrationError(
-            f"{log} was taken with a card ({trace.calibration.title}); take one with --no-calibration."
+            f"{log} was made with a card ({trace.calibration.title}); make one with --no-calibration"
         )
     covered_s = float(trace.covered_s[-1] - trace.covered_s[0])
     return Charge(trace.time_s.tolist(), trace.coulombs.tolist(), covered_s, read_counter(counter))
@@ -65,13 +65,13 @@ def watched(
     channel: str,
     hours: float,
     clock: Clock,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> Charge:
-    """Sample a meter and read a counter beside it, for so long or until Ctrl-C.
+    """Sample a meter and read a counter for so many hours, or until Ctrl-C.
 
     Raises:
         SourceError: one of them cannot be read.
-        SpecError: the counter counts no charge, or the meter has no such part.
+        SpecError: the counter counts no charge, or the meter has no such channel.
     """
     counter.open()
     try:
@@ -80,14 +80,16 @@ def watched(
         sampler.start()
         try:
             mine = _channel(sampler, channel)
-            counted = _counting(counter, hours, clock, tell)
+            counted = _counting(counter, hours, clock, report)
         finally:
             sampler.stop()
     finally:
         counter.close()
     samples = [sample for sample in mine.curve.samples() if sample.coulombs is not None]
     if not samples:
-        raise CalibrationError(f"{mine.name} tells no current, so it has no charge to compare.")
+        raise CalibrationError(
+            f"{mine.name} reports no current, so it has no charge to compare; use another source"
+        )
     return Charge(
         [sample.at_ns * 1e-9 for sample in samples],
         [sample.coulombs or 0.0 for sample in samples],
@@ -97,9 +99,9 @@ def watched(
 
 
 def _counting(
-    counter: Source, hours: float, clock: Clock, tell: Callable[[str], None]
+    counter: Source, hours: float, clock: Clock, report: Callable[[str], None]
 ) -> tuple[list[float], list[float]]:
-    """When it was read, s, and what it said, C."""
+    """Times of the readings, s, and their values, C."""
     times: list[float] = []
     counts: list[float] = []
     end_s = clock.monotonic_ns() * 1e-9 + hours * 3600
@@ -108,14 +110,14 @@ def _counting(
             try:
                 count = _count(counter)
             except SourceError as failure:
-                tell(f"the counter was silent: {failure}")
+                report(f"the counter did not answer: {failure}")
             else:
                 times.append((before_s + clock.monotonic_ns() * 1e-9) / 2)
                 counts.append(count)
-                tell(f"{(count - counts[0]) / 3.6:.1f} mAh counted; Ctrl-C takes what there is")
+                report(f"{(count - counts[0]) / 3.6:.1f} mAh counted; Ctrl-C ends it and uses them")
             clock.sleep(_READ_SECONDS)
     except KeyboardInterrupt:
-        tell("ended by hand")
+        report("ended by hand")
     return times, counts
 
 
@@ -127,7 +129,7 @@ def _count(counter: Source) -> float:
         totals = counter.counters()
         coulombs = totals.coulombs if totals is not None else None
     if coulombs is None:
-        raise SpecError(f"{counter.name} counts no charge; name a meter that does, such as um25c.")
+        raise SpecError(f"{counter.name} counts no charge; name a meter that does, such as um25c")
     return abs(coulombs)
 
 
@@ -136,5 +138,5 @@ def _channel(sampler: Sampler, name: str) -> SampledChannel:
     if not name and len(channels) == 1:
         return next(iter(channels.values()))
     if name not in channels:
-        raise SpecError(f"the meter is made of parts; name one with --channel: {', '.join(channels)}.")
+        raise SpecError(f"the meter has several channels; name one with --channel: {', '.join(channels)}")
     return channels[name]

@@ -1,4 +1,4 @@
-"""``energymeter carbon``: grams of a recorded run, the places known, and when a job is cleanest."""
+"""``energymeter carbon``: grams of a recorded run, the known zones, and when a job is cleanest."""
 
 import csv
 import json
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from energymeter.carbon.amount import Energy
     from energymeter.carbon.emissions import Carbon
-    from energymeter.carbon.energy import Energy
     from energymeter.carbon.grid import Grid
     from energymeter.carbon.intensity import Intensities
     from energymeter.carbon.live_grid import LiveGrid
@@ -21,7 +21,7 @@ _SERVICES = ("electricitymaps", "carbonintensity-gb", "watttime")
 
 
 class _FileOrCommand(click.Group):
-    """``carbon RUN.csv`` is ``carbon FILE RUN.csv``: whatever is no command is the file."""
+    """``carbon RUN.csv`` is ``carbon FILE RUN.csv``: what is not a command is the file."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
@@ -30,10 +30,10 @@ class _FileOrCommand(click.Group):
 
 
 def _live_options(command: Any) -> Any:
-    """The options that ask a service on the network; none is asked without them."""
+    """The options for a service on the network; without them nothing goes over the network."""
     for option in (
         click.option("--url", help="Another address of the same service."),
-        click.option("--zone", help="The service's name of the place (GB: outward postcode, as RG10)."),
+        click.option("--zone", help="The service's name of the zone (GB: an outward postcode, as RG10)."),
         click.option("--live", type=click.Choice(_SERVICES), help="Ask this service over the network."),
     ):
         command = option(command)
@@ -44,22 +44,22 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="JSON instea
 
 
 def _live(service: str, zone: str | None, url: str | None, fallback: "Grid | None" = None) -> "LiveGrid":
-    """The service, with what it needs from the environment: secrets on a command line are seen by all."""
-    from energymeter.carbon.grid import Grid
+    """The service, with its secrets from the environment: every user can see a command line."""
+    from energymeter.carbon import LiveGrid
 
-    secrets = {
+    secrets: dict[str, dict[str, Any]] = {
         "electricitymaps": {"token": os.environ.get("ELECTRICITYMAPS_TOKEN")},
         "watttime": {
             "user": os.environ.get("WATTTIME_USER"),
             "password": os.environ.get("WATTTIME_PASSWORD"),
         },
     }
-    return Grid.live(service, zone=zone, url=url, fallback=fallback, **secrets.get(service, {}))
+    return LiveGrid(service, zone=zone, url=url, fallback=fallback, **secrets.get(service, {}))
 
 
 @click.group(cls=_FileOrCommand, subcommand_metavar="FILE | grids | when")
 def carbon() -> None:
-    """Grams of CO2e of a recorded FILE; the places known; the cleanest time for a job.
+    """Grams of CO2e of a recorded FILE; the known zones; the cleanest time for a job.
 
     energymeter carbon run.csv --grid DEU
 
@@ -69,13 +69,11 @@ def carbon() -> None:
 
 @carbon.command("FILE")
 @click.argument("file", type=click.Path())
-@click.option("--grid", "place", envvar="ENERGYMETER_GRID", help="Country code or name, as DEU; or world.")
+@click.option("--grid", "country", envvar="ENERGYMETER_GRID", help="Country code or name, as DEU; or world.")
 @click.option("--region", help="US state, Canadian or Chinese province, Nordic zone, eGRID subregion.")
-@click.option("--grams-per-kwh", type=float, help="Your own figure; needs --said-by.")
-@click.option("--said-by", help="Who says so, and of what year.")
-@click.option(
-    "--place", "meter_place", type=click.Choice(["wall", "rail", "cell", "die"]), help="Where the meter sat."
-)
+@click.option("--grams-per-kwh", type=float, help="Your own figure; needs --source.")
+@click.option("--source", help="Where your figure comes from, and its year.")
+@click.option("--place", type=click.Choice(["wall", "rail", "cell", "die"]), help="Where the meter was.")
 @click.option(
     "--efficiency", type=float, help="Share of the socket's energy that reaches the meter, as 0.87."
 )
@@ -86,11 +84,11 @@ def carbon() -> None:
 @_live_options
 def of_file(
     file: str,
-    place: str | None,
+    country: str | None,
     region: str | None,
     grams_per_kwh: float | None,
-    said_by: str | None,
-    meter_place: "Place | None",
+    source: str | None,
+    place: "Place | None",
     efficiency: float | None,
     board: str | None,
     years: float,
@@ -102,24 +100,24 @@ def of_file(
 ) -> None:
     """Grams of a recorded log.
 
-    With --live each half-hour's energy meets its own intensity; --grid is then the fallback.
+    With --live, the energy of each half-hour is multiplied by its own intensity; --grid is then the fallback.
     """
+    from energymeter.carbon.amount import Known
     from energymeter.carbon.embodied import Embodied
     from energymeter.carbon.emissions import footprint
     from energymeter.carbon.emissions_over_time import mean_grid, span_of
-    from energymeter.carbon.energy import Known
     from energymeter.carbon.grid import Grid
     from energymeter.recordings.trace import Trace
 
     trace = Trace.load(file)
     usage: Energy = trace.usage()
-    if meter_place is not None:
-        usage = Known(usage.joules, usage.seconds, usage.uncertainty, usage.provenance, meter_place)
+    if place is not None:
+        usage = Known(usage.joules, usage.seconds, usage.uncertainty, usage.provenance, place)
     if live is not None:
-        fallback = Grid(place, region=region) if place else None
+        fallback = Grid(country, region=region) if country else None
         grid = mean_grid(trace, _live(live, zone, url, fallback).between(*span_of(trace)))
     else:
-        grid = Grid(place, region=region, grams_per_kwh=grams_per_kwh, said_by=said_by)
+        grid = Grid(country, region=region, grams_per_kwh=grams_per_kwh, source=source)
     result = footprint(
         usage,
         grid,
@@ -134,18 +132,20 @@ def of_file(
 
 
 def _show(result: "Carbon") -> None:
-    from energymeter.carbon.equivalences import comparisons
+    from energymeter.carbon import comparisons
+    from energymeter.text import significant
 
     click.echo(str(result))
     for each in comparisons(result):
         click.echo(f"  as much as {each}")
-    litres = "not known (give --litres-per-kwh)" if result.litres is None else f"{result.litres:.4g} L"
+    litres = (
+        "unknown (give --litres-per-kwh)" if result.litres is None else f"{significant(result.litres, 4)} L"
+    )
     click.echo(f"  water: {litres}")
     if result.kg_sb_eq is None:
-        click.echo("  minerals: not known (give --board)")
+        click.echo("  minerals: unknown (give --board)")
     else:
-        low, typical, high = result.kg_sb_eq
-        click.echo(f"  minerals: {typical:.2g} kg Sb-eq ({low:.2g} to {high:.2g}) of making the board")
+        click.echo(f"  minerals: {result.kg_sb_eq.text(2)} kg Sb-eq of making the board")
     for note in result.notes:
         click.echo(f"  note: {note}")
 
@@ -154,28 +154,28 @@ def _show(result: "Carbon") -> None:
 @click.argument("search", default="")
 @_json_option
 def grids(search: str, as_json: bool) -> None:
-    """The places known offline whose code or name contains SEARCH."""
+    """The zones in the built-in tables whose code or name contains SEARCH."""
     from energymeter.carbon.grid_lookup import figures, look_up
 
     found = figures(search)
     if not found:
-        look_up(search)  # raises, with what is near
+        look_up(search)  # raises an error with near matches
     if as_json:
         click.echo(json.dumps([each._asdict() for each in found], ensure_ascii=False))
         return
     for each in found:
         grams, year = f"{each.grams_per_kwh:7.1f} g/kWh", f"{each.year or '?':>4}"
-        click.echo(f"{each.place:<28} {grams}  {year}  {each.name}  [{each.said_by}]")
+        click.echo(f"{each.zone:<28} {grams}  {year}  {each.name}  [{each.source}]")
 
 
 @carbon.command()
 @click.option("--wh", "watt_hours", type=float, required=True, help="Energy of the job at the socket, Wh.")
-@click.option("--hours", type=float, required=True, help="How long it takes.")
+@click.option("--hours", type=float, required=True, help="Duration of the job.")
 @click.option("--within", type=float, help="Hours from now by which it must be done.")
 @click.option(
     "--forecast",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A forecast you have: CSV with columns from,to,g_per_kwh (ISO times with zone).",
+    help="A forecast of your own: CSV with columns from,to,g_per_kwh (ISO times with zone).",
 )
 @_json_option
 @_live_options
@@ -207,7 +207,7 @@ def when(
     advice = cleanest(expected, watt_hours=watt_hours, hours=hours, after=start, before=before)
     if as_json:
         windows = {name: window._asdict() for name, window in advice._asdict().items()}
-        source = {"marginal": expected.marginal, "place": expected.place, "said_by": expected.said_by}
+        source = {"marginal": expected.marginal, "zone": expected.zone, "source": expected.source}
         click.echo(json.dumps({**windows, "saved_grams": advice.saved_grams, **source}, ensure_ascii=False))
     else:
         _advise(advice, expected)
@@ -215,21 +215,22 @@ def when(
 
 def _advise(advice: "Advice", expected: "Intensities") -> None:
     from energymeter.carbon.intensity import clock_text
+    from energymeter.text import significant
 
-    best, at_once, worst = advice.best, advice.at_once, advice.worst
+    best, immediate, worst = advice.best, advice.immediate, advice.worst
     kind = "marginal " if expected.marginal else ""
     click.echo(
-        f"cleanest: {clock_text(best.start)} to {clock_text(best.end)}, {best.grams:.4g} g CO2e "
-        f"at {best.grams_per_kwh:.4g} {kind}g/kWh"
+        f"cleanest: {clock_text(best.start)} to {clock_text(best.end)}, {significant(best.grams, 4)} g CO2e "
+        f"at {significant(best.grams_per_kwh, 4)} {kind}g/kWh"
     )
     click.echo(
-        f"at once:  {clock_text(at_once.start)}, {at_once.grams:.4g} g; "
-        f"waiting saves {advice.saved_grams:.3g} g"
+        f"now:      {clock_text(immediate.start)}, {significant(immediate.grams, 4)} g; "
+        f"waiting saves {significant(advice.saved_grams)} g"
     )
-    click.echo(f"worst:    {clock_text(worst.start)}, {worst.grams:.4g} g")
+    click.echo(f"worst:    {clock_text(worst.start)}, {significant(worst.grams, 4)} g")
     click.echo(
-        f"forecast: {expected.place or 'place not named'}, {clock_text(expected.start)} to "
-        f"{clock_text(expected.end)} ({expected.said_by})"
+        f"forecast: {expected.zone or 'zone not named'}, {clock_text(expected.start)} to "
+        f"{clock_text(expected.end)} ({expected.source})"
     )
 
 
@@ -245,6 +246,6 @@ def _read_forecast(path: Path) -> "Intensities":
             ]
     except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as why:
         raise GridError(
-            f"{path} is no forecast ({why}): a CSV with from,to,g_per_kwh is, its times as 2026-11-22T14:30Z"
+            f"{path} is not a forecast ({why}): give a CSV with from,to,g_per_kwh, times as 2026-11-22T14:30Z"
         ) from why
-    return Intensities(slots, place=None, said_by=str(path))
+    return Intensities(slots, zone=None, source=str(path))

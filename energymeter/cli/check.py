@@ -1,4 +1,4 @@
-"""``energymeter check``: how good a source is."""
+"""``energymeter check``: the quality of a source."""
 
 import json
 import time
@@ -13,16 +13,17 @@ from energymeter.sampling.config import SourceConfig
 from energymeter.sampling.memory import Count
 from energymeter.sampling.sampler import SampledChannel, Sampler
 from energymeter.spec import parse
+from energymeter.text import duration, significant
 
 
 @click.command()
 @click.argument("source")
-@click.option("--seconds", type=Positive(), default=10.0, show_default=True, help="How long to look.")
-@click.option("--rate", "rate_hz", type=Positive(), help="Readings a second.")
-@click.option("--zero", is_flag=True, help="The load is off: tell the offset.")
+@click.option("--seconds", type=Positive(), default=10.0, show_default=True, help="For how many seconds.")
+@click.option("--rate", "rate_hz", type=Positive(), help="Readings per second.")
+@click.option("--zero", is_flag=True, help="The load is off: show the offset.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 def check(source: str, seconds: float, rate_hz: float | None, zero: bool, as_json: bool) -> None:
-    """Look at SOURCE for a while, without its card: noise, zero, timing, steps, head-room and aliasing."""
+    """Measure the quality of SOURCE, without its card: noise, zero, timing, steps, headroom and aliasing."""
     sampler = Sampler([SourceConfig(spec, rate_hz) for group in parse(source) for spec in group])
     sampler.start()
     try:
@@ -31,8 +32,11 @@ def check(source: str, seconds: float, rate_hz: float | None, zero: bool, as_jso
         sampler.stop()
     found = {channel.name: (channel.facts, _quality(channel, zero)) for channel in sampler.channels}
     if as_json:
-        told = {name: quality._asdict() for name, (_, quality) in found.items()}
-        click.echo(json.dumps({name: {**it, "counts": it["counts"]._asdict()} for name, it in told.items()}))
+        fields = {
+            name: {**quality._asdict(), "counts": quality.counts._asdict()}
+            for name, (_, quality) in found.items()
+        }
+        click.echo(json.dumps(fields))
         return
     for name, (facts, quality) in found.items():
         click.echo(f"{name}\n{_text(facts, quality)}")
@@ -47,34 +51,33 @@ def _quality(channel: SampledChannel, zero: bool) -> Quality:
 
 
 def _text(facts: Facts, found: Quality) -> str:
+    interval, jitter, longest = map(duration, (found.interval_s, found.jitter_s, found.longest_s))
     rows = [
-        ("load", f"{found.mean_watts:.4g} W"),
-        ("noise of a sample", f"{found.noise_watts:.2g} W"),
-        ("smallest change seen", _or_none(found.step_watts, "W")),
+        ("load", f"{significant(found.mean_watts, 4)} W"),
+        ("noise of a sample", f"{significant(found.noise_watts, 2)} W"),
+        ("smallest change", "none" if found.step_watts is None else f"{significant(found.step_watts, 2)} W"),
         *(
-            (f"resolution, {name}", f"{band.resolution:.2g} {unit}")
+            (f"resolution, {name}", f"{significant(band.resolution, 2)} {unit}")
             for name, band, unit in (("voltage", facts.volts, "V"), ("current", facts.amps, "A"))
             if band is not None and band.resolution
         ),
         (
             "zero",
-            "take the load off and use --zero" if found.zero_amps is None else f"{found.zero_amps:.3g} A",
+            "disconnect the load and use --zero"
+            if found.zero_amps is None
+            else f"{significant(found.zero_amps)} A",
         ),
-        ("interval", f"{found.interval_s:.4g} s ± {found.jitter_s:.1g}, longest {found.longest_s:.3g} s"),
+        ("interval", f"{interval} ± {jitter}, longest {longest}"),
         *(
-            (("seen of it", f"{facts.duty:.0%}, and told up to {facts.latency:.0%} of it later"),)
+            (("duty, latency", f"{facts.duty:.0%}, {facts.latency:.0%} of the interval"),)
             if facts.duty
             else ()
         ),
-        ("reads", f"{found.counts.reads}, {found.counts.duplicates} with nothing new"),
-        ("of the range used", "unknown" if found.headroom is None else f"{found.headroom:.1%}"),
-        ("aliasing", f"{found.aliasing:.2%} of the energy hangs on which samples are taken"),
-        ("least energy in 1 s", f"{found.least_joules:.2g} J"),
+        ("reads", f"{found.counts.reads}, {found.counts.duplicates} of them with nothing new"),
+        ("share of the range", "unknown" if found.headroom is None else f"{found.headroom:.1%}"),
+        ("aliasing", f"{found.aliasing:.2%} of the energy depends on which samples are taken"),
+        ("least energy in 1 s", f"{significant(found.least_joules, 2)} J"),
     ]
     return "\n".join(
-        [*(f"  {name:24}{text}" for name, text in rows), *(f"  mind: {text}" for text in found.warnings)]
+        [*(f"  {name:24}{text}" for name, text in rows), *(f"  warning: {text}" for text in found.warnings)]
     )
-
-
-def _or_none(number: float | None, unit: str) -> str:
-    return "none" if number is None else f"{number:.2g} {unit}"

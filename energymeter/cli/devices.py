@@ -11,7 +11,7 @@ import click
 from energymeter.boards import Board, detect_board
 from energymeter.cli.options import Positive
 from energymeter.discovery.bug_report import bundle, write
-from energymeter.discovery.choice import Choice, Finding, best, look, named, remember
+from energymeter.discovery.choice import Choice, Finding, best, find, named, remember
 from energymeter.discovery.ports import (
     DISTRIBUTION,
     NOT_SUPPORTED,
@@ -20,7 +20,7 @@ from energymeter.discovery.ports import (
     how_to_wire,
     serial_ports,
 )
-from energymeter.text import significant
+from energymeter.text import printable, significant
 
 _WHAT = {
     "meter": "external meter",
@@ -28,7 +28,7 @@ _WHAT = {
     "package": "the processor's counters",
     "gauge": "battery gauge",
     "gpu": "GPU",
-    "part": "shown, never chosen by itself",
+    "part": "shown, not chosen by itself",
 }
 _WIDEST = 100
 
@@ -36,17 +36,20 @@ _WIDEST = 100
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 @click.option(
-    "--bundle", "file", type=click.Path(dir_okay=False), help="Also write all that was seen to a file."
+    "--bundle",
+    "file",
+    type=click.Path(dir_okay=False),
+    help="Also write all that was found to a file.",
 )
 @click.option(
-    "--seconds", type=Positive(), default=3.0, show_default=True, help="How long to wait for answers."
+    "--seconds", type=Positive(), default=3.0, show_default=True, help="Seconds to wait for answers."
 )
 def devices(as_json: bool, file: str | None, seconds: float) -> None:
-    """Look for everything that can measure here, by one real reading each, and say what is missing.
+    """Probe for everything that can measure here, by one reading each, and show what is missing and why.
 
-    The file that --bundle writes is for a bug report: it holds no host, user or serial numbers.
+    The file that --bundle writes is for a bug report, without the names of hosts and users or serial numbers.
     """
-    findings = look(seconds)
+    findings = find(seconds)
     choice = named()
     if choice is None:
         choice = best(findings)
@@ -55,18 +58,18 @@ def devices(as_json: bool, file: str | None, seconds: float) -> None:
     report = _report(choice, findings, board, ports, foreign)
     if file is not None:
         write(file, bundle(report))
-        click.echo(f"all that was seen is in {file}; read it before you attach it", err=True)
+        click.echo(f"everything that was found is in {file}; read it before you attach it", err=True)
     if as_json:
         click.echo(json.dumps(report))
         return
-    for line in _told(choice, findings, board, ports, foreign):
-        click.echo(line)
+    for line in _lines(choice, findings, board, ports, foreign):
+        click.echo(printable(line))  # devices choose their names
 
 
 def _report(
     choice: Choice, findings: list[Finding], board: Board | None, ports: list[Port], foreign: list[str]
 ) -> dict[str, Any]:
-    """The same for programs."""
+    """Everything, as JSON types."""
     return {
         "board": None if board is None else board.name,
         "board_has_sensor": None if board is None else bool(board.sensor_rails),
@@ -80,25 +83,25 @@ def _report(
 
 
 def _as_json(finding: Finding) -> dict[str, Any]:
-    told: dict[str, Any] = {"spec": finding.spec, "kind": finding.kind}
+    source = {"spec": finding.spec, "kind": finding.kind}
     if finding.facts is None:
-        return {**told, "trouble": finding.trouble, "late": finding.late}
+        return {**source, "error": finding.error, "late": finding.late}
     facts = finding.facts
     return {
-        **told,
+        **source,
         "watts": finding.watts,
         "provenance": facts.provenance,
         "place": facts.place,
         "semantics": facts.semantics,
         "channels": finding.channels,
-        "beside": finding.beside,
+        "excluded": finding.excluded,
     }
 
 
-def _told(
+def _lines(
     choice: Choice, findings: list[Finding], board: Board | None, ports: list[Port], foreign: list[str]
 ) -> Iterator[str]:
-    yield f"board: {'none that is known here' if board is None else board.title}"
+    yield f"board: {'not known' if board is None else board.title}"
     if board is not None and not any(f.usable and f.kind in ("meter", "board") for f in findings):
         yield from (f"  {line}" for line in how_to_wire(board))
     yield from _wrapped(f"chosen: {choice.spec}, {choice.reason}", "  ")
@@ -106,12 +109,12 @@ def _told(
     if usable:
         yield "found:"
         yield from _table([_cells(finding) for finding in usable])
-    yield "looked for and missing:"
+    yield "not available:"
     for finding in findings:
         if not finding.usable:
-            yield from _wrapped(f"  {finding.spec}: {finding.trouble}", "    ")
+            yield from _wrapped(f"  {finding.spec}: {finding.error}", "    ")
     if ports:
-        yield "serial ports, to be named if a meter is on one (as in um25c@/dev/rfcomm0):"
+        yield "serial ports; if a meter is on one, name it as in um25c@/dev/rfcomm0:"
         yield from _table([list(port) for port in ports])
     yield "not supported yet:"
     for text in NOT_SUPPORTED.values():
@@ -124,16 +127,16 @@ def _cells(finding: Finding) -> list[str]:
     assert finding.facts is not None
     watts = "no power yet" if finding.watts is None else f"{significant(finding.watts)} W"
     channels = ", ".join(finding.channels)
-    beside = f" (beside: {', '.join(finding.beside)})" if finding.beside else ""
+    excluded = f" (not in the total: {', '.join(finding.excluded)})" if finding.excluded else ""
     trust = f"{finding.facts.provenance} at the {finding.facts.place}"
-    return [finding.spec, watts, trust, _WHAT[finding.kind], f"{channels}{beside}"]
+    return [finding.spec, watts, trust, _WHAT[finding.kind], f"{channels}{excluded}"]
 
 
 def _warning(foreign: list[str]) -> str:
     names = " ".join(foreign)
     return (
-        f"warning: {names} on this Python brings another module called energymeter, and whichever was "
-        f"installed last wins: pip uninstall {names}, then install {DISTRIBUTION} again"
+        f"warning: {names} on this Python contains another module called energymeter, and the one "
+        f"installed last is used: pip uninstall {names}, then install {DISTRIBUTION} again"
     )
 
 
@@ -144,7 +147,7 @@ def _table(rows: list[list[str]]) -> Iterator[str]:
 
 
 def _wrapped(text: str, indent: str) -> Iterable[str]:
-    """Within the terminal, where there is one; a remedy of several lines keeps them."""
+    """Wrapped to the width of the terminal; a remedy of several lines keeps its lines."""
     width = min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
     first, *others = text.split("\n")
     lines = textwrap.wrap(

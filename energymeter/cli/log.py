@@ -1,4 +1,4 @@
-"""``energymeter log``: show and record what a source draws."""
+"""``energymeter log``: show and record what a source measures."""
 
 import json
 import math
@@ -11,14 +11,14 @@ from typing import Any
 
 import click
 
-from energymeter.cli.options import Positive, meter_of, metering, told
+from energymeter.cli.options import Positive, meter_of, metering, usage_text
 from energymeter.energy.usage import Usage
 from energymeter.errors import LogError, NotMeasured
 from energymeter.meter.meter import EnergyMeter
 from energymeter.text import duration
 
 _SHOW_SECONDS = 1.0
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 
 
 @click.command()
@@ -26,13 +26,13 @@ _LOOK_SECONDS = 0.1
 @click.option("--duration", "seconds", type=Positive(), help="Stop after this many seconds.")
 @metering
 def log(source: str | None, seconds: float | None, as_json: bool, **options: Any) -> None:
-    """Show what SOURCE draws, once a second, and record it with --out. Ctrl-C ends it."""
+    """Show what SOURCE measures, once a second, and record it with --out. Ctrl-C ends it."""
     meter = meter_of(source, options)
     with _ending() as asked, meter, _live_line(as_json) as show:
         _until_over(meter, asked, math.inf if seconds is None else seconds, show)
-    click.echo(told(meter.usage, as_json))
+    click.echo(usage_text(meter.usage, as_json))
     if meter.log_error:
-        raise LogError(f"{meter.log_error}; what was written before is whole.")
+        raise LogError(f"{meter.log_error}; what was written before is intact; record again to another file")
     if options["out"] is not None:
         click.echo(f"{meter.recorded_rows} rows in {options['out']}", err=True)
 
@@ -40,22 +40,22 @@ def log(source: str | None, seconds: float | None, as_json: bool, **options: Any
 def _until_over(
     meter: EnergyMeter, asked: list[int], seconds: float, show: Callable[[EnergyMeter], None]
 ) -> None:
-    """Show at once and every second until told to stop, the time is up, the recording over, the disk full."""
+    """Show the usage every second until Ctrl-C, the end of the time or of a replay, or a log error."""
     now = next_show = time.monotonic()
     end = now + seconds
     while not asked and not meter.ended and not meter.log_error and now < end:
         if now >= next_show:
             show(meter)
             next_show += _SHOW_SECONDS
-        time.sleep(max(0.0, min(_LOOK_SECONDS, end - now)))
+        time.sleep(max(0.0, min(_POLL_SECONDS, end - now)))
         now = time.monotonic()
 
 
 @contextmanager
 def _ending() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM end the log cleanly instead of killing it; yields those that came.
+    """End the log on Ctrl-C and SIGTERM instead of being killed; yields the signals that came.
 
-    A plain list: a handler may run anywhere, also where the main thread holds an `Event`'s lock.
+    A plain list, because a handler may run while the main thread holds the lock of an `Event`.
     """
     asked: list[int] = []
     before = {
@@ -71,7 +71,7 @@ def _ending() -> Iterator[list[int]]:
 
 @contextmanager
 def _live_line(as_json: bool) -> Iterator[Callable[[EnergyMeter], None]]:
-    """A line that is redrawn on a terminal, one line a second elsewhere."""
+    """A line that is redrawn on a terminal; elsewhere one line per second."""
     if as_json or not sys.stdout.isatty():
         yield lambda meter: click.echo(_line(meter, as_json))
         return

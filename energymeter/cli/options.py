@@ -1,4 +1,4 @@
-"""Options and output that several subcommands share."""
+"""Options and output that several commands share."""
 
 import json
 import math
@@ -14,25 +14,39 @@ from energymeter.meter.meter import EnergyMeter
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Positive(click.FloatRange):
-    """A number above 0, which "nan" is not."""
+class Finite(click.FloatRange):
+    """A finite number: not "nan", not "inf", and no larger than any quantity that this package handles.
+
+    A limit of 1e15 keeps the arithmetic of every command far from overflow. The largest sensible values are
+    Unix times and joules, at some 1e10.
+    """
+
+    name = "number"
+
+    def __init__(self, min: float = -1e15, max: float = 1e15, *, min_open: bool = False) -> None:
+        super().__init__(min=min, max=max, min_open=min_open)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        converted: float = click.FLOAT.convert(value, param, ctx)
+        if not math.isfinite(converted):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        ranged: float = super().convert(value, param, ctx)
+        return ranged
+
+
+class Positive(Finite):
+    """A finite number above 0; at least 1e-9, so that its inverse is finite, too."""
 
     name = "number above 0"
 
-    def __init__(self) -> None:
-        super().__init__(min=0, min_open=True)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        converted: float = super().convert(value, param, ctx)
-        if math.isnan(converted):
-            self.fail(f"{value} is not a number.", param, ctx)
-        return converted
+    def __init__(self, max: float = 1e15) -> None:
+        super().__init__(min=1e-9, max=max)
 
 
 def metering(command: F) -> F:
     """The options that make an `EnergyMeter`, see `meter_of`, and ``--json``."""
     decorators = (
-        click.option("--rate", "rate_hz", type=float, help="Readings a second."),
+        click.option("--rate", "rate_hz", type=Finite(), help="Readings per second."),
         click.option("--out", type=click.Path(dir_okay=False), help="Record to .csv, .jsonl or .parquet."),
         click.option("--force", is_flag=True, help="Replace the file if it exists."),
         click.option(
@@ -43,16 +57,16 @@ def metering(command: F) -> F:
         click.option(
             "--nominal-volts", type=Positive(), help="Count mAh at this voltage if no current is measured."
         ),
-        click.option("--budget", help="The budget that pays; see `energymeter budget`."),
-        click.option("--stage", help="The budget's stage that pays."),
+        click.option("--budget", help="The budget to debit; see `energymeter budget`."),
+        click.option("--stage", help="The stage of the budget to debit."),
         click.option(
             "--calibration",
             "card",
             type=click.Path(exists=True, dir_okay=False),
             help="Use this card instead of the meter's own.",
         ),
-        click.option("--no-calibration", is_flag=True, help="Take what the meter shows, without its card."),
-        click.option("--celsius", type=float, help="Temperature of the air, to compare with the card's."),
+        click.option("--no-calibration", is_flag=True, help="Use the readings without the meter's card."),
+        click.option("--celsius", type=Finite(), help="Temperature of the air, to compare with the card's."),
         click.option("--json", "as_json", is_flag=True, help="JSON instead of text."),
     )
     for decorate in reversed(decorators):
@@ -68,10 +82,10 @@ def meter_of(source: str | None, options: dict[str, Any]) -> EnergyMeter:
     """
     card, without = options.pop("card"), options.pop("no_calibration")
     if card is not None and without:
-        raise SpecError("--calibration and --no-calibration exclude each other; leave one out.")
+        raise SpecError("--calibration and --no-calibration exclude each other; leave one out")
     return EnergyMeter(source, calibration=card if card is not None else not without, **options)
 
 
-def told(usage: Usage, as_json: bool) -> str:
-    """A usage for people, or for programs."""
+def usage_text(usage: Usage, as_json: bool) -> str:
+    """A usage as text, or as JSON."""
     return json.dumps(usage.to_dict()) if as_json else str(usage)

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from energymeter.cli.options import Positive, meter_of, metering, told
+from energymeter.cli.options import Positive, meter_of, metering, usage_text
 from energymeter.errors import NotMeasured
 from energymeter.meter.meter import EnergyMeter
 from energymeter.meter.spans import Statistics
@@ -22,7 +22,7 @@ _FROM_PROGRAMS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("--source", help="What to measure with.")
+@click.option("--source", help="The source to measure with.")
 @click.option("--repeat", type=click.IntRange(min=1), default=1, help="Measured runs.", show_default=True)
 @click.option("--warmup", type=click.IntRange(min=0), default=0, help="Runs before, not measured.")
 @click.option(
@@ -39,7 +39,7 @@ def run(
     command: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Measure COMMAND; its output, signals and exit code pass through, the result is on standard error."""
+    """Measure COMMAND. Its output, signals and exit code pass through; the result goes to standard error."""
     meter = meter_of(source, options)
     for _ in range(warmup):
         _stop_unless_zero(_run(command))
@@ -63,7 +63,7 @@ def run(
 
 def _result(meter: EnergyMeter, repeat: int, as_json: bool) -> str:
     if repeat == 1:
-        return told(meter.spans["run"].usage, as_json)
+        return usage_text(meter.spans["run"].usage, as_json)
     runs = meter.spans["run"]
     if as_json:
         return json.dumps(
@@ -78,12 +78,12 @@ def _result(meter: EnergyMeter, repeat: int, as_json: bool) -> str:
 
 
 def _plain(statistics: Statistics) -> dict[str, float | None]:
-    """For JSON, which has no NaN: a single run has no spread."""
+    """As JSON types, without NaN: a single run has no spread."""
     return {name: None if math.isnan(x) else x for name, x in statistics._asdict().items()}
 
 
 def _run(command: Sequence[str]) -> int:
-    """Run it to its end; a command that cannot start ends everything, as in a shell."""
+    """Run a command to its end; exit with a shell's code if it cannot start."""
     with _Relay() as relay:
         try:
             process = subprocess.Popen(command)
@@ -92,9 +92,9 @@ def _run(command: Sequence[str]) -> int:
             if "/" not in command[0]:  # then a folder on PATH that this user may not read gives another error
                 absent = shutil.which(command[0], os.F_OK) is None
             if absent:
-                click.echo(f"energymeter: there is no command {command[0]!r}.", err=True)
+                click.echo(f"energymeter: there is no command {command[0]!r}; check its name", err=True)
                 raise SystemExit(_NOT_FOUND) from None
-            click.echo(f"energymeter: {command[0]!r} cannot be executed: {error.strerror}.", err=True)
+            click.echo(f"energymeter: {command[0]!r} cannot be executed: {error.strerror}", err=True)
             raise SystemExit(_NOT_EXECUTABLE) from None
         with process:
             relay.to(process)
@@ -103,10 +103,10 @@ def _run(command: Sequence[str]) -> int:
 
 
 class _Relay:
-    """Passes our signals to the command, except those that the terminal sends to it by itself.
+    """Forwards signals to the command, except those that the terminal sends to it directly.
 
-    It listens before the command starts, so that none is lost in between; what is ignored (as under
-    nohup) stays ignored, here and there.
+    The handlers are in place before the command starts, so that no signal is lost. A signal that is ignored,
+    as under nohup, stays ignored.
     """
 
     def __init__(self) -> None:
@@ -114,8 +114,8 @@ class _Relay:
         self._early: list[int] = []
 
     def __enter__(self) -> "_Relay":
-        wanted = [n for n in (*_FROM_TERMINAL, *_FROM_PROGRAMS) if signal.getsignal(n) != signal.SIG_IGN]
-        self._before = {number: signal.signal(number, self._pass_on) for number in wanted}
+        handled = [n for n in (*_FROM_TERMINAL, *_FROM_PROGRAMS) if signal.getsignal(n) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._pass_on) for number in handled}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -123,7 +123,7 @@ class _Relay:
             signal.signal(number, handler)
 
     def to(self, process: "subprocess.Popen[bytes]") -> None:
-        """From now on; and what came too early."""
+        """Forward signals to this process from now on, and those that came before."""
         self._process = process
         while self._early:
             process.send_signal(self._early.pop(0))
@@ -138,7 +138,7 @@ class _Relay:
 
 
 def _in_foreground() -> bool:
-    """Ctrl-C on our terminal reaches this process group, and so the command too."""
+    """Whether Ctrl-C on the terminal reaches this process group, and with it the command."""
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:

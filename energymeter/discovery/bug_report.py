@@ -1,7 +1,7 @@
-"""What was seen of a machine's sensors, as text for a bug report, and nothing that is private.
+"""What was found of a machine's sensors, as text for a bug report, without private data.
 
-Left out or replaced: host and user names, the home folder, serial numbers, and all of a source that
-somebody named but its driver, since places and options hold addresses and passwords.
+Left out or replaced: host and user names, the home folder, serial numbers, and everything but the driver
+of a source that somebody named, because addresses and options may contain passwords.
 """
 
 import importlib.metadata
@@ -37,7 +37,7 @@ _MOST_SIGNS = 100
 
 
 def drivers_of(spec: str) -> str:
-    """A source without its places and options.
+    """The drivers of a spec, without addresses and options.
 
     >>> drivers_of('http@"http://me:secret@plug/"?watts=$.p+ina219@1:0x40')
     'http+ina219'
@@ -45,16 +45,16 @@ def drivers_of(spec: str) -> str:
     try:
         return ",".join("+".join(one.driver for one in group) for group in parse(spec))
     except SpecError:
-        return "something that is no source"
+        return "something that is not a source"
 
 
 def bundle(report: Mapping[str, Any], root: str = "/", environment: Mapping[str, str] = os.environ) -> str:
-    """The text.
+    """The text of the report.
 
     Args:
-        report: what ``energymeter devices --json`` says.
-        root: where ``/sys``, ``/dev`` and ``/proc`` are looked up.
-        environment: whose user name is taken out.
+        report: the output of ``energymeter devices --json``.
+        root: where ``/sys``, ``/dev`` and ``/proc`` are.
+        environment: names the user, whose name is replaced.
     """
     choice = {**report["choice"], "spec": drivers_of(report["choice"]["spec"])}
     system = platform.uname()
@@ -82,13 +82,13 @@ def write(path: str, text: str) -> None:
         with open(path, "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise LogError(f"{path} exists and is not overwritten; give another name.") from None
+        raise LogError(f"{path} exists and is not overwritten; give another name") from None
     except OSError as error:
-        raise LogError(f"{path} cannot be written ({error.strerror}); give a place that is yours.") from error
+        raise LogError(f"{path} cannot be written ({error.strerror}); name another file") from error
 
 
 def without_names(text: str, names: Mapping[str, str]) -> str:
-    """The text with every name, as a whole word, replaced by what stands for it.
+    """The text with every name, as a whole word, replaced.
 
     >>> without_names("/home/ada/x on ada-pi", {"/home/ada": "~", "ada-pi": "HOST"})
     '~/x on HOST'
@@ -114,7 +114,7 @@ def _versions() -> Iterable[tuple[str, str]]:
 
 
 def _shown(root: str) -> list[str]:
-    """The sensors' files, of which none names a person or one single device."""
+    """The sensors' files that name neither a person nor one single device."""
     lines = []
     for folder, wanted in _FOLDERS.items():
         fits = re.compile("|".join(re.escape(pattern).replace(r"\*", ".*") for pattern in wanted))

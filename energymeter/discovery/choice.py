@@ -1,30 +1,28 @@
 """Which source `EnergyMeter()` takes when none is named, and why.
 
-In this order: ``$ENERGYMETER_SOURCE``; ``source`` in the user's ``config.ini``; what was found last
-time since this machine was started, if the same devices are there; the best of what answers now:
-an external meter, a sensor of the whole board, the processor's counters (with the GPUs', which are
-beside them), a battery's gauge. Where nothing answers: the board's model, which says so.
+In this order: ``$ENERGYMETER_SOURCE``; ``source`` in the user's ``config.ini``; the last choice, if the
+machine and its devices are still the same; the best of what answers now. The best is an external meter, a
+sensor of the whole board, the processor's counters (with those of the GPUs, which they do not include), or a
+battery's gauge. Where nothing answers, it is the board's model, and the usage says so.
 """
 
-import contextlib
 import json
 import os
-import select
-import sys
+import selectors
 import time
 from collections.abc import Iterable, Iterator
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
-from energymeter.discovery.ports import device_nodes, rights
+from energymeter.discovery import last_choice
 from energymeter.errors import SpecError
-from energymeter.paths import below, entries, peek, user_folder
+from energymeter.paths import user_folder
 from energymeter.reading import Facts
 from energymeter.sampling.process import spawn
 
 CHOICE_SECONDS = 0.75
-"""For sources to answer in; with the start of Python a choice takes less than a second."""
+"""The time for sources to answer; with the start of Python, a choice takes less than a second."""
 _START_SECONDS = 12.0
-"""At most, for Python and its drivers to load; a Pi Zero takes one."""
+"""The most that Python and its drivers may take to load; a Pi Zero takes one second."""
 _RANK = {
     "meter": "an external meter",
     "board": "the board's own sensor",
@@ -33,96 +31,97 @@ _RANK = {
 }
 _SHOWN_ONLY = ("gpu", "part")
 KINDS = (*_RANK, *_SHOWN_ONLY)
-_MODEL = "no sensor was found: this is the board's model, not a measurement (`energymeter devices` tells why)"
-_SEEN_AS = (
-    "sys/bus/usb/devices",
-    "sys/class/powercap",
-    "sys/class/hwmon",
-    "sys/class/power_supply",
-    "sys/bus/iio/devices",
-)
-_SERVICE = "run/jtop.sock"
+_MODEL = "no sensor was found: this is the board's model, not a measurement (see `energymeter devices`)"
+_MOST_SETTINGS = 65_536
+"""Bytes of ``config.ini``."""
 
 
 class Finding(NamedTuple):
-    """A source that was looked for: what it draws, or what is in the way."""
+    """A source that was probed: what it draws, or why it cannot be read."""
 
     spec: str
     kind: str
     watts: float | None = None
-    """W of the counted channels; None: they read, but cannot tell yet."""
+    """W of the counted channels; None: they can be read, but show no power yet."""
     channels: tuple[str, ...] = ()
-    """Those that count."""
-    beside: tuple[str, ...] = ()
-    """Those that are inside of others: shown, never added."""
+    """The counted channels."""
+    excluded: tuple[str, ...] = ()
+    """Channels that others contain already: shown, never added."""
     facts: Facts | None = None
-    trouble: str | None = None
+    error: str | None = None
     late: bool = False
-    """It is being read, but had not answered in time."""
+    """It did not answer in time and may answer later."""
+    signs: tuple[str, ...] = ()
+    """Files by which one sees that the source has come or gone, see `energymeter.source`."""
 
     @property
     def usable(self) -> bool:
         """A reading was taken."""
-        return self.trouble is None
+        return self.error is None
 
 
 class Choice(NamedTuple):
-    """A spec, and in a few words why it."""
+    """The spec of a source, and why it was chosen."""
 
     spec: str
     reason: str
+    modelled: bool = False
+    """No sensor was found, so the energy will be modelled."""
 
 
-def look(seconds: float, kinds: Iterable[str] = KINDS) -> list[Finding]:
-    """Every source of these kinds, by one real reading each, the best first.
+def find(seconds: float, kinds: Iterable[str] = KINDS) -> list[Finding]:
+    """Every source of these kinds, each probed by one reading; the best first.
 
     Args:
-        seconds: who has not answered by then is `Finding.late`.
+        seconds: sources that have not answered by then are `Finding.late`.
         kinds: see `energymeter.source`.
     """
     process = spawn({"job": "energymeter.discovery.probe", "kinds": list(kinds), "seconds": seconds})
     assert process.stdout is not None
     try:
-        findings = list(_heard(process.stdout, time.monotonic() + _START_SECONDS + seconds))
+        findings = list(_received(process.stdout, time.monotonic() + _START_SECONDS + seconds))
     finally:
         process.kill()
         process.communicate()
     return sorted(findings, key=lambda f: (not f.usable, KINDS.index(f.kind), f.spec))
 
 
-def _heard(pipe: IO[bytes], deadline: float) -> Iterator[Finding]:
-    heard = b""
-    while select.select([pipe], (), (), max(0.0, deadline - time.monotonic()))[0]:
-        piece = os.read(pipe.fileno(), 65_536)
-        heard += piece
-        *lines, heard = heard.split(b"\n")
-        for line in lines:
-            if not line:
-                return
-            said = json.loads(line)
-            for name in ("channels", "beside"):
-                said[name] = tuple(said.get(name, ()))
-            facts = Facts.from_json(said.pop("facts")) if "facts" in said else None
-            yield Finding(**said, facts=facts)
-        if not piece:
-            break
-    trouble = "this machine was too slow or too busy to ask them: try `energymeter devices --seconds 20`"
-    yield Finding("the other drivers", "part", trouble=trouble, late=True)
+def _received(pipe: IO[bytes], deadline: float) -> Iterator[Finding]:
+    unfinished = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while selector.select(max(0.0, deadline - time.monotonic())):
+            piece = os.read(pipe.fileno(), 65_536)
+            *lines, unfinished = (unfinished + piece).split(b"\n")
+            for line in lines:
+                if not line:
+                    return
+                yield _finding(json.loads(line))
+            if not piece:
+                break
+    error = "this machine was too slow or too busy to probe them: try `energymeter devices --seconds 20`"
+    yield Finding("the other drivers", "part", error=error, late=True)
+
+
+def _finding(fields: dict[str, Any]) -> Finding:
+    lists = {name: tuple(fields.get(name, ())) for name in ("channels", "excluded", "signs")}
+    facts = Facts.from_json(fields["facts"]) if "facts" in fields else None
+    return Finding(**{**fields, **lists, "facts": facts})
 
 
 def choose(failed: Choice | None = None) -> Choice:
     """The source to take when none is named.
 
     Args:
-        failed: what was chosen before and did not open: it is looked for again.
+        failed: the choice before, which could not be opened; the sources are probed again.
 
     Raises:
         SpecError: the user's ``config.ini`` cannot be understood.
     """
-    known = named() or (None if failed else _remembered())
+    known = named() or (None if failed else recalled())
     if known is not None:
         return known
-    findings = [f for f in look(CHOICE_SECONDS) if f.usable or failed is None or f.spec != failed.spec]
+    findings = [f for f in find(CHOICE_SECONDS) if f.usable or failed is None or f.spec != failed.spec]
     choice = best(findings)
     remember(choice, findings)
     return choice
@@ -142,14 +141,17 @@ def named() -> Choice | None:
 
 
 def best(findings: Iterable[Finding]) -> Choice:
-    """The best of what answered: one kind only, because kinds measure the same joules again. Only the
-    GPUs of a machine whose processor counts are beside it, and are added. Where nothing has answered,
-    one that is late is still better than the model."""
+    """The best of the sources that answered.
+
+    Sources of one kind only, because another kind measures the same joules a second time; a processor's
+    counters do not include its GPUs, which are added. If none has answered, one that is late is better than
+    the model.
+    """
     found = list(findings)
     return (
         _best([f for f in found if f.usable])
         or _best([f for f in found if f.late])
-        or Choice("model", _MODEL)
+        or Choice("model", _MODEL, modelled=True)
     )
 
 
@@ -167,6 +169,23 @@ def _best(findings: list[Finding]) -> Choice | None:
     return None
 
 
+def remember(choice: Choice, findings: Iterable[Finding]) -> None:
+    """Keep a choice for the next time; one that was made while a source was late is not kept."""
+    found = list(findings)
+    if any(finding.late for finding in found):
+        last_choice.forget()
+    else:
+        last_choice.remember(list(choice), {sign for finding in found for sign in finding.signs})
+
+
+def recalled() -> Choice | None:
+    """The last choice, if the machine and its devices are still the same."""
+    match last_choice.recall():
+        case [str(spec), str(reason), bool(modelled)]:
+            return Choice(spec, reason, modelled)
+    return None
+
+
 def _configured() -> str | None:
     path = os.path.join(user_folder("config"), "config.ini")
     if not os.path.exists(path):
@@ -176,72 +195,10 @@ def _configured() -> str | None:
     config = configparser.ConfigParser(interpolation=None)
     try:
         with open(path, encoding="utf-8") as file:
-            config.read_file(file)
+            config.read_string(file.read(_MOST_SETTINGS), path)
         return config.get("meter", "source", fallback=None)
     except OSError as error:
-        raise SpecError(f"{path} cannot be read ({error.strerror}); make it yours, or remove it.") from error
+        raise SpecError(f"{path} cannot be read ({error.strerror}); make it yours, or remove it") from error
     except (configparser.Error, UnicodeDecodeError) as error:
-        why = str(error).splitlines()[0]
-        raise SpecError(f"{path} cannot be understood ({why}); it holds [meter] and source = …") from error
-
-
-# -- what was found last time ----------------------------------------------------------------------
-
-
-def remember(choice: Choice, findings: Iterable[Finding]) -> None:
-    """Keep a choice until this machine is started again or a device comes or goes; one that was made
-    while something had not answered yet is not kept."""
-    path = _memory()
-    if any(finding.late for finding in findings):
-        forget()
-        return
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        unfinished = f"{path}.{os.getpid()}"
-        with open(unfinished, "w", encoding="utf-8") as file:
-            json.dump({"choice": choice, "here": fingerprint()}, file)
-        os.replace(unfinished, path)
-    except OSError:
-        return  # a read-only home: it is looked for again next time
-
-
-def forget() -> None:
-    """Look again next time."""
-    with contextlib.suppress(OSError):
-        os.unlink(_memory())
-
-
-def _remembered() -> Choice | None:
-    try:
-        with open(_memory(), encoding="utf-8") as file:
-            if os.fstat(file.fileno()).st_uid != os.geteuid():  # in a shared folder anybody could choose
-                return None
-            remembered = json.load(file)
-        spec, why = map(str, remembered["choice"])
-        return Choice(spec, why) if remembered["here"] == fingerprint() else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-
-
-def _memory() -> str:
-    return os.path.join(user_folder("cache"), "choice.json")
-
-
-def fingerprint(root: str = "/", path: Iterable[str] = sys.path) -> list[str]:
-    """What would change if a meter were plugged in or out, a right given or a package installed.
-
-    A chip that is wired to a bus which was there before does not show: `energymeter devices` looks anew.
-    """
-    who = map(str, (os.getuid(), *sorted(os.getgroups())))
-    here = [peek(below(root, "proc/sys/kernel/random/boot_id")) or "", *who]
-    for folder in _SEEN_AS:
-        here += [f"{folder}/{name}" for name in entries(below(root, folder))]
-    zones = [f"{zone}/energy_uj" for zone in here if zone.startswith("sys/class/powercap/")]
-    here += [*device_nodes(root), *(f"{path} {rights(below(root, path))}" for path in (*zones, _SERVICE))]
-    supplies = [name for name in here if name.startswith("sys/class/power_supply/")]
-    here += [f"{supply} {peek(below(root, supply, 'status'))}" for supply in supplies]
-    for entry in path:
-        if entry.endswith("-packages"):
-            with contextlib.suppress(OSError):
-                here.append(f"{entry} {os.stat(entry).st_mtime_ns}")
-    return here
+        why = type(error).__name__
+        raise SpecError(f"{path} cannot be understood ({why}); write [meter] and source = … in it") from error

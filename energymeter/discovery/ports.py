@@ -1,4 +1,4 @@
-"""What surrounds the sources: device nodes, serial ports, shadowing packages, boards without a sensor."""
+"""Device nodes, serial ports, packages that shadow this one, wiring for a board without a sensor."""
 
 import os
 import re
@@ -24,11 +24,11 @@ NOT_SUPPORTED = {
 
 
 class Port(NamedTuple):
-    """A serial port that a meter may be on; nothing is sent to find out."""
+    """A serial port that may have a meter; nothing is sent to it."""
 
     path: str
     usb_id: str
-    """``1a86:7523``; empty where it is no USB device."""
+    """As in ``1a86:7523``; empty if it is not a USB device."""
     product: str
 
 
@@ -45,7 +45,7 @@ def device_nodes(root: str = "/") -> list[str]:
 
 
 def serial_ports() -> list[Port]:
-    """USB and Bluetooth serial ports; those soldered to the board are left out."""
+    """USB and Bluetooth serial ports; those on the board itself are left out."""
     from serial.tools.list_ports import comports
 
     return [
@@ -56,7 +56,7 @@ def serial_ports() -> list[Port]:
 
 
 def foreign_packages() -> list[str]:
-    """Other distributions on this Python that bring a module ``energymeter``, as two on PyPI do."""
+    """Other distributions on this Python with a module ``energymeter``; PyPI has two."""
     import importlib.metadata  # 20 ms that a choice need not pay
 
     owners = importlib.metadata.packages_distributions().get("energymeter", [])
@@ -64,7 +64,7 @@ def foreign_packages() -> list[str]:
 
 
 def how_to_wire(board: Board) -> list[str]:
-    """What to do on a board that has no sensor, in a few lines; none on one that has."""
+    """How to wire a sensor to a board, in a few lines; no lines for a board that has one."""
     if board.sensor_rails:
         return []
     if board.i2c_bus is None:

@@ -1,8 +1,8 @@
-"""Looking for sources, in a child process: every driver that may be looked for, by one real reading.
+"""Probing for sources in a child process: every driver that allows it, by one reading.
 
-Runs where a hung library can be killed, and says what it finds line by line. Nothing is written to a
+It runs where a hung library can be killed, and reports what it finds line by line. Nothing is written to a
 device that was not identified: USB devices are known by vendor and product, I²C chips by their identity
-registers or by reads alone (`Locatable`), and everything else by the files the kernel shows.
+registers or by reads alone (`Locatable`), and everything else by files of the kernel.
 """
 
 import json
@@ -20,15 +20,15 @@ from energymeter.spec import driver_names, load_driver
 
 _READINGS = 15
 _PAUSE_SECONDS = 0.02
-"""Together 0.3 s: most counters have ticked by then, and those of batteries tick once in minutes."""
+"""Together 0.3 s: most counters have changed by then; those of batteries change once in minutes."""
 _LOAD_SECONDS = 8.0
-"""For our own files; a Pi Zero takes one, an emulated Pi some."""
+"""The most that our own files may take; a Pi Zero takes one second, an emulated Pi a few."""
 
-Say = Callable[[dict[str, Any]], None]
+Report = Callable[[dict[str, Any]], None]
 
 
 class Candidate(NamedTuple):
-    """A source that may be here."""
+    """A source that may be present."""
 
     driver: str
     kind: str
@@ -40,52 +40,52 @@ class Candidate(NamedTuple):
 
 
 def main(config: dict[str, Any]) -> None:
-    """Say every finding as a line of JSON on standard output, the last line being empty; then end."""
+    """Write every finding as a line of JSON to standard output, an empty line at the end, and exit."""
     lock = threading.Lock()
 
-    def say(finding: dict[str, Any]) -> None:
+    def report(finding: dict[str, Any]) -> None:
         with lock:
             os.write(1, json.dumps(finding).encode() + b"\n")
 
-    survey(config["kinds"], config["seconds"], say)
-    with lock:  # what a late thread would still say has no reader
+    probe_all(config["kinds"], config["seconds"], report)
+    with lock:  # what a late thread would still report has no reader
         os.write(1, b"\n")
-        os._exit(0)  # a hung library must not keep us
+        os._exit(0)  # a hung library must not keep this process alive
 
 
-def survey(
+def probe_all(
     kinds: Iterable[str],
     seconds: float,
-    say: Say,
+    report: Report,
     names: Callable[[], Iterable[str]] = driver_names,
     load: Callable[[str], Any] = load_driver,
 ) -> None:
-    """Look for the sources of these kinds, every driver in a thread of its own.
+    """Probe for the sources of these kinds, every driver in a thread of its own.
 
     Args:
         kinds: see `energymeter.source`.
-        seconds: who has not answered by then, counted from when all drivers are loaded, is called late.
-        say: called with every finding, from any thread.
-        names, load: the drivers there are, and the class behind each.
+        seconds: sources that have not answered by then are late; the time starts when all drivers are loaded.
+        report: called with every finding, from any thread.
+        names, load: the names of the drivers, and the class of each.
     """
     wanted = frozenset(kinds)
-    # before a driver is loaded nobody knows of which kind it is, and whether it is wanted
+    # before a driver is loaded its kind is not known
     at_work = {name: Candidate(name, "part") for name in names()}
     threads = []
     loaded = threading.Semaphore(0)
 
-    def load_and_tell(name: str) -> Any:
+    def load_and_count(name: str) -> Any:
         try:
             return load(name)
         finally:
             loaded.release()
 
     def run(name: str) -> None:
-        for candidate in candidates(name, load_and_tell, wanted, say):
+        for candidate in candidates(name, load_and_count, wanted, report):
             at_work[name] = candidate
-            said = look(candidate, load)
+            finding = probe(candidate, load)
             del at_work[name]
-            say(said)
+            report(finding)
         at_work.pop(name, None)
 
     for name in tuple(at_work):
@@ -98,16 +98,18 @@ def survey(
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
     for late in tuple(at_work.values()):
-        trouble = f"did not answer within {seconds:g} s; if it always does, check its device and its service"
-        say({"spec": late.spec, "kind": late.kind, "late": True, "trouble": trouble})
+        error = f"did not answer within {seconds:g} s; if it never does, check its device and service"
+        report({"spec": late.spec, "kind": late.kind, "late": True, "error": error})
 
 
-def candidates(name: str, load: Callable[[str], Any], kinds: frozenset[str], say: Say) -> Iterator[Candidate]:
+def candidates(
+    name: str, load: Callable[[str], Any], kinds: frozenset[str], report: Report
+) -> Iterator[Candidate]:
     """Where one driver may find its sources, without touching them; none for a driver of another kind."""
-    kind = None
+    kind, signs = None, []
     try:
         driver = load(name)
-        kind = getattr(driver, "kind", None)
+        kind, signs = getattr(driver, "kind", None), list(getattr(driver, "signs", ()))
         if kind not in kinds:
             return
         if not isinstance(driver, Locatable):
@@ -115,29 +117,30 @@ def candidates(name: str, load: Callable[[str], Any], kinds: frozenset[str], say
             return
         for place in driver.places():
             yield Candidate(name, kind, place)
-    except EnergyMeterError as trouble:
-        say({"spec": name, "kind": kind or "part", "trouble": str(trouble)})
+    except EnergyMeterError as error:
+        report({"spec": name, "kind": kind or "part", "error": str(error), "signs": signs})
     except Exception as bug:  # noqa: BLE001 - one driver's bug must not hide the other sources
-        say({"spec": name, "kind": kind or "part", "trouble": _bug(bug)})
+        report({"spec": name, "kind": kind or "part", "error": _bug(bug), "signs": signs})
 
 
-def look(candidate: Candidate, load: Callable[[str], Any] = load_driver) -> dict[str, Any]:
-    """One real reading of a candidate, or why there is none."""
+def probe(candidate: Candidate, load: Callable[[str], Any] = load_driver) -> dict[str, Any]:
+    """One reading of a candidate, or why there is none."""
     finding: dict[str, Any] = {"spec": candidate.spec, "kind": candidate.kind}
     source: Any = None
     try:
         driver = load(candidate.driver)
+        finding["signs"] = list(getattr(driver, "signs", ()))
         source = driver(*((candidate.place,) if candidate.place else ()))
         finding.update(_read(source))
-    except EnergyMeterError as trouble:
-        finding["trouble"] = str(trouble)
+    except EnergyMeterError as error:
+        finding["error"] = str(error)
     except Exception as bug:  # noqa: BLE001 - as above
-        finding["trouble"] = _bug(bug)
+        finding["error"] = _bug(bug)
     try:
         if source is not None:
             source.close()
     except Exception as bug:  # noqa: BLE001 - as above
-        finding.setdefault("trouble", _bug(bug))
+        finding.setdefault("error", _bug(bug))
     return finding
 
 
@@ -147,7 +150,7 @@ def _bug(bug: Exception) -> str:
 
 
 def _read(source: Any) -> dict[str, Any]:
-    """What the counted channels draw: watts where they tell, from two readings where they count."""
+    """The power of the counted channels; that of counters comes from two readings."""
     default_hz = source.facts.default_hz
     if isinstance(source, Tunable):
         source.tune(default_hz)
@@ -158,13 +161,13 @@ def _read(source: Any) -> dict[str, Any]:
     return {
         "watts": watts,
         "channels": [part.name for part in counted],
-        "beside": [part.name for part in parts if part not in counted],
+        "excluded": [part.name for part in parts if part not in counted],
         "facts": counted[0].facts._asdict(),
     }
 
 
 def _polled(parts: list[Source]) -> float | None:
-    """W of all parts together; None: they read, but a counter has not ticked or tells no power."""
+    """W of all parts together; None: they can be read, but a counter has not changed or shows no power."""
     watts: dict[int, float | None] = {}
     integrators = [_integrator(part) for part in parts]
     for attempt in range(_READINGS):
@@ -183,7 +186,7 @@ def _polled(parts: list[Source]) -> float | None:
 
 
 def _streamed(source: Any) -> float | None:
-    """W of a source that sends by itself."""
+    """W of a stream."""
     integrator = _integrator(source)
     for reading, _ in zip(source.stream(), range(_READINGS), strict=False):
         watts = _watts(integrator, reading)

@@ -189,14 +189,14 @@ class Usage(NamedTuple):
         return f"<table><tr>{cells}</tr></table>"
 
     def carbon(self, grid: "GridNow | str | None" = None, **options: Any) -> "Carbon":
-        """Grams of CO₂e of this energy, with ±, place, year and source.
+        """Grams of CO₂e of this energy, with ±, zone, year and source.
 
         Args:
-            grid: a place, such as ``"DEU"``, or a `Grid`.
+            grid: a zone, such as ``"DEU"``, or a `Grid`.
             options: of `energymeter.carbon.footprint`.
 
         Raises:
-            GridError: no such place, or none was named.
+            GridError: no such zone, or none was given.
         """
         from energymeter.carbon.emissions import footprint
 

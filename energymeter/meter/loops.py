@@ -9,7 +9,7 @@ from energymeter.errors import BudgetExhausted
 from energymeter.meter.billing import Billing
 from energymeter.meter.progress import Progress
 from energymeter.meter.usage_delta import UsageDelta
-from energymeter.text import Estimate, hours_text, number_text
+from energymeter.text import Estimate, duration, significant
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class Status(NamedTuple):
     step: int
 
     def __str__(self) -> str:
-        hours = f", {hours_text(self.hours.value)} left" if self.hours else ""
+        hours = f", {duration(3600 * self.hours.value, rough=True)} left" if self.hours else ""
         return f"{percent_text(self.balance.share)} of the battery{hours} after step {self.step}"
 
 
@@ -135,9 +135,9 @@ class Loop:
         if drawn is None:
             return "no sample yet"
         mah = status.balance.battery.taken_joules(1.0, 0.0) / status.balance.battery.volts / 3.6
-        parts = [f"{number_text((drawn.joules - self._start.joules) * mah)} mAh used"]
+        parts = [f"{significant((drawn.joules - self._start.joules) * mah)} mAh used"]
         if self._seen[0]:
-            parts.append(f"{number_text(self._seen[1] / self._seen[0] * mah)} mAh a step")
+            parts.append(f"{significant(self._seen[1] / self._seen[0] * mah)} mAh a step")
         if status.hours:
-            parts.append(f"{hours_text(status.hours.value)} left")
+            parts.append(f"{duration(3600 * status.hours.value, rough=True)} left")
         return " · ".join(parts if outcome is None else [*parts, str(outcome)])

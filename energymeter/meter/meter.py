@@ -209,7 +209,7 @@ class EnergyMeter:
         return [[*group] for group in parse(self.choice.spec)] if self.choice is not None else []
 
     def _measuring(self, groups: "list[list[Spec | Source]]") -> "Measurement":
-        modelled = self.choice is not None and self.choice.spec == "model"
+        modelled = self.choice is not None and self.choice.modelled
         notes = (self.choice.reason,) if self.choice is not None and modelled else ()
         known = {"nominal_volts": self._nominal_volts, "idle": self._idle, "notes": notes}
         from energymeter.meter.run import Measurement  # another third: pays who measures

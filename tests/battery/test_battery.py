@@ -197,7 +197,7 @@ def test_the_young_and_the_aged_cell_to_a_tenth_of_a_percent() -> None:
     assert discharge("319")[1][-1] == pytest.approx(1.3605, rel=1e-3)
 
 
-def test_the_health_of_a_discharge_tells_how_long_that_discharge_lasted() -> None:
+def test_the_health_of_a_discharge_shows_how_long_that_discharge_lasted() -> None:
     """At the current of the fit: it shows the arithmetic, and no foresight."""
     cell = Battery(2000, volts=3.5, efficiency=1.0, usable=1.0)
     for cycle, seconds in (("003", 3338.0), ("319", 2424.0)):  # handbook: runtimes at 2 A to the cut-off
@@ -213,3 +213,12 @@ def test_cycles_alone_do_not_tell_the_aged_cell(capacity_sigma: float, holds: bo
     assert truth / (cell.mah * cell.health / 1000) == pytest.approx(0.718, abs=0.001)
     expected = left(cell.mah * cell.health / 1000, cell.capacity_sigma, 0.0)
     assert (expected.low <= truth <= expected.high) is holds
+
+
+def test_repr_and_a_notebook_show_content_with_units() -> None:
+    cell = Battery(4000, volts=3.7, efficiency=0.9, usable=1.0, health=0.8, celsius=0.0)
+    assert repr(cell) == (
+        "Battery(label 4000 mAh at 3.7 V, counted at the cell; usable 10.1 Wh (100%); "
+        "at the rail 9.06 Wh, 1810 mAh at 5 V; health 80%; temperature 0 °C)"
+    )
+    assert "<td>usable</td><td>10.1 Wh (100%)</td>" in cell._repr_html_()

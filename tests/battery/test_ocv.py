@@ -31,7 +31,7 @@ def test_charge_never_falls_as_volts_rise(name: str) -> None:
     assert all(a is not None and b is not None and a.value <= b.value for a, b in pairwise(charges))
 
 
-def test_the_plateau_tells_little() -> None:
+def test_the_plateau_shows_little() -> None:
     plateau, steep = state_of_charge(3.80), state_of_charge(4.10)
     assert plateau is not None
     assert steep is not None

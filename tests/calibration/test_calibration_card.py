@@ -102,7 +102,7 @@ def test_a_sealed_card_that_holds_nonsense_is_refused(spoil):
     del fields["seal"]
     spoil(fields)
     fields["seal"] = cards._seal(fields)
-    with pytest.raises(CalibrationError, match="holds no calibration"):
+    with pytest.raises(CalibrationError, match="has no valid calibration"):
         Card.loads(json.dumps(fields), "x")
 
 
@@ -128,7 +128,7 @@ def test_it_is_applied_shown_and_turned_off(folder):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
-def test_a_log_tells_the_same_uncertainty_as_its_run(folder, tmp_path, suffix):
+def test_a_log_shows_the_same_uncertainty_as_its_run(folder, tmp_path, suffix):
     cards.save(card())
     path = tmp_path / f"run.{suffix}"
     with EnergyMeter(Meter(), rate_hz=200, out=path, celsius=24.0) as meter:
@@ -136,7 +136,7 @@ def test_a_log_tells_the_same_uncertainty_as_its_run(folder, tmp_path, suffix):
     for trace in (meter.trace, Trace.load(path)):
         usage = trace.usage()
         assert usage.calibration == (card().title,)
-        assert _lasting(usage) == pytest.approx(_lasting(meter.usage), rel=1e-6)
+        assert _systematic(usage) == pytest.approx(_systematic(meter.usage), rel=1e-6)
         assert usage.explain().endswith(card().title)
     Trace.load(path).save(tmp_path / f"again.{suffix}")
     again = Trace.load(tmp_path / f"again.{suffix}")
@@ -146,7 +146,7 @@ def test_a_log_tells_the_same_uncertainty_as_its_run(folder, tmp_path, suffix):
     assert Trace.load(path).usage().calibration == ()
 
 
-def _lasting(usage):
+def _systematic(usage):
     """What does not hang on the length of the window, relative to the energy."""
     return [share.joules / usage.joules for share in usage.components if share.systematic]
 
@@ -160,7 +160,7 @@ def _lasting(usage):
         lambda channel: channel.update(calibration=3),
     ],
 )
-def test_a_log_s_calibration_that_is_damaged_is_told(folder, tmp_path, spoil):
+def test_a_log_s_calibration_that_is_damaged_is_reported(folder, tmp_path, spoil):
     cards.save(card())
     path = tmp_path / "run.csv"
     with EnergyMeter(Meter(), rate_hz=200, out=path):
@@ -222,7 +222,7 @@ def test_a_meter_without_identity_goes_by_its_name(folder):
     assert measured.usage.calibration
 
 
-def test_boards_are_told_apart_by_serial_number_then_machine_id(tmp_path):
+def test_boards_are_reported_apart_by_serial_number_then_machine_id(tmp_path):
     assert cards.board_serial(str(tmp_path)) == "unknown"
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/machine-id").write_text("abc\n")
@@ -272,3 +272,12 @@ def test_a_shown_power_has_a_line_of_its_own():
     assert Cards([card()]).corrections()["KM003C 007"].of(Reading(watts=1.0)).watts == pytest.approx(
         0.99 * 1.02
     )
+
+
+def test_repr_and_a_notebook_show_the_lines_with_units() -> None:
+    assert repr(card()) == (
+        "Card(meter KM003C 007; card calibrated 2026-11-21 against Fluke 17B+; "
+        "volts 0.99000 × shown +0.01 V, gain ± 0.20 % (k = 2); "
+        "amps 1.02000 × shown -0.001 A, gain ± 0.20 % (k = 2))"
+    )
+    assert "<td>amps</td><td>1.02000 × shown -0.001 A" in card()._repr_html_()

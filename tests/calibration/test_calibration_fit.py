@@ -1,4 +1,4 @@
-"""Fitting: the published line, exact lines, honest covariance, and every refusal with its reason."""
+"""Fitting: the published line, exact lines, honest covariance, and every error with its reason."""
 
 import csv
 import itertools
@@ -105,7 +105,7 @@ def test_zero_load_alone_gives_the_offset_and_leaves_the_gain():
     found = fit([Point("amps", 1.2e-3, 0.0), Point("amps", 1.0e-3, 0.0)], METER, EXACT)
     assert (found.line.gain, found.line.offset) == (1.0, pytest.approx(-1.1e-3))
     assert found.line.slope_uncertainty() == pytest.approx(0.011 / math.sqrt(3))
-    assert "gain was not" in found.warnings[0]
+    assert "the gain is as uncertain" in found.warnings[0]
 
 
 def test_points_at_several_temperatures_give_the_drift():
@@ -125,12 +125,12 @@ def test_points_at_several_temperatures_give_the_drift():
     ("points", "reason"),
     [
         ([], "no points"),
-        (line_points(10.0, 0.0, (0.0, 0.5, 1.0)), "shunt's value is probably given wrong"),
+        (line_points(10.0, 0.0, (0.0, 0.5, 1.0)), "shunt value is probably wrong"),
         (line_points(0.85, 0.0, (0.0, 0.5, 1.0)), "outside 0.9 to 1.1"),
-        (line_points(1.0, 0.0, (0.5, 0.5001)), "too little to tell gain from offset"),
-        ([Point("amps", 0.3, 0.3)], "too little to tell gain from offset"),
-        ([Point("amps", x, 0.4) for x in (0.0, 0.5, 1.0)], "not connected to the same load"),
-        ([Point("amps", 0.2, 0.0)], "load is not off"),
+        (line_points(1.0, 0.0, (0.5, 0.5001)), "too little to separate gain from offset"),
+        ([Point("amps", 0.3, 0.3)], "too little to separate gain from offset"),
+        ([Point("amps", x, 0.4) for x in (0.0, 0.5, 1.0)], "connect it to the same load"),
+        ([Point("amps", 0.2, 0.0)], "disconnect the load"),
         (line_points(1.0, 0.0, (0.0, 0.4, 1.0), seconds=10.0, reference_seconds=2.0), "not simultaneous"),
         ([*line_points(1.0, 0.0, (0.0, 0.2, 0.4, 1.0)), Point("amps", 0.6, 0.7)], "not simultaneous"),
     ],
@@ -191,7 +191,7 @@ def _rapl() -> list[dict[str, float]]:
         ]
 
 
-def test_the_wall_plug_recorded_beside_rapl_is_rejected_as_not_simultaneous():
+def test_the_wall_plug_recorded_next_to_rapl_is_rejected_as_not_simultaneous():
     points = [
         Point(
             "watts",
@@ -233,7 +233,7 @@ def test_a_mean_within_one_step_is_not_known_better_than_the_step():
 @pytest.mark.parametrize(("slope", "settled"), [(0.0, True), (1e-4, False)])
 def test_a_drifting_reading_has_not_settled(slope, settled):
     rng = random.Random(2)
-    assert average([0.5 + slope * i + rng.gauss(0, 1e-4) for i in range(100)]).settled is settled
+    assert average([0.5 + slope * i + rng.gauss(0, 1e-4) for i in range(100)]).steady is settled
 
 
 @pytest.mark.parametrize("text", ["1.5", "x%", "1%+3*y", "-1%", "nan%"])
@@ -302,9 +302,9 @@ def test_a_known_offset_is_taken_off_the_charge():
 @pytest.mark.parametrize(
     ("seconds", "period", "scale", "reason"),
     [
-        (5, 0.5, 1.0, "two ticks"),
+        (5, 0.5, 1.0, "two changes"),
         (40, 7.0, 1.0, "too short"),
-        (600, 0.5, 2.0, "wrong shunt"),
+        (600, 0.5, 2.0, "check the shunt value"),
         (600, 0.5, 0.0, "no charge"),
     ],
 )
@@ -314,7 +314,7 @@ def test_a_charge_that_cannot_calibrate_is_refused(seconds, period, scale, reaso
         fit_charge(times, [0.5 * scale * t for t in times], ticks(times, counts), Band())
 
 
-def test_a_clock_is_fitted_by_moments_told_on_both():
+def test_a_clock_is_fitted_by_moments_reported_on_both():
     rng = random.Random(7)
     device = [float(i) for i in range(200)]
     clock = fit_clock(device, [1.004 * t + 3 + rng.gauss(0, 0.002) for t in device])
@@ -336,7 +336,7 @@ def test_a_supply_s_voltage_that_never_changes_gives_the_gain_there():
 
 
 def test_one_current_alone_is_no_calibration():
-    with pytest.raises(CalibrationError, match="too little to tell gain from offset"):
+    with pytest.raises(CalibrationError, match="too little to separate gain from offset"):
         fit([Point("amps", 0.5, 0.51)] * 3, Band(0.005), Band(0.001))
 
 

@@ -19,8 +19,8 @@ from energymeter.calibration.fitting import fit_all
 from energymeter.calibration.plot import draw
 from energymeter.calibration.points import Point, Reference, read_csv, write_csv
 from energymeter.calibration.procedure import Settings, guided, table
-from energymeter.calibration.source_buffer import Tape
-from energymeter.calibration.steady_load import Holder
+from energymeter.calibration.source_buffer import ReadingBuffer
+from energymeter.calibration.steady_load import SteadyLoad
 from energymeter.cli import calibrate_charge
 from energymeter.cli.calibrate import calibrate
 from energymeter.clock import Clock, ManualClock, SystemClock
@@ -75,8 +75,8 @@ class Bench:
             self.load, self.clock.monotonic_ns, shunt=0.098, offsets=(5e-5, 8e-5, 9e-5, 1e-4)
         )
         self.meter = Ina219(shunt=0.1, wire=self.chip, clock=self.clock)
-        beside = Tape(Reference5A(self), 50.0, self.clock) if measured else None
-        self.holder = Holder(Tape(self.meter, 50.0, self.clock), beside, 50.0, self.clock)
+        reference = ReadingBuffer(Reference5A(self), 50.0, self.clock) if measured else None
+        self.steady = SteadyLoad(ReadingBuffer(self.meter, 50.0, self.clock), reference, 50.0, self.clock)
         self.loads, self.answers, self.said, self.lines = loads, answers or [], [], []
 
     def ask(self, question: str) -> str:
@@ -94,11 +94,11 @@ class Bench:
         self.lines.append(text)
 
     def points(self, keep=lambda points: None) -> list[Point]:
-        self.holder.open()
-        return guided(self.holder, self, Settings(1.0, 21.0), [], keep)
+        self.steady.open()
+        return guided(self.steady, self, Settings(1.0, 21.0), [], keep)
 
 
-def test_a_meter_beside_a_better_one_is_calibrated_load_by_load():
+def test_a_meter_next_to_a_better_one_is_calibrated_load_by_load():
     bench = Bench([0.0, 0.05, 0.3, 0.5, 1.0, 1.8])
     points = bench.points()
     assert {point.channel for point in points} == {"volts", "amps"}
@@ -117,7 +117,7 @@ def test_readings_typed_in_and_resistors_serve_as_well():
     bench = Bench([0.0, 0.5], ["5.0", "", "5.0", "x", "10ohm"], measured=False)
     amps = [point for point in bench.points() if point.channel == "amps"]
     assert [point.reference for point in amps] == [0.0, 0.5]
-    assert any("'x' is no number" in text for text in bench.said)
+    assert any("'x' is not a number" in text for text in bench.said)
     assert all(point.celsius == 21.0 for point in amps)
 
 
@@ -129,9 +129,9 @@ def test_a_load_that_never_stands_still_is_not_taken():
         "name": "drifting", "facts": bench.meter.facts, "open": lambda s: bench.meter.open(),
         "close": lambda s: None, "read": lambda s: read()._replace(amps=0.1 + 1e-3 * next(drift)),
     })()  # fmt: skip
-    bench.holder.meter = Tape(drifting, 50.0, bench.clock)
+    bench.steady.meter = ReadingBuffer(drifting, 50.0, bench.clock)
     assert bench.points() == []
-    assert any("did not stand still" in text for text in bench.said)
+    assert any("was not steady" in text for text in bench.said)
 
 
 def test_every_load_is_kept_before_the_next_is_asked_for(tmp_path):
@@ -150,12 +150,12 @@ def test_every_load_is_kept_before_the_next_is_asked_for(tmp_path):
     assert len(read_csv(path)) == 4
 
 
-def test_a_meter_that_is_gone_is_told():
+def test_a_meter_that_is_gone_is_reported():
     bench = Bench([0.0])
-    bench.holder.open()
+    bench.steady.open()
     bench.chip.nacks = 10**6
     with pytest.raises(SourceError):
-        bench.holder.settle(1.0, 60.0, lambda held: None)
+        bench.steady.means(1.0, 60.0, lambda held: None)
 
 
 class Late(Reference5A):
@@ -176,45 +176,45 @@ class Late(Reference5A):
             yield Reading(volts=5.0, amps=then[-1] if then else 0.0, at_ns=now_ns)
 
 
-class Watched(Bench):
-    """Its meters are read on while the person turns the load."""
+class ReadMeanwhile(Bench):
+    """A bench whose meters are read while the person changes the load."""
 
     def ask(self, question: str) -> str:
         for _ in range(100):
-            self.holder.look()
+            self.steady.update()
         answer = super().ask(question)
         for _ in range(30):
-            self.holder.look()
+            self.steady.update()
         return answer
 
 
 def test_a_reference_that_lags_is_aligned_by_the_steps_of_the_load():
-    bench = Watched([0.0, 0.3, 1.0, 0.5])
-    bench.holder.reference = Tape(Late(bench, 0.84), 50.0, bench.clock)
+    bench = ReadMeanwhile([0.0, 0.3, 1.0, 0.5])
+    bench.steady.reference = ReadingBuffer(Late(bench, 0.84), 50.0, bench.clock)
     points = [point for point in bench.points() if point.channel == "amps"]
-    assert bench.holder.alignment is not None
-    assert bench.holder.alignment.offset_s == pytest.approx(0.84, abs=0.05)
+    assert bench.steady.alignment is not None
+    assert bench.steady.alignment.offset_s == pytest.approx(0.84, abs=0.05)
     assert any("0.84 s behind the meter" in text for text in bench.said)
     assert [point.reference for point in points] == [0.0, 0.3, 1.0, 0.5]
 
 
-def test_a_reference_of_another_load_is_doubted_aloud():
-    bench = Watched([0.0, 0.3, 1.0])
-    other = Tape(Reference5A(bench), 50.0, bench.clock)
+def test_a_reference_of_another_load_causes_a_warning():
+    bench = ReadMeanwhile([0.0, 0.3, 1.0])
+    other = ReadingBuffer(Reference5A(bench), 50.0, bench.clock)
     wander = iter(range(10**6))
     other.meter.read = lambda: Reading(volts=5.0, amps=0.2 + 0.1 * (next(wander) // 600 % 2))
-    bench.holder.reference = other
+    bench.steady.reference = other
     bench.points()
-    assert bench.holder.alignment is None
-    assert any("taken to be in step" in text for text in bench.said)
+    assert bench.steady.alignment is None
+    assert any("may come later than the meter" in text for text in bench.said)
 
 
 def test_a_reference_that_says_something_once_a_second_gets_the_time_it_needs():
     bench = Bench([0.0, 0.5])
-    slow = Tape(Reference5A(bench), 50.0, bench.clock)
+    slow = ReadingBuffer(Reference5A(bench), 50.0, bench.clock)
     reads = iter(range(10**6))
     slow.meter.read = lambda: Reading(volts=5.0, amps=bench.load.amps, fresh=next(reads) % 50 == 0)
-    bench.holder.reference = slow
+    bench.steady.reference = slow
     points = [point for point in bench.points() if point.channel == "amps"]
     assert [point.reference for point in points] == [0.0, 0.5]
 
@@ -231,25 +231,25 @@ class Parts(Reference5A):
 
 def test_of_a_source_made_of_parts_one_is_named():
     bench = Bench([])
-    tape = Tape(Parts(bench), 10.0, bench.clock, "perfect/1")
-    tape.open()
-    tape.look()
-    assert (tape.identity, tape.said[-1].reading.volts) == ("perfect/1", 5.0)
+    buffer = ReadingBuffer(Parts(bench), 10.0, bench.clock, "perfect/1")
+    buffer.open()
+    buffer.update()
+    assert (buffer.identity, buffer.readings[-1].reading.volts) == ("perfect/1", 5.0)
     for wrong in ("", "perfect/2"):
         with pytest.raises(SpecError, match="name one with --channel: perfect/0, perfect/1"):
-            Tape(Parts(bench), 10.0, bench.clock, wrong).open()
-    with pytest.raises(SpecError, match="has no parts"):
-        Tape(Reference5A(bench), 10.0, bench.clock, "perfect/1").open()
+            ReadingBuffer(Parts(bench), 10.0, bench.clock, wrong).open()
+    with pytest.raises(SpecError, match="has one channel"):
+        ReadingBuffer(Reference5A(bench), 10.0, bench.clock, "perfect/1").open()
 
 
 def test_both_are_read_on_while_somebody_does_something_else():
     bench = Bench([])
-    bench.holder.open()
-    with bench.holder.looking():
+    bench.steady.open()
+    with bench.steady.in_background():
         deadline = time.monotonic() + 5
-        while len(bench.holder.meter.said) < 3 and time.monotonic() < deadline:
+        while len(bench.steady.meter.readings) < 3 and time.monotonic() < deadline:
             pass
-    assert len(bench.holder.meter.said) >= 3
+    assert len(bench.steady.meter.readings) >= 3
 
 
 FITS = fit_all(
@@ -323,7 +323,7 @@ def test_the_zero_needs_no_reference_and_what_is_not_known_is_left_out(desk):
     assert "the zero was taken" in done.output
     (desk / "p.csv").write_text(POINTS + "volts,5.08,5.1\nvolts,5.08,5.1\n")
     done = CliRunner().invoke(calibrate, ["sim:pi4", "--points", "p.csv", "--amps-accuracy", "1%"])
-    assert "volts left as they are" in done.output
+    assert "volts are left as they are" in done.output
     (card,) = cards.load_all()
     assert card.model.volts is None
     assert {point.channel for point in card.points} == {"amps"}
@@ -332,13 +332,13 @@ def test_the_zero_needs_no_reference_and_what_is_not_known_is_left_out(desk):
 @pytest.mark.parametrize(
     ("arguments", "kind", "reason"),
     [
-        (["sim:pi4", "--points", "p.csv", "--reference", "x"], CalibrationError, "accuracy is not known"),
+        (["sim:pi4", "--points", "p.csv", "--reference", "x"], CalibrationError, "accuracy of the reference"),
         (["sim:pi4,sim:pi5", "--points", "p.csv", "--amps-accuracy", "1%"], SpecError, "several sources"),
         (["sim:pi4", "--points", "bad.csv", "--amps-accuracy", "1%"], CalibrationError, "outside 0.9 "),
         (["sim:pi4", "--points", "p.csv", "--amps-accuracy", "one"], CalibrationError, "not understood"),
         (["sim:pi4", "--points", "p.csv", "--reference", "nothing@1"], SpecError, "nothing"),
         (["sim:pi4", "--counted", "p.csv"], SpecError, "with --log"),
-        (["sim:pi4", "--counter", "bucket"], SpecError, "bucket is no meter"),
+        (["sim:pi4", "--counter", "bucket"], SpecError, "bucket is not a meter"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_calibrated_writes_no_card(desk, arguments, kind, reason):
@@ -350,7 +350,7 @@ def test_what_cannot_be_calibrated_writes_no_card(desk, arguments, kind, reason)
 
 
 class Counter:
-    """A meter in the same wire that counts whole mAh, 0.5 A for ever."""
+    """A meter in the same wire that counts whole mAh, 0.5 A forever."""
 
     name = "usb"
     facts = Facts(amps=Band(0.005))
@@ -372,11 +372,11 @@ class Counter:
 
 
 def test_what_a_counter_says_is_kept_with_its_time():
-    clock, told = ManualClock(), []
-    times, counts = calibrate_charge._counting(Counter(clock), 0.5, clock, told.append)
+    clock, shown = ManualClock(), []
+    times, counts = calibrate_charge._counting(Counter(clock), 0.5, clock, shown.append)
     assert len(times) == len(counts) == pytest.approx(3600 * 0.98, rel=0.01)
     assert counts[-1] - counts[0] == pytest.approx(900, abs=3.7)
-    assert any("the counter was silent: no answer" in text for text in told)
+    assert any("the counter did not answer: no answer" in text for text in shown)
     charge = calibrate_charge.Charge(times, [0.49 * at for at in times], 1800.0, (times, counts))
     facts = Facts(amps=Band(0.02, 2e-3))
     assert charge.line(facts, Band(0.001), []).gain == pytest.approx(0.5 / 0.49, rel=1e-3)
@@ -396,7 +396,7 @@ def test_ctrl_c_takes_what_was_counted():
     assert times[-1] - times[0] == pytest.approx(600, rel=0.01)
 
 
-def test_a_meter_is_sampled_beside_its_counter(monkeypatch):
+def test_a_meter_is_sampled_next_to_its_counter(monkeypatch):
     monkeypatch.setattr(calibrate_charge, "_READ_SECONDS", 0.005)
     clock = SystemClock()
     steady = Reference5A(Bench([]))
@@ -427,7 +427,7 @@ def test_a_log_and_a_counter_s_table_become_a_card(desk):
     arguments = ["sim:pi4", "--counted", "usb.csv", "--amps-accuracy", "0.5%"]
     done = CliRunner().invoke(calibrate, [*arguments, "--log", "run.csv", "--points", "zero.csv"])
     assert done.exit_code == 0, done.output + str(done.exception)
-    assert "at 0.49 A in the mean" in done.output
+    assert "at a mean of 0.490 A" in done.output
     (card,) = cards.load_all()
     line = card.model.amps[""]
     assert line.at(0.5 / 1.02) == pytest.approx(0.5, rel=2e-3)
@@ -446,7 +446,7 @@ def test_a_log_and_a_counter_s_table_become_a_card(desk):
         ("time_s,mah\n0\n", "line 2"),
     ],
 )
-def test_a_counter_s_table_that_makes_no_sense_is_told(tmp_path, text, reason):
+def test_a_counter_s_table_that_makes_no_sense_is_reported(tmp_path, text, reason):
     path = tmp_path / "usb.csv"
     path.write_text(text)
     with pytest.raises(CalibrationError, match=reason):
@@ -469,15 +469,15 @@ def test_a_chip_s_own_clock_is_found_whatever_its_shunt(oscillator):
     clock = ManualClock()
     chip = ina.Ina228([Steps([(1.0, 0.8)], 5.0)], clock.monotonic_ns, [0.01512])
     chip.oscillator = oscillator
-    tape = Tape(Ina228(shunt=0.015, wire=chip, clock=clock), 10.0, clock)
-    tape.open()
-    found = clock_gain(tape, clock, 0.05, lambda text: None)
+    buffer = ReadingBuffer(Ina228(shunt=0.015, wire=chip, clock=clock), 10.0, clock)
+    buffer.open()
+    found = clock_gain(buffer, clock, 0.05, lambda text: None)
     assert found.gain == pytest.approx(1 / oscillator, abs=max(4 * found.uncertainty, 2e-5))
     assert found.uncertainty < 1e-3
 
 
 def test_only_a_meter_that_counts_has_a_clock_to_compare():
     bench = Bench([])
-    tape = Tape(Reference5A(bench), 10.0, bench.clock)
+    buffer = ReadingBuffer(Reference5A(bench), 10.0, bench.clock)
     with pytest.raises(SpecError, match="clock of perfect cannot be compared"):
-        clock_gain(tape, bench.clock, 1.0, print)
+        clock_gain(buffer, bench.clock, 1.0, print)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from energymeter.carbon import codecarbon_data
+from energymeter.carbon.amount import Known
 from energymeter.carbon.emissions import footprint
-from energymeter.carbon.energy import Known
 from energymeter.carbon.grid import Grid
 from energymeter.carbon.grid_lookup import figures, tables
 from energymeter.carbon.grid_tables import WORLD, builtin
@@ -69,13 +69,13 @@ def test_the_known_shape_is_read(tmp_path: Path) -> None:
     assert read.countries["POL"].grams_per_kwh == 661.9
     assert read.regions["USA"]["state 7"].grams_per_kwh == pytest.approx(179.06, abs=0.01)
     assert (
-        read.regions["USA"]["state 7"].said_by == "codecarbon 3.3.2: US EPA eGRID2023, total output CO2e rate"
+        read.regions["USA"]["state 7"].source == "codecarbon 3.3.2: US EPA eGRID2023, total output CO2e rate"
     )
     ontario = (10 * 995.725971 + 1 * 816.6885263 + 50 * 743.8415916) / 99.9
     assert read.regions["CAN"]["ontario"].grams_per_kwh == pytest.approx(ontario)
-    assert read.regions["CHN"]["peking"].place == "CHN/beijing"
+    assert read.regions["CHN"]["peking"].zone == "CHN/beijing"
     zone = read.regions["SWE"]["se3"]
-    assert (zone.place, zone.grams_per_kwh, zone.year) == ("SWE/SE3", 27.0, 2025)
+    assert (zone.zone, zone.grams_per_kwh, zone.year) == ("SWE/SE3", 27.0, 2025)
     assert read.clouds["gcp"]["region-3"].year is None
 
 
@@ -122,9 +122,7 @@ def test_another_shape_or_unit_is_refused_when_the_api_cannot_help(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contents: dict[str, Any]
 ) -> None:
     monkeypatch.setitem(sys.modules, "codecarbon.input", None)
-    with pytest.raises(
-        GridError, match=r"codecarbon 9\.9 keeps its data in a way this release does not know"
-    ):
+    with pytest.raises(GridError, match=r"codecarbon 9\.9 has its data in an unknown form"):
         codecarbon_data.load(write(tmp_path, contents), "9.9")
 
 
@@ -134,7 +132,7 @@ def test_the_built_in_table_stands_in_and_says_why(tmp_path: Path, monkeypatch: 
     codecarbon_data.tables.cache_clear()
     grid = Grid("DEU")
     assert grid.grams_per_kwh == 380.95
-    assert "codecarbon 9.9 keeps its data in a way" in grid.said_by
+    assert "codecarbon 9.9 has its data in an unknown form" in grid.source
     codecarbon_data.tables.cache_clear()
 
 
@@ -154,7 +152,7 @@ PLACES = [
 
 
 def peer() -> tuple[Any, Any, Any]:
-    """codecarbon's own ``Emissions``, and its modules of units and places."""
+    """codecarbon's own ``Emissions``, and its modules of units and zones."""
     emissions = import_module("codecarbon.core.emissions").Emissions(
         import_module("codecarbon.input").DataSource()
     )
@@ -206,7 +204,7 @@ def test_the_built_in_table_is_the_installed_codecarbon() -> None:
     full = codecarbon_data.tables()
     assert full is not None
     for code, figure in builtin().countries.items():
-        if code == WORLD.place:
+        if code == WORLD.zone:
             continue
         theirs = full.countries[code]
         assert (figure.grams_per_kwh, figure.year, figure.name) == (
@@ -235,10 +233,10 @@ def test_reading_the_files_does_not_import_codecarbon() -> None:
 def test_with_codecarbon_unknown_places_are_errors_too() -> None:
     assert len(tables().countries) > 200
     assert len(figures()) > 300
-    for place, near in (("Germny", "DEU Germany"), ("UK", "GBR United Kingdom"), ("AFR", "did you mean")):
+    for zone, near in (("Germny", "DEU Germany"), ("UK", "GBR United Kingdom"), ("AFR", "did you mean")):
         with pytest.raises(GridError, match=near):
-            Grid(place)
-    with pytest.raises(GridError, match="no regions are known of DEU"):
+            Grid(zone)
+    with pytest.raises(GridError, match="no regions of DEU are known"):
         Grid("DEU", region="Bavaria")
     with pytest.raises(GridError, match="did you mean california"):
         Grid("USA", region="Californa")
@@ -246,5 +244,5 @@ def test_with_codecarbon_unknown_places_are_errors_too() -> None:
         Grid.cloud("aws", "us-east-1")
     with pytest.raises(GridError, match="did you mean us-central1"):
         Grid.cloud("gcp", "us-centrall1")
-    assert Grid("CHN", region="Beijing Municipality").place == "CHN/beijing"
+    assert Grid("CHN", region="Beijing Municipality").zone == "CHN/beijing"
     assert Grid("USA", region="rfcw").year == 2019

@@ -1,4 +1,4 @@
-"""Making a device: SCI's own example, ranges with witnesses, break-even."""
+"""Making a device: SCI's own example, ranges with sources, break-even."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def test_the_specification_s_own_example() -> None:
 def test_sci_is_per_unit_of_work() -> None:
     assert sci(operational_grams=100.0, embodied_grams=20.0, units=60) == 2.0
     for units in (0.0, -1.0, float("nan"), float("inf")):
-        with pytest.raises(SpecError, match="per something that was done"):
+        with pytest.raises(SpecError, match="SCI is grams per unit"):
             sci(1.0, 1.0, units)
 
 
@@ -37,12 +37,12 @@ def test_half_a_device_is_half_the_making() -> None:
     assert half.grams(3600).high == pytest.approx(whole.grams(3600).high / 2)
 
 
-def test_every_board_is_a_range_with_a_witness() -> None:
+def test_every_board_is_a_range_with_a_source() -> None:
     for name, board in BOARDS.items():
         low, typical, high = board.kilograms
         assert 0 < low < typical < high, name
         assert high >= 2 * low, name
-        assert len(board.said_by) > 20, name
+        assert len(board.source) > 20, name
     # The sums of blocks the handbook gives: about 6, 13 and 20 kg.
     assert [round(BOARDS[name].kilograms.typical) for name in ("pi-zero-w", "pi-4", "jetson-nano")] == [
         6,
@@ -59,7 +59,7 @@ def test_minerals_only_where_a_figure_can_be_defended() -> None:
 
 
 def test_an_unknown_board_lists_the_known() -> None:
-    with pytest.raises(SpecError, match='nothing is known of making a "coral": there are pi-zero-w, pi-4'):
+    with pytest.raises(SpecError, match='the making of "coral" is not known: choose pi-zero-w, pi-4'):
         Embodied.board("coral")
 
 

@@ -6,20 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from energymeter.carbon.amount import CELL, RAIL, Known, Supply, supply_of
 from energymeter.carbon.embodied import Embodied, Range
-from energymeter.carbon.emissions import footprint
+from energymeter.carbon.emissions import comparisons, footprint
 from energymeter.carbon.emissions_over_time import footprint_over_time, span_of
-from energymeter.carbon.energy import Known
-from energymeter.carbon.equivalences import comparisons
 from energymeter.carbon.grid import Grid
 from energymeter.carbon.grid_tables import GRAMS_PER_POUND
 from energymeter.carbon.intensity import Intensities
-from energymeter.carbon.supply import CELL, RAIL, Supply, supply_of
 from energymeter.errors import GridError, SpecError
 from energymeter.reading import Facts, Place
 from energymeter.recordings.trace import Trace
 
-ROUND = Grid(grams_per_kwh=400, said_by="a round figure", relative=0.1, year=2024)
+ROUND = Grid(grams_per_kwh=400, source="a round figure", relative=0.1, year=2024)
 KWH = 3.6e6
 
 
@@ -27,7 +25,7 @@ def test_one_kilowatt_hour_at_the_wall() -> None:
     carbon = footprint(Known.of(kilowatt_hours=1.0), ROUND)
     assert carbon.grams == carbon.operational_grams == 400
     assert (carbon.socket_kwh, carbon.grams_per_kwh, carbon.year) == (1.0, 400, 2024)
-    assert carbon.said_by == "a round figure"
+    assert carbon.source == "a round figure"
     assert (carbon.embodied_grams, carbon.litres, carbon.kg_sb_eq, carbon.embodied_share) == (
         None,
         None,
@@ -38,7 +36,7 @@ def test_one_kilowatt_hour_at_the_wall() -> None:
 
 def test_the_course_number() -> None:
     # 0.224078 J an inference at 383.55 g/kWh: the handbook's Pi 4 with an int8 MobileNet.
-    carbon = footprint(Known.of(joules=0.224), Grid(grams_per_kwh=383.55, said_by="Ember 2024"))
+    carbon = footprint(Known.of(joules=0.224), Grid(grams_per_kwh=383.55, source="Ember 2024"))
     assert carbon.grams == pytest.approx(2.4e-5, rel=0.01)
 
 
@@ -48,7 +46,7 @@ def test_pounds_are_pounds() -> None:
 
 
 def test_no_place_is_an_error_with_a_hint() -> None:
-    with pytest.raises(GridError, match="no place given, so no grams"):
+    with pytest.raises(GridError, match="no zone given, so no grams"):
         footprint(Known.of(joules=1.0), None)
 
 
@@ -58,7 +56,7 @@ def test_a_bare_number_might_be_watts() -> None:
 
 
 def test_watts_are_not_energy() -> None:
-    with pytest.raises(SpecError, match=r"5\.2 W is power, not energy: say for how many seconds"):
+    with pytest.raises(SpecError, match=r"5\.2 W is power, not energy: give seconds= as well"):
         Known.of(watts=5.2)
     assert Known.of(watts=5.2, seconds=60).joules == pytest.approx(312)
 
@@ -99,7 +97,7 @@ def test_an_efficiency_that_cannot_be(efficiency: float) -> None:
 
 
 def test_nothing_is_lost_before_the_wall() -> None:
-    with pytest.raises(SpecError, match="sits at the wall"):
+    with pytest.raises(SpecError, match="is at the wall"):
         supply_of("wall", 0.9)
 
 
@@ -111,9 +109,9 @@ def test_the_spread_is_of_meter_supply_and_intensity() -> None:
 
 
 def test_a_spread_nobody_knows_is_none_and_says_whose() -> None:
-    carbon = footprint(Known.of(joules=1.0), Grid(grams_per_kwh=400, said_by="me"))
+    carbon = footprint(Known.of(joules=1.0), Grid(grams_per_kwh=400, source="me"))
     assert carbon.uncertainty is None
-    assert "± unknown, because that of the meter and the intensity is" in carbon.notes
+    assert "the ± is unknown, because that of the meter and the intensity is" in carbon.notes
     assert "± unknown" in str(carbon)
 
 
@@ -126,7 +124,7 @@ def test_no_energy_and_energy_below_idle_keep_their_spread() -> None:
 
 @pytest.mark.parametrize("joules", [float("nan"), float("inf")])
 def test_what_is_no_energy(joules: float) -> None:
-    with pytest.raises(SpecError, match="is no energy"):
+    with pytest.raises(SpecError, match="is not an amount of energy"):
         footprint(Known(joules), ROUND)
 
 
@@ -171,31 +169,31 @@ def test_what_was_not_measured_says_so() -> None:
     assert "the energy is simulated, not measured" in carbon.notes
 
 
-def test_what_was_missed_is_told() -> None:
+def test_what_was_missed_is_reported() -> None:
     carbon = footprint(Known(1.0, 1.0, 0.0, coverage=0.9), ROUND)
-    assert "only 90.0 % of the time was measured: the grams are of that part" in carbon.notes
+    assert "only 90.0 % of the time was measured: the grams are those of that part" in carbon.notes
 
 
-def test_a_place_by_name() -> None:
-    assert footprint(Known.of(joules=1.0), "DEU").grid == "DEU"
+def test_a_zone_by_name() -> None:
+    assert footprint(Known.of(joules=1.0), "DEU").zone == "DEU"
     with pytest.raises(GridError, match="did you mean DEU Germany"):
         footprint(Known.of(joules=1.0), "Germny")
 
 
-def test_marginal_is_told_apart() -> None:
-    carbon = footprint(Known.of(joules=KWH), Grid(grams_per_kwh=700, said_by="MOER", marginal=True))
+def test_a_marginal_intensity_is_labelled() -> None:
+    carbon = footprint(Known.of(joules=KWH), Grid(grams_per_kwh=700, source="MOER", marginal=True))
     assert carbon.marginal
     assert "marginal g/kWh" in str(carbon)
     assert any("not to be added to averages" in note for note in carbon.notes)
 
 
 def test_one_line_names_everything() -> None:
-    grid = Grid("DEU", grams_per_kwh=381, said_by="OWID", year=2023, relative=0.2)
+    grid = Grid("DEU", grams_per_kwh=381, source="OWID", year=2023, relative=0.2)
     text = str(footprint(Known(KWH, 1.0, 0.0, "measured", "rail"), grid))
     for word in (
-        "436.4 g CO2e",
+        "436 g CO2e ± 92",
         "± 92 (k = 2)",
-        "381 g/kWh",
+        "381.0 g/kWh",
         "DEU, 2023",
         "OWID",
         "measured at the rail",
@@ -206,7 +204,7 @@ def test_one_line_names_everything() -> None:
 
 @given(st.floats(0, 1e9), st.floats(0, 1e9), st.floats(1, 1000))
 def test_grams_add_up(first: float, second: float, grams_per_kwh: float) -> None:
-    grid = Grid(grams_per_kwh=grams_per_kwh, said_by="a test", checked=True)
+    grid = Grid(grams_per_kwh=grams_per_kwh, source="a test", checked=True)
     apart = footprint(Known(first), grid).grams + footprint(Known(second), grid).grams
     assert footprint(Known(first + second), grid).grams == pytest.approx(apart, rel=1e-9)
 
@@ -230,32 +228,32 @@ def recording(epoch_s: float | None) -> Trace:
 
 
 def test_a_recording_meets_each_half_hour() -> None:
-    grid = Intensities.half_hours(START, [100, 500], place="GB", said_by="a test", relative=0.1)
+    grid = Intensities.half_hours(START, [100, 500], zone="GB", source="a test", relative=0.1)
     carbon = footprint_over_time(recording(START), grid)
     assert carbon.grams == pytest.approx(1 * 100 + 3 * 500)
     assert carbon.grams_per_kwh == pytest.approx(400)
-    assert (carbon.grid, carbon.year, carbon.place, carbon.provenance) == ("GB", 2026, "wall", "measured")
+    assert (carbon.zone, carbon.year, carbon.place, carbon.provenance) == ("GB", 2026, "wall", "measured")
     assert carbon.uncertainty is not None
     assert carbon.uncertainty >= 160
-    assert "each stretch by its own intensity" in carbon.said_by
+    assert "each stretch by its own intensity" in carbon.source
 
 
 def test_a_recording_that_begins_within_a_half_hour() -> None:
     # From 15 minutes into the first: 0.5 kWh in it, 0.5 + 1.5 in the second, 1.5 in the third.
-    grid = Intensities.half_hours(START, [100, 500, 0], place="GB", said_by="a test")
+    grid = Intensities.half_hours(START, [100, 500, 0], zone="GB", source="a test")
     carbon = footprint_over_time(recording(START + 900), grid)
     assert carbon.grams == pytest.approx(0.5 * 100 + 2.0 * 500)
 
 
 def test_a_recording_outside_the_intensities_is_an_error() -> None:
-    with pytest.raises(GridError, match="fetch the intensities of the whole run"):
+    with pytest.raises(GridError, match="get the intensities of the whole run"):
         footprint_over_time(
-            recording(START), Intensities.half_hours(START, [100], place="GB", said_by="a test")
+            recording(START), Intensities.half_hours(START, [100], zone="GB", source="a test")
         )
 
 
 def test_a_recording_without_a_date_has_no_half_hours() -> None:
-    with pytest.raises(GridError, match="tells no date"):
+    with pytest.raises(GridError, match="has no date"):
         span_of(recording(None))
 
 
@@ -264,3 +262,19 @@ def test_a_usage_of_the_core_is_what_carbon_takes() -> None:
     carbon = footprint(usage, ROUND)
     assert carbon.grams == pytest.approx(1600)
     assert carbon.uncertainty is not None
+
+
+def test_a_notebook_shows_content_with_units() -> None:
+    device = Embodied(Range(25, 50, 100), "a test", Range(1e-4, 2e-4, 4e-4))
+    carbon = footprint(Known(KWH, 3600.0, 0.0), ROUND, embodied=device, litres_per_kwh=2.0)
+    assert repr(carbon) == f"Carbon({carbon})"
+    html = carbon._repr_html_()
+    for part in (
+        "g CO2e ± ",
+        "1.000 kWh at the socket",
+        "400.0 g/kWh",
+        "2.000 L",
+        "kg Sb-eq",
+        "a test; 4 years",
+    ):
+        assert part in html

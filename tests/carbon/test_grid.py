@@ -1,4 +1,4 @@
-"""Grid: places, regions, own figures; near matches instead of averages; slips of units."""
+"""Grid: zones, regions, own figures; near matches instead of averages; slips of units."""
 
 import subprocess
 import sys
@@ -23,10 +23,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("small")
-def test_a_country_with_its_year_and_witness() -> None:
+def test_a_country_with_its_year_and_source() -> None:
     grid = Grid("DEU")
-    assert (grid.place, grid.grams_per_kwh, grid.year) == ("DEU", 380.95, 2023)
-    assert grid.said_by == "Our World in Data / Ember (CC BY 4.0), as in codecarbon 3.3.2"
+    assert (grid.zone, grid.grams_per_kwh, grid.year) == ("DEU", 380.95, 2023)
+    assert grid.source == "Our World in Data / Ember (CC BY 4.0), as in codecarbon 3.3.2"
     assert grid.relative == ANNUAL_RELATIVE
     assert not grid.marginal
     assert grid.now() is grid
@@ -35,14 +35,14 @@ def test_a_country_with_its_year_and_witness() -> None:
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("name", ["deu", "Germany", "GERMANY"])
 def test_a_country_by_any_spelling(name: str) -> None:
-    assert Grid(name).place == "DEU"
+    assert Grid(name).zone == "DEU"
 
 
 @pytest.mark.usefixtures("small")
 def test_the_world_is_an_average_by_name_whose_spread_is_unknown() -> None:
     grid = Grid("world")
-    assert (grid.place, grid.grams_per_kwh, grid.year, grid.relative) == ("WORLD", 475.0, 2018, None)
-    assert "IEA" in grid.said_by
+    assert (grid.zone, grid.grams_per_kwh, grid.year, grid.relative) == ("WORLD", 475.0, 2018, None)
+    assert "IEA" in grid.source
 
 
 @pytest.mark.usefixtures("small")
@@ -54,7 +54,7 @@ def test_the_course_number_is_a_region() -> None:
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(
-    ("place", "near"),
+    ("zone", "near"),
     [
         ("Germny", "DEU Germany"),
         ("DE", "DEU Germany"),
@@ -64,29 +64,29 @@ def test_the_course_number_is_a_region() -> None:
         ("FRAU", "FRA France"),
     ],
 )
-def test_an_unknown_country_lists_near_matches(place: str, near: str) -> None:
+def test_an_unknown_country_lists_near_matches(zone: str, near: str) -> None:
     with pytest.raises(GridError) as caught:
-        Grid(place)
+        Grid(zone)
     assert near in str(caught.value)
-    assert f'no figure for "{place}"' in str(caught.value)
+    assert f'no figure for "{zone}"' in str(caught.value)
     assert 'pip install "edge-energymeter[carbon]"' in str(caught.value)
 
 
 @pytest.mark.usefixtures("small")
 def test_a_place_like_nothing_known_says_so() -> None:
-    with pytest.raises(GridError, match="no place known here looks like it"):
+    with pytest.raises(GridError, match="no known zone looks like it"):
         Grid("Zzyzx")
 
 
-@pytest.mark.parametrize("place", [None, ""])
-def test_no_place_no_grams_and_a_hint(place: str | None) -> None:
-    with pytest.raises(GridError, match=r'no place given, so no grams: name one, as in Grid\("DEU"\)'):
-        Grid(place)
+@pytest.mark.parametrize("zone", [None, ""])
+def test_no_place_no_grams_and_a_hint(zone: str | None) -> None:
+    with pytest.raises(GridError, match=r'no zone given, so no grams: name one, as in Grid\("DEU"\)'):
+        Grid(zone)
 
 
 @pytest.mark.usefixtures("small")
 def test_an_unknown_region_is_no_silent_country() -> None:
-    with pytest.raises(GridError, match="no regions are known of DEU"):
+    with pytest.raises(GridError, match="no regions of DEU are known"):
         Grid("DEU", region="Bavaria")
     with pytest.raises(GridError, match='no region "rfcx" in USA: did you mean rfcw'):
         Grid("USA", region="rfcx")
@@ -94,73 +94,73 @@ def test_an_unknown_region_is_no_silent_country() -> None:
         Grid.cloud("gcp", "us-central1")
 
 
-def test_an_own_figure_needs_its_witness() -> None:
-    with pytest.raises(SpecError, match="a figure needs its witness"):
+def test_an_own_figure_needs_its_source() -> None:
+    with pytest.raises(SpecError, match="a figure needs its source"):
         Grid(grams_per_kwh=475)
-    grid = Grid(grams_per_kwh=475, said_by="IEA 2019 world")
-    assert (grid.place, grid.grams_per_kwh, grid.said_by, grid.relative) == (
+    grid = Grid(grams_per_kwh=475, source="IEA 2019 world")
+    assert (grid.zone, grid.grams_per_kwh, grid.source, grid.relative) == (
         None,
         475,
         "IEA 2019 world",
         None,
     )
-    assert Grid("DEU", grams_per_kwh=400, said_by="me").place == "DEU"
+    assert Grid("DEU", grams_per_kwh=400, source="me").zone == "DEU"
 
 
 def test_pounds_per_megawatt_hour_are_caught_and_converted() -> None:
     with pytest.raises(SpecError, match=r"lb/MWh\? then pounds_per_mwh=1067\.7, which is 484\.3 g/kWh"):
-        Grid(grams_per_kwh=1067.7, said_by="eGRID2019 RFCW")
-    grid = Grid(pounds_per_mwh=1067.7, said_by="eGRID2019 RFCW")
+        Grid(grams_per_kwh=1067.7, source="eGRID2019 RFCW")
+    grid = Grid(pounds_per_mwh=1067.7, source="eGRID2019 RFCW")
     assert grid.grams_per_kwh == pytest.approx(1067.7 * 453.59237 / 1000, rel=1e-12)
-    with pytest.raises(SpecError, match="say the same thing"):
-        Grid(pounds_per_mwh=1.0, grams_per_kwh=1.0, said_by="me")
+    with pytest.raises(SpecError, match="mean the same"):
+        Grid(pounds_per_mwh=1.0, grams_per_kwh=1.0, source="me")
 
 
 def test_kilograms_per_kilowatt_hour_are_caught() -> None:
     with pytest.raises(SpecError, match=r"were these kg/kWh\? then grams_per_kwh=475"):
-        Grid(grams_per_kwh=0.475, said_by="codecarbon's unit")
-    assert Grid(grams_per_kwh=0.475, said_by="a dam", checked=True).grams_per_kwh == 0.475
+        Grid(grams_per_kwh=0.475, source="codecarbon's unit")
+    assert Grid(grams_per_kwh=0.475, source="a dam", checked=True).grams_per_kwh == 0.475
 
 
 def test_kilograms_per_megawatt_hour_is_grams_per_kilowatt_hour() -> None:
     # codecarbon's documentation prints 731.59 "kgCO2/kWh"; its unit is kg/MWh, which is g/kWh.
     with pytest.raises(SpecError, match="more than a grid of nothing but coal"):
-        Grid(grams_per_kwh=731.59 * 1000, said_by="taken at its word")
-    assert Grid(grams_per_kwh=731.59, said_by="as meant").grams_per_kwh == 731.59
+        Grid(grams_per_kwh=731.59 * 1000, source="taken at its word")
+    assert Grid(grams_per_kwh=731.59, source="as meant").grams_per_kwh == 731.59
 
 
 def test_a_marginal_plant_may_be_dirtier_than_a_grid() -> None:
-    assert Grid(grams_per_kwh=1100, said_by="old lignite", marginal=True).marginal
+    assert Grid(grams_per_kwh=1100, source="old lignite", marginal=True).marginal
 
 
 @pytest.mark.parametrize("grams", [float("nan"), float("inf"), -1.0])
 def test_what_is_no_intensity(grams: float) -> None:
-    with pytest.raises(SpecError, match="is no intensity"):
-        Grid(grams_per_kwh=grams, said_by="me", checked=True)
+    with pytest.raises(SpecError, match="is not an intensity"):
+        Grid(grams_per_kwh=grams, source="me", checked=True)
 
 
 @pytest.mark.parametrize("relative", [float("nan"), float("inf"), -0.1])
 def test_what_is_no_uncertainty(relative: float) -> None:
-    with pytest.raises(SpecError, match="is no uncertainty"):
-        Grid(grams_per_kwh=100, said_by="me", relative=relative)
+    with pytest.raises(SpecError, match="is not an uncertainty"):
+        Grid(grams_per_kwh=100, source="me", relative=relative)
 
 
 @pytest.mark.usefixtures("small")
-def test_the_built_in_table_has_its_witnesses() -> None:
+def test_the_built_in_table_has_its_sources() -> None:
     table = builtin()
     assert len(table.countries) >= 41
     for figure in figures():
-        assert figure.said_by
+        assert figure.source
         assert figure.year is not None
         assert 15 < figure.grams_per_kwh < 800, figure
-    assert [each.place for each in figures("germ")] == ["DEU"]
-    assert figures("no such place") == []
+    assert [each.zone for each in figures("germ")] == ["DEU"]
+    assert figures("no such zone") == []
 
 
 @pytest.mark.usefixtures("small")
 def test_every_row_can_be_looked_up_by_what_it_is_listed_as() -> None:
     for figure in figures():
-        country, _, region = figure.place.partition("/")
+        country, _, region = figure.zone.partition("/")
         assert look_up(country, region or None) == figure
 
 
@@ -182,3 +182,9 @@ def test_reading_a_grid_loads_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout == "set()\n"
+
+
+def test_a_notebook_shows_the_intensity_and_its_source() -> None:
+    html = Grid(grams_per_kwh=400, source="<me>", relative=0.1)._repr_html_()
+    assert "400.0 g/kWh ± 10 %" in html
+    assert "&lt;me&gt;" in html

@@ -11,7 +11,7 @@ START = 1_790_000_000.0 - 1_790_000_000.0 % 1800
 
 
 def made(values: list[float]) -> Intensities:
-    return Intensities.half_hours(START, values, place="GB", said_by="a test")
+    return Intensities.half_hours(START, values, zone="GB", source="a test")
 
 
 def test_a_steady_draw_meets_the_mean() -> None:
@@ -31,10 +31,10 @@ def test_no_energy_meets_the_mean_of_its_time() -> None:
 
 def test_what_is_not_covered_is_an_error() -> None:
     holed = Intensities(
-        [Slot(START, START + 1800, 100), Slot(START + 3600, START + 5400, 200)], place="GB", said_by="a test"
+        [Slot(START, START + 1800, 100), Slot(START + 3600, START + 5400, 200)], zone="GB", source="a test"
     )
     for start, end in ((-10.0, 10.0), (1000.0, 2000.0), (2000.0, 2100.0), (5000.0, 6000.0), (9000.0, 9001.0)):
-        with pytest.raises(GridError, match=r"a test covers .* fetch the intensities of the whole run"):
+        with pytest.raises(GridError, match=r"a test covers .* get the intensities of the whole run"):
             holed.mean(START + start, START + end)
     assert holed.mean(START + 3600, START + 5400) == 200
 
@@ -46,12 +46,12 @@ def test_what_is_not_covered_is_an_error() -> None:
         ([Slot(0, 10, 1), Slot(5, 15, 1)], "two intensities"),
         ([Slot(0, 10, float("nan"))], "nan g/kWh"),
         ([Slot(0, 10, -1)], "-1 g/kWh"),
-        ([Slot(10, 10, 1)], "not used"),
+        ([Slot(10, 10, 1)], "correct or remove it"),
     ],
 )
 def test_what_cannot_be_intensities(slots: list[Slot], says: str) -> None:
     with pytest.raises(GridError, match=says):
-        Intensities(slots, place=None, said_by="a test")
+        Intensities(slots, zone=None, source="a test")
 
 
 def test_a_stretch_runs_forward() -> None:

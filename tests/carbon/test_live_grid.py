@@ -12,8 +12,8 @@ from devices.grid_servers import (
     ElectricityMapsServer,
     Server,
     WattTimeServer,
+    error_status,
     ok,
-    refusal,
 )
 
 from energymeter.carbon.grid import Grid
@@ -61,7 +61,7 @@ def german(server: Server, clock: ManualClock, **options: Any) -> LiveGrid:
         "clock": clock,
         "timeout_seconds": 2.0,
     }
-    return Grid.live("electricitymaps", **(settings | options))
+    return LiveGrid("electricitymaps", **(settings | options))
 
 
 def test_nothing_is_asked_before_it_is_wanted(maps: ElectricityMapsServer, clock: ManualClock) -> None:
@@ -71,20 +71,20 @@ def test_nothing_is_asked_before_it_is_wanted(maps: ElectricityMapsServer, clock
     assert maps.asked == ["/carbon-intensity/latest?zone=DE"]
 
 
-def test_electricity_maps_now_tells_time_age_and_that_it_is_an_estimate(
+def test_electricity_maps_now_names_time_and_age_and_that_it_is_an_estimate(
     maps: ElectricityMapsServer, clock: ManualClock
 ) -> None:
     live = german(maps, clock)
     first = live.now()
     assert first.grams_per_kwh == 310
-    assert (first.place, first.year, first.marginal, first.relative) == ("DE", 2026, False, None)
+    assert (first.zone, first.year, first.marginal, first.relative) == ("DE", 2026, False, None)
     assert first.as_of == NOW - 20 * 60
-    assert first.said_by == "Electricity Maps, estimated 2026-11-22 10:00Z, fetched 0 s ago"
+    assert first.source == "Electricity Maps, estimated 2026-11-22 10:00Z, fetched 0 s ago"
     clock.sleep(90)
-    assert live.now().said_by.endswith("fetched 90 s ago")
+    assert live.now().source.endswith("fetched 90 s ago")
     assert len(maps.asked) == 1
     clock.sleep(300)
-    assert live.now().said_by.endswith("fetched 0 s ago")
+    assert live.now().source.endswith("fetched 0 s ago")
     assert len(maps.asked) == live.requests == 2
 
 
@@ -116,7 +116,7 @@ def test_electricity_maps_forecast(maps: ElectricityMapsServer, clock: ManualClo
 def test_british_now_list_or_region(britain: BritishServer, clock: ManualClock, zone: str | None) -> None:
     grid = LiveGrid("carbonintensity-gb", zone=zone, url=britain.url, clock=clock).now()
     assert grid.grams_per_kwh == 120
-    assert grid.place == ("RG10" if zone else "GBR")
+    assert grid.zone == ("RG10" if zone else "GBR")
     assert "9AA" not in "".join(britain.asked).upper()
 
 
@@ -144,7 +144,7 @@ def american(server: Server, clock: ManualClock, **options: Any) -> LiveGrid:
         "url": server.url,
         "clock": clock,
     }
-    return Grid.live("watttime", **(settings | options))
+    return LiveGrid("watttime", **(settings | options))
 
 
 def test_watttime_is_marginal_and_converted_from_pounds(watttime: WattTimeServer, clock: ManualClock) -> None:
@@ -152,7 +152,7 @@ def test_watttime_is_marginal_and_converted_from_pounds(watttime: WattTimeServer
     assert grid.grams_per_kwh == pytest.approx(453.59237)
     assert grid.marginal
     assert "marginal" in repr(grid)
-    assert "marginal" in grid.said_by
+    assert "marginal" in grid.source
 
 
 def test_watttime_logs_in_again_when_its_token_ages(watttime: WattTimeServer, clock: ManualClock) -> None:
@@ -183,36 +183,36 @@ def test_watttime_in_other_units_is_not_taken(watttime: WattTimeServer, clock: M
 @pytest.mark.parametrize(
     ("trouble", "says"),
     [
-        (refusal(401), "refused the credentials (HTTP 401)"),
-        (refusal(403), "refused the credentials (HTTP 403)"),
-        (refusal(404), "knows no such zone"),
-        (refusal(429), "quota is used up (HTTP 429): wait a while"),
-        (refusal(429, Retry_After="120"), "wait 120 s"),
-        (refusal(500), "in trouble (HTTP 500)"),
+        (error_status(401), "refused the credentials (HTTP 401)"),
+        (error_status(403), "refused the credentials (HTTP 403)"),
+        (error_status(404), "has no such zone"),
+        (error_status(429), "quota is used up (HTTP 429): wait an hour"),
+        (error_status(429, Retry_After="120"), "wait 120 s"),
+        (error_status(500), "an error of its own (HTTP 500)"),
         (
-            refusal(302, Location="https://elsewhere.example/"),
-            "moved elsewhere (HTTP 302), where no token is sent",
+            error_status(302, Location="https://elsewhere.example/"),
+            "redirects to another address (HTTP 302), which gets no token",
         ),
         ((200, {}, b"<html>maintenance</html>"), "not JSON"),
         ((200, {}, b"[" * 100_000), "not JSON"),
         ((200, {}, b"\xff\xfe\x00"), "not JSON"),
-        (refusal(400), "did not accept the question"),
+        (error_status(400), "did not accept the request"),
         ("cut", "broke off"),
         ("nonsense", "broke off"),
-        (ok({}), "in a shape that is not its documented one"),
-        (ok([]), "in a shape"),
-        (ok(None), "in a shape"),
-        (ok({"datetime": "2026-11-22T10:00:00Z", "carbonIntensity": None}), "in a shape"),
-        (ok({"datetime": "yesterday", "carbonIntensity": 300}), "in a shape"),
-        (ok({"datetime": "2026-11-22T10:00:00", "carbonIntensity": 300}), "in a shape"),
-        (ok({"datetime": "2026-11-22T10:00:00Z", "carbonIntensity": float("nan")}), "in a shape"),
-        (ok({"datetime": "2026-11-22T10:00:00Z", "carbonIntensity": -3}), "in a shape"),
-        (ok({"datetime": "2026-11-22T10:00:00Z", "carbonIntensity": 10**400}), "in a shape"),
-        (ok({"datetime": "9999-12-31T23:59:00Z", "carbonIntensity": 300}), "in a shape"),
-        (ok({"datetime": "2026-11-22T10:00:00Z", "carbonIntensity": 300_000}), "in a shape"),
+        (ok({}), "in another form than the documented one"),
+        (ok([]), "in another form"),
+        (ok(None), "in another form"),
+        (ok({"datetime": "2026-11-22T10:00:00Z", "carbonIntensity": None}), "in another form"),
+        (ok({"datetime": "yesterday", "carbonIntensity": 300}), "in another form"),
+        (ok({"datetime": "2026-11-22T10:00:00", "carbonIntensity": 300}), "in another form"),
+        (ok({"datetime": "2026-11-22T10:00:00Z", "carbonIntensity": float("nan")}), "in another form"),
+        (ok({"datetime": "2026-11-22T10:00:00Z", "carbonIntensity": -3}), "in another form"),
+        (ok({"datetime": "2026-11-22T10:00:00Z", "carbonIntensity": 10**400}), "in another form"),
+        (ok({"datetime": "9999-12-31T23:59:00Z", "carbonIntensity": 300}), "in another form"),
+        (ok({"datetime": "2026-11-22T10:00:00Z", "carbonIntensity": 300_000}), "in another form"),
     ],
 )
-def test_trouble_is_one_sentence_or_a_fallback_that_says_so(
+def test_problem_is_one_sentence_or_a_fallback_that_says_so(
     maps: ElectricityMapsServer, clock: ManualClock, trouble: Any, says: str
 ) -> None:
     maps.trouble = trouble
@@ -224,11 +224,11 @@ def test_trouble_is_one_sentence_or_a_fallback_that_says_so(
     stand_in = german(maps, clock, fallback=Grid("DEU")).now()
     assert stand_in.grams_per_kwh == Grid("DEU").grams_per_kwh
     assert (stand_in.year, stand_in.relative) == (2023, Grid("DEU").relative)
-    assert f"(fallback: {caught.value})" in stand_in.said_by
+    assert f"(fallback: {caught.value})" in stand_in.source
 
 
 def test_an_endless_answer_is_cut(maps: ElectricityMapsServer, clock: ManualClock) -> None:
-    # It would do, if one read on for ever.
+    # It would be a whole answer if reading went on forever.
     maps.trouble = (
         200,
         {},
@@ -256,19 +256,17 @@ def test_the_last_answer_stands_in_for_an_hour_and_says_so(
 ) -> None:
     live = german(maps, clock, fallback=Grid("DEU"))
     live.now()
-    maps.trouble = refusal(500)
+    maps.trouble = error_status(500)
     clock.sleep(1000)
     stale = live.now()
     assert stale.grams_per_kwh == 310
-    assert "fetched 1000 s ago; stale: Electricity Maps is in trouble" in stale.said_by
+    assert "fetched 1000 s ago; stale: Electricity Maps reports an error of its own" in stale.source
     clock.sleep(2700)
-    assert "fallback" in live.now().said_by
+    assert "fallback" in live.now().source
 
 
-def test_after_a_refusal_it_is_left_alone_longer_each_time(
-    maps: ElectricityMapsServer, clock: ManualClock
-) -> None:
-    maps.trouble = refusal(500)
+def test_after_an_error_it_waits_longer_each_time(maps: ElectricityMapsServer, clock: ManualClock) -> None:
+    maps.trouble = error_status(500)
     live = german(maps, clock, fallback=Grid("DEU"))
     asked = []
     for _ in range(20):
@@ -277,14 +275,14 @@ def test_after_a_refusal_it_is_left_alone_longer_each_time(
         clock.sleep(10)
     # At 0 s, after 30 s, after 60 s more, after 120 s more (not reached).
     assert (asked[0], asked[2], asked[3], asked[8], asked[9], asked[19]) == (1, 1, 2, 2, 3, 3)
-    assert "not asked again for" in live.now().said_by
+    assert "next request in" in live.now().source
     maps.trouble = None
     clock.sleep(200)
     assert live.now().grams_per_kwh == 310
 
 
 def test_retry_after_is_obeyed(maps: ElectricityMapsServer, clock: ManualClock) -> None:
-    maps.trouble = refusal(429, Retry_After="600")
+    maps.trouble = error_status(429, Retry_After="600")
     live = german(maps, clock, fallback=Grid("DEU"))
     live.now()
     clock.sleep(599)
@@ -307,13 +305,13 @@ def test_our_own_ceiling(maps: ElectricityMapsServer, clock: ManualClock) -> Non
     assert len(maps.asked) == 4
 
 
-def test_a_past_that_cannot_be_had_falls_back_and_a_forecast_does_not(
+def test_an_unavailable_past_falls_back_and_a_forecast_does_not(
     maps: ElectricityMapsServer, clock: ManualClock
 ) -> None:
-    maps.trouble = refusal(403)
+    maps.trouble = error_status(403)
     flat = german(maps, clock, fallback=Grid("DEU")).between(NOW - HOUR, NOW)
     assert flat.mean(NOW - HOUR, NOW) == Grid("DEU").grams_per_kwh
-    assert "fallback" in flat.said_by
+    assert "fallback" in flat.source
     with pytest.raises(GridError, match="credentials"):
         german(maps, clock, fallback=Grid("DEU")).forecast()
 
@@ -342,12 +340,12 @@ def test_secrets_show_nowhere(maps: ElectricityMapsServer, clock: ManualClock) -
         ("electricitymaps", {"token": "t"}, "needs zone"),
         ("electricitymaps", {"zone": "DE", "token": "t", "user": "u"}, "takes no user"),
         ("watttime", {"zone": "CAISO_NORTH", "user": "u"}, "needs zone"),
-        ("watttime", {"zone": "CAISO_NORTH", "token": "t"}, "hands out its own tokens"),
-        ("carbonintensity-gb", {"zone": "Reading"}, "no outward postcode"),
+        ("watttime", {"zone": "CAISO_NORTH", "token": "t"}, "issues its own tokens"),
+        ("carbonintensity-gb", {"zone": "Reading"}, "not an outward postcode"),
         ("carbonintensity-gb", {"token": "t"}, "takes no token"),
         ("ipinfo", {}, "no live service"),
         ("carbonintensity-gb", {"url": "http://example.org"}, "neither https"),
-        ("carbonintensity-gb", {"timeout_seconds": 0.0}, "waits for ever"),
+        ("carbonintensity-gb", {"timeout_seconds": 0.0}, "is impossible"),
     ],
 )
 def test_a_wrong_request_is_refused_before_the_network(provider: str, options: Any, says: str) -> None:
@@ -372,11 +370,11 @@ def spoilt(document: Any, chance: random.Random) -> Any:
 
 
 def ask(live: LiveGrid, question: int) -> str:
-    """The witness of an answer, or the one error."""
+    """The source of an answer, or the one error."""
     try:
         if question == 0:
-            return live.now().said_by
-        return (live.between(NOW - HOUR, NOW) if question == 1 else live.forecast(2.0)).said_by
+            return live.now().source
+        return (live.between(NOW - HOUR, NOW) if question == 1 else live.forecast(2.0)).source
     except GridError as why:
         return str(why)
 
@@ -402,13 +400,13 @@ def test_a_spoilt_answer_is_intensities_or_one_error(
                 live = (german if kind is ElectricityMapsServer else american)(server, clock)
             said.append(ask(live, i % 3))
     assert not any("broke off" in each for each in said)
-    assert sum("in a shape" in each for each in said) > 20
+    assert sum("in another form" in each for each in said) > 20
     assert sum("fetched 0 s ago" in each for each in said) > 10
 
 
 def test_an_answer_ends_the_growing_of_the_wait(maps: ElectricityMapsServer, clock: ManualClock) -> None:
     live = german(maps, clock, fallback=Grid("DEU"), cache_seconds=0.0, stale_seconds=0.0)
-    for trouble in (refusal(500), refusal(500), None, refusal(500)):
+    for trouble in (error_status(500), error_status(500), None, error_status(500)):
         maps.trouble = trouble
         live.now()
         clock.sleep(61)

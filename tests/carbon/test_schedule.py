@@ -13,14 +13,14 @@ DAY = [300.0, 250.0, 100.0, 80.0, 200.0, 400.0]
 
 
 def forecast(values: list[float]) -> Intensities:
-    return Intensities.half_hours(START, values, place="GB", said_by="a test")
+    return Intensities.half_hours(START, values, zone="GB", source="a test")
 
 
 def test_the_cleanest_hour() -> None:
     advice = cleanest(forecast(DAY), watt_hours=50, hours=1)
     assert advice.best.start == START + 2 * 1800
     assert advice.best.grams == pytest.approx(0.050 * 90)
-    assert advice.at_once.grams == pytest.approx(0.050 * 275)
+    assert advice.immediate.grams == pytest.approx(0.050 * 275)
     assert advice.worst.start == START + 4 * 1800
     assert advice.saved_grams == pytest.approx(0.050 * 185)
 
@@ -33,7 +33,7 @@ def test_the_end_may_meet_an_edge_instead_of_the_start() -> None:
 
 def test_bounds_are_kept() -> None:
     advice = cleanest(forecast(DAY), watt_hours=50, hours=0.5, after=START + 100, before=START + 3500)
-    assert advice.at_once.start == START + 100
+    assert advice.immediate.start == START + 100
     assert advice.best.start >= START + 100
     assert advice.best.end <= START + 3500
 

@@ -52,7 +52,7 @@ def test_every_error_ends_with_its_code(
     ("arguments", "code", "said"),
     [
         (["log", "nosuch"], 2, "there is no driver 'nosuch'"),
-        (["log", "manual:5W", "--duration", "nan"], 2, "not a number"),
+        (["log", "manual:5W", "--duration", "nan"], 2, "not a finite number"),
         (["log", "manual:5W", "--duration", "0"], 2, "range"),
         (["log", "manual:5W", "--rate", "0"], 2, "reads nothing"),
         (["log", "manual:5W", "--rate", "1e9"], 2, "cannot be read at 1e+09 Hz"),

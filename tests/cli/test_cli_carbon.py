@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from devices.grid_servers import BritishServer, ElectricityMapsServer, refusal
+from devices.grid_servers import BritishServer, ElectricityMapsServer, error_status
 
 from energymeter.cli.carbon import carbon
 from energymeter.errors import GridError, LogError, SpecError
@@ -49,22 +49,22 @@ def test_when_from_a_file(tmp_path: Path) -> None:
     result = run("when", "--wh", "50", "--hours", "1", "--forecast", str(tmp_path / "day.csv"))
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
-    assert lines[0] == "cleanest: 2026-11-22 11:00Z to 2026-11-22 12:00Z, 5 g CO2e at 100 g/kWh"
-    assert lines[1] == "at once:  2026-11-22 10:00Z, 15 g; waiting saves 10 g"
-    assert lines[2] == "worst:    2026-11-22 12:00Z, 20 g"
+    assert lines[0] == "cleanest: 2026-11-22 11:00Z to 2026-11-22 12:00Z, 5.000 g CO2e at 100.0 g/kWh"
+    assert lines[1] == "now:      2026-11-22 10:00Z, 15.00 g; waiting saves 10.0 g"
+    assert lines[2] == "worst:    2026-11-22 12:00Z, 20.00 g"
 
 
 def test_grids_and_when_in_json(tmp_path: Path) -> None:
-    places = {each["place"]: each for each in json.loads(run("grids", "german", "--json").output)}
-    found = places["DEU"]
+    zones = {each["zone"]: each for each in json.loads(run("grids", "german", "--json").output)}
+    found = zones["DEU"]
     assert found["name"] == "Germany"
     assert found["grams_per_kwh"] == pytest.approx(381, abs=1)
     (tmp_path / "day.csv").write_text(DAY)
     file = str(tmp_path / "day.csv")
     said = json.loads(run("when", "--wh", "50", "--hours", "1", "--forecast", file, "--json").output)
-    assert (said["best"]["grams"], said["at_once"]["grams"], said["worst"]["grams"]) == (5.0, 15.0, 20.0)
+    assert (said["best"]["grams"], said["immediate"]["grams"], said["worst"]["grams"]) == (5.0, 15.0, 20.0)
     assert said["best"]["start"] == datetime(2026, 11, 22, 11, tzinfo=timezone.utc).timestamp()
-    assert (said["saved_grams"], said["marginal"], said["said_by"]) == (10.0, False, file)
+    assert (said["saved_grams"], said["marginal"], said["source"]) == (10.0, False, file)
 
 
 def test_when_within_bounds(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_what_is_no_forecast(tmp_path: Path, text: str) -> None:
     assert isinstance(result.exception, GridError)
 
 
-def test_when_asks_nobody_unless_told() -> None:
+def test_when_asks_nobody_unless_asked_to() -> None:
     result = run("when", "--wh", "50", "--hours", "1")
     assert result.exit_code == 2
     assert "--live SERVICE" in result.output
@@ -164,16 +164,16 @@ def recording(tmp_path: Path) -> Path:
 
 
 def test_grams_of_a_file(recording: Path) -> None:
-    result = run(str(recording), "--grams-per-kwh", "400", "--said-by", "me", "--place", "wall")
+    result = run(str(recording), "--grams-per-kwh", "400", "--source", "me", "--place", "wall")
     assert result.exit_code == 0, result.output
-    assert result.output.startswith("2 g CO2e")
+    assert result.output.startswith("2.000 g CO2e")
     assert "phone charges" in result.output
 
 
 def test_no_place_no_grams(recording: Path) -> None:
     result = run(str(recording))
     assert isinstance(result.exception, GridError)
-    assert "no place given, so no grams" in str(result.exception)
+    assert "no zone given, so no grams" in str(result.exception)
 
 
 def test_the_place_may_stand_in_the_environment(recording: Path) -> None:
@@ -192,31 +192,31 @@ def test_each_half_hour_of_a_file_by_its_own_intensity(recording: Path) -> None:
         result = run(str(recording), "--live", "carbonintensity-gb", "--url", server.url)
     assert result.exit_code == 0, result.output
     # 10:00 and 10:30 of the server's day, as measured: 115 and 116 g/kWh, half of the energy each.
-    assert "0.005 kWh at the socket × 115.5 g/kWh (GBR, 2026; carbonintensity.org.uk" in result.output
+    assert "0.005000 kWh at the socket × 115.5 g/kWh (GBR, 2026; carbonintensity.org.uk" in result.output
     assert "each stretch by its own intensity" in result.output
 
 
 def test_a_service_that_is_down_falls_back_on_the_grid_and_says_so(recording: Path) -> None:
     with BritishServer() as server:
-        server.trouble = refusal(500)
+        server.trouble = error_status(500)
         arguments = (str(recording), "--live", "carbonintensity-gb", "--url", server.url)
         assert isinstance(run(*arguments).exception, GridError)
         result = run(*arguments, "--grid", "GBR")
     assert "237.6 g/kWh (GBR, 2026; " in result.output
-    assert "(fallback: carbonintensity.org.uk is in trouble (HTTP 500)" in result.output
+    assert "(fallback: carbonintensity.org.uk reports an error of its own (HTTP 500)" in result.output
 
 
 def test_the_meter_s_place_and_efficiency_can_be_said(recording: Path) -> None:
     result = run(str(recording), "--grid", "DEU", "--place", "rail", "--efficiency", "0.8")
-    assert "0.00625 kWh at the socket" in result.output
+    assert "0.006250 kWh at the socket" in result.output
     assert "measured at the rail, supply efficiency 0.8" in result.output
 
 
 def test_json(recording: Path) -> None:
     result = run(str(recording), "--grid", "DEU", "--board", "pi-4", "--json")
-    told = json.loads(result.output)
-    assert told["socket_kwh"] == pytest.approx(0.005)
-    assert (told["year"], told["grid"], told["litres"]) == (2023, "DEU", None)
-    assert told["kg_sb_eq"]["low"] < told["kg_sb_eq"]["high"]
-    assert told["supply"]["efficiency"] == 1.0
-    assert 0 < told["embodied_share"] < 1
+    answer = json.loads(result.output)
+    assert answer["socket_kwh"] == pytest.approx(0.005)
+    assert (answer["year"], answer["zone"], answer["litres"]) == (2023, "DEU", None)
+    assert answer["kg_sb_eq"]["low"] < answer["kg_sb_eq"]["high"]
+    assert answer["supply"]["efficiency"] == 1.0
+    assert 0 < answer["embodied_share"] < 1

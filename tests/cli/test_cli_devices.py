@@ -12,7 +12,7 @@ from devices.plugin import Plugins
 from devices.sysfs import JetsonBoard, PowerSupply, Sysfs
 
 from energymeter.boards import find_board
-from energymeter.cli.devices import _told, devices
+from energymeter.cli.devices import _lines, devices
 from energymeter.discovery import choice
 from energymeter.discovery.bug_report import bundle, drivers_of
 from energymeter.discovery.choice import Choice, Finding
@@ -48,19 +48,19 @@ def test_json_says_the_same(plugins: Plugins) -> None:
     plugins.meter("usbwatt", "meter", watts=3.14159)
     plugins.meter("onboard", "board").unlink()
     report = json.loads(run("--json").output)
-    assert report["choice"] == {"spec": "usbwatt", "reason": "an external meter"}
+    assert report["choice"] == {"spec": "usbwatt", "reason": "an external meter", "modelled": False}
     (found,) = [one for one in report["found"] if one["spec"] == "usbwatt"]
     assert (found["watts"], found["provenance"], found["place"]) == (3.14159, "measured", "rail")
     assert {
         "spec": "onboard",
         "kind": "board",
-        "trouble": "it is unplugged; plug it in",
+        "error": "it is unplugged; plug it in",
         "late": False,
     } in report["missing"]
     assert set(report["not_supported"]) == {"amdsmi", "apple"}
 
 
-def test_a_look_renews_what_is_remembered(plugins: Plugins) -> None:
+def test_the_command_renews_the_last_choice(plugins: Plugins) -> None:
     """A chip that was wired to a bus which was there before changes nothing else that could be noticed."""
     switch = plugins.meter("chip", "meter")
     switch.unlink()
@@ -84,16 +84,16 @@ def test_settings_that_make_no_sense_end_it(home: Path) -> None:
     assert isinstance(run().exception, SpecError)
 
 
-def test_a_board_without_a_sensor_is_told_how_to_wire_one() -> None:
-    lines = list(_told(MODEL, [Finding("rapl", "package", trouble="absent")], find_board("pi4"), [], []))
+def test_a_board_without_a_sensor_comes_with_the_wiring_how_to_wire_one() -> None:
+    lines = list(_lines(MODEL, [Finding("rapl", "package", error="absent")], find_board("pi4"), [], []))
     assert lines[:2] == [
         "board: Raspberry Pi 4 Model B",
         "  no current sensor on this board; wire an INA219 like this, or use a USB meter:",
     ]
     assert "SDA to pin 3, SCL to pin 5" in lines[3]
     meter = Finding("ina219@1:0x40", "meter", watts=3.0, channels=("ina219@1:0x40",), facts=Facts())
-    told = "\n".join(_told(MODEL, [meter], find_board("pi4"), [], []))
-    assert "no current sensor" not in told, "one is wired already"
+    text = "\n".join(_lines(MODEL, [meter], find_board("pi4"), [], []))
+    assert "no current sensor" not in text, "one is wired already"
 
 
 def test_only_boards_without_a_sensor_are() -> None:
@@ -104,10 +104,10 @@ def test_only_boards_without_a_sensor_are() -> None:
 
 def test_ports_and_packages_that_shadow_ours() -> None:
     ports = [Port("/dev/ttyUSB0", "1a86:7523", "USB Serial")]
-    told = "\n".join(_told(MODEL, [], None, ports, ["ai-energymeter"]))
-    assert "  /dev/ttyUSB0  1a86:7523  USB Serial" in told
-    assert "warning: ai-energymeter on this Python" in told
-    assert "pip uninstall ai-energymeter" in told
+    text = "\n".join(_lines(MODEL, [], None, ports, ["ai-energymeter"]))
+    assert "  /dev/ttyUSB0  1a86:7523  USB Serial" in text
+    assert "warning: ai-energymeter on this Python" in text
+    assert "pip uninstall ai-energymeter" in text
 
 
 @pytest.mark.parametrize("owner", ["energymeter", "ai-energymeter"])
@@ -126,7 +126,7 @@ def test_a_foreign_distribution_is_noticed(
 
 def test_a_remedy_of_several_lines_keeps_them() -> None:
     cure = "only root may read it; type:\n  sudo first\n  sudo second"
-    lines = list(_told(MODEL, [Finding("rapl", "package", trouble=cure)], None, [], []))
+    lines = list(_lines(MODEL, [Finding("rapl", "package", error=cure)], None, [], []))
     at = lines.index("  rapl: only root may read it; type:")
     assert lines[at + 1 : at + 3] == ["      sudo first", "      sudo second"]
 
@@ -145,7 +145,7 @@ def test_the_bundle_holds_what_was_seen_and_nothing_private(
     sysfs.put("dev/i2c-1", "")
     report = json.loads(run("--json").output)
     report["missing"].append(
-        {"spec": "x", "trouble": f"/home/lovelace/.config on {platform.node()} is lovelace's"}
+        {"spec": "x", "error": f"/home/lovelace/.config on {platform.node()} is lovelace's"}
     )
     text = bundle(report, sysfs.root)
     for private in ("lovelace", "geheim", "plug.lan", "SN12345678"):
@@ -158,7 +158,7 @@ def test_the_bundle_holds_what_was_seen_and_nothing_private(
     assert "/dev/i2c-1 readable" in text
 
 
-def test_the_bundle_is_written_beside_the_answer_and_never_over_a_file(
+def test_the_bundle_is_written_with_the_answer_and_never_over_a_file(
     plugins: Plugins, tmp_path: Path
 ) -> None:
     file = tmp_path / "seen.txt"
@@ -171,4 +171,4 @@ def test_the_bundle_is_written_beside_the_answer_and_never_over_a_file(
 
 
 def test_sources_that_cannot_be_parsed_show_nothing() -> None:
-    assert drivers_of("secret words") == "something that is no source"
+    assert drivers_of("secret words") == "something that is not a source"

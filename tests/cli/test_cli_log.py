@@ -146,8 +146,8 @@ def test_sampler_killed_goes_on_in_the_same_file(tmp_path: Path) -> None:
     assert record.columns["covered_s"][-1] <= usage.seconds - gap / 2
 
 
-def test_full_disk_tells_what_was_measured(tmp_path: Path) -> None:
-    """The record ends, the measurement is told, the exit code says so; on a disk that only this test sees."""
+def test_full_disk_shows_what_was_measured(tmp_path: Path) -> None:
+    """The record ends, the measurement is shown, the exit code says so; on a disk of this test."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount = f'mount -t tmpfs -o size=16k none "{folder}" || exit 99; "$@"; code=$?; '
@@ -161,8 +161,8 @@ def test_full_disk_tells_what_was_measured(tmp_path: Path) -> None:
     if run.returncode == 99 or "unshare" in run.stderr:
         pytest.skip(f"no file system may be mounted here: {run.stderr.strip()}")
     assert run.returncode == 8
-    told = json.loads(run.stdout.splitlines()[-1])
-    assert told["mean_watts"] == pytest.approx(3.0)
+    shown = json.loads(run.stdout.splitlines()[-1])
+    assert shown["mean_watts"] == pytest.approx(3.0)
     (record,) = read(str(tmp_path / "kept.csv"))
     count = len(record.columns["time_s"])
     assert record.damage == ""

@@ -1,4 +1,4 @@
-"""``energymeter run``: output, signals and exit code of the command pass through; the result is beside."""
+"""``energymeter run``: output, signals and exit code of the command pass through; the result is next to."""
 
 import json
 import signal
@@ -45,7 +45,7 @@ def test_exit_code_passes_through(script: str, code: int) -> None:
 def test_command_that_is_not_there() -> None:
     run = in_pipe(*WITH, "--", "no-such-command", "--json")
     assert run.returncode == 127
-    assert run.stderr == "energymeter: there is no command 'no-such-command'.\n"
+    assert run.stderr == "energymeter: there is no command 'no-such-command'; check its name\n"
 
 
 def test_command_that_cannot_be_executed(tmp_path: Path) -> None:
@@ -77,9 +77,9 @@ def test_repeats_end_at_the_first_failure() -> None:
     run = in_pipe(*WITH, "--repeat", "3", "--json", "--", "sh", "-c", "echo x; exit 4")
     assert run.returncode == 4
     assert run.stdout == "x\n"
-    told = json.loads(run.stderr, parse_constant=lambda text: pytest.fail(f"{text} is not JSON"))
-    assert told["joules"]["n"] == len(told["runs"]) == 1
-    assert told["joules"]["sd"] is None
+    shown = json.loads(run.stderr, parse_constant=lambda text: pytest.fail(f"{text} is not JSON"))
+    assert shown["joules"]["n"] == len(shown["runs"]) == 1
+    assert shown["joules"]["sd"] is None
 
 
 def test_failing_warmup_measures_nothing() -> None:
@@ -87,16 +87,16 @@ def test_failing_warmup_measures_nothing() -> None:
     assert (run.returncode, run.stdout, run.stderr) == (4, "x\n", "")
 
 
-def test_idle_is_told_beside_and_not_recorded(tmp_path: Path) -> None:
+def test_idle_is_reported_next_to_and_not_recorded(tmp_path: Path) -> None:
     out = tmp_path / "run.csv"
     began = time.monotonic()
     run = in_pipe(*WITH, "--idle", "0.6", "--out", str(out), "--json", "--", "sleep", "0.1")
     lasted = time.monotonic() - began
     assert run.returncode == 0, run.stderr
-    told = json.loads(run.stderr)
-    assert told["idle_watts"] == pytest.approx(3.0)
-    assert told["net_joules"] == pytest.approx(0.0, abs=1e-6)
-    assert told["joules"] == pytest.approx(3.0 * told["seconds"] * told["coverage"])
+    shown = json.loads(run.stderr)
+    assert shown["idle_watts"] == pytest.approx(3.0)
+    assert shown["net_joules"] == pytest.approx(0.0, abs=1e-6)
+    assert shown["joules"] == pytest.approx(3.0 * shown["seconds"] * shown["coverage"])
     (record,) = read(str(out))
     assert record.columns["time_s"][-1] < lasted - 0.6, "the idle time is not in it"
 

@@ -25,7 +25,7 @@ def ok(document: Any) -> Answer:
     return 200, {"Content-Type": "application/json"}, json.dumps(document).encode()
 
 
-def refusal(status: int, **headers: str) -> Answer:
+def error_status(status: int, **headers: str) -> Answer:
     return status, headers, json.dumps({"error": "no", "echo": "s3cret-token"}).encode()
 
 
@@ -107,9 +107,9 @@ class ElectricityMapsServer(Server):
 
     def respond(self, path: str, query: dict[str, str], headers: Callable[[str], str | None]) -> Answer:
         if headers("auth-token") != self.token:
-            return refusal(401)
+            return error_status(401)
         if query.get("zone") != "DE":
-            return refusal(404)
+            return error_status(404)
         hour = self.now.replace(minute=0)
         if path == "/carbon-intensity/latest":
             return ok({**self._row(hour), "temporalGranularity": "hourly"})
@@ -124,7 +124,7 @@ class ElectricityMapsServer(Server):
             end = datetime.strptime(query["end"], "%Y-%m-%dT%H:%MZ").replace(tzinfo=timezone.utc)
             hours = int((end - start).total_seconds() // 3600)
             return ok({"zone": "DE", "data": [self._row(start + timedelta(hours=i)) for i in range(hours)]})
-        return refusal(404)
+        return error_status(404)
 
 
 class BritishServer(Server):
@@ -144,7 +144,7 @@ class BritishServer(Server):
         regional = parts[0] == "regional"
         if regional:
             if parts[-2:] != ["postcode", "RG10"]:
-                return refusal(400)
+                return error_status(400)
             parts = parts[1:-2]
         here = self.now.replace(minute=self.now.minute // 30 * 30)
         if parts in ([], ["intensity"]):
@@ -172,11 +172,12 @@ class WattTimeServer(Server):
     def respond(self, path: str, query: dict[str, str], headers: Callable[[str], str | None]) -> Answer:
         if path == "/login":
             basic = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
-            return ok({"token": self.token}) if headers("Authorization") == f"Basic {basic}" else refusal(401)
+            known = headers("Authorization") == f"Basic {basic}"
+            return ok({"token": self.token}) if known else error_status(401)
         if headers("Authorization") != f"Bearer {self.token}":
-            return refusal(401)
+            return error_status(401)
         if query.get("region") != "CAISO_NORTH" or query.get("signal_type") != "co2_moer":
-            return refusal(403)
+            return error_status(403)
         if path == "/v3/forecast":
             start, points = self.now, int(query["horizon_hours"]) * 12
         elif path == "/v3/historical":
@@ -184,7 +185,7 @@ class WattTimeServer(Server):
             end = datetime.strptime(query["end"], "%Y-%m-%dT%H:%MZ").replace(tzinfo=timezone.utc)
             points = int((end - start).total_seconds() // 300)
         else:
-            return refusal(404)
+            return error_status(404)
         rows = [
             {"point_time": (start + timedelta(minutes=5 * i)).isoformat(), "value": 1000.0 - i}
             for i in range(points)

@@ -1,4 +1,4 @@
-"""Looking at drivers in one process: what they say, what they fail with, what never gets asked."""
+"""Probing drivers in one process: what they report, how they fail, and which are never touched."""
 
 import threading
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from devices.sysfs import Powercap, Sysfs
 
-from energymeter.discovery.probe import Candidate, look, survey
+from energymeter.discovery.probe import Candidate, probe, probe_all
 from energymeter.drivers.rapl import Rapl
 from energymeter.errors import SourceMissing
 from energymeter.reading import Facts, Reading
@@ -63,14 +63,14 @@ class BadClose(Steady):
 
 
 class Counter(Steady):
-    """Moves at every third look."""
+    """Changes at every third reading."""
 
     facts = Facts(semantics="counter")
-    looks = 0
+    readings = 0
 
     def read(self) -> Reading:
-        type(self).looks += 1
-        return Reading(joules=float(self.looks // 3))
+        type(self).readings += 1
+        return Reading(joules=float(self.readings // 3))
 
 
 class Stands(Counter):
@@ -92,59 +92,57 @@ class Hangs(Steady):
         self.release.wait(60)
 
 
-def surveyed(seconds: float = 5.0, **drivers: Any) -> list[dict[str, Any]]:
+def probed(seconds: float = 5.0, **drivers: Any) -> list[dict[str, Any]]:
     said: list[dict[str, Any]] = []
-    survey(["meter"], seconds, said.append, lambda: drivers, drivers.__getitem__)
+    probe_all(["meter"], seconds, said.append, lambda: drivers, drivers.__getitem__)
     return sorted(said, key=lambda finding: finding["spec"])
 
 
 def test_every_place_is_read_once_and_let_go() -> None:
-    a, b, c = sorted(
-        surveyed(two=TwoPlaces), key=lambda finding: (len(finding["spec"]) == 3, finding["spec"])
-    )
+    a, b, c = sorted(probed(two=TwoPlaces), key=lambda finding: (len(finding["spec"]) == 3, finding["spec"]))
     assert (a["spec"], b["spec"], c["spec"]) == ("two@a", "two@b", "two")
     assert a["watts"] == b["watts"] == 5.0
     assert a["channels"] == ["steady@a"]
-    assert c["trouble"] == "something answers at c; name it"
+    assert c["error"] == "something answers at c; name it"
     assert TwoPlaces.opened == 0
 
 
 def test_a_bug_hides_nothing() -> None:
-    places, close, good = surveyed(a_places=BadPlaces, b_close=BadClose, good=Steady)
-    assert "ZeroDivisionError" in places["trouble"]
-    assert "cannot let go" in close["trouble"]
+    places, close, good = probed(a_places=BadPlaces, b_close=BadClose, good=Steady)
+    assert "ZeroDivisionError" in places["error"]
+    assert "cannot let go" in close["error"]
     assert good["watts"] == 5.0
 
 
 def test_only_drivers_of_the_kinds_are_touched() -> None:
-    assert surveyed(unnamed=Unnamed) == []
+    assert probed(unnamed=Unnamed) == []
 
 
 def test_a_counter_is_read_until_it_ticks() -> None:
-    (finding,) = surveyed(counter=Counter)
+    (finding,) = probed(counter=Counter)
     assert finding["watts"] > 0
-    assert Counter.looks <= 15
+    assert Counter.readings <= 15
 
 
 def test_a_counter_that_does_not_tick_is_there_all_the_same() -> None:
-    (finding,) = surveyed(stands=Stands)
+    (finding,) = probed(stands=Stands)
     assert finding["watts"] is None
-    assert "trouble" not in finding
+    assert "error" not in finding
 
 
 def test_a_stream_is_listened_to() -> None:
-    (finding,) = surveyed(streams=Streams)
+    (finding,) = probed(streams=Streams)
     assert finding["watts"] == 2.5
 
 
 def test_one_that_hangs_is_called_late() -> None:
     try:
-        good, late = surveyed(0.2, good=Steady, hangs=Hangs)
+        good, late = probed(0.2, good=Steady, hangs=Hangs)
     finally:
         Hangs.release.set()
     assert good["watts"] == 5.0
     assert late["late"]
-    assert "0.2 s" in late["trouble"]
+    assert "0.2 s" in late["error"]
 
 
 def test_the_clock_starts_when_all_drivers_are_loaded() -> None:
@@ -158,7 +156,7 @@ def test_the_clock_starts_when_all_drivers_are_loaded() -> None:
             started.wait(60)
         return Steady
 
-    survey(["meter"], 0.5, said.append, lambda: ["slow"], load)
+    probe_all(["meter"], 0.5, said.append, lambda: ["slow"], load)
     assert [(finding["spec"], finding.get("watts")) for finding in said] == [("slow", 5.0)]
 
 
@@ -166,18 +164,18 @@ def test_a_driver_that_is_not_loaded_in_time_is_late_too(monkeypatch: pytest.Mon
     monkeypatch.setattr("energymeter.discovery.probe._LOAD_SECONDS", 0.0)
     never = threading.Event()
     said: list[dict[str, Any]] = []
-    survey(["meter"], 0.0, said.append, lambda: ["stuck"], lambda _: never.wait(60))
+    probe_all(["meter"], 0.0, said.append, lambda: ["stuck"], lambda _: never.wait(60))
     never.set()
     assert [(finding["spec"], finding["late"]) for finding in said] == [("stuck", True)]
 
 
-def test_parts_that_do_not_count_stand_beside(tmp_path: Any) -> None:
+def test_channels_that_do_not_count_are_excluded(tmp_path: Any) -> None:
     powercap = Powercap(Sysfs(tmp_path))
     powercap.zone("intel-rapl:0", "package-0")
     powercap.zone("intel-rapl:0:0", "core")
-    finding = look(Candidate("rapl", "package"), lambda _: lambda: Rapl(parts=True, root=str(tmp_path)))
+    finding = probe(Candidate("rapl", "package"), lambda _: lambda: Rapl(parts=True, root=str(tmp_path)))
     assert finding["channels"] == ["rapl:package-0"]
-    assert finding["beside"] == ["rapl:package-0/core"]
+    assert finding["excluded"] == ["rapl:package-0/core"]
     assert finding["watts"] is None, "its counter stands still"
 
 
