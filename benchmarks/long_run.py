@@ -81,7 +81,7 @@ def total(seconds: float, rate_hz: float = _RATE_HZ) -> float:
     source = Sine(pace)
     channel = Channel(source, CurveWriter(memory, capacity), rate_hz, None)
     SourceLoop(source, [channel], rate_hz, pace).run()
-    return Curve(memory, capacity, trapezoids=True).draw(0, pace.end_ns).joules
+    return Curve(memory, capacity, trapezoids=True).window(0, pace.end_ns).joules
 
 
 def peak_bytes(seconds: float) -> int:

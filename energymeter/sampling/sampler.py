@@ -35,14 +35,6 @@ class SampledChannel(NamedTuple):
         """One of the counts kept by the sampler, such as ``Count.MISSED``."""
         return self.curve.head[counter]
 
-    def interval_seconds(self) -> float:
-        """The time between two samples: the period, or more where the device has news less often."""
-        samples = len(self.curve)
-        seen_ns = (
-            self.curve.last_ns() - self.curve.first_ns() - self.observed(Count.GAP_NS) if samples > 1 else 0
-        )
-        return max(1 / self.rate_hz, seen_ns * 1e-9 / max(1, samples - 1))
-
 
 class Sampler:
     """Reads sources in a process of its own; in a thread of this one where an object must be read.
@@ -65,7 +57,7 @@ class Sampler:
         self.restarts = 0
         self.in_process = any(not isinstance(request.source, Spec) for request in requests)
         self._requests = list(requests)
-        self._log = log
+        self.log = log
         self._corrections = corrections or {}
         self._clock = clock or SystemClock()
         self._host: ProcessHost | ThreadHost | None = None
@@ -82,7 +74,7 @@ class Sampler:
         """
         host = ThreadHost() if self.in_process else ProcessHost()
         self._host = host
-        described = host.start(self._requests, self._log, self._corrections)
+        described = host.start(self._requests, self.log, self._corrections)
         memory = host.memory
         self._head = Head(memory)
         self.channels = [_seen(about, memory) for about in described]
@@ -106,7 +98,7 @@ class Sampler:
                 return
             self.restarts += 1
             try:
-                host.start(self._requests, self._log, self._corrections, resume=True)
+                host.start(self._requests, self.log, self._corrections, resume=True)
             except errors.EnergyMeterError as failure:
                 for channel in self.channels:
                     channel.curve.error = f"sampling could not go on: {failure}"
