@@ -56,9 +56,8 @@ def walks() -> dict[str, list[str]]:
         known.clear()
         block(plain)
         usage = walk(lambda: str(plain.usage), known)
-    walk(lambda: block(plain), known)
-    Budget("walk", Battery.phone())
-    paying = EnergyMeter("manual:5V,0.6A", budget="walk")
+    walk(lambda: (block(plain), plain.spans), known)
+    paying = EnergyMeter("manual:5V,0.6A", budget=Budget("walk", Battery.phone()))
     block(paying)
     debit = walk(lambda: block(paying), known)
     while debit and "ledger" not in debit[-1]:  # what follows is not on the way

@@ -197,7 +197,10 @@ class EnergyMeter:
             return
         billing, self._billing = self._billing, None
         try:
-            self._count_spans(billing)
+            for name, spans in self.spans.items():
+                with contextlib.suppress(NotMeasured):  # a name without a covered call has no cost
+                    joules = spans.joules
+                    billing.count(name, joules.n, joules.total)
         finally:
             try:
                 billing.leave(self._pays, strictly=True)
@@ -206,12 +209,6 @@ class EnergyMeter:
                     raise
                 # the caller's own error goes first
                 warnings.warn(f"the budget was not debited: {failure}", stacklevel=2)
-
-    def _count_spans(self, billing: "Billing") -> None:
-        for name, spans in self.spans.items():
-            with contextlib.suppress(NotMeasured):  # a name without a covered call has no cost
-                joules = spans.joules
-                billing.count(name, joules.n, joules.total)
 
     # The source ---------------------------------------------------------------------------------
 
