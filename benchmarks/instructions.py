@@ -19,12 +19,13 @@ import long_run
 long_run.total({count} / 1000)
 """
 _SPANS = """
-from energymeter.meter.span_store import SpanLog
-from energymeter.meter.spans import Span
-log = SpanLog("s")
-log.due_ns = 1 << 62
+import sys; sys.path.insert(0, "tests")
+from devices.by_hand import Bench
+bench = Bench()
+bench.pass_ms(10)
+bench.enter().spans.due_ns = 1 << 62
 for _ in range({count}):
-    with Span(log):
+    with bench.span():
         pass
 """
 _EARLY, _LATER = 20_000, 40_000

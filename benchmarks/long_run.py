@@ -82,7 +82,7 @@ def total(seconds: float, rate_hz: float = _RATE_HZ) -> float:
     source = Sine(pace)
     channel = Channel(source, memory, rate_hz)
     SourceLoop(SourceConfig(source, rate_hz), [channel], pace).run()
-    return Curve(memory, trapezoids=True).draw(0, pace.end_ns).joules
+    return Curve(memory, trapezoids=True).window(0, pace.end_ns).joules
 
 
 def peak_bytes(seconds: float) -> int:

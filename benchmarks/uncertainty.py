@@ -201,9 +201,9 @@ def trial(load: str, rate_hz: float, rng: random.Random) -> Trial:
     true = volts * (wave.charge(end_ns) - wave.charge(start_ns))
     figures: list[float] = []
     for (_, curve), its in zip(pairs, (None, model), strict=True):
-        draw = curve.draw(start_ns, end_ns)
-        part = Part("chip", bench.source.facts, draw, 1 / rate_hz, its)
-        figures += (draw.joules - true) / true, expanded(components_of(part)) / true
+        window = curve.window(start_ns, end_ns)
+        part = Part("chip", bench.source.facts, window, 1 / rate_hz, its)
+        figures += (window.joules - true) / true, expanded(components_of(part)) / true
     return Trial(*figures)
 
 

@@ -56,7 +56,7 @@ def averaged(load: Recorded, rate_hz: float) -> float:
     bench.run(WINDOW[1] + 0.5, [channel])
     start_ns, end_ns = (round(edge * 1e9) for edge in WINDOW)
     true = VOLTS * (load.charge(end_ns) - load.charge(start_ns))
-    return curve.draw(start_ns, end_ns).joules / true - 1
+    return curve.window(start_ns, end_ns).joules / true - 1
 
 
 def instantaneous(load: Recorded, rate_hz: float) -> float:

@@ -118,7 +118,6 @@ FILES = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="spans know their store, and a grid its live form")
 def test_no_file_imports_itself_over_others_not_even_lazily_or_for_type_checking():
     arrows = {name: {m for m in modules_imported(path) if m in FILES} for name, path in FILES.items()}
     order = graphlib.TopologicalSorter(arrows)

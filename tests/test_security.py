@@ -193,7 +193,7 @@ def test_measuring_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_the_curve_is_in_no_folder() -> None:
     with EnergyMeter("manual:5V,0.6A", rate_hz=100) as meter:
         time.sleep(0.05)
-        measurement = meter._measurement
+        measurement = meter._life.latest
         assert measurement is not None
         fd = measurement.sampler._host._memory_fd  # type: ignore[union-attr]
         assert re.match(r"/memfd:.* \(deleted\)|/tmp/#\d+ \(deleted\)", os.readlink(f"/proc/self/fd/{fd}"))

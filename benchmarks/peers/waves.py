@@ -142,7 +142,7 @@ def measured(wave: Wave, rate_hz: float) -> tuple[float, float]:
     session.run()
     seen = Curve(info.memory_in(memory), trapezoids=meter.facts.semantics == "instant")
     assert not seen.counts[Count.FAILED], seen.error
-    drawn = seen.draw(0, pace.end_ns)
+    drawn = seen.window(0, pace.end_ns)
     whole = wave.seconds / drawn.covered_seconds
     return drawn.joules * whole, drawn.volt_seconds / drawn.covered_seconds
 

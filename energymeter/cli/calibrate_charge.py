@@ -88,7 +88,7 @@ def watched(
     samples = [sample for sample in mine.curve.samples() if sample.coulombs is not None]
     if not samples:
         raise CalibrationError(
-            f"{mine.name} reports no current, so it has no charge to compare; use another source"
+            f"{mine.info.name} reports no current, so it has no charge to compare; use another source"
         )
     return Charge(
         [sample.at_ns * 1e-9 for sample in samples],
@@ -134,7 +134,7 @@ def _count(counter: Source) -> float:
 
 
 def _channel(sampler: Sampler, name: str) -> SampledChannel:
-    channels = {channel.name: channel for channel in sampler.channels}
+    channels = {channel.info.name: channel for channel in sampler.channels}
     if not name and len(channels) == 1:
         return next(iter(channels.values()))
     if name not in channels:

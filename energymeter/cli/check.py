@@ -30,7 +30,7 @@ def check(source: str, seconds: float, rate_hz: float | None, zero: bool, as_jso
         time.sleep(seconds)
     finally:
         sampler.stop()
-    found = {channel.name: (channel.facts, _quality(channel, zero)) for channel in sampler.channels}
+    found = {channel.info.name: (channel.info.facts, _quality(channel, zero)) for channel in sampler.channels}
     if as_json:
         fields = {
             name: {**quality._asdict(), "counts": quality.counts._asdict()}
@@ -43,11 +43,11 @@ def check(source: str, seconds: float, rate_hz: float | None, zero: bool, as_jso
 
 
 def _quality(channel: SampledChannel, zero: bool) -> Quality:
-    trace = Trace.from_samples(channel.curve.samples(), channel.name, channel.facts)
+    trace = Trace.from_samples(channel.curve.samples(), channel.info.name, channel.info.facts)
     counts = Counts(
         *map(channel.observed, (Count.READS, Count.DUPLICATES, Count.MISSED, Count.FAILED, Count.LOST))
     )
-    return examine(trace.time_s, trace.watts, trace.amps, channel.facts, counts, zero=zero)
+    return examine(trace.time_s, trace.watts, trace.amps, channel.info.facts, counts, zero=zero)
 
 
 def _text(facts: Facts, found: Quality) -> str:

@@ -31,10 +31,12 @@ def log(source: str | None, seconds: float | None, as_json: bool, **options: Any
     with _ending() as asked, meter, _live_line(as_json) as show:
         _until_over(meter, asked, math.inf if seconds is None else seconds, show)
     click.echo(usage_text(meter.usage, as_json))
-    if meter.log_error:
-        raise LogError(f"{meter.log_error}; what was written before is intact; record again to another file")
+    if meter.recording.error:
+        raise LogError(
+            f"{meter.recording.error}; what was written before is intact; record again to another file"
+        )
     if options["out"] is not None:
-        click.echo(f"{meter.recorded_rows} rows in {options['out']}", err=True)
+        click.echo(f"{meter.recording.rows} rows in {options['out']}", err=True)
 
 
 def _until_over(
@@ -43,7 +45,7 @@ def _until_over(
     """Show the usage every second until Ctrl-C, the end of the time or of a replay, or a log error."""
     now = next_show = time.monotonic()
     end = now + seconds
-    while not asked and not meter.ended and not meter.log_error and now < end:
+    while not (asked or meter.recording.ended or meter.recording.error) and now < end:
         if now >= next_show:
             show(meter)
             next_show += _SHOW_SECONDS

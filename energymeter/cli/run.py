@@ -1,7 +1,6 @@
 """``energymeter run``: measure a command."""
 
 import json
-import math
 import os
 import shutil
 import signal
@@ -14,7 +13,6 @@ import click
 from energymeter.cli.options import Positive, meter_of, metering, usage_text
 from energymeter.errors import NotMeasured
 from energymeter.meter.meter import EnergyMeter
-from energymeter.meter.spans import Statistics
 
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
 _FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
@@ -69,17 +67,12 @@ def _result(meter: EnergyMeter, repeat: int, as_json: bool) -> str:
         return json.dumps(
             {
                 "runs": [usage.to_dict() for usage in runs.usages],
-                "joules": _plain(runs.joules),
-                "seconds": _plain(runs.seconds),
+                "joules": runs.joules.to_dict(),
+                "seconds": runs.seconds.to_dict(),
                 "all": runs.usage.to_dict(),
             }
         )
-    return f"each run: {runs.joules} J\n          {runs.seconds} s\ntogether: {runs.usage}"
-
-
-def _plain(statistics: Statistics) -> dict[str, float | None]:
-    """As JSON types, without NaN: a single run has no spread."""
-    return {name: None if math.isnan(x) else x for name, x in statistics._asdict().items()}
+    return f"each run: {runs.joules}\n          {runs.seconds}\ntogether: {runs.usage}"
 
 
 def _run(command: Sequence[str]) -> int:

@@ -36,11 +36,11 @@ class Part(NamedTuple):
 
     name: str
     facts: Facts
-    draw: Window
+    window: Window
     interval_seconds: float = 0.0
     """From one sample to the next."""
     model: Model | None = None
-    """Its calibration, already applied to the draw."""
+    """Its calibration, already applied to the window."""
     kelvin: float | None = None
     """How much warmer the air is than at the calibration; None: unknown."""
 
@@ -59,12 +59,12 @@ class Difference(NamedTuple):
 
 def components_of(part: Part) -> list[Component]:
     """Why the energy of one channel in one window may be wrong, cause by cause; it must be known."""
-    draw = part.draw
+    window = part.window
     found = [
         *_clock(part),
         *(_of_counter(part) if part.facts.joules is not None else _of_rates(part)),
-        Component("noise and sampling", math.sqrt(max(draw.variance_joules2, 0.0))),
-        Component("window edges", draw.edge_joules),
+        Component("noise and sampling", math.sqrt(max(window.variance_joules2, 0.0))),
+        Component("window edges", window.edge_joules),
         Component("shorter than a sample", _unseen(part)),
     ]
     return [share._replace(source=part.name) for share in found if share.joules]
@@ -100,21 +100,21 @@ def subtracted(
 def _unseen(part: Part) -> float:
     """Of a window that ends before the next sample, only its surroundings are known. Of a counter's tick
     the whole may have flowed within a window that is shorter."""
-    draw, interval = part.draw, part.interval_seconds
-    share = 1 - draw.seconds / interval if interval > 0 else 0.0
+    window, interval = part.window, part.interval_seconds
+    share = 1 - window.seconds / interval if interval > 0 else 0.0
     if share <= 0:
         return 0.0
-    ticks = part.facts.semantics == "counter" and draw.covered_seconds > 0
-    return abs(draw.joules) * (interval / draw.covered_seconds if ticks else 1.0) * share * _RECTANGLE
+    ticks = part.facts.semantics == "counter" and window.covered_seconds > 0
+    return abs(window.joules) * (interval / window.covered_seconds if ticks else 1.0) * share * _RECTANGLE
 
 
 def _clock(part: Part) -> list[Component]:
     known = part.model.clock_uncertainty if part.model is not None else 0.0
-    return [_lasting("time base", part.draw.joules * (known or part.facts.clock * _RECTANGLE))]
+    return [_lasting("time base", part.window.joules * (known or part.facts.clock * _RECTANGLE))]
 
 
 def _of_counter(part: Part) -> list[Component]:
-    band, joules = part.facts.joules or Band(), part.draw.joules
+    band, joules = part.facts.joules or Band(), part.window.joules
     # a difference of two readings, each good to one step
     steps = Component("counter resolution", band.resolution * _STEP * math.sqrt(2))
     lines = _power_lines(part)
@@ -126,19 +126,19 @@ def _of_counter(part: Part) -> list[Component]:
 
 def _of_rates(part: Part) -> list[Component]:
     """Of what is integrated; its weight is ∂E/∂offset, such as V·s for a current."""
-    facts, draw = part.facts, part.draw
+    facts, window = part.facts, part.window
     lines = _power_lines(part)
     if facts.watts is not None or (part.model is not None and part.model.watts is not None):
         line = part.model.watts if part.model is not None else None
         return [
-            *_of_rate("power", facts.watts, line, draw.joules, draw.covered_seconds),
+            *_of_rate("power", facts.watts, line, window.joules, window.covered_seconds),
             *_drift(lines, part),
         ]
     volts = part.model.volts if part.model is not None else None
-    charge, volt_seconds = (0.0 if math.isnan(x) else x for x in (draw.coulombs, draw.volt_seconds))
+    charge, volt_seconds = (0.0 if math.isnan(x) else x for x in (window.coulombs, window.volt_seconds))
     return [
-        *_of_rate("voltage", facts.volts, volts, draw.joules, charge),
-        *_of_rate("current", facts.amps, _amps_line(part), draw.joules, volt_seconds),
+        *_of_rate("voltage", facts.volts, volts, window.joules, charge),
+        *_of_rate("current", facts.amps, _amps_line(part), window.joules, volt_seconds),
         *_drift(lines, part),
     ]
 
@@ -169,7 +169,7 @@ def _drift(lines: Sequence[Line], part: Part) -> list[Component]:
     """Of the gain with the air's temperature since the calibration; the data sheet's limits hold it."""
     return [
         _lasting(
-            "temperature", part.draw.joules * max((line.drift(part.kelvin) for line in lines), default=0.0)
+            "temperature", part.window.joules * max((line.drift(part.kelvin) for line in lines), default=0.0)
         )
     ]
 
@@ -183,11 +183,11 @@ def _power_lines(part: Part) -> list[Line]:
 
 
 def _amps_line(part: Part) -> Line | None:
-    draw = part.draw
+    window = part.window
     if part.model is None:
         return None
-    known = draw.covered_seconds > 0 and not math.isnan(draw.coulombs)
-    return part.model.amps_line(draw.coulombs / draw.covered_seconds if known else 0.0)
+    known = window.covered_seconds > 0 and not math.isnan(window.coulombs)
+    return part.model.amps_line(window.coulombs / window.covered_seconds if known else 0.0)
 
 
 def _lasting(cause: str, joules: float) -> Component:

@@ -13,7 +13,7 @@ from energymeter.energy.uncertainty import (
     expanded,
     subtracted,
 )
-from energymeter.energy.window import Window, finite
+from energymeter.energy.window import Window
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.reading import Band, Facts, Place, Provenance
 from energymeter.text import duration, significant, with_uncertainty
@@ -100,7 +100,7 @@ class Usage(NamedTuple):
     def mean_watts(self) -> float | None:
         """Mean power over the measured time, W."""
         measured_seconds = self.seconds * self.coverage
-        return finite(self.joules / measured_seconds) if measured_seconds > 0 else None
+        return _finite(self.joules / measured_seconds) if measured_seconds > 0 else None
 
     @property
     def net_joules(self) -> float | None:
@@ -118,6 +118,15 @@ class Usage(NamedTuple):
         if not self.idle.components:
             return math.hypot(self.uncertainty, self.idle.uncertainty * measured_seconds)
         return expanded(subtracted(self.components, self.idle.components, measured_seconds))
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Least and most J of the whole window, if between none and ``peak_watts`` flowed while nothing was
+        measured; ``None`` where all was measured."""
+        if not self.gap_seconds > 0 or self.peak_watts is None:
+            return None
+        missed = self.peak_watts * self.gap_seconds
+        return self.joules + min(0.0, missed), self.joules + max(0.0, missed)
 
     @property
     def interpolated_uncertainty(self) -> float | None:
@@ -141,6 +150,7 @@ class Usage(NamedTuple):
             "mean_volts": self.mean_volts,
             "seconds": self.seconds,
             "coverage": self.coverage,
+            "bounds": None if self.bounds is None else list(self.bounds),
             "interpolated_joules": self.interpolated_joules,
             "interpolated_uncertainty": self.interpolated_uncertainty,
             "uncertainty_by_cause": {name: abs(K * share.joules) for name, share in self._named_shares()},
@@ -157,35 +167,38 @@ class Usage(NamedTuple):
         }
 
     def __str__(self) -> str:
-        return " · ".join(self._said())
+        return " · ".join(self._texts())
 
-    def _said(self) -> list[str]:
-        said = [with_uncertainty(self.joules, self.uncertainty, "J")]
-        if self.net_joules is not None and self.net_uncertainty is not None:
-            said.append(f"{with_uncertainty(self.net_joules, self.net_uncertainty, 'J')} net of idle")
-        if self.mah is not None:
-            volts, nominal = (
-                (self.nominal_volts, " nominal") if self.coulombs is None else (self.mean_volts, "")
-            )
-            at = (
-                "" if volts is None else f" at {volts:.2f} V" if not nominal else f" at {volts:.1f} V nominal"
-            )
-            said.append(f"{significant(self.mah)} mAh{at}")
-        if self.mean_watts is not None:
-            said.append(f"{significant(self.mean_watts)} W mean")
-        said.append(duration(self.seconds))
-        said.append(f"{' + '.join(self.sources)} {self.provenance}")
-        said += self.calibration
+    def _texts(self) -> list[str]:
+        mah, watts, net, bounds = self.mah, self.mean_watts, self.net_joules, self.bounds
+        net_uncertainty, uncertainty = self.net_uncertainty, self.uncertainty
+        texts = [with_uncertainty(self.joules, uncertainty, "J")]
+        if net is not None and net_uncertainty is not None:
+            texts.append(f"{with_uncertainty(net, net_uncertainty, 'J')} net of idle")
+        if mah is not None:
+            if self.coulombs is None:
+                at = "" if self.nominal_volts is None else f" at {self.nominal_volts:.1f} V nominal"
+            else:
+                at = "" if self.mean_volts is None else f" at {self.mean_volts:.2f} V"
+            texts.append(f"{significant(mah)} mAh{at}")
+        if watts is not None:
+            texts.append(f"{significant(watts)} W mean")
+        texts += [duration(self.seconds), f"{' + '.join(self.sources)} {self.provenance}", *self.calibration]
         if self.coverage < 0.9995:
-            said.append(f"{100 * self.coverage:.1f} % of the time measured")
+            texts.append(f"{100 * self.coverage:.1f} % of the time measured")
         if self.missed:
-            said.append(f"{self.missed} readings missed")
-        return [*said, *self.notes]
+            texts.append(f"{self.missed} readings missed")
+        if self.coverage < 0.9995 and bounds is not None:
+            texts.append(f"{significant(bounds[0])} to {significant(bounds[1])} J in the whole window")
+        return [*texts, *self.notes]
+
+    def __repr__(self) -> str:
+        return f"Usage({self})"
 
     def _repr_html_(self) -> str:
         import html
 
-        cells = "".join(f"<td>{html.escape(text)}</td>" for text in self._said())
+        cells = "".join(f"<td>{html.escape(text)}</td>" for text in self._texts())
         return f"<table><tr>{cells}</tr></table>"
 
     def carbon(self, grid: "GridNow | str | None" = None, **options: Any) -> "Carbon":
@@ -264,7 +277,7 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
     """One usage of the channels that add up.
 
     Args:
-        parts: the channels' draws of the same window.
+        parts: the channels' windows of the same window.
         known: further fields of the usage.
 
     Raises:
@@ -275,23 +288,23 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
     if not counted:
         raise SpecError("none of these channels counts towards a total; name one of them as the source.")
     for part in counted:
-        if math.isnan(part.draw.joules) or (part.draw.covered_seconds <= 0 and part.draw.seconds > 0):
+        if math.isnan(part.window.joules) or (part.window.covered_seconds <= 0 and part.window.seconds > 0):
             raise NotMeasured(f"{part.name} measured nothing in this window.")
         _check_steps(part)
-    draws = [part.draw for part in counted]
-    seconds = draws[0].seconds
-    measured = min(draw.covered_seconds for draw in draws)
-    bridged = sum(draw.gap_fill_joules for draw in draws)
-    joules = sum(draw.joules for draw in draws)
+    windows = [part.window for part in counted]
+    seconds = windows[0].seconds
+    measured = min(window.covered_seconds for window in windows)
+    bridged = sum(window.gap_fill_joules for window in windows)
+    joules = sum(window.joules for window in windows)
     charge = _common_charge(counted)
     notes = (*known.pop("notes", ()), *_doubts(counted))
     return Usage(
         seconds=seconds,
         joules=joules,
         coulombs=charge,
-        mean_volts=_mean_volts(draws[0]) if len(draws) == 1 or charge is not None else None,
-        peak_watts=finite(sum(draw.peak_watts for draw in draws)),
-        coverage=_coverage(draws),
+        mean_volts=_mean_volts(windows[0]) if len(windows) == 1 or charge is not None else None,
+        peak_watts=_finite(sum(window.peak_watts for window in windows)),
+        coverage=_coverage(windows),
         provenance=least_trusted(part.facts.provenance for part in counted),
         place=counted[0].facts.place,
         sources=tuple(part.name for part in counted),
@@ -309,7 +322,7 @@ def _check_steps(part: Part) -> None:
     Raises:
         NotMeasured: fewer steps than would mean anything.
     """
-    facts, joules = part.facts, part.draw.joules
+    facts, joules = part.facts, part.window.joules
     step = facts.joules.resolution if facts.joules is not None else 0.0
     if facts.semantics == "counter" and facts.place == "cell" and abs(joules) < _GAUGE_STEPS * step:
         raise NotMeasured(
@@ -318,15 +331,15 @@ def _check_steps(part: Part) -> None:
         )
 
 
-def _coverage(draws: Sequence[Window]) -> float:
+def _coverage(windows: Sequence[Window]) -> float:
     """The share of the window that was measured. Channels that saw different shares count by the energy
     they saw, so that joules over this time is the sum of their mean powers."""
-    seconds = draws[0].seconds
+    seconds = windows[0].seconds
     if seconds <= 0:
         return 1.0
-    seen = [draw.covered_seconds for draw in draws]
-    joules = sum(draw.joules for draw in draws)
-    watts = sum(draw.joules / draw.covered_seconds for draw in draws)
+    seen = [window.covered_seconds for window in windows]
+    joules = sum(window.joules for window in windows)
+    watts = sum(window.joules / window.covered_seconds for window in windows)
     measured = joules / watts if watts else min(seen)
     return min(1.0, max(min(seen), min(max(seen), measured)) / seconds)
 
@@ -352,16 +365,21 @@ def least_trusted(provenances: Iterable[Provenance]) -> Provenance:
 
 def _common_charge(parts: Sequence[Part]) -> float | None:
     """Charge adds only on rails of one voltage: mAh at 12 V and at 5 V are different things."""
-    draws = [part.draw for part in parts]
+    windows = [part.window for part in parts]
     if any(part.facts.place == "wall" for part in parts):
         return None  # alternating current carries none
-    if len(draws) > 1:
-        volts = [_mean_volts(draw) for draw in draws]
+    if len(windows) > 1:
+        volts = [_mean_volts(window) for window in windows]
         known = [value for value in volts if value is not None]
-        if len(known) < len(draws) or max(known) > 1.1 * min(known):
+        if len(known) < len(windows) or max(known) > 1.1 * min(known):
             return None
-    return finite(sum(draw.coulombs for draw in draws))
+    return _finite(sum(window.coulombs for window in windows))
 
 
-def _mean_volts(draw: Window) -> float | None:
-    return finite(draw.volt_seconds / draw.covered_seconds) if draw.covered_seconds > 0 else None
+def _mean_volts(window: Window) -> float | None:
+    return _finite(window.volt_seconds / window.covered_seconds) if window.covered_seconds > 0 else None
+
+
+def _finite(number: float) -> float | None:
+    """A figure of a window, or ``None`` where the source cannot tell."""
+    return number if math.isfinite(number) else None

@@ -13,7 +13,7 @@ from energymeter.meter.active import RunningMeter
 from energymeter.meter.billing import Billing
 from energymeter.meter.loops import Guard, Loop, Status
 from energymeter.meter.progress import Progress, total_of
-from energymeter.meter.spans import wrapped
+from energymeter.meter.wrapped import wrapped
 
 if TYPE_CHECKING:
     from energymeter.meter.meter import EnergyMeter

@@ -3,12 +3,12 @@
 import contextlib
 import math
 import os
-import threading
-import time
+import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from energymeter.clock import SystemClock
 from energymeter.errors import (
     EnergyMeterError,
     ExtraMissing,
@@ -18,10 +18,11 @@ from energymeter.errors import (
     SpecError,
 )
 from energymeter.meter import active
-from energymeter.meter.span_store import SpanLog
-from energymeter.meter.spans import Span, Spans, open_span, wrapped
-from energymeter.sampling.config import LogConfig
+from energymeter.meter.life import Life
+from energymeter.meter.spans import Span, Spans, SpansByName, SyncedSpan
+from energymeter.meter.wrapped import wrapped
 from energymeter.spec import Spec, parse
+from energymeter.version import __version__
 
 if TYPE_CHECKING:
     from energymeter.budget.account import Account
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
     from energymeter.discovery.choice import Choice
     from energymeter.energy.usage import Idle, Usage
     from energymeter.meter.billing import Billing
-    from energymeter.meter.run import Measurement
+    from energymeter.meter.run import Recording, Run
     from energymeter.reading import Provenance, Reading
     from energymeter.recordings.trace import Trace
+    from energymeter.sampling.config import SourceConfig
     from energymeter.source import Source
 
 T = TypeVar("T")
@@ -51,12 +53,12 @@ class EnergyMeter:
         nominal_volts: count mAh at this voltage where no current is measured.
         budget: the `Budget` that pays for every block, or its name.
         stage: the budget's stage that pays.
-        sync: waits until a device has done what it was told, as ``torch.cuda.synchronize`` does; called at
+        sync: waits until a device has finished its work, as ``torch.cuda.synchronize`` does; called at
             every edge, so that what was launched in a span is charged to it.
         calibration: True: the card of each meter that has one; False: none; a path: this card.
         celsius: the temperature of the air, for cards that know a drift and to warn of 10 K.
 
-    Entering it again starts anew. It is also a decorator, and an asynchronous context manager.
+    Entering it again starts a new measurement. It is also a decorator, and an asynchronous context manager.
 
     >>> with EnergyMeter("manual:5V,0.6A") as meter:
     ...     answer = sum(range(1000))
@@ -64,7 +66,7 @@ class EnergyMeter:
     ('manual', 3.0)
 
     Raises:
-        SpecError: on construction, if the spec or the rate makes no sense.
+        SpecError: on construction, if the spec or the rate makes no sense; on leaving, if it was not entered.
         SourceError: on entering, if the source cannot be read.
         LedgerError: on entering, if there is no such budget.
         CalibrationError: on entering, if a card was tampered with or is of another meter.
@@ -86,7 +88,7 @@ class EnergyMeter:
         celsius: float | None = None,
     ) -> None:
         if rate_hz is not None and not rate_hz > 0:
-            raise SpecError(f"a rate of {rate_hz:g} Hz reads nothing; give a positive number.")
+            raise SpecError(f"a rate of {rate_hz:g} Hz reads nothing; give a positive number")
         self._groups: list[list[Spec | Source]] | None = None
         self.choice: Choice | None = None
         """The source that was found, and why it; None where one was named."""
@@ -95,12 +97,12 @@ class EnergyMeter:
         elif source is not None:
             self._groups = [[source]]
         self._rate_hz = rate_hz
-        self._log_file = None if out is None else LogConfig(os.fspath(out), force)
+        self._log_file = None if out is None else (os.fspath(out), force)
         self._require = require
         self._nominal_volts = nominal_volts
         self.budget = budget
         self.run_id = ""
-        """Names the run in the budget's ledger that paid for the block; another each time it is entered."""
+        """The run's name in the ledger of the budget that paid for the block; a new one for each block."""
         self._stage = stage
         self._account: Account | None = None
         self._billing: Billing | None = None
@@ -109,40 +111,71 @@ class EnergyMeter:
         self._calibration = calibration
         self._celsius = celsius
         self._idle: Idle | None = None
-        self._logs: dict[str, SpanLog] = {}
-        self._naming = threading.Lock()
-        self._depth = 0
-        self._measurement: Measurement | None = None
+        self._clock = SystemClock()
+        self._life = Life(self._clock.monotonic_ns)
+        self._forgotten: object = None
 
     # -- measuring ---------------------------------------------------------------------------------
 
     def __enter__(self) -> "EnergyMeter":
-        if self._depth == 0:
-            self._open_account()
-            self._measurement = self._started()
-            active.begin(self)
-            try:
+        entered: list[bool] = []
+        try:
+            self._life.enter(self._started, entered)
+            if entered[0]:  # not within itself
+                self._release_when_forgotten()
+                active.begin(self)
                 self._begin_billing()
-            except EnergyMeterError:  # the ledger was lost since
-                active.end(self)
-                self._current().finish()
-                raise
-        self._depth += 1
-        return self
+            return self
+        except BaseException:  # an interruption, too
+            if entered:
+                self._life.leave(self._finish, [])
+            raise
 
     def __exit__(self, kind: object = None, *_: object) -> None:
-        self._depth -= 1
-        if self._depth:
-            return
+        left: list[bool] = []
+
+        def finish(run: "Run") -> None:
+            self._finish(run, failed=kind is not None)
+
         try:
-            self._current().finish()
+            self._life.leave(finish, left)
+        except SpecError:
+            raise
+        except BaseException:  # an interruption may come before anything is done
+            if not left:
+                self._life.leave(finish, left)
+            raise
+
+    async def __aenter__(self) -> "EnergyMeter":
+        return self.__enter__()
+
+    async def __aexit__(self, kind: object = None, *_: object) -> None:
+        self.__exit__(kind)
+
+    def __call__(self, function: F) -> F:
+        """Measure every call of a function; ``meter.usage`` is that of the last one."""
+        return wrapped(function, lambda: self)
+
+    def _release_when_forgotten(self) -> None:
+        if self._forgotten is None:
+            import weakref
+
+            self._forgotten = weakref.finalize(self, self._life.end)
+
+    def _finish(self, run: "Run", *, failed: bool = False) -> None:
+        try:
+            run.finish()
         finally:  # also if the caller's sync failed
+            run.release()
             try:
-                self._end_billing(failed=kind is not None)
+                self._end_billing(failed=failed)
             finally:
                 active.end(self)
 
+    # The budget ---------------------------------------------------------------------------------
+
     def _open_account(self) -> None:
+        self._billing = None
         if isinstance(self.budget, str):
             from energymeter.budget.account import Account
 
@@ -164,62 +197,65 @@ class EnergyMeter:
             return
         billing, self._billing = self._billing, None
         try:
-            self._count_spans(billing)
+            for name, spans in self.spans.items():
+                with contextlib.suppress(NotMeasured):  # a name without a covered call has no cost
+                    joules = spans.joules
+                    billing.count(name, joules.n, joules.total)
         finally:
             try:
                 billing.leave(self._pays, strictly=True)
             except EnergyMeterError as failure:
                 if not failed:
                     raise
-                warnings.warn(f"the budget was not debited: {failure}", stacklevel=2)  # theirs goes first
+                # the caller's own error goes first
+                warnings.warn(f"the budget was not debited: {failure}", stacklevel=2)
 
-    def _count_spans(self, billing: "Billing") -> None:
-        for name, spans in self.spans.items():
-            with contextlib.suppress(NotMeasured):  # a name without a covered call has no cost
-                billing.count(name, len(spans), spans.joules.total)
+    # The source ---------------------------------------------------------------------------------
 
-    async def __aenter__(self) -> "EnergyMeter":
-        return self.__enter__()
-
-    async def __aexit__(self, kind: object = None, *_: object) -> None:
-        self.__exit__(kind)
-
-    def __call__(self, function: F) -> F:
-        """Measure every call of a function; ``meter.usage`` is that of the last one."""
-        return wrapped(function, lambda: self)
-
-    def _started(self) -> "Measurement":
+    def _started(self) -> "Run":
+        self._open_account()
         if self._groups is not None:
-            return self._measuring(self._groups)
-        from energymeter.discovery.choice import (
-            choose,  # a third of all imports: not for a source that was named
-        )
+            return self._run(self._groups)
+        from energymeter.discovery.choice import choose  # a third of all imports: not for a named source
 
         self.choice = choose()
         try:
-            return self._measuring(self._chosen())
+            return self._run(self._chosen())
         except (SourceError, ExtraMissing):
             # what was here when it was chosen may have been unplugged since, or was only slow to answer
             before, self.choice = self.choice, choose(failed=self.choice)
             if self.choice.spec == before.spec:
                 raise
-            return self._measuring(self._chosen())
+            return self._run(self._chosen())
 
     def _chosen(self) -> "list[list[Spec | Source]]":
         return [[*group] for group in parse(self.choice.spec)] if self.choice is not None else []
 
-    def _measuring(self, groups: "list[list[Spec | Source]]") -> "Measurement":
-        modelled = self.choice is not None and self.choice.modelled
-        notes = (self.choice.reason,) if self.choice is not None and modelled else ()
-        known = {"nominal_volts": self._nominal_volts, "idle": self._idle, "notes": notes}
-        from energymeter.meter.run import Measurement  # another third: pays who measures
+    def _run(self, groups: "list[list[Spec | Source]]") -> "Run":
+        from energymeter.meter.run import Run  # another third: for those who measure
+        from energymeter.sampling.config import LogConfig, SourceConfig
+        from energymeter.sampling.sampler import Sampler
 
-        measurement = Measurement(
-            groups, self._rate_hz, self._log_file, self._cards(), self._logs.values(), known, self._sync
+        cards, log = self._cards(), None
+        configs = [SourceConfig(source, self._rate_hz) for group in groups for source in group]
+        if self._log_file is not None:
+            path, force = self._log_file
+            header = _header(configs, len(groups[0]), self._clock.time())
+            log = LogConfig(path, force, header, self._clock.monotonic_ns(), cards.in_log())
+        modelled = self.choice is not None and self.choice.modelled
+        run = Run(
+            Sampler(configs, log, cards.corrections()),
+            len(groups[0]),
+            cards,
+            self._clock,
+            nominal_volts=self._nominal_volts,
+            idle=self._idle,
+            notes=(self.choice.reason,) if self.choice is not None and modelled else (),
+            sync=self._sync,
         )
-        measurement.start()
-        self._refuse_lesser(measurement)
-        return measurement
+        self._life.hold(run)
+        run.start(self._refuse_lesser)
+        return run
 
     def _cards(self) -> "Cards":
         from energymeter.calibration.cards import Cards
@@ -228,43 +264,46 @@ class EnergyMeter:
             return Cards.here(self._celsius) if self._calibration else Cards()
         return Cards.here(self._celsius, os.fspath(self._calibration))
 
-    def _refuse_lesser(self, measurement: "Measurement") -> None:
-        for channel in measurement.counted:
-            if self._require is not None and channel.facts.provenance != self._require:
-                measurement.finish()
+    def _refuse_lesser(self, run: "Run") -> None:
+        for channel in run.counted:
+            if self._require is not None and channel.info.facts.provenance != self._require:
                 raise ProvenanceRefused(
-                    f"{channel.name} is {channel.facts.provenance}, but a {self._require} source is "
-                    "required; `energymeter devices` tells what is here."
+                    f"{channel.info.name} is {channel.info.facts.provenance}, but a {self._require} source is "
+                    "required; `energymeter devices` lists what is here"
                 )
 
     def idle(self, seconds: float = 30.0) -> "Idle":
-        """Measure what is drawn while nothing runs; later usages then tell gross and net of it.
+        """Measure the baseline: what is drawn while nothing runs. Later usages are then gross and net of it.
+
+        Within a running block it is that of these seconds alone.
 
         Args:
-            seconds: how long to look; half a minute or more outlasts a board's background jobs.
+            seconds: how long to measure; half a minute or more outlasts a board's background jobs.
 
         Raises:
             SpecError: ``seconds`` is not positive.
             NotMeasured: no sample was taken.
         """
         if not 0 < seconds < math.inf:
-            raise SpecError(f"an idle time of {seconds:g} s measures nothing; give a positive number.")
+            raise SpecError(f"an idle time of {seconds:g} s measures nothing; give a positive number")
         self._idle = None
         log_file, self._log_file = self._log_file, None  # which is for what comes after
         try:
             with self:
-                time.sleep(seconds)
+                start_ns = self._clock.monotonic_ns()
+                self._clock.sleep(seconds)
+                end_ns = self._clock.monotonic_ns()
         finally:
             self._log_file = log_file
         from energymeter.energy.usage import Idle
 
-        usage = self.usage
+        usage = self._life.current().usage_between(start_ns, end_ns)
         assert usage.mean_watts is not None
         measured_seconds = usage.seconds * usage.coverage
         self._idle = Idle(
             usage.mean_watts,
             usage.uncertainty / measured_seconds,
-            tuple(share._replace(joules=share.joules / measured_seconds) for share in usage.components),
+            tuple(part._replace(joules=part.joules / measured_seconds) for part in usage.components),
         )
         return self._idle
 
@@ -275,7 +314,7 @@ class EnergyMeter:
 
         Outside of the meter's block it measures nothing and costs as little.
         """
-        return open_span(self._log(name), self._sync)
+        return Span(self._life, name) if self._sync is None else SyncedSpan(self._life, name, self._sync)
 
     def track(self, items: Iterable[T], name: str = "item", *, progress: bool | None = None) -> Iterator[T]:
         """Pass the items through, with one span around what the loop does with each.
@@ -287,11 +326,11 @@ class EnergyMeter:
         """
         from energymeter.meter.progress import Progress, total_of, watched
 
-        log, done = self._log(name), 0
+        span, done = self.span, 0
         bar = Progress(name, total_of(items)) if (watched() if progress is None else progress) else None
         try:
             for item in items:
-                with open_span(log, self._sync):
+                with span(name):
                     yield item
                 done += 1
                 if bar is not None and bar.due():
@@ -301,22 +340,17 @@ class EnergyMeter:
                 bar.close(done, self._progress(done))
 
     @property
-    def spans(self) -> Mapping[str, Spans]:
-        """The spans of the last (or running) block, by name."""
-        self._current()
-        return {name: Spans(log) for name, log in tuple(self._logs.items())}
+    def spans(self) -> SpansByName:
+        """The spans of the last (or running) block by name, as they are now.
 
-    def _log(self, name: str) -> SpanLog:
-        log = self._logs.get(name)
-        if log is None:
-            with self._naming:  # two threads may open the first span of a name at once
-                log = self._logs.get(name)
-                if log is None:
-                    log = SpanLog(name)
-                    if self._measurement is not None and self._measurement.running:
-                        log.begin(self._measurement.recording)
-                    self._logs[name] = log
-        return log
+        For spans that ended after the newest sample, the next one is waited for. What is given never changes.
+
+        Raises:
+            NotMeasured: the meter was never entered.
+        """
+        run = self._life.current()
+        run.resolve_spans()
+        return SpansByName({name: Spans(run, name) for name in [*run.spans.edges]})
 
     def _progress(self, items: int) -> str:
         try:
@@ -336,16 +370,16 @@ class EnergyMeter:
         Raises:
             NotMeasured: no sample was taken, with the reason.
         """
-        return self._current().usage()
+        return self._life.current().usage()
 
     @property
     def usages(self) -> "dict[str, Usage]":
-        """The same for every channel by itself, also those that do not count towards the total.
+        """The same for every channel by itself, also for those that are not in the total.
 
         Raises:
             NotMeasured: a channel has no sample.
         """
-        return self._current().usages()
+        return self._life.current().usages()
 
     @property
     def latest(self) -> "Reading":
@@ -354,40 +388,67 @@ class EnergyMeter:
         Raises:
             NotMeasured: there is no sample yet.
         """
-        return self._current().latest()
+        return self._life.current().latest()
 
     @property
-    def ended(self) -> bool:
-        """Every source is a recording that is over."""
-        return self._current().sampler.ended()
+    def recording(self) -> "Recording":
+        """How the recording to ``out`` goes: rows, error, and whether every source is a replay that is over.
 
-    @property
-    def recorded_rows(self) -> int:
-        """Rows written to ``out`` so far."""
-        return self._current().sampler.recorded_rows()
-
-    @property
-    def log_error(self) -> str:
-        """Why ``out`` ended early, or an empty text."""
-        return self._current().sampler.log_error()
+        Raises:
+            NotMeasured: the meter was never entered.
+        """
+        return self._life.current().recording()
 
     @property
     def trace(self) -> "Trace":
         """The samples of the counted sources as numpy columns, their power added.
 
         A run longer than the ring (a minute at 1 kHz) is thinned where it is old; ``out=`` keeps all.
+
+        Raises:
+            NotMeasured: there is no sample yet.
         """
         from energymeter.recordings.trace import Trace
 
-        measurement = self._current()
-        kept = measurement.samples()
+        run = self._life.current()
+        kept = run.samples()
         traces = [
-            Trace.from_samples(kept[channel.name], channel.name, channel.facts, measurement.applied(channel))
-            for channel in measurement.counted
+            Trace.from_samples(
+                kept[channel.info.name], channel.info.name, channel.info.facts, run.applied(channel)
+            )
+            for channel in run.counted
         ]
         return sum(traces[1:], start=traces[0])
 
-    def _current(self) -> "Measurement":
-        if self._measurement is None:
-            raise NotMeasured("this meter has measured nothing yet; use `with meter:` around some code.")
-        return self._measurement
+    def __repr__(self) -> str:
+        if self._groups is None:
+            source = self.choice.spec if self.choice is not None else "the best sensor here"
+        else:
+            source = ",".join("+".join(_named(one) for one in group) for group in self._groups)
+        if self._life.latest is None:
+            return f"EnergyMeter({source}: not entered yet)"
+        state = "running" if self._life.running is not None else "closed"
+        try:
+            return f"EnergyMeter({source}: {state}, {self.usage})"
+        except NotMeasured as reason:
+            return f"EnergyMeter({source}: {state}, {reason})"
+
+
+def _named(source: "Spec | Source") -> str:
+    """A source as a person may see it: options may hold a password and are left out."""
+    return f"{source.driver}@{source.place or ''}" if isinstance(source, Spec) else source.name
+
+
+def _header(configs: "Sequence[SourceConfig]", counted: int, started: float) -> dict[str, Any]:
+    """What a log file says of its origin: the first ``counted`` sources add up, the others are excluded."""
+    system = os.uname()
+    return {
+        "sources": [_named(request.source) for request in configs],
+        "counted_sources": counted,
+        "rate_hz": [request.rate_hz for request in configs],
+        "started": started,
+        "host": system.nodename,
+        "system": f"{system.sysname} {system.release} {system.machine}",
+        "python": sys.version.split()[0],
+        "energymeter": __version__,
+    }

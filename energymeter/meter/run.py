@@ -1,167 +1,228 @@
-"""One measurement: from entering a meter to leaving it."""
+"""One run: from entering a meter to leaving it."""
 
 import math
 import os
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
+from energymeter.clock import Clock
 from energymeter.energy.integrate import Sample
 from energymeter.energy.uncertainty import Part
-from energymeter.energy.usage import Overhead, Usage, combine
-from energymeter.energy.window import NOTHING, Window
-from energymeter.errors import CalibrationError, NotMeasured, SamplerError
+from energymeter.energy.usage import Idle, Overhead, Usage, combine
+from energymeter.energy.window import NOTHING, Point, Window
+from energymeter.errors import NotMeasured, SamplerError
 from energymeter.meter import throttling
-from energymeter.meter.span_store import Recording, SpanLog
-from energymeter.meter.spans import open_span
+from energymeter.meter.span_store import SpanStore
 from energymeter.reading import Reading
-from energymeter.sampling.config import LogConfig, SourceConfig
 from energymeter.sampling.memory import Count
 from energymeter.sampling.sampler import SampledChannel, Sampler
-from energymeter.source import Source
-from energymeter.spec import Spec
-from energymeter.version import __version__
 
 if TYPE_CHECKING:
     from energymeter.calibration.cards import Cards
     from energymeter.energy.correction import Applied
 
-_KEEP_SECONDS = 0.25
-"""How often the keeper looks after the sampling process."""
-_PATIENCE_SECONDS = 0.5
+_WATCH_SECONDS = 0.25
+"""How often the watchdog checks the sampling process."""
+_PATIENCE_SECONDS = (0.1, 2.0)
+"""How long an answer waits for the next sample: one period, but within these."""
+_MISSED = (Count.MISSED, Count.FAILED, Count.LOST)
 
 
-class Measurement:
+class Recording(NamedTuple):
+    """How the recording of a run goes."""
+
+    rows: int
+    """Written to ``out`` so far."""
+    error: str
+    """Why ``out`` ended early, or an empty text."""
+    ended: bool
+    """Every source is a replay that is over."""
+
+
+class Run:
     """Sources being sampled, the window between two moments, and the spans within.
 
     Args:
-        groups: sources side by side; those within a group add up, and the first group counts.
-        rate_hz: for all of them; None: each its own default.
-        log: the file for every sample, and whether to replace it.
+        sampler: of the sources, not started yet.
+        first: the sources that count; those after them are measured and excluded.
         cards: the calibrations to apply.
-        logs: the span logs that this measurement feeds.
-        known: further fields of every usage.
+        nominal_volts: to count mAh where no current is measured.
+        idle: the baseline of every usage.
+        notes: of every usage.
         sync: called before the clock is read at either end.
+        clock: the clock of the samples.
     """
 
     def __init__(
         self,
-        groups: Sequence[Sequence[Spec | Source]],
-        rate_hz: float | None,
-        log: LogConfig | None,
+        sampler: Sampler,
+        first: int,
         cards: "Cards",
-        logs: Iterable[SpanLog],
-        known: dict[str, Any],
+        clock: Clock,
+        *,
+        nominal_volts: float | None = None,
+        idle: Idle | None = None,
+        notes: tuple[str, ...] = (),
         sync: Callable[[], object] | None = None,
     ) -> None:
-        self._head_group = len(groups[0])
-        configs = [SourceConfig(source, rate_hz) for group in groups for source in group]
-        if log is not None:
-            header = _header(configs, len(groups[0]))
-            log = log._replace(header=header, start_ns=time.monotonic_ns(), cards=cards.in_log())
-        self.sampler = Sampler(configs, log, cards.corrections())
-        self._cards = cards
-        self._logs = logs
-        self._whole_log = SpanLog("the whole block")
-        self._whole = open_span(self._whole_log, sync)
-        self._known = known
-        self._done = threading.Event()
+        self.sampler = sampler
+        self.start_ns = 0
+        self.end_ns = 0
+        """0 while the run is open."""
+        self.counted: list[SampledChannel] = []
+        """The channels that add up."""
+        self._first, self._cards, self._clock, self._sync = first, cards, clock, sync
+        self._nominal_volts, self._idle, self._notes = nominal_volts, idle, notes
+        self._starts: dict[str, Point] = {}
+        """Where each channel was at the start, once a sample has followed."""
+        self._replayed = False
+        self._released = threading.Event()
+        self._stopped = False
         self._pid = os.getpid()
         self._throttled: list[str] = []
+        self._final: Usage | None = None
 
-    def start(self) -> None:
-        """Open the sources; the window begins when all have spoken.
+    # -- its life ------------------------------------------------------------------------------------
+
+    def start(self, refuse: "Callable[[Run], None]") -> None:
+        """Open the sources; the window begins when each has a sample. If that fails, all are released.
+
+        Args:
+            refuse: raises if these sources are not to be measured.
 
         Raises:
-            SourceError, SpecError, LogError, ExtraMissing, SamplerError: as the sampler said.
+            SourceError, SpecError, LogError, ExtraMissing, SamplerError: from the sampler.
         """
-        self._throttled_before = throttling.read()
-        self.sampler.start()
         try:
-            self._cards.check(channel.identity for channel in self.sampler.channels)
-        except CalibrationError:
-            self.sampler.stop()
+            self._throttled_before = throttling.read()
+            self.sampler.start()
+            channels = self.sampler.channels
+            self.counted = [c for c in channels if c.info.source_index < self._first and c.info.facts.counted]
+            self._replayed = any(channel.info.facts.replayed for channel in self.counted)
+            self._cards.check(channel.info.identity for channel in channels)
+            refuse(self)
+            self.spans = SpanStore(
+                [channel.curve for channel in self.counted],
+                min(round(c.curve.capacity / c.info.rate_hz * 0.25e9) for c in channels),
+                self._clock.monotonic_ns,
+            )
+            if self._sync is not None:
+                self._sync()
+            self.start_ns = self._clock.monotonic_ns()
+            try:
+                threading.Thread(target=self._watch, name="energymeter-watchdog", daemon=True).start()
+            except RuntimeError as failure:
+                raise SamplerError(
+                    f"no thread could be started to watch the sampling ({failure}); end some others"
+                ) from failure
+        except BaseException:
+            self.release()
             raise
-        self.recording = Recording(
-            [channel.curve for channel in self.counted],
-            min(round(c.curve.capacity / c.rate_hz * 0.25e9) for c in self.sampler.channels),
-            self._wait_past,
-            self._usage_of,
-        )
-        for log in (*self._logs, self._whole_log):
-            log.begin(self.recording)
-        try:
-            self._whole.__enter__()
-        except BaseException:  # the caller's sync failed
-            self.sampler.stop()
-            raise
-        try:
-            threading.Thread(target=self._keep, name="energymeter-keeper", daemon=True).start()
-        except RuntimeError as refusal:
-            self.finish()
-            raise SamplerError(
-                f"no thread could be started to look after the sampling: {refusal}."
-            ) from refusal
-
-    @property
-    def counted(self) -> list[SampledChannel]:
-        """The channels of the first group that add up."""
-        return [
-            c for c in self.sampler.channels if c.info.source_index < self._head_group and c.facts.counted
-        ]
-
-    @property
-    def running(self) -> bool:
-        return not self._whole.end_ns
 
     def finish(self) -> None:
-        """End the window, take a last sample, let go of the sources."""
-        if not self.running:
-            return
-        while self._own_time() and os.getpid() == self._pid and not self.sampler.ended():
-            time.sleep(0.001)
+        """End the window; what the last sample tells of it is worked out when it is asked for."""
         try:
-            self._whole.__exit__()
+            while self._replayed and self._is_ours() and not self.sampler.ended():
+                self._clock.sleep(0.001)
+            if self._sync is not None:
+                self._sync()
         finally:  # also if the caller's sync failed
-            self._let_go()
+            self.end_ns = self._clock.monotonic_ns()
 
-    def _let_go(self) -> None:
-        if os.getpid() != self._pid:  # keeper and sampler are the parent's, which writes on: settle now
-            self._whole_log.settle_all()
+    def release(self) -> None:
+        """Let go of sources, log and threads; twice is fine, and in a forked worker they are its parent's."""
+        if self.start_ns and not self.end_ns:
+            self.end_ns = self._clock.monotonic_ns()
+        if not self._is_ours():
             return
-        self._done.set()
+        self._released.set()
         self.sampler.stop()
-        self._throttled = throttling.sentences(self._throttled_before, throttling.read())
+        self._stopped = True
+        if self.start_ns and not self._throttled:
+            self._throttled = throttling.sentences(self._throttled_before, throttling.read())
+
+    def _is_ours(self) -> bool:
+        return os.getpid() == self._pid
+
+    def _watch(self) -> None:
+        """Look after the sampler, and resolve spans before the rings forget their edges."""
+        while not self._released.wait(_WATCH_SECONDS):
+            self.sampler.restart_if_dead()
+            self._note_starts()
+            if self._clock.monotonic_ns() >= self.spans.due_ns:
+                self.spans.resolve()
+
+    def _note_starts(self) -> None:
+        """Keep where each channel was at the start, before the ring forgets it."""
+        for channel in self.sampler.channels:
+            curve = channel.curve
+            if channel.info.name not in self._starts and len(curve) and curve.last_ns() >= self.start_ns:
+                self._starts[channel.info.name] = curve.at(self.start_ns)
+
+    # -- results -------------------------------------------------------------------------------------
 
     def usage(self) -> Usage:
-        """Of the whole window; while it is open, up to the newest sample.
+        """What the whole window used; while it is open, up to the newest sample.
 
         Raises:
             NotMeasured: no sample, with the reason.
         """
-        if self._own_time():
-            return self._usage_of([self._all_of(channel) for channel in self.counted])
-        if not self.running:
-            return self._whole.usage
-        now_ns = max(self._whole_log.known_until_ns(), self._whole.start_ns)
-        return self._usage_of(self._whole_log.drawn(self._whole, now_ns))
+        if self._final is not None:
+            return self._final
+        stopped = self._stopped
+        usage = self.usage_of(self._whole(self.counted))
+        if stopped:
+            self._final = usage  # a figure that was given never changes
+        return usage
 
     def usages(self) -> dict[str, Usage]:
-        """Of the whole window, for every channel by itself, counted or not.
+        """What the whole window used on every channel by itself, counted or not.
 
         Raises:
             NotMeasured: a channel has no sample.
         """
-        end_ns = self._whole.end_ns or time.monotonic_ns()
         return {
-            channel.name: self._combined(
-                [channel._replace(info=channel.info._replace(facts=channel.facts._replace(counted=True)))],
-                [channel.curve.draw(self._whole.start_ns, end_ns) if len(channel.curve) else NOTHING],
-            )
+            channel.info.name: self._combined([_alone(channel)], self._whole([channel]))
             for channel in self.sampler.channels
         }
+
+    def _whole(self, channels: Sequence[SampledChannel]) -> list[Window]:
+        """What channels measured since the start, or in all of a replay, which has times of its own."""
+        curves = [channel.curve for channel in channels]
+        if self._replayed:
+            return [c.window(c.first_ns(), c.last_ns()) if len(c) else NOTHING for c in curves]
+        end_ns = self.end_ns
+        if end_ns:
+            self.wait_past(end_ns)
+        else:
+            end_ns = max(self.start_ns, min((c.last_ns() if len(c) else 0 for c in curves), default=0))
+        starts = [self._starts.get(channel.info.name) for channel in channels]
+        return [
+            curve.window(self.start_ns, end_ns, start) for curve, start in zip(curves, starts, strict=True)
+        ]
+
+    def usage_of(self, windows: Sequence[Window]) -> Usage:
+        """The usage of a window of each counted channel.
+
+        Raises:
+            NotMeasured: one of them has nothing in it, with the reason.
+        """
+        return self._combined(self.counted, windows)
+
+    def resolve_spans(self) -> None:
+        """Work out the spans that have ended, the sample after the last one waited for."""
+        self.wait_past(self.spans.last_end_ns())
+        self.spans.resolve(final=self._stopped)
+
+    def usage_between(self, start_ns: int, end_ns: int) -> Usage:
+        """What was used between two moments of the run, the last sample waited for.
+
+        Raises:
+            NotMeasured: nothing was read meanwhile.
+        """
+        self.wait_past(end_ns)
+        return self.usage_of(self.spans.windows(start_ns, end_ns))
 
     def latest(self) -> Reading:
         """The newest samples of the counted channels, watts added; volts and amps of a single one.
@@ -172,7 +233,7 @@ class Measurement:
         newest = [channel.curve.last() for channel in self.counted]
         known = [sample for sample in newest if sample is not None]
         if len(known) < len(newest):
-            raise NotMeasured("no sample has been taken yet.")
+            raise NotMeasured("no sample has been taken yet; ask again when the source has answered")
         watts = [sample.watts for sample in known if sample.watts is not None]
         only = known[0] if len(known) == 1 else None
         return Reading(
@@ -183,112 +244,94 @@ class Measurement:
 
     def samples(self) -> dict[str, list[Sample]]:
         """What the rings and histories hold, by channel."""
-        return {channel.name: channel.curve.samples() for channel in self.sampler.channels}
+        return {channel.info.name: channel.curve.samples() for channel in self.sampler.channels}
 
-    def _own_time(self) -> bool:
-        return any(channel.facts.replayed for channel in self.counted)
+    def recording(self) -> Recording:
+        """How the recording goes, or went."""
+        return Recording(self.sampler.recorded_rows(), self.sampler.log_error(), self.sampler.ended())
 
-    def _all_of(self, channel: SampledChannel) -> Window:
-        seen = channel.curve
-        return seen.draw(seen.first_ns(), seen.last_ns()) if len(seen) else NOTHING
+    def wait_past(self, at_ns: int) -> None:
+        """Wait for the sample that follows a moment, at most one period after it."""
+        period = max(c.curve.interval_seconds(1 / c.info.rate_hz) for c in self.counted)
+        if all(len(c.curve) and c.curve.last_ns() >= at_ns for c in self.counted):
+            return
+        least, most = _PATIENCE_SECONDS
+        left_ns = at_ns + min(max(period, least), most) * 1e9 - self._clock.monotonic_ns()
+        if left_ns > 0:
+            self.sampler.wait_past(at_ns, left_ns * 1e-9)
 
-    def _wait_past(self, at_ns: int) -> None:
-        if self.running or os.getpid() != self._pid:
-            slowest = max(1 / channel.rate_hz for channel in self.sampler.channels)
-            self.sampler.wait_past(at_ns, 3 * slowest + _PATIENCE_SECONDS)
-
-    def _usage_of(self, draws: Sequence[Window]) -> Usage:
-        return self._combined(self.counted, draws)
-
-    def _combined(self, channels: Sequence[SampledChannel], draws: Sequence[Window]) -> Usage:
-        for channel, draw in zip(channels, draws, strict=True):
-            if not draw.covered_seconds > 0 and channel.curve.error:
-                raise NotMeasured(f"{channel.name} measured nothing in this window: {channel.curve.error}")
-        parts = [self._part(channel, draw) for channel, draw in zip(channels, draws, strict=True)]
-        overhead = Overhead(
-            cpu_seconds=self._cpu_seconds(channels),
-            reads=sum(channel.observed(Count.READS) for channel in channels),
-            moved_bytes=sum(channel.observed(Count.MOVED_BYTES) for channel in channels),
+    def _combined(self, channels: Sequence[SampledChannel], windows: Sequence[Window]) -> Usage:
+        for channel, window in zip(channels, windows, strict=True):
+            if not window.covered_seconds > 0 and channel.curve.error:
+                raise NotMeasured(
+                    f"{channel.info.name} measured nothing in this window: {channel.curve.error}"
+                )
+        parts = [self._part(channel, window) for channel, window in zip(channels, windows, strict=True)]
+        titles, warnings = self._calibrations(channels, windows)
+        return combine(
+            parts,
+            missed=sum(c.curve.counts[count] for c in channels for count in _MISSED),
+            overhead=self._overhead(channels),
+            calibration=titles,
+            nominal_volts=self._nominal_volts,
+            idle=self._idle,
+            notes=(*self._notes, *self._sampling_notes(channels), *warnings),
         )
-        missed = sum(
-            channel.observed(c) for channel in channels for c in (Count.MISSED, Count.FAILED, Count.LOST)
-        )
-        titles, doubts = self._calibrations(channels, draws)
-        known = {**self._known, "notes": (*self._known.get("notes", ()), *self._notes(channels), *doubts)}
-        return combine(parts, missed=missed, overhead=overhead, calibration=titles, **known)
 
-    def _part(self, channel: SampledChannel, draw: Window) -> Part:
+    def _part(self, channel: SampledChannel, window: Window) -> Part:
         applied = self.applied(channel)
-        part = Part(channel.name, channel.facts, draw, channel.interval_seconds())
+        part = Part(
+            channel.info.name,
+            channel.info.facts,
+            window,
+            channel.curve.interval_seconds(1 / channel.info.rate_hz),
+        )
         return part if applied is None else part._replace(model=applied.model, kelvin=applied.kelvin)
 
     def applied(self, channel: SampledChannel) -> "Applied | None":
         """The calibration of a channel, if it has one."""
-        return self._cards.applied(channel.identity)
+        return self._cards.applied(channel.info.identity)
 
     def _calibrations(
-        self, channels: Sequence[SampledChannel], draws: Sequence[Window]
+        self, channels: Sequence[SampledChannel], windows: Sequence[Window]
     ) -> tuple[tuple[str, ...], list[str]]:
-        """The cards that were used, and what speaks against them."""
-        titles, doubts = [], []
-        for channel, draw in zip(channels, draws, strict=True):
-            card = self._cards.of(channel.identity)
+        """The cards that were used, and warnings about them."""
+        titles, warnings = [], []
+        for channel, window in zip(channels, windows, strict=True):
+            card = self._cards.of(channel.info.identity)
             if card is None:
                 continue
-            whose = f"{channel.name} " if len(channels) > 1 else ""
+            whose = f"{channel.info.name} " if len(channels) > 1 else ""
             titles.append(f"{whose}{card.title}")
-            amps = draw.coulombs / draw.covered_seconds if draw.covered_seconds > 0 else math.nan
+            amps = window.coulombs / window.covered_seconds if window.covered_seconds > 0 else math.nan
             known = None if math.isnan(amps) else amps
-            doubts += [f"{whose}{doubt}" for doubt in card.doubts(time.time(), self._cards.celsius, known)]
-        return tuple(titles), doubts
+            doubts = card.doubts(self._clock.time(), self._cards.celsius, known)
+            warnings += [f"{whose}{doubt}" for doubt in doubts]
+        return tuple(titles), warnings
 
-    def _cpu_seconds(self, channels: Sequence[SampledChannel]) -> float:
-        """A sampling process tells its own on every channel; threads tell theirs, one a source."""
-        of_source = {channel.info.source_index: channel.observed(Count.CPU_NS) for channel in channels}
-        together = sum if self.sampler.in_process else max
-        return together(of_source.values()) * 1e-9
+    def _overhead(self, channels: Sequence[SampledChannel]) -> Overhead:
+        """What the sampling took: one process reports its time on every channel, threads one a source."""
+        cpu_ns = {channel.info.source_index: channel.curve.counts[Count.CPU_NS] for channel in channels}
+        return Overhead(
+            (sum if self.sampler.in_process else max)(cpu_ns.values()) * 1e-9,
+            sum(channel.curve.counts[Count.READS] for channel in channels),
+            sum(channel.curve.counts[Count.MOVED_BYTES] for channel in channels),
+        )
 
-    def _notes(self, channels: Sequence[SampledChannel]) -> list[str]:
+    def _sampling_notes(self, channels: Sequence[SampledChannel]) -> list[str]:
         notes = []
         if self.sampler.in_process:
             notes.append("sampled by a thread of this program")
         if self.sampler.restarts:
             notes.append(f"sampling was killed and restarted {self.sampler.restarts} times")
-        asleep = max(channel.observed(Count.SUSPENDED_NS) for channel in channels) * 1e-9
+        asleep = max(channel.curve.counts[Count.SUSPENDED_NS] for channel in channels) * 1e-9
         if asleep:
             notes.append(f"the machine slept {asleep:.1f} s, not measured")
-        if self.sampler.log_error():
-            notes.append(self.sampler.log_error())
+        if self.sampler.log is not None and (error := self.sampler.log_error()):
+            notes.append(error)
         return [*notes, *self._throttled]
 
-    def _keep(self) -> None:
-        """Look after the sampler, and settle spans before the rings forget their edges."""
-        settle_ns = 0
-        while not self._done.wait(_KEEP_SECONDS):
-            self.sampler.restart_if_dead()
-            now_ns = time.monotonic_ns()
-            if now_ns >= settle_ns:
-                for log in (*self._logs, self._whole_log):
-                    log.settle()
-                settle_ns = now_ns + self.recording.keep_ns
 
-
-def _header(configs: Sequence[SourceConfig], counted: int) -> dict[str, Any]:
-    """What a log file says of its origin: the first ``counted`` sources add up, the others stand beside.
-
-    Options may hold a password and are left out.
-    """
-    system = os.uname()
-    return {
-        "sources": [
-            f"{c.source.driver}@{c.source.place or ''}" if isinstance(c.source, Spec) else c.source.name
-            for c in configs
-        ],
-        "counted_sources": counted,
-        "rate_hz": [c.rate_hz for c in configs],
-        "started": time.time(),
-        "host": system.nodename,
-        "system": f"{system.sysname} {system.release} {system.machine}",
-        "python": sys.version.split()[0],
-        "energymeter": __version__,
-    }
+def _alone(channel: SampledChannel) -> SampledChannel:
+    """The channel as a total of its own, also if it is excluded from that of the run."""
+    return channel._replace(info=channel.info._replace(facts=channel.info.facts._replace(counted=True)))

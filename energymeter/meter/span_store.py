@@ -1,175 +1,214 @@
-"""All stretches of one name: their edges at once, their energy when samples around both are there.
+"""The spans of one run: their edges immediately, their energy once there are samples around both.
 
-A stretch is *settled* before the ring forgets its edges: by the meter's keeper thread, by a later stretch, or
-when asked.
+A span is *resolved* before the ring forgets its edges. What is resolved is never changed in place: a pass
+works on copies and puts them in place by one assignment. So threads, forked workers, signal handlers and
+exceptions at any moment need no lock, and find either the old state or the new one.
 """
 
 import math
-import os
-import threading
-import time
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import chain
+from typing import NamedTuple
 
-from energymeter.energy.window import NOTHING, Point, Window
-from energymeter.errors import NotMeasured
+from energymeter.energy.window import Point, Window
 from energymeter.sampling.curve import Curve
 
-if TYPE_CHECKING:
-    from energymeter.energy.usage import Usage
-    from energymeter.meter.spans import Span
-
-_now_ns = time.monotonic_ns
-_TYPES = "ddffffff"
-"""Of a settled draw's fields after its seconds: joules and coulombs are kept as they are, the rest, of which
+_EXACT, _ROUNDED = 2, 6
+"""The fields of a window after its seconds: joules and coulombs are kept as they are; the rest, of which
 nobody needs sixteen digits, in half the memory."""
+_BLOCK = 4096
+"""Spans in a block that is full; a smaller one is copied when spans are added."""
 
 
-class Recording(NamedTuple):
-    """What spans need of a measurement."""
+class _Block(NamedTuple):
+    """Some spans' windows, row by row."""
 
-    curves: Sequence[Curve]
-    keep_ns: int
-    """How long an unsettled edge is safe in the rings."""
-    wait_past: Callable[[int], None]
-    """Waits until every curve has a sample at or after a moment."""
-    usage: "Callable[[Sequence[Window]], Usage]"
+    exact: "array[float]"
+    rounded: "array[float]"
 
 
-class SpanLog:
-    """All stretches of one name, in flat arrays: 16 bytes each, and 40 a channel once settled.
+class Resolved(NamedTuple):
+    """What one channel measured in the first ``n`` spans of a name. It never changes."""
 
-    Outside of a measurement it forgets what it is given.
-    """
+    n: int = 0
+    blocks: tuple[_Block, ...] = ()
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.opened: dict[Span, None] = {}
-        self.edges = array("q")
-        """Start and end of every closed span, ns, in the order of their ends."""
-        self.due_ns = 0
-        self._recording: Recording | None = None
-        self._figures: list[list[array[float]]] = []
-        """Of each curve: one column a field."""
-        self._settled = 0
-        self._starts: dict[int, list[Point]] = {}
-        self._settling = threading.Lock()
-        self._pid = os.getpid()
+    def column(self, field: str) -> "array[float]":
+        """One field of `Window` (except seconds) of every span."""
+        place = Window._fields.index(field) - 1
+        values = array("d" if place < _EXACT else "f")
+        for exact, rounded in self.blocks:
+            values.extend(exact[place::_EXACT] if place < _EXACT else rounded[place - _EXACT :: _ROUNDED])
+        return values
 
-    def begin(self, recording: Recording) -> None:
-        """Start anew, in a measurement that begins now."""
-        with self._settling:
-            self._recording = recording
-            self.opened = {}
-            self.edges = array("q")
-            self.due_ns = _now_ns() + recording.keep_ns
-            self._figures = [[array(kind) for kind in _TYPES] for _ in recording.curves]
-            self._settled = 0
-            self._starts = {}
+    def window(self, number: int, seconds: float) -> Window:
+        """One span's window."""
+        for exact, rounded in self.blocks:
+            size = len(exact) // _EXACT
+            if number < size:
+                return Window(
+                    seconds,
+                    *exact[_EXACT * number : _EXACT * (number + 1)],
+                    *rounded[_ROUNDED * number : _ROUNDED * (number + 1)],
+                )
+            number -= size
+        raise IndexError(f"span {number} of {self.n}")
 
-    def settle(self) -> None:
-        """Work out what the curves already know: closed spans, and where open ones begin."""
-        if self._recording is None:
-            del self.edges[:]
-        elif self._settling.acquire(blocking=False):  # else one is at it
-            try:
-                self._settle(self._recording, self.known_until_ns())
-            finally:
-                self._settling.release()
-
-    def settle_all(self) -> None:
-        """Work out every closed span, waiting for the samples after the last one."""
-        if self._recording is not None:
-            self._recording.wait_past(self.edges[-1] if self.edges else 0)
-            if os.getpid() != self._pid:
-                self._after_fork()
-            with self._settling:
-                self._settle(self._recording, math.inf)
-
-    def known_until_ns(self) -> int:
-        """The moment up to which every curve has samples."""
-        curves = self._recording.curves if self._recording is not None else ()
-        return min((curve.last_ns() if len(curve) else 0 for curve in curves), default=0)
-
-    def _settle(self, recording: Recording, until_ns: float) -> None:
-        opened = tuple(self.opened)  # before the closed ones are counted: none may fall between
-        known_ns = min(until_ns, self.known_until_ns())
-        edges, first, last = self.edges, self._settled, len(self.edges) // 2
-        done = first
-        while done < last and edges[2 * done + 1] <= until_ns:
-            draws = self._drawn(edges[2 * done], edges[2 * done + 1])
-            for columns, draw in zip(self._figures, draws, strict=True):
-                for column, figure in zip(columns, draw[1:], strict=True):
-                    column.append(figure)
+    def extended(
+        self, curve: Curve, edges: "array[int]", closed: int, until_ns: float, starts: dict[int, Point]
+    ) -> "Resolved":
+        """With the further spans, of ``closed``, that ended by ``until_ns``."""
+        done = self.n
+        exact, rounded = array("d"), array("f")
+        while done < closed and edges[2 * done + 1] <= until_ns:
+            start_ns = edges[2 * done]
+            window = curve.window(start_ns, edges[2 * done + 1], starts.get(start_ns))
+            exact.extend(window[1 : 1 + _EXACT])
+            rounded.extend(window[1 + _EXACT :])
             done += 1
-        self._settled = done
-        starts = self._starts
-        self._starts = {
-            start_ns: starts.get(start_ns) or [curve.at(start_ns) for curve in recording.curves]
-            for start_ns in (*(span.start_ns for span in opened), *edges[2 * done : 2 * last : 2])
-            if 0 < start_ns <= known_ns
-        }
-        self.due_ns = _now_ns() + recording.keep_ns
+        if done == self.n:
+            return self
+        blocks = self.blocks
+        if blocks and len(blocks[-1].exact) < _EXACT * _BLOCK:
+            exact, rounded = blocks[-1].exact + exact, blocks[-1].rounded + rounded
+            blocks = blocks[:-1]
+        return Resolved(done, (*blocks, _Block(exact, rounded)))
 
-    def _after_fork(self) -> None:
-        """The worker has no keeper thread, but may have its lock and its half-written work."""
-        self._pid, self._settling = os.getpid(), threading.Lock()
-        for columns in self._figures:
-            for column in columns:
-                del column[self._settled :]
 
-    def drawn(self, span: "Span", end_ns: int) -> list[Window]:
-        """What every curve says of a span up to ``end_ns``."""
-        return self._drawn(span.start_ns, end_ns)
+class Snapshot(NamedTuple):
+    """The spans of one name that had ended at one moment. It never changes: edges are only ever added."""
 
-    def _drawn(self, start_ns: int, end_ns: int) -> list[Window]:
-        curves = self._recording.curves if self._recording is not None else ()
-        starts: Sequence[Point | None] = self._starts.get(start_ns) or [None] * len(curves)
-        return [
-            curve.draw(start_ns, end_ns, start) if len(curve) else NOTHING
-            for curve, start in zip(curves, starts, strict=True)
-        ]
+    edges: "array[int]"
+    n: int
+    channels: tuple[Resolved, ...]
+    """What each counted channel measured."""
 
-    def draws_of(self, span: "Span") -> list[Window] | None:
-        """What every curve says of one closed span; ``None`` if it is not of this measurement."""
-        self.settle_all()
-        edges, count = self.edges, self._settled
-        near = bisect_left(range(count), span.end_ns, key=lambda number: edges[2 * number + 1])
-        for number in (
-            *range(near, min(near + 8, count)),
-            *range(count),
-        ):  # threads may have come in disorder
-            if edges[2 * number] == span.start_ns and edges[2 * number + 1] == span.end_ns:
-                return self.draws(number)
+    def seconds(self) -> "array[float]":
+        """The duration of every span."""
+        edges = self.edges
+        return array("d", ((edges[2 * i + 1] - edges[2 * i]) * 1e-9 for i in range(self.n)))
+
+    def windows(self, number: int) -> list[Window]:
+        """What every channel measured in one span."""
+        seconds = (self.edges[2 * number + 1] - self.edges[2 * number]) * 1e-9
+        return [channel.window(number, seconds) for channel in self.channels]
+
+    def find(self, start_ns: int, end_ns: int) -> int | None:
+        """The number of the span with these edges."""
+        edges, count = self.edges, self.n
+        near = bisect_left(range(count), end_ns, key=lambda number: edges[2 * number + 1])
+        # threads may have ended theirs in another order
+        number: int
+        for number in chain(range(near, min(near + 8, count)), range(count)):
+            if edges[2 * number] == start_ns and edges[2 * number + 1] == end_ns:
+                return number
         return None
 
-    def draws(self, number: int) -> list[Window]:
-        """What every curve says of one settled span, by its number."""
-        seconds = (self.edges[2 * number + 1] - self.edges[2 * number]) * 1e-9
-        return [Window(seconds, *(column[number] for column in columns)) for columns in self._figures]
 
-    def settled(self) -> int:
-        """How many spans are settled."""
-        return self._settled
+class _Channel(NamedTuple):
+    """How far the spans are resolved on one channel. It never changes."""
 
-    def column(self, field: str) -> "list[array[float]]":
-        """One field of `Window` of every settled span, for every curve."""
-        count = self._settled
-        if field == "seconds":
-            edges = self.edges
-            seconds = array("d", ((edges[2 * i + 1] - edges[2 * i]) * 1e-9 for i in range(count)))
-            return [seconds for _ in self._figures]
-        place = Window._fields.index(field) - 1
-        return [columns[place][:count] for columns in self._figures]
+    until_ns: float = 0.0
+    """The newest sample that was known."""
+    starts: dict[int, Point] = {}  # noqa: RUF012 - never written to
+    """Where spans begin that are not resolved yet."""
+    resolved: dict[str, Resolved] = {}  # noqa: RUF012 - never written to
 
-    def usage_of(self, draws: Sequence[Window] | None) -> "Usage":
-        """The usage of one settled span.
 
-        Raises:
-            NotMeasured: it was not within a measurement, or nothing was read meanwhile.
+class SpanStore:
+    """All spans of one run by name: 16 bytes each, and 40 a channel once resolved.
+
+    Args:
+        curves: of the counted channels.
+        keep_ns: how long edges are safe in the rings at the usual rate.
+        now_ns: the clock of the curves and the edges.
+    """
+
+    def __init__(self, curves: Sequence[Curve], keep_ns: int, now_ns: Callable[[], int]) -> None:
+        self.open: dict[int, int] = {}
+        """When each open span began, by a number of its own."""
+        self.edges: dict[str, array[int]] = {}
+        """Start and end of every closed span, ns, in the order of their ends."""
+        self.due_ns = now_ns() + keep_ns
+        """When to resolve next, at the latest: a span that ends later does it."""
+        self._curves = tuple(curves)
+        self._usual_keep_ns = keep_ns
+        self._now_ns = now_ns
+        self._channels = tuple(_Channel() for _ in curves)
+
+    def name(self, name: str) -> None:
+        """Begin to keep spans of this name."""
+        self.edges.setdefault(name, array("q"))
+
+    def add(self, name: str, start_ns: int, end_ns: int) -> None:
+        """A span has ended."""
+        self.edges[name].extend((start_ns, end_ns))
+        if end_ns > self.due_ns:
+            self.resolve()
+
+    def last_end_ns(self) -> int:
+        """When the last span ended; 0: none has."""
+        return max((edges[-1] for edges in [*self.edges.values()] if edges), default=0)
+
+    def resolve(self, *, final: bool = False) -> None:
+        """Work out what the curves know already: closed spans, and where open ones begin.
+
+        Args:
+            final: no sample will follow, so every closed span is worked out.
         """
-        if draws is None or self._recording is None:
-            raise NotMeasured(f"the span {self.name!r} was outside of the meter's (last) block.")
-        return self._recording.usage(draws)
+        opened = [*self.open.values()]  # before the closed ones are counted: none may fall between
+        self._channels = tuple(
+            self._advanced(curve, channel, opened, final)
+            for curve, channel in zip(self._curves, self._channels, strict=True)
+        )
+        self.due_ns = self._now_ns() + self._keep_ns()
+
+    def _advanced(self, curve: Curve, before: _Channel, opened: list[int], final: bool) -> _Channel:
+        until_ns = math.inf if final else curve.last_ns() if len(curve) else 0.0
+        if until_ns == before.until_ns:
+            return before
+        resolved, begun = {**before.resolved}, [*opened]
+        for name, edges in [*self.edges.items()]:
+            closed = len(edges) // 2
+            had = resolved.get(name, Resolved())
+            if had.n < closed:
+                has = had.extended(curve, edges, closed, until_ns, before.starts)
+                if has is not had:
+                    resolved[name] = has
+                begun += edges[2 * has.n : 2 * closed : 2]
+        starts = {
+            start_ns: before.starts.get(start_ns) or curve.at(start_ns)
+            for start_ns in begun
+            if start_ns <= until_ns
+        }
+        return _Channel(until_ns, starts, resolved)
+
+    def _keep_ns(self) -> int:
+        """How long edges are safe in the rings: less than usual where a device sends faster than it said."""
+        reaches = [curve.reach_ns() // 4 for curve in self._curves]
+        return min([self._usual_keep_ns, *(reach for reach in reaches if reach)])
+
+    def snapshot(self, name: str) -> Snapshot:
+        """The spans of a name that have ended.
+
+        What the curves do not know yet is worked out as far as they do, and kept nowhere else.
+        """
+        channels, edges = self._channels, self.edges[name]
+        count = len(edges) // 2
+        return Snapshot(
+            edges,
+            count,
+            tuple(
+                channel.resolved.get(name, Resolved()).extended(curve, edges, count, math.inf, channel.starts)
+                for curve, channel in zip(self._curves, channels, strict=True)
+            ),
+        )
+
+    def windows(self, start_ns: int, end_ns: int) -> list[Window]:
+        """What every channel measured between two moments."""
+        return [
+            curve.window(start_ns, end_ns, channel.starts.get(start_ns))
+            for curve, channel in zip(self._curves, self._channels, strict=True)
+        ]

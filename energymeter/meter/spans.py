@@ -1,30 +1,26 @@
-"""Named stretches of the program: two clock reads now, their energy later.
+"""Named stretches of the program: two clock reads now, their energy later, and their statistics."""
 
-Leaving a span only keeps two numbers, in its `SpanLog`.
-"""
-
-import functools
 import math
-import time
 from array import array
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from energymeter.energy.window import Window
+from energymeter.energy.window import COVERED, Window
 from energymeter.errors import NotMeasured, SpecError
-from energymeter.meter.span_store import SpanLog
+from energymeter.meter.life import Life
+from energymeter.meter.wrapped import wrapped
 from energymeter.text import significant
 
 if TYPE_CHECKING:
     from energymeter.energy.usage import Usage
+    from energymeter.meter.run import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
-_now_ns = time.monotonic_ns
 
 
 class Statistics(NamedTuple):
-    """One figure over all calls of a span."""
+    """One figure over the calls of a span that were measured from start to end."""
 
     n: int
     total: float
@@ -32,10 +28,17 @@ class Statistics(NamedTuple):
     sd: float
     """Of one call, not of the mean; NaN for a single call."""
     median: float
+    left_out: int = 0
+    """Calls that are not included, because less than 99.5 % of their time was measured."""
+    unit: str = ""
 
     @classmethod
-    def of(cls, numbers: Sequence[float]) -> "Statistics":
-        """The statistics of at least one number."""
+    def of(cls, numbers: Sequence[float], unit: str = "", left_out: int = 0) -> "Statistics":
+        """The statistics of at least one number.
+
+        >>> Statistics.of([1.0, 2.0, 3.0, 10.0], "J", left_out=1)
+        Statistics(4.00 J ± 4.08 J (sd), median 2.50 J, n = 4, 1 left out)
+        """
         n, total = len(numbers), math.fsum(numbers)
         mean = total / n
         squares = math.fsum((number - mean) ** 2 for number in numbers)
@@ -46,52 +49,96 @@ class Statistics(NamedTuple):
             mean,
             math.sqrt(squares / (n - 1)) if n > 1 else math.nan,
             (ordered[(n - 1) // 2] + ordered[n // 2]) / 2,
+            left_out,
+            unit,
         )
 
+    def to_dict(self) -> dict[str, float | str | None]:
+        """Everything as plain JSON types; None where a single call has no spread."""
+        return {**self._asdict(), "sd": None if math.isnan(self.sd) else self.sd}
+
     def __str__(self) -> str:
-        spread = "" if math.isnan(self.sd) else f" ± {significant(self.sd)} (sd)"
-        return f"{significant(self.mean)}{spread}, median {significant(self.median)}, n = {self.n}"
+        unit = f" {self.unit}" if self.unit else ""
+        spread = "" if math.isnan(self.sd) else f" ± {significant(self.sd)}{unit} (sd)"
+        text = (
+            f"{significant(self.mean)}{unit}{spread}, median {significant(self.median)}{unit}, n = {self.n}"
+        )
+        return f"{text}, {self.left_out} left out" if self.left_out else text
+
+    def __repr__(self) -> str:
+        return f"Statistics({self})"
 
 
 class Span:
-    """One stretch: a ``with`` block, or a decorator that opens a stretch at every call."""
+    """One stretch: a ``with`` block, or a decorator that opens a stretch at every call.
 
-    __slots__ = ("_log", "end_ns", "start_ns")
+    Outside of the meter's block it measures nothing.
+    """
 
-    def __init__(self, log: "SpanLog") -> None:
-        self._log = log
+    __slots__ = ("_life", "_run", "end_ns", "name", "start_ns")
+
+    def __init__(self, life: Life, name: str) -> None:
+        self._life = life
+        self.name = name
         self.start_ns = 0
         self.end_ns = 0
 
     def __enter__(self) -> "Span":
         if self.start_ns:
-            raise SpecError("this span was used already; open a new one with meter.span(name).")
-        self._log.opened[self] = None
-        self.start_ns = _now_ns()
+            raise SpecError("this span was used already; open a new one with meter.span(name)")
+        self._run = run = self._life.running
+        self.start_ns = start_ns = self._life.now_ns()
+        if run is not None:
+            spans = run.spans
+            spans.open[id(self)] = start_ns
+            if self.name not in spans.edges:
+                spans.name(self.name)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.end_ns = end_ns = _now_ns()
-        log = self._log
-        log.opened.pop(self, None)
-        log.edges.extend((self.start_ns, end_ns))
-        if end_ns > log.due_ns:
-            log.settle()
+        self.end_ns = end_ns = self._life.now_ns()
+        if self._run is not None:
+            spans = self._run.spans
+            spans.open.pop(id(self), None)
+            spans.add(self.name, self.start_ns, end_ns)
 
     def __call__(self, function: F) -> F:
-        log = self._log
-        return wrapped(function, lambda: Span(log))
+        life, name = self._life, self.name
+        return wrapped(function, lambda: Span(life, name))
 
     @property
     def usage(self) -> "Usage":
-        """What this stretch used.
+        """What this stretch used; where its end was not measured yet, after at most one more sample.
 
         Raises:
             NotMeasured: it is still open, was outside of the meter's block, or nothing was read.
         """
         if not self.end_ns:
-            raise NotMeasured(f"the span {self._log.name!r} is still open.")
-        return self._log.usage_of(self._log.draws_of(self))
+            raise NotMeasured(f"the span {self.name!r} is still open; ask for its usage after its block")
+        if self._run is None:
+            raise NotMeasured(
+                f"the span {self.name!r} was outside of the meter's block; enter the meter first"
+            )
+        self._run.wait_past(self.end_ns)
+        return self._run.usage_of(self._windows(self._run))
+
+    def _windows(self, run: "Run") -> list[Window]:
+        run.spans.resolve()
+        snapshot = run.spans.snapshot(self.name)
+        number = snapshot.find(self.start_ns, self.end_ns)
+        return (
+            snapshot.windows(number) if number is not None else run.spans.windows(self.start_ns, self.end_ns)
+        )
+
+    def __repr__(self) -> str:
+        if not self.end_ns:
+            return f"Span({self.name}: {'open' if self.start_ns else 'not entered yet'})"
+        try:
+            if self._run is None:
+                return f"Span({self.name}: outside of the meter's block)"
+            return f"Span({self.name}: {self._run.usage_of(self._windows(self._run))})"
+        except NotMeasured as reason:
+            return f"Span({self.name}: {reason})"
 
 
 class SyncedSpan(Span):
@@ -99,8 +146,8 @@ class SyncedSpan(Span):
 
     __slots__ = ("_sync",)
 
-    def __init__(self, log: "SpanLog", sync: Callable[[], object]) -> None:
-        super().__init__(log)
+    def __init__(self, life: Life, name: str, sync: Callable[[], object]) -> None:
+        super().__init__(life, name)
         self._sync = sync
 
     def __enter__(self) -> Span:
@@ -114,106 +161,159 @@ class SyncedSpan(Span):
             super().__exit__()
 
     def __call__(self, function: F) -> F:
-        log, sync = self._log, self._sync
-        return wrapped(function, lambda: SyncedSpan(log, sync))
-
-
-def open_span(log: "SpanLog", sync: Callable[[], object] | None) -> Span:
-    """A stretch to be entered; ``sync`` is called before the clock is read at either end."""
-    return Span(log) if sync is None else SyncedSpan(log, sync)
-
-
-def wrapped(function: F, block: Callable[[], AbstractContextManager[object]]) -> F:
-    """The function, with a fresh ``block()`` around every call; coroutines and generators included."""
-    import inspect  # 4 ms, for decorators only
-
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def measured(*args: Any, **kwargs: Any) -> Any:
-            with block():
-                return await function(*args, **kwargs)
-
-    elif inspect.isgeneratorfunction(function):
-
-        @functools.wraps(function)
-        def measured(*args: Any, **kwargs: Any) -> Any:
-            with block():
-                return (yield from function(*args, **kwargs))
-
-    else:
-
-        @functools.wraps(function)
-        def measured(*args: Any, **kwargs: Any) -> Any:
-            with block():
-                return function(*args, **kwargs)
-
-    return cast(F, measured)
+        life, name, sync = self._life, self.name, self._sync
+        return wrapped(function, lambda: SyncedSpan(life, name, sync))
 
 
 class Spans:
-    """What ``meter.spans[name]`` answers: every call, and their statistics.
+    """What ``meter.spans[name]`` answers: the calls that had ended when it was asked, and their statistics.
 
-    ``len(spans)`` is the number of finished calls.
+    It never changes. ``len(spans)`` is the number of calls; the statistics include those that were measured
+    for at least 99.5 % of their time.
     """
 
-    def __init__(self, log: SpanLog) -> None:
-        log.settle_all()
-        self.name = log.name
-        self._log = log
+    def __init__(self, run: "Run", name: str) -> None:
+        self.name = name
+        self._run = run
+        self._snapshot = run.spans.snapshot(name)
 
     def __len__(self) -> int:
-        return self._log.settled()
+        return self._snapshot.n
 
     @property
     def usages(self) -> "list[Usage]":
-        """The usage of each call, in the order of their ends.
-
-        Raises:
-            NotMeasured: a call ran where no source was read.
-        """
-        return [self._log.usage_of(self._log.draws(number)) for number in range(len(self))]
+        """The usage of each call in the order of their ends; without those of which nothing was measured."""
+        return [usage for number in range(len(self)) if (usage := self._usage(number)) is not None]
 
     @property
     def usage(self) -> "Usage":
-        """All calls together; overlapping calls count their common time twice.
+        """All calls together, with their coverage; overlapping calls count their common time twice.
 
         Raises:
-            NotMeasured: there was none, or no source was read.
+            NotMeasured: there was none, or nothing of them was measured.
         """
-        self._check()
-        sums = [[math.fsum(column) for column in self._log.column(field)] for field in Window._fields[:-1]]
-        peaks = [max(column) for column in self._log.column("peak_watts")]
-        return self._log.usage_of([Window(*figures) for figures in zip(*sums, peaks, strict=True)])
+        self._refuse_none()
+        return self._run.usage_of([self._sum(number) for number in range(len(self._snapshot.channels))])
 
     @property
     def joules(self) -> Statistics:
-        """Energy of one call, J."""
-        self._check()
-        columns = self._log.column("joules")
-        if len(columns) == 1:
-            return Statistics.of(columns[0])
-        return Statistics.of(array("d", map(math.fsum, zip(*columns, strict=True))))
+        """Energy of one call, J.
+
+        Raises:
+            NotMeasured: no call was measured from start to end.
+        """
+        columns = [channel.column("joules") for channel in self._snapshot.channels]
+        joules = columns[0] if len(columns) == 1 else list(map(math.fsum, zip(*columns, strict=True)))
+        return self._statistics(joules, "J")
 
     @property
     def seconds(self) -> Statistics:
-        """Duration of one call, s."""
-        self._check()
-        return Statistics.of(self._log.column("seconds")[0])
+        """Duration of one call, s; of the same calls as `joules`.
+
+        Raises:
+            NotMeasured: no call was measured from start to end.
+        """
+        return self._statistics(self._seconds, "s")
 
     @property
     def mah(self) -> Statistics | None:
         """Charge of one call at the rail, mAh; ``None`` where no current is known."""
-        charges = [usage.mah for usage in self.usages]
+        usages = [self._usage(number) if whole else None for number, whole in enumerate(self._covered)]
+        charges = [None if usage is None else usage.mah for usage in usages]
         known = [charge for charge in charges if charge is not None]
-        return Statistics.of(known) if known and len(known) == len(charges) else None
+        if not known or len(known) < sum(self._covered):
+            return None
+        return Statistics.of(known, "mAh", len(self) - len(known))
 
-    def _check(self) -> None:
+    @cached_property
+    def _seconds(self) -> "array[float]":
+        return self._snapshot.seconds()
+
+    @cached_property
+    def _covered(self) -> list[bool]:
+        """Of each call: whether every channel measured at least 99.5 % of it."""
+        covered = [True] * len(self)
+        for channel in self._snapshot.channels:
+            measured, joules = channel.column("covered_seconds"), channel.column("joules")
+            covered = [
+                so_far and share >= COVERED * seconds and energy == energy  # NaN differs from itself
+                for so_far, share, seconds, energy in zip(
+                    covered, measured, self._seconds, joules, strict=True
+                )
+            ]
+        return covered
+
+    def _statistics(self, values: Sequence[float], unit: str) -> Statistics:
+        self._refuse_none()
+        whole = [value for value, covered in zip(values, self._covered, strict=True) if covered]
+        if not whole:
+            raise NotMeasured(
+                f"none of {len(self)} spans {self.name!r} was measured from start to end; "
+                "see `usage.coverage`, or raise the rate"
+            )
+        return Statistics.of(whole, unit, len(self) - len(whole))
+
+    def _refuse_none(self) -> None:
         if not len(self):
-            raise NotMeasured(f"no span {self.name!r} has finished yet.")
-        unknown = sum(sum(map(math.isnan, column)) for column in self._log.column("joules"))
-        if unknown:
-            raise NotMeasured(f"{unknown} spans {self.name!r} ran where no source was read.")
+            raise NotMeasured(f"no span {self.name!r} has finished yet; ask again after its first call")
+
+    def _usage(self, number: int) -> "Usage | None":
+        try:
+            return self._run.usage_of(self._snapshot.windows(number))
+        except NotMeasured:
+            return None
+
+    def _sum(self, number: int) -> Window:
+        """What one channel measured in all calls together."""
+        channel = self._snapshot.channels[number]
+        columns = {field: channel.column(field) for field in Window._fields[1:]}
+        measured = [share > 0 for share in columns["covered_seconds"]]
+        totals = {
+            field: math.fsum(value for value, known in zip(column, measured, strict=True) if known)
+            if any(measured)
+            else math.nan
+            for field, column in columns.items()
+            if field in ("joules", "coulombs", "volt_seconds")  # unknown where nothing was measured
+        }
+        totals |= {field: math.fsum(column) for field, column in columns.items() if field not in totals}
+        peaks = [peak for peak in columns["peak_watts"] if peak == peak]
+        return Window(
+            **{**totals, "seconds": math.fsum(self._seconds), "peak_watts": max(peaks, default=math.nan)}
+        )
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.joules} J a call"
+        try:
+            return f"{self.name}: {self.joules}"
+        except NotMeasured:
+            return f"{self.name}: not measured, n = 0, {len(self)} left out"
+
+    def __repr__(self) -> str:
+        return f"Spans({self})"
+
+    def _repr_html_(self) -> str:
+        return SpansByName({self.name: self})._repr_html_()
+
+
+class SpansByName(dict[str, Spans]):
+    """The spans of one block by name; a notebook shows them as a table."""
+
+    def _repr_html_(self) -> str:
+        import html
+
+        def row(cells: Sequence[str], tag: str = "td") -> str:
+            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+        rows = [row(_cells(spans)) for spans in self.values()]
+        return f"<table>{row(_TITLES, 'th')}{''.join(rows)}</table>"
+
+
+_TITLES = ("span", "calls", "left out", "J a call", "median J", "total J", "s a call")
+
+
+def _cells(spans: Spans) -> list[str]:
+    try:
+        joules, seconds = spans.joules, spans.seconds
+    except NotMeasured:
+        return [spans.name, str(len(spans)), str(len(spans)), *["not measured"] * 4]
+    figures = (joules.mean, joules.median, joules.total, seconds.mean)
+    return [spans.name, str(len(spans)), str(joules.left_out), *map(significant, figures)]

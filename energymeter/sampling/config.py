@@ -94,7 +94,8 @@ class ChannelInfo(NamedTuple):
     """Samples in its ring."""
     offset: int
     """Bytes from the start of the shared memory."""
-    identity: str | None
+    identity: str
+    """The text that names the physical meter, to which a calibration card belongs."""
     calibrated: bool
 
     @classmethod
@@ -118,5 +119,5 @@ class ChannelInfo(NamedTuple):
             cards: what it may say of the calibrations, by the identity of the meter.
         """
         known = {name: self.to_json()[name] for name in ("name", "facts", "rate_hz", "identity")}
-        card = cards.get(self.identity or self.name) if self.calibrated else None
+        card = cards.get(self.identity) if self.calibrated else None
         return {"source": self.source_index, **known, "calibration": card}

@@ -1,4 +1,4 @@
-"""The energy curve as the measured program reads it: totals at any moment, drawn in between the samples.
+"""The energy curve as the measured program reads it: totals at any moment, interpolated between the samples.
 
 A reader checks every record that it takes a total from. If the writer has overtaken it, it looks again,
 in the end in the history.
@@ -8,18 +8,18 @@ import math
 from bisect import bisect_left, bisect_right
 
 from energymeter.energy.integrate import Sample
-from energymeter.energy.window import STEP_IN_LINE, STEP_IN_MEAN, Point, Window, difference
+from energymeter.energy.window import NOTHING, STEP_IN_LINE, STEP_IN_MEAN, Point, Window
 from energymeter.sampling.memory import ChannelMemory, Count
 
 _NAN = math.nan
 _PATIENCE = 1000
-"""Look-ups repeated because the writer went round the ring meanwhile, or a record is not yet visible."""
+"""Searches repeated because the writer went round the ring meanwhile, or a record is not yet visible."""
 _TRIES = 8
-"""Look-ups repeated because the history is being thinned; one whose writer was killed stays as it is."""
+"""Searches repeated because the history is being thinned; one whose writer was killed stays as it is."""
 
 
 class Curve:
-    """The measured program's end: totals at any moment, drawn in between the samples.
+    """The measured program's end: totals at any moment, interpolated between the samples.
 
     Args:
         memory: the channel's shared memory.
@@ -32,7 +32,7 @@ class Curve:
         self._memory = memory
         self._ring, self._history = memory.ring, memory.history
         self._trapezoids = trapezoids
-        self._near: tuple[Sample, Sample] | None = None  # where the last look-up was: spans come in order
+        self._near: tuple[Sample, Sample] | None = None  # where the last search ended: spans come in order
 
     def __len__(self) -> int:
         return self.counts[Count.RING_COUNT]
@@ -63,6 +63,22 @@ class Curve:
         """The oldest moment that is still known at full rate."""
         return self._ring.times[self._oldest() % self.capacity]
 
+    def interval_seconds(self, period: float) -> float:
+        """The time between two samples: ``period``, or more where the device has news less often."""
+        samples = len(self)
+        if samples < 2:
+            return period
+        seconds = (self.last_ns() - self.first_ns() - self.counts[Count.GAP_NS]) * 1e-9
+        return max(period, seconds / (samples - 1))
+
+    def reach_ns(self) -> int:
+        """How much time a full ring holds at the rate of its samples; 0: too few to say."""
+        oldest, count = self._oldest(), len(self)
+        if count - oldest < 2:
+            return 0
+        kept_ns = self.last_ns() - self._ring.times[oldest % self.capacity]
+        return kept_ns * self.capacity // (count - 1 - oldest)
+
     def _oldest(self) -> int:
         # an eighth of the ring is left to the writer, so that it does not overtake a reader at work
         return max(0, len(self) - self.capacity + self.capacity // 8)
@@ -76,9 +92,14 @@ class Curve:
         before, after = self._around(at_ns)
         return self._between(before, after, at_ns)
 
-    def draw(self, start_ns: int, end_ns: int, start: Point | None = None) -> Window:
-        """What was drawn from ``start_ns`` to ``end_ns``; ``start`` is ``at(start_ns)`` if already known."""
-        return difference(
+    def window(self, start_ns: int, end_ns: int, start: Point | None = None) -> Window:
+        """What was measured from ``start_ns`` to ``end_ns``; ``start`` is ``at(start_ns)`` if already known.
+
+        Before the first sample it is `NOTHING`.
+        """
+        if not len(self):
+            return NOTHING
+        return Window.between(
             start if start is not None else self.at(start_ns),
             self.at(end_ns),
             (end_ns - start_ns) * 1e-9,
@@ -110,7 +131,7 @@ class Curve:
         for _ in range(_TRIES):
             generation, count = self.counts[Count.GENERATION], self.counts[Count.HISTORY_COUNT]
             first = bisect_left(history.times, start_ns, 0, count)
-            last = bisect_left(history.times, end_ns, first, count)  # speaks for the time before it, too
+            last = bisect_left(history.times, end_ns, first, count)  # it covers the time before it, too
             peak = max(history.peaks[first : min(last + 1, count)], default=-math.inf)
             if generation % 2 == 0 and generation == self.counts[Count.GENERATION]:
                 return peak
@@ -160,7 +181,7 @@ class Curve:
                 return (before, before) if oldest == 0 else self._around_in_history(at_ns, before)
             if before.at_ns <= at_ns and (after is before or at_ns < after.at_ns):
                 return before, after
-        raise AssertionError("the writer cannot lap a ring so often within one look-up")
+        raise AssertionError("the writer cannot lap a ring so often within one search")
 
     def _around_in_history(self, at_ns: int, ring_start: Sample) -> tuple[Sample, Sample]:
         for _ in range(_TRIES):

@@ -25,34 +25,9 @@ class SampledChannel(NamedTuple):
     info: ChannelInfo
     curve: Curve
 
-    @property
-    def name(self) -> str:
-        return self.info.name
-
-    @property
-    def facts(self) -> Facts:
-        return self.info.facts
-
-    @property
-    def rate_hz(self) -> float:
-        return self.info.rate_hz
-
-    @property
-    def identity(self) -> str:
-        """The text that names the physical meter, to which a calibration card belongs."""
-        return self.info.identity or self.info.name
-
     def observed(self, counter: int) -> int:
         """One of the counts kept by the sampler, such as ``Count.MISSED``."""
         return self.curve.counts[counter]
-
-    def interval_seconds(self) -> float:
-        """The time between two samples: the period, or more where the device has news less often."""
-        samples = len(self.curve)
-        seen_ns = (
-            self.curve.last_ns() - self.curve.first_ns() - self.observed(Count.GAP_NS) if samples > 1 else 0
-        )
-        return max(1 / self.rate_hz, seen_ns * 1e-9 / max(1, samples - 1))
 
 
 class Sampler:
@@ -76,7 +51,7 @@ class Sampler:
         self.restarts = 0
         self.in_process = any(not isinstance(config.source, Spec) for config in configs)
         self._configs = list(configs)
-        self._log = log
+        self.log = log
         self._corrections = corrections or {}
         self._clock = clock or SystemClock()
         self._host: ProcessHost | ThreadHost | None = None
@@ -93,7 +68,7 @@ class Sampler:
         """
         host = ThreadHost() if self.in_process else ProcessHost()
         self._host = host
-        infos = host.start(self._configs, self._log, self._corrections)
+        infos = host.start(self._configs, self.log, self._corrections)
         self._head = Head(host.memory)
         self.channels = [_channel(info, host.memory) for info in infos]
         self._await_first_samples()
@@ -116,7 +91,7 @@ class Sampler:
                 return
             self.restarts += 1
             try:
-                host.start(self._configs, self._log, self._corrections, resume=True)
+                host.start(self._configs, self.log, self._corrections, resume=True)
             except errors.EnergyMeterError as failure:
                 for channel in self.channels:
                     channel.info.memory_in(host.memory).head.error = f"sampling could not go on: {failure}"
@@ -146,7 +121,7 @@ class Sampler:
         return self._head.counts[Count.RECORDED_ROWS] if self._head is not None else 0
 
     def _await_first_samples(self) -> None:
-        slowest = max(1 / channel.rate_hz for channel in self.channels)
+        slowest = max(1 / channel.info.rate_hz for channel in self.channels)
         give_up_ns = self._clock.monotonic_ns() + round((_FIRST_SAMPLE_SECONDS + 2 * slowest) * 1e9)
         while self._clock.monotonic_ns() < give_up_ns:
             if all(len(channel.curve) for channel in self.channels):

@@ -48,8 +48,8 @@ class Session:
 
     def _add_channel(self, source_index: int, part: Source, rate_hz: float) -> None:
         capacity = ring_samples(rate_hz)
-        identity = getattr(part, "identity", None)
-        calibrated = (identity or part.name) in self._corrections
+        identity = getattr(part, "identity", None) or part.name
+        calibrated = identity in self._corrections
         own_name, number_of_name = printable(part.name), 1
         name = own_name
         while name in [info.name for info in self.channels]:  # it distinguishes the rows of a log
@@ -101,7 +101,7 @@ class Session:
             self._loops.append(SourceLoop(config, channels, pace, record, flush))
 
     def _channel(self, part: Source, info: ChannelInfo, memory: memoryview) -> Channel:
-        correction = self._corrections.get(info.identity or info.name)
+        correction = self._corrections.get(info.identity)
         return Channel(part, info.memory_in(memory), info.rate_hz, correction)
 
     def run(self) -> None:

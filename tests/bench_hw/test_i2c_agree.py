@@ -86,7 +86,7 @@ def measured_and_true(
         play: the load's own time at a time of this machine.
         charge: the load's coulombs until then.
     """
-    measurement = meter._measurement
+    measurement = meter._life.latest
     assert measurement is not None
     (samples,) = measurement.samples().values()
     coulombs = 0.0

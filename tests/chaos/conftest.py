@@ -127,11 +127,11 @@ def tell(**facts):
     print(json.dumps(facts), flush=True)
 
 def sampler_of(meter):
-    return meter._measurement.sampler._host._process.pid
+    return meter._life.latest.sampler._host._process.pid
 
 def kill_sampler(meter):
     # there is none while it is being started again after the last time
-    process = meter._measurement.sampler._host._process
+    process = meter._life.latest.sampler._host._process
     if process is not None:
         process.kill()
 

@@ -35,7 +35,7 @@ def test_disk_full(program: Program, tmp_path: Path, cannot_know: Told, ending: 
 import shutil
 with EnergyMeter("{SOURCE}", rate_hz=500, out="{small}/run.{ending}") as meter:
     time.sleep(3.0)
-told(meter, log_error=meter.log_error, rows=meter.recorded_rows)
+told(meter, log_error=meter.recording.error, rows=meter.recording.rows)
 if os.path.exists("{small}/run.{ending}"):
     shutil.copy("{small}/run.{ending}", "{kept}")
 """,
@@ -101,7 +101,7 @@ with EnergyMeter("{SOURCE}", rate_hz=100, out={str(log)!r}) as meter:
     time.sleep(0.5)
     shutil.rmtree({gone!r}) if os.path.isdir({gone!r}) else os.unlink({gone!r})
     time.sleep(1.5)
-told(meter, log_error=meter.log_error, rows=meter.recorded_rows)
+told(meter, log_error=meter.recording.error, rows=meter.recording.rows)
 """)
     check_true(usage)
     timely(usage["coverage"] > 0.95)
@@ -117,7 +117,7 @@ with EnergyMeter("{SOURCE}", rate_hz=100, out={str(log)!r}) as meter:
     time.sleep(0.5)
     os.rename({str(log)!r}, {str(renamed)!r})
     time.sleep(1.5)
-told(meter, log_error=meter.log_error, rows=meter.recorded_rows)
+told(meter, log_error=meter.recording.error, rows=meter.recording.rows)
 """)
     check_true(usage)
     assert check_log(renamed) == usage["rows"]
@@ -132,7 +132,7 @@ with EnergyMeter("{SOURCE}", rate_hz=100, out={str(log)!r}) as meter:
     time.sleep(1.5)
     open({str(log)!r}, "w").close()
     time.sleep(1.5)
-told(meter, log_error=meter.log_error)
+told(meter, log_error=meter.recording.error)
 """)
     check_true(usage)
     assert log.read_bytes().count(b"\0") == 0, "a hole of zeros"

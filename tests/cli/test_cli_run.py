@@ -68,8 +68,9 @@ def test_repeats_and_warmup() -> None:
     assert run.stdout == "x\n" * 5
     each, seconds, together = run.stderr.splitlines()
     assert each.startswith("each run: ")
-    assert each.endswith("n = 3 J")
-    assert "n = 3 s" in seconds
+    assert each.endswith("n = 3")
+    assert " s ± " in seconds
+    assert seconds.endswith("n = 3")
     assert "manual" in together
 
 

@@ -157,7 +157,7 @@ def test_steady_power_has_no_edges_and_a_step_at_one_does() -> None:
         writer = CurveWriter(memory)
         for sample in samples:
             writer.append(sample)
-        draw = Curve(memory, trapezoids=True).draw(150_000_000, 300_000_000)
+        draw = Curve(memory, trapezoids=True).window(150_000_000, 300_000_000)
         assert draw.edge_joules == pytest.approx(expected)
 
 

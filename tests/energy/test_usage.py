@@ -18,7 +18,7 @@ KNOWN = Facts(volts=Band(0.005, 0.004), amps=Band(0.005, 0.001))
 NAN = math.nan
 
 
-def draw(joules: float = 10.0, seconds: float = 4.0, **others: float) -> Window:
+def window(joules: float = 10.0, seconds: float = 4.0, **others: float) -> Window:
     figures = {"coulombs": joules / 5, "volt_seconds": 5 * seconds, "covered_seconds": seconds}
     return Window(
         **{
@@ -39,14 +39,14 @@ def part(figures: Window, facts: Facts = KNOWN, name: str = "rail") -> Part:
 
 
 def test_one_channel() -> None:
-    usage = combine([part(draw())])
+    usage = combine([part(window())])
     assert (usage.joules, usage.wh, usage.mah) == (10.0, 10 / 3600, 2 / 3.6)
     assert (usage.mean_watts, usage.peak_watts, usage.mean_volts) == (2.5, 3.0, 5.0)
     assert str(usage) == "10.000 J ± 0.088 · 0.556 mAh at 5.00 V · 2.50 W mean · 4.0 s · rail measured"
 
 
 def test_rails_of_one_voltage_share_their_charge() -> None:
-    usage = combine([part(draw()), part(draw(joules=20.0), Facts(provenance="manual"), "usb")])
+    usage = combine([part(window()), part(window(joules=20.0), Facts(provenance="manual"), "usb")])
     assert (usage.joules, usage.coulombs, usage.peak_watts) == (30.0, 6.0, 6.0)
     assert usage.provenance == "manual"
     assert usage.notes == ("± without the unknown accuracy of usb",)
@@ -54,10 +54,14 @@ def test_rails_of_one_voltage_share_their_charge() -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [part(draw(volt_seconds=48.0)), part(draw(volt_seconds=NAN)), part(draw(), KNOWN._replace(place="wall"))],
+    [
+        part(window(volt_seconds=48.0)),
+        part(window(volt_seconds=NAN)),
+        part(window(), KNOWN._replace(place="wall")),
+    ],
 )
 def test_charge_of_different_voltages_does_not_add(other: Part) -> None:
-    usage = combine([part(draw()), other])
+    usage = combine([part(window()), other])
     assert usage.joules == 20.0
     assert usage.coulombs is None
     assert usage.mah is None
@@ -65,27 +69,27 @@ def test_charge_of_different_voltages_does_not_add(other: Part) -> None:
 
 
 def test_nominal_voltage_is_told() -> None:
-    usage = combine([part(draw(coulombs=NAN, volt_seconds=NAN))], nominal_volts=5.0)
+    usage = combine([part(window(coulombs=NAN, volt_seconds=NAN))], nominal_volts=5.0)
     assert usage.mah == pytest.approx(2 / 3.6)
     assert "0.556 mAh at 5.0 V nominal" in str(usage)
-    assert combine([part(draw(coulombs=NAN))]).mah is None
+    assert combine([part(window(coulombs=NAN))]).mah is None
 
 
 def test_uncounted_channels_do_not_add() -> None:
-    beside = part(draw(joules=99.0), KNOWN._replace(counted=False))
-    assert combine([part(draw()), beside]).joules == 10.0
+    beside = part(window(joules=99.0), KNOWN._replace(counted=False))
+    assert combine([part(window()), beside]).joules == 10.0
     with pytest.raises(SpecError, match="none of these channels counts"):
         combine([beside])
 
 
-@pytest.mark.parametrize("figures", [draw(joules=NAN), draw(covered_seconds=0.0)])
+@pytest.mark.parametrize("figures", [window(joules=NAN), window(covered_seconds=0.0)])
 def test_nothing_measured_is_not_zero(figures: Window) -> None:
     with pytest.raises(NotMeasured, match="rail measured nothing"):
         combine([part(figures)])
 
 
 def test_part_of_the_time() -> None:
-    usage = combine([part(draw(covered_seconds=3.0, gap_fill_joules=2.0))], missed=7)
+    usage = combine([part(window(covered_seconds=3.0, gap_fill_joules=2.0))], missed=7)
     assert usage.coverage == 0.75
     assert usage.mean_watts == pytest.approx(10 / 3)
     assert usage.interpolated_joules == 12.0
@@ -95,7 +99,7 @@ def test_part_of_the_time() -> None:
 def test_channels_that_saw_different_shares_of_the_time() -> None:
     """4 s at 2.5 W and, seen for half of it only, 2 s at 1 W: together 3.5 W, whatever was missed."""
     usage = combine(
-        [part(draw(joules=10.0)), part(draw(joules=2.0, covered_seconds=2.0), KNOWN)],
+        [part(window(joules=10.0)), part(window(joules=2.0, covered_seconds=2.0), KNOWN)],
     )
     assert usage.joules == 12.0
     assert usage.mean_watts == pytest.approx(3.5)
@@ -104,12 +108,12 @@ def test_channels_that_saw_different_shares_of_the_time() -> None:
 
 
 def test_unknown_bridge_is_not_a_number_in_json() -> None:
-    usage = combine([part(draw(covered_seconds=3.0, gap_fill_joules=NAN))])
+    usage = combine([part(window(covered_seconds=3.0, gap_fill_joules=NAN))])
     assert usage.interpolated_joules is None
 
 
 def test_window_without_length() -> None:
-    usage = combine([part(draw(joules=0.0, seconds=0.0, edge_joules=0.0))])
+    usage = combine([part(window(joules=0.0, seconds=0.0, edge_joules=0.0))])
     assert usage.mean_watts is None
     assert usage.mean_volts is None
     assert usage.coverage == 1.0
@@ -117,9 +121,9 @@ def test_window_without_length() -> None:
 
 
 def test_net_of_idle_beside_gross() -> None:
-    quiet = combine([part(draw(8.0, edge_joules=0.02))])
+    quiet = combine([part(window(8.0, edge_joules=0.02))])
     a_second = tuple(share._replace(joules=share.joules / 4) for share in quiet.components)
-    usage = combine([part(draw())], idle=Idle(2.0, 0.01, a_second))
+    usage = combine([part(window())], idle=Idle(2.0, 0.01, a_second))
     assert usage.joules == 10.0
     assert usage.net_joules == 2.0
     # two gains of 0.5 % scale the difference of 2 J, the current's offset cancels, the voltage's works on
@@ -129,19 +133,19 @@ def test_net_of_idle_beside_gross() -> None:
     assert usage.net_uncertainty == pytest.approx(net, rel=1e-9)
     assert "10.000 J ± 0.088 · 2.000 J ± " in str(usage)
     assert "net of idle" in str(usage)
-    assert combine([part(draw())]).net_joules is None
-    alien = combine([part(draw())], idle=Idle(2.0, 0.01))  # nobody knows what it has in common
+    assert combine([part(window())]).net_joules is None
+    alien = combine([part(window())], idle=Idle(2.0, 0.01))  # nobody knows what it has in common
     assert alien.net_uncertainty == pytest.approx(math.hypot(alien.uncertainty, 0.04), rel=1e-9)
 
 
 def test_idle_above_the_run_is_told_as_it_is() -> None:
-    usage = combine([part(draw())], idle=Idle(3.0, 0.01))
+    usage = combine([part(window())], idle=Idle(3.0, 0.01))
     assert usage.net_joules == -2.0
     assert "-2.000 J" in str(usage)
 
 
 def test_charging_is_negative() -> None:
-    usage = combine([part(draw(joules=-10.0))])
+    usage = combine([part(window(joules=-10.0))])
     assert str(usage).startswith("-10.000 J ± 0.088 · -0.556 mAh at 5.00 V · -2.50 W mean")
 
 
@@ -160,7 +164,7 @@ def test_any_figures_print_and_are_json(
     known = {"idle": None if idle is None else Idle(idle, 0.0)}
     try:
         usage = combine(
-            [part(draw(joules, seconds, covered_seconds=covered, volt_seconds=5 * covered), facts)], **known
+            [part(window(joules, seconds, covered_seconds=covered, volt_seconds=5 * covered), facts)], **known
         )
     except NotMeasured:
         assert covered == 0 < seconds
@@ -173,30 +177,30 @@ def test_any_figures_print_and_are_json(
 
 
 def test_two_windows_of_one_meter_share_its_errors() -> None:
-    busy, calm = combine([part(draw(12.0))]), combine([part(draw(8.0))])
+    busy, calm = combine([part(window(12.0))]), combine([part(window(8.0))])
     less = difference(busy, calm)
     assert less.joules == 4.0
     assert less.uncertainty < math.hypot(busy.uncertainty, calm.uncertainty)
-    other = difference(busy, combine([part(draw(8.0), name="other")]))
+    other = difference(busy, combine([part(window(8.0), name="other")]))
     assert other.uncertainty == pytest.approx(math.hypot(busy.uncertainty, calm.uncertainty))
 
 
 def test_a_gap_that_is_drawn_in_may_hold_anything_up_to_the_peak() -> None:
-    usage = combine([part(draw(covered_seconds=3.0, gap_fill_joules=2.0))])
+    usage = combine([part(window(covered_seconds=3.0, gap_fill_joules=2.0))])
     gap = 2 * 3.0 * 1.0 / math.sqrt(12)
     assert usage.interpolated_uncertainty == pytest.approx(math.hypot(usage.uncertainty, gap))
     assert "1 s of gaps drawn in: 12.0 J ± 1.7" in usage.explain()
-    assert combine([part(draw())]).interpolated_uncertainty is None
+    assert combine([part(window())]).interpolated_uncertainty is None
 
 
 def test_the_calibration_is_told() -> None:
-    usage = combine([part(draw())], calibration=("calibrated 2026-11-21 against Fluke 17B+",))
+    usage = combine([part(window())], calibration=("calibrated 2026-11-21 against Fluke 17B+",))
     assert "calibrated 2026-11-21 against Fluke 17B+" in str(usage)
     assert usage.to_dict()["calibration"] == ["calibrated 2026-11-21 against Fluke 17B+"]
 
 
 def test_to_dict_tells_everything() -> None:
-    told = combine([part(draw())], idle=Idle(1.0, 0.1)).to_dict()
+    told = combine([part(window())], idle=Idle(1.0, 0.1)).to_dict()
     public = {name for name in dir(Usage) if not name.startswith("_") and not callable(getattr(Usage, name))}
     assert public - told.keys() == {"idle", "components", "gap_seconds"}
     assert told["idle_watts"] == 1.0
@@ -216,7 +220,7 @@ class _Cells(HTMLParser):
 
 
 def test_html_says_the_same_and_escapes() -> None:
-    usage = combine([part(draw(), name="<script>&")])
+    usage = combine([part(window(), name="<script>&")])
     parser = _Cells()
     parser.feed(usage._repr_html_())
     assert " · ".join(parser.cells) == str(usage)
@@ -224,7 +228,7 @@ def test_html_says_the_same_and_escapes() -> None:
 
 
 def test_explained_by_cause_the_largest_first() -> None:
-    lines = combine([part(draw())]).explain().splitlines()
+    lines = combine([part(window())]).explain().splitlines()
     sizes = [float(line.split()[0]) for line in lines[1:-1]]
     assert sizes == sorted(sizes, reverse=True)
     assert "together" in lines[-1]
@@ -236,7 +240,7 @@ def test_explained_by_cause_the_largest_first() -> None:
 def test_a_gauge_that_has_hardly_moved_tells_nothing(joules: float, told: bool) -> None:
     """36 J a step, as on many laptops: at 5 W half an hour are 250 of them."""
     gauge = Facts(semantics="counter", place="cell", joules=Band(0.05, resolution=36.0))
-    parts = [part(draw(joules=joules, seconds=60.0), gauge, "battery:BAT0")]
+    parts = [part(window(joules=joules, seconds=60.0), gauge, "battery:BAT0")]
     if told:
         assert combine(parts).joules == joules
         return
@@ -247,4 +251,4 @@ def test_a_gauge_that_has_hardly_moved_tells_nothing(joules: float, told: bool) 
 @pytest.mark.parametrize("other", [{"place": "die"}, {"semantics": "instant"}])
 def test_only_gauges_of_cells_are_that_coarse(other: dict[str, str]) -> None:
     facts = Facts(semantics="counter", place="cell", joules=Band(resolution=36.0))._replace(**other)
-    assert combine([part(draw(joules=1.0), facts)]).joules == 1.0
+    assert combine([part(window(joules=1.0), facts)]).joules == 1.0

@@ -343,7 +343,7 @@ def test_a_device_that_fails_at_an_edge_leaves_nothing_running():
     with pytest.raises(ZeroDivisionError):
         crash()
     assert meter.usage.joules > 0
-    assert meter._measurement.sampler._host is None
+    assert meter._life.latest.sampler._host is None
     assert threading.active_count() <= before + 1  # a keeper may still be on its way out
 
 
@@ -514,9 +514,9 @@ def test_the_trace_has_numpy_columns_and_a_dataframe():
 def test_a_killed_sampler_is_told_and_costs_coverage_only():
     with EnergyMeter(THREE_WATTS, **FAST) as meter:
         work()
-        os.kill(meter._measurement.sampler._host._process.pid, signal.SIGKILL)
+        os.kill(meter._life.latest.sampler._host._process.pid, signal.SIGKILL)
         end = time.monotonic() + 5
-        while not meter._measurement.sampler.restarts:
+        while not meter._life.latest.sampler.restarts:
             assert time.monotonic() < end
             time.sleep(0.01)
         work()
@@ -534,8 +534,8 @@ import os, signal, time
 from energymeter import EnergyMeter, Trace
 with EnergyMeter({THREE_WATTS!r}, out="run.csv", rate_hz=100) as meter:
     time.sleep(0.05)
-    os.kill(meter._measurement.sampler._host._process.pid, signal.SIGKILL)
-    while not meter._measurement.sampler.restarts:
+    os.kill(meter._life.latest.sampler._host._process.pid, signal.SIGKILL)
+    while not meter._life.latest.sampler.restarts:
         time.sleep(0.01)
     time.sleep(0.05)
 print(len(Trace.load("run.csv")) > 0)"""
@@ -590,7 +590,7 @@ def test_it_works_in_multiprocessing_workers(method):
 def test_no_thread_and_no_process_is_left_behind():
     before = threading.active_count()
     with EnergyMeter(THREE_WATTS, **FAST) as meter:
-        child = meter._measurement.sampler._host._process
+        child = meter._life.latest.sampler._host._process
     end = time.monotonic() + 5
     while threading.active_count() > before:
         assert time.monotonic() < end

@@ -1,110 +1,90 @@
 """Spans over a curve that a test writes by hand: shorter than a sample, longer than the ring, a million."""
 
+import gc
+import json
 import math
 import os
 import signal
+import sys
+import threading
 import tracemalloc
 from array import array
 
 import pytest
+from devices.by_hand import CAPACITY, MS, Bench, Pen
 
 from energymeter import EnergyMeter
-from energymeter.energy.integrate import Integrator
-from energymeter.energy.uncertainty import Part
-from energymeter.energy.usage import combine
-from energymeter.errors import NotMeasured
-from energymeter.meter import span_store, spans
-from energymeter.meter.span_store import Recording, SpanLog
-from energymeter.meter.spans import Span, Spans, Statistics, open_span
-from energymeter.reading import Facts, Reading
-from energymeter.sampling.curve import Curve
-from energymeter.sampling.memory import ChannelMemory, CurveWriter, channel_bytes
-
-MS = 1_000_000
-CAPACITY = 1024
-
-
-class Bench:
-    """A curve of one sample a millisecond, and spans whose clock is the curve's."""
-
-    def __init__(self, monkeypatch):
-        self.now_ns = 1
-        for module in (spans, span_store):
-            monkeypatch.setattr(module, "_now_ns", lambda: self.now_ns)
-        memory = ChannelMemory(memoryview(bytearray(channel_bytes(CAPACITY))), CAPACITY)
-        self.writer = CurveWriter(memory)
-        self.integrator = Integrator(Facts(), 10**9)
-        self.curve = Curve(memory, trapezoids=True)
-        self.recording = Recording([self.curve], CAPACITY // 4 * MS, lambda _: None, self.usage)
-
-    def usage(self, draws):
-        return combine([Part("bench", Facts(), draw) for draw in draws])
-
-    def log(self, name="span"):
-        log = SpanLog(name)
-        log.begin(self.recording)
-        return log
-
-    def pass_ms(self, count, watts=2.0):
-        for _ in range(count):
-            self.now_ns += MS
-            self.writer.append(self.integrator.add(self.now_ns, Reading(watts=watts)))
+from energymeter.errors import NotMeasured, SpecError
+from energymeter.meter.spans import Span, SpansByName, Statistics, SyncedSpan
 
 
 @pytest.fixture
-def bench(monkeypatch):
-    made = Bench(monkeypatch)
+def bench():
+    made = Bench()
     made.pass_ms(10)
-    return made
+    made.enter()
+    yield made
+    made.life.end()
 
 
 def test_a_span_shorter_than_a_sample(bench):
-    log = bench.log()
-    bench.now_ns += MS // 4
-    with Span(log) as span:
-        bench.now_ns += MS // 4
+    bench.sleep(MS // 4)
+    with bench.span() as span:
+        bench.sleep(MS // 4)
     bench.pass_ms(2)
     assert span.usage.joules == pytest.approx(2.0 * 0.25e-3)
 
 
-def test_a_span_longer_than_the_ring_is_exact_if_its_start_was_settled_in_time(bench):
-    log = bench.log()
-    bench.now_ns += 123_456
-    with Span(log) as span:
-        bench.now_ns -= 123_456
-        bench.pass_ms(1)
+def test_a_span_longer_than_the_ring_is_exact_if_its_start_was_resolved_in_time(bench):
+    bench.pass_ms(1)
+    bench.sleep(123_456)
+    with bench.span() as span:
+        bench.pass_ms(2)
         start = bench.curve.at(span.start_ns)
         for _ in range(40):
             bench.pass_ms(CAPACITY // 4, watts=3.0)
-            log.settle()
-    power = span.usage.mean_watts
+            bench.life.running.spans.resolve()
     assert span.usage.seconds > 9 * CAPACITY * 1e-3
-    assert power == pytest.approx(3.0, rel=1e-3)
-    assert span.usage.joules == bench.curve.draw(span.start_ns, span.end_ns, start).joules
+    assert span.usage.mean_watts == pytest.approx(3.0, rel=1e-3)
+    assert span.usage.joules == bench.curve.window(span.start_ns, span.end_ns, start).joules
 
 
 def test_a_span_whose_start_the_ring_forgot_is_found_in_the_history(bench):
-    log = bench.log()
-    with Span(log) as span:
+    with bench.span() as span:
         bench.pass_ms(8 * CAPACITY)
     assert span.usage.joules == pytest.approx(2.0 * span.usage.seconds, rel=1e-6)
 
 
-def test_closing_a_span_settles_the_old_ones_before_the_ring_forgets_them(bench):
-    log = bench.log()
+def test_ending_a_span_resolves_the_old_ones_before_the_ring_forgets_them(bench):
     start_ns, start = bench.now_ns, bench.curve.at(bench.now_ns)
     for i in range(100):
-        with Span(log):
+        with bench.span():
             bench.pass_ms(CAPACITY // 16, watts=1.0 + i % 2)
-    assert log.settled() > 90, "they were settled on the way"
-    settled = Spans(log)
-    assert [round(draw.joules / draw.seconds) for draw in settled.usages] == pytest.approx([1, 2] * 50, abs=1)
-    assert settled.joules.total == pytest.approx(bench.curve.draw(start_ns, bench.now_ns, start).joules)
+    (channel,) = bench.life.running.spans._channels
+    assert channel.resolved["span"].n > 90, "they were resolved on the way"
+    spans = bench.spans()
+    rounded = [round(usage.joules / usage.seconds) for usage in spans.usages]
+    assert rounded == pytest.approx([1, 2] * 50, abs=1)
+    assert spans.joules.total == pytest.approx(bench.curve.window(start_ns, bench.now_ns, start).joules)
+
+
+def test_a_device_that_sends_faster_than_it_said_is_resolved_in_time():
+    bench = Bench()
+    bench.pens[0].sample_at(1.0)  # and sends 1000 a second
+    bench.pass_ms(10)
+    run = bench.enter()
+    for i in range(100):
+        with bench.span():
+            bench.pass_ms(CAPACITY // 16, watts=1.0 + i % 2)
+        if i == 0:
+            run.spans.resolve()  # the watchdog's first pass, which meets the true rate
+    (channel,) = run.spans._channels
+    assert channel.resolved["span"].n > 90
+    bench.leave()
 
 
 def test_a_span_that_began_before_it_ended_in_another_order(bench):
-    log = bench.log()
-    first, second = Span(log), Span(log)
+    first, second = bench.span(), bench.span()
     first.__enter__()
     bench.pass_ms(5)
     second.__enter__()
@@ -117,91 +97,412 @@ def test_a_span_that_began_before_it_ended_in_another_order(bench):
 
 
 def test_many_spans_take_less_than_a_hundred_bytes_each(bench):
-    log = bench.log()
     count = 50_000
     tracemalloc.start()
     try:
         for i in range(count):
-            with Span(log):
-                bench.now_ns += 10
+            with bench.span():
+                bench.sleep(10)
             if i % 100 == 0:
                 bench.pass_ms(1)
-                log.settle()
-        log.settle_all()
+        bench.leave()
+        spans = bench.spans()
         used, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(Spans(log)) == count
+    assert len(spans) == count
     assert used / count < 100
 
 
-def test_outside_of_a_measurement_nothing_is_kept():
-    log = SpanLog("idle")
-    with Span(log) as span:
-        pass
-    assert not log.edges
+def test_spans_of_each_name_are_kept_once_and_only_while_their_run_is():
+    bench = Bench()
+    bench.pass_ms(10)
+    bench.enter()
+    tracemalloc.start()
+    try:
+        for i in range(2_000):
+            with bench.span(f"request {i}"):
+                bench.sleep(10)
+        bench.pass_ms(1)
+        bench.leave()
+        bench.life.current().resolve_spans()
+        a_name = tracemalloc.get_traced_memory()[0] / 2_000
+        bench.enter()
+        bench.leave()
+        gc.collect()
+        left = tracemalloc.get_traced_memory()[0] / 2_000
+    finally:
+        tracemalloc.stop()
+    assert a_name < 1_100
+    assert left < 50, "another block does not know the names of the one before"
+    assert not bench.life.current().spans.edges
+
+
+def test_outside_of_a_block_nothing_is_kept(bench):
+    bench.leave()
+    with bench.span() as span:
+        bench.pass_ms(1)
+    assert not bench.life.current().spans.edges
     with pytest.raises(NotMeasured, match="outside"):
         _ = span.usage
 
 
-def test_no_call_and_no_source_are_told_apart(bench):
+def test_calls_after_the_block_do_not_thin_the_mean(bench):
+    for _ in range(3):
+        with bench.span():
+            bench.pass_ms(10)
+    bench.leave()
+    bench.pass_ms(1)
+    before = repr(bench.spans())
+    for _ in range(7):
+        with bench.span():
+            bench.pass_ms(10)
+    assert repr(bench.spans()) == before
+    assert (bench.spans().joules.n, bench.spans().joules.mean) == (3, pytest.approx(0.02))
+
+
+def test_a_span_that_outlives_the_block_is_left_out_and_reports_its_coverage(bench):
+    with bench.span():
+        bench.pass_ms(10)
+    span = bench.span().__enter__()
+    bench.pass_ms(2)
+    bench.leave()
+    bench.sleep(8 * MS)
+    span.__exit__()
+    assert span.usage.coverage == pytest.approx(0.2)
+    assert span.usage.bounds == pytest.approx((0.004, 0.02)), "what was measured, and the peak in the gap"
+    assert (len(bench.spans()), bench.spans().joules.n, bench.spans().joules.left_out) == (2, 1, 1)
+    assert bench.spans().joules.mean == pytest.approx(0.02)
+    assert bench.spans().seconds.mean == pytest.approx(0.01), "of the same calls"
+    assert len(bench.spans().usages) == 2
+
+
+def test_a_span_entered_before_the_block_is_outside_of_it():
+    bench = Bench()
+    bench.pass_ms(10)
+    span = bench.span().__enter__()
+    bench.enter()
+    bench.pass_ms(10)
+    bench.leave()
+    span.__exit__()
+    with pytest.raises(NotMeasured, match="outside"):
+        _ = span.usage
+
+
+def test_a_span_of_an_earlier_run_keeps_its_usage(bench):
+    with bench.span() as span:
+        bench.pass_ms(2)
+    bench.leave()
+    before = span.usage
+    bench.enter()
+    bench.pass_ms(2)
+    assert span.usage == before
+
+
+def test_no_call_and_no_source_are_different_reasons(bench):
+    bench.span().__enter__()
     with pytest.raises(NotMeasured, match="has finished yet"):
-        _ = Spans(bench.log()).joules
-    empty = Curve(ChannelMemory(memoryview(bytearray(channel_bytes(CAPACITY))), CAPACITY), trapezoids=True)
-    log = SpanLog("blind")
-    log.begin(bench.recording._replace(curves=[empty]))
-    with Span(log):
-        bench.now_ns += 5
-    with pytest.raises(NotMeasured, match="1 spans 'blind'"):
-        _ = Spans(log).joules
+        _ = bench.spans().joules
+    blind = Bench()
+    blind.enter()
+    with blind.span():
+        blind.sleep(5)
+    with pytest.raises(NotMeasured, match="none of 1 spans 'span' was measured"):
+        _ = blind.spans().joules
+    with pytest.raises(NotMeasured):
+        _ = blind.spans().usage
+    assert blind.spans().usages == []
+    assert repr(blind.spans()) == "Spans(span: not measured, n = 0, 1 left out)"
+    blind.leave()
+
+
+def test_spans_in_a_gap_are_left_out_and_counted(bench):
+    for _ in range(4):
+        with bench.span():
+            bench.pass_ms(10)
+    bench.sleep(1500 * MS)  # longer than the limit of a gap
+    for _ in range(4):
+        with bench.span():
+            bench.sleep(10 * MS)
+    bench.pass_ms(1)
+    joules = bench.spans().joules
+    assert (joules.n, joules.left_out) == (4, 4)
+    assert joules.mean == pytest.approx(0.02)
+    assert joules.median == pytest.approx(0.02)
+    assert str(joules).endswith("n = 4, 4 left out")
+    assert json.loads(json.dumps(joules.to_dict()))["left_out"] == 4
+    assert bench.spans().usage.coverage == pytest.approx(0.5, abs=1e-3), "all together report what was missed"
+    assert len(bench.spans().usages) == 4
+
+
+def test_every_channel_must_have_measured_a_span():
+    one, other = Pen("one"), Pen("other")
+    bench = Bench(one, other)
+    bench.pass_ms(10)
+    bench.enter()
+    with bench.span():
+        bench.pass_ms(10)
+    with bench.span():
+        for _ in range(10):
+            bench.sleep(MS)
+            one.write(bench.now_ns, 2.0)
+    bench.leave()
+    joules = bench.spans().joules
+    assert (joules.n, joules.left_out, joules.mean) == (1, 1, pytest.approx(0.04))
+
+
+def test_a_channel_that_stands_still_does_not_hold_up_the_others():
+    alive, dead = Pen("alive"), Pen("dead")
+    bench = Bench(alive, dead)
+    bench.pass_ms(10)
+    run = bench.enter()
+    for i in range(100):
+        with bench.span():
+            for _ in range(CAPACITY // 16):
+                bench.sleep(MS)
+                alive.write(bench.now_ns, 1.0 + i % 2)
+    assert run.spans._channels[0].resolved["span"].n > 90
+    assert "span" not in run.spans._channels[1].resolved
+    bench.leave()
+
+
+def test_asking_early_resolves_nothing_for_good(bench):
+    """A source whose samples come late, all together, with times of their own."""
+    times = []
+    for i in range(20):
+        with bench.span():
+            for _ in range(10):
+                bench.sleep(MS)
+                times.append(bench.now_ns)
+        if i == 12:
+            early = bench.spans()
+            with pytest.raises(NotMeasured, match="none of 13"):
+                _ = early.joules
+    for at_ns in times:
+        bench.pens[0].write(at_ns, 2.0)
+    joules = bench.spans().joules
+    assert (joules.n, joules.left_out, joules.total) == (20, 0, pytest.approx(0.4))
+    assert len(early) == 13, "and what was given stays as it was"
+    with pytest.raises(NotMeasured, match="none of 13"):
+        _ = early.joules
+
+
+def test_what_was_given_never_changes(bench):
+    with bench.span():
+        bench.pass_ms(10)
+    given = bench.spans()
+    before = given.joules, given.seconds, given.usage, len(given), repr(given)
+    for _ in range(5000):
+        with bench.span():
+            bench.pass_ms(1)
+    bench.leave()
+    bench.enter()
+    with bench.span():
+        bench.pass_ms(3)
+    assert (given.joules, given.seconds, given.usage, len(given), repr(given)) == before
+
+
+@pytest.mark.parametrize(("rate_hz", "seconds"), [(1000.0, 0.1), (4.0, 0.25), (0.01, 2.0)])
+def test_an_answer_waits_for_one_more_sample_at_most(rate_hz, seconds):
+    bench = Bench()
+    bench.pens[0].sample_at(rate_hz)
+    bench.pass_ms(10)
+    bench.enter()
+    with bench.span():
+        bench.sleep(MS)
+    bench.spans()
+    assert bench.waited == pytest.approx(seconds)
+    del bench.waited
+    bench.sleep(2_100 * MS)
+    bench.spans()
+    assert not hasattr(bench, "waited"), "that sample is overdue: nothing is waited for"
+    bench.leave()
 
 
 def test_statistics_of_one_and_of_many():
-    one = Statistics.of([2.0])
+    one = Statistics.of([2.0], "J")
     assert (one.n, one.total, one.mean, one.median) == (1, 2.0, 2.0, 2.0)
     assert math.isnan(one.sd)
+    assert one.to_dict()["sd"] is None
+    assert str(one) == "2.00 J, median 2.00 J, n = 1"
     many = Statistics.of([1.0, 2.0, 3.0, 10.0])
     assert (many.total, many.mean, many.median) == (16.0, 4.0, 2.5)
     assert many.sd == pytest.approx(4.0824829)
 
 
-def test_a_look_at_the_spans_from_inside_an_open_one_leaves_its_energy_alone(bench):
-    log = bench.log()
-    bench.now_ns += MS // 2
-    with Span(log) as span:
-        bench.now_ns -= MS // 2
-        log.settle_all()  # the newest sample is older than the span
+def test_asking_from_inside_an_open_span_leaves_its_energy_alone(bench):
+    bench.sleep(MS // 2)
+    with bench.span() as span:
+        bench.spans()  # the newest sample is older than the span
         bench.pass_ms(10)
-        bench.now_ns += MS // 2
-    bench.now_ns -= MS // 2
     bench.pass_ms(2)
     assert span.usage.joules == pytest.approx(2.0 * 0.01)
 
 
-def test_a_span_of_an_earlier_measurement_is_not_of_this_one(bench):
-    log = bench.log()
-    with Span(log) as span:
-        bench.pass_ms(2)
-    assert span.usage.joules > 0
-    log.begin(bench.recording)
-    with pytest.raises(NotMeasured, match="outside"):
-        _ = span.usage
-
-
 def test_spans_that_ended_in_disorder_are_still_found(bench):
-    log = bench.log()
-    with Span(log) as first:
+    with bench.span() as first:
         bench.pass_ms(3)
-    with Span(log) as second:
+    with bench.span() as second:
         bench.pass_ms(5)
-    a, b, c, d = log.edges
-    log.edges[:] = array("q", [c, d, a, b])  # two threads left at the same time
+    edges = bench.life.running.spans.edges["span"]
+    a, b, c, d = edges
+    edges[:] = array("q", [c, d, a, b])  # two threads left at the same time
     assert first.usage.joules == pytest.approx(0.006)
     assert second.usage.joules == pytest.approx(0.010)
 
 
+def test_what_is_shown_has_units(bench):
+    with bench.span("load") as span:
+        bench.pass_ms(10)
+    with bench.span("<script>"):
+        bench.pass_ms(10)
+    bench.pass_ms(1)
+    assert repr(span).startswith("Span(load: 20.")
+    assert repr(bench.span("new")) == "Span(new: not entered yet)"
+    assert repr(bench.span("open").__enter__()) == "Span(open: open)"
+    spans = bench.spans("load")
+    assert repr(spans) == "Spans(load: 0.0200 J, median 0.0200 J, n = 1)"
+    assert repr(spans.joules) == "Statistics(0.0200 J, median 0.0200 J, n = 1)"
+    shown = SpansByName({"load": spans, "<script>": bench.spans("<script>")})
+    assert " at 0x" not in repr(shown)
+    assert "<td>0.0200</td>" in shown._repr_html_()
+    assert "&lt;script&gt;" in shown._repr_html_()
+
+
+# -- whatever happens meanwhile -----------------------------------------------------------------------
+
+
+class Alarm(Exception):
+    """What a signal handler raises."""
+
+
+def test_an_exception_at_any_line_of_resolving_leaves_nothing_half_written():
+    def resolve_interrupted_at(bench, line):
+        """Raise at the so many-th line of our own code; whether it was reached."""
+        passed = 0
+
+        def trace(frame, event, _):
+            nonlocal passed
+            if "/energymeter/" not in frame.f_code.co_filename:
+                return None
+            passed += event == "line"
+            if passed == line:
+                sys.settrace(None)
+                raise Alarm
+            return trace
+
+        sys.settrace(trace)
+        try:
+            bench.life.running.spans.resolve()
+        except Alarm:
+            return True
+        finally:
+            sys.settrace(None)
+        return False
+
+    line, step, interrupted = 1, 1, True
+    while interrupted:
+        bench = Bench(Pen("one"), Pen("other"))
+        bench.pass_ms(10)
+        bench.enter()
+        for i in range(6):
+            with bench.span("a" if i % 2 else "b"):
+                bench.pass_ms(1 + i, watts=1.0 + i)
+            bench.pass_ms(1)
+        interrupted = resolve_interrupted_at(bench, line)
+        bench.pass_ms(2)
+        for name, odd in (("a", 1), ("b", 0)):
+            joules = [usage.joules for usage in bench.spans(name).usages]
+            seconds = [usage.seconds for usage in bench.spans(name).usages]
+            assert seconds == pytest.approx([1e-3 * (1 + i) for i in range(odd, 6, 2)]), line
+            # each begins on the way from the millisecond before it: (1 W + its own) / 2
+            expected = [2 * 1e-3 * ((2.0 + 1.0 + i) / 2 + i * (1.0 + i)) for i in range(odd, 6, 2)]
+            expected = [e if i else 2 * 1e-3 * 1.5 for i, e in zip(range(odd, 6, 2), expected, strict=True)]
+            assert joules == pytest.approx(expected), line
+        bench.leave()
+        line += step
+    assert line > 200, "it was interrupted at many lines"
+
+
+def test_a_signal_handler_that_asks_while_spans_are_resolved_gets_an_answer(bench):
+    for _ in range(100):
+        with bench.span():
+            bench.pass_ms(1)
+    bench.pass_ms(1)
+    seen = []
+
+    def trace(frame, event, _):
+        if event == "call" and frame.f_code.co_name == "extended" and len(seen) < 50:
+            sys.settrace(None)
+            seen.append(bench.spans().joules.total)
+            sys.settrace(trace)
+        return
+
+    sys.settrace(trace)
+    try:
+        total = bench.spans().joules.total
+    finally:
+        sys.settrace(None)
+    assert seen
+    assert [*seen, total] == pytest.approx([0.2] * (len(seen) + 1))
+
+
+def test_threads_that_ask_and_end_spans_at_the_same_time(bench):
+    wrong = []
+    done = threading.Event()
+
+    def ask():
+        while not done.is_set():
+            for name in [*bench.life.running.spans.edges]:
+                spans = bench.spans(name)
+                if (
+                    len(spans)
+                    and abs(spans.usage.joules - 2.0 * spans.usage.seconds * spans.usage.coverage) > 1e-9
+                ):
+                    wrong.append(spans)
+                bench.life.running.spans.resolve()
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for i in range(400):
+        with bench.span("ab"[i % 2]):
+            bench.pass_ms(3)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    bench.leave()
+    assert bench.spans("a").joules.n + bench.spans("b").joules.n == 400
+    assert bench.spans("a").joules.total + bench.spans("b").joules.total == pytest.approx(2.4)
+
+
+def test_a_forked_worker_at_the_worst_moment_knows_its_spans():
+    """Threads of the parent that were resolving do not exist in the worker."""
+    with EnergyMeter("manual:5V,0.6A", rate_hz=100) as meter:
+        stop = threading.Event()
+
+        def resolve():
+            while not stop.is_set():
+                meter.spans  # noqa: B018
+
+        threading.Thread(target=resolve, daemon=True).start()
+        for _ in range(5):
+            with meter.span("work"):
+                pass
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(10)
+                os._exit(not len(meter.spans["work"]))
+            assert os.waitpid(pid, 0)[1] == 0
+        stop.set()
+
+
+# -- devices that queue ------------------------------------------------------------------------------
+
+
 class Accelerator:
-    """Queues work and returns at once, as a GPU does; the work draws 2 W while it runs."""
+    """Queues work and returns immediately, as a GPU does; the work draws 2 W while it runs."""
 
     def __init__(self, bench):
         self.bench = bench
@@ -217,42 +518,39 @@ class Accelerator:
 
 def test_queued_work_is_charged_to_the_span_that_launched_it(bench):
     device = Accelerator(bench)
-    log = bench.log()
     device.launch(40)  # before the span: not its own
-    with open_span(log, device.synchronize) as synced:
+    with SyncedSpan(bench.life, "synced", device.synchronize) as synced:
         device.launch(10)
         bench.pass_ms(1)
     device.synchronize()
     bench.pass_ms(2)
     assert synced.usage.joules == pytest.approx(2.0 * 0.011)
     assert synced.usage.seconds == pytest.approx(0.011)
-    plain = bench.log()
-    with open_span(plain, None) as missed:
+    with bench.span("plain") as missed:
         device.launch(10)
         bench.pass_ms(1)
     device.synchronize()
-    assert type(missed) is Span, "nothing is paid for what is not used"
     assert missed.usage.joules == pytest.approx(2.0 * 0.001)
+    assert type(EnergyMeter("manual:3W").span("x")) is Span, "nothing is paid for what is not used"
 
 
 def test_synced_calls_and_failing_devices(bench):
     device = Accelerator(bench)
-    log = bench.log()
 
-    @open_span(log, device.synchronize)
+    @SyncedSpan(bench.life, "launch", device.synchronize)
     def launch():
         device.launch(5)
 
     launch()
     launch()
     bench.pass_ms(2)
-    assert Spans(log).seconds.median == pytest.approx(0.005)
+    assert bench.spans("launch").seconds.median == pytest.approx(0.005)
     device.synchronize = lambda: 1 / 0
-    failing = open_span(log, lambda: device.synchronize())
+    failing = SyncedSpan(bench.life, "failing", lambda: device.synchronize())
     with pytest.raises(ZeroDivisionError), failing:
         raise AssertionError("never entered")
     good = Accelerator(bench)
-    span = open_span(log, lambda: good.synchronize())
+    span = SyncedSpan(bench.life, "good", lambda: good.synchronize())
 
     def crash():
         with span:
@@ -267,15 +565,8 @@ def test_synced_calls_and_failing_devices(bench):
     assert span.usage.seconds == pytest.approx(0.003), "the span is closed all the same"
 
 
-def test_a_forked_worker_does_not_wait_for_a_lock_of_its_parent():
-    """The keeper thread, which may have held it, is not in the worker."""
-    with EnergyMeter("manual:5V,0.6A", rate_hz=100) as meter:
-        with meter.span("work"):
-            pass
-        log = meter._logs["work"]
-        with log._settling:
-            pid = os.fork()
-            if pid == 0:
-                signal.alarm(10)
-                os._exit(len(meter.spans["work"]) != 1)
-        assert os.waitpid(pid, 0)[1] == 0
+def test_a_span_is_used_once(bench):
+    with bench.span() as span:
+        pass
+    with pytest.raises(SpecError, match="used already"), span:
+        pass

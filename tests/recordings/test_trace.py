@@ -117,7 +117,7 @@ def test_same_joules_as_the_live_curve(
         writer.append(sample)
     curve = Curve(memory, trapezoids=kind == "instant")
     start, end = sorted(data.draw(st.tuples(*2 * [st.integers(-1_000_000, at_ns[-1] + 1_000_000)])))
-    live = curve.draw(start, end)
+    live = curve.window(start, end)
     if math.isnan(live.joules):  # nothing was known up to the window's end
         assert float(trace.at(end / 1e9, "covered_s")) == 0
         return

@@ -1,4 +1,4 @@
-"""The curve in memory: exact on samples, drawn in between, constant in size, safe to read while written."""
+"""The curve in memory: exact on samples, interpolated in between, of constant size, safe while written."""
 
 import math
 import threading
@@ -57,16 +57,20 @@ def test_a_mean_is_level_within_its_interval():
 def test_outside_the_curve_nothing_is_invented():
     pen = Pen()
     pen.write((1000 * MS, 2.0), (2000 * MS, 2.0))
-    draw = pen.curve.draw(0, 5000 * MS)
-    assert (draw.joules, draw.covered_seconds, draw.seconds) == (pytest.approx(2.0), pytest.approx(1.0), 5.0)
+    window = pen.curve.window(0, 5000 * MS)
+    assert (window.joules, window.covered_seconds, window.seconds) == (
+        pytest.approx(2.0),
+        pytest.approx(1.0),
+        5.0,
+    )
 
 
 def test_a_gap_is_level_and_its_bridge_is_shared_by_time():
     pen = Pen(gap_ns=100 * MS)
     pen.write((0, 2.0), (1000 * MS, 2.0), (1050 * MS, 2.0))
-    draw = pen.curve.draw(250 * MS, 750 * MS)
-    assert (draw.joules, draw.covered_seconds) == (0.0, 0.0)
-    assert draw.gap_fill_joules == pytest.approx(1.0)
+    window = pen.curve.window(250 * MS, 750 * MS)
+    assert (window.joules, window.covered_seconds) == (0.0, 0.0)
+    assert window.gap_fill_joules == pytest.approx(1.0)
 
 
 rows = st.lists(st.tuples(st.integers(1, 400 * MS), st.floats(0, 100)), min_size=2, max_size=60)
@@ -80,7 +84,7 @@ def test_adjoining_windows_add_up_and_energy_never_falls(rows, semantics, places
         times.append(times[-1] + step)
         pen.write((times[-1], watts))
     a, b, c = sorted(round(place * times[-1]) for place in places)
-    whole, left, right = pen.curve.draw(a, c), pen.curve.draw(a, b), pen.curve.draw(b, c)
+    whole, left, right = pen.curve.window(a, c), pen.curve.window(a, b), pen.curve.window(b, c)
     assert left.joules + right.joules == pytest.approx(whole.joules, rel=1e-9, abs=1e-9)
     assert left.covered_seconds + right.covered_seconds == pytest.approx(whole.covered_seconds, abs=1e-9)
     assert left.joules >= -1e-9
@@ -92,13 +96,13 @@ def test_steady_power_in_any_window_is_power_times_time(watts, edges):
     pen = Pen()
     pen.write(*((i * 7 * MS, watts) for i in range(2000)))
     start, end = (edge * MS for edge in sorted(edges))
-    assert pen.curve.draw(start, end).joules == pytest.approx(watts * (end - start) * 1e-9, rel=1e-9)
+    assert pen.curve.window(start, end).joules == pytest.approx(watts * (end - start) * 1e-9, rel=1e-9)
 
 
 def test_the_total_of_a_run_much_longer_than_the_ring_is_exact():
     pen = Pen(capacity=1024)
     pen.write(*((i * MS, 1.0 + i % 2) for i in range(50_001)))
-    whole = pen.curve.draw(pen.curve.first_ns(), pen.curve.last_ns())
+    whole = pen.curve.window(pen.curve.first_ns(), pen.curve.last_ns())
     assert (whole.joules, whole.covered_seconds) == (pytest.approx(75.0, rel=1e-12), pytest.approx(50.0))
     assert whole.peak_watts == 2.0
 
@@ -119,7 +123,7 @@ def test_the_history_keeps_the_whole_run_in_constant_memory():
 def test_an_edge_older_than_the_ring_is_found_in_the_history():
     pen = Pen(capacity=1024)
     pen.write(*((i * MS, 2.0) for i in range(20_000)))
-    assert pen.curve.draw(3_333 * MS + 500, 4_444 * MS).joules == pytest.approx(2.0 * 1.1109995, rel=1e-6)
+    assert pen.curve.window(3_333 * MS + 500, 4_444 * MS).joules == pytest.approx(2.0 * 1.1109995, rel=1e-6)
 
 
 def test_a_writer_killed_while_thinning_leaves_a_readable_curve():
@@ -128,7 +132,7 @@ def test_a_writer_killed_while_thinning_leaves_a_readable_curve():
     pen.memory.counts[Count.GENERATION] += 1  # as if it had died between the two counts
     heir = CurveWriter(pen.memory)
     heir.append(pen.integrator.add(5_000 * MS, Reading(watts=2.0)))
-    assert pen.curve.draw(0, 5_000 * MS).joules == pytest.approx(10.0)
+    assert pen.curve.window(0, 5_000 * MS).joules == pytest.approx(10.0)
     assert pen.curve.at(2_000 * MS).joules == pytest.approx(4.0, rel=1e-3)
 
 
@@ -141,8 +145,8 @@ def test_a_history_that_was_left_half_thinned_is_read_all_the_same(moved):
     peaks = pen.memory.history.peaks
     for kept in range(1, moved + 1):
         pen.memory.history.move(2 * kept, kept, max(peaks[2 * kept - 1], peaks[2 * kept]))
-    assert pen.curve.draw(10 * MS, 1000 * MS).joules == pytest.approx(2.0 * 0.99)
-    assert pen.curve.draw(0, 4000 * MS).joules == pytest.approx(8.007)
+    assert pen.curve.window(10 * MS, 1000 * MS).joules == pytest.approx(2.0 * 0.99)
+    assert pen.curve.window(0, 4000 * MS).joules == pytest.approx(8.007)
     assert pen.curve.peak(0, 4000 * MS) == 9.0
     assert pen.curve.peak(0, 1000 * MS) == 2.0
     times = [sample.at_ns for sample in pen.curve.samples()]
@@ -159,9 +163,9 @@ def test_reading_while_another_thread_writes_is_always_consistent():
     def read():
         while not done.is_set():
             now = pen.curve.last_ns()
-            draw = pen.curve.draw(max(0, now - 700 * MS), now)
-            if not math.isclose(draw.joules, 3.0 * draw.seconds, rel_tol=1e-9, abs_tol=1e-9):
-                wrong.append(draw)
+            window = pen.curve.window(max(0, now - 700 * MS), now)
+            if not math.isclose(window.joules, 3.0 * window.seconds, rel_tol=1e-9, abs_tol=1e-9):
+                wrong.append(window)
 
     reader = threading.Thread(target=read)
     reader.start()

@@ -85,7 +85,7 @@ def test_it_reads_every_period_and_once_more_at_the_end():
     rig = Rig(lambda n, pace: Reading(watts=2.0), seconds=1.0)
     assert rig.count(Count.READS) == 101
     assert rig.count(Count.MISSED) == 0
-    assert rig.curve.draw(0, 10**9).joules == pytest.approx(2.0)
+    assert rig.curve.window(0, 10**9).joules == pytest.approx(2.0)
     assert [row.at_ns for row in rig.rows] == [n * 10 * MS for n in range(101)]
     assert rig.source.closed == 1
 
@@ -99,7 +99,7 @@ def test_a_slow_reading_is_stamped_in_its_middle_and_the_periods_it_cost_are_cou
     rig = Rig(slow_once, seconds=1.0)
     assert rig.count(Count.MISSED) == 2, "the third, late, stands for its own period"
     assert rig.rows[4].at_ns == 40 * MS + 35 * MS // 2
-    assert rig.curve.draw(0, 10**9).joules == pytest.approx(2.0)
+    assert rig.curve.window(0, 10**9).joules == pytest.approx(2.0)
 
 
 def test_one_failed_reading_is_counted_and_bridged():
@@ -107,7 +107,7 @@ def test_one_failed_reading_is_counted_and_bridged():
     assert rig.count(Count.FAILED) == 1
     assert rig.curve.error == "no answer"
     assert rig.source.opened == 0, "a single failure is no reason to reopen"
-    assert rig.curve.draw(0, 10**9).covered_seconds == pytest.approx(1.0)
+    assert rig.curve.window(0, 10**9).covered_seconds == pytest.approx(1.0)
 
 
 def test_a_source_that_fails_for_a_while_is_reopened_and_its_gap_is_not_invented():
@@ -115,11 +115,11 @@ def test_a_source_that_fails_for_a_while_is_reopened_and_its_gap_is_not_invented
         return SourceMissing("unplugged") if 10**9 <= pace.time_ns < 3 * 10**9 else Reading(watts=2.0)
 
     rig = Rig(out_for_two_seconds, seconds=5.0)
-    draw = rig.curve.draw(0, 5 * 10**9)
+    window = rig.curve.window(0, 5 * 10**9)
     assert rig.source.opened >= 2
-    assert 2.0 <= draw.seconds - draw.covered_seconds < 3.2
-    assert draw.joules == pytest.approx(2.0 * draw.covered_seconds)
-    assert draw.gap_fill_joules == pytest.approx(2.0 * (draw.seconds - draw.covered_seconds))
+    assert 2.0 <= window.seconds - window.covered_seconds < 3.2
+    assert window.joules == pytest.approx(2.0 * window.covered_seconds)
+    assert window.gap_fill_joules == pytest.approx(2.0 * (window.seconds - window.covered_seconds))
     assert rig.count(Count.GAPS) == 1
     assert rig.count(Count.STATE) == State.RUNNING
 
@@ -127,7 +127,7 @@ def test_a_source_that_fails_for_a_while_is_reopened_and_its_gap_is_not_invented
 def test_a_driver_with_a_bug_does_not_end_the_run():
     rig = Rig(lambda n, pace: KeyError("volts") if n == 3 else Reading(watts=1.0), seconds=0.5)
     assert rig.curve.error == "KeyError: 'volts'"
-    assert rig.curve.draw(0, 10**9 // 2).joules == pytest.approx(0.5)
+    assert rig.curve.window(0, 10**9 // 2).joules == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(("place", "joules"), [("wall", 60 * 1.01), ("rail", 1.01 * 230 * 0.5)])
@@ -205,4 +205,6 @@ def test_a_stream_keeps_its_own_times_and_counts_and_comes_back():
     assert (rig.count(Count.LOST), rig.count(Count.MOVED_BYTES)) == (3, 64_000)
     assert rig.count(Count.DUPLICATES) == 0
     assert rig.count(Count.STATE) == State.ENDED
-    assert rig.curve.draw(0, 10**10).joules == pytest.approx(4.0 * rig.curve.draw(0, 10**10).covered_seconds)
+    assert rig.curve.window(0, 10**10).joules == pytest.approx(
+        4.0 * rig.curve.window(0, 10**10).covered_seconds
+    )

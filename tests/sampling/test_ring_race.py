@@ -60,7 +60,7 @@ def test_no_window_is_ever_wrong(curve):
         ages_ns = [0, 500, 10_000, 100_000, 800_000, 950_000, 1_100_000, 10_000_000, newest_ns // 2]
         start_ns = max(1000, newest_ns - chance.choice(ages_ns))
         end_ns = min(start_ns + chance.randrange(1, 1_000_000), newest_ns)
-        window = curve.draw(start_ns, end_ns)
+        window = curve.window(start_ns, end_ns)
         assert window.joules == pytest.approx((end_ns - start_ns) * WATTS * 1e-9, abs=1e-9)
         assert window.peak_watts == WATTS
     assert len(curve) > before + 2 * CAPACITY, "the writer went round the ring meanwhile"

@@ -52,13 +52,13 @@ def test_samples_arrive_from_another_process(started):
     made = started()
     (channel,) = made.channels
     assert not made.in_process
-    assert channel.name == "manual:5V,0.6A"
-    assert channel.facts.provenance == "manual"
+    assert channel.info.name == "manual:5V,0.6A"
+    assert channel.info.facts.provenance == "manual"
     until(lambda: len(channel.curve) > 20)
     made.stop()
     seen = channel.curve
-    draw = seen.draw(seen.first_ns(), seen.last_ns())
-    assert draw.joules == pytest.approx(3.0 * draw.seconds)
+    window = seen.window(seen.first_ns(), seen.last_ns())
+    assert window.joules == pytest.approx(3.0 * window.seconds)
 
 
 def test_stopping_takes_one_last_sample(started):
@@ -155,11 +155,11 @@ def test_a_killed_child_is_replaced_and_the_gap_counts(started):
     until(lambda: len(channel.curve) > before + 20)
     made.stop()
     seen = channel.curve
-    draw = seen.draw(seen.first_ns(), seen.last_ns())
+    window = seen.window(seen.first_ns(), seen.last_ns())
     assert made.restarts == 1
     assert channel.observed(Count.GAPS) == 1
-    assert draw.covered_seconds < draw.seconds
-    assert draw.joules == pytest.approx(3.0 * draw.covered_seconds)
+    assert window.covered_seconds < window.seconds
+    assert window.joules == pytest.approx(3.0 * window.covered_seconds)
     assert seen.at(last.at_ns).joules == last.joules, "what was measured before stays"
 
 
@@ -184,7 +184,7 @@ meter = EnergyMeter("manual:5V,0.6A", rate_hz=100, out=sys.argv[1])
 meter.__enter__()
 if len(sys.argv) > 2 and os.fork() == 0:
     time.sleep(60)  # a worker that holds every pipe of its parent
-print(meter._measurement.sampler._host._process.pid, flush=True)
+print(meter._life.latest.sampler._host._process.pid, flush=True)
 time.sleep(60)
 """
 

@@ -89,7 +89,7 @@ def test_a_day_and_a_night(tmp_path: Path) -> None:
 
     (info,) = session.channels
     seen = Curve(info.memory_in(memory), trapezoids=False)
-    whole = seen.draw(0, pace.end_ns)
+    whole = seen.window(0, pace.end_ns)
     assert whole.joules == pytest.approx(source.drawn(DAY_SECONDS), abs=2 * STEP_JOULES)
     assert whole.covered_seconds == pytest.approx(DAY_SECONDS)
     assert [seen.counts[count] for count in (Count.MISSED, Count.FAILED, Count.GAPS)] == [0, 0, 0]

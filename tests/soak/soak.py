@@ -70,7 +70,7 @@ def soak(minutes: float, folder: Path, say: Callable[[str], object] = print) -> 
     meter = EnergyMeter(f"rapl?root={folder},manual:5V,0.6A", rate_hz=RATE_HZ, out=log, budget="soak")
     try:
         with meter:
-            measurement = meter._measurement
+            measurement = meter._life.latest
             assert measurement is not None
             sampler = measurement.sampler._host._process.pid  # type: ignore[union-attr]
             start = counted_joules(folder)
