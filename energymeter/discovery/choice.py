@@ -10,16 +10,15 @@ import contextlib
 import json
 import os
 import re
-import select
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from energymeter.errors import SpecError
 from energymeter.paths import user_folder
 from energymeter.reading import Facts
-from energymeter.sampling.process import spawn
+from energymeter.sampling.spawn import Child, spawn
 
 CHOICE_SECONDS = 0.75
 """For sources to answer in; with the start of Python a choice takes less than a second."""
@@ -81,32 +80,25 @@ def look(seconds: float, kinds: Iterable[str] = KINDS) -> list[Finding]:
         seconds: who has not answered by then is `Finding.late`.
         kinds: see `energymeter.source`.
     """
-    process = spawn({"job": "energymeter.discovery.probe", "kinds": list(kinds), "seconds": seconds})
-    assert process.stdout is not None
+    child = spawn({"job": "energymeter.discovery.probe", "kinds": list(kinds), "seconds": seconds})
     try:
-        findings = list(_heard(process.stdout, time.monotonic() + _START_SECONDS + seconds))
+        findings = list(_heard(child, time.monotonic() + _START_SECONDS + seconds))
     finally:
-        process.kill()
-        process.communicate()
+        child.kill()
+        child.wait(_START_SECONDS)
+        child.release()
     return sorted(findings, key=lambda f: (not f.usable, KINDS.index(f.kind), f.spec))
 
 
-def _heard(pipe: IO[bytes], deadline: float) -> Iterator[Finding]:
-    heard = b""
-    while select.select([pipe], (), (), max(0.0, deadline - time.monotonic()))[0]:
-        piece = os.read(pipe.fileno(), 65_536)
-        heard += piece
-        *lines, heard = heard.split(b"\n")
-        for line in lines:
-            if not line:
-                return
-            said = json.loads(line)
-            for name in ("channels", "beside"):
-                said[name] = tuple(said.get(name, ()))
-            facts = Facts.from_json(said.pop("facts")) if "facts" in said else None
-            yield Finding(**said, facts=facts)
-        if not piece:
-            break
+def _heard(child: Child, deadline: float) -> Iterator[Finding]:
+    for line in child.lines(deadline):
+        if not line:
+            return
+        said = json.loads(line)
+        for name in ("channels", "beside"):
+            said[name] = tuple(said.get(name, ()))
+        facts = Facts.from_json(said.pop("facts")) if "facts" in said else None
+        yield Finding(**said, facts=facts)
     trouble = "this machine was too slow or too busy to ask them: try `energymeter devices --seconds 20`"
     yield Finding("the other drivers", "part", trouble=trouble, late=True)
 

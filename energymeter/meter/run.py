@@ -82,11 +82,11 @@ class Measurement:
         try:
             self._cards.check(channel.identity for channel in self.sampler.channels)
         except CalibrationError:
-            self.sampler.stop()
+            self.sampler.stop(discard_log=True)
             raise
         self.recording = Recording(
             [channel.curve for channel in self.counted],
-            min(round(c.curve.capacity / c.rate_hz * 0.25e9) for c in self.sampler.channels),
+            self.sampler.keep_ns(),
             self._wait_past,
             self._usage_of,
         )
@@ -95,7 +95,7 @@ class Measurement:
         try:
             self._whole.__enter__()
         except BaseException:  # the caller's sync failed
-            self.sampler.stop()
+            self.sampler.stop(discard_log=True)
             raise
         try:
             threading.Thread(target=self._keep, name="energymeter-keeper", daemon=True).start()
@@ -120,7 +120,7 @@ class Measurement:
         """End the window, take a last sample, let go of the sources."""
         if not self.running:
             return
-        while self._own_time() and os.getpid() == self._pid and not self.sampler.ended():
+        while os.getpid() == self._pid and not self.sampler.replays_ended():
             time.sleep(0.001)
         try:
             self._whole.__exit__()
@@ -202,8 +202,8 @@ class Measurement:
 
     def _combined(self, channels: Sequence[SampledChannel], draws: Sequence[Window]) -> Usage:
         for channel, draw in zip(channels, draws, strict=True):
-            if not draw.covered_seconds > 0 and channel.curve.error:
-                raise NotMeasured(f"{channel.name} measured nothing in this window: {channel.curve.error}")
+            if not draw.covered_seconds > 0 and channel.error:
+                raise NotMeasured(f"{channel.name} measured nothing in this window: {channel.error}")
         parts = [self._part(channel, draw) for channel, draw in zip(channels, draws, strict=True)]
         overhead = Overhead(
             cpu_seconds=self._cpu_seconds(channels),
@@ -214,7 +214,10 @@ class Measurement:
             channel.observed(c) for channel in channels for c in (Count.MISSED, Count.FAILED, Count.LOST)
         )
         titles, doubts = self._calibrations(channels, draws)
-        known = {**self._known, "notes": (*self._known.get("notes", ()), *self._notes(channels), *doubts)}
+        known = {
+            **self._known,
+            "notes": (*self._known.get("notes", ()), *self.sampler.notes(), *self._throttled, *doubts),
+        }
         return combine(parts, missed=missed, overhead=overhead, calibration=titles, **known)
 
     def _part(self, channel: SampledChannel, draw: Window) -> Part:
@@ -248,29 +251,16 @@ class Measurement:
         together = sum if self.sampler.in_process else max
         return together(of_source.values()) * 1e-9
 
-    def _notes(self, channels: Sequence[SampledChannel]) -> list[str]:
-        notes = []
-        if self.sampler.in_process:
-            notes.append("sampled by a thread of this program")
-        if self.sampler.restarts:
-            notes.append(f"sampling was killed and restarted {self.sampler.restarts} times")
-        asleep = max(channel.observed(Count.SUSPENDED_NS) for channel in channels) * 1e-9
-        if asleep:
-            notes.append(f"the machine slept {asleep:.1f} s, not measured")
-        if self.sampler.log_error():
-            notes.append(self.sampler.log_error())
-        return [*notes, *self._throttled]
-
     def _keep(self) -> None:
         """Look after the sampler, and settle spans before the rings forget their edges."""
-        settle_ns = 0
+        settled_ns = 0
         while not self._done.wait(_KEEP_SECONDS):
             self.sampler.restart_if_dead()
             now_ns = time.monotonic_ns()
-            if now_ns >= settle_ns:
+            if now_ns >= settled_ns + self.sampler.keep_ns():
                 for log in (*self._logs, self._whole_log):
                     log.settle()
-                settle_ns = now_ns + self.recording.keep_ns
+                settled_ns = now_ns
 
 
 def _header(configs: Sequence[SourceConfig], counted: int) -> dict[str, Any]:

@@ -96,6 +96,8 @@ class ChannelInfo(NamedTuple):
     """Bytes from the start of the shared memory."""
     identity: str | None
     calibrated: bool
+    rewinds: bool
+    """Its source begins at its start when it is opened again, as a recording does."""
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "ChannelInfo":

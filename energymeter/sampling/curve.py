@@ -125,9 +125,7 @@ class Curve:
             kept = [self._history.get(i) for i in range(self.counts[Count.HISTORY_COUNT])]
             if generation % 2 == 0 and generation == self.counts[Count.GENERATION]:
                 break
-        older = {
-            found[0]: found[1] for found in kept if found is not None
-        }  # some are there twice
+        older = {found[0]: found[1] for found in kept if found is not None}  # some are there twice
         newest = [self._memory.sample(i) for i in range(self._oldest(), len(self))]
         ring = [sample for sample in newest if sample is not None]  # none that was overwritten meanwhile
         start_ns = ring[0].at_ns if ring else 0
