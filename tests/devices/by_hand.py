@@ -26,7 +26,7 @@ class Pen:
         memory.counts[Count.STATE] = State.RUNNING
         self.integrator = Integrator(Facts(), 10**9)
         self.curve = Curve(memory, trapezoids=True)
-        info = ChannelInfo(0, name, Facts(), RATE_HZ, capacity, 0, name, False)
+        info = ChannelInfo(0, name, Facts(), RATE_HZ, capacity, 0, name, False, False)
         self.channel = SampledChannel(info, self.curve)
 
     def sample_at(self, rate_hz: float) -> None:
@@ -73,7 +73,7 @@ class Bench:
             return run
 
         self.life.enter(started, [])
-        return self.life.current()
+        return self.life.latest
 
     def leave(self) -> None:
         self.life.leave(lambda run: run.finish(), [])
@@ -82,7 +82,7 @@ class Bench:
         return Span(self.life, name)
 
     def spans(self, name: str = "span") -> Spans:
-        run = self.life.current()
+        run = self.life.latest
         run.resolve_spans()
         return Spans(run, name)
 
@@ -102,14 +102,20 @@ class Bench:
     def start(self) -> None:
         """Its first samples are there already."""
 
-    def stop(self) -> None:
+    def stop(self, *, discard_log: bool = False) -> None:
         self.stopped += 1
 
-    def tend(self) -> None:
+    def restart_if_dead(self) -> None:
         """It never dies."""
 
     def ended(self) -> bool:
         return False
+
+    def replays_ended(self) -> bool:
+        return True
+
+    def notes(self) -> list[str]:
+        return []
 
     def log_error(self) -> str:
         return ""
