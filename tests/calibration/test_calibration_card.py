@@ -1,8 +1,8 @@
 """Cards: written, found again by their meter's identity, applied, shown, and refused when not whole."""
 
 import json
-import re
 import math
+import re
 
 import pytest
 from hypothesis import given
