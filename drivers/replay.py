@@ -37,6 +37,8 @@ class Replay:
             `energymeter.recordings.reader`.
     """
 
+    rewinds = True
+
     def __init__(
         self,
         place: str = "",

@@ -23,6 +23,9 @@ Beyond the protocol a source *may* offer, and the sampler then uses:
 ``range``
     After each reading: the name of the range that it was taken in, empty where there is one. A calibration
     keeps a line for each.
+``rewinds``
+    True: opening it again begins at its start, as a recording does. After its sampler was killed it is not
+    opened again.
 ``kind``
     ``"meter"``, ``"board"``, ``"package"``, ``"gpu"`` or ``"gauge"``: `EnergyMeter()` and
     ``energymeter devices`` then look for it, `Locatable.places` saying where; without such

@@ -195,5 +195,5 @@ def test_the_curve_is_in_no_folder() -> None:
         time.sleep(0.05)
         measurement = meter._life.latest
         assert measurement is not None
-        fd = measurement.sampler._host._memory_fd  # type: ignore[union-attr]
+        fd = measurement.sampler._host._file.fd  # type: ignore[union-attr]
         assert re.match(r"/memfd:.* \(deleted\)|/tmp/#\d+ \(deleted\)", os.readlink(f"/proc/self/fd/{fd}"))

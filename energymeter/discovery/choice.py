@@ -8,16 +8,15 @@ battery's gauge. Where nothing answers, it is the board's model, and the usage s
 
 import json
 import os
-import selectors
 import time
 from collections.abc import Iterable, Iterator
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from energymeter.discovery import last_choice
 from energymeter.errors import SpecError
 from energymeter.paths import user_folder
 from energymeter.reading import Facts
-from energymeter.sampling.process import spawn
+from energymeter.sampling.spawn import Child, spawn
 
 CHOICE_SECONDS = 0.75
 """The time for sources to answer; with the start of Python, a choice takes less than a second."""
@@ -76,29 +75,21 @@ def find(seconds: float, kinds: Iterable[str] = KINDS) -> list[Finding]:
         seconds: sources that have not answered by then are `Finding.late`.
         kinds: see `energymeter.source`.
     """
-    process = spawn({"job": "energymeter.discovery.probe", "kinds": list(kinds), "seconds": seconds})
-    assert process.stdout is not None
+    child = spawn({"job": "energymeter.discovery.probe", "kinds": list(kinds), "seconds": seconds})
     try:
-        findings = list(_received(process.stdout, time.monotonic() + _START_SECONDS + seconds))
+        findings = list(_received(child, time.monotonic() + _START_SECONDS + seconds))
     finally:
-        process.kill()
-        process.communicate()
+        child.kill()
+        child.wait(_START_SECONDS)
+        child.release()
     return sorted(findings, key=lambda f: (not f.usable, KINDS.index(f.kind), f.spec))
 
 
-def _received(pipe: IO[bytes], deadline: float) -> Iterator[Finding]:
-    unfinished = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(pipe, selectors.EVENT_READ)
-        while selector.select(max(0.0, deadline - time.monotonic())):
-            piece = os.read(pipe.fileno(), 65_536)
-            *lines, unfinished = (unfinished + piece).split(b"\n")
-            for line in lines:
-                if not line:
-                    return
-                yield _finding(json.loads(line))
-            if not piece:
-                break
+def _received(child: Child, deadline: float) -> Iterator[Finding]:
+    for line in child.lines(deadline):
+        if not line:
+            return
+        yield _finding(json.loads(line))
     error = "this machine was too slow or too busy to probe them: try `energymeter devices --seconds 20`"
     yield Finding("the other drivers", "part", error=error, late=True)
 

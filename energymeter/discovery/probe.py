@@ -196,7 +196,7 @@ def _streamed(source: Any) -> float | None:
 
 
 def _integrator(part: Source) -> Integrator:
-    return Integrator(Facts(semantics=part.facts.semantics), gap_ns=10**12)
+    return Integrator(Facts(semantics=part.facts.semantics), gap_limit_ns=10**12)
 
 
 def _watts(integrator: Integrator, reading: Reading) -> float | None:

@@ -4,6 +4,8 @@ One rule for each semantics, and the only place where a counter's wrap is undone
 compensated sums (Kahan 1965): after a day at 1 kHz the total is still right to 1e-9.
 """
 
+from bisect import bisect_left, insort
+from collections import deque
 from typing import NamedTuple
 
 from energymeter.reading import Facts, Reading
@@ -13,9 +15,67 @@ _HELD_UP_SECONDS = 0.05
 flow in no time, and is no reset for that."""
 
 
-def gap_after_ns(rate_hz: float) -> int:
-    """How far apart two readings may be and still be joined: three periods and a quarter of a second."""
+_GAP_INTERVALS = 3.5
+_GAP_FLOOR_NS = 3_000_000
+_SHORTEST_NS = 50_000
+_RECENT = 15
+_ENOUGH = 5
+
+
+def gap_limit_ns(interval_ns: float) -> int:
+    """How far apart two readings may be and still be joined: 3.5 usual intervals, and at least 3 ms.
+
+    Two readings in a row may be lost and the third may be late by half an interval; what is longer was not
+    measured. Less than 3 ms is within what Linux lets one busy program run before another one gets its turn
+    (``base_slice_ns`` with eight processors or more), so it says nothing of the source.
+
+    >>> gap_limit_ns(10e6), gap_limit_ns(1e6), gap_limit_ns(1e5)
+    (35000000, 3500000, 3000000)
+
+    Args:
+        interval_ns: the usual time between two readings: the median of those observed.
+    """
+    return max(round(_GAP_INTERVALS * interval_ns), _GAP_FLOOR_NS)
+
+
+def tick_wait_ns(rate_hz: float) -> int:
+    """How long a counter that stands still is waited for: three periods and a quarter of a second.
+
+    Its energy is not lost meanwhile, it only comes as one step.
+    """
     return round(3e9 / rate_hz) + 250_000_000
+
+
+class GapRule:
+    """The gap limit of a channel. It follows the median of the last 15 intervals that were observed.
+
+    While fewer than five were observed, the nominal interval counts too.
+
+    Args:
+        nominal_ns: the interval that was asked for.
+    """
+
+    def __init__(self, nominal_ns: float) -> None:
+        self._nominal_limit_ns = gap_limit_ns(nominal_ns)
+        # lines that a pipe held back and delivers together are no faster source
+        self._shortest_ns = min(_SHORTEST_NS, nominal_ns / 10)
+        self._recent: deque[int] = deque()
+        self._sorted: list[int] = []
+        self.limit_ns = self._nominal_limit_ns
+
+    def observe(self, interval_ns: int) -> int:
+        """Take one more interval into account; the limit from now on."""
+        if interval_ns < self._shortest_ns:
+            return self.limit_ns
+        recent, in_order = self._recent, self._sorted
+        if len(recent) == _RECENT:
+            del in_order[bisect_left(in_order, recent.popleft())]
+        recent.append(interval_ns)
+        insort(in_order, interval_ns)
+        self.limit_ns = gap_limit_ns(in_order[len(in_order) // 2])
+        if len(recent) < _ENOUGH and self.limit_ns < self._nominal_limit_ns:
+            self.limit_ns = self._nominal_limit_ns
+        return self.limit_ns
 
 
 class Sample(NamedTuple):
@@ -61,28 +121,28 @@ class _Sum:
 
 
 class Weights(NamedTuple):
-    """What the jumps from one sample to the next, in J, tell of the variance of the energy.
+    """What the jumps from one sample to the next, in J, say about the variance of the energy.
 
-    A step of height h somewhere within an interval dt is misplaced: by what of the interval was not looked
-    at (a share 1 - s of it, evenly), and by how old a mean was when it was read (up to a share c of it,
-    evenly). Its variance is (h dt)² ((1 - s)² + c²)/12; and as a look that saw the step shows it as two
-    jumps, the sum of squared jumps is (1 - s/3) of (h dt)². An instant has s = c = 0.
+    A step of height h somewhere within an interval dt is misplaced: by the part of the interval that was
+    not integrated (a share 1 - s of it, evenly), and by the age of a mean when it was read (up to a share c
+    of it, evenly). Its variance is (h dt)² ((1 - s)² + c²)/12. A mean that contains the step shows it as two
+    jumps, so the sum of squared jumps is (1 - s/3) of (h dt)². An instant has s = c = 0.
 
     What comes and goes within the interval, white in the samples with variance v², leaves (1 - s) v² dt²,
     and shows as jumps of opposite signs: with d and d' normal, of variance 2 v² and correlation -1/2, the
     mean of max(0, -d d') is 1.218 v², the mean of d² twice that of a sample. The load's own slow changes
-    leave nothing but small steps. (A converter's own noise is not less for looking longer; it is below its
-    step, whose error counts apart.)
+    leave nothing but small steps. (A longer conversion does not lessen a converter's own noise; that is below
+    its step, whose error counts apart.)
     """
 
     step: float
-    """Of each jump's square."""
+    """The factor of each jump's square."""
     turn: float
-    """Of two neighbours' product, where the second turns back."""
+    """The factor of two neighbours' product, where the second turns back."""
 
     @classmethod
     def of(cls, facts: Facts) -> "Weights":
-        """For a source that looks as its facts say."""
+        """The factors for a source with these facts."""
         unseen = 1.0 - facts.duty
         step = (unseen**2 + facts.latency**2) / (12 - 4 * facts.duty)
         return cls(step, max(0.0, unseen - 2 * step) / 1.218)
@@ -93,16 +153,25 @@ class Integrator:
 
     Args:
         facts: semantics, counter ranges and the most power that can flow here.
-        gap_ns: two instants further apart than this are not joined; the stretch between is a gap.
+        gap_limit_ns: two readings further apart than this are not joined; the stretch between is a gap. May
+            be set again at any time, as the observed interval changes.
         resume: the last sample of an interrupted curve, to be continued after a gap.
+        tick_wait_ns: how long a counter that stands still is waited for; ``None``: as long as the gap limit.
     """
 
-    def __init__(self, facts: Facts, gap_ns: int, resume: Sample | None = None) -> None:
+    def __init__(
+        self,
+        facts: Facts,
+        gap_limit_ns: int,
+        resume: Sample | None = None,
+        tick_wait_ns: int | None = None,
+    ) -> None:
         self._semantics = facts.semantics
         self._joules_wrap = facts.joules_wrap
         self._coulombs_wrap = facts.coulombs_wrap
         self._max_watts = facts.max_watts
-        self._gap_ns = gap_ns
+        self.gap_limit_ns = gap_limit_ns
+        self._tick_wait_ns = gap_limit_ns if tick_wait_ns is None else tick_wait_ns
         self._joules = _Sum(resume.joules if resume else None)
         self._coulombs = _Sum(resume.coulombs if resume else None)
         self._volt_seconds = _Sum(resume.volt_seconds if resume else None)
@@ -112,12 +181,16 @@ class Integrator:
         self._jump = 0.0
         self._weights = Weights.of(facts)
         self._last = resume
-        self._resumed = resume is not None
+        self._interrupted = resume is not None
         self._raw_joules: float | None = None
         self._raw_coulombs: float | None = None
         self._counter_watts: float | None = None
         self.gaps = 0
         self.gap_ns = 0
+
+    def interrupt(self) -> None:
+        """The source was opened again: a counter may count from another start, and time was not measured."""
+        self._interrupted = self._last is not None
 
     def add(self, at_ns: int, reading: Reading, *, final: bool = False) -> Sample | None:
         """The curve's next point, or ``None`` if the reading says nothing new.
@@ -138,9 +211,9 @@ class Integrator:
             self._begin(watts, reading)
         else:
             dt_ns = at_ns - last.at_ns
-            if self._resumed:  # nobody was looking meanwhile
+            if self._interrupted:  # nobody measured meanwhile
                 self._gap(last.watts, watts, dt_ns)
-                self._resumed = False
+                self._interrupted = False
             elif self._semantics == "counter":
                 if self._waits_for_tick(reading, dt_ns) and not final:
                     return None
@@ -179,7 +252,7 @@ class Integrator:
         known = (last.watts is not None and watts is not None) or (
             watts is None and last.amps is not None and reading.amps is not None
         )
-        if dt_ns > self._gap_ns or not known:
+        if dt_ns > self.gap_limit_ns or not known:
             self._gap(last.watts, watts, dt_ns)
             return
         if last.watts is not None and watts is not None:
@@ -193,10 +266,12 @@ class Integrator:
 
     def _add_means(self, last: Sample, watts: float | None, reading: Reading, dt_ns: int) -> None:
         described_ns = dt_ns if reading.seconds is None else min(dt_ns, round(reading.seconds * 1e9))
-        if (reading.seconds is None and dt_ns > self._gap_ns) or (watts is None and reading.amps is None):
+        if (reading.seconds is None and dt_ns > self.gap_limit_ns) or (
+            watts is None and reading.amps is None
+        ):
             self._gap(last.watts, watts, dt_ns)
             return
-        if dt_ns - described_ns > self._gap_ns:
+        if dt_ns - described_ns > self.gap_limit_ns:
             self._gap(last.watts, watts, dt_ns - described_ns)
         seconds = described_ns * 1e-9
         if watts is not None:
@@ -210,7 +285,7 @@ class Integrator:
         self._covered_ns += described_ns
 
     def _scattered(self, jump: float) -> None:
-        """Grow the variance of the energy by what a jump from one sample to the next tells, in J."""
+        """Grow the variance of the energy by what a jump from one sample to the next shows, in J."""
         step, turn = self._weights
         turned = -jump * self._jump
         self._scatter += step * jump * jump + (turn * turned if turned > 0 else 0.0)
@@ -218,7 +293,7 @@ class Integrator:
 
     def _waits_for_tick(self, reading: Reading, dt_ns: int) -> bool:
         ticked = reading.joules != self._raw_joules or reading.coulombs != self._raw_coulombs
-        return not ticked and dt_ns <= self._gap_ns
+        return not ticked and dt_ns <= self._tick_wait_ns
 
     def _add_counters(self, reading: Reading, dt_ns: int) -> None:
         seconds = dt_ns * 1e-9
@@ -243,7 +318,7 @@ class Integrator:
     def _difference(
         before: float | None, now: float | None, wrap: float | None, max_watts: float | None, seconds: float
     ) -> float | None:
-        """Joules between two counter values; ``None`` where a wrap cannot be told from a reset."""
+        """Joules between two counter values; ``None`` where a wrap and a reset look the same."""
         if before is None or now is None:
             return None
         most = None if max_watts is None else max_watts * seconds

@@ -117,27 +117,31 @@ class Run:
                     f"no thread could be started to watch the sampling ({failure}); end some others"
                 ) from failure
         except BaseException:
-            self.release()
+            self.release(discard_log=True)
             raise
 
     def finish(self) -> None:
         """End the window; what the last sample tells of it is worked out when it is asked for."""
         try:
-            while self._replayed and self._is_ours() and not self.sampler.ended():
+            while self._replayed and self._is_ours() and not self.sampler.replays_ended():
                 self._clock.sleep(0.001)
             if self._sync is not None:
                 self._sync()
         finally:  # also if the caller's sync failed
             self.end_ns = self._clock.monotonic_ns()
 
-    def release(self) -> None:
-        """Let go of sources, log and threads; twice is fine, and in a forked worker they are its parent's."""
+    def release(self, *, discard_log: bool = False) -> None:
+        """Let go of sources, log and threads; twice is fine, and in a forked worker they are its parent's.
+
+        Args:
+            discard_log: remove the log: nothing was measured.
+        """
         if self.start_ns and not self.end_ns:
             self.end_ns = self._clock.monotonic_ns()
         if not self._is_ours():
             return
         self._released.set()
-        self.sampler.stop()
+        self.sampler.stop(discard_log=discard_log)
         self._stopped = True
         if self.start_ns and not self._throttled:
             self._throttled = throttling.sentences(self._throttled_before, throttling.read())
@@ -275,7 +279,7 @@ class Run:
             calibration=titles,
             nominal_volts=self._nominal_volts,
             idle=self._idle,
-            notes=(*self._notes, *self._sampling_notes(channels), *warnings),
+            notes=(*self._notes, *self.sampler.notes(), *self._throttled, *warnings),
         )
 
     def _part(self, channel: SampledChannel, window: Window) -> Part:
@@ -317,19 +321,6 @@ class Run:
             sum(channel.curve.counts[Count.READS] for channel in channels),
             sum(channel.curve.counts[Count.MOVED_BYTES] for channel in channels),
         )
-
-    def _sampling_notes(self, channels: Sequence[SampledChannel]) -> list[str]:
-        notes = []
-        if self.sampler.in_process:
-            notes.append("sampled by a thread of this program")
-        if self.sampler.restarts:
-            notes.append(f"sampling was killed and restarted {self.sampler.restarts} times")
-        asleep = max(channel.curve.counts[Count.SUSPENDED_NS] for channel in channels) * 1e-9
-        if asleep:
-            notes.append(f"the machine slept {asleep:.1f} s, not measured")
-        if self.sampler.log is not None and (error := self.sampler.log_error()):
-            notes.append(error)
-        return [*notes, *self._throttled]
 
 
 def _alone(channel: SampledChannel) -> SampledChannel:

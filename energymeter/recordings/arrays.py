@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from energymeter.energy.integrate import Weights, gap_after_ns
+from energymeter.energy.integrate import Weights, gap_limit_ns
 from energymeter.reading import Facts
 
 Floats = npt.NDArray[np.float64]
@@ -33,9 +33,9 @@ def integrated(time: Floats, given: dict[str, Floats], facts: Facts) -> dict[str
 
 
 def _seen(steps: Floats, known: Floats, facts: Facts) -> npt.NDArray[np.bool_]:
-    """Which intervals were measured: none that is a gap, none beside a row that is unknown."""
-    typical_hz = 1 / float(np.median(steps)) if len(steps) else 1.0
-    seen = (steps <= gap_after_ns(typical_hz) * 1e-9) & ~np.isnan(known[1:])
+    """Which intervals were measured: none that is a gap, none next to a row that is unknown."""
+    usual_ns = float(np.median(steps)) * 1e9 if len(steps) else 1e9
+    seen = (steps <= gap_limit_ns(usual_ns) * 1e-9) & ~np.isnan(known[1:])
     return np.asarray(seen & ~np.isnan(known[:-1]) if facts.semantics == "instant" else seen)
 
 

@@ -1,9 +1,8 @@
-"""The child process: looks for sources, or samples them at their pace and tells the curve.
+"""The child process: looks for sources, or samples them at their pace and writes the curve.
 
 Started by file name with a bare interpreter (no site-packages scan, no numpy), so it costs little and
-nothing the measured program does can starve it. Standard input brings one line of JSON and is then
-the stop pipe: a further byte, or its end, ends the sampling. Standard output says once, as one line of
-JSON, what was opened or why not.
+nothing the measured program does can starve it. A file whose descriptor is its last argument holds its job as
+JSON. Standard input wakes it, standard output says once, as one line of JSON, what was opened or why not.
 """
 
 import gc
@@ -18,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from energymeter.sampling.session import Session
 
+_SWITCH_SECONDS = 0.0005
+"""How long the log's thread may keep Python's lock from a loop whose reading is due."""
+
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program, which then stops us
-    config = json.loads(_first_line())
+    config = json.loads(_job(int(sys.argv[-1])))
     # our own standard library first: a script's folder may hold a random.py
     sys.path.extend(entry for entry in config["path"] if entry not in sys.path)
     from energymeter.errors import EnergyMeterError
@@ -34,17 +36,25 @@ def main() -> None:
         _say({"error": type(error).__name__, "message": str(error)})
         sys.exit(error.exit_code)
     _say({"bytes": session.size, "channels": [channel.to_json() for channel in session.channels]})
+    _silence_stderr()
     gc.freeze()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     session.run()
+    os._exit(0)  # nothing is left to do, and the program waits for our end
 
 
 def _prepared(config: dict[str, Any]) -> "Session":
     from energymeter.energy.correction import Correction
     from energymeter.errors import SamplerError
+    from energymeter.sampling import priority
     from energymeter.sampling.config import LogConfig, SourceConfig
-    from energymeter.sampling.loop import PipePace
+    from energymeter.sampling.memory import Head
+    from energymeter.sampling.pace import SystemPace
     from energymeter.sampling.session import Session
 
+    parent_pid = os.getppid()
+    if parent_pid not in (config["parent_pid"], 0):  # 0: it is in another PID namespace
+        sys.exit(0)  # it died meanwhile
     configs = [SourceConfig.from_json(row) for row in config["sources"]]
     corrections = {meter: Correction(*numbers) for meter, numbers in config["corrections"].items()}
     session = Session(configs, corrections)
@@ -52,25 +62,33 @@ def _prepared(config: dict[str, Any]) -> "Session":
         os.ftruncate(config["memory_fd"], session.size)
     elif os.fstat(config["memory_fd"]).st_size != session.size:
         session.close()
-        raise SamplerError("the source came back with other channels than it had; start a new measurement.")
+        raise SamplerError("the source came back with other channels than it had; start a new measurement")
     memory = memoryview(mmap.mmap(config["memory_fd"], session.size))
     log = LogConfig(**config["log"]) if config["log"] else None
-    session.prepare(memory, PipePace(0, config["parent_pid"]), log, resume=config["resume"])
+    priority.guard()
+    pace = SystemPace(Head(memory), 0, parent_pid)
+    session.prepare(memory, pace, log, resume=config["resume"], own_process=True)
     return session
 
 
-def _first_line() -> bytes:
-    line = b""
-    while not line.endswith(b"\n"):
-        piece = os.read(0, 65_536)
-        if not piece:
-            sys.exit(0)
-        line += piece
-    return line
+def _job(fd: int) -> bytes:
+    os.lseek(fd, 0, os.SEEK_SET)
+    with open(fd, "rb") as file:
+        return file.read()
 
 
 def _say(message: dict[str, Any]) -> None:
     os.write(1, json.dumps(message).encode() + b"\n")
+
+
+def _silence_stderr() -> None:
+    """Nobody reads it any more, and what a driver prints there every second would fill the memory."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+    except OSError:
+        return
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 if __name__ == "__main__":

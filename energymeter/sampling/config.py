@@ -97,6 +97,8 @@ class ChannelInfo(NamedTuple):
     identity: str
     """The text that names the physical meter, to which a calibration card belongs."""
     calibrated: bool
+    rewinds: bool
+    """Its source begins at its start when it is opened again, as a recording does."""
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "ChannelInfo":

@@ -14,6 +14,7 @@ from energymeter.sampling.memory import ChannelMemory, Count
 _NAN = math.nan
 _PATIENCE = 1000
 """Searches repeated because the writer went round the ring meanwhile, or a record is not yet visible."""
+_MANY = 5
 _TRIES = 8
 """Searches repeated because the history is being thinned; one whose writer was killed stays as it is."""
 
@@ -64,12 +65,16 @@ class Curve:
         return self._ring.times[self._oldest() % self.capacity]
 
     def interval_seconds(self, period: float) -> float:
-        """The time between two samples: ``period``, or more where the device has news less often."""
-        samples = len(self)
-        if samples < 2:
+        """The observed time between two samples, gaps left out; while there are few, at least ``period``.
+
+        The last sample of a run comes early, so an interval or two say little.
+        """
+        intervals = len(self) - 1 - self.counts[Count.GAPS]
+        if intervals < 1:
             return period
-        seconds = (self.last_ns() - self.first_ns() - self.counts[Count.GAP_NS]) * 1e-9
-        return max(period, seconds / (samples - 1))
+        observed_ns = self.last_ns() - self.first_ns() - self.counts[Count.GAP_NS]
+        seconds = max(observed_ns, 1) * 1e-9 / intervals
+        return seconds if intervals >= _MANY else max(seconds, period)
 
     def reach_ns(self) -> int:
         """How much time a full ring holds at the rate of its samples; 0: too few to say."""

@@ -1,72 +1,25 @@
 """Reading sources at a steady pace, whatever they do: late, stale, failing, unplugged, ended."""
 
-import os
-import select
-import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from math import isfinite
 
 from energymeter.energy.correction import Correction
-from energymeter.energy.integrate import Integrator, Sample, gap_after_ns
-from energymeter.errors import EnergyMeterError, SourceEnded
+from energymeter.energy.integrate import GapRule, Integrator, Sample, tick_wait_ns
+from energymeter.errors import EnergyMeterError, SourceEnded, SourceError
 from energymeter.reading import Reading
 from energymeter.sampling.config import SourceConfig
 from energymeter.sampling.memory import ChannelMemory, Count, CurveWriter, State
+from energymeter.sampling.pace import Pace
+from energymeter.sampling.priority import Priority
 from energymeter.source import Divided, Source, Streaming
 
 FAILURES_BEFORE_REOPEN = 3
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
 _HOUSEKEEPING_NS = 1_000_000_000
-_LONGEST_WAIT_SECONDS = 1.0
-
-
-class Pace(Protocol):
-    """Time and the wish to stop, as the loop sees them."""
-
-    def now_ns(self) -> int:
-        """``time.monotonic_ns()`` or a test's own time."""
-
-    def wait_until(self, deadline_ns: int) -> bool:
-        """Let time pass until the deadline; True at once when the loop should stop."""
-
-    def suspended_ns(self) -> int:
-        """How long this machine has slept since boot; monotonic time does not count it."""
-
-    def cpu_ns(self) -> int:
-        """Processor time that sampling has taken so far."""
-
-
-class PipePace:
-    """Real time; stops when its pipe has something to read or its other end is closed.
-
-    A pipe wakes every loop of the process at once, and it closes by itself when the measured
-    program dies, however it dies.
-    """
-
-    now_ns = staticmethod(time.monotonic_ns)
-
-    def __init__(self, stop_fd: int, parent_pid: int | None = None) -> None:
-        self._stop = [stop_fd]
-        self._parent_pid = parent_pid
-        self._awake = getattr(time, "CLOCK_BOOTTIME", None)
-        # a process of its own is all ours, its start included; of the program's own only this thread is
-        self.cpu_ns = time.thread_time_ns if parent_pid is None else time.process_time_ns
-
-    def wait_until(self, deadline_ns: int) -> bool:
-        while True:
-            seconds = (deadline_ns - time.monotonic_ns()) * 1e-9
-            if select.select(self._stop, (), (), min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS))[0]:
-                return True
-            # a forked worker may hold the pipe open after the program itself has died
-            if self._parent_pid is not None and os.getppid() != self._parent_pid:
-                return True
-            if seconds <= _LONGEST_WAIT_SECONDS:
-                return False
-
-    def suspended_ns(self) -> int:
-        if self._awake is None:
-            return 0
-        return time.clock_gettime_ns(self._awake) - time.monotonic_ns()
+_ABSURD = 1e15
+"""No reading in SI units is as large: more than all of mankind draws, and squares of it still fit a float."""
+_AHEAD_NS = 1_000_000_000
+"""A device's clock may be ahead of ours by its jitter, not by more."""
 
 
 class Channel:
@@ -93,12 +46,24 @@ class Channel:
         alternating = source.facts.place == "wall"
         self._correct = correction._replace(alternating=alternating).of if correction is not None else None
         facts = correction.wraps(source.facts) if correction is not None else source.facts
-        self.integrator = Integrator(facts, gap_after_ns(rate_hz), memory.last())
+        self._last = memory.last()
+        self._gap_rule = GapRule(1e9 / rate_hz)
+        self.integrator = Integrator(facts, self._gap_rule.limit_ns, self._last, tick_wait_ns(rate_hz))
         self._gaps_before = self.counts[Count.GAPS], self.counts[Count.GAP_NS]
         self._before = [self.counts[count] for count in (Count.LOST, Count.MOVED_BYTES, Count.CPU_NS)]
 
     def take(self, at_ns: int, reading: Reading, *, final: bool = False) -> Sample | None:
-        """Add a reading to the curve; ``None`` if it said nothing new."""
+        """Add a reading to the curve; ``None`` if it said nothing new.
+
+        Args:
+            at_ns: the time of the reading, unless it has one of its own.
+            reading: what the source said.
+            final: it is the last one; take what there is.
+
+        Raises:
+            SourceError: it is no reading: NaN, infinite, beyond all reason, or from the future.
+        """
+        self._check(at_ns, reading)
         if self._correct is not None:
             reading = self._correct(reading, getattr(self.source, "range", ""))
         integrator, counts = self.integrator, self.counts
@@ -108,10 +73,25 @@ class Channel:
             counts[Count.DUPLICATES] += 1
             return None
         self._writer.append(sample)
+        if self._last is not None:
+            integrator.gap_limit_ns = self._gap_rule.observe(sample.at_ns - self._last.at_ns)
+        self._last = sample
         if integrator.gaps:
             counts[Count.GAPS] = self._gaps_before[0] + integrator.gaps
             counts[Count.GAP_NS] = self._gaps_before[1] + integrator.gap_ns
         return sample
+
+    def _check(self, at_ns: int, reading: Reading) -> None:
+        *values, seconds, own_ns, _ = reading
+        for value in values:
+            if value is not None and not -_ABSURD < value < _ABSURD:
+                raise SourceError(_impossible(self.source, reading))
+        if seconds is not None and not (isfinite(seconds) and seconds >= 0):
+            raise SourceError(_impossible(self.source, reading))
+        if own_ns is not None and (
+            type(own_ns) is not int or (own_ns > at_ns + _AHEAD_NS and not self.source.facts.replayed)
+        ):
+            raise SourceError(_impossible(self.source, reading))
 
     def tally(self, cpu_ns: int) -> None:
         """Note what the source counts itself, and what reading it costs; on top of a killed sampler's."""
@@ -127,8 +107,18 @@ class Channel:
         self._head.error = str(failure) if known else f"{type(failure).__name__}: {failure}"
 
 
+def _impossible(source: Source, reading: Reading) -> str:
+    """Why a reading is counted as a failure."""
+    wrong = ", ".join(
+        f"{name}={value}" for name, value in zip(reading._fields, reading, strict=True) if value is not None
+    )
+    return (
+        f"{source.name} reported {wrong:.80}, which cannot be; look for a fault of the device or its driver"
+    )
+
+
 class SourceLoop:
-    """Reads one open source's channels until told to stop; retries, counts and goes on.
+    """Reads one open source's channels until asked to stop; retries, counts and goes on.
 
     Args:
         config: its source is already open; closed by the loop's end.
@@ -136,6 +126,7 @@ class SourceLoop:
         pace: real time, or a test's.
         record: called with (channel number, sample) for every new sample.
         flush: called about once a second and at the end.
+        priority: of the thread that runs it; ``None``: it stays as it is.
     """
 
     def __init__(
@@ -145,6 +136,7 @@ class SourceLoop:
         pace: Pace,
         record: Callable[[int, Sample], None] | None = None,
         flush: Callable[[], None] | None = None,
+        priority: Priority | None = None,
     ) -> None:
         self._source = config.build()
         self._channels = list(channels)
@@ -152,12 +144,15 @@ class SourceLoop:
         self._pace = pace
         self._record = record
         self._flush = flush
+        self._priority = priority
         self._asleep_ns = pace.suspended_ns()
         self._housekeeping_ns = 0
 
     def run(self) -> None:
         """Sample until stopped, or until the source has ended."""
         attempts = 0
+        if self._priority is not None:
+            self._priority.ask()
         try:
             while True:
                 self._state(State.RUNNING)
@@ -175,9 +170,15 @@ class SourceLoop:
                         break
         except SourceEnded:
             self._state(State.ENDED)
+        except Exception as failure:  # noqa: BLE001 - a fault of ours; it must be seen, and ends this source alone
+            self._all_failed(failure)
+            self._state(State.ENDED)
         finally:
+            try:
+                self._source.close()
+            except Exception as failure:  # noqa: BLE001 - a driver's bug; the log must be finished all the same
+                self._all_failed(failure)
             self._keep_house()
-            self._source.close()
 
     def _poll(self) -> bool:
         """Read every period on absolute deadlines. True: stop; False: the source needs reopening."""
@@ -209,13 +210,13 @@ class SourceLoop:
             before_ns = now_ns()
             try:
                 reading = channel.source.read()
+                sample = channel.take((before_ns + now_ns()) // 2, reading, final=final)
             except SourceEnded:
                 raise
             except Exception as failure:  # noqa: BLE001 - counted and shown; a driver's bug must not end the run
                 channel.failed(failure)
                 continue
             succeeded = True
-            sample = channel.take((before_ns + now_ns()) // 2, reading, final=final)
             if sample is not None and self._record is not None:
                 self._record(number, sample)
         return succeeded
@@ -228,7 +229,7 @@ class SourceLoop:
         try:
             for reading in channel.source.stream():
                 now_ns = self._pace.now_ns()
-                sample = channel.take(now_ns, reading) if reading.fresh else None
+                sample = self._taken(channel, now_ns, reading)
                 if sample is not None and self._record is not None:
                     self._record(0, sample)
                 if now_ns >= self._housekeeping_ns:
@@ -242,20 +243,33 @@ class SourceLoop:
             return False
         raise SourceEnded(f"{channel.source.name} has no more samples")
 
+    @staticmethod
+    def _taken(channel: Channel, now_ns: int, reading: Reading) -> Sample | None:
+        """The sample of a streamed reading; one that is refused is counted, and the stream goes on."""
+        try:
+            return channel.take(now_ns, reading) if reading.fresh else None
+        except Exception as failure:  # noqa: BLE001 - as above
+            channel.failed(failure)
+            return None
+
     def _reopened(self) -> bool:
         """Close and open again; True if the source came back."""
-        self._source.close()
         try:
+            self._source.close()
             self._source.open()
             parts = self._source.channels() if isinstance(self._source, Divided) else ()
         except Exception as failure:  # noqa: BLE001 - as above
-            for channel in self._channels:
-                channel.failed(failure)
+            self._all_failed(failure)
             return False
         fresh = {part.name: part for part in parts}
         for channel in self._channels:
             channel.source = fresh.get(channel.source.name, channel.source)
+            channel.integrator.interrupt()
         return True
+
+    def _all_failed(self, failure: Exception) -> None:
+        for channel in self._channels:
+            channel.failed(failure)
 
     def _reads(self) -> int:
         return sum(channel.counts[Count.READS] for channel in self._channels)
@@ -274,6 +288,10 @@ class SourceLoop:
         self._housekeeping_ns = self._pace.now_ns() + _HOUSEKEEPING_NS
         asleep_ns = self._pace.suspended_ns()
         slept_ns, self._asleep_ns = asleep_ns - self._asleep_ns, asleep_ns
+        if self._priority is not None:
+            self._priority.check()
+            for channel in self._channels:
+                channel.counts[Count.PRIORITY] = self._priority.level
         for channel in self._channels:
             channel.tally(self._pace.cpu_ns())
             if slept_ns > 50_000_000:  # the two clocks are read apart; less is scheduling

@@ -37,7 +37,7 @@ _PATIENCE = 1000
 
 
 class Count:
-    """Where each count stands in a head; from ``STOP`` on, those that only the session's head uses."""
+    """Where each count stands in a head; a few are used in the session's head alone."""
 
     (
         RING_COUNT, HISTORY_COUNT, STRIDE, GENERATION, READS, FAILED, MISSED, DUPLICATES, LOST,

@@ -5,18 +5,21 @@ import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from energymeter import errors
 from energymeter.clock import Clock, SystemClock
 from energymeter.energy.correction import Correction
-from energymeter.reading import Facts
+from energymeter.sampling import priority
 from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.memory import Count, Head, State
-from energymeter.sampling.process import ProcessHost, ThreadHost
+from energymeter.sampling.process import ProcessHost
+from energymeter.sampling.spawn import interpreter
+from energymeter.sampling.thread import ThreadHost
+from energymeter.sampling.uninterrupted import uninterrupted
 from energymeter.spec import Spec
 
 _FIRST_SAMPLE_SECONDS = 2.0
 _RESTARTS = 20
+_RETRY_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
 
 
 class SampledChannel(NamedTuple):
@@ -29,13 +32,20 @@ class SampledChannel(NamedTuple):
         """One of the counts kept by the sampler, such as ``Count.MISSED``."""
         return self.curve.counts[counter]
 
+    @property
+    def priority(self) -> str:
+        """What the scheduler granted the sampling loop; an empty text where nothing was asked for."""
+        return priority.NAMES.get(self.observed(Count.PRIORITY), "")
+
 
 class Sampler:
-    """Reads sources in a process of its own; in a thread of this one where an object must be read.
+    """Reads sources in a process of its own, or in a thread of this one where there is no other way.
+
+    That is where an object must be read, and where no interpreter can be started (a frozen program).
 
     Args:
         configs: the sources, each with its rate.
-        log: the file for every sample.
+        log: the file for every sample; a relative path is one of the folder that is current now.
         corrections: calibrations by meter identity.
         clock: the time to wait by.
     """
@@ -49,7 +59,6 @@ class Sampler:
     ) -> None:
         self.channels: list[SampledChannel] = []
         self.restarts = 0
-        self.in_process = any(not isinstance(config.source, Spec) for config in configs)
         self._configs = list(configs)
         self.log = log
         self._corrections = corrections or {}
@@ -58,43 +67,100 @@ class Sampler:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._head: Head | None = None
+        self._attempts = 0
+        self._next_start_ns = 0
+        self.in_process = any(not isinstance(config.source, Spec) for config in configs)
+        """In this process, that is, by a thread."""
 
     def start(self) -> None:
-        """Open the sources and wait for their first samples.
+        """Open the sources and wait for their first samples; nothing is left of it if that fails.
 
         Raises:
             SourceError, SpecError, LogError, ExtraMissing: what the sampling side reported.
             SamplerError: it reported nothing.
         """
-        host = ThreadHost() if self.in_process else ProcessHost()
-        self._host = host
-        infos = host.start(self._configs, self.log, self._corrections)
-        self._head = Head(host.memory)
-        self.channels = [_channel(info, host.memory) for info in infos]
-        self._await_first_samples()
+        if self.log is not None:
+            self.log = self.log._replace(path=_absolute(self.log.path))
+        self.in_process = self.in_process or interpreter() is None
+        host: ProcessHost | ThreadHost
+        try:
+            if self.in_process:
+                host = self._host = ThreadHost()
+                infos = host.start(self._configs, self.log, self._corrections)
+            else:
+                host = ProcessHost()
+                infos = uninterrupted(
+                    lambda: host.start(self._configs, self.log, self._corrections),
+                    lambda _: host.stop(discard_log=True),
+                )
+                self._host = host
+            self._head = Head(host.memory)
+            self.channels = [_channel(info, host.memory) for info in infos]
+            self._await_first_samples()
+        except BaseException:
+            self.stop(discard_log=True)
+            raise
 
-    def stop(self) -> None:
-        """Take one last sample and end; twice is fine, and in a forked worker it does nothing."""
-        if self._host is None or os.getpid() != self._pid:
+    def stop(self, *, discard_log: bool = False) -> None:
+        """Take one last sample and end; twice is fine, and in a forked worker it does nothing.
+
+        Args:
+            discard_log: remove the log: what was measured is refused.
+        """
+        host = self._host
+        if host is None or os.getpid() != self._pid:
             return
-        with self._lock:
-            host, self._host = self._host, None
-        host.stop()
+
+        def stop() -> None:
+            if not self._lock.acquire(blocking=False):  # it is being started again
+                host.cancel()
+                self._lock.acquire()
+            try:
+                self._host = None
+                host.stop(discard_log=discard_log)
+            finally:
+                self._lock.release()
+
+        uninterrupted(stop, lambda _: None)
 
     def restart_if_dead(self) -> None:
-        """Start the sampling process again if it was killed; its curves go on after a gap."""
-        if os.getpid() != self._pid:
+        """Start the sampling process again if it was killed; its curves go on after a gap. Raises nothing."""
+        if os.getpid() != self._pid or not self._lock.acquire(blocking=False):
             return
-        with self._lock:
+        try:
             host = self._host
-            if host is None or host.alive() or self.restarts >= _RESTARTS:
+            if host is None or host.alive() or self._clock.monotonic_ns() < self._next_start_ns:
                 return
+            if all(channel.info.rewinds for channel in self.channels):
+                self._give_up("its sampler was killed; play it again", ended=True)
+            elif self.restarts >= _RESTARTS:
+                self._give_up(
+                    f"its sampler was killed {self.restarts + 1} times; look for the reason in dmesg"
+                )
+            else:
+                self._restart(host)
+        finally:
+            self._lock.release()
+
+    def _restart(self, host: ProcessHost | ThreadHost) -> None:
+        try:
+            host.start(self._configs, self.log, self._corrections, resume=True)
+        except Exception as failure:  # noqa: BLE001 - reported; the next try may succeed
+            self._give_up(f"sampling could not go on: {failure}")
+            wait = _RETRY_SECONDS[min(self._attempts, len(_RETRY_SECONDS) - 1)]
+            self._next_start_ns = self._clock.monotonic_ns() + round(wait * 1e9)
+            self._attempts += 1
+        else:
             self.restarts += 1
-            try:
-                host.start(self._configs, self.log, self._corrections, resume=True)
-            except errors.EnergyMeterError as failure:
-                for channel in self.channels:
-                    channel.info.memory_in(host.memory).head.error = f"sampling could not go on: {failure}"
+            self._attempts = 0
+
+    def _give_up(self, why: str, *, ended: bool = False) -> None:
+        for channel in self.channels:
+            own = channel.info.memory_in(self._host.memory) if self._host is not None else None
+            if own is not None and own.counts[Count.STATE] != State.ENDED:
+                own.head.error = f"{channel.info.name}: {why}"
+                if ended or channel.info.rewinds:
+                    own.counts[Count.STATE] = State.ENDED
 
     def wait_past(self, at_ns: int, seconds: float) -> None:
         """Wait until every channel has a sample at or after ``at_ns``, at most ``seconds``."""
@@ -112,9 +178,50 @@ class Sampler:
         """Every source is a recording that is over."""
         return all(channel.observed(Count.STATE) == State.ENDED for channel in self.channels)
 
+    def replays_ended(self) -> bool:
+        """Every recording that is played at its own times is over."""
+        return all(
+            channel.observed(Count.STATE) == State.ENDED
+            for channel in self.channels
+            if channel.info.facts.replayed
+        )
+
+    def notes(self) -> list[str]:
+        """What a reader of the results should know about the sampling."""
+        notes = []
+        if self.in_process:
+            notes.append("sampled by a thread of this program")
+        if self.restarts:
+            notes.append(f"sampling was killed and restarted {self.restarts} times")
+        notes += [
+            f"{channel.info.name} was not played to its end: {channel.curve.error}"
+            for channel in self.channels
+            if channel.info.rewinds and channel.curve.error
+        ]
+        asleep = max((channel.observed(Count.SUSPENDED_NS) for channel in self.channels), default=0) * 1e-9
+        if asleep:
+            notes.append(f"the machine slept {asleep:.1f} s, not measured")
+        missed = sum(channel.observed(Count.MISSED) for channel in self.channels)
+        refused = {channel.priority for channel in self.channels} - {
+            "",
+            priority.NAMES[priority.Level.REAL_TIME],
+        }
+        if missed and refused:
+            notes.append(
+                f"the sampler was refused real-time priority (it has: {', '.join(sorted(refused))}) and "
+                f"missed {missed} readings; allow it with `ulimit -r 1` or CAP_SYS_NICE"
+            )
+        if self.log_error():
+            notes.append(self.log_error())
+        return notes
+
     def log_error(self) -> str:
-        """Why the log stopped early, or an empty text."""
-        return self._head.error if self._head is not None else ""
+        """Why the log stopped early or what it lost, or an empty text."""
+        if self._head is None:
+            return ""
+        lost = self._head.counts[Count.LOST_ROWS]
+        losses = [f"the log could not keep up: {lost} rows were lost"] if lost else []
+        return "; ".join(filter(None, [self._head.error, *losses]))
 
     def recorded_rows(self) -> int:
         """Rows in the log so far."""
@@ -127,6 +234,14 @@ class Sampler:
             if all(len(channel.curve) for channel in self.channels):
                 return
             self._clock.sleep(0.0005)
+
+
+def _absolute(path: str) -> str:
+    """The same file, also after the program changes its folder."""
+    try:
+        return os.path.abspath(path) if path else path
+    except OSError:  # the current folder was removed
+        return path
 
 
 def _channel(info: ChannelInfo, shared: memoryview) -> SampledChannel:

@@ -1,16 +1,25 @@
 """One run's sources, opened, with memory for their curves and a file for their samples."""
 
-import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from energymeter.energy.correction import Correction
-from energymeter.energy.integrate import Sample
-from energymeter.recordings.writer import Recorder, open_recorder, reason
+from energymeter.recordings.writer import open_recorder
 from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
-from energymeter.sampling.loop import Channel, Pace, SourceLoop
-from energymeter.sampling.memory import HEAD_BYTES, Count, Head, State, channel_bytes, ring_samples
-from energymeter.source import Divided, Source, Tunable
+from energymeter.sampling.log_writer import LogWriter
+from energymeter.sampling.loop import Channel, SourceLoop
+from energymeter.sampling.memory import (
+    HEAD_BYTES,
+    Count,
+    Head,
+    State,
+    Stop,
+    channel_bytes,
+    ring_samples,
+)
+from energymeter.sampling.pace import Pace
+from energymeter.sampling.priority import Priority
+from energymeter.source import Divided, Source, Streaming, Tunable
 from energymeter.text import printable
 
 
@@ -30,6 +39,8 @@ class Session:
         self._configs = [config._replace(source=config.build()) for config in configs]
         self._corrections = corrections
         self._parts: list[list[Source]] = []
+        self._loops: list[SourceLoop] = []
+        self._log_writer: LogWriter | None = None
         try:
             for config in self._configs:
                 source, rate_hz = config.build(), config.pace()
@@ -44,11 +55,14 @@ class Session:
         self.size = HEAD_BYTES
         for index, (config, parts) in enumerate(zip(self._configs, self._parts, strict=True)):
             for part in parts:
-                self._add_channel(index, part, config.pace())
+                self._add_channel(index, config, part)
 
-    def _add_channel(self, source_index: int, part: Source, rate_hz: float) -> None:
-        capacity = ring_samples(rate_hz)
+    def _add_channel(self, source_index: int, config: SourceConfig, part: Source) -> None:
+        rate_hz = config.pace()
+        # a stream may well be faster than its nominal rate, and unused memory costs nothing
+        capacity = ring_samples(max(rate_hz, part.facts.max_hz) if isinstance(part, Streaming) else rate_hz)
         identity = getattr(part, "identity", None) or part.name
+        rewinds = bool(getattr(config.source, "rewinds", False))
         calibrated = identity in self._corrections
         own_name, number_of_name = printable(part.name), 1
         name = own_name
@@ -56,20 +70,29 @@ class Session:
             number_of_name += 1
             name = f"{own_name} ({number_of_name})"
         self.channels.append(
-            ChannelInfo(source_index, name, part.facts, rate_hz, capacity, self.size, identity, calibrated)
+            ChannelInfo(
+                source_index, name, part.facts, rate_hz, capacity, self.size, identity, calibrated, rewinds
+            )
         )
         self.size += channel_bytes(capacity)
 
     def prepare(
-        self, memory: memoryview, pace: Pace, log: LogConfig | None = None, *, resume: bool = False
+        self,
+        memory: memoryview,
+        pace: Pace,
+        log: LogConfig | None = None,
+        *,
+        resume: bool = False,
+        own_process: bool = False,
     ) -> None:
         """Lay out the memory and create the log; sampling can begin.
 
         Args:
             memory: ``size`` bytes, zeroed unless ``resume``.
-            pace: time, and the wish to stop.
+            pace: time, and when to stop.
             log: where every sample is written.
             resume: continue curves and log of a session that was killed.
+            own_process: its threads may ask for a better priority.
 
         Raises:
             LogError, ExtraMissing: the log cannot be created; the sources are closed.
@@ -77,7 +100,6 @@ class Session:
         self._pace = pace
         self._head = Head(memory)
         self._head.counts[Count.STATE] = State.RUNNING
-        self._log_writer = None
         if log is not None:
             header = {**log.header, "channels": [info.in_log(log.cards) for info in self.channels]}
             names = [info.name for info in self.channels]
@@ -88,17 +110,35 @@ class Session:
             except BaseException:
                 self.close()
                 raise
-            self._log_writer = _LogWriter(recorder, self._head)
+            self._log_writer = LogWriter(log.path, recorder, self._head)
         infos = iter(enumerate(self.channels))
-        self._loops = []
         for config, parts in zip(self._configs, self._parts, strict=True):
             rows = [next(infos) for _ in parts]
+            if resume and getattr(config.source, "rewinds", False):
+                self._end(config.build(), [info for _, info in rows], memory)
+                continue
             channels = [
                 self._channel(part, info, memory) for part, (_, info) in zip(parts, rows, strict=True)
             ]
-            record = self._log_writer.recording(rows[0][0]) if self._log_writer else None
-            flush = self._log_writer.flush if self._log_writer else None
-            self._loops.append(SourceLoop(config, channels, pace, record, flush))
+            record = flush = None
+            if self._log_writer is not None:
+                patient = any(part.facts.replayed for part in parts)
+                record = self._log_writer.recording(rows[0][0], patient=patient)
+                flush = self._log_writer.flush
+            priority = None
+            if own_process and not any(part.facts.replayed for part in parts):
+                priority = Priority(config.pace(), real_time=not resume)
+            self._loops.append(SourceLoop(config, channels, pace, record, flush, priority))
+
+    @staticmethod
+    def _end(source: Source, infos: Sequence[ChannelInfo], memory: memoryview) -> None:
+        """Of a recording whose sampler was killed, the rest is not played: it would begin at its start."""
+        source.close()
+        for info in infos:
+            own = info.memory_in(memory)
+            if own.counts[Count.STATE] != State.ENDED:
+                own.counts[Count.STATE] = State.ENDED
+                own.head.error = f"{source.name} was cut short when its sampler was killed; play it again"
 
     def _channel(self, part: Source, info: ChannelInfo, memory: memoryview) -> Channel:
         correction = self._corrections.get(info.identity)
@@ -106,64 +146,30 @@ class Session:
 
     def run(self) -> None:
         """Sample until asked to stop, also beyond a recording's end; sources and log are closed then."""
+        if self._log_writer is not None:
+            self._log_writer.start()
         others = [threading.Thread(target=loop.run, daemon=True) for loop in self._loops[1:]]
-        for thread in others:
-            thread.start()
         try:
-            self._loops[0].run()
+            for thread in others:
+                thread.start()
+            for loop in self._loops[:1]:
+                loop.run()
             for thread in others:
                 thread.join()
         finally:
             self._head.counts[Count.STATE] = State.ENDED  # what may still take long is the log
-            if self._log_writer is not None:
-                self._log_writer.close()
+            self._close_log()
         while not self._pace.wait_until(self._pace.now_ns() + 60_000_000_000):
             pass
 
     def close(self) -> None:
-        """Close every source."""
+        """Close every source, and remove the log: nothing was measured."""
         for config in self._configs:
             config.build().close()
+        if self._log_writer is not None:
+            self._log_writer.close(discard=True)
 
-
-class _LogWriter:
-    """Records for all loops of a session; a disk that is full ends the record, never the sampling."""
-
-    def __init__(self, recorder: Recorder, head: Head) -> None:
-        self._recorder: Recorder | None = recorder
-        self._head = head
-        self._rows_before = head.counts[Count.RECORDED_ROWS]
-        self._lock = threading.Lock()
-
-    def recording(self, first_channel: int) -> Callable[[int, Sample], None]:
-        """What one loop calls with its own channel numbers."""
-
-        def record(channel: int, sample: Sample) -> None:
-            with self._lock:
-                if self._recorder is not None:
-                    self._recorder.row(first_channel + channel, sample)
-
-        return record
-
-    def flush(self) -> None:
-        self._attempt("flush")
-
-    def close(self) -> None:
-        self._attempt("close")
-        self._recorder = None
-
-    def _attempt(self, action: str) -> None:
-        with self._lock:
-            if self._recorder is None:
-                return
-            try:
-                getattr(self._recorder, action)()
-                self._head.counts[Count.RECORDED_ROWS] = self._rows_before + self._recorder.rows
-            except OSError as failure:
-                if action != "close":
-                    with contextlib.suppress(OSError):
-                        self._recorder.close()
-                rows = self._rows_before + self._recorder.rows
-                self._head.counts[Count.RECORDED_ROWS] = rows
-                self._head.error = f"the log stopped after {rows} rows: {reason(failure)}"
-                self._recorder = None
+    def _close_log(self) -> None:
+        if self._log_writer is not None:
+            discard = self._head.counts[Count.STOP] == Stop.DISCARD_LOG
+            self._log_writer.close(discard=discard)

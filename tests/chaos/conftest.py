@@ -127,13 +127,13 @@ def tell(**facts):
     print(json.dumps(facts), flush=True)
 
 def sampler_of(meter):
-    return meter._life.latest.sampler._host._process.pid
+    return meter._life.latest.sampler._host.pid
 
 def kill_sampler(meter):
     # there is none while it is being started again after the last time
-    process = meter._life.latest.sampler._host._process
-    if process is not None:
-        process.kill()
+    pid = meter._life.latest.sampler._host.pid
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
 
 def told(meter, **more):
     tell(**meter.usage.to_dict(), **more)

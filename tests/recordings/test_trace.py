@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.energy.integrate import Integrator, gap_after_ns
+from energymeter.energy.integrate import Integrator, gap_limit_ns
 from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.reading import Band, Facts, Reading, Semantics
 from energymeter.recordings.trace import Trace
@@ -16,13 +16,13 @@ from energymeter.sampling.curve import Curve
 from energymeter.sampling.memory import ChannelMemory, CurveWriter, channel_bytes
 
 SEMANTICS: tuple[Semantics, ...] = ("instant", "mean")
-steps_ms = st.lists(st.integers(1, 30), min_size=2, max_size=60)
+steps_ms = st.lists(st.integers(10, 30), min_size=2, max_size=60)
 semantics = st.sampled_from(SEMANTICS)
 powers = st.floats(0, 1000, allow_subnormal=False)
 
 
 def times_of(steps: list[int]) -> np.ndarray:
-    """Milliseconds to seconds, on the nanosecond grid; no step is a gap (it ends after 100 ms)."""
+    """Milliseconds to seconds, on the nanosecond grid; no step is a gap: none is three times another."""
     return np.concatenate([[0], np.cumsum(steps)]) / 1e3
 
 
@@ -110,7 +110,7 @@ def test_same_joules_as_the_live_curve(
     trace = Trace.integrate(times, **columns, facts=facts)  # type: ignore[arg-type]
     memory = ChannelMemory(memoryview(bytearray(channel_bytes(1024))), 1024)
     writer = CurveWriter(memory)
-    integrator = Integrator(facts, gap_after_ns(1 / float(np.median(np.diff(times)))))
+    integrator = Integrator(facts, gap_limit_ns(float(np.median(np.diff(times))) * 1e9))
     samples = [integrator.add(moment, reading) for moment, reading in zip(at_ns, said, strict=True)]
     for sample in samples:
         assert sample is not None

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from energymeter.sampling.curve import Curve
+from energymeter.sampling.descriptors import anonymous_file
 from energymeter.sampling.memory import ChannelMemory, channel_bytes
-from energymeter.sampling.process import anonymous_file
 
 CAPACITY = 1024
 WATTS = 5.0
@@ -35,21 +35,21 @@ while True:
 def curve():
     """A curve of 5 W, a sample a microsecond by its own clock, that grows as long as the test runs."""
     size = channel_bytes(CAPACITY)
-    fd = anonymous_file("race")
-    os.ftruncate(fd, size)
+    file = anonymous_file("race")
+    os.ftruncate(file.fd, size)
     writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(fd), str(CAPACITY), str(size)],
+        [sys.executable, "-c", WRITER, str(file.fd), str(CAPACITY), str(size)],
         stdout=subprocess.PIPE,
-        pass_fds=(fd,),
+        pass_fds=(file.fd,),
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     try:
         writer.stdout.readline()
-        yield Curve(ChannelMemory(memoryview(mmap.mmap(fd, size)), CAPACITY), trapezoids=True)
+        yield Curve(ChannelMemory(memoryview(mmap.mmap(file.fd, size)), CAPACITY), trapezoids=True)
     finally:
         writer.kill()
         writer.communicate()
-        os.close(fd)
+        file.close()
 
 
 def test_no_window_is_ever_wrong(curve):

@@ -45,7 +45,7 @@ def started():
 
 
 def child_of(made: Sampler) -> int:
-    return made._host._process.pid
+    return made._host.pid
 
 
 def test_samples_arrive_from_another_process(started):
@@ -184,7 +184,7 @@ meter = EnergyMeter("manual:5V,0.6A", rate_hz=100, out=sys.argv[1])
 meter.__enter__()
 if len(sys.argv) > 2 and os.fork() == 0:
     time.sleep(60)  # a worker that holds every pipe of its parent
-print(meter._life.latest.sampler._host._process.pid, flush=True)
+print(meter._life.latest.sampler._host.pid, flush=True)
 time.sleep(60)
 """
 

@@ -72,7 +72,7 @@ def soak(minutes: float, folder: Path, say: Callable[[str], object] = print) -> 
         with meter:
             measurement = meter._life.latest
             assert measurement is not None
-            sampler = measurement.sampler._host._process.pid  # type: ignore[union-attr]
+            sampler = measurement.sampler._host.pid  # type: ignore[union-attr]
             start = counted_joules(folder)
             end = time.monotonic() + minutes * 60
             while time.monotonic() < end:

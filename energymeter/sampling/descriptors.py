@@ -1,0 +1,87 @@
+"""File descriptors of ours in somebody else's program, which may close them, fork, or have none left."""
+
+import contextlib
+import fcntl
+import os
+import weakref
+
+_LOWEST = 3
+"""0 to 2 are the standard streams, even while the program has them closed."""
+
+_open: "weakref.WeakSet[Descriptor]" = weakref.WeakSet()
+
+
+class Descriptor:
+    """A descriptor that is closed at most once, in forked workers by itself, and only while it is still ours.
+
+    A program that becomes a daemon closes every number it finds; the next file that it opens may get ours.
+
+    Args:
+        fd: just opened; it is moved out of the way of the standard streams.
+    """
+
+    def __init__(self, fd: int) -> None:
+        if fd < _LOWEST:
+            try:
+                moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LOWEST)
+            finally:
+                os.close(fd)
+            fd = moved
+        self.fd = fd
+        self._identity = _identity(fd)
+        _open.add(self)
+
+    def ours(self) -> bool:
+        """Whether the number still stands for what was opened."""
+        try:
+            return self.fd >= 0 and _identity(self.fd) == self._identity
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Twice is fine."""
+        fd = self.fd if self.ours() else -1
+        self.fd = -1
+        _open.discard(self)
+        if fd >= 0:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+
+def pipe() -> tuple[Descriptor, Descriptor]:
+    """The reading and the writing end of a pipe."""
+    reading, writing = os.pipe()
+    try:
+        return Descriptor(reading), Descriptor(writing)
+    except OSError:
+        for fd in (reading, writing):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        raise
+
+
+def anonymous_file(name: str) -> Descriptor:
+    """A file without a name: memory where the system has it, else a temporary file.
+
+    Raises:
+        OSError: there is neither.
+    """
+    with contextlib.suppress(AttributeError, OSError):  # an old kernel, or a filter of system calls
+        return Descriptor(os.memfd_create(name))
+    import tempfile
+
+    with tempfile.TemporaryFile() as file:
+        return Descriptor(os.dup(file.fileno()))
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    file = os.fstat(fd)
+    return file.st_dev, file.st_ino
+
+
+def _forked() -> None:
+    for descriptor in list(_open):
+        descriptor.close()
+
+
+os.register_at_fork(after_in_child=_forked)

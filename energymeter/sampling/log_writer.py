@@ -1,0 +1,178 @@
+"""Writes the samples of a session to its log in a thread of its own: no disk can hold up the sampling.
+
+The loops put samples into a queue of bounded length. What does not fit, because the disk or the reader of a
+pipe is too slow, is lost and counted.
+"""
+
+import contextlib
+import os
+import stat
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from energymeter.energy.integrate import Sample
+from energymeter.recordings.writer import PARTS_SUFFIX, Recorder, reason
+from energymeter.sampling.memory import Count, Head, LogState
+
+QUEUE_ROWS = 16_384
+"""Rows that wait at most: 16 s at 1 kHz, some 5 MB."""
+_BATCH_ROWS = 256
+_LOOK_SECONDS = 0.02
+STALL_SECONDS = 0.1
+"""A log that neither wrote nor computed for so long is not waited for when the block is left."""
+_BUSY_NS = 2_000_000
+GIVE_UP_SECONDS = 10.0
+"""A log that is stalled at the end is given this long before it is abandoned."""
+
+
+class LogWriter:
+    """The log of a session; an error of it ends the log, never the sampling.
+
+    Args:
+        path: the file.
+        recorder: what writes it, already open.
+        head: where rows, losses and the error are reported.
+    """
+
+    def __init__(self, path: str, recorder: Recorder, head: Head) -> None:
+        self._path = path
+        self._recorder = recorder
+        self._head = head
+        self._rows_before = head.counts[Count.RECORDED_ROWS]
+        self._queue: deque[tuple[int, Sample]] = deque()
+        self._wake = threading.Event()
+        self._closing = self._discarding = self._failed = False
+        self._steps = 0
+        self._clock: int | None = None
+        self._thread = threading.Thread(target=self._run, name="energymeter-log", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        try:
+            self._thread.start()
+        except RuntimeError as failure:  # no thread is left
+            self._fail(failure)
+
+    def recording(self, first_channel: int, *, patient: bool = False) -> Callable[[int, Sample], None]:
+        """What one loop calls with its own channel numbers.
+
+        Args:
+            first_channel: the number of its channel 0 among all.
+            patient: the source can wait for the log, as a recording that is played at full speed can.
+        """
+        queue, counts, wake = self._queue, self._head.counts, self._wake
+
+        def record(channel: int, sample: Sample) -> None:
+            waiting = len(queue)
+            if waiting >= QUEUE_ROWS and patient:
+                self._wait_for_room()
+                waiting = len(queue)
+            if self._failed:
+                return
+            if waiting >= QUEUE_ROWS:
+                counts[Count.LOST_ROWS] += 1
+                return
+            queue.append((first_channel + channel, sample))
+            if waiting == _BATCH_ROWS:
+                wake.set()
+
+        return record
+
+    def _wait_for_room(self) -> None:
+        self._wake.set()
+        give_up = time.monotonic() + GIVE_UP_SECONDS
+        while len(self._queue) > QUEUE_ROWS // 2 and not self._failed and time.monotonic() < give_up:
+            if self._head.counts[Count.STOP]:
+                return
+            time.sleep(0.001)
+
+    def flush(self) -> None:
+        """Have what is queued written soon."""
+        self._wake.set()
+
+    def close(self, *, discard: bool = False) -> None:
+        """Finish the file, or remove it; wait for that, and report when it makes no progress."""
+        self._closing, self._discarding = True, discard
+        counts = self._head.counts
+        counts[Count.LOG_STATE] = LogState.FINISHING
+        self._wake.set()
+        if self._thread.ident is None:  # never started
+            self._run()
+            return
+        steps, used_ns, since = self._steps, self._cpu_ns(), time.monotonic()
+        while self._thread.is_alive():
+            self._thread.join(_LOOK_SECONDS)
+            if self._steps != steps or self._cpu_ns() - used_ns > _BUSY_NS:
+                steps, used_ns, since = self._steps, self._cpu_ns(), time.monotonic()
+            stalled = time.monotonic() - since
+            if stalled > STALL_SECONDS and counts[Count.LOG_STATE] != LogState.STALLED:
+                self._head.error = (
+                    f"the log was not finished when the block was left ({self._rows()} rows are written): "
+                    "its disk is slow or its reader has stopped"
+                )
+                counts[Count.LOG_STATE] = LogState.STALLED
+            if stalled > GIVE_UP_SECONDS:
+                return
+
+    def _run(self) -> None:
+        finishing = False
+        try:
+            self._clock = time.pthread_getcpuclockid(threading.get_ident())
+            while not self._closing:
+                self._wake.wait()
+                self._wake.clear()
+                self._write_queue()
+                self._recorder.flush()
+                self._report()
+            self._write_queue()
+            finishing = True
+            self._recorder.close()
+            self._report()
+        except Exception as failure:  # noqa: BLE001 - a full disk, a strange name, a fault of ours: all must be seen
+            if not finishing:
+                with contextlib.suppress(Exception):
+                    self._recorder.close()
+            self._fail(failure)
+        if self._discarding:
+            _remove(self._path)
+
+    def _fail(self, failure: Exception) -> None:
+        self._failed = True
+        self._queue.clear()
+        self._report()
+        why = reason(failure) if isinstance(failure, OSError) else f"{type(failure).__name__}: {failure}"
+        self._head.error = f"the log stopped after {self._rows()} rows: {why}"
+
+    def _cpu_ns(self) -> int:
+        """What the thread has computed so far."""
+        with contextlib.suppress(OSError):  # it has just ended
+            return time.clock_gettime_ns(self._clock) if self._clock is not None else 0
+        return 0
+
+    def _write_queue(self) -> None:
+        queue, recorder = self._queue, self._recorder
+        for _ in range(len(queue)):
+            recorder.row(*queue.popleft())
+        self._steps += 1
+
+    def _rows(self) -> int:
+        return self._rows_before + self._recorder.rows
+
+    def _report(self) -> None:
+        self._steps += 1
+        self._head.counts[Count.RECORDED_ROWS] = self._rows()
+
+
+def _remove(path: str) -> None:
+    """Take away a log that nobody wants; a pipe or a device is not ours to remove."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISREG(os.lstat(path).st_mode):
+            os.unlink(path)
+    parts = path + PARTS_SUFFIX
+    with contextlib.suppress(OSError):
+        if stat.S_ISDIR(os.lstat(parts).st_mode):
+            import shutil  # slow to import, and seldom needed
+
+            shutil.rmtree(parts)

@@ -1,0 +1,107 @@
+"""Time as the sampling loops see it: when to read next, and when to stop.
+
+Stopping is a message, not the end of a pipe: a word in shared memory says what is asked, and a byte in a pipe
+wakes whoever waits. So it does not matter who else holds the pipe, such as a forked worker, or who closed it.
+"""
+
+import os
+import select
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from energymeter.sampling.memory import Count, Head
+
+_LONGEST_WAIT_SECONDS = 1.0
+_BLIND_WAIT_SECONDS = 0.05
+"""Without its pipe a loop cannot be woken; it looks at the word this often."""
+_FD_SETSIZE = 1024
+"""``select`` waits to the microsecond, for descriptors below this; ``poll`` to the millisecond, for any."""
+
+
+class Pace(Protocol):
+    """What a loop needs to know of time."""
+
+    def now_ns(self) -> int:
+        """``time.monotonic_ns()`` or a test's own time."""
+
+    def wait_until(self, deadline_ns: int) -> bool:
+        """Let time pass until the deadline; True as soon as the loop should stop."""
+
+    def suspended_ns(self) -> int:
+        """How long this machine has slept since boot; monotonic time does not count it."""
+
+    def cpu_ns(self) -> int:
+        """Processor time that sampling has taken so far."""
+
+
+class SystemPace:
+    """Real time. Stops when asked, or when the program that it measures has died.
+
+    Args:
+        head: the session's; its ``Count.STOP`` says whether to stop.
+        wake_fd: becomes readable together with that.
+        parent_pid: of the measured program, if this is a process of its own; 0: it is in another PID
+            namespace.
+    """
+
+    now_ns = staticmethod(time.monotonic_ns)
+
+    def __init__(self, head: Head, wake_fd: int, parent_pid: int | None = None) -> None:
+        self._counts = head.counts
+        self._woken: Callable[[float], bool] | None = _waiter(wake_fd)
+        self._parent_pid = parent_pid
+        self._boot_clock = getattr(time, "CLOCK_BOOTTIME", None)
+        # a process of its own does nothing else, its start included; of the program, only this thread samples
+        self.cpu_ns = time.thread_time_ns if parent_pid is None else time.process_time_ns
+
+    def wait_until(self, deadline_ns: int) -> bool:
+        counts, woken = self._counts, self._woken
+        while True:
+            seconds = (deadline_ns - time.monotonic_ns()) * 1e-9
+            if woken is None:
+                time.sleep(min(max(seconds, 0.0), _BLIND_WAIT_SECONDS))
+            else:
+                try:
+                    readable = woken(min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS))
+                except (OSError, ValueError):
+                    readable = True
+                if readable and not counts[Count.STOP]:
+                    # nobody asked: the other end was closed, by the program's death or by the program
+                    woken = self._woken = None
+                    continue
+            if counts[Count.STOP] or self._orphaned():
+                return True
+            if seconds <= (_LONGEST_WAIT_SECONDS if woken is not None else _BLIND_WAIT_SECONDS):
+                return False
+
+    def _orphaned(self) -> bool:
+        parent_pid = self._parent_pid
+        if parent_pid is None:
+            return False
+        if parent_pid == 0:  # out of sight: its death closes the pipe
+            return self._woken is None
+        return os.getppid() != parent_pid
+
+    def suspended_ns(self) -> int:
+        if self._boot_clock is None:
+            return 0
+        return time.clock_gettime_ns(self._boot_clock) - time.monotonic_ns()
+
+
+def _waiter(fd: int) -> Callable[[float], bool]:
+    """Waits at most so many seconds for a descriptor to become readable; True if it is."""
+    if fd < _FD_SETSIZE:
+        fds = [fd]
+        return lambda seconds: bool(select.select(fds, (), (), seconds)[0])
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+
+    def wait(seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        if poll.poll(int(seconds * 1e3)):
+            return True
+        time.sleep(max(0.0, end - time.monotonic()))  # less than a millisecond
+        return False
+
+    return wait

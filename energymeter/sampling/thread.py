@@ -1,0 +1,93 @@
+"""Sampling in a thread of the measured program: what an object that exists only there needs."""
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+
+from energymeter.energy.correction import Correction
+from energymeter.errors import SamplerError
+from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
+from energymeter.sampling.descriptors import Descriptor, pipe
+from energymeter.sampling.memory import Count, Head, LogState, State, Stop
+from energymeter.sampling.pace import SystemPace
+from energymeter.sampling.process import FINISH_LOG_SECONDS, LOOK_SECONDS, STOP_SECONDS
+from energymeter.sampling.session import Session
+
+
+class ThreadHost:
+    """The sampling thread and its memory."""
+
+    pid = None
+
+    def __init__(self) -> None:
+        self.memory = memoryview(b"")
+        self._session: Session | None = None
+        self._thread: threading.Thread | None = None
+        self._wake: Sequence[Descriptor] = ()
+
+    def start(
+        self,
+        configs: Sequence[SourceConfig],
+        log: LogConfig | None,
+        corrections: dict[str, Correction],
+        *,
+        resume: bool = False,
+    ) -> list[ChannelInfo]:
+        """Open the sources and start the thread; nothing is left of it if that fails.
+
+        Raises:
+            EnergyMeterError: why it could not.
+        """
+        session = Session(configs, corrections)
+        try:
+            self.memory = memoryview(bytearray(session.size))
+            self._wake = pipe()
+            session.prepare(self.memory, SystemPace(Head(self.memory), self._wake[0].fd), log, resume=resume)
+            self._thread = threading.Thread(target=session.run, name="energymeter-sampler", daemon=True)
+            self._session = session
+            self._thread.start()
+        except BaseException as failure:
+            if self._thread is not None and self._thread.ident is not None:
+                self.stop(discard_log=True)
+            else:
+                session.close()
+                self._close_pipe()
+            if isinstance(failure, RuntimeError) and not isinstance(failure, SamplerError):
+                raise SamplerError(
+                    f"no thread could be started for the sampling: {failure}; end threads, or raise the "
+                    "limit (ulimit -u)"
+                ) from failure
+            raise
+        return session.channels
+
+    def cancel(self) -> None:
+        """There is nothing to cut short."""
+
+    def alive(self) -> bool:
+        """A thread is not killed."""
+        return True
+
+    def stop(self, *, discard_log: bool = False) -> None:
+        """Have the thread take a last sample, finish the log and end.
+
+        Args:
+            discard_log: remove the log instead.
+        """
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            counts = Head(self.memory).counts
+            counts[Count.STOP] = Stop.DISCARD_LOG if discard_log else Stop.KEEP_LOG
+            if self._wake[1].ours():
+                os.write(self._wake[1].fd, b"!")
+            begun = time.monotonic()
+            while thread.is_alive() and counts[Count.LOG_STATE] != LogState.STALLED:
+                thread.join(LOOK_SECONDS)
+                patience = FINISH_LOG_SECONDS if counts[Count.STATE] == State.ENDED else STOP_SECONDS
+                if time.monotonic() - begun > patience:
+                    break
+        self._close_pipe()
+
+    def _close_pipe(self) -> None:
+        for descriptor in self._wake:
+            descriptor.close()
