@@ -117,27 +117,31 @@ class Run:
                     f"no thread could be started to watch the sampling ({failure}); end some others"
                 ) from failure
         except BaseException:
-            self.release()
+            self.release(discard_log=True)
             raise
 
     def finish(self) -> None:
         """End the window; what the last sample tells of it is worked out when it is asked for."""
         try:
-            while self._is_ours() and not self.sampler.replays_ended():
+            while self._replayed and self._is_ours() and not self.sampler.replays_ended():
                 self._clock.sleep(0.001)
             if self._sync is not None:
                 self._sync()
         finally:  # also if the caller's sync failed
             self.end_ns = self._clock.monotonic_ns()
 
-    def release(self) -> None:
-        """Let go of sources, log and threads; twice is fine, and in a forked worker they are its parent's."""
+    def release(self, *, discard_log: bool = False) -> None:
+        """Let go of sources, log and threads; twice is fine, and in a forked worker they are its parent's.
+
+        Args:
+            discard_log: remove the log: nothing was measured.
+        """
         if self.start_ns and not self.end_ns:
             self.end_ns = self._clock.monotonic_ns()
         if not self._is_ours():
             return
         self._released.set()
-        self.sampler.stop()
+        self.sampler.stop(discard_log=discard_log)
         self._stopped = True
         if self.start_ns and not self._throttled:
             self._throttled = throttling.sentences(self._throttled_before, throttling.read())

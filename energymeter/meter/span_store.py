@@ -18,6 +18,8 @@ from energymeter.sampling.curve import Curve
 _EXACT, _ROUNDED = 2, 6
 """The fields of a window after its seconds: joules and coulombs are kept as they are; the rest, of which
 nobody needs sixteen digits, in half the memory."""
+_FIRST_KEEP_NS = 1_000_000_000
+"""A stream may be faster than it said; after a second its rate is known."""
 _BLOCK = 4096
 """Spans in a block that is full; a smaller one is copied when spans are added."""
 
@@ -131,7 +133,7 @@ class SpanStore:
         """When each open span began, by a number of its own."""
         self.edges: dict[str, array[int]] = {}
         """Start and end of every closed span, ns, in the order of their ends."""
-        self.due_ns = now_ns() + keep_ns
+        self.due_ns = now_ns() + min(keep_ns, _FIRST_KEEP_NS)
         """When to resolve next, at the latest: a span that ends later does it."""
         self._curves = tuple(curves)
         self._usual_keep_ns = keep_ns

@@ -16,6 +16,8 @@ from energymeter.spec import Spec
 _SLOW_MACHINES = ("armv6l",)
 """One core of an ARM1176: Raspberry Pi Zero, Zero W and 1 (raspberrypi.com, processors)."""
 _SLOW_HZ = 10.0
+_SLOWEST_HZ = 1e-6
+"""Once in eleven days."""
 
 
 class SourceConfig(NamedTuple):
@@ -46,13 +48,13 @@ class SourceConfig(NamedTuple):
         """Readings a second.
 
         Raises:
-            SpecError: not positive, or more than the source can do.
+            SpecError: less than a reading in eleven days, or more than the source can do.
         """
         source = self.build()
         rate_hz = _default_hz(source) if self.rate_hz is None else self.rate_hz
-        if not 0 < rate_hz <= source.facts.max_hz:
+        if not _SLOWEST_HZ <= rate_hz <= source.facts.max_hz:
             raise SpecError(
-                f"{source.name} cannot be read at {rate_hz:g} Hz; ask for more than 0 "
+                f"{source.name} cannot be read at {rate_hz:g} Hz; ask for at least {_SLOWEST_HZ:g} "
                 f"and at most {source.facts.max_hz:g} Hz"
             )
         return rate_hz

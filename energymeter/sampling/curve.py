@@ -14,10 +14,9 @@ from energymeter.sampling.memory import ChannelMemory, Count
 _NAN = math.nan
 _PATIENCE = 1000
 """Searches repeated because the writer went round the ring meanwhile, or a record is not yet visible."""
+_MANY = 5
 _TRIES = 8
 """Searches repeated because the history is being thinned; one whose writer was killed stays as it is."""
-
-_MANY_INTERVALS = 16
 
 
 class Curve:
@@ -75,7 +74,7 @@ class Curve:
             return period
         observed_ns = self.last_ns() - self.first_ns() - self.counts[Count.GAP_NS]
         seconds = max(observed_ns, 1) * 1e-9 / intervals
-        return seconds if intervals >= _MANY_INTERVALS else max(seconds, period)
+        return seconds if intervals >= _MANY else max(seconds, period)
 
     def reach_ns(self) -> int:
         """How much time a full ring holds at the rate of its samples; 0: too few to say."""

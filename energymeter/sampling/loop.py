@@ -110,7 +110,9 @@ class Channel:
 def _impossible(source: Source, reading: Reading) -> str:
     """Why a reading is counted as a failure."""
     wrong = ", ".join(
-        f"{name}={value}" for name, value in zip(reading._fields, reading, strict=True) if value is not None
+        f"{name}={value}"
+        for name, value in zip(reading._fields, reading[:-1], strict=False)
+        if value is not None
     )
     return (
         f"{source.name} reported {wrong:.80}, which cannot be; look for a fault of the device or its driver"

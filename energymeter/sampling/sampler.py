@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from energymeter.clock import Clock, SystemClock
 from energymeter.energy.correction import Correction
+from energymeter.errors import LogError
 from energymeter.sampling import priority
 from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
 from energymeter.sampling.curve import Curve
@@ -31,11 +32,6 @@ class SampledChannel(NamedTuple):
     def observed(self, counter: int) -> int:
         """One of the counts kept by the sampler, such as ``Count.MISSED``."""
         return self.curve.counts[counter]
-
-    @property
-    def error(self) -> str:
-        """The last thing that went wrong while sampling, or an empty text."""
-        return self.curve.error
 
     @property
     def priority(self) -> str:
@@ -137,7 +133,7 @@ class Sampler:
             if host is None or host.alive() or self._clock.monotonic_ns() < self._next_start_ns:
                 return
             if all(channel.info.rewinds for channel in self.channels):
-                self._give_up("its sampler was killed; play it again", ended=True)
+                self._give_up("it was cut short when its sampler was killed; play it again", ended=True)
             elif self.restarts >= _RESTARTS:
                 self._give_up(
                     f"its sampler was killed {self.restarts + 1} times; look for the reason in dmesg"
@@ -199,9 +195,7 @@ class Sampler:
         if self.restarts:
             notes.append(f"sampling was killed and restarted {self.restarts} times")
         notes += [
-            f"{channel.info.name} was not played to its end: {channel.error}"
-            for channel in self.channels
-            if channel.info.rewinds and channel.error
+            channel.curve.error for channel in self.channels if channel.info.rewinds and channel.curve.error
         ]
         asleep = max((channel.observed(Count.SUSPENDED_NS) for channel in self.channels), default=0) * 1e-9
         if asleep:
@@ -243,6 +237,8 @@ class Sampler:
 
 def _absolute(path: str) -> str:
     """The same file, also after the program changes its folder."""
+    if "\0" in path:
+        raise LogError(f"a log cannot be named {path!r}; give a name without the NUL character")
     try:
         return os.path.abspath(path) if path else path
     except OSError:  # the current folder was removed

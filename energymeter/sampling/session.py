@@ -138,7 +138,7 @@ class Session:
             own = info.memory_in(memory)
             if own.counts[Count.STATE] != State.ENDED:
                 own.counts[Count.STATE] = State.ENDED
-                own.head.error = f"{source.name} was cut short when its sampler was killed; play it again"
+                own.head.error = f"{info.name}: it was cut short when its sampler was killed; play it again"
 
     def _channel(self, part: Source, info: ChannelInfo, memory: memoryview) -> Channel:
         correction = self._corrections.get(info.identity)
