@@ -146,7 +146,7 @@ def test_sampler_killed_goes_on_in_the_same_file(tmp_path: Path) -> None:
 
 
 def test_full_disk_shows_what_was_measured(tmp_path: Path) -> None:
-    """The record ends, the measurement is shown, the exit code says so; on a disk of this test."""
+    """The recording ends, the usage is shown, the exit code says so; on a disk of this test alone."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount = f'mount -t tmpfs -o size=16k none "{folder}" || exit 99; "$@"; code=$?; '
