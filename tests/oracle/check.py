@@ -5,7 +5,7 @@ that is partly covered must be that of its covered part. What is neither becomes
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from oracle import steps as s
@@ -94,7 +94,7 @@ class Judge:
             return
         match answer.what:
             case "usage":
-                self._usage(figure, "usage", answer.value, run, window, self._counted(run.meter))
+                self._usage(figure, "usage", answer.value, window, self._counted(run.meter))
             case "usages":
                 self._usages(figure, answer.value, run, window)
             case "spans":
@@ -102,6 +102,36 @@ class Judge:
                     self._spans(f"{figure} {label}", label, value, run, answer)
             case "trace":
                 self._trace(figure, answer.value, run, window)
+
+    def usage(
+        self, figure: str, kind: str, value: dict[str, Any], window: Extent, channels: Sequence[Channel]
+    ) -> None:
+        """One more usage, of a file that the program has left."""
+        self._usage(figure, kind, value, window, channels)
+
+    def sampled(self, channels: Sequence[Channel], extent: Extent) -> tuple[Moments, Moments]:
+        """When the first and the last sample of a run were taken: a curve reaches from one to the other."""
+        grace = max(self._grace(channel) for channel in channels) + 0.1
+        firsts, lasts = [], []
+        for channel in channels:
+            inside = [t for t in channel.times if extent.start.earliest <= t <= extent.end.latest + grace]
+            firsts += inside[:1]
+            lasts += inside[-1:]
+        if not firsts:
+            return extent.start, extent.end
+        first = Moments(min(extent.start.earliest, *firsts), max(extent.start.latest, *firsts))
+        last = Moments(
+            min(extent.end.earliest, *lasts) - grace, min(extent.end.latest, max(lasts)) + grace
+        )
+        return first, last
+
+    def healthy_run(self, run: Run) -> bool:
+        """Every source was read from its start to its end without a gap."""
+        return self._healthy(self._counted(run.meter), run.extent.start.latest, run.extent.end.earliest)
+
+    def tolerance(self, channel: Channel, start: float, end: float) -> float:
+        """Of what no meter can know, J."""
+        return self._tolerance(channel, start, end)
 
     def _counted(self, meter: int) -> list[Channel]:
         return self.record.channels[meter]
@@ -157,7 +187,6 @@ class Judge:
         figure: str,
         kind: str,
         value: dict[str, Any],
-        run: Run,
         window: Extent,
         channels: Sequence[Channel],
     ) -> None:
@@ -327,16 +356,14 @@ class Judge:
             return
         for name, usage in value.items():
             wide = Extent(window.start, Moments(window.end.earliest, max(window.end.latest, window.end.earliest)))
-            self._usage(f"{figure} {name}", "usages", usage, run, wide, [channels[name]])
+            self._usage(f"{figure} {name}", "usages", usage, wide, [channels[name]])
 
     def _trace(self, figure: str, value: dict[str, Any], run: Run, window: Extent) -> None:
         """From the first sample, which may precede the run's start, to the last one."""
         channels = self._counted(run.meter)
-        grace = max(self._grace(channel) for channel in channels) + 0.1
-        late = max((c.times[0] for c in channels if c.times), default=0.0)
-        start = Moments(window.start.earliest, max(window.start.latest, late))
-        extent = Extent(start, Moments(window.end.earliest - grace, window.end.latest + grace))
-        self._usage(figure, "trace", value["usage"], run, extent, channels)
+        first, last = self.sampled(channels, window)
+        extent = Extent(first, last)
+        self._usage(figure, "trace", value["usage"], extent, channels)
         whole = value["joules"][0]
         if not math.isclose(whole, value["usage"]["joules"], rel_tol=1e-6, abs_tol=1e-6):
             self.verdict.found(
@@ -391,7 +418,7 @@ class Judge:
             if len(fits) > 1:
                 chosen = min(fits[:8], key=lambda span: abs(self._off(span, usage, channels)))
             left.remove(chosen)
-            self._usage(f"{figure} {number}", "span", usage, run, chosen.extent, channels)
+            self._usage(f"{figure} {number}", "span", usage, chosen.extent, channels)
 
     @staticmethod
     def _off(span: Stretch, usage: dict[str, Any], channels: Sequence[Channel]) -> float:
@@ -641,14 +668,6 @@ def _tells(statistics: dict[str, Any], left_out: int) -> bool:
     """Some figure or sentence says how many were left out."""
     figures = [value for name, value in statistics.items() if name not in ("n", "total", "mean", "sd", "median")]
     return any(value == left_out or str(left_out) in str(value) for value in figures)
-
-
-def apply(record: Record, judges: Iterable[Callable[[Record, Verdict], None]]) -> Verdict:
-    """The verdict on a record, by every judge."""
-    verdict = Judge(record).judge()
-    for judge in judges:
-        judge(record, verdict)
-    return verdict
 
 
 def findings(verdict: Verdict) -> Iterator[str]:

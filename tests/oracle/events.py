@@ -143,9 +143,10 @@ class Record:
             if "error" not in event:
                 whole = self._moments(event)
                 start = Moments(whole.earliest, whole.latest - event["seconds"])
-                of_meter[step.meter, event["process"]].append(
-                    Extent(start, Moments(whole.earliest + event["seconds"], whole.latest))
-                )
+                idle = Extent(start, Moments(whole.earliest + event["seconds"], whole.latest))
+                within = [run for run in of_meter[step.meter, event["process"]] if _encloses(run, idle)]
+                if not within:
+                    yield Run(step.meter, event["process"], idle, logged=False)
         for (meter, process), extents in of_meter.items():
             for together in _connected(extents):
                 yield _run(meter, process, together)
@@ -154,7 +155,7 @@ class Record:
         """The meter that a step enters."""
         name, _, rest = step.partition(".")
         known = self.steps.get(name)
-        if isinstance(known, s.Block) or (isinstance(known, s.Rush) and rest):
+        if isinstance(known, s.Block) or (isinstance(known, s.Rush | s.Company | s.ForkWhileLeaving) and rest):
             return known.meter
         return None
 
@@ -184,6 +185,10 @@ class Record:
             event.get("value"),
             error,
         )
+
+
+def _encloses(run: Extent, idle: Extent) -> bool:
+    return run.start.earliest <= idle.start.earliest and idle.end.latest <= run.end.latest
 
 
 def _widened(extent: Extent, seconds: float = 0.002) -> Extent:

@@ -188,6 +188,9 @@ class _Generator:
         block: s.Step = s.Block(self._body(meter, 0), meter, way)
         if rnd.random() < 0.06:
             block = self._over_edge(block, meter)
+        if not any(spec.budget for spec in self._meters) and rnd.random() < 0.06:
+            again = [s.Block((self._sleep(), self._span(meter, 1)), meter, "with") for _ in range(rnd.choice([1, 2]))]
+            block = s.Drawing((block, *again), meter)
         steps.append(block)
         if rnd.random() < 0.25:
             steps += [s.Keep(meter)] if rnd.random() < 0.5 else []

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from oracle.afterwards import judge_ledger, judge_logs
 from oracle.check import Finding, Judge, Verdict
 from oracle.emit import emitted
 from oracle.events import Record
@@ -45,7 +46,10 @@ def play(program: Program, keep: Path | None = None) -> Played:
         (folder / "program.py").write_text(emitted(program, str(folder), PATH, limit))
         _run(folder, limit + 10)
         record = Record(program, folder)
-        verdict = Judge(record).judge()
+        judge = Judge(record)
+        verdict = judge.judge()
+        judge_logs(record, judge)
+        judge_ledger(record, judge)
         orphans = _orphans(str(folder))
         if orphans:
             verdict.findings.append(Finding("orphan", "after the end", "; ".join(orphans)))

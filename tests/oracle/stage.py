@@ -38,6 +38,8 @@ _RAIL_VOLTS = 5.0
 _PLUGIN = "known = oracle.known:Known\nrails = oracle.known:KnownRails\n"
 _LEAK_SECONDS = 4.0
 _MOST_USAGES = 1500
+_WORKER_SECONDS = 15.0
+"""A worker that lives longer hangs."""
 _now = time.monotonic_ns
 
 
@@ -74,7 +76,8 @@ class Stage:
         self.folder = Path(folder)
         self.program = Program.from_json((self.folder / "program.json").read_text())
         self._hung = open(self.folder / "hung.txt", "w")  # noqa: SIM115 - as long as the program
-        faulthandler.dump_traceback_later(limit, exit=True, file=self._hung)
+        self._limit = limit
+        self._watch(limit)
         self._events = str(self.folder / "events.jsonl")
         self._unwritten: list[str] = []
         self._process = "0"
@@ -88,7 +91,7 @@ class Stage:
         os.chdir(self.folder)
         self._install_plugin()
         self._where()
-        if any(meter.budget for meter in self.program.meters):
+        if self.program.pays:
             self._new_budget()
         self._threads = set(threading.enumerate())
         self._files = self._open_files()
@@ -100,6 +103,9 @@ class Stage:
         warnings.showwarning = self._warned
         sys.unraisablehook = self._unraisable
         threading.excepthook = self._thread_died
+
+    def _watch(self, seconds: float) -> None:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=self._hung)
 
     # -- the world ---------------------------------------------------------------------------------
 
@@ -166,9 +172,11 @@ class Stage:
         mah = self.program.capacity_joules / _RAIL_VOLTS / 3.6
         Budget(BUDGET, Battery(mah, volts=_RAIL_VOLTS, basis="rail"))
 
-    def meter(self, number: int) -> EnergyMeter:
+    def meter(self, number: int, log: bool = True) -> EnergyMeter:
         """The program's meter of this number, not entered yet."""
         spec = self.program.meters[number]
+        if not log:
+            spec = dataclasses.replace(spec, log="")
         return EnergyMeter(self._source(number, spec), **self._options(number, spec))
 
     def _source(self, number: int, spec: MeterSpec) -> Any:
@@ -380,12 +388,13 @@ class Stage:
     def fork(self, step: str) -> bool:
         """True in the worker."""
         at_ns = _now()
+        faulthandler.cancel_dump_traceback_later()  # in the worker nobody could: its thread is not there
         pid = os.fork()
+        self._watch(self._limit if pid else _WORKER_SECONDS)
         if pid:
             self._forks.append(pid)
             self._note("fork", step=step)
             return False
-        faulthandler.cancel_dump_traceback_later()
         self._process = f"{self._process}.{step}"
         self._forks, self._kept = [], []
         self._note("born", step=step, parent=self._process.rpartition(".")[0], forked=at_ns)
@@ -407,7 +416,7 @@ class Stage:
         """Another process measures, too."""
         if self.fork(step):
             with self.worker(0.0):
-                meter = self.meter(number)
+                meter = self.meter(number, log=False)
                 with self.around(f"{step}.c"), meter, self.inside(f"{step}.c"):
                     time.sleep(seconds)
         pid = self._forks[-1]
@@ -424,7 +433,7 @@ class Stage:
         def others() -> None:
             turn = 0
             while not done.is_set():
-                meter = self.meter(number)
+                meter = self.meter(number, log=False)
                 with self.around(f"{step}.t{turn}"), meter, self.inside(f"{step}.t{turn}"):
                     time.sleep(0.02)
                 turn += 1
@@ -433,10 +442,11 @@ class Stage:
         thread.start()
         for turn in range(times):
             time.sleep(0.11)
+            faulthandler.cancel_dump_traceback_later()
             pid = os.fork()
+            self._watch(self._limit if pid else 8.0)
             if not pid:
                 self._process = f"{self._process}.{step}"
-                faulthandler.dump_traceback_later(8.0, exit=True, file=self._hung)
                 code = 0
                 try:
                     with self.around(f"{step}.w{turn}"), self.budget().drawing(self._sample_meter()):
@@ -456,13 +466,14 @@ class Stage:
 
     def kill(self, gone: bool = False, crowded: bool = False) -> None:
         """End the sampling process."""
+        pids = self._samplers()
         if crowded:
             soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
         if gone:
             for path in self.folder.glob("recording*.csv"):
                 path.rename(path.with_suffix(".gone"))
-        for pid in self._samplers():
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._note("kill")
@@ -526,7 +537,7 @@ class Stage:
 
     def forget(self, number: int) -> None:
         """Enter a meter and lose it, as a cell of a notebook does that is run again."""
-        meter = self.meter(number)
+        meter = self.meter(number, log=False)
         with self.around("forgotten"):
             meter.__enter__()
         del meter
@@ -665,6 +676,9 @@ class Stage:
         for number, meter in enumerate(meters):
             for what in ("usage", "usages", "spans", "trace"):
                 self.ask(f"end.{number}.{what}", meter, number, what)
+        for number, meter in enumerate(meters):
+            said = self._answer(lambda meter=meter: meter.log_error)
+            self._note("log", meter=number, error=said.get("value", ""))
         own = getattr(self, "_own_files", [])
         lost = [fd for fd in own if not _is_open(fd)]
         if lost:

@@ -347,6 +347,13 @@ class Program:
         """How long it takes at least."""
         return sum(map(_seconds, self.steps))
 
+    @property
+    def pays(self) -> bool:
+        """There is a budget."""
+        return any(meter.budget for meter in self.meters) or any(
+            isinstance(step, Drawing | Guarded) for step in walk(self.steps)
+        )
+
     def to_json(self) -> str:
         return json.dumps(_plain(self), indent=1)
 

@@ -121,6 +121,8 @@ class Run(NamedTuple):
     """Several threads entered and left: only its bounds are known."""
     open: bool = False
     """It was never left."""
+    logged: bool = True
+    """Its samples go to the meter's log."""
 
 
 class Stretch(NamedTuple):
