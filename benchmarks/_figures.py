@@ -83,5 +83,5 @@ def held_mb(pid="self"):
 
 
 def measured(code: str) -> list[float]:
-    """The numbers that a fresh process prints last; `held_mb` tells it what it held at most."""
+    """The numbers that a fresh process prints last; `held_mb` reports it what it held at most."""
     return [float(number) for number in python("-c", _HELD + code).split()[-3:]]

@@ -1,7 +1,7 @@
-"""What `budget.track` costs an iteration, beside tqdm on the same loop (ratio wanted: at most 3).
+"""What `budget.track` costs an iteration, next to tqdm on the same loop (ratio wanted: at most 3).
 
-`python -m benchmarks.budget_track`; without tqdm only our own figure is told. The meter answers at once,
-so that the loop's own cost is seen; both write to a file, as in a pipe.
+`python -m benchmarks.budget_track`; without tqdm only our own figure is reported. The meter answers
+immediately, so that the loop's own cost is seen; both write to a file, as in a pipe.
 """
 
 import io
@@ -22,7 +22,7 @@ STEPS = 1_000_000
 
 
 class Figures(NamedTuple):
-    """A usage at once."""
+    """A usage immediately."""
 
     joules: float
     seconds: float

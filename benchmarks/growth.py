@@ -142,14 +142,14 @@ def spans() -> Iterator[Series]:
     """10 to 10^6 in one run."""
     counts = [10**power for power in range(1, 7)]
     columns = zip(*(measured(_SPANS.format(count=count)) for count in counts), strict=True)
-    left, told, held = (list(zip(counts, column, strict=True)) for column in columns)
+    left, reported, held = (list(zip(counts, column, strict=True)) for column in columns)
     yield Series("spans, left", "spans", "CPU s of the program", left, "two clock reads and two numbers each")
     yield Series(
-        "spans, told",
+        "spans, reported",
         "spans",
         "CPU s",
-        told,
-        "two look-ups in the curve each, in a thread of its own or when asked, then one sort",
+        reported,
+        "two samples-ups in the curve each, in a thread of its own or when asked, then one sort",
     )
     yield Series(
         "spans, memory",
@@ -163,7 +163,7 @@ def spans() -> Iterator[Series]:
 def main() -> None:
     """Measure, keep the numbers, write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--page", action="store_true", help="write the page anew, measure nothing")
+    parser.add_argument("--page", action="store_true", help="write the page again, measure nothing")
     if not parser.parse_args().page:
         found: list[Series] = []
         start = time.monotonic()

@@ -106,7 +106,7 @@ def log_size() -> Iterator[Series]:
             yield from _pair(
                 f"log size, `{name}`",
                 shown[name],
-                "every row is decoded and looked at once",
+                "every row is decoded and looked immediately",
                 "all columns of the log as numbers of eight bytes",
             )
         else:

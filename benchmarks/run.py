@@ -1,4 +1,4 @@
-"""``make bench``: ours alone, in about three minutes; every figure beside its target and its record."""
+"""``make bench``: ours alone, in about three minutes; every figure next to its target and its record."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""The sampling process at work: its share of a core, and its pace beside a program that holds the GIL."""
+"""The sampling process at work: its share of a core, and its pace next to a program that holds the GIL."""
 
 import re
 import time
@@ -12,7 +12,7 @@ _SOURCE = "manual:5V,0.6A"  # costs nothing to read
 
 
 def measure(short: bool) -> dict[str, Figure]:
-    """CPU at three rates, and one kilohertz beside a catastrophic regular expression."""
+    """CPU at three rates, and one kilohertz next to a catastrophic regular expression."""
     figures = {}
     for rate_hz, limit in ((10.0, None), (100.0, 0.01), (1000.0, 0.05)):
         share = _share(rate_hz, 2.0 if short else 10.0)
@@ -38,7 +38,7 @@ def _beside_a_regex(seconds: float) -> dict[str, Figure]:
     usage = meter.usage
     assert usage.overhead is not None
     return {
-        "samples taken at 1 kHz beside a regex": Figure(
+        "samples taken at 1 kHz next to a regex": Figure(
             100 * usage.overhead.reads / (usage.seconds * 1000),
             "%",
             floor=99.5,

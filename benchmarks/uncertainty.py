@@ -41,7 +41,7 @@ class Wave:
     """A current that is constant between given moments; the chip's ``Load``.
 
     Args:
-        steps: (seconds to last, amps); the last lasts for ever.
+        steps: (seconds to last, amps); the last lasts indefinitely.
     """
 
     def __init__(self, steps: list[tuple[float, float]], volts: float) -> None:
@@ -65,7 +65,7 @@ class Wave:
 
 
 def steady(rng: random.Random) -> list[tuple[float, float]]:
-    """About 1 A for ever."""
+    """About 1 A indefinitely."""
     return [(0.0, rng.uniform(0.9, 1.1))]
 
 
@@ -222,8 +222,8 @@ def main(chips: int, seed: str) -> None:
     """Print the table."""
     import click
 
-    told = 2 * math.sqrt(0.95 * 0.05 / chips)
-    click.echo(f"{chips} chips each, so that a share of 95 % is known to ± {told:.1%}; seed {seed!r}")
+    reported = 2 * math.sqrt(0.95 * 0.05 / chips)
+    click.echo(f"{chips} chips each, so that a share of 95 % is known to ± {reported:.1%}; seed {seed!r}")
     click.echo("errors that 95 % keep within, and the median ± printed (k = 2)")
     click.echo(
         f"{'load':12}{'Hz':>5}  {'held':>6} {'error':>7} {'±':>7}   {'held':>6} {'error':>7} {'±':>7} "

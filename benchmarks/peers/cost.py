@@ -74,6 +74,6 @@ def _idle(say: Callable[[str], None]) -> dict[str, dict[str, float | None]]:
 def _loop(say: Callable[[str], None]) -> dict[str, dict[str, Any]]:
     found = {}
     for name in TOOLS:
-        say(f"loop beside {name}")
+        say(f"loop next to {name}")
         found[name] = Asked(name, "loop", pairs=6, chunks=2000).answer()
     return found

@@ -30,8 +30,8 @@ def page(results: dict[str, Any]) -> str:
         "truth": ("3. Truth", _truth),
         "waves": ("4. Truth on waveforms", _waves),
     }
-    for section, (title, told) in sections.items():
-        parts += ["", f"## {title}", "", _origin(results[section]), "", *told(found[section])]
+    for section, (title, reported) in sections.items():
+        parts += ["", f"## {title}", "", _origin(results[section]), "", *reported(found[section])]
     return "\n".join([*parts, ""])
 
 
@@ -118,7 +118,7 @@ def _cost(cost: dict[str, Any]) -> list[str]:
         "starve and which dies with it; that is its warm cost. Leaving one of our spans keeps two numbers (as "
         "perun's keeps a mark); its energy is worked out later, at the cost that `make bench` shows. pyJoules "
         "and Zeus read a file instead, which takes a few microseconds: a thousand times less there is not to "
-        "be had.",
+        "be obtained.",
         "",
         *_table(("", "empty block, cold", "empty block, warm", "a span"), rows),
         "",
@@ -198,7 +198,7 @@ def _waves(waves: dict[str, Any]) -> list[str]:
         "Recordings nobody here made, as the input of each sampling rule (as read in the tool's source, "
         "`benchmarks/peers/waves.py`) and of our real driver on an emulated INA219: error of the energy, "
         "median and worst over ten phases. pyJoules reads counters only and eco2AI no power at all: no rule to "
-        "try. Beside ours stands what it took the rail of 5 V for: the chip's step of the bus voltage is part "
+        "try. Next to ours stands what it took the rail of 5 V for: the chip's step of the bus voltage is part "
         "of its error, and a coarser one the price of being blind to the current for a shorter time.",
         "",
         *_table(("", *titles), rows),

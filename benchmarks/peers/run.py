@@ -80,7 +80,7 @@ def _asked() -> list[str]:
     """The sections to be measured: those named (all, if none is) and those that never were."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("sections", nargs="*", help=f"only these: {', '.join(_SECTIONS)}")
-    parser.add_argument("--page", action="store_true", help="write the page anew, measure nothing")
+    parser.add_argument("--page", action="store_true", help="write the page again, measure nothing")
     asked = parser.parse_args()
     if unknown := set(asked.sections) - set(_SECTIONS):
         parser.error(f"there is no section {', '.join(sorted(unknown))}; there are: {', '.join(_SECTIONS)}")

@@ -1,4 +1,4 @@
-"""What we set out to be beside our peers: each target with its figure, and where it is missed, why."""
+"""What we set out to be next to our peers: each target with its figure, and where it is missed, why."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -76,7 +76,7 @@ def _spans(spans: dict[str, float | None]) -> Iterator[Target]:
                 f"a span ≥ 1000 × cheaper than {name}'s",
                 f"{ratio:.0f} ×",
                 ratio >= 1000,
-                f"a thousandth of theirs is {seconds * 1e6:.0f} ns; ours, {ours * 1e9:.0f} ns, is two looks at the "
+                f"a thousandth of theirs is {seconds * 1e6:.0f} ns; ours, {ours * 1e9:.0f} ns, is two samples at the "
                 "clock and two numbers kept, in Python",
             )
 
@@ -98,7 +98,7 @@ def _processor(idle: dict[str, Any]) -> Iterator[Target]:
         "CPU at 1 kHz ≤ 5 % of a core",
         f"{100 * share:.1f} %",
         share <= 0.05,
-        "the machine was busy: `make bench` tells more of it",
+        "the machine was busy: `make bench` reports more of it",
     )
 
 

@@ -33,7 +33,7 @@ class Ours:
         with self.meter:
             work()
 
-    def told(self) -> dict[str, Any]:
+    def reported(self) -> dict[str, Any]:
         usage = self.meter.usage
         remark = "" if usage.coverage > 0.98 else f"says it saw {100 * usage.coverage:.1f} % of the time"
         return {"joules": usage.joules, "remark": remark}
@@ -60,7 +60,7 @@ class PyJoules:
         with self.context as self.meter:
             work()
 
-    def told(self) -> dict[str, Any]:
+    def reported(self) -> dict[str, Any]:
         samples = self.meter.get_trace()
         return {"joules": 1e-6 * sum(sum(sample.energy.values()) for sample in samples), "remark": ""}
 
@@ -83,7 +83,7 @@ class CodeCarbon:
         with self.tracker:
             work()
 
-    def told(self) -> dict[str, Any]:
+    def reported(self) -> dict[str, Any]:
         data = self.tracker.final_emissions_data
         remark = f"its total adds {data.ram_energy * JOULES_PER_KWH:.0f} J of modelled RAM"
         return {"joules": data.cpu_energy * JOULES_PER_KWH, "remark": remark}
@@ -111,7 +111,7 @@ class CarbonTracker:
         self.tracker.epoch_end()
         self.tracker.stop()
 
-    def told(self) -> dict[str, Any]:
+    def reported(self) -> dict[str, Any]:
         joules = float(self.thread.total_energy_per_epoch().sum()) * JOULES_PER_KWH
         return {"joules": joules, "remark": "always times a PUE of 1.58"}
 
@@ -133,7 +133,7 @@ class Zeus:
         work()
         self.measured = self.monitor.end_window("block", sync_execution=False)
 
-    def told(self) -> dict[str, Any]:
+    def reported(self) -> dict[str, Any]:
         if not hasattr(self, "measured"):
             return {"joules": None, "remark": "its window stayed open"}
         parts = (self.measured.cpu_energy, self.measured.dram_energy)
@@ -171,7 +171,7 @@ class Perun:
         self.perun.monitor_application(Application(work, self.config, args=(), kwargs={}))
         self.nodes = nodes
 
-    def told(self) -> dict[str, Any]:
+    def reported(self) -> dict[str, Any]:
         from perun.data_model.data import MetricType
 
         if not self.nodes or MetricType.ENERGY not in self.nodes[0].metrics:
@@ -200,7 +200,7 @@ class Eco2AI:
         work()
         self.tracker.stop()
 
-    def told(self) -> dict[str, Any]:
+    def reported(self) -> dict[str, Any]:
         with open(self.file, newline="") as file:
             *_, row = csv.DictReader(file)
         joules = float(row["power_consumption(kWh)"]) * JOULES_PER_KWH
@@ -356,7 +356,7 @@ def truth(tool: type, kind: str, seconds: float) -> dict[str, Any]:
         answer["remark"] = "swallowed the program's exception"
     if made is not None and not answer["raised"]:
         try:
-            answer.update(made.told() if not answer["remark"] else {"joules": made.told()["joules"]})
+            answer.update(made.reported() if not answer["remark"] else {"joules": made.reported()["joules"]})
         except BaseException as failure:  # noqa: BLE001 - as above
             answer["raised"] = f"{type(failure).__name__}: {failure}"[:200]
     answer["seconds"] = marks[1] - marks[0] if len(marks) == 2 else None

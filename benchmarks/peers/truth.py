@@ -49,7 +49,7 @@ CASES = (
 
 
 def run(say: Any) -> list[dict[str, Any]]:
-    """Every case, all tools at once: nothing here is timed, and all watch the same counters."""
+    """Every case, all tools immediately: nothing here is timed, and all watch the same counters."""
     rows = []
     for case in CASES:
         say(f"truth: {case.title}")

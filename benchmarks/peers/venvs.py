@@ -42,7 +42,7 @@ def python(name: str) -> str:
 
 
 def make(name: str) -> dict[str, Any]:
-    """Make the venv unless it is there, and weigh what the tool brought; ours is always made anew.
+    """Make the venv unless it is there, and weigh what the tool brought; ours is always made again.
 
     Returns:
         ``version``, ``dists`` (itself included), ``megabytes``, ``megabytes_py`` (without bytecode), and

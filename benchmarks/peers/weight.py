@@ -18,7 +18,7 @@ def run(
     """By tool: distributions, megabytes, seconds of an interpreter that imports it, MiB it then holds.
 
     Args:
-        weights: what making each venv told.
+        weights: what making each venv reported.
     """
     rows = {name: dict(weight) for name, weight in weights.items()}
     imports = {name: (name, tool.imports) for name, tool in TOOLS.items()}

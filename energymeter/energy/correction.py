@@ -71,7 +71,7 @@ class Line(NamedTuple):
     gain: float
     offset: float
     covariance: tuple[tuple[float, ...], ...]
-    """Of gain, offset and, where it was fitted, gain_per_kelvin."""
+    """The covariance of gain, offset and, where it was fitted, gain_per_kelvin."""
     low: float
     high: float
     """The shown values that it was fitted on."""
@@ -82,7 +82,7 @@ class Line(NamedTuple):
         return self.gain * (1 + self.gain_per_kelvin * kelvin) * shown + self.offset
 
     def uncertainty(self, shown: float) -> float:
-        """Of `at` in the card's air, one standard deviation."""
+        """The uncertainty of `at` in the card's air, one standard deviation."""
         (gain, mixed), (_, offset) = self.covariance[0][:2], self.covariance[1][:2]
         return math.sqrt(max(0.0, gain * shown**2 + 2 * mixed * shown + offset))
 
@@ -91,7 +91,7 @@ class Line(NamedTuple):
         return -self.covariance[0][1] / self.covariance[0][0] if self.covariance[0][0] > 0 else 0.0
 
     def slope_uncertainty(self) -> float:
-        """Of the gain, one standard deviation."""
+        """The uncertainty of the gain, one standard deviation."""
         return math.sqrt(self.covariance[0][0])
 
     def drift(self, kelvin: float | None) -> float:
@@ -115,7 +115,7 @@ class Model(NamedTuple):
     amps: Mapping[str, Line] = {}
     """By range; the key "" is a meter with one range. A range not named here is corrected by the first."""
     watts: Line | None = None
-    """Of a meter that tells power and no current."""
+    """The line of a meter that reports power and no current."""
     clock_gain: float = 1.0
     """True seconds in a second of the meter's own, where it integrates by itself."""
     clock_uncertainty: float = 0.0

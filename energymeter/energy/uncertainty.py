@@ -26,7 +26,7 @@ class Component(NamedTuple):
     joules: float
     """What one standard deviation of the cause does to the energy, with its sign."""
     source: str = ""
-    """Whose error it is."""
+    """The source with this error."""
     systematic: bool = False
     """The same error in every window of this source, so that in differences it (partly) cancels."""
 
@@ -40,7 +40,7 @@ class Part(NamedTuple):
     interval_seconds: float = 0.0
     """From one sample to the next."""
     model: Model | None = None
-    """Its calibration, already applied to the window."""
+    """The calibration, already applied to the window."""
     kelvin: float | None = None
     """How much warmer the air is than at the calibration; None: unknown."""
 
@@ -98,7 +98,7 @@ def subtracted(
 
 
 def _unseen(part: Part) -> float:
-    """Of a window that ends before the next sample, only its surroundings are known. Of a counter's tick
+    """A window that ends before the next sample knows only its surroundings. Of a counter's tick
     the whole may have flowed within a window that is shorter."""
     window, interval = part.window, part.interval_seconds
     share = 1 - window.seconds / interval if interval > 0 else 0.0
@@ -125,7 +125,7 @@ def _of_counter(part: Part) -> list[Component]:
 
 
 def _of_rates(part: Part) -> list[Component]:
-    """Of what is integrated; its weight is ∂E/∂offset, such as V·s for a current."""
+    """The offset of what is integrated; its weight is ∂E/∂offset, such as V·s for a current."""
     facts, window = part.facts, part.window
     lines = _power_lines(part)
     if facts.watts is not None or (part.model is not None and part.model.watts is not None):
@@ -166,7 +166,7 @@ def _of_rate(
 
 
 def _drift(lines: Sequence[Line], part: Part) -> list[Component]:
-    """Of the gain with the air's temperature since the calibration; the data sheet's limits hold it."""
+    """The gain's drift with the air's temperature since the calibration; the data sheet's limits hold it."""
     return [
         _lasting(
             "temperature", part.window.joules * max((line.drift(part.kelvin) for line in lines), default=0.0)

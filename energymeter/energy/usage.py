@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from energymeter.carbon.emissions import Carbon, GridNow
 
 _GAUGE_STEPS = 3
-"""Of a battery's gauge: fewer in a window are ± 40 % and more."""
+"""Steps of a battery's gauge; fewer in a window are ± 40 % and more."""
 _TRUST = ("measured", "manual", "modelled", "simulated")
 
 
@@ -40,7 +40,7 @@ class Idle(NamedTuple):
     watts: float
     uncertainty: float
     components: tuple[Component, ...] = ()
-    """Its causes for one second of it; without them the baseline is taken as another meter's."""
+    """The components of one second of it; without them the baseline is taken as another meter's."""
 
 
 class Usage(NamedTuple):
@@ -242,10 +242,10 @@ _REMEDIES = {
     "noise and sampling": "a longer window, or more readings a second",
     "shorter than a sample": "more readings a second, or many such windows in one",
     "window edges": "a longer window, or more readings a second",
-    "temperature": "calibrate in the air you measure in, and tell its temperature",
+    "temperature": "calibrate in the air you measure in, and state its temperature",
     "time base": "calibrate the meter's clock",
     "counter resolution": "a longer window",
-    "voltage resolution": "fewer readings a second, where the meter then tells it finer",
+    "voltage resolution": "fewer readings a second, where the meter then resolves it better",
     "resolution": "a finer range, or a larger shunt",
     "calibrated counter gain": "a better reference",
     "calibrated": "a better reference, or more points near this load",
@@ -286,10 +286,12 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
     """
     counted = [part for part in parts if part.facts.counted]
     if not counted:
-        raise SpecError("none of these channels counts towards a total; name one of them as the source.")
+        raise SpecError("none of these channels counts towards a total; name one of them as the source")
     for part in counted:
         if math.isnan(part.window.joules) or (part.window.covered_seconds <= 0 and part.window.seconds > 0):
-            raise NotMeasured(f"{part.name} measured nothing in this window.")
+            raise NotMeasured(
+                f"{part.name} measured nothing in this window; see `energymeter devices`, or measure for longer"
+            )
         _check_steps(part)
     windows = [part.window for part in counted]
     seconds = windows[0].seconds
@@ -327,7 +329,7 @@ def _check_steps(part: Part) -> None:
     if facts.semantics == "counter" and facts.place == "cell" and abs(joules) < _GAUGE_STEPS * step:
         raise NotMeasured(
             f"{part.name} moves in steps of {significant(step)} J and showed {significant(joules)} J in this "
-            "window: measure for half an hour, or take its instants where it has them (battery?by=power)."
+            "window: measure for half an hour, or take its instants where it has them (battery?by=power)"
         )
 
 
@@ -345,7 +347,7 @@ def _coverage(windows: Sequence[Window]) -> float:
 
 
 def _doubts(parts: Sequence[Part]) -> list[str]:
-    """Whose error nobody has stated: their ± holds what the sampling adds, and nothing else."""
+    """A note on channels whose accuracy is unknown: their ± holds only what the sampling adds."""
     vague = [part.name for part in parts if not any(_bands(part.facts))]
     return [f"± without the unknown accuracy of {' + '.join(vague)}"] if vague else []
 

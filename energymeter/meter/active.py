@@ -39,21 +39,21 @@ lock = threading.Lock()
 
 
 def begin(meter: RunningMeter) -> None:
-    """Its block was entered."""
+    """Add a meter whose block was entered."""
     _meters.append(weakref.ref(meter))
     for billing in [*billings.values()]:
         billing.meter_began(meter)
 
 
 def end(meter: RunningMeter) -> None:
-    """Its block was left; its usage is final."""
+    """Remove a meter whose block was left; its usage is final."""
     _meters[:] = [running for running in _meters if running() not in (None, meter)]
     for billing in [*billings.values()]:
         billing.meter_ended(meter)
 
 
 def has(meter: object) -> bool:
-    """Its block runs."""
+    """Whether the meter's block runs."""
     return meter is not None and any(running() is meter for running in [*_meters])
 
 

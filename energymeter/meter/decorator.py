@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def measure(source: "str | Source | None" = None, **options: Any) -> Callable[[F], F]:
-    """Measure a function on its own: after every call, ``function.usage`` tells what it used.
+    """Measure a function on its own: after every call, ``function.usage`` is what it used.
 
     Args:
         source: as for `EnergyMeter`, like the options.
@@ -48,7 +48,7 @@ class _Measured:
 
     @property
     def usage(self) -> "Usage":
-        """Of the last call.
+        """What the last call used.
 
         Raises:
             NotMeasured: it was never called, or nothing was read meanwhile.

@@ -137,7 +137,7 @@ def _bar(stream: _Stream, live: bool, **options: Any) -> Any:
 
 
 def _size() -> tuple[int, int]:
-    """Of the terminal; a serial console reports 0 by 0, for which 80 by 24 is taken."""
+    """The size of the terminal; a serial console reports 0 by 0, for which 80 by 24 is taken."""
     size = shutil.get_terminal_size()
     return size.columns - 1, size.lines
 

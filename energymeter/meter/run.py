@@ -121,7 +121,7 @@ class Run:
             raise
 
     def finish(self) -> None:
-        """End the window; what the last sample tells of it is worked out when it is asked for."""
+        """End the window; its energy is computed when a sample follows, or when it is asked for."""
         try:
             while self._replayed and self._is_ours() and not self.sampler.replays_ended():
                 self._clock.sleep(0.001)
@@ -268,7 +268,7 @@ class Run:
         for channel, window in zip(channels, windows, strict=True):
             if not window.covered_seconds > 0 and channel.curve.error:
                 raise NotMeasured(
-                    f"{channel.info.name} measured nothing in this window: {channel.curve.error}"
+                    f"{channel.info.name} measured nothing in this window, because {channel.curve.error}"
                 )
         parts = [self._part(channel, window) for channel, window in zip(channels, windows, strict=True)]
         titles, warnings = self._calibrations(channels, windows)

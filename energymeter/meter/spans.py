@@ -26,7 +26,7 @@ class Statistics(NamedTuple):
     total: float
     mean: float
     sd: float
-    """Of one call, not of the mean; NaN for a single call."""
+    """The standard deviation of one call, not of the mean; NaN for a single call."""
     median: float
     left_out: int = 0
     """Calls that are not included, because less than 99.5 % of their time was measured."""
@@ -231,7 +231,7 @@ class Spans:
 
     @cached_property
     def _covered(self) -> list[bool]:
-        """Of each call: whether every channel measured at least 99.5 % of it."""
+        """For each call, whether every channel measured at least 99.5 % of it."""
         covered = [True] * len(self)
         for channel in self._snapshot.channels:
             measured, joules = channel.column("covered_seconds"), channel.column("joules")

@@ -36,25 +36,25 @@ def read(command: str = "vcgencmd") -> int | None:
 
 
 def sentences(before: int | None, after: int | None) -> list[str]:
-    """What went wrong between two looks, one sentence each; empty when nothing did or nobody can tell.
+    """What went wrong between two readings, one sentence each; empty when nothing did or nobody can tell.
 
     >>> sentences(0x0, 0x50005)[0]
     'During the run the supply sagged below 4.63 V, so its figures are not those of a healthy board; ...'
     """
     if before is None or after is None:
         return []
-    told = []
+    reported = []
     for bit, happened, remedy in _STATES:
         now = 1 << bit
         ever = now << _SINCE_BOOT
         if (before | after) & now or (after & ever and not before & ever):
-            told.append(
+            reported.append(
                 f"During the run {happened}, so its figures are not those of a healthy board; "
                 f"{remedy}, then run again."
             )
         elif before & ever:
-            told.append(
-                f"Since boot, before the run, {happened}; whether it did so again cannot be told: "
+            reported.append(
+                f"Since boot, before the run, {happened}; whether it did so again cannot be reported: "
                 f"reboot to clear the flag, and {remedy}."
             )
-    return told
+    return reported

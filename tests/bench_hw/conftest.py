@@ -32,7 +32,7 @@ def pytest_runtest_logstart(nodeid: str) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Tell a failure at once: a machine that hangs later would take it along."""
+    """Tell a failure immediately: a machine that hangs later would take it along."""
     if report.failed:
         assert OUT is not None
         (Path(OUT) / "failed").touch()
@@ -75,7 +75,7 @@ def opened(text: str, *, fastest: bool = False) -> Source:
 
 
 def as_nobody(spec: str) -> str:
-    """What a user without rights is told; in this process's child, since modules are root's to read."""
+    """What a user without rights is reported; in this process's child, since modules are root's to read."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -85,7 +85,7 @@ def as_nobody(spec: str) -> str:
         try:
             opened(spec)
             text = "opened"
-        except BaseException as error:  # noqa: BLE001 - told to the parent
+        except BaseException as error:  # noqa: BLE001 - reported to the parent
             text = f"{type(error).__name__}: {error}"
         os.write(write, text.encode())
         os._exit(0)

@@ -6,8 +6,8 @@ The guest sees this machine's files read-only under a layer of memory, so the te
 tree with this machine's interpreter; only CACHE/out is written. While it runs, the guest may wish for orders
 to QEMU's monitor (a file CACHE/out/wish), say to be stopped for some seconds.
 
-Ends with 0 where the bench cannot be had (no Debian packages, no QEMU) or is too slow to be done in time, and
-says so in one line.
+Ends with 0 where the bench is unavailable (no Debian packages, no QEMU) or is too slow to be done in
+time, and says so in one line.
 """
 
 import contextlib

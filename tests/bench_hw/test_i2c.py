@@ -27,14 +27,16 @@ def test_the_family_over_i2c_dev(plug: Plug, driver: str) -> None:
     rails = 3 if driver == "ina3221" else 1
     late = (
         0.04 if driver == "ina228" else 0.01
-    )  # of a counter, a reading held up by a busy machine is told late
+    )  # of a counter, a reading held up by a busy machine is reported late
     assert watts == pytest.approx(2.5 * rails, rel=late)
 
 
 @pytest.mark.parametrize(
     ("kernels", "driver"), [("ina2xx", "ina219"), ("ina3221", "ina3221"), ("ina238", "ina238")]
 )
-def test_a_chip_the_kernel_holds_is_busy_and_by_whom_is_told(plug: Plug, kernels: str, driver: str) -> None:
+def test_a_chip_the_kernel_holds_is_busy_and_its_driver_is_named(
+    plug: Plug, kernels: str, driver: str
+) -> None:
     bus = Bus(plug, {0x40: CHIPS[driver]()})
     with module(kernels):
         bus.bind(driver)
@@ -54,7 +56,7 @@ def test_nobody_at_an_address(ina219: tuple[Bus, Ina219Chip]) -> None:
 
 
 def gap(usage: Usage) -> None:
-    """Some of the time is known exactly, the rest is told to be unknown."""
+    """Some of the time is known exactly, the rest is reported to be unknown."""
     assert 0.2 < usage.coverage < 0.95
     assert usage.gap_seconds > 0.3
     assert usage.joules == pytest.approx(2.5 * usage.seconds * usage.coverage, rel=0.02)

@@ -1,6 +1,6 @@
 """Who reads the same chip sees the same: our driver, the kernel's two, pi-ina219, a recording.
 
-One after the other, because only one may hold an address: the others are told EBUSY (see test_i2c.py).
+One after the other, because only one may hold an address: the others are reported EBUSY (see test_i2c.py).
 """
 
 import time
@@ -31,7 +31,7 @@ def ours(ina219: Ina219) -> float:
 
 
 def test_the_kernels_hwmon_driver_agrees(ina219: Ina219, ours: float) -> None:
-    """Shunt 10 mΩ is what ina2xx assumes: the true resistor is told with ?shunt=."""
+    """Shunt 10 mΩ is what ina2xx assumes: the true resistor is reported with ?shunt=."""
     bus, _ = ina219
     with module("ina2xx"):
         device = bus.bind("ina219")

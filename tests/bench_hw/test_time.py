@@ -28,7 +28,7 @@ def test_the_machine_is_stopped_for_a_while() -> None:
 
 def test_the_machine_sleeps_for_a_while() -> None:
     """Suspended by its kernel: all but the last step, which is the firmware's. The clock that meters go by
-    stands still, the one of the mainboard goes on; what flowed meanwhile nobody knows, and that is told."""
+    stands still, the one of the mainboard goes on; what flowed meanwhile is unknown, and reported."""
     Path("/sys/power/pm_test").write_text("core")
     SUSPEND.write_text("3")
     with module("virtio_stays_awake"), EnergyMeter("rapl@package-0", rate_hz=20) as meter:

@@ -99,7 +99,7 @@ class _Serial(Device):
     def take(self, endpoint: int, data: bytes) -> None:
         try:
             answer = self.meter.receive(data)
-        except BaseException as error:  # noqa: BLE001 - a strict meter's complaint, told by the test
+        except BaseException as error:  # noqa: BLE001 - a strict meter's complaint, reported by the test
             self.failures.append(error)
             return
         with self._lock:
@@ -179,10 +179,10 @@ class FnirsiHid(Device):
 
     def take(self, endpoint: int, data: bytes) -> None:
         try:
-            if data[1] == 0x81:  # a program begins anew
+            if data[1] == 0x81:  # a program begins again
                 self.wire.open()
             self.wire.write(data)
-        except BaseException as error:  # noqa: BLE001 - a strict meter's complaint, told by the test
+        except BaseException as error:  # noqa: BLE001 - a strict meter's complaint, reported by the test
             self.failures.append(error)
 
     def give(self, endpoint: int, length: int) -> bytes | None:

@@ -28,12 +28,12 @@ class SteadyMeter:
         active.begin(self)
 
     def leave(self) -> None:
-        """Its block ends."""
+        """End the block."""
         self._end = self._clock.monotonic_ns()
         active.end(self)
 
     def enter(self) -> None:
-        """Its block is entered again."""
+        """Enter the block again."""
         self._start, self._end = self._clock.monotonic_ns(), 0
         active.begin(self)
 

@@ -100,7 +100,7 @@ class Bench:
     # what a run needs of a sampler
 
     def start(self) -> None:
-        """Its first samples are there already."""
+        """The first samples are there already."""
 
     def stop(self, *, discard_log: bool = False) -> None:
         self.stopped += 1

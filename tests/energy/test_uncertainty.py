@@ -120,11 +120,11 @@ class FreelyRunning:
     [(0.68, 0.69, True), (0.48, 0.73, True), (0.85, 0.9, True), (0.02, 0.02, False)],
 )
 @pytest.mark.parametrize("stay", [0.3, 1.7, 11.3])
-def test_what_a_share_of_the_time_has_seen_errs_as_much_as_told(
+def test_what_a_share_of_the_time_has_seen_errs_as_much_as_reported(
     seen: float, cycle: float, known: bool, stay: float
 ) -> None:
     """Over many loads, the squared errors of the energy are the variance that its samples tell."""
-    rng, errors, told = random.Random(f"{seen} {stay}"), 0.0, 0.0
+    rng, errors, reported = random.Random(f"{seen} {stay}"), 0.0, 0.0
     for _ in range(150):
         its = cycle * rng.uniform(0.9, 1.1)
         load = FreelyRunning(seen * its / cycle, its, stay, 120, rng)
@@ -135,8 +135,8 @@ def test_what_a_share_of_the_time_has_seen_errs_as_much_as_told(
         assert last is not None
         assert last.joules is not None
         errors += (last.joules - load.joules(1e9)) ** 2
-        told += last.variance_joules2
-    assert 0.85 < math.sqrt(told / errors) < 1.5
+        reported += last.variance_joules2
+    assert 0.85 < math.sqrt(reported / errors) < 1.5
 
 
 def test_who_has_seen_everything_in_time_knows_every_step() -> None:

@@ -68,7 +68,7 @@ def test_charge_of_different_voltages_does_not_add(other: Part) -> None:
     assert usage.mean_volts is None
 
 
-def test_nominal_voltage_is_told() -> None:
+def test_nominal_voltage_is_reported() -> None:
     usage = combine([part(window(coulombs=NAN, volt_seconds=NAN))], nominal_volts=5.0)
     assert usage.mah == pytest.approx(2 / 3.6)
     assert "0.556 mAh at 5.0 V nominal" in str(usage)
@@ -76,10 +76,10 @@ def test_nominal_voltage_is_told() -> None:
 
 
 def test_uncounted_channels_do_not_add() -> None:
-    beside = part(window(joules=99.0), KNOWN._replace(counted=False))
-    assert combine([part(window()), beside]).joules == 10.0
+    excluded = part(window(joules=99.0), KNOWN._replace(counted=False))
+    assert combine([part(window()), excluded]).joules == 10.0
     with pytest.raises(SpecError, match="none of these channels counts"):
-        combine([beside])
+        combine([excluded])
 
 
 @pytest.mark.parametrize("figures", [window(joules=NAN), window(covered_seconds=0.0)])
@@ -138,7 +138,7 @@ def test_net_of_idle_beside_gross() -> None:
     assert alien.net_uncertainty == pytest.approx(math.hypot(alien.uncertainty, 0.04), rel=1e-9)
 
 
-def test_idle_above_the_run_is_told_as_it_is() -> None:
+def test_idle_above_the_run_is_reported_as_it_is() -> None:
     usage = combine([part(window())], idle=Idle(3.0, 0.01))
     assert usage.net_joules == -2.0
     assert "-2.000 J" in str(usage)
@@ -193,17 +193,17 @@ def test_a_gap_that_is_drawn_in_may_hold_anything_up_to_the_peak() -> None:
     assert combine([part(window())]).interpolated_uncertainty is None
 
 
-def test_the_calibration_is_told() -> None:
+def test_the_calibration_is_reported() -> None:
     usage = combine([part(window())], calibration=("calibrated 2026-11-21 against Fluke 17B+",))
     assert "calibrated 2026-11-21 against Fluke 17B+" in str(usage)
     assert usage.to_dict()["calibration"] == ["calibrated 2026-11-21 against Fluke 17B+"]
 
 
 def test_to_dict_tells_everything() -> None:
-    told = combine([part(window())], idle=Idle(1.0, 0.1)).to_dict()
+    reported = combine([part(window())], idle=Idle(1.0, 0.1)).to_dict()
     public = {name for name in dir(Usage) if not name.startswith("_") and not callable(getattr(Usage, name))}
-    assert public - told.keys() == {"idle", "components", "gap_seconds"}
-    assert told["idle_watts"] == 1.0
+    assert public - reported.keys() == {"idle", "components", "gap_seconds"}
+    assert reported["idle_watts"] == 1.0
 
 
 class _Cells(HTMLParser):
@@ -236,12 +236,12 @@ def test_explained_by_cause_the_largest_first() -> None:
     assert float(lines[-1].split()[0]) == pytest.approx(math.hypot(*sizes), rel=0.02)
 
 
-@pytest.mark.parametrize(("joules", "told"), [(0.0, False), (72.0, False), (108.0, True), (-120.0, True)])
-def test_a_gauge_that_has_hardly_moved_tells_nothing(joules: float, told: bool) -> None:
+@pytest.mark.parametrize(("joules", "reported"), [(0.0, False), (72.0, False), (108.0, True), (-120.0, True)])
+def test_a_gauge_that_has_hardly_moved_tells_nothing(joules: float, reported: bool) -> None:
     """36 J a step, as on many laptops: at 5 W half an hour are 250 of them."""
     gauge = Facts(semantics="counter", place="cell", joules=Band(0.05, resolution=36.0))
     parts = [part(window(joules=joules, seconds=60.0), gauge, "battery:BAT0")]
-    if told:
+    if reported:
         assert combine(parts).joules == joules
         return
     with pytest.raises(NotMeasured, match=r"battery:BAT0 moves in steps of 36\.0 J .* half an hour"):

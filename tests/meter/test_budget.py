@@ -1,4 +1,4 @@
-"""The budget's public face: what is left, loops that draw on it, and who is told when it runs low."""
+"""The budget's public face: what is left, loops that draw on it, and who is reported when it runs low."""
 
 import asyncio
 import threading
@@ -282,7 +282,7 @@ def test_threads_pay_once(users_budget: Budget) -> None:
 
 
 def test_meters_of_one_budget_in_each_other_pay_once(users_budget: Budget) -> None:
-    # what a stage is billed is told by the outer one's samples
+    # what a stage is billed is reported by the outer one's samples
     with EnergyMeter("manual:5V,0.6A", rate_hz=500.0, budget="lab4") as outer:
         for _ in users_budget.track(range(2)):
             inner = EnergyMeter("manual:5V,0.3A", rate_hz=500.0, budget="lab4", stage="inference")
@@ -362,7 +362,7 @@ def test_an_error_in_a_loop_passes_and_is_debited(budget: Budget, clock: ManualC
     assert budget.spent_joules == pytest.approx(30)
 
 
-def test_no_sample_is_told_and_the_loop_goes_on(budget: Budget, clock: ManualClock) -> None:
+def test_no_sample_is_reported_and_the_loop_goes_on(budget: Budget, clock: ManualClock) -> None:
     meter = SteadyMeter(clock, 3.0, samples=False)
     with pytest.warns(RuntimeWarning, match="nothing was debited"):
         assert len(list(budget.track(work(clock, 5), meter))) == 5
@@ -411,17 +411,17 @@ def test_the_guard_raises_where_asked(budget: Budget, clock: ManualClock) -> Non
 
 
 def test_the_guard_calls_back_and_goes_on_to_the_end(budget: Budget, clock: ManualClock) -> None:
-    told: list[tuple[str, Status]] = []
+    reported: list[tuple[str, Status]] = []
     guarded = budget.guard(
         work(clock, 10_000),
         SteadyMeter(clock, 50.0),
-        on_low=lambda status: told.append(("low", status)),
-        on_empty=lambda status: told.append(("empty", status)),
+        on_low=lambda status: reported.append(("low", status)),
+        on_empty=lambda status: reported.append(("empty", status)),
     )
     assert sum(1 for _ in guarded) == pytest.approx(360, abs=2)
-    assert [word for word, _ in told] == ["low", "empty"]
-    assert "after step" in str(told[0][1])
-    assert 0.1 <= told[0][1].balance.share.value < 0.11
+    assert [word for word, _ in reported] == ["low", "empty"]
+    assert "after step" in str(reported[0][1])
+    assert 0.1 <= reported[0][1].balance.share.value < 0.11
 
 
 @pytest.mark.parametrize("reserve", [-0.1, 1.0, 10])

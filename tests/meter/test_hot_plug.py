@@ -37,7 +37,7 @@ def pulled_and_back(
     return meter
 
 
-def gap_is_told(meter: EnergyMeter, name: str) -> None:
+def gap_is_reported(meter: EnergyMeter, name: str) -> None:
     usage = meter.usage
     assert 0 < usage.coverage < 1
     assert usage.missed >= 10
@@ -54,7 +54,7 @@ def test_a_serial_meter(tmp_path: Path) -> None:
     with PtyMeter(device, tmp_path / "rfcomm0") as line:
         name = f"um25c@{line.place}"
         meter = pulled_and_back(f"{name}?timeout=0.2", 10, lambda: device.asked, line.unplug, line.plug)
-    gap_is_told(meter, name)
+    gap_is_reported(meter, name)
 
 
 def test_a_command_that_streams(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_command_that_streams(tmp_path: Path) -> None:
         plugged.unlink,
         plugged.touch,
     )
-    gap_is_told(meter, "exec@stream-watts")
+    gap_is_reported(meter, "exec@stream-watts")
 
 
 def test_a_plug_on_the_network() -> None:
@@ -83,7 +83,7 @@ def test_a_plug_on_the_network() -> None:
             web.vanish,
             web.start,
         )
-    gap_is_told(meter, f"http@{url.partition('?')[0]}#7c7b")
+    gap_is_reported(meter, f"http@{url.partition('?')[0]}#7c7b")
 
 
 def test_a_stretch_without_the_meter_is_not_known_rather_than_nothing(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_stretch_without_the_meter_is_not_known_rather_than_nothing(tmp_path: 
             _ = meter.spans["blind"].usage
 
 
-def test_two_programs_on_one_meter_and_the_second_is_told_of_the_first(tmp_path: Path) -> None:
+def test_two_programs_on_one_meter_and_the_second_is_reported_of_the_first(tmp_path: Path) -> None:
     hold = (
         "import sys\n"
         "from energymeter import EnergyMeter\n"

@@ -345,7 +345,7 @@ def test_a_device_that_fails_at_an_edge_leaves_nothing_running():
         crash()
     assert meter.usage.joules > 0
     assert meter._life.latest.sampler._host is None
-    assert threading.active_count() <= before + 1  # a keeper may still be on its way out
+    assert threading.active_count() <= before + 1  # a watchdog may still be on its way out
 
 
 def test_a_pi_that_throttled_says_so(tmp_path, monkeypatch):
@@ -369,7 +369,7 @@ def test_a_pi_that_throttled_says_so(tmp_path, monkeypatch):
 
 def test_spans_of_a_counter_that_ticks_slower_than_it_is_read_say_so(tmp_path):
     class Ticks:
-        """Three watts, told every 40 ms."""
+        """Three watts, reported every 40 ms."""
 
         name = "ticks"
         facts = Facts(semantics="counter")
@@ -454,11 +454,11 @@ def test_no_current_gives_no_charge_unless_a_voltage_is_assumed_and_said():
 
 def test_a_required_provenance_refuses_lesser_sources():
     with (
-        pytest.raises(ProvenanceRefused, match="manual") as refusal,
+        pytest.raises(ProvenanceRefused, match="manual") as error,
         EnergyMeter(THREE_WATTS, require="measured"),
     ):
         pass
-    assert refusal.value.exit_code == 3
+    assert error.value.exit_code == 3
 
 
 def test_without_a_sensor_the_model_is_used_and_said(monkeypatch):
@@ -512,7 +512,7 @@ def test_the_trace_has_numpy_columns_and_a_dataframe():
 # -- other processes -------------------------------------------------------------------------------
 
 
-def test_a_killed_sampler_is_told_and_costs_coverage_only():
+def test_a_killed_sampler_is_reported_and_costs_coverage_only():
     with EnergyMeter(THREE_WATTS, **FAST) as meter:
         work()
         os.kill(meter._life.latest.sampler._host.pid, signal.SIGKILL)
@@ -629,7 +629,7 @@ def test_a_budget_pays_for_every_block_once(lab):
     assert lab.runs_left(per="infer").value > 0
 
 
-def test_a_budget_that_is_not_there_is_told_before_anything_is_measured():
+def test_a_budget_that_is_not_there_is_reported_before_anything_is_measured():
     with pytest.raises(LedgerError, match="nowhere"), EnergyMeter(THREE_WATTS, budget="nowhere"):
         raise AssertionError("it must not come to this")
 

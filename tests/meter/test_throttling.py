@@ -1,4 +1,4 @@
-"""Sagging supplies and throttled clocks of a Raspberry Pi, as told after a run."""
+"""Sagging supplies and throttled clocks of a Raspberry Pi, as reported after a run."""
 
 from pathlib import Path
 
@@ -26,17 +26,17 @@ BITS = st.integers(0, 15).flatmap(lambda now: st.integers(0, 15).map(lambda ever
     ],
 )
 def test_what_happened_when(before: int | None, after: int | None, during: int, earlier: int) -> None:
-    told = throttling.sentences(before, after)
-    assert len([one for one in told if one.startswith("During the run")]) == during
-    assert len([one for one in told if one.startswith("Since boot, before the run")]) == earlier
-    assert len(told) == during + earlier
+    reported = throttling.sentences(before, after)
+    assert len([one for one in reported if one.startswith("During the run")]) == during
+    assert len([one for one in reported if one.startswith("Since boot, before the run")]) == earlier
+    assert len(reported) == during + earlier
 
 
 @given(BITS, BITS)
-def test_every_flag_is_told_once(before: int, new: int) -> None:
+def test_every_flag_is_reported_once(before: int, new: int) -> None:
     after = (before & 0xF0000) | new
-    told = throttling.sentences(before, after)
-    assert len(told) == bin(after >> 16).count("1")
+    reported = throttling.sentences(before, after)
+    assert len(reported) == bin(after >> 16).count("1")
 
 
 def test_it_asks_the_firmware(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from energymeter.clock import Clock, SystemClock
 from energymeter.errors import SourceError, SourceMissing
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Source
-
 from oracle.wave import Wave
 
 _ROW = struct.Struct("<qqd")
@@ -222,7 +221,9 @@ class Known:
     def _level(reading: Reading) -> float:
         if reading.watts is not None:
             return reading.watts
-        return reading.volts * reading.amps if reading.volts is not None and reading.amps is not None else -1.0
+        return (
+            reading.volts * reading.amps if reading.volts is not None and reading.amps is not None else -1.0
+        )
 
     # -- troubles ----------------------------------------------------------------------------------
 

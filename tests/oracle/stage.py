@@ -17,7 +17,6 @@ import math
 import os
 import resource
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -25,11 +24,9 @@ import traceback
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from energymeter import Battery, Budget, EnergyMeter, EnergyMeterError
-
 from oracle.known import Known, KnownRails
 from oracle.steps import MeterSpec, Program, SourceSpec
 

@@ -3,7 +3,7 @@
     python tests/soak/soak.py [MINUTES]      20 unless said
 
 The meter under the meter is an emulated processor counter (a powercap tree moved every millisecond) read
-at 1 kHz, beside a declared 3 W: the counter says what the energy of any stretch was, to the joule.
+at 1 kHz, next to a declared 3 W: the counter says what the energy of any stretch was, to the joule.
 """
 
 import contextlib
@@ -92,14 +92,14 @@ def soak(minutes: float, folder: Path, say: Callable[[str], object] = print) -> 
     growth = {
         pid: sizes[-1] - sizes[_WARM_SECONDS] for pid, sizes in grown.items() if len(sizes) > _WARM_SECONDS
     }
-    told = declared.columns["joules"][-1] / declared.columns["covered_s"][-1]
+    reported = declared.columns["joules"][-1] / declared.columns["covered_s"][-1]
     grew = f"grew by {[*growth.values()]} kB" if growth else "not judged in so short a run"
     say(f"counter {by_counter:.3f} J, measured {usage.joules:.3f} J in {usage.coverage:.4%} of the time")
     say(f"{rows} rows; memory {grew}")
     unseen = (1 - usage.coverage) * usage.seconds * BURST_WATTS
     checks = {
         "the energy drifted from the counter's": -2.0 < by_counter - usage.joules < unseen + 2.0,
-        "the declared 3 W did not stay 3 W": abs(told / WATTS - 1) < 1e-9,
+        "the declared 3 W did not stay 3 W": abs(reported / WATTS - 1) < 1e-9,
         "time was lost": usage.coverage > 0.99,
         "the log lost rows": rows > 0.5 * RATE_HZ * usage.seconds,
         "the log is not in order": all(later > earlier for earlier, later in itertools.pairwise(times)),
