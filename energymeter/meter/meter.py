@@ -141,9 +141,10 @@ class EnergyMeter:
             self._life.leave(finish, left)
         except SpecError:
             raise
-        except BaseException:  # an interruption may come before anything is done
+        except BaseException:  # an interruption may come before or after anything is done
             if not left:
                 self._life.leave(finish, left)
+            self._life.complete()
             raise
 
     async def __aenter__(self) -> "EnergyMeter":
@@ -165,12 +166,14 @@ class EnergyMeter:
     def _finish(self, run: "Run", *, failed: bool = False) -> None:
         try:
             run.finish()
-        finally:  # also if the caller's sync failed
-            run.release()
+        finally:  # also if the caller's sync failed, or if it is interrupted
             try:
-                self._end_billing(failed=failed)
+                run.release()
             finally:
-                active.end(self)
+                try:
+                    self._end_billing(failed=failed)
+                finally:
+                    active.end(self)
 
     # The budget ---------------------------------------------------------------------------------
 
@@ -254,7 +257,7 @@ class EnergyMeter:
             notes=(self.choice.reason,) if self.choice is not None and modelled else (),
             sync=self._sync,
         )
-        self._life.hold(run)
+        self._life.opening(run)
         run.start(self._refuse_lesser)
         return run
 
@@ -413,8 +416,12 @@ class EnergyMeter:
 
         run = self._life.current()
         kept = run.samples()
+        begun = [kept[channel.name][0].at_ns for channel in run.counted if kept[channel.name]]
+        start_ns = min(begun, default=None)  # one for all, so that they are added at the same moments
         traces = [
-            Trace.from_samples(kept[channel.name], channel.name, channel.facts, run.applied(channel))
+            Trace.from_samples(
+                kept[channel.name], channel.name, channel.facts, run.applied(channel), start_ns
+            )
             for channel in run.counted
         ]
         return sum(traces[1:], start=traces[0])
