@@ -123,8 +123,9 @@ class Life:
 
     def end(self) -> None:
         """Nobody holds the meter any more: release what it had opened."""
-        if self.running is not None:
-            self.running.release()
+        run, self.running, self._entered = self.running, None, 0
+        if run is not None:
+            run.release()
 
     def _await_closed(self) -> None:
         while self._closing is not None:

@@ -145,6 +145,8 @@ class EnergyMeter:
             if not left:
                 self._life.leave(finish, left)
             self._life.complete()
+            if self._life.running is None:
+                self._after_block(failed=True)
             raise
 
     async def __aenter__(self) -> "EnergyMeter":
@@ -170,10 +172,13 @@ class EnergyMeter:
             try:
                 run.release()
             finally:
-                try:
-                    self._end_billing(failed=failed)
-                finally:
-                    active.end(self)
+                self._after_block(failed=failed)
+
+    def _after_block(self, *, failed: bool) -> None:
+        try:
+            self._end_billing(failed=failed)
+        finally:
+            active.end(self)
 
     # The budget ---------------------------------------------------------------------------------
 
