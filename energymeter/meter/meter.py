@@ -335,11 +335,11 @@ class EnergyMeter:
         """
         from energymeter.meter.progress import Progress, total_of, watched
 
-        span, done = self.span, 0
+        life, sync, done = self._life, self._sync, 0
         bar = Progress(name, total_of(items)) if (watched() if progress is None else progress) else None
         try:
             for item in items:
-                with span(name):
+                with Span(life, name) if sync is None else SyncedSpan(life, name, sync):
                     yield item
                 done += 1
                 if bar is not None and bar.due():
