@@ -1,4 +1,4 @@
-"""Eight processes debit one ledger together for a minute, some are killed: is the sum right to the microjoule?
+"""Eight processes debit one ledger for a minute, some are killed: is the sum right to the microjoule?
 
 `python benchmarks/ledger.py [SECONDS]`. Every writer says ``will RUN AMOUNT`` before a debit and ``done RUN``
 after it; each debit is reported twice, as after a crash. What was said to be done must be there, once; what

@@ -290,7 +290,7 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
     for part in counted:
         if math.isnan(part.window.joules) or (part.window.covered_seconds <= 0 and part.window.seconds > 0):
             raise NotMeasured(
-                f"{part.name} measured nothing in this window; see `energymeter devices`, or measure for longer"
+                f"{part.name} measured nothing in this window; measure longer, or see `energymeter devices`"
             )
         _check_steps(part)
     windows = [part.window for part in counted]

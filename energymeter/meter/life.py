@@ -25,33 +25,37 @@ class Life:
         self.latest: Run | None = None
         """The run that results are of: the running one, else the last one."""
         self._entered = 0
-        self._busy = 0
-        """The thread that opens or closes; 0: none."""
-        self._unfinished: Run | None = None
-        """A run that an interruption of its start would leave behind."""
+        self._opening: Run | None = None
+        self._closing: Run | None = None
+        self._closer = 0
+        """The thread that closes."""
         self._changed = threading.Condition()
+        self._inside = False
+        """A meter is being opened under the lock."""
         self._pid = os.getpid()
 
-    def hold(self, run: "Run") -> None:
+    def opening(self, run: "Run") -> None:
         """This run is about to start: an interruption releases it."""
-        self._unfinished = run
+        self._opening = run
 
     def enter(self, started: "Callable[[], Run]", entered: list[bool]) -> None:
         """One more block; the first one starts a run. If that fails, nothing has changed.
 
         Args:
-            started: makes the run, gives it to `hold`, and starts it.
+            started: makes the run, gives it to `opening`, and starts it.
             entered: is given whether this is the first block, once it is entered.
 
         Raises:
-            SpecError: a signal handler enters a meter that its own thread is opening or closing.
+            SpecError: a signal handler enters a meter that its own thread is opening.
         """
-        with self._own_lock():
-            self._await_idle()
+        self.complete()
+        with self._lock():
+            self._await_closed()
             before, latest = self._entered, self.latest
             try:
+                self._inside = True
                 if not before:
-                    self._busy = threading.get_ident()
+                    self._opening = None
                     self.latest = started()
                     self.running = self.latest
                 self._entered = before + 1
@@ -59,13 +63,13 @@ class Life:
             except BaseException:
                 if not before:
                     self.running, self.latest = None, latest
-                    if self._unfinished is not None:
-                        self._unfinished.release()
+                    if self._opening is not None:
+                        self._opening.release()
                 self._entered = before
                 entered.clear()
                 raise
             finally:
-                self._busy, self._unfinished = 0, None
+                self._inside = False
 
     def leave(self, finish: "Callable[[Run], None]", left: list[bool]) -> None:
         """One block less; the last one finishes the run.
@@ -77,41 +81,55 @@ class Life:
         Raises:
             SpecError: the meter was not entered as often.
         """
-        last: Run | None = None
         try:
-            with self._own_lock():
-                self._await_idle()
+            self.complete()
+            with self._lock():
+                self._await_closed()
                 if not self._entered:
                     raise SpecError("this meter was left more often than entered; leave each block once")
-                last = self.latest if self._entered == 1 else None
-                left.append(last is not None)
+                last = self._entered == 1
+                if last:
+                    self._closing, self._closer = self.latest, threading.get_ident()
+                left.append(last)
                 self._entered -= 1
-                if last is None:
-                    return
-                self._busy = threading.get_ident()
+            if last and self.latest is not None:
                 self.running = None
-            finish(last)
+                finish(self.latest)
         finally:
-            if last is not None:  # also if it was interrupted on the way
-                self.running, self._entered = None, 0
-                last.release()
-                with self._own_lock():
-                    self._busy = 0
-                    self._changed.notify_all()
+            if self.complete() and not left:
+                left.append(True)
+
+    def complete(self) -> bool:
+        """Release the run that this thread closes, if there is one, also after an interruption."""
+        run = self._closing
+        if run is None or self._closer != threading.get_ident():
+            return False
+        self.running, self._entered = None, 0
+        run.release()
+        self._closing = None
+        with self._changed:
+            self._changed.notify_all()
+        return True
 
     def end(self) -> None:
         """Nobody holds the meter any more: release what it had opened."""
-        if self.running is not None:
-            self.running.release()
+        run, self.running, self._entered = self.running, None, 0
+        if run is not None:
+            run.release()
 
-    def _await_idle(self) -> None:
-        while self._busy:
-            if self._busy == threading.get_ident():
-                raise SpecError("this meter is being opened or closed; enter or leave it when that is done")
+    def _await_closed(self) -> None:
+        while self._closing is not None:
             self._changed.wait()
 
-    def _own_lock(self) -> threading.Condition:
+    def _lock(self) -> threading.Condition:
         """The lock; another one in a forked worker, where the thread that held it does not exist."""
         if os.getpid() != self._pid:
-            self._pid, self._changed, self._busy = os.getpid(), threading.Condition(), 0
+            self._pid, self._changed, self._closing = os.getpid(), threading.Condition(), None
+        try:
+            self._changed.notify_all()
+        except RuntimeError:  # as it should be: this thread does not hold it yet
+            return self._changed
+        if self._inside:
+            raise SpecError("this meter is being opened; enter or leave it when that is done")
+        self._changed.release()  # an interruption came just before that
         return self._changed

@@ -141,9 +141,12 @@ class EnergyMeter:
             self._life.leave(finish, left)
         except SpecError:
             raise
-        except BaseException:  # an interruption may come before anything is done
+        except BaseException:  # an interruption may come before or after anything is done
             if not left:
                 self._life.leave(finish, left)
+            self._life.complete()
+            if self._life.running is None:
+                self._after_block(failed=True)
             raise
 
     async def __aenter__(self) -> "EnergyMeter":
@@ -165,12 +168,17 @@ class EnergyMeter:
     def _finish(self, run: "Run", *, failed: bool = False) -> None:
         try:
             run.finish()
-        finally:  # also if the caller's sync failed
-            run.release()
+        finally:  # also if the caller's sync failed, or if it is interrupted
             try:
-                self._end_billing(failed=failed)
+                run.release()
             finally:
-                active.end(self)
+                self._after_block(failed=failed)
+
+    def _after_block(self, *, failed: bool) -> None:
+        try:
+            self._end_billing(failed=failed)
+        finally:
+            active.end(self)
 
     # The budget ---------------------------------------------------------------------------------
 
@@ -253,7 +261,7 @@ class EnergyMeter:
             notes=(self.choice.reason,) if self.choice is not None and modelled else (),
             sync=self._sync,
         )
-        self._life.hold(run)
+        self._life.opening(run)
         run.start(self._refuse_lesser)
         return run
 
@@ -326,11 +334,11 @@ class EnergyMeter:
         """
         from energymeter.meter.progress import Progress, total_of, watched
 
-        span, done = self.span, 0
+        life, sync, done = self._life, self._sync, 0
         bar = Progress(name, total_of(items)) if (watched() if progress is None else progress) else None
         try:
             for item in items:
-                with span(name):
+                with Span(life, name) if sync is None else SyncedSpan(life, name, sync):
                     yield item
                 done += 1
                 if bar is not None and bar.due():
@@ -412,9 +420,15 @@ class EnergyMeter:
 
         run = self._latest_run()
         kept = run.samples()
+        begun = [kept[c.info.name][0].at_ns for c in run.counted if kept[c.info.name]]
+        start_ns = min(begun, default=None)  # one for all, so that they are added at the same moments
         traces = [
             Trace.from_samples(
-                kept[channel.info.name], channel.info.name, channel.info.facts, run.applied(channel)
+                kept[channel.info.name],
+                channel.info.name,
+                channel.info.facts,
+                run.applied(channel),
+                start_ns,
             )
             for channel in run.counted
         ]

@@ -10,6 +10,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from itertools import chain
+from operator import sub
 from typing import NamedTuple
 
 from energymeter.energy.window import Point, Window
@@ -89,8 +90,8 @@ class Snapshot(NamedTuple):
 
     def seconds(self) -> "array[float]":
         """The duration of every span."""
-        edges = self.edges
-        return array("d", ((edges[2 * i + 1] - edges[2 * i]) * 1e-9 for i in range(self.n)))
+        starts, ends = self.edges[0 : 2 * self.n : 2], self.edges[1 : 2 * self.n : 2]
+        return array("d", map((1e-9).__mul__, map(sub, ends, starts)))
 
     def windows(self, number: int) -> list[Window]:
         """What every channel measured in one span."""
@@ -129,26 +130,21 @@ class SpanStore:
     """
 
     def __init__(self, curves: Sequence[Curve], keep_ns: int, now_ns: Callable[[], int]) -> None:
-        self.open: dict[int, int] = {}
-        """When each open span began, by a number of its own."""
+        self.open: dict[object, int] = {}
+        """When each open span began, by whatever stands for it."""
         self.edges: dict[str, array[int]] = {}
-        """Start and end of every closed span, ns, in the order of their ends."""
+        """Start and end of every closed span, ns, in the order of their ends. Who ends a span adds both, and
+        resolves if that is due."""
         self.due_ns = now_ns() + min(keep_ns, _FIRST_KEEP_NS)
         """When to resolve next, at the latest: a span that ends later does it."""
         self._curves = tuple(curves)
         self._usual_keep_ns = keep_ns
-        self._now_ns = now_ns
+        self.now_ns = now_ns
         self._channels = tuple(_Channel() for _ in curves)
 
-    def name(self, name: str) -> None:
-        """Begin to keep spans of this name."""
-        self.edges.setdefault(name, array("q"))
-
-    def add(self, name: str, start_ns: int, end_ns: int) -> None:
-        """A span has ended."""
-        self.edges[name].extend((start_ns, end_ns))
-        if end_ns > self.due_ns:
-            self.resolve()
+    def begin(self, name: str) -> "array[int]":
+        """Keep spans of this name from now on; where their edges go."""
+        return self.edges.setdefault(name, array("q"))
 
     def last_end_ns(self) -> int:
         """When the last span ended; 0: none has."""
@@ -165,7 +161,7 @@ class SpanStore:
             self._advanced(curve, channel, opened, final)
             for curve, channel in zip(self._curves, self._channels, strict=True)
         )
-        self.due_ns = self._now_ns() + self._keep_ns()
+        self.due_ns = self.now_ns() + self._keep_ns()
 
     def _advanced(self, curve: Curve, before: _Channel, opened: list[int], final: bool) -> _Channel:
         until_ns = math.inf if final else curve.last_ns() if len(curve) else 0.0

@@ -4,6 +4,8 @@ import math
 from array import array
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import compress
+from operator import and_, eq, ge
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from energymeter.energy.window import COVERED, Window
@@ -75,7 +77,7 @@ class Span:
     Outside of the meter's block it measures nothing.
     """
 
-    __slots__ = ("_life", "_run", "end_ns", "name", "start_ns")
+    __slots__ = ("_edges", "_life", "_run", "end_ns", "name", "start_ns")
 
     def __init__(self, life: Life, name: str) -> None:
         self._life = life
@@ -87,20 +89,28 @@ class Span:
         if self.start_ns:
             raise SpecError("this span was used already; open a new one with meter.span(name)")
         self._run = run = self._life.running
-        self.start_ns = start_ns = self._life.now_ns()
-        if run is not None:
-            spans = run.spans
-            spans.open[id(self)] = start_ns
-            if self.name not in spans.edges:
-                spans.name(self.name)
+        if run is None:
+            self.start_ns = self._life.now_ns()
+            return self
+        spans = run.spans
+        try:
+            self._edges = spans.edges[self.name]
+        except KeyError:
+            self._edges = spans.begin(self.name)
+        spans.open[self] = self.start_ns = spans.now_ns()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.end_ns = end_ns = self._life.now_ns()
-        if self._run is not None:
-            spans = self._run.spans
-            spans.open.pop(id(self), None)
-            spans.add(self.name, self.start_ns, end_ns)
+    def __exit__(self, kind: object = None, error: object = None, traceback: object = None) -> None:
+        run = self._run
+        if run is None:
+            self.end_ns = self._life.now_ns()
+            return
+        spans = run.spans
+        self.end_ns = end_ns = spans.now_ns()
+        spans.open.pop(self, None)
+        self._edges.extend((self.start_ns, end_ns))
+        if end_ns > spans.due_ns:
+            spans.resolve()
 
     def __call__(self, function: F) -> F:
         life, name = self._life, self.name
@@ -154,7 +164,7 @@ class SyncedSpan(Span):
         self._sync()
         return super().__enter__()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object = None, error: object = None, traceback: object = None) -> None:
         try:
             self._sync()
         finally:
@@ -232,20 +242,17 @@ class Spans:
     @cached_property
     def _covered(self) -> list[bool]:
         """For each call, whether every channel measured at least 99.5 % of it."""
+        least = array("d", map(COVERED.__mul__, self._seconds))
         covered = [True] * len(self)
         for channel in self._snapshot.channels:
-            measured, joules = channel.column("covered_seconds"), channel.column("joules")
-            covered = [
-                so_far and share >= COVERED * seconds and energy == energy  # NaN differs from itself
-                for so_far, share, seconds, energy in zip(
-                    covered, measured, self._seconds, joules, strict=True
-                )
-            ]
+            joules = channel.column("joules")
+            measured = map(and_, map(ge, channel.column("covered_seconds"), least), map(eq, joules, joules))
+            covered = list(map(and_, covered, measured))  # NaN differs from itself
         return covered
 
     def _statistics(self, values: Sequence[float], unit: str) -> Statistics:
         self._refuse_none()
-        whole = [value for value, covered in zip(values, self._covered, strict=True) if covered]
+        whole = list(compress(values, self._covered))
         if not whole:
             raise NotMeasured(
                 f"none of {len(self)} spans {self.name!r} was measured from start to end; "

@@ -110,16 +110,25 @@ class Trace:
 
     @classmethod
     def from_samples(
-        cls, samples: Sequence[Sample], name: str, facts: Facts, calibration: Applied | None = None
+        cls,
+        samples: Sequence[Sample],
+        name: str,
+        facts: Facts,
+        calibration: Applied | None = None,
+        start_ns: int | None = None,
     ) -> "Trace":
         """From a channel's samples.
+
+        Args:
+            start_ns: the monotonic time of second 0, one for traces that are added; None: the first sample's.
 
         Raises:
             NotMeasured: there are none.
         """
         if not samples:
             raise NotMeasured(f"{name} has no samples.")
-        start_ns = samples[0].at_ns
+        if start_ns is None:
+            start_ns = samples[0].at_ns
         columns = {
             "time_s": np.array([(s.at_ns - start_ns) * 1e-9 for s in samples]),
             "covered_s": np.array([s.covered_ns * 1e-9 for s in samples]),

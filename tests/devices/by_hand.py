@@ -68,7 +68,7 @@ class Bench:
 
         def started() -> Run:
             run = Run(self, 1, Cards(), self.clock)
-            self.life.hold(run)
+            self.life.opening(run)
             run.start(lambda _: None)
             return run
 

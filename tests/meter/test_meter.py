@@ -209,7 +209,7 @@ def test_adjoining_spans_add_up_to_the_block():
     parts = meter.spans["part"].joules.total
     assert parts <= whole.usage.joules * (1 + 1e-9)
     between = whole.usage.seconds - meter.spans["part"].seconds.total
-    assert whole.usage.joules - parts <= whole.usage.peak_watts * between + 1e-9
+    assert whole.usage.joules - parts <= meter.usage.peak_watts * between + 1e-9
 
 
 def test_nested_overlapping_and_threaded_spans_are_each_right():
@@ -500,6 +500,27 @@ def test_an_idle_baseline_gives_gross_and_net():
     assert "net of idle" in str(usage)
 
 
+def test_traces_of_several_sources_begin_at_one_time():
+    class Slow(Counting):
+        name = "slow"
+        asked = False
+
+        def read(self):
+            if not self.asked:
+                self.asked = True
+                time.sleep(0.06)
+            return Reading(watts=3.0)
+
+    meter = EnergyMeter(Counting(), **FAST)
+    meter._groups = [[Counting(), Slow()]]
+    with meter:
+        work()
+    first, second = meter.trace.parts
+    assert first.time_s[0] == 0.0
+    assert second.time_s[0] > 0.02, "it has its first sample later"
+    assert second.time_s[-1] == pytest.approx(first.time_s[-1], abs=0.02), "and the last one at the same time"
+
+
 def test_the_trace_has_numpy_columns_and_a_dataframe():
     with EnergyMeter(THREE_WATTS, **FAST) as meter:
         work()
@@ -627,6 +648,28 @@ def test_a_budget_pays_for_every_block_once(lab):
     assert lab.spent_joules == pytest.approx(total, abs=2e-6)
     assert {line.stage for line in lab.lines() if line.joules > 0} == {"inference"}
     assert lab.runs_left(per="infer").value > 0
+
+
+def test_the_cost_of_a_span_is_that_of_covered_calls(lab):
+    class Unplugged(Counting):
+        plugged = True
+
+        def read(self):
+            if not self.plugged:
+                raise SourceMissing("unplugged")
+            return Reading(watts=2.0)
+
+    source = Unplugged()
+    with EnergyMeter(source, budget=lab, **FAST) as meter:
+        for source.plugged in (True, True, False, False, False):
+            with meter.span("infer"):
+                work(0.03)
+    joules = meter.spans["infer"].joules
+    assert len(meter.spans["infer"]) == 5
+    assert 1 <= joules.n <= 2
+    unit = lab._unit("infer")
+    assert unit.joules == pytest.approx(joules.mean, rel=1e-3)
+    assert unit.joules == pytest.approx(0.06, rel=0.2)
 
 
 def test_a_budget_that_is_not_there_is_reported_before_anything_is_measured():
