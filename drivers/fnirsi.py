@@ -39,6 +39,7 @@ from energymeter.drivers.links.wire import Wire, WireMeter
 from energymeter.drivers.protocols.crc import crc8_fnirsi
 from energymeter.errors import SourceError, SourceMissing, SourceTimeout, SpecError
 from energymeter.reading import Band, Facts, Reading
+from energymeter.text import printable
 
 __all__ = ["Fnirsi"]
 
@@ -161,7 +162,7 @@ class Fnirsi(WireMeter, StreamingSource):
         node = self._wire.node if isinstance(self._wire, HidLine) else None
         if node is not None:
             self._model = MODELS[node.usb_id]
-            self.identity = f"{self._model.name} {node.serial}" if node.serial else None
+            self.identity = f"{self._model.name} {printable(node.serial)}" if node.serial else None
         for code in (0x81, 0x82, self._model.third_start):
             self._wire.write(command(code))
 

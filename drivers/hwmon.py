@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from energymeter.drivers.links.sysfs import Files, ShuntMonitor, SysFile, only
 from energymeter.drivers.protocols.jetson import connected, counted_rails
-from energymeter.paths import below, entries, peek, peek_number
+from energymeter.paths import below, entries, peek, peek_name, peek_number
 from energymeter.reading import Band, Facts
 
 __all__ = ["Hwmon"]
@@ -90,7 +90,7 @@ def _devices(folder: str) -> list[_Device]:
     found = []
     for entry in entries(folder):
         path = os.path.join(folder, entry)
-        name = peek(os.path.join(path, "name")) or ""
+        name = peek_name(os.path.join(path, "name"))
         device = os.path.join(path, "device")
         bus = os.path.basename(os.path.realpath(device)) if os.path.exists(device) else entry
         if name and name not in supplies:

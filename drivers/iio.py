@@ -15,7 +15,7 @@ import re
 
 from energymeter.drivers.links.sysfs import Files, Numeric, ShuntMonitor, SysFile, only
 from energymeter.drivers.protocols.jetson import counted_rails
-from energymeter.paths import below, entries, peek, peek_number
+from energymeter.paths import below, entries, peek, peek_name, peek_number
 from energymeter.reading import Band, Facts
 
 __all__ = ["Iio"]
@@ -93,7 +93,7 @@ def _first(*paths: str) -> float | None:
 
 
 def _chip(folder: str) -> str:
-    return peek(os.path.join(folder, "name")) or ""
+    return peek_name(os.path.join(folder, "name"))
 
 
 def _rails(folder: str, scale: float) -> dict[str, Files]:

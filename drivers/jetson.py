@@ -21,7 +21,7 @@ import os
 from energymeter.drivers.links.sysfs import Files, Rails, SysFile
 from energymeter.drivers.protocols.jetson import connected, pinned_rails
 from energymeter.errors import SourceMissing, SpecError
-from energymeter.paths import below, entries, peek, peek_number
+from energymeter.paths import below, entries, peek_name, peek_number
 from energymeter.reading import Band, Facts
 
 __all__ = ["Jetson"]
@@ -91,7 +91,7 @@ def _find(root: str) -> dict[str, tuple[Files, float]]:
     """Every connected rail by name: its files, and its shunt in ohms."""
     rails: dict[str, tuple[Files, float]] = {}
     for device in _monitors(root):
-        chip = (peek(os.path.join(device, "name")) or "").lower()
+        chip = peek_name(os.path.join(device, "name")).lower()
         for folder in _folders(device):
             if "ina238" in chip:
                 rails.setdefault(
@@ -115,7 +115,7 @@ def _monitors(root: str) -> list[str]:
     for listing in ("devices", *drivers):
         for address in entries(os.path.join(i2c, listing)):
             device = os.path.join(i2c, listing, address)
-            chip = (peek(os.path.join(device, "name")) or "").lower()
+            chip = peek_name(os.path.join(device, "name")).lower()
             if "ina3221" in chip or "ina238" in chip:
                 found.setdefault(address, device)
     return list(found.values())
@@ -131,7 +131,7 @@ def _ina3221(folder: str) -> list[tuple[str, Files, float]]:
     """The chip's labelled inputs: name, files, shunt in ohms."""
     rails = []
     for key in entries(folder):
-        label = peek(os.path.join(folder, key)) or ""
+        label = peek_name(os.path.join(folder, key))
         if key.startswith("rail_name_"):
             number = key.removeprefix("rail_name_")
             files = _files(folder, f"in_voltage{number}_input", f"in_current{number}_input")

@@ -32,6 +32,7 @@ from energymeter.drivers.links.timebase import Timebase
 from energymeter.drivers.protocols.otii import PORT, OtiiServer
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
+from energymeter.text import printable
 from energymeter.units import number
 
 __all__ = ["Otii"]
@@ -168,7 +169,7 @@ class Otii:
         chosen = [d for d in meters if self._wanted in ("", d.get("device_id"), d.get("name"))]
         if len(chosen) == 1:
             return str(chosen[0]["device_id"])
-        there = ", ".join(f"{d.get('name')} ({d.get('device_id')})" for d in meters) or "none"
+        there = printable(", ".join(f"{d.get('name')} ({d.get('device_id')})" for d in meters)) or "none"
         raise SourceMissing(
             f"{self.name} cannot tell which device is meant; connected: {there}; give device="
         )

@@ -29,6 +29,7 @@ from energymeter.drivers.links.http import HttpMeter
 from energymeter.errors import SourceError, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
+from energymeter.text import printable
 from energymeter.units import number
 
 __all__ = ["Shelly"]
@@ -169,7 +170,9 @@ class Shelly(HttpMeter):
         if not isinstance(status, dict):
             raise SourceError(f"{self.name} answers {method} with no JSON object; is it a Shelly?")
         if answer.status != 200 or ("code" in status and "id" not in status):
-            said = f"{status.get('code', answer.status)}: {status.get('message', 'no message')!s:.120}"
+            said = printable(
+                f"{status.get('code', answer.status)}: {status.get('message', 'no message')!s:.120}"
+            )
             if answer.status == 404 or status.get("code") in (404, -105):
                 raise SourceMissing(f"{self.name} has no such channel ({said}); check id= and component=")
             raise SourceError(
@@ -180,7 +183,7 @@ class Shelly(HttpMeter):
     def _why_no_watts(self, part: _Component) -> str:
         errors = self._status.get("errors")
         if isinstance(errors, list) and errors:
-            return f"reports {', '.join(map(str, errors))}"
+            return f"reports {printable(', '.join(map(str, errors))[:200])}"
         return f"gives no {part.watts}, so this channel has no power meter"
 
     def _identify(self) -> str:

@@ -27,6 +27,7 @@ from energymeter.drivers.protocols.crc import crc16_modbus
 from energymeter.errors import ExtraMissing, SourceMissing
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
+from energymeter.text import printable
 
 __all__ = ["Tc66c"]
 
@@ -165,7 +166,7 @@ class Tc66c(AskedMeter):
         decrypt = self._decrypt or cipher()
         plain = self._ask(b"getva", lambda received: pick(received, decrypt))
         frame = decode(plain)
-        identity = f"{frame.model} {frame.serial}"
+        identity = printable(f"{frame.model} {frame.serial}")
         if self.identity not in (None, identity):
             raise SourceMissing(f"{self.name} is now {identity}, not {self.identity}: plug that one in again")
         self._last, self.identity = frame, identity

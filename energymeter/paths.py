@@ -3,6 +3,7 @@
 import os
 import sys
 
+from energymeter.text import printable
 from energymeter.units import number
 
 _XDG = {
@@ -91,6 +92,11 @@ def peek(path: str) -> str | None:
             return file.read(PAGE).decode("utf-8", "replace").strip(" \t\r\n\0")
     except OSError:
         return None
+
+
+def peek_name(path: str) -> str:
+    """The name in a file, with what does not show written as an escape; empty if there is none."""
+    return printable(peek(path) or "")
 
 
 def peek_number(path: str) -> float | None:

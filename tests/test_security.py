@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from devices.web import Said, Web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -98,6 +99,23 @@ def test_a_log_carries_no_options(tmp_path: Path) -> None:
     with EnergyMeter(f"csv@{tmp_path}/old.csv?watts=hunter2&unit=W", out=path):
         pass
     assert "hunter2" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_log_and_a_meter_show_no_password_query_or_command_line(tmp_path: Path, ending: str) -> None:
+    secrets = ("SECRET", "TOKEN", "OPTION", "ARGUMENT")
+    with Web(lambda target, headers: Said(200, "5")) as web:
+        sources = (
+            f'http@"http://me:SECRET@{web.address}/q?token=TOKEN"?unit=W&password=OPTION',
+            "exec@\"sh -c 'echo 5' --token=ARGUMENT\"?unit=W",
+        )
+        for number, source in enumerate(sources):
+            path = tmp_path / f"{number}.{ending}"
+            with EnergyMeter(source, rate_hz=10, out=str(path)) as meter:
+                time.sleep(0.15)
+            shown = path.read_text() + repr(meter) + str(meter.usage) + meter.usage.explain()
+            assert not [secret for secret in secrets if secret in shown]
+            assert meter.usage.sources[0] in path.read_text(), "it names its source all the same"
 
 
 @pytest.mark.parametrize(

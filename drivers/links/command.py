@@ -19,6 +19,7 @@ MOST_OUTPUT = 1 << 20
 LONGEST_LINE = 1 << 16
 _MOST_ERRORS = 4096
 _BEAT_SECONDS = 0.5
+_POLL_SECONDS = 0.05
 _LAST_WORDS_SECONDS = 0.1
 _CHUNK = 65536
 
@@ -169,10 +170,13 @@ class Command:
             for pipe in (process.stdout, process.stderr):
                 ready.register(pipe, EVENT_READ)
             while process.stdout in ready.get_map():
-                left = _BEAT_SECONDS if deadline is None else min(deadline - time.monotonic(), _BEAT_SECONDS)
-                if left <= 0:
+                beat = _BEAT_SECONDS if deadline is None else min(deadline - time.monotonic(), _POLL_SECONDS)
+                if beat <= 0:
                     return
-                yield self._chunk(ready, process.stdout, left)
+                chunk = self._chunk(ready, process.stdout, beat)
+                yield chunk
+                if deadline is not None and not chunk and process.poll() is not None:
+                    return  # what it left running keeps its output open
             while ready.get_map() and self._chunk(ready, process.stderr, _LAST_WORDS_SECONDS):
                 pass  # why it failed may come after its output has ended
 

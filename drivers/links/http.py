@@ -7,18 +7,22 @@ here, with the standard library alone.
 
 import base64
 import hashlib
+import io
 import json
 import os
 import re
+import socket
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from energymeter.drivers.links.tcp import network_error, secret, split_host
+from energymeter.drivers.links.tcp import connect, network_error, secret, split_host
 from energymeter.errors import EnergyMeterError, SourceError, SourceForbidden, SourceTimeout, SpecError
 from energymeter.reading import Reading
+from energymeter.text import printable
 
 if TYPE_CHECKING:
-    from http.client import HTTPConnection
+    from http.client import HTTPConnection, HTTPResponse
 
 _MAX_BODY = 1 << 20
 """No meter's status comes near; a wrong address may answer with anything."""
@@ -38,7 +42,9 @@ class Answer(NamedTuple):
 
 
 class HttpClient:
-    """GET requests to one server, each done within ``timeout`` seconds, over a connection that is kept.
+    """GET requests to one server over a connection that is kept.
+
+    ``timeout`` seconds are the limit of all of it: connecting, logging in, headers, interim answers, body.
 
     Args:
         host, port: where.
@@ -66,6 +72,7 @@ class HttpClient:
         self._opened = False
         self._connection: HTTPConnection | None = None
         self._login: Basic | Digest | None = None
+        self._deadline = 0.0
 
     def open(self) -> None:
         """Learn the password; the first ``get`` connects.
@@ -98,14 +105,15 @@ class HttpClient:
         if not self._opened:
             raise SourceError(f"{self._name} is not open; call open() first")
         try:
-            return self._get(target, time.monotonic() + self._timeout)
+            self._deadline = time.monotonic() + self._timeout
+            return self._get(target)
         except SourceError:
             self._drop()
             raise
         except OSError as error:
             self._drop()
             raise network_error(error, self._name) from error
-        except HTTPException as error:
+        except (HTTPException, ValueError) as error:
             self._drop()
             raise SourceError(
                 f"{self._name} does not speak HTTP ({type(error).__name__}); check the address and port"
@@ -133,10 +141,10 @@ class HttpClient:
                 f"{self._name} answers with something else than JSON; check the address"
             ) from error
 
-    def _get(self, target: str, deadline: float) -> Answer:
+    def _get(self, target: str) -> Answer:
         fresh = False
         while True:
-            answer, asked = self._exchange(target, deadline)
+            answer, asked = self._exchange(target)
             if answer.status != 401:
                 return answer
             if not self.password:
@@ -153,44 +161,40 @@ class HttpClient:
                 raise SourceForbidden(f"{self._name} refuses the user name or password; check both")
             self._login, fresh = offered, True
 
-    def _exchange(self, target: str, deadline: float) -> tuple[Answer, list[str]]:
+    def _exchange(self, target: str) -> tuple[Answer, list[str]]:
         reused = self._connection is not None
         try:
-            return self._round_trip(target, deadline)
+            return self._round_trip(target)
         except ConnectionError:
             self._drop()
             if not reused:  # only a kept connection may have been closed behind our back
                 raise
-            return self._round_trip(target, deadline)
+            return self._round_trip(target)
 
-    def _round_trip(self, target: str, deadline: float) -> tuple[Answer, list[str]]:
+    def _round_trip(self, target: str) -> tuple[Answer, list[str]]:
         connection = self._connection or self._connect()
         self._connection = connection
-        connection.timeout = self._left(deadline)
-        if connection.sock is not None:
-            connection.sock.settimeout(connection.timeout)
+        connection.sock.settimeout(self._left())
         headers = {"Accept": "application/json"}
         if self._login is not None:
             headers["Authorization"] = self._login.header(target)
         connection.request("GET", target, headers=headers)
-        sock = connection.sock
         response = connection.getresponse()
         body = bytearray()
         while chunk := response.read1(65536):
             body += chunk
             if len(body) > _MAX_BODY:
                 raise SourceError(f"{self._name} answers with more than a megabyte; check the address")
-            sock.settimeout(self._left(deadline))
         response.close()  # of the answer, not of the connection
         promised = response.headers.get("Content-Length", "")
-        if promised.isdigit() and len(body) < int(promised):
+        if re.fullmatch("[0-9]{1,18}", promised) and len(body) < int(promised):
             raise ConnectionResetError("the answer is cut short")
         if response.will_close:
             self._drop()
         return Answer(response.status, bytes(body)), response.headers.get_all("WWW-Authenticate") or []
 
-    def _left(self, deadline: float) -> float:
-        left = deadline - time.monotonic()
+    def _left(self) -> float:
+        left = self._deadline - time.monotonic()
         if left <= 0:
             raise SourceTimeout(
                 f"{self._name} is too slow: no whole answer within {self._timeout:g} s; increase timeout="
@@ -198,11 +202,52 @@ class HttpClient:
         return left
 
     def _connect(self) -> "HTTPConnection":
-        from http.client import HTTPConnection, HTTPSConnection
+        from http.client import HTTPConnection
 
-        return (HTTPSConnection if self._tls else HTTPConnection)(
-            self._host, self._port, timeout=self._timeout
-        )
+        connection = HTTPConnection(self._host, self._port)
+        sock = connect(self._host, self._port, self._deadline)
+        if self._tls:
+            import ssl  # 10 ms for those who need it
+
+            try:
+                sock.settimeout(self._left())
+                sock = ssl.create_default_context().wrap_socket(sock, server_hostname=self._host)
+            except BaseException:
+                sock.close()
+                raise
+        connection.sock = sock
+        response: Any = self._response
+        connection.response_class = response
+        return connection
+
+    def _response(self, sock: socket.socket, *args: Any, **options: Any) -> "HTTPResponse":
+        """What http.client makes of an answer, every single read of which keeps to the deadline."""
+        from http.client import HTTPResponse
+
+        limited: Any = _Limited(sock, self._left)
+        return HTTPResponse(limited, *args, **options)
+
+
+class _Limited(io.RawIOBase):
+    """A socket as http.client reads it: each read may take what is left of the time, and no more."""
+
+    def __init__(self, sock: socket.socket, left: Callable[[], float]) -> None:
+        self._sock, self._left = sock, left
+        self._file = sock.makefile("rb", buffering=0)  # keeps it open when http.client has done with it
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._sock.settimeout(self._left())
+        return self._file.readinto(buffer) or 0
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def challenges(headers: list[str]) -> list[tuple[str, dict[str, str]]]:
@@ -392,7 +437,7 @@ class HttpMeter:
 
     def _who(self) -> str:
         try:
-            return self._identify()
+            return printable(self._identify())
         except SourceForbidden:
             raise
         except SourceError:

@@ -1,8 +1,10 @@
 """Things on the network: addresses, and what their failures mean."""
 
+import contextlib
 import errno
 import os
 import socket
+import time
 
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SourceTimeout, SpecError
 
@@ -29,6 +31,32 @@ def split_host(place: str, port: int) -> tuple[str, int]:
     if not (tail.isascii() and tail.isdigit() and 0 < int(tail) < 65536):
         raise SpecError(f"{tail!r} is no port: give a number from 1 to 65535, as in {host}:{port}")
     return host, int(tail)
+
+
+def connect(host: str, port: int, deadline: float) -> socket.socket:
+    """A connection to the first of a host's addresses that answers, by ``deadline`` on the monotonic clock.
+
+    The name is looked up by the system's resolver, whose own time limit is in ``resolv.conf``.
+
+    Raises:
+        OSError: none answers.
+    """
+    failure: OSError = TimeoutError("no time is left")
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        with contextlib.ExitStack() as unless_connected:
+            try:
+                connection = unless_connected.enter_context(socket.socket(family, kind, protocol))
+                connection.settimeout(left)
+                connection.connect(address)
+            except OSError as error:
+                failure = error
+                continue
+            unless_connected.pop_all()
+            return connection
+    raise failure
 
 
 def network_error(error: OSError, name: str) -> SourceError:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SourceTimeout
+from energymeter.text import printable
 
 
 class Client(Protocol):
@@ -183,6 +184,6 @@ def explained(error: BaseException) -> SourceError:
             "the jtop service cannot keep this pace; ask for less, such as `jtop?interval=1`"
         )
     return SourceError(
-        f"jetson-stats failed with {type(error).__name__}: {text[:200] or 'no reason given'}; "
+        f"jetson-stats failed with {type(error).__name__}: {printable(text[:200]) or 'no reason given'}; "
         "restart the service with `sudo systemctl restart jtop`"
     )

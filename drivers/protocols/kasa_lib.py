@@ -15,6 +15,7 @@ from energymeter.errors import (
     SourceMissing,
     SourceTimeout,
 )
+from energymeter.text import printable
 
 _T = TypeVar("_T")
 
@@ -66,7 +67,7 @@ class PythonKasa:
                     f"{self._name} has {len(outlets)} outlets, counted from 0; correct outlet="
                 )
             self._part = outlets[self._outlet]
-        self.identity = str(self._part.device_id)
+        self.identity = printable(str(self._part.device_id))
         if self._kasa.Module.Energy not in self._part.modules:
             raise SourceMissing(f"{self._name} has no energy meter; use a model that has one")
 

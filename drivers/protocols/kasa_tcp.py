@@ -9,8 +9,9 @@ import socket
 import struct
 import time
 
-from energymeter.drivers.links.tcp import network_error
+from energymeter.drivers.links.tcp import connect, network_error
 from energymeter.errors import SourceError, SourceMissing, SourceTimeout
+from energymeter.text import printable
 
 PORT = 9999
 _FIRST_KEY = 171
@@ -43,7 +44,7 @@ class OldKasa:
         info = info.get("get_sysinfo", {}) if isinstance(info, dict) else {}
         if not isinstance(info, dict):
             info = {}
-        self.identity = str(info.get("deviceId") or info.get("mac") or info.get("mic_mac") or "")
+        self.identity = printable(str(info.get("deviceId") or info.get("mac") or info.get("mic_mac") or ""))
         if self._outlet < 0:
             return
         children = info.get("children")
@@ -55,7 +56,7 @@ class OldKasa:
         child = str(outlets[self._outlet].get("id", ""))
         child = child if len(child) > 2 else f"{info.get('deviceId', '')}{child}"
         self._context = {"context": {"child_ids": [child]}}
-        self.identity = child
+        self.identity = printable(child)
 
     def now(self) -> dict[str, object]:
         """The meter's values, under the names that this plug gives them.
@@ -68,11 +69,12 @@ class OldKasa:
         if not isinstance(now, dict):
             said = meter.get("err_msg", meter) if isinstance(meter, dict) else "nothing"
             raise SourceMissing(
-                f"{self._name} has no energy meter ({said!s:.80}); use a model that has one (an HS100 or a "
+                f"{self._name} has no energy meter ({printable(f'{said!s:.80}')}); use a model that has one "
+                "(an HS100 or a "
                 "bulb has none)"
             )
         if now.get("err_code", 0) != 0:
-            said = f"{now.get('err_code')}: {now.get('err_msg', 'no message')!s:.80}"
+            said = printable(f"{now.get('err_code')}: {now.get('err_msg', 'no message')!s:.80}")
             raise SourceError(f"{self._name} refuses ({said}); a strip wants outlet=")
         return now
 
@@ -117,7 +119,7 @@ class OldKasa:
 
     def _exchange(self, request: dict[str, object], deadline: float) -> bytes:
         if self._socket is None:
-            self._socket = socket.create_connection((self._host, self._port), timeout=self._timeout)
+            self._socket = connect(self._host, self._port, deadline)
         secret = encipher(json.dumps(request, separators=(",", ":")).encode())
         self._socket.settimeout(self._timeout)
         self._socket.sendall(struct.pack(">I", len(secret)) + secret)

@@ -20,6 +20,7 @@ from energymeter.drivers.links.usb import UsbBulk
 from energymeter.drivers.links.wire import Wire, WireMeter
 from energymeter.errors import ExtraMissing, SourceError, SourceTimeout
 from energymeter.reading import Band, Facts, Reading
+from energymeter.text import printable
 
 USB_IDS = ((0x5FC9, 0x0063), (0x5FC9, 0x0061))
 CONNECT, ACCEPT, REJECT, GET_DATA = 0x02, 0x05, 0x06, 0x0C
@@ -251,7 +252,7 @@ class Km003cMeter(WireMeter):
     def _identify(self) -> None:
         """Take the serial number of the open wire as the identity."""
         serial = getattr(self._wire, "serial", "")
-        self.identity = f"KM003C {serial}" if serial else None
+        self.identity = f"KM003C {printable(serial)}" if serial else None
 
     def _reading(self, volts: float, amps: float, at_ns: int | None = None, fresh: bool = True) -> Reading:
         return Reading(volts=volts, amps=self._sign * amps, at_ns=at_ns, fresh=fresh)

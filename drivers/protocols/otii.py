@@ -8,8 +8,9 @@ import socket
 import time
 from typing import Any
 
-from energymeter.drivers.links.tcp import network_error
+from energymeter.drivers.links.tcp import connect, network_error
 from energymeter.errors import SourceBusy, SourceError, SourceForbidden, SourceMissing, SourceTimeout
+from energymeter.text import printable
 
 PORT = 1905
 _MAX_LINE = 1 << 20
@@ -43,7 +44,7 @@ class OtiiServer:
             SourceMissing, SourceTimeout, SourceError: as the message says.
         """
         try:
-            self._socket = socket.create_connection((self._host, self._port), timeout=self._timeout)
+            self._socket = connect(self._host, self._port, time.monotonic() + self._timeout)
         except ConnectionRefusedError as error:
             raise SourceMissing(
                 f"{self._name}: the Otii application does not listen; start it and switch its TCP server on"
@@ -116,7 +117,7 @@ class OtiiServer:
         return answer
 
     def _refused(self, answer: dict[str, Any]) -> SourceError:
-        code = str(answer.get("errorcode", "an unnamed error"))
+        code = printable(str(answer.get("errorcode", "an unnamed error"))[:80])
         if code in _REMEDIES:
             return SourceForbidden(f"{self._name}: {code}; {_REMEDIES[code]}")
         if code == "Device not connected":
@@ -124,5 +125,5 @@ class OtiiServer:
         if code == "Not ready":
             return SourceBusy(f"{self._name} is not ready; wait until the application has finished")
         data = answer.get("data")
-        message = data.get("message", "") if isinstance(data, dict) else ""
+        message = printable(f"{data.get('message', '')!s:.200}") if isinstance(data, dict) else ""
         return SourceError(f"{self._name}: {code} {message}".rstrip() + "; look at the Otii application")

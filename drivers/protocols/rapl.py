@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from energymeter.drivers.links.sysfs import translated
 from energymeter.errors import SourceError, SourceMissing
-from energymeter.paths import entries, peek, peek_number
+from energymeter.paths import entries, peek, peek_name, peek_number
 
 _CONTROLS = ("intel-rapl", "intel-rapl-mmio", "intel-rapl-tpmi")
 """Where one zone may be shown; the first that has it wins."""
@@ -65,10 +65,10 @@ def zones(powercap: str) -> list[ZoneFolder]:
         for key, folder in folders.items():
             if key.split(":", 1)[0] != control or not os.path.exists(os.path.join(folder, "energy_uj")):
                 continue
-            name = peek(os.path.join(folder, "name")) or key
+            name = peek_name(os.path.join(folder, "name")) or key
             parent = folders.get(key.rsplit(":", 1)[0]) if key.count(":") > 1 else None
             if parent is not None:
-                name = f"{peek(os.path.join(parent, 'name'))}/{name}"
+                name = f"{peek_name(os.path.join(parent, 'name'))}/{name}"
             found.setdefault(name, ZoneFolder(name, folder))
     return list(found.values())
 

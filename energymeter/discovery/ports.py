@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from energymeter.boards import Board
 from energymeter.paths import below, entries
+from energymeter.text import printable
 
 DISTRIBUTION = "edge-energymeter"
 
@@ -49,7 +50,7 @@ def serial_ports() -> list[Port]:
     from serial.tools.list_ports import comports
 
     return [
-        Port(port.device, f"{port.vid:04x}:{port.pid:04x}" if port.vid else "", port.product or "")
+        Port(port.device, f"{port.vid:04x}:{port.pid:04x}" if port.vid else "", printable(port.product or ""))
         for port in sorted(comports())
         if port.vid or "rfcomm" in port.device
     ]

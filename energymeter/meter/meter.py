@@ -455,8 +455,13 @@ class EnergyMeter:
 
 
 def _named(source: "Spec | Source") -> str:
-    """A source as a person may see it: options may hold a password and are left out."""
-    return f"{source.driver}@{source.place or ''}" if isinstance(source, Spec) else source.name
+    """A source as a person may see it: by its name, which holds no password, no query and no command line."""
+    if not isinstance(source, Spec):
+        return source.name
+    try:
+        return source.build().name
+    except SpecError:
+        return f"{source.driver}, with options that make no sense"
 
 
 def _header(configs: "Sequence[SourceConfig]", counted: int, started: float) -> dict[str, Any]:

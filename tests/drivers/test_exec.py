@@ -3,6 +3,7 @@
 import re
 import stat
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +228,11 @@ def test_what_a_command_says_cannot_move_the_cursor() -> None:
     source = Exec("printf '\\033[2Jgone\\n' >&2; exit 1", unit="W", shell=True)
     with pytest.raises(SourceError, match=r"exit code 1: \\x1b\[2Jgone"):
         source.open()
+
+
+def test_what_a_command_leaves_running_does_not_hold_up_its_answer() -> None:
+    source = Exec("sleep 60 & echo 5", unit="W", shell=True, timeout=5.0)
+    began = time.monotonic()
+    source.open()
+    assert source.read().watts == 5.0
+    assert time.monotonic() - began < 2.0

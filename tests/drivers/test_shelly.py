@@ -177,3 +177,12 @@ def test_nobody_there() -> None:
 def test_options_that_make_no_sense(options: dict[str, Any]) -> None:
     with pytest.raises(SpecError):
         Shelly("10.0.0.5", **options)
+
+
+def test_what_a_device_says_cannot_move_the_cursor() -> None:
+    """An id or an error text with an escape sequence is shown, and not obeyed, by the terminal."""
+    rpc = ShellyRpc({"Switch:0": {"id": 0, "apower": 5.0}}, device="plug\x1b[2J")
+    with Web(rpc) as web:
+        source = Shelly(web.address)
+        source.open()
+        assert source.identity == "plug\\x1b[2J"

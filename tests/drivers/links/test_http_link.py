@@ -1,8 +1,12 @@
 """The HTTP link: login, kept connections, and what failures are called."""
 
+import contextlib
 import hashlib
+import itertools
 import socket
 import threading
+import time
+from collections.abc import Callable
 
 import pytest
 from devices.web import DigestLogin, Said, Web, basic, response
@@ -204,3 +208,69 @@ def test_something_that_is_no_web_server() -> None:
         with pytest.raises(SourceError, match="does not speak HTTP"):
             link.get("/")
         thread.join()
+
+
+def served(answer: Callable[[socket.socket], None], timeout: float = 0.3) -> tuple[float, object]:
+    """How long one request of a server that answers like this takes, and what comes of it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        link = opened(server.getsockname()[1], timeout=timeout)
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(4096)
+                answer(connection)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        began = time.monotonic()
+        try:
+            outcome: object = link.get("/").body
+        except SourceError as error:
+            outcome = error
+        finally:
+            seconds = time.monotonic() - began
+            link.close()
+            thread.join()
+        return seconds, outcome
+
+
+def drip(*pieces: bytes) -> Callable[[socket.socket], None]:
+    """Pieces in turn, each sooner than a timeout of its own would notice."""
+
+    def answer(connection: socket.socket) -> None:
+        for piece in itertools.islice(itertools.cycle(pieces), 60):
+            connection.sendall(piece)
+            time.sleep(0.02)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (b"HTTP/1.1 200 OK\r\nX-A: 1\r\n", *[b"X: y\r\n"] * 59),
+        (b"HTTP/1.1 100 Continue\r\n\r\n",),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n", *[b"5"] * 59),
+        (b"H", b"T"),
+    ],
+    ids=["headers", "interim answers", "body", "status line"],
+)
+def test_one_deadline_holds_for_everything_that_drips(pieces: tuple[bytes, ...]) -> None:
+    seconds, outcome = served(drip(*pieces))
+    assert isinstance(outcome, SourceTimeout)
+    assert 0.25 < seconds < 0.6
+
+
+@pytest.mark.parametrize("length", ["²", "-5", "9" * 5000, "1e3", "5;5", ""])
+def test_a_length_that_is_no_number_is_ignored(length: str) -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n5".encode("latin-1")
+    _, outcome = served(lambda connection: connection.sendall(head))
+    assert outcome == b"5" or isinstance(outcome, SourceError)
+
+
+def test_a_flood_without_a_length_is_refused() -> None:
+    flood = b"HTTP/1.1 200 OK\r\n\r\n" + b"5" * (2 << 20)
+    _, outcome = served(lambda connection: connection.sendall(flood), timeout=5.0)
+    assert isinstance(outcome, SourceError)
+    assert "megabyte" in str(outcome)

@@ -2,10 +2,11 @@
 
 import errno
 import socket
+import time
 
 import pytest
 
-from energymeter.drivers.links.tcp import network_error, secret, split_host
+from energymeter.drivers.links.tcp import connect, network_error, secret, split_host
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SourceTimeout, SpecError
 
 
@@ -54,3 +55,23 @@ def test_secrets_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert secret("given", "", "x") == "given"
     with pytest.raises(SpecError, match="NO_SUCH"):
         secret("", "NO_SUCH", "x")
+
+
+def test_every_address_shares_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two addresses that never answer take one time limit together, not one each."""
+    silent = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("192.0.2.1", 9))] * 2
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: silent)
+    waits: list[float] = []
+
+    class Silent(socket.socket):
+        def connect(self, address: object) -> None:
+            waits.append(self.gettimeout() or 0.0)
+            time.sleep(0.03)
+            raise TimeoutError("timed out")
+
+    monkeypatch.setattr(socket, "socket", Silent)
+    with pytest.raises(TimeoutError):
+        connect("plug", 80, time.monotonic() + 0.05)
+    assert len(waits) == 2
+    assert 0.03 < waits[0] <= 0.05
+    assert waits[1] <= 0.03
