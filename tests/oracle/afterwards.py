@@ -11,8 +11,9 @@ import click.testing
 
 from energymeter import Budget, EnergyMeter, EnergyMeterError, Trace
 from energymeter.budget import Ledger
-from energymeter.cli import main as command_line
+from energymeter.cli import cli
 from energymeter.recordings import window_joules
+
 from oracle import steps as s
 from oracle.check import COVERED, FAR, Judge
 from oracle.events import Record
@@ -22,119 +23,130 @@ from oracle.truth import Channel, Extent, Moments, Run
 _ALIGN_SECONDS = 0.01
 """The Unix time in a log is so well known."""
 _NEVER = 1e9
+_SHARES = ((0.0, 1.0), (0.1, 0.3), (0.35, 0.9), (0.5, 0.5001))
+"""Windows of a log that are looked at."""
 
 
 def judge_logs(record: Record, judge: Judge) -> None:
     """Every log against the run that it was written by."""
     for number, meter in enumerate(record.program.meters):
-        if meter.log in ("csv", "jsonl", "parquet", "bytes"):
-            _Log(record, judge, number).judge()
+        runs = [run for run in record.runs_for("0", number, _NEVER) if run.logged]
+        if runs and meter.log in ("csv", "jsonl", "parquet", "bytes"):
+            _judge_log(record, judge, number, runs[-1])
 
 
-class _Log:
-    def __init__(self, record: Record, judge: Judge, number: int) -> None:
-        self._record, self._judge, self._verdict = record, judge, judge.verdict
-        self._number = number
-        self._channels = record.channels[number]
+def _judge_log(record: Record, judge: Judge, number: int, run: Run) -> None:
+    paths = _logs(record.folder, number)
+    told = [event for event in record.of("log") if event["meter"] == number and event["error"]]
+    excused = bool(told) or not record.of("finished")  # the meter said so, or the program was ended
+    if len(paths) != 1:
+        if paths or not excused:
+            judge.verdict.found("log places", "log", f"the log is in {len(paths)} places: {paths}")
+        return
+    channels = record.channels[number]
+    first, last = judge.sampled(channels, run.extent)
+    end = Moments(first.earliest, last.latest) if excused else last
+    LogJudge(judge, paths[0], channels, Extent(first, end)).judge(
+        lost=excused or not judge.healthy_run(run),
+        unix=record.unix_offset + record.epoch_ns * 1e-9,
+        replayed=record.program.seed % 3 == 0,
+    )
 
-    def judge(self) -> None:
-        runs = [run for run in self._record.runs_for("0", self._number, _NEVER) if run.logged]
-        paths = self._paths()
-        if not runs or not self._channels:
-            return
-        run = runs[-1]
-        if len(paths) != 1:
-            if paths or not self._excused():
-                self._verdict.found("log places", "log", f"the log is in {len(paths)} places: {paths}")
-            return
-        path = paths[0]
+
+def _logs(folder: Path, number: int) -> list[str]:
+    found = set()
+    for place in (folder, folder / "elsewhere"):
+        for name in os.listdir(place) if place.is_dir() else []:
+            if name.startswith(f"log{number}"):
+                found.add(str(place / name.removesuffix(".parts")))
+    return sorted(found)
+
+
+class LogJudge:
+    """Reads a log in every way there is, and holds each figure against the truth.
+
+    Args:
+        judge: takes the findings.
+        channels: what was recorded.
+        extent: from the first sample to the last one.
+    """
+
+    def __init__(self, judge: Judge, path: str, channels: Sequence[Channel], extent: Extent) -> None:
+        self._judge, self._verdict = judge, judge.verdict
+        self._path, self._channels, self._extent = path, channels, extent
+
+    def judge(self, *, lost: bool, unix: float | None, replayed: bool) -> None:
+        """Everything.
+
+        Args:
+            lost: the log may hold no sample.
+            unix: of the moment that the truth calls second 0; None: what the log calls so, too.
+            replayed: play it as well.
+        """
         try:
-            trace = Trace.load(path)
+            trace = Trace.load(self._path)
             usage = trace.usage().to_dict()
             json.dumps(usage, allow_nan=False)
         except EnergyMeterError as error:
-            if not self._excused() and self._judge.healthy_run(run):
+            if not lost:
                 self._verdict.found("log lost", "log", f"{type(error).__name__}: {error}")
             return
-        self._figures(run, usage)
-        self._same(path, trace, usage)
+        except (ValueError, AttributeError) as error:
+            self._verdict.found(f"crash {type(error).__name__}", "log", str(error))
+            return
+        self._judge.usage("log", "log", usage, self._extent, self._channels)
+        self._shown(usage)
+        self._windows(trace, unix)
+        if replayed:
+            self._replayed(usage)
 
-    def _paths(self) -> list[str]:
-        found: list[str] = []
-        for folder in (self._record.folder, self._record.folder / "elsewhere"):
-            for name in os.listdir(folder) if folder.is_dir() else []:
-                if name.startswith(f"log{self._number}"):
-                    found.append(str(folder / name.removesuffix(".parts")))
-        return sorted(set(found))
-
-    def _excused(self) -> bool:
-        """The program was killed, or the meter said that the log is not whole."""
-        told = [
-            event for event in self._record.of("log") if event["meter"] == self._number and event["error"]
-        ]
-        return bool(told) or not self._record.of("finished")
-
-    def _figures(self, run: Run, usage: dict[str, Any]) -> None:
-        """From about the start of the run to about its end."""
-        first, last = self._judge.sampled(self._channels, run.extent)
-        end = last if not self._excused() else Moments(first.earliest, last.latest)
-        self._judge.usage("log", "log", usage, Extent(first, end), self._channels)
-
-    def _same(self, path: str, trace: Trace, usage: dict[str, Any]) -> None:
-        """Every other way to read the log gives the same."""
-        shown = click.testing.CliRunner().invoke(command_line, ["show", "--json", path])
-        if shown.exit_code or shown.exception:
-            self._verdict.found("show fails", "show", f"{shown.output[-500:]} {shown.exception!r}")
-        else:
-            self._equal("show --json", json.loads(shown.output), usage)
-        plain = click.testing.CliRunner().invoke(command_line, ["show", path])
-        if plain.exit_code:
-            self._verdict.found("show fails", "show", plain.output[-500:])
-        self._windows(path, trace)
-        if self._record.program.seed % 3 == 0:
-            self._replayed(path, usage)
-
-    def _equal(self, figure: str, told: dict[str, Any], usage: dict[str, Any]) -> None:
+    def _shown(self, usage: dict[str, Any]) -> None:
+        """``energymeter show`` says the same."""
+        shown = click.testing.CliRunner().invoke(cli, ["show", "--json", self._path])
+        plain = click.testing.CliRunner().invoke(cli, ["show", self._path])
+        for result in (shown, plain):
+            if result.exit_code:
+                self._verdict.found("show fails", "show", f"{result.output[-500:]} {result.exception!r}")
+                return
+        told = json.loads(shown.output)
         for name in ("joules", "seconds", "coverage", "uncertainty"):
             if not math.isclose(told[name], usage[name], rel_tol=1e-6, abs_tol=1e-9):
-                self._verdict.found(
-                    f"{figure} differs", figure, f"{name} {told[name]} instead of {usage[name]}"
-                )
+                self._verdict.found("show differs", "show", f"{name} {told[name]} instead of {usage[name]}")
 
-    def _windows(self, path: str, trace: Trace) -> None:
+    def _windows(self, trace: Trace, unix: float | None) -> None:
         """Windows of the log: two ways to read them, and the truth."""
         start, seconds = float(trace.time_s[0]), trace.seconds
-        shares = [(0.0, 1.0), (0.1, 0.3), (0.35, 0.9), (0.5, 0.5001)]
-        starts = [start + a * seconds for a, _ in shares]
-        ends = [start + b * seconds for _, b in shares]
+        starts = [start + a * seconds for a, _ in _SHARES]
+        ends = [start + b * seconds for _, b in _SHARES]
         by_trace = trace.energy(starts, ends)
-        by_file = window_joules(path, starts, ends)
+        by_file = window_joules(self._path, starts, ends)
         for a, b, one, other in zip(starts, ends, by_trace, by_file, strict=True):
             if not math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-7):
                 self._verdict.found(
                     "window_joules differs", "log", f"{a:.4f} to {b:.4f} s: {other} J, Trace.energy() {one} J"
                 )
                 continue
-            self._window(trace, a, b)
+            self._window(trace, a, b, float(one), unix)
 
-    def _window(self, trace: Trace, a: float, b: float) -> None:
-        if trace.epoch_s is None or b - a < 1e-3:
+    def _window(self, trace: Trace, a: float, b: float, joules: float, unix: float | None) -> None:
+        if b - a < 1e-3 or (unix is not None and trace.epoch_s is None):
             return
-        epoch = trace.epoch_s - self._record.unix_offset - self._record.epoch_ns * 1e-9
+        epoch = 0.0 if unix is None or trace.epoch_s is None else trace.epoch_s - unix
+        align = 0.0 if unix is None else _ALIGN_SECONDS
         try:
             usage = trace.usage(a, b).to_dict()
         except EnergyMeterError:
             return
         start, end = epoch + a, epoch + b
-        extent = Extent(
-            Moments(start - _ALIGN_SECONDS, start + _ALIGN_SECONDS),
-            Moments(end - _ALIGN_SECONDS, end + _ALIGN_SECONDS),
-        )
-        self._judge.usage(f"log {a:.3f} to {b:.3f} s", "log window", usage, extent, self._channels)
+        extent = Extent(Moments(start - align, start + align), Moments(end - align, end + align))
+        figure = f"log {a:.3f} to {b:.3f} s"
+        self._judge.usage(figure, "log window", usage, extent, self._channels)
+        if not math.isclose(usage["joules"], joules, rel_tol=1e-6, abs_tol=1e-7):
+            self._verdict.found("energy differs", figure, f"{joules} J, usage() {usage['joules']} J")
 
-    def _replayed(self, path: str, usage: dict[str, Any]) -> None:
+    def _replayed(self, usage: dict[str, Any]) -> None:
         """A replay gives the log's own energy, or says what it leaves out."""
-        meter = EnergyMeter(f'replay@"{path}"?speed=max')
+        meter = EnergyMeter(f'replay@"{self._path}"?speed=max')
         try:
             with meter:
                 pass
@@ -171,11 +183,7 @@ class _Ledger:
         if not meters:
             return
         channels = self._record.channels[min(meters)]
-        if any(
-            source.rails or source.renews
-            for meter in meters
-            for source in self._record.program.meters[meter].sources
-        ):
+        if any(source.rails or source.renews for meter in meters for source in self._record.program.meters[meter].sources):
             return
         self._verdict.figures += 1
         lines = self._budget.lines()
@@ -184,7 +192,7 @@ class _Ledger:
         doubt = sum(line.uncertainty or 0.0 for line in since)
         low, high = self._true(meters, channels)
         warned = [event["message"] for event in self._record.of("warning")] + self._notes()
-        lossy = warned or (not self._record.of("finished") and self._killed()) or self._blocked(meters)
+        lossy = warned or not self._record.of("finished") and self._killed() or self._blocked(meters)
         tolerance = FAR * doubt + 2e-6 * len(lines) + 1e-6 * high
         spent = self._budget.spent_joules
         if spent > high + tolerance and not any("budget" in text or "debit" in text for text in warned):
@@ -246,15 +254,7 @@ class _Ledger:
 
     def _union(self, meters: set[int]) -> list[tuple[float, float]]:
         """When somebody paid, since the last reset."""
-        last = max(
-            (
-                channel.times[-1]
-                for number in meters
-                for channel in self._record.channels[number]
-                if channel.times
-            ),
-            default=0.0,
-        )
+        last = max((channel.times[-1] for number in meters for channel in self._record.channels[number] if channel.times), default=0.0)
         spans = sorted(
             (run.extent.start.latest, min(run.extent.end.earliest, last)) for run in self._runs(meters)
         )

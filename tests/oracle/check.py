@@ -239,7 +239,9 @@ class Judge:
         lows, highs = zip(*(self._truth(a, b, channels, coverage) for a, b in places), strict=True)
         low, high = min(lows), max(highs)
         tolerance = FAR * value["uncertainty"] + sum(self._tolerance(c, start, end) for c in channels)
-        tolerance += _EXACT * abs(high) + 1e-9 + (1 - coverage if coverage >= COVERED else 0.0) * abs(high)
+        tolerance += _EXACT * abs(high) + 1e-9
+        if coverage >= COVERED:  # what is missing may have been its peak
+            tolerance += (1 - coverage) * seconds * sum(c.wave.extremes(start, end)[1] for c in channels)
         if not low - tolerance <= joules <= high + tolerance:
             self.verdict.found(
                 f"{kind} joules",
@@ -282,7 +284,8 @@ class Judge:
         part = channel.measured(start, end)
         low, high = channel.wave.extremes(start - 0.1, end + 0.1)
         late = 0.0 if channel.spec.stamped else max(0.0, min(part.longest, 1.0) - 1 / channel.hz) + 0.002
-        return part.slack_joules + (high - low) * late
+        moved = high if channel.spec.semantics == "counter" else high - low
+        return part.slack_joules + moved * late
 
     def _consistent(self, figure: str, kind: str, value: dict[str, Any], channels: Sequence[Channel]) -> None:
         """A usage agrees with itself."""

@@ -93,6 +93,7 @@ class Known:
         )
         self._before_ns: int | None = None
         self._started_ns = self._epoch_ns
+        self._news_ns = 0
         self._odd = {number for number, trouble in enumerate(self._troubles) if trouble.kind == "odd"}
         if about["way"] == "stream":  # only then does the sampler find the hook
             self.stream = self._stream
@@ -103,6 +104,10 @@ class Known:
         if self._about["way"] == "missing":
             raise SourceMissing(f"{self.name} is not there; plug it in")
         self._check("fail")
+        self.begin()
+
+    def begin(self) -> None:
+        """Open without a look at the troubles: what a rail cannot refuse by itself."""
         if self._log_fd is None:
             self._log_fd = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         now_ns = self._clock.monotonic_ns()
@@ -121,10 +126,11 @@ class Known:
         self._check("fail")
         now_ns = self._clock.monotonic_ns()
         reading = self._next_odd(now_ns)
-        if self._trouble("stale") is not None:
+        if self._trouble("stale") is not None or now_ns < self._news_ns:
             reading = Reading(fresh=False)
         elif reading is None:
             reading = self._given(now_ns, self._renewed(now_ns))
+            self._news_ns = now_ns + round(self._about["news"] * 1e9)
         self._clock.sleep(self._about["slow"] / 2)  # the value is that of the middle of the read
         return reading
 
@@ -255,7 +261,7 @@ class KnownRails(Known):
     def open(self) -> None:
         super().open()
         for rail in self._rails:
-            rail.open()
+            rail.begin()
 
     def close(self) -> None:
         super().close()

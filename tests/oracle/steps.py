@@ -32,6 +32,8 @@ class SourceSpec:
     max_watts: float = 0.0
     renews: float = 0.0
     """Seconds from one new value to the next; in between it repeats the last one as if it were new."""
+    news: float = 0.0
+    """Seconds from one fresh reading to the next; in between it says that it has nothing newer."""
     batch: float = 0.0
     """A stream that is handed on every so many seconds."""
     late: float = 0.0

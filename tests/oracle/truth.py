@@ -77,8 +77,8 @@ class Channel:
         self.times = [(row.at_ns - epoch_ns) * 1e-9 for row in rows]
         self.watts = [row.watts for row in rows]
         self._breaks = sorted(breaks)
-        self._sure = 1.7 / hz + 0.02 + spec.slow + spec.batch
-        self._gap = 3.3 / hz + 0.27 + spec.slow
+        self._sure = 1.7 / hz + 0.02 + spec.slow + spec.batch + 1.05 * spec.news
+        self._gap = 3.3 / hz + 0.27 + spec.slow + (3.1 * spec.news if spec.news else 0.0)
 
     def measured(self, start: float, end: float) -> Measured:
         """What can have been measured of a window."""

@@ -51,6 +51,8 @@ class Wave:
 
     def extremes(self, start: float, end: float) -> tuple[float, float]:
         """The least and the most power in a window, W."""
+        if end - start >= self.period:
+            return self.floor, self.peak
         levels = [watts for _, low, high in self._parts(start, end) for watts in (low, high)]
         return (min(levels), max(levels)) if levels else (self.floor, self.peak)
 
@@ -74,17 +76,20 @@ class Wave:
 
     def _parts(self, start: float, end: float) -> Iterator[tuple[float, float, float]]:
         """(seconds, least watts, most watts) of every piece that a window touches."""
-        now = start
-        while now < end:
-            piece, into = self._at(now)
-            length = min(piece.seconds - into, end - now)
-            if length <= 1e-12:  # rounding has put it on the far edge of its piece
-                length = 1e-9
-            slope = (piece.to_watts - piece.watts) / piece.seconds
-            first = piece.watts + slope * into
-            last = first + slope * length
-            yield length, min(first, last), max(first, last)
-            now += length
+        rest = start % self.period
+        number = min(bisect_right(self._ends, rest), len(self.pieces) - 1)
+        into = rest - (self._ends[number - 1] if number else 0.0)
+        left = end - start
+        while left > 0:
+            piece = self.pieces[number]
+            length = min(max(piece.seconds - into, 0.0), left)
+            if length > 0:
+                slope = (piece.to_watts - piece.watts) / piece.seconds
+                first = piece.watts + slope * into
+                last = first + slope * length
+                yield length, min(first, last), max(first, last)
+            left -= length
+            number, into = (number + 1) % len(self.pieces), 0.0
 
     def _fine(self, start: float, end: float) -> Iterator[tuple[float, float, float]]:
         for length, low, high in self._parts(start, end):

@@ -1,0 +1,357 @@
+"""Long runs in simulated time: rings that wrap, histories that are thinned, samplers that are killed, slow rails.
+
+Only the source and the clock are made; the sampling loop, the curve, the recorder and the readers are the
+package's own.
+"""
+
+import dataclasses
+import json
+import math
+import random
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from energymeter import Battery, Budget, EnergyMeterError, Trace
+from energymeter.budget import Ledger
+from energymeter.clock import ManualClock
+from energymeter.meter.usage_delta import UsageDelta
+from energymeter.sampling.curve import Curve
+from energymeter.sampling.memory import channel_bytes
+from energymeter.sampling.session import Log, Session, SourceConfig
+
+from oracle.afterwards import LogJudge
+from oracle.check import FAR, Judge, Verdict
+from oracle.events import Record
+from oracle.known import KnownRails, rows
+from oracle.steps import MeterSpec, Program, SourceSpec
+from oracle.truth import Channel, Extent, Moments
+
+_MOST_READINGS = 12_000
+
+
+@dataclasses.dataclass(frozen=True)
+class LongRun:
+    """One recording in simulated time."""
+
+    seed: int
+    rails: tuple[SourceSpec, ...]
+    hz: float = 1.0
+    seconds: float = 600.0
+    log: str = "csv"
+    kills: tuple[tuple[float, float], ...] = ()
+    """When the sampling process ends, and when it is there again."""
+
+    def to_json(self) -> str:
+        return json.dumps({"long run": dataclasses.asdict(self)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "LongRun":
+        fields = json.loads(text)["long run"]
+        rails = [
+            SourceSpec(
+                **{
+                    name: tuple(map(tuple, value)) if name in ("wave", "troubles") else
+                    tuple(value) if isinstance(value, list) else value
+                    for name, value in rail.items()
+                }
+            )
+            for rail in fields.pop("rails")
+        ]
+        kills = tuple((a, b) for a, b in fields.pop("kills"))
+        return cls(rails=tuple(rails), kills=kills, **fields)
+
+
+class Pace:
+    """Time that jumps from one deadline to the next, up to an end."""
+
+    def __init__(self, clock: ManualClock, end: float) -> None:
+        self._clock, self._end_ns = clock, round(end * 1e9)
+
+    def now_ns(self) -> int:
+        return self._clock.monotonic_ns()
+
+    def wait_until(self, deadline_ns: int) -> bool:
+        now_ns = self._clock.monotonic_ns()
+        self._clock.sleep((min(deadline_ns, self._end_ns) - now_ns) * 1e-9)
+        return self._clock.monotonic_ns() >= self._end_ns
+
+    def suspended_ns(self) -> int:
+        return 0
+
+    def cpu_ns(self) -> int:
+        return 0
+
+
+def long_run(seed: int) -> LongRun:
+    """The recording of a seed, always the same."""
+    rnd = random.Random(f"long {seed}")
+    hz = rnd.choice([0.02, 0.2, 1.0, 2.0, 10.0, 50.0])
+    seconds = rnd.choice([300, 2_000, _MOST_READINGS * 0.9]) / hz
+    rails = tuple(_rail(rnd, hz, seconds) for _ in range(rnd.choice([1, 1, 2, 3])))
+    kills: tuple[tuple[float, float], ...] = ()
+    if rnd.random() < 0.25:
+        at = rnd.uniform(0.2, 0.7) * seconds
+        kills = ((at, at + rnd.choice([0.4, 5 / hz, 50 / hz])),)
+    return LongRun(seed, rails, hz, seconds, rnd.choice(["csv", "csv", "jsonl", "parquet"]), kills)
+
+
+def _rail(rnd: random.Random, hz: float, seconds: float) -> SourceSpec:
+    semantics = rnd.choice(["instant", "instant", "mean", "counter"])
+    quantity = "joules" if semantics == "counter" else rnd.choice(["watts", "amps"])
+    gain = rnd.choice([0.0, 0.005])
+    news = rnd.choice([0.0] * 4 + [4 / hz, 10 / hz]) if semantics != "mean" else 0.0
+    pieces = []
+    for _ in range(rnd.randint(1, 8)):
+        length = (6 / hz + 3 * news) * rnd.choice([1.0, 3.0, 10.0, 60.0]) * rnd.uniform(1.0, 1.5)
+        a = rnd.choice([0.0, 2.0, 7.0]) + rnd.uniform(0.1, 1.0)
+        pieces.append((length, a, a if rnd.random() < 0.7 else rnd.uniform(0.1, 8.0)))
+    troubles: tuple[tuple[str, float, float, str], ...] = ()
+    if rnd.random() < 0.4:
+        start = rnd.uniform(0.1, 0.9) * seconds
+        end = rnd.choice([start + 20 / hz, start + 200 / hz, 10 * seconds])
+        troubles = ((rnd.choice(["fail", "stale"]), start, end, ""),)
+    return SourceSpec(
+        wave=tuple(pieces),
+        semantics=semantics,
+        quantity=quantity,
+        hz=hz,
+        band=(gain, 0.0, 0.0 if quantity != "joules" else 1e-6),
+        gain=rnd.uniform(-gain, gain),
+        describes=semantics == "mean",
+        news=news,
+        troubles=troubles,
+    )
+
+
+def simulate(run: LongRun, keep: Path | None = None) -> Verdict:
+    """Record it, read it in every way, and judge each figure."""
+    folder = Path(tempfile.mkdtemp(prefix="oracle-long-")) if keep is None else keep
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return _Simulation(run, folder).judged()
+    finally:
+        if keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Simulation:
+    def __init__(self, run: LongRun, folder: Path) -> None:
+        self._run, self._folder = run, folder
+        self._rnd = random.Random(f"questions {run.seed}")
+        self._log = str(folder / f"log0.{run.log}")
+        program = Program(run.seed, (MeterSpec(()),), ())
+        self._judge = Judge(Record(program, folder))
+
+    def judged(self) -> Verdict:
+        curves = self._recorded()
+        channels = [
+            Channel(
+                f"known0.{number}",
+                spec,
+                rows(str(self._folder / f"0.{number}.rows")),
+                0,
+                self._run.hz,
+                [moment for kill in self._run.kills for moment in kill],
+            )
+            for number, spec in enumerate(self._run.rails)
+        ]
+        if all(channel.times for channel in channels):
+            for channel, curve in zip(channels, curves, strict=True):
+                self._curve(channel, curve)
+            self._file(channels)
+        self._ledger()
+        return self._judge.verdict
+
+    # -- recording ---------------------------------------------------------------------------------
+
+    def _recorded(self) -> list[Curve]:
+        clock = ManualClock()
+        self._write_sources()
+        ends = [start for start, _ in self._run.kills] + [self._run.seconds]
+        memory = memoryview(b"")
+        for number, end in enumerate(ends):
+            source = KnownRails(str(self._folder / "0.json"), clock=clock)
+            session = Session([SourceConfig(source, self._run.hz)], {})
+            if not number:
+                memory = memoryview(bytearray(session.size))
+            log = Log(self._log, {"started": clock.time() - clock.monotonic_ns() * 1e-9}, 0)
+            session.prepare(memory, Pace(clock, end), log, resume=bool(number))
+            session.run()
+            if number < len(self._run.kills):
+                clock.sleep(self._run.kills[number][1] - end)
+        return [
+            Curve(
+                memory[about.offset : about.offset + channel_bytes(about.capacity)],
+                about.capacity,
+                trapezoids=about.facts["semantics"] == "instant",
+            )
+            for about in session.described
+        ]
+
+    def _write_sources(self) -> None:
+        rails = [f"0.{number}" for number in range(len(self._run.rails))]
+        whole = SourceSpec(hz=self._run.hz, rails=self._run.rails)
+        for name, spec in (("0", whole), *zip(rails, self._run.rails, strict=True)):
+            about = {
+                **dataclasses.asdict(spec),
+                "name": f"known{name}",
+                "epoch_ns": 0,
+                "rails": [f"{rail}.json" for rail in rails] if name == "0" else [],
+            }
+            (self._folder / f"{name}.json").write_text(json.dumps(about))
+
+    # -- judging -----------------------------------------------------------------------------------
+
+    def _curve(self, channel: Channel, curve: Curve) -> None:
+        """Windows anywhere in the run, near its end at full rate and far back in a thinned history."""
+        first, last = channel.times[0], curve.last_ns() * 1e-9
+        step = max(1.0, len(curve) / 3000) * 1.001 / channel.hz
+        recent = curve.oldest_ns() * 1e-9
+        for _ in range(40):
+            a, b = sorted(self._rnd.uniform(first, last) for _ in range(2))
+            if self._rnd.random() < 0.5:
+                a = self._rnd.uniform(min(recent, last), last)
+                b = min(last, a + self._rnd.choice([0.3, 3, 30]) / channel.hz)
+            self._curve_window(channel, curve, a, b, 0.0 if a > recent else 2 * step)
+
+    def _curve_window(self, channel: Channel, curve: Curve, a: float, b: float, coarse: float) -> None:
+        verdict = self._judge.verdict
+        verdict.figures += 1
+        window = curve.draw(round(a * 1e9), round(b * 1e9))
+        part = channel.measured(a, b)
+        figure = f"curve {a:.3f} to {b:.3f} s"
+        low_watts, high_watts = channel.wave.extremes(max(0.0, a - coarse - 20 / channel.hz), b + coarse + 20 / channel.hz)
+        edge = high_watts * (2.2 / channel.hz + 1.1 * channel.spec.news + 1e-6) if part.seconds < 0.999 * (b - a) else 0.0
+        doubt = FAR * 2 * math.hypot(math.sqrt(max(window.variance_joules2, 0.0)), window.edge_joules)
+        doubt += (channel.spec.band[0] + 1e-6) * (part.joules + part.more_joules) + 2e-6
+        doubt += (high_watts - low_watts) * (coarse + (1 / channel.hz + channel.spec.news) * (b - a < 2 / channel.hz + channel.spec.news))
+        tolerance = doubt + edge + high_watts * coarse * (part.seconds < 0.999 * (b - a))
+        if not part.joules - tolerance <= window.joules <= part.joules + part.more_joules + part.slack_joules + tolerance:
+            verdict.found(
+                "curve joules",
+                figure,
+                f"says {window.joules:.6g} J, {window.covered_seconds:.3f} s covered; true {part.joules:.6g} J "
+                f"(and {part.more_joules:.3g} J perhaps), allowed ± {tolerance:.3g} J",
+            )
+        grace = 2.2 / channel.hz + 1.1 * channel.spec.news + 2 * coarse + 0.3
+        if window.covered_seconds > part.seconds + part.possibly + grace:
+            verdict.found("curve coverage", figure, f"says {window.covered_seconds} s, true {part.seconds} s")
+        if window.covered_seconds < part.seconds - grace:
+            verdict.found("curve refuses", figure, f"says {window.covered_seconds} s, true {part.seconds} s")
+        inner, outer = channel.peaks(a, b)
+        if channel.spec.quantity != "joules" and not coarse and window.peak_watts == window.peak_watts:
+            if not inner - 1e-6 <= window.peak_watts <= outer + 1e-6:
+                verdict.found("curve peak", figure, f"says {window.peak_watts} W, true {inner} to {outer} W")
+        elif channel.spec.quantity != "joules" and coarse and window.peak_watts < inner - 1e-6:
+            verdict.found("curve peak", figure, f"says {window.peak_watts} W, true at least {inner} W")
+
+    def _file(self, channels: Sequence[Channel]) -> None:
+        starts = [channel.times[0] for channel in channels]
+        ends = [channel.times[-1] for channel in channels]
+        extent = Extent(
+            Moments(min(starts), min(starts)),
+            Moments(max(ends), max(max(ends), self._run.seconds + 1e-3)),
+        )
+        LogJudge(self._judge, self._log, channels, extent).judge(
+            lost=False, unix=None, replayed=self._run.seed % 7 == 0
+        )
+        if self._judge.verdict.findings:
+            return
+        self._saved(channels, extent)
+        self._damaged()
+
+    def _saved(self, channels: Sequence[Channel], extent: Extent) -> None:
+        """Loaded and saved again in another format, resampled and cut, it holds the same energy."""
+        trace = Trace.load(self._log)
+        path = str(self._folder / f"again.{self._rnd.choice(['csv', 'jsonl', 'parquet'])}")
+        trace.save(path)
+        for name, other in (("saved", Trace.load(path)), ("resampled", trace.resample(self._run.hz / 3.7))):
+            self._judge.verdict.figures += 1
+            wanted, got = trace.usage(), other.usage()
+            if not math.isclose(wanted.joules, got.joules, rel_tol=1e-6, abs_tol=1e-6):
+                self._judge.verdict.found(f"{name} differs", path, f"{got.joules} J instead of {wanted.joules} J")
+            if not math.isclose(wanted.coverage, got.coverage, rel_tol=1e-3, abs_tol=1e-3):
+                self._judge.verdict.found(
+                    f"{name} coverage", path, f"{got.coverage} instead of {wanted.coverage}"
+                )
+
+    def _damaged(self) -> None:
+        """A byte that was changed, a file that was cut: no other total without a warning."""
+        whole = Path(self._log).read_bytes()
+        true = Trace.load(self._log).usage()
+        path = self._folder / f"damaged.{self._run.log}"
+        for _ in range(12):
+            self._judge.verdict.figures += 1
+            data = bytearray(whole)
+            at = self._rnd.randrange(len(data))
+            how = self._rnd.choice(["flip", "flip", "cut", "digit"])
+            if how == "flip":
+                data[at] ^= 1 << self._rnd.randrange(8)
+            elif how == "digit" and self._run.log != "parquet":
+                digits = [place for place in range(at, min(at + 200, len(data))) if chr(data[place]).isdigit()]
+                for place in digits[:1]:
+                    data[place] = ord(self._rnd.choice("0123456789"))
+            else:
+                del data[at:]
+                if self._run.log != "parquet":  # at the end of a row: nothing is half
+                    del data[data.rfind(b"\n") + 1 :]
+            path.write_bytes(data)
+            self._damage(path, how, true)
+
+    def _damage(self, path: Path, how: str, true: Any) -> None:
+        try:
+            trace = Trace.load(path)
+            usage = trace.usage()
+        except EnergyMeterError:
+            return
+        except Exception as error:  # noqa: BLE001 - the finding
+            self._judge.verdict.found(f"damage {type(error).__name__}", how, str(error))
+            return
+        changed = not math.isclose(usage.joules, true.joules, rel_tol=1e-6, abs_tol=1e-6)
+        if changed and set(usage.notes) <= set(true.notes) and usage.coverage >= true.coverage - 1e-3:
+            self._judge.verdict.found(
+                "damage unnoticed", how, f"{usage.joules} J instead of {true.joules} J; notes {usage.notes}"
+            )
+
+    def _ledger(self) -> None:
+        """Debits, amendments, resets in any order: the ledger adds up."""
+        rnd, verdict = self._rnd, self._judge.verdict
+        clock = ManualClock()
+        ledger = Ledger(self._folder / "ledger.sqlite3", clock=clock)
+        budget = Budget("b", Battery(10_000, basis="rail"), ledger=ledger, clock=clock)
+        runs: dict[str, float] = {}
+        debits: dict[int, float] = {}
+        spent = 0.0
+        for _ in range(30):
+            clock.sleep(rnd.uniform(0.0, 3600.0))
+            what = rnd.choice(["run", "run", "run", "more", "again", "amend", "undo", "reset"])
+            if what in ("run", "more", "again"):
+                run = f"r{len(runs)}" if what == "run" or not runs else rnd.choice(list(runs))
+                before = runs.get(run, 0.0)
+                total = before + (0.0 if what == "again" else round(rnd.uniform(0.0, 100.0), 6))
+                usage = UsageDelta(total, None, total / 5 + 1e-3, 1.0, 0.01 * total, "measured", ("s",))
+                line = budget.spend(usage, run=run)
+                if line is not None:
+                    debits[line] = total - before
+                spent += total - before
+                runs[run] = total
+            elif what == "reset":
+                budget.reset()
+                spent, debits = 0.0, {}
+            elif debits:
+                line = rnd.choice(list(debits))
+                if what == "undo":
+                    budget.undo(line)
+                    spent -= debits.pop(line)
+                else:
+                    true = round(rnd.uniform(0.0, 50.0), 6)
+                    budget.amend(line, true)
+                    spent += true - debits[line]
+                    debits[line] = true
+            verdict.figures += 1
+            if abs(budget.spent_joules - spent) > 2e-6 * len(runs) + 1e-6:
+                verdict.found("ledger sum", what, f"says {budget.spent_joules} J, true {spent} J")
+                return
