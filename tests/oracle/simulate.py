@@ -21,7 +21,6 @@ from energymeter.meter.usage_delta import UsageDelta
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.memory import channel_bytes
 from energymeter.sampling.session import Log, Session, SourceConfig
-
 from oracle.afterwards import LogJudge
 from oracle.check import FAR, Judge, Verdict
 from oracle.events import Record
@@ -53,8 +52,11 @@ class LongRun:
         rails = [
             SourceSpec(
                 **{
-                    name: tuple(map(tuple, value)) if name in ("wave", "troubles") else
-                    tuple(value) if isinstance(value, list) else value
+                    name: tuple(map(tuple, value))
+                    if name in ("wave", "troubles")
+                    else tuple(value)
+                    if isinstance(value, list)
+                    else value
                     for name, value in rail.items()
                 }
             )
@@ -223,13 +225,25 @@ class _Simulation:
         window = curve.draw(round(a * 1e9), round(b * 1e9))
         part = channel.measured(a, b)
         figure = f"curve {a:.3f} to {b:.3f} s"
-        low_watts, high_watts = channel.wave.extremes(max(0.0, a - coarse - 20 / channel.hz), b + coarse + 20 / channel.hz)
-        edge = high_watts * (2.2 / channel.hz + 1.1 * channel.spec.news + 1e-6) if part.seconds < 0.999 * (b - a) else 0.0
+        low_watts, high_watts = channel.wave.extremes(
+            max(0.0, a - coarse - 20 / channel.hz), b + coarse + 20 / channel.hz
+        )
+        edge = (
+            high_watts * (2.2 / channel.hz + 1.1 * channel.spec.news + 1e-6)
+            if part.seconds < 0.999 * (b - a)
+            else 0.0
+        )
         doubt = FAR * 2 * math.hypot(math.sqrt(max(window.variance_joules2, 0.0)), window.edge_joules)
         doubt += (channel.spec.band[0] + 1e-6) * (part.joules + part.more_joules) + 2e-6
-        doubt += (high_watts - low_watts) * (coarse + (1 / channel.hz + channel.spec.news) * (b - a < 2 / channel.hz + channel.spec.news))
+        doubt += (high_watts - low_watts) * (
+            coarse + (1 / channel.hz + channel.spec.news) * (b - a < 2 / channel.hz + channel.spec.news)
+        )
         tolerance = doubt + edge + high_watts * coarse * (part.seconds < 0.999 * (b - a))
-        if not part.joules - tolerance <= window.joules <= part.joules + part.more_joules + part.slack_joules + tolerance:
+        if (
+            not part.joules - tolerance
+            <= window.joules
+            <= part.joules + part.more_joules + part.slack_joules + tolerance
+        ):
             verdict.found(
                 "curve joules",
                 figure,
@@ -272,7 +286,9 @@ class _Simulation:
             self._judge.verdict.figures += 1
             wanted, got = trace.usage(), other.usage()
             if not math.isclose(wanted.joules, got.joules, rel_tol=1e-6, abs_tol=1e-6):
-                self._judge.verdict.found(f"{name} differs", path, f"{got.joules} J instead of {wanted.joules} J")
+                self._judge.verdict.found(
+                    f"{name} differs", path, f"{got.joules} J instead of {wanted.joules} J"
+                )
             if not math.isclose(wanted.coverage, got.coverage, rel_tol=1e-3, abs_tol=1e-3):
                 self._judge.verdict.found(
                     f"{name} coverage", path, f"{got.coverage} instead of {wanted.coverage}"
@@ -291,7 +307,9 @@ class _Simulation:
             if how == "flip":
                 data[at] ^= 1 << self._rnd.randrange(8)
             elif how == "digit" and self._run.log != "parquet":
-                digits = [place for place in range(at, min(at + 200, len(data))) if chr(data[place]).isdigit()]
+                digits = [
+                    place for place in range(at, min(at + 200, len(data))) if chr(data[place]).isdigit()
+                ]
                 for place in digits[:1]:
                     data[place] = ord(self._rnd.choice("0123456789"))
             else:
