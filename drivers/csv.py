@@ -1,20 +1,22 @@
-"""A CSV or tegrastats log that another program is writing, followed row by row as a meter.
+"""A table or tegrastats log that another program is writing, followed row by row as a meter.
 
+    csv@power.csv                                                      columns by their titles
     csv@power.csv?time=Time (s)&watts=Power&unit=mW
     csv@meter.csv?time=1&time_unit=ms&volts=2&amps=3&amps_unit=mA      columns by number, from 1
+    csv@smi.csv?channel=0                                              one device of several
     csv@tegrastats.log?format=tegrastats&watts=VDD_IN
 
-For exports of programs that have no live driver here, such as the AVHzY CT-3's and the EnergyRunner's:
-no public source describes their columns, so give the column names and units that the file's header shows.
-What stands in the file already is history and is skipped (replay it with ``replay@FILE``); rows count
-from now on. With ``time=`` the file's clock spaces the samples, without it their arrival does.
-Lines ``#…`` and anything above the header are skipped; a row without its numbers is counted in
+For exports of programs that have no live driver here, such as the AVHzY CT-3's and the EnergyRunner's.
+Titles, units, dates and delimiters are recognised as in a recording (see docs/recordings.md). What is not
+recognised is asked. What is in the file already is history and is skipped (replay it with ``replay@FILE``).
+The file's clock spaces the samples; where columns are named without ``time=``, their arrival does.
+Lines ``#…`` and anything above the titles are skipped; a row without its numbers is counted in
 ``lost``; a half-written last line waits for its end; a file that shrinks or is replaced is read from
-its start. Resolution, accuracy and rate are the writer's; ``accuracy=0.02`` states ±2 %, unsaid stays
+its start. Resolution, accuracy and rate are the writer's; ``accuracy=0.02`` states ±2 %, otherwise it is
 unknown.
 
-Semantics: instants, or counters where a column of joules is named. Source: none; see above.
-Counters: a column of joules, if named.
+Semantics: instants, or counters where a column of joules counts up. Source: none; see above.
+Counters: a column of joules.
 Loss: rows without their numbers are counted; rows never written cannot be.
 Tested on: growing files, recorded tegrastats lines; real hardware: none yet.
 """
@@ -30,6 +32,7 @@ from energymeter.drivers.protocols.text_fields import Fields
 from energymeter.drivers.protocols.text_table import Row, Table, Tegrastats
 from energymeter.errors import SourceError, SourceTimeout, SpecError
 from energymeter.reading import Reading
+from energymeter.recordings.record import Hints
 from energymeter.units import scale
 
 __all__ = ["Csv"]
@@ -39,6 +42,9 @@ _BEAT_SECONDS = 0.4
 """A stream says at least every half second that it is alive."""
 
 _PATIENCE_SECONDS = 1.8
+_BAD_ENOUGH = 5
+"""Rows without a number, and none with one: the columns are not what was thought."""
+_SI = {"watts": "W", "volts": "V", "amps": "A", "joules": "J"}
 
 
 class Csv:
@@ -46,16 +52,18 @@ class Csv:
 
     Args:
         place: the file.
-        watts, volts, amps, joules: column names or numbers; for tegrastats, ``watts`` is the rail.
+        watts, volts, amps, joules: column titles or numbers; for tegrastats, ``watts`` is the rail. Without
+            any, the columns are found by their titles.
         unit: of watts; ``volts_unit``, ``amps_unit``, ``joules_unit``, ``time_unit``: of the others.
-        time: the column of the row's time: a number, or ISO 8601.
-        delimiter: found out if not given; decimal commas are read where it is not the comma.
+        time: the column of the row's time.
+        delimiter: found out if not given, as the decimal mark is.
+        channel: the device of which rows are read, where there are several.
         format: ``csv`` or ``tegrastats``.
-        accuracy: ± relative, as its maker promises; unsaid: unknown.
+        accuracy: ± relative, as its maker promises; without it, unknown.
         measures: ``wall``, ``rail``, ``cell`` or ``die``.
 
     Raises:
-        SpecError: no column, an unknown unit, format or place.
+        SpecError: a column without its partner, an unknown unit, format or place.
     """
 
     def __init__(
@@ -67,12 +75,13 @@ class Csv:
         amps: str = "",
         joules: str = "",
         unit: str = "",
-        volts_unit: str = "V",
-        amps_unit: str = "A",
-        joules_unit: str = "J",
+        volts_unit: str = "",
+        amps_unit: str = "",
+        joules_unit: str = "",
         time: str = "",
-        time_unit: str = "s",
+        time_unit: str = "",
         delimiter: str = "",
+        channel: str = "",
         format: str = "csv",
         accuracy: float = nan,
         measures: str = "rail",
@@ -88,21 +97,39 @@ class Csv:
             unit not in ("", "mW") or not watts or volts or amps or joules or time
         ):
             raise SpecError(f"{self.name}: of a tegrastats log give the rail alone, as in watts=VDD_IN")
+        units = {
+            "watts": unit,
+            "volts": volts_unit,
+            "amps": amps_unit,
+            "joules": joules_unit,
+            "seconds": time_unit,
+        }
+        for quantity, said in units.items():
+            if said:
+                scale(quantity, said)
+        path = os.path.expanduser(place)
+        self._table: Table | Tegrastats
         if format == "tegrastats":
-            unit = "W"  # as the lines are read, whatever unit they are printed in
-        units = {"watts": unit or "W", "volts": volts_unit, "amps": amps_unit, "joules": joules_unit}
-        fields = Fields(selectors, units)
+            # as the lines are read, whatever unit they are printed in
+            fields = Fields(selectors, {"watts": "W"})
+            self._table = Tegrastats(fields, self.name)
+        else:
+            if any(selectors.values()):
+                fields = Fields(selectors, {q: units[q] or si for q, si in _SI.items()})
+            else:
+                fields = Fields({"watts": "by title"}, {"watts": "W"})
+            hints = Hints(
+                time or None, watts or None, volts or None, amps or None, unit or None,
+                joules=joules or None, time_unit=time_unit or None, volts_unit=volts_unit or None,
+                amps_unit=amps_unit or None, joules_unit=joules_unit or None, delimiter=delimiter or None,
+                channel=channel or None, caller="csv",
+            )  # fmt: skip
+            self._table = Table(path, self.name, hints, channel)
         self.facts = fields.facts(accuracy=accuracy, place=measures, hz=10.0, max_hz=1000.0)
-        second = scale("seconds", time_unit)
-        self._table: Table | Tegrastats = (
-            Tegrastats(fields, self.name)
-            if format == "tegrastats"
-            else Table(fields, self.name, time=time, second=second, delimiter=delimiter)
-        )
         self._clock: Clock = clock or SystemClock()
-        self._tail = Tail(os.path.expanduser(place), self.name)
+        self._tail = Tail(path, self.name)
         self._rows: Iterator[Reading] | None = None
-        self._bad = 0
+        self._bad, self._good, self._first_bad = 0, 0, ""
 
     @property
     def lost(self) -> int:
@@ -174,22 +201,34 @@ class Csv:
     def _begin(self) -> None:
         """Read as far as the header, if it is written already."""
         self._table.begin()
-        while not self._table.known and (lines := self._tail.lines()):
-            for line in lines:
-                if not self._table.known:
-                    self._parse(line)
-        self._bad = 0
+        if isinstance(self._table, Table):
+            self._table.learn(self._tail.lines())
+            self._refine()
 
     def _new_rows(self) -> list[Row]:
         lines = self._tail.lines()
         if not lines and self._tail.restarted():
             self._table.begin()
             lines = self._tail.lines()
-        return [row for line in lines if (row := self._parse(line)) is not None]
+        rows = [row for line in lines if (row := self._parse(line)) is not None]
+        self._good += len(rows)
+        if self._bad >= _BAD_ENOUGH and not self._good:
+            raise SourceError(
+                f"{self.name} gained {self._bad} rows without a number that is known, such as "
+                f"{self._first_bad!r}; correct the columns or their units"
+            )
+        return rows
 
     def _parse(self, line: str) -> Row | None:
         try:
             return self._table.row(line)
         except ValueError:
             self._bad += 1
+            self._first_bad = self._first_bad or line[:60]
             return None
+
+    def _refine(self) -> None:
+        """What the columns say of the facts."""
+        layout = self._table.layout if isinstance(self._table, Table) else None
+        if layout is not None and any(c.quantity == "joules" and not c.kind for c in layout.columns):
+            self.facts = self.facts._replace(semantics="counter")
