@@ -84,18 +84,17 @@ def _read_stream(path: str, file: io.BufferedReader, hints: Hints) -> list[Recor
     if start.startswith(b"\xf1"):
         return [read_energyrunner(path, file)]
     if start.startswith((b"# {", b"{")):
-        text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
-        lines = Lines(text)
-        header = parse_header(path, text.readline(Lines.MOST).removeprefix("# "))
-        in_csv = start.startswith(b"#")
-        return _read_own(
-            path, header, csv.DictReader(lines, restval="") if in_csv else _json_rows(lines), lines
-        )
-    _, lines = lines_of(path, file)
-    if start.startswith(b"Time,") and b",Watts," in start:
-        return [read_ptdaemon(path, lines)]
-    rest = lines.whole()
-    return read_table(path, head_of(rest), rest, lines, hints)
+        with io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="") as text:
+            lines = Lines(text)
+            header = parse_header(path, text.readline(Lines.MOST).removeprefix("# "))
+            rows = csv.DictReader(lines, restval="") if start.startswith(b"#") else _json_rows(lines)
+            return _read_own(path, header, rows, lines)
+    text, lines = lines_of(path, file)
+    with text:
+        if start.startswith(b"Time,") and b",Watts," in start:
+            return [read_ptdaemon(path, lines)]
+        rest = lines.whole()
+        return read_table(path, head_of(rest), rest, lines, hints)
 
 
 def _json_rows(lines: Iterable[str]) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import io
+import zlib
 from collections.abc import Iterator
 from typing import cast
 
@@ -42,6 +43,8 @@ def open_lines(path: str) -> Iterator[Lines]:
             if file.peek(2).startswith(GZIP):
                 file = cast(io.BufferedReader, stack.enter_context(gzip.GzipFile(fileobj=file)))
             yield lines_of(path, file)[1]
+    except (EOFError, zlib.error) as damage:
+        raise LogError(f"{path} is damaged ({damage}); pack it again") from damage
     except OSError as error:
         raise LogError(f"{path} cannot be read ({error.strerror or error}); correct the path") from error
 

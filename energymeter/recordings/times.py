@@ -89,8 +89,8 @@ def is_missing(cell: str) -> bool:
 
 _MISSING = {
     "", "n/a", "na", "nan", "-nan", "inf", "+inf", "-inf", "none", "null", "-", "--", "---", "?", "...",
-    "nil",
-    "not supported", "unknown error", "unknown", "unavailable", "not available", "err", "error", "#n/a",
+    "nil", "not supported", "unknown error", "unknown", "unavailable", "not available", "err",
+    "error", "#n/a",
 }  # fmt: skip
 
 
