@@ -1,10 +1,10 @@
 """`make walk`: how far a reader walks who follows a number through the code, from file to file.
 
 Two walks are taken with `sys.setprofile`, in the order of the calls: from ``print(meter.usage)`` to the
-text, and from opening a block with a budget to the line of its debit in the ledger. Each function is read
-once, where it is called first. The second walk knows the first one, and how a block without a budget is
-entered and left. A figure counts the files that are opened on the way, a file again where the walk comes
-back to it.
+text, and from entering a block with a budget to the line of its debit in the ledger. Each function is read
+once, where it is called first. The second walk knows the first one, how a block without a budget is entered
+and left, and how a balance is read. A figure counts the files that are opened on the way, a file again
+where the walk comes back.
 """
 
 import os
@@ -57,7 +57,8 @@ def walks() -> dict[str, list[str]]:
         block(plain)
         usage = walk(lambda: str(plain.usage), known)
     walk(lambda: (block(plain), plain.spans), known)
-    paying = EnergyMeter("manual:5V,0.6A", budget=Budget("walk", Battery.phone()))
+    walk(lambda: Budget("walk", Battery.phone()).balance(), known)
+    paying = EnergyMeter("manual:5V,0.6A", budget="walk")
     block(paying)
     debit = walk(lambda: block(paying), known)
     while debit and "ledger" not in debit[-1]:  # what follows is not on the way

@@ -64,7 +64,7 @@ class Life:
                 if not before:
                     self.running, self.latest = None, latest
                     if self._opening is not None:
-                        self._opening.release()
+                        self._opening.release(discard_log=True)
                 self._entered = before
                 entered.clear()
                 raise

@@ -128,7 +128,7 @@ class EnergyMeter:
             return self
         except BaseException:  # an interruption, too
             if entered:
-                self._life.leave(self._finish, [])
+                self._life.leave(self._abandon, [])
             raise
 
     def __exit__(self, kind: object = None, *_: object) -> None:
@@ -173,6 +173,13 @@ class EnergyMeter:
                 run.release()
             finally:
                 self._after_block(failed=failed)
+
+    def _abandon(self, run: "Run") -> None:
+        """Undo an entry that went wrong later on."""
+        try:
+            run.release(discard_log=True)
+        finally:
+            self._after_block(failed=True)
 
     def _after_block(self, *, failed: bool) -> None:
         try:

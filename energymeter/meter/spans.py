@@ -107,8 +107,8 @@ class Span:
             return
         spans = run.spans
         self.end_ns = end_ns = spans.now_ns()
-        spans.open.pop(self, None)
         self._edges.extend((self.start_ns, end_ns))
+        spans.open.pop(self, None)  # after that: a pass that comes between finds its start in any case
         if end_ns > spans.due_ns:
             spans.resolve()
 

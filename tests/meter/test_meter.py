@@ -660,16 +660,16 @@ def test_the_cost_of_a_span_is_that_of_covered_calls(lab):
             return Reading(watts=2.0)
 
     source = Unplugged()
-    with EnergyMeter(source, budget=lab, rate_hz=50) as meter:
+    with EnergyMeter(source, budget=lab, rate_hz=100.0) as meter:
         for source.plugged in (True, True, False, False, False):
             with meter.span("infer"):
-                work(0.2)
+                time.sleep(0.08)
     joules = meter.spans["infer"].joules
     assert len(meter.spans["infer"]) == 5
     assert 1 <= joules.n <= 2
     unit = lab._unit("infer")
     assert unit.joules == pytest.approx(joules.mean, rel=1e-3)
-    assert unit.joules == pytest.approx(0.4, rel=0.2)
+    assert unit.joules == pytest.approx(0.16, rel=0.2)
 
 
 def test_a_budget_that_is_not_there_is_reported_before_anything_is_measured():
