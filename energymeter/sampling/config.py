@@ -99,7 +99,7 @@ class ChannelInfo(NamedTuple):
     identity: str
     """The text that names the physical meter, to which a calibration card belongs."""
     calibrated: bool
-    rewinds: bool
+    rewinds: bool = False
     """Its source begins at its start when it is opened again, as a recording does."""
 
     @classmethod

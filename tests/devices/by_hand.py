@@ -41,8 +41,6 @@ class Bench:
     """A run over curves of one sample a millisecond: a sampler whose samples are written by the test."""
 
     in_process = False
-    restarts = 0
-    log = None
 
     def __init__(self, *pens: Pen) -> None:
         self.pens = pens or (Pen(),)
@@ -102,14 +100,19 @@ class Bench:
     def start(self) -> None:
         """Its first samples are there already."""
 
-    def stop(self) -> None:
+    def stop(self, *, discard_log: bool = False) -> None:
         self.stopped += 1
 
-    def tend(self) -> None:
+    def restart_if_dead(self) -> None:
         """It never dies."""
 
     def ended(self) -> bool:
         return False
+
+    replays_ended = ended
+
+    def notes(self) -> list[str]:
+        return []
 
     def log_error(self) -> str:
         return ""
