@@ -268,8 +268,8 @@ class EnergyMeter:
         for channel in run.counted:
             if self._require is not None and channel.info.facts.provenance != self._require:
                 raise ProvenanceRefused(
-                    f"{channel.info.name} is {channel.info.facts.provenance}, but a {self._require} source is "
-                    "required; `energymeter devices` lists what is here"
+                    f"{channel.info.name} is {channel.info.facts.provenance}, but a {self._require} "
+                    "source is required; `energymeter devices` lists what is here"
                 )
 
     def idle(self, seconds: float = 30.0) -> "Idle":
@@ -297,7 +297,7 @@ class EnergyMeter:
             self._log_file = log_file
         from energymeter.energy.usage import Idle
 
-        usage = self._life.current().usage_between(start_ns, end_ns)
+        usage = self._latest_run().usage_between(start_ns, end_ns)
         assert usage.mean_watts is not None
         measured_seconds = usage.seconds * usage.coverage
         self._idle = Idle(
@@ -348,7 +348,7 @@ class EnergyMeter:
         Raises:
             NotMeasured: the meter was never entered.
         """
-        run = self._life.current()
+        run = self._latest_run()
         run.resolve_spans()
         return SpansByName({name: Spans(run, name) for name in [*run.spans.edges]})
 
@@ -370,7 +370,7 @@ class EnergyMeter:
         Raises:
             NotMeasured: no sample was taken, with the reason.
         """
-        return self._life.current().usage()
+        return self._latest_run().usage()
 
     @property
     def usages(self) -> "dict[str, Usage]":
@@ -379,7 +379,7 @@ class EnergyMeter:
         Raises:
             NotMeasured: a channel has no sample.
         """
-        return self._life.current().usages()
+        return self._latest_run().usages()
 
     @property
     def latest(self) -> "Reading":
@@ -388,7 +388,7 @@ class EnergyMeter:
         Raises:
             NotMeasured: there is no sample yet.
         """
-        return self._life.current().latest()
+        return self._latest_run().latest()
 
     @property
     def recording(self) -> "Recording":
@@ -397,7 +397,7 @@ class EnergyMeter:
         Raises:
             NotMeasured: the meter was never entered.
         """
-        return self._life.current().recording()
+        return self._latest_run().recording()
 
     @property
     def trace(self) -> "Trace":
@@ -410,7 +410,7 @@ class EnergyMeter:
         """
         from energymeter.recordings.trace import Trace
 
-        run = self._life.current()
+        run = self._latest_run()
         kept = run.samples()
         traces = [
             Trace.from_samples(
@@ -419,6 +419,12 @@ class EnergyMeter:
             for channel in run.counted
         ]
         return sum(traces[1:], start=traces[0])
+
+    def _latest_run(self) -> "Run":
+        run = self._life.latest
+        if run is None:
+            raise NotMeasured("this meter has measured nothing yet; use `with meter:` around some code")
+        return run
 
     def __repr__(self) -> str:
         if self._groups is None:
