@@ -21,6 +21,7 @@ from energymeter.cli.options import Positive
 from energymeter.clock import SystemClock
 from energymeter.energy.correction import Model
 from energymeter.errors import CalibrationError, SpecError
+from energymeter.meter.progress import LiveLine
 from energymeter.reading import Band, Facts
 from energymeter.sampling.config import SourceConfig
 from energymeter.source import Source
@@ -133,7 +134,9 @@ def _counted_live(source: str, other: Source | None, counter: str, channel: str,
         raise SpecError(
             f"{counter} is not a meter; name one that counts charge, or give a table with --counted"
         )
-    return watched(SourceConfig(parse(source)[0][0]), other, channel, hours, SystemClock(), live)
+    with contextlib.closing(LiveLine(sys.stderr)) as line:
+        config = SourceConfig(parse(source)[0][0])
+        return watched(config, other, channel, hours, SystemClock(), line.show)
 
 
 def _recorded(log: str | None, counted: str, channel: str) -> Charge:
@@ -156,7 +159,8 @@ def _by_charge(charge: Charge, model: Model, facts: Facts, named: Reference, poi
 def _by_clock(meter: ReadingBuffer, model: Model, hours: float) -> Model:
     meter.open()
     try:
-        found = clock_gain(meter, SystemClock(), hours, live)
+        with contextlib.closing(LiveLine(sys.stderr)) as line:
+            found = clock_gain(meter, SystemClock(), hours, line.show)
     finally:
         meter.close()
     click.echo(f"clock: {1e6 * (found.gain - 1):+.0f} ppm ± {2e6 * found.uncertainty:.0f}")
@@ -237,20 +241,24 @@ class _Terminal:
 
     def __init__(self, load: SteadyLoad) -> None:
         self._load = load
+        self._line: LiveLine | None = None
 
     def ask(self, question: str) -> str:
+        self._clear()
         with self._load.in_background() if self._load.reference is not None else contextlib.nullcontext():
             answer: str = click.prompt(question, default="", show_default=False, err=True)
         return answer
 
     def say(self, text: str) -> None:
+        self._clear()
         click.echo(text, err=True)
 
     def live(self, text: str) -> None:
-        live(text)
+        if self._line is None:
+            self._line = LiveLine(sys.stderr)
+        self._line.show(text)
 
-
-def live(text: str) -> None:
-    """Show a line that the next one replaces."""
-    if sys.stderr.isatty():
-        click.echo(f"\r\x1b[K{text} ", err=True, nl=False)
+    def _clear(self) -> None:
+        if self._line is not None:
+            self._line.close()
+            self._line = None

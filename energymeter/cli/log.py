@@ -15,7 +15,8 @@ from energymeter.cli.options import Positive, meter_of, metering, usage_text
 from energymeter.energy.usage import Usage
 from energymeter.errors import LogError, NotMeasured
 from energymeter.meter.meter import EnergyMeter
-from energymeter.text import duration
+from energymeter.meter.progress import LiveLine
+from energymeter.text import duration, printable
 
 _SHOW_SECONDS = 1.0
 _POLL_SECONDS = 0.1
@@ -77,11 +78,11 @@ def _live_line(as_json: bool) -> Iterator[Callable[[EnergyMeter], None]]:
     if as_json or not sys.stdout.isatty():
         yield lambda meter: click.echo(_line(meter, as_json))
         return
-    from rich.live import Live
-    from rich.text import Text
-
-    with Live(auto_refresh=False, transient=True) as live:
-        yield lambda meter: live.update(Text(_line(meter, as_json)), refresh=True)
+    live = LiveLine(sys.stdout)
+    try:
+        yield lambda meter: live.show(printable(_line(meter, as_json)))
+    finally:
+        live.close()
 
 
 def _line(meter: EnergyMeter, as_json: bool) -> str:

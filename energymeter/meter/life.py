@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from energymeter.errors import NotMeasured, SpecError
+from energymeter.errors import SpecError
 
 if TYPE_CHECKING:
     from energymeter.meter.run import Run
@@ -31,16 +31,6 @@ class Life:
         """A run that an interruption of its start would leave behind."""
         self._changed = threading.Condition()
         self._pid = os.getpid()
-
-    def current(self) -> "Run":
-        """The run that results are of.
-
-        Raises:
-            NotMeasured: the meter was never entered.
-        """
-        if self.latest is None:
-            raise NotMeasured("this meter has measured nothing yet; use `with meter:` around some code")
-        return self.latest
 
     def hold(self, run: "Run") -> None:
         """This run is about to start: an interruption releases it."""

@@ -1,10 +1,11 @@
-"""Progress bars of loops: tqdm's on a terminal and in a notebook, a plain line now and then elsewhere.
+"""Progress bars and live lines: tqdm's on a terminal and in a notebook, a plain line now and then elsewhere.
 
 tqdm is loaded when the first bar is shown.
 """
 
 import functools
 import os
+import shutil
 import sys
 import threading
 import time
@@ -50,9 +51,7 @@ class Progress:
         if sys.stderr is not None:
             stream = _Stream(sys.stderr, plain=not live)
             # In a pipe nothing is shown at the beginning.
-            self._bar = _bar_type()(
-                desc=name, total=total, file=stream, dynamic_ncols=True, delay=0.0 if live else 1e-9
-            )
+            self._bar = _bar(stream, live, desc=name, total=total, delay=0.0 if live else 1e-9)
             self._live, outermost = live, self._bar.pos == 0
             self._bar.leave = outermost
             stream.muted = not (live or outermost)
@@ -81,6 +80,25 @@ class Progress:
         self._bar.set_postfix_str(text, refresh=False)
 
 
+class LiveLine:
+    """A line that the next one replaces, on a terminal only."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._bar: Any = None
+        if _is_terminal(stream):
+            self._bar = _bar(_Stream(stream, plain=False), True, total=0, bar_format="{desc}", leave=False)
+
+    def show(self, text: str) -> None:
+        """Replace the line."""
+        if self._bar is not None:
+            self._bar.set_description_str(text)
+
+    def close(self) -> None:
+        """Take the line away."""
+        if self._bar is not None:
+            self._bar.close()
+
+
 class _Stream:
     """Standard error, which never raises; in a pipe each state is a line of its own."""
 
@@ -105,6 +123,23 @@ class _Stream:
                 action()
         except (OSError, ValueError):  # closed, or nobody reads the pipe any more
             self.muted = True
+
+
+def _bar(stream: _Stream, live: bool, **options: Any) -> Any:
+    if not live:
+        return _bar_type()(file=stream, **options)
+    if _in_notebook():
+        return _bar_type()(file=stream, dynamic_ncols=True, **options)
+    columns, lines = _size()
+    bar = _bar_type()(file=stream, ncols=columns, nrows=lines, **options)
+    bar.dynamic_ncols = lambda _: _size()
+    return bar
+
+
+def _size() -> tuple[int, int]:
+    """Of the terminal; a serial console reports 0 by 0, for which 80 by 24 is taken."""
+    size = shutil.get_terminal_size()
+    return size.columns - 1, size.lines
 
 
 @functools.cache

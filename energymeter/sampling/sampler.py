@@ -210,8 +210,8 @@ class Sampler:
                 f"the sampler was refused real-time priority (it has: {', '.join(sorted(refused))}) and "
                 f"missed {missed} readings; allow it with `ulimit -r 1` or CAP_SYS_NICE"
             )
-        if self.log_error():
-            notes.append(self.log_error())
+        if self.log is not None and (error := self.log_error()):
+            notes.append(error)
         return notes
 
     def log_error(self) -> str:

@@ -3,7 +3,7 @@
 #
 #   check.sh arm64|armhf|armel CACHE PYTHON [pytest arguments]     PYTHON: this machine's, for its pip
 #
-# Debian gives numpy, click, rich, platformdirs and pyserial; smbus2 is a pure wheel. Times are those of emulation.
+# Debian gives numpy, click, tqdm, platformdirs and pyserial; smbus2 is a pure wheel. Times are those of emulation.
 set -euo pipefail
 arch=$1
 cache=$(mkdir -p "$2" && readlink -f "$2")

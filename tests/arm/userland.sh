@@ -17,7 +17,7 @@ case $arch in
 esac
 packages=python3,python3-numpy,python3-pip,python3-setuptools,python3-wheel,python3-pytest,python3-hypothesis
 packages+=,python3-pytest-timeout,python3-pandas,python3-cryptography,python3-cffi-backend,python3-usb
-packages+=,python3-click,python3-rich,python3-platformdirs,python3-serial,python3-smbus
+packages+=,python3-click,python3-tqdm,python3-platformdirs,python3-serial,python3-smbus
 
 skip() { echo "test-arm SKIPPED: $*" >&2; exit 77; }
 

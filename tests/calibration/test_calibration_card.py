@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -63,13 +64,22 @@ def test_it_is_titled_as_results_show_it():
     assert card().title == "calibrated 2026-11-21 against Fluke 17B+"
 
 
+def test_not_even_a_sign_of_zero_can_be_changed():
+    text = card().dumps()
+    changed = re.sub(r"\b0\.0\b", "-0.0", text)
+    assert changed != text
+    with pytest.raises(CalibrationError, match="was changed"):
+        Card.loads(changed, "x")
+
+
 @given(st.data())
 def test_no_character_of_a_card_can_be_changed(data):
     text = card().dumps()
     at = data.draw(st.integers(0, len(text) - 2))
     changed = text[:at] + data.draw(st.characters(max_codepoint=127)) + text[at + 1 :]
     try:
-        same = json.loads(changed) == json.loads(text)  # such as other white space
+        # such as other white space; compared as text, because 0.0 == -0.0
+        same = json.dumps(json.loads(changed)) == json.dumps(json.loads(text))
     except ValueError:
         same = False
     if same:

@@ -50,7 +50,6 @@ def test_live_line_on_a_terminal_and_ctrl_c(tmp_path: Path) -> None:
     assert terminal.end() == 0
     assert "3.00 W mean" in terminal.written
     assert "rows in" in terminal.written
-    assert "\x1b[?25h" in terminal.written  # the cursor is back
     assert "Traceback" not in terminal.written
     assert read(str(tmp_path / "run.csv"))
 
@@ -147,7 +146,7 @@ def test_sampler_killed_goes_on_in_the_same_file(tmp_path: Path) -> None:
 
 
 def test_full_disk_shows_what_was_measured(tmp_path: Path) -> None:
-    """The record ends, the measurement is shown, the exit code says so; on a disk of this test."""
+    """The recording ends, the usage is shown, the exit code says so; on a disk of this test alone."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount = f'mount -t tmpfs -o size=16k none "{folder}" || exit 99; "$@"; code=$?; '

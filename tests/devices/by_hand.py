@@ -26,7 +26,7 @@ class Pen:
         memory.counts[Count.STATE] = State.RUNNING
         self.integrator = Integrator(Facts(), 10**9)
         self.curve = Curve(memory, trapezoids=True)
-        info = ChannelInfo(0, name, Facts(), RATE_HZ, capacity, 0, name, False)
+        info = ChannelInfo(0, name, Facts(), RATE_HZ, capacity, 0, name, False, False)
         self.channel = SampledChannel(info, self.curve)
 
     def sample_at(self, rate_hz: float) -> None:
@@ -41,6 +41,8 @@ class Bench:
     """A run over curves of one sample a millisecond: a sampler whose samples are written by the test."""
 
     in_process = False
+    restarts = 0
+    log = None
 
     def __init__(self, *pens: Pen) -> None:
         self.pens = pens or (Pen(),)
@@ -71,7 +73,7 @@ class Bench:
             return run
 
         self.life.enter(started, [])
-        return self.life.current()
+        return self.life.latest
 
     def leave(self) -> None:
         self.life.leave(lambda run: run.finish(), [])
@@ -80,7 +82,7 @@ class Bench:
         return Span(self.life, name)
 
     def spans(self, name: str = "span") -> Spans:
-        run = self.life.current()
+        run = self.life.latest
         run.resolve_spans()
         return Spans(run, name)
 
@@ -109,7 +111,8 @@ class Bench:
     def ended(self) -> bool:
         return False
 
-    replays_ended = ended
+    def replays_ended(self) -> bool:
+        return True
 
     def notes(self) -> list[str]:
         return []

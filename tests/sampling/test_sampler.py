@@ -267,7 +267,7 @@ def test_the_child_imports_nothing_heavy(tmp_path, monkeypatch, started):
         "    def open(self): pass\n"
         "    def read(self):\n"
         "        import sys\n"
-        "        heavy = {'numpy', 'click', 'rich', 'pandas', 'asyncio'} & set(sys.modules)\n"
+        "        heavy = {'numpy', 'click', 'tqdm', 'pandas', 'asyncio'} & set(sys.modules)\n"
         "        return Reading(watts=float(len(heavy)))\n"
     )
     driver_folder(tmp_path, monkeypatch, body)

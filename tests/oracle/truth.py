@@ -1,0 +1,135 @@
+"""What is true of a program that has run: its windows, and the exact energy of every one."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from oracle.known import Row
+from oracle.steps import SourceSpec
+from oracle.wave import Wave
+
+
+class Moments(NamedTuple):
+    """A moment that is known to lie between two, s from the program's start."""
+
+    earliest: float
+    latest: float
+
+
+class Extent(NamedTuple):
+    """A window whose start and end are known to lie within brackets."""
+
+    start: Moments
+    end: Moments
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """The least and the most that it can last."""
+        return max(0.0, self.end.earliest - self.start.latest), self.end.latest - self.start.earliest
+
+    def placed(self, seconds: float) -> list[tuple[float, float]]:
+        """Where a window of this length may lie, from the earliest place to the latest."""
+        first = max(self.start.earliest, self.end.earliest - seconds)
+        last = max(first, min(self.start.latest, self.end.latest - seconds))
+        count = 1 if last - first < 1e-7 else 9
+        places = [first + (last - first) * n / max(1, count - 1) for n in range(count)]
+        return [(start, start + seconds) for start in places]
+
+
+class Measured(NamedTuple):
+    """What a channel can have measured of a window."""
+
+    seconds: float
+    """Certainly."""
+    possibly: float
+    """So many seconds more, which a fair meter may count or may not."""
+    joules: float
+    """The true energy of the certain part."""
+    more_joules: float
+    slack_joules: float
+    """By what a straight line across the uncertain stretches may miss the truth."""
+    longest: float
+    """The longest time between two readings, s."""
+
+
+class Channel:
+    """One source, or one rail of a source.
+
+    Args:
+        spec: what it was.
+        rows: the readings that it gave.
+        epoch_ns: the program's start.
+        hz: how often it was read.
+        breaks: moments at which the sampling process was ended or halted, s.
+    """
+
+    def __init__(
+        self, name: str, spec: SourceSpec, rows: Sequence[Row], epoch_ns: int, hz: float, breaks: Sequence[float]
+    ) -> None:
+        self.name, self.spec, self.hz = name, spec, hz
+        self.wave = Wave(spec.wave)
+        self.times = [(row.at_ns - epoch_ns) * 1e-9 for row in rows]
+        self.watts = [row.watts for row in rows]
+        self._breaks = sorted(breaks)
+        self._sure = 1.7 / hz + 0.02 + spec.slow + spec.batch
+        self._gap = 3.3 / hz + 0.27 + spec.slow
+
+    def measured(self, start: float, end: float) -> Measured:
+        """What can have been measured of a window."""
+        sure = possible = joules = more = slack = 0.0
+        longest = end - start if not self.times else 0.0
+        for left, right in self._intervals(start, end):
+            a, b = max(left, start), min(right, end)
+            longest = max(longest, right - left)
+            width = right - left
+            broken = bisect_left(self._breaks, left) != bisect_left(self._breaks, right)
+            if width <= self._sure and not broken:
+                sure += b - a
+                joules += self.wave.joules(a, b)
+            elif width <= self._gap or broken or self.spec.semantics != "instant":
+                low, high = self.wave.extremes(left, right)
+                possible += b - a
+                more += self.wave.joules(a, b)
+                slack += (high - low) * (b - a)
+        return Measured(sure, possible, joules, more, slack, longest)
+
+    def peaks(self, start: float, end: float) -> tuple[float, float]:
+        """The highest reading within a window, and of the window with a neighbour on either side, W."""
+        first, last = bisect_left(self.times, start), bisect_right(self.times, end)
+        inner = self.watts[first + 1 : last - 1]
+        outer = self.watts[max(0, first - 2) : last + 2]
+        return max(inner, default=0.0), max(outer, default=0.0)
+
+    def _intervals(self, start: float, end: float) -> Iterator[tuple[float, float]]:
+        """The stretches between two readings that a window touches."""
+        times = self.times
+        first = max(0, bisect_right(times, start) - 1)
+        for number in range(first, len(times) - 1):
+            if times[number] >= end:
+                return
+            if times[number + 1] > start and times[number + 1] > times[number]:
+                yield times[number], times[number + 1]
+
+
+class Run(NamedTuple):
+    """From entering a meter to leaving it, as one process saw it."""
+
+    meter: int
+    process: str
+    extent: Extent
+    loose: bool = False
+    """Several threads entered and left: only its bounds are known."""
+    open: bool = False
+    """It was never left."""
+    logged: bool = True
+    """Its samples go to the meter's log."""
+
+
+class Stretch(NamedTuple):
+    """One span."""
+
+    label: str
+    meter: int
+    process: str
+    extent: Extent
+    way: str = "with"
