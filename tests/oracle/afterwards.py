@@ -70,7 +70,9 @@ class _Log:
 
     def _excused(self) -> bool:
         """The program was killed, or the meter said that the log is not whole."""
-        told = [event for event in self._record.of("log") if event["meter"] == self._number and event["error"]]
+        told = [
+            event for event in self._record.of("log") if event["meter"] == self._number and event["error"]
+        ]
         return bool(told) or not self._record.of("finished")
 
     def _figures(self, run: Run, usage: dict[str, Any]) -> None:
@@ -96,7 +98,9 @@ class _Log:
     def _equal(self, figure: str, told: dict[str, Any], usage: dict[str, Any]) -> None:
         for name in ("joules", "seconds", "coverage", "uncertainty"):
             if not math.isclose(told[name], usage[name], rel_tol=1e-6, abs_tol=1e-9):
-                self._verdict.found(f"{figure} differs", figure, f"{name} {told[name]} instead of {usage[name]}")
+                self._verdict.found(
+                    f"{figure} differs", figure, f"{name} {told[name]} instead of {usage[name]}"
+                )
 
     def _windows(self, path: str, trace: Trace) -> None:
         """Windows of the log: two ways to read them, and the truth."""
@@ -124,7 +128,8 @@ class _Log:
             return
         start, end = epoch + a, epoch + b
         extent = Extent(
-            Moments(start - _ALIGN_SECONDS, start + _ALIGN_SECONDS), Moments(end - _ALIGN_SECONDS, end + _ALIGN_SECONDS)
+            Moments(start - _ALIGN_SECONDS, start + _ALIGN_SECONDS),
+            Moments(end - _ALIGN_SECONDS, end + _ALIGN_SECONDS),
         )
         self._judge.usage(f"log {a:.3f} to {b:.3f} s", "log window", usage, extent, self._channels)
 
@@ -167,7 +172,11 @@ class _Ledger:
         if not meters:
             return
         channels = self._record.channels[min(meters)]
-        if any(source.rails or source.renews for meter in meters for source in self._record.program.meters[meter].sources):
+        if any(
+            source.rails or source.renews
+            for meter in meters
+            for source in self._record.program.meters[meter].sources
+        ):
             return
         self._verdict.figures += 1
         lines = self._budget.lines()
@@ -238,7 +247,15 @@ class _Ledger:
 
     def _union(self, meters: set[int]) -> list[tuple[float, float]]:
         """When somebody paid, since the last reset."""
-        last = max((channel.times[-1] for number in meters for channel in self._record.channels[number] if channel.times), default=0.0)
+        last = max(
+            (
+                channel.times[-1]
+                for number in meters
+                for channel in self._record.channels[number]
+                if channel.times
+            ),
+            default=0.0,
+        )
         spans = sorted(
             (run.extent.start.latest, min(run.extent.end.earliest, last)) for run in self._runs(meters)
         )

@@ -26,9 +26,7 @@ def emitted(program: s.Program, folder: str, path: list[str], limit: float) -> s
         path: where it finds the package and the oracle.
         limit: seconds after which it hangs.
     """
-    head = _HEAD.format(
-        seed=program.seed, path=path, folder=folder, limit=limit, count=len(program.meters)
-    )
+    head = _HEAD.format(seed=program.seed, path=path, folder=folder, limit=limit, count=len(program.meters))
     return head + "\n" + _Emitter().body(program.steps) + "\nstage.finish(meters)\n"
 
 

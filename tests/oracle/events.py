@@ -74,7 +74,9 @@ class Record:
             if until is None or run.extent.start.latest > until:
                 continue
             if until < run.extent.end.latest:  # the worker never leaves it
-                run = run._replace(extent=Extent(run.extent.start, Moments(_LONG_AFTER, _LONG_AFTER)), open=True)
+                run = run._replace(
+                    extent=Extent(run.extent.start, Moments(_LONG_AFTER, _LONG_AFTER)), open=True
+                )
             found.append(run)
         return found
 
@@ -115,7 +117,12 @@ class Record:
                 hz = one.hz if one.way == "stream" else min(of_whole, one.hz) if source.rails else of_whole
                 found.append(
                     Channel(
-                        f"known{name}", one, rows(str(self.folder / f"{name}.rows")), self.epoch_ns, hz, self.breaks
+                        f"known{name}",
+                        one,
+                        rows(str(self.folder / f"{name}.rows")),
+                        self.epoch_ns,
+                        hz,
+                        self.breaks,
                     )
                 )
         return found
@@ -155,7 +162,9 @@ class Record:
         """The meter that a step enters."""
         name, _, rest = step.partition(".")
         known = self.steps.get(name)
-        if isinstance(known, s.Block) or (isinstance(known, s.Rush | s.Company | s.ForkWhileLeaving) and rest):
+        if isinstance(known, s.Block) or (
+            isinstance(known, s.Rush | s.Company | s.ForkWhileLeaving) and rest
+        ):
             return known.meter
         return None
 

@@ -96,7 +96,9 @@ class _Generator:
         assert isinstance(hz, float)
         start = rnd.uniform(0.1, 1.2)
         length = rnd.choice([0.4, 0.8, 1.5])
-        match rnd.choice(["fail", "fail", "stall", "stale", "odd", "odd", "late", "nominal", "restart", "batch", "renews"]):
+        match rnd.choice(
+            ["fail", "fail", "stall", "stale", "odd", "odd", "late", "nominal", "restart", "batch", "renews"]
+        ):
             case "fail":
                 spec["troubles"] = (("fail", start, start + length, ""),)
             case "stall":
@@ -189,7 +191,10 @@ class _Generator:
         if rnd.random() < 0.06:
             block = self._over_edge(block, meter)
         if not any(spec.budget for spec in self._meters) and rnd.random() < 0.06:
-            again = [s.Block((self._sleep(), self._span(meter, 1)), meter, "with") for _ in range(rnd.choice([1, 2]))]
+            again = [
+                s.Block((self._sleep(), self._span(meter, 1)), meter, "with")
+                for _ in range(rnd.choice([1, 2]))
+            ]
             block = s.Drawing((block, *again), meter)
         steps.append(block)
         if rnd.random() < 0.25:
@@ -222,7 +227,9 @@ class _Generator:
         return s.Span(body, self._rnd.choice(_LABELS), meter, self._rnd.choice(ways))
 
     def _ask(self, meter: int) -> s.Step:
-        return s.Ask(self._rnd.choice(["usage", "usages", "spans", "spans", "spans", "trace", "latest"]), meter)
+        return s.Ask(
+            self._rnd.choice(["usage", "usages", "spans", "spans", "spans", "trace", "latest"]), meter
+        )
 
     def _inner(self, meter: int, depth: int) -> s.Step:
         """One step within a block."""

@@ -222,7 +222,9 @@ class Known:
     def _level(reading: Reading) -> float:
         if reading.watts is not None:
             return reading.watts
-        return reading.volts * reading.amps if reading.volts is not None and reading.amps is not None else -1.0
+        return (
+            reading.volts * reading.amps if reading.volts is not None and reading.amps is not None else -1.0
+        )
 
     # -- troubles ----------------------------------------------------------------------------------
 

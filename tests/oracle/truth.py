@@ -64,7 +64,13 @@ class Channel:
     """
 
     def __init__(
-        self, name: str, spec: SourceSpec, rows: Sequence[Row], epoch_ns: int, hz: float, breaks: Sequence[float]
+        self,
+        name: str,
+        spec: SourceSpec,
+        rows: Sequence[Row],
+        epoch_ns: int,
+        hz: float,
+        breaks: Sequence[float],
     ) -> None:
         self.name, self.spec, self.hz = name, spec, hz
         self.wave = Wave(spec.wave)
