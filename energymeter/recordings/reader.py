@@ -89,8 +89,8 @@ def _read_stream(path: str, file: io.BufferedReader, hints: Hints) -> list[Recor
             header = parse_header(path, text.readline(Lines.MOST).removeprefix("# "))
             rows = csv.DictReader(lines, restval="") if start.startswith(b"#") else _json_rows(lines)
             return _read_own(path, header, rows, lines)
-    text, lines = lines_of(path, file)
-    with text:
+    whole, lines = lines_of(path, file)
+    with whole:
         if start.startswith(b"Time,") and b",Watts," in start:
             return [read_ptdaemon(path, lines)]
         rest = lines.whole()

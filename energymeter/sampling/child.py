@@ -66,7 +66,7 @@ def _prepared(config: dict[str, Any]) -> "Session":
     memory = memoryview(mmap.mmap(config["memory_fd"], session.size))
     log = LogConfig(**config["log"]) if config["log"] else None
     priority.guard()
-    pace = SystemPace(Head(memory), 0, parent_pid)
+    pace = SystemPace(Head(memory), 0, parent_pid, config["memory_fd"])
     session.prepare(memory, pace, log, resume=config["resume"], own_process=True)
     return session
 

@@ -99,8 +99,8 @@ class ChannelInfo(NamedTuple):
     identity: str
     """The text that names the physical meter, to which a calibration card belongs."""
     calibrated: bool
-    rewinds: bool
-    """Its source begins at its start when it is opened again, as a recording does."""
+    rewinds: bool = False
+    """The source begins at its start when it is opened again, as a recording does."""
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "ChannelInfo":
@@ -112,7 +112,7 @@ class ChannelInfo(NamedTuple):
         return {**self._asdict(), "facts": self.facts._asdict()}
 
     def memory_in(self, shared: memoryview) -> ChannelMemory:
-        """Its own part of the shared memory."""
+        """The channel's own part of the shared memory."""
         own = shared[self.offset : self.offset + channel_bytes(self.capacity)]
         return ChannelMemory(own, self.capacity)
 

@@ -43,14 +43,19 @@ class SystemPace:
         wake_fd: becomes readable together with that.
         parent_pid: of the measured program, if this is a process of its own; 0: it is in another PID
             namespace.
+        memory_fd: the shared memory. A program that replaced itself by another (``exec``) has it no more.
     """
 
     now_ns = staticmethod(time.monotonic_ns)
 
-    def __init__(self, head: Head, wake_fd: int, parent_pid: int | None = None) -> None:
+    def __init__(
+        self, head: Head, wake_fd: int, parent_pid: int | None = None, memory_fd: int | None = None
+    ) -> None:
         self._counts = head.counts
         self._woken: Callable[[float], bool] | None = _waiter(wake_fd)
         self._parent_pid = parent_pid
+        self._inode = os.fstat(memory_fd).st_ino if memory_fd is not None else None
+        self._checked_ns = 0
         self._boot_clock = getattr(time, "CLOCK_BOOTTIME", None)
         # a process of its own does nothing else, its start included; of the program, only this thread samples
         self.cpu_ns = time.thread_time_ns if parent_pid is None else time.process_time_ns
@@ -81,7 +86,19 @@ class SystemPace:
             return False
         if parent_pid == 0:  # out of sight: its death closes the pipe
             return self._woken is None
-        return os.getppid() != parent_pid
+        return os.getppid() != parent_pid or (self._woken is None and self._replaced(parent_pid))
+
+    def _replaced(self, parent_pid: int) -> bool:
+        """Whether the process is another program now; looked up once a second."""
+        now_ns = time.monotonic_ns()
+        if self._inode is None or now_ns < self._checked_ns + _LONGEST_WAIT_SECONDS * 1e9:
+            return False
+        self._checked_ns = now_ns
+        try:
+            with open(f"/proc/{parent_pid}/maps") as maps:
+                return not any(line.split(maxsplit=5)[4] == str(self._inode) for line in maps)
+        except OSError:  # there is no /proc, or the program has other rights now
+            return False
 
     def suspended_ns(self) -> int:
         if self._boot_clock is None:

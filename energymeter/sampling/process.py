@@ -35,7 +35,7 @@ class ProcessHost:
 
     @property
     def pid(self) -> int | None:
-        """Of the sampling process."""
+        """The process id; ``None``: there is no process."""
         return self._child.pid if self._child is not None else None
 
     def start(
@@ -164,7 +164,8 @@ def _answer(child: Child, last_words: Descriptor) -> dict[str, Any]:
     with contextlib.suppress(OSError):
         said = os.pread(last_words.fd, 65_536, 0).decode("utf-8", "replace").strip()
     raise SamplerError(
-        f"the sampling process ended immediately, saying: {said.splitlines()[-1] if said else 'nothing'}"
+        f"the sampling process ended immediately; look for the reason in its last words: "
+        f"{said.splitlines()[-1] if said else 'it has none'}"
     )
 
 

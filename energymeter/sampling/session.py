@@ -132,7 +132,7 @@ class Session:
 
     @staticmethod
     def _end(source: Source, infos: Sequence[ChannelInfo], memory: memoryview) -> None:
-        """Of a recording whose sampler was killed, the rest is not played: it would begin at its start."""
+        """End a recording whose sampler was killed: played again, it would begin at its start."""
         source.close()
         for info in infos:
             own = info.memory_in(memory)

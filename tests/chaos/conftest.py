@@ -22,9 +22,9 @@ PATIENCE_SECONDS = 60.0
 """A program that takes longer hangs."""
 
 TRIES = 4
-"""Of a row whose stretch of real time was spoilt by a machine that stood still."""
+"""How often a row is tried whose stretch of real time was spoilt by a machine that stood still."""
 
-Reported = Callable[[str], None]
+Verdict = Callable[[str], None]
 _rows: dict[str, tuple[str, str]] = {}
 
 
@@ -52,7 +52,7 @@ def pytest_runtest_protocol(item: Any, nextitem: pytest.Item | None) -> bool:
         reports = runtestprotocol(item, nextitem=nextitem, log=False)
         if not item.stalled or tries == TRIES:
             break
-        item._initrequest()  # fixtures again
+        item._initrequest()  # fresh fixtures
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
@@ -81,19 +81,19 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture
-def right(request: pytest.FixtureRequest) -> Reported:
+def right(request: pytest.FixtureRequest) -> Verdict:
     """Call it with how: the number was true."""
-    return _teller(request, "right")
+    return _sayer(request, "right")
 
 
 @pytest.fixture
-def cannot_know(request: pytest.FixtureRequest) -> Reported:
+def cannot_know(request: pytest.FixtureRequest) -> Verdict:
     """Call it with how: the part that nobody saw is reported."""
-    return _teller(request, "says it cannot know")
+    return _sayer(request, "says it cannot know")
 
 
 @pytest.fixture(autouse=True)
-def _reported(request: pytest.FixtureRequest) -> Iterator[None]:
+def _verdict_given(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     outcome = getattr(request.node, "outcome_of_call", None)
     assert outcome != "passed" or request.node.nodeid in _rows, "this row never said how it ended"
@@ -107,23 +107,23 @@ def pytest_runtest_makereport(item: Any, call: pytest.CallInfo[None]) -> Iterato
         item.outcome_of_call = report.outcome
 
 
-def _teller(request: pytest.FixtureRequest, end: str) -> Reported:
-    def tell(how: str) -> None:
+def _sayer(request: pytest.FixtureRequest, end: str) -> Verdict:
+    def say(how: str) -> None:
         _rows[request.node.nodeid] = end, how
 
-    return tell
+    return say
 
 
 class Program:
     """A user's program, run in a process of its own, that prints JSON for the test to judge."""
 
     HEAD = """\
-import json, os, signal, subprocess, sys, threading, time
+import contextlib, json, os, signal, subprocess, sys, threading, time
 import energymeter.meter.run  # a program that drops its rights may not be able to import any more
 from energymeter import EnergyMeter
 from energymeter.errors import EnergyMeterError
 
-def tell(**facts):
+def say(**facts):
     print(json.dumps(facts), flush=True)
 
 def sampler_of(meter):
@@ -133,10 +133,11 @@ def kill_sampler(meter):
     # there is none while it is being started again after the last time
     pid = meter._life.latest.sampler._host.pid
     if pid is not None:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
-def reported(meter, **more):
-    tell(**meter.usage.to_dict(), **more)
+def report(meter, **more):
+    say(**meter.usage.to_dict(), **more)
 """
 
     def __init__(self, folder: Path) -> None:

@@ -30,7 +30,7 @@ from energymeter.drivers.ina228 import Ina228 as Ina228Driver
 from energymeter.energy.usage import Usage
 from energymeter.errors import NotMeasured
 
-from .conftest import Reported, timely
+from .conftest import Verdict, timely
 
 
 def energy_of_the_time_seen(usage: Usage, watts: float, within: float = 0.01) -> bool:
@@ -42,7 +42,7 @@ def share(usage: Usage) -> str:
     return f"{100 * usage.coverage:.0f} % measured, {usage.missed} readings missed"
 
 
-def test_unplugged_and_plugged_in_again(tmp_path: Path, cannot_know: Reported) -> None:
+def test_unplugged_and_plugged_in_again(tmp_path: Path, cannot_know: Verdict) -> None:
     with PtyMeter(UmDevice(volts=5.0, amps=0.5), tmp_path / "meter") as line:
         with EnergyMeter(f"um25c@{line.place}?timeout=0.3", rate_hz=10) as meter:
             time.sleep(1.0)
@@ -60,7 +60,7 @@ def test_unplugged_and_plugged_in_again(tmp_path: Path, cannot_know: Reported) -
     cannot_know(share(usage))
 
 
-def test_unplugged_for_good(tmp_path: Path, cannot_know: Reported) -> None:
+def test_unplugged_for_good(tmp_path: Path, cannot_know: Verdict) -> None:
     with PtyMeter(UmDevice(volts=5.0, amps=0.5), tmp_path / "meter") as line:
         with EnergyMeter(f"um25c@{line.place}?timeout=0.3", rate_hz=10) as meter:
             time.sleep(1.0)
@@ -77,7 +77,7 @@ def chip_and_driver(amps: float = 0.5, volts: float = 5.0) -> tuple[Ina219Chip, 
     return chip, Ina219(wire=chip)
 
 
-def test_nack_storm(cannot_know: Reported) -> None:
+def test_nack_storm(cannot_know: Verdict) -> None:
     chip, source = chip_and_driver()
     with EnergyMeter(source, rate_hz=100) as meter:
         time.sleep(0.7)
@@ -94,7 +94,7 @@ def test_nack_storm(cannot_know: Reported) -> None:
     cannot_know(share(meter.usage))
 
 
-def test_every_third_transfer_fails(right: Reported) -> None:
+def test_every_third_transfer_fails(right: Verdict) -> None:
     chip, source = chip_and_driver()
     with EnergyMeter(source, rate_hz=100) as meter:
         luck = random.Random(1)
@@ -108,7 +108,7 @@ def test_every_third_transfer_fails(right: Reported) -> None:
     right(share(meter.usage))
 
 
-def test_brown_outs_of_an_ina219(right: Reported) -> None:
+def test_brown_outs_of_an_ina219(right: Verdict) -> None:
     chip, source = chip_and_driver()
     with EnergyMeter(source, rate_hz=100) as meter:
         for _ in range(10):
@@ -119,8 +119,8 @@ def test_brown_outs_of_an_ina219(right: Reported) -> None:
     right(f"{source.resets} times set up again; {share(meter.usage)}")
 
 
-def test_brown_outs_of_an_ina228(cannot_know: Reported) -> None:
-    """Its counters go back to zero, and its calibration with them."""
+def test_brown_outs_of_an_ina228(cannot_know: Verdict) -> None:
+    """The counters go back to zero, and the calibration with them."""
     chip = Ina228([steady(0.5, 5.0)], time.monotonic_ns, [0.1])
     with EnergyMeter(Ina228Driver(wire=chip, shunt=0.1), rate_hz=50) as meter:
         for _ in range(4):
@@ -145,7 +145,7 @@ class Noisy(UmDevice):
         return bytes(answer)
 
 
-def test_bit_flips_on_serial(tmp_path: Path, right: Reported) -> None:
+def test_bit_flips_on_serial(tmp_path: Path, right: Verdict) -> None:
     """The UM25C has no checksum: what volts x amps against watts lets pass is within 2 %."""
     with (
         PtyMeter(Noisy(volts=5.0, amps=0.5), tmp_path / "meter") as line,
@@ -161,7 +161,7 @@ def test_bit_flips_on_serial(tmp_path: Path, right: Reported) -> None:
 
 
 @pytest.mark.parametrize("flips", [1, 8])
-def test_bit_flips_on_hid(right: Reported, flips: int) -> None:
+def test_bit_flips_on_hid(right: Verdict, flips: int) -> None:
     luck = random.Random(4)
 
     def flip(_: int, report: bytes) -> bytes:
@@ -229,7 +229,7 @@ def rapl(root: Path, meanwhile: Callable[[], object]) -> Usage:
     return meter.usage
 
 
-def test_counter_wraps(tmp_path: Path, right: Reported) -> None:
+def test_counter_wraps(tmp_path: Path, right: Verdict) -> None:
     with Counter(tmp_path, start_joules=Powercap.RANGE_UJ * 1e-6 - 10) as counter:
         usage = rapl(tmp_path, lambda: None)
     assert counter.joules < 1000, "it did wrap"
@@ -238,7 +238,7 @@ def test_counter_wraps(tmp_path: Path, right: Reported) -> None:
     right(share(usage))
 
 
-def test_counter_is_reset(tmp_path: Path, cannot_know: Reported) -> None:
+def test_counter_is_reset(tmp_path: Path, cannot_know: Verdict) -> None:
     with Counter(tmp_path) as counter:
         usage = rapl(tmp_path, lambda: setattr(counter, "joules", 0.0))
     assert usage.coverage < 1
@@ -246,7 +246,7 @@ def test_counter_is_reset(tmp_path: Path, cannot_know: Reported) -> None:
     cannot_know(share(usage))
 
 
-def test_counter_freezes(tmp_path: Path, cannot_know: Reported) -> None:
+def test_counter_freezes(tmp_path: Path, cannot_know: Verdict) -> None:
     """A fed counter moves every millisecond: one that stands still has lost what was drawn meanwhile."""
 
     def freeze() -> None:
@@ -261,7 +261,7 @@ def test_counter_freezes(tmp_path: Path, cannot_know: Reported) -> None:
     cannot_know(share(usage))
 
 
-def test_zone_vanishes(tmp_path: Path, cannot_know: Reported) -> None:
+def test_zone_vanishes(tmp_path: Path, cannot_know: Verdict) -> None:
     with Counter(tmp_path) as counter:
 
         def vanish() -> None:
@@ -273,7 +273,7 @@ def test_zone_vanishes(tmp_path: Path, cannot_know: Reported) -> None:
     cannot_know(share(usage))
 
 
-def test_web_service_restarts(cannot_know: Reported) -> None:
+def test_web_service_restarts(cannot_know: Verdict) -> None:
     web = Web(lambda target, headers: Said(200, '{"watts": 2.5}'))
     with web, EnergyMeter(f"http@http://{web.address}/?watts=$.watts", rate_hz=10) as meter:
         time.sleep(1.0)
@@ -286,7 +286,7 @@ def test_web_service_restarts(cannot_know: Reported) -> None:
     cannot_know(share(meter.usage))
 
 
-def test_jetson_stats_restarts(cannot_know: Reported) -> None:
+def test_jetson_stats_restarts(cannot_know: Verdict) -> None:
     if importlib.util.find_spec("jtop") is None or not namespace():
         pytest.skip("needs jetson-stats (pip install jetson-stats) and a private mount namespace")
     reported = run_story("orin_nano", "restarted")
@@ -294,7 +294,7 @@ def test_jetson_stats_restarts(cannot_know: Reported) -> None:
     cannot_know(str(reported["lost"])[:80])
 
 
-def test_two_meters_on_one_bus(right: Reported) -> None:
+def test_two_meters_on_one_bus(right: Verdict) -> None:
     """Two chips behind one adapter, each read by a meter of its own at the same time."""
     chips = {
         0x40: Ina219Chip(steady(0.5, 5.0), time.monotonic_ns, address=0x40),
@@ -328,7 +328,7 @@ def test_two_meters_on_one_bus(right: Reported) -> None:
     right(f"{one.usage.joules:.2f} J and {other.usage.joules:.2f} J")
 
 
-def test_two_meters_on_one_port(tmp_path: Path, cannot_know: Reported) -> None:
+def test_two_meters_on_one_port(tmp_path: Path, cannot_know: Verdict) -> None:
     with PtyMeter(UmDevice(volts=5.0, amps=0.5), tmp_path / "meter") as line:
         with EnergyMeter(f"um25c@{line.place}", rate_hz=10) as meter:
             time.sleep(0.5)
@@ -341,7 +341,7 @@ def test_two_meters_on_one_port(tmp_path: Path, cannot_know: Reported) -> None:
     cannot_know(str(refused.value).partition("(")[0].replace(str(tmp_path), "…"))
 
 
-def test_device_answers_ever_more_slowly(right: Reported) -> None:
+def test_device_answers_ever_more_slowly(right: Verdict) -> None:
     class Slow:
         name = "slow"
         facts = Ina219().facts._replace(semantics="instant", max_hz=1000.0)

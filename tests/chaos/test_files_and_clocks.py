@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Program, Reported, timely
+from .conftest import Program, Verdict, timely
 from .test_processes import SOURCE, WATTS, check_log, check_true
 
 
@@ -24,7 +24,7 @@ def private_mounts() -> list[str]:
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
-def test_disk_full(program: Program, tmp_path: Path, cannot_know: Reported, ending: str) -> None:
+def test_disk_full(program: Program, tmp_path: Path, cannot_know: Verdict, ending: str) -> None:
     if ending == "parquet":
         pytest.importorskip("pyarrow")
     small, kept = tmp_path / "small", tmp_path / f"kept.{ending}"
@@ -35,7 +35,7 @@ def test_disk_full(program: Program, tmp_path: Path, cannot_know: Reported, endi
 import shutil
 with EnergyMeter("{SOURCE}", rate_hz=500, out="{small}/run.{ending}") as meter:
     time.sleep(3.0)
-reported(meter, log_error=meter.recording.error, rows=meter.recording.rows)
+report(meter, log_error=meter.recording.error, rows=meter.recording.rows)
 if os.path.exists("{small}/run.{ending}"):
     shutil.copy("{small}/run.{ending}", "{kept}")
 """,
@@ -58,7 +58,7 @@ def read_only(folder: Path) -> list[str]:
     return [*private_mounts(), "sh", "-c", f'mount -t tmpfs -o ro tmpfs {folder} && exec "$0" "$@"']
 
 
-def test_read_only_home(program: Program, tmp_path: Path, right: Reported) -> None:
+def test_read_only_home(program: Program, tmp_path: Path, right: Verdict) -> None:
     home = tmp_path / "home"
     body = f"""
 with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
@@ -67,7 +67,7 @@ with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
 try:
     open(os.path.expanduser("~/x"), "w")
 except OSError as error:
-    reported(meter, refused=error.strerror)
+    report(meter, refused=error.strerror)
 """
     (usage,) = program(body, before=read_only(home), env={"HOME": str(home)})
     check_true(usage)
@@ -75,14 +75,14 @@ except OSError as error:
     right("measuring needs no place to write to")
 
 
-def test_log_in_a_read_only_place(program: Program, tmp_path: Path, cannot_know: Reported) -> None:
+def test_log_in_a_read_only_place(program: Program, tmp_path: Path, cannot_know: Verdict) -> None:
     home = tmp_path / "home"
     body = f"""
 try:
     with EnergyMeter("{SOURCE}", rate_hz=100, out="{home}/run.csv"):
         pass
 except EnergyMeterError as error:
-    tell(error=str(error), kind=type(error).__name__)
+    say(error=str(error), kind=type(error).__name__)
 """
     (reported,) = program(body, before=read_only(home))
     assert reported["kind"] == "LogError"
@@ -90,7 +90,7 @@ except EnergyMeterError as error:
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_log_removed_under_us(program: Program, tmp_path: Path, cannot_know: Reported, ending: str) -> None:
+def test_log_removed_under_us(program: Program, tmp_path: Path, cannot_know: Verdict, ending: str) -> None:
     if ending == "parquet":
         pytest.importorskip("pyarrow")
     log = tmp_path / f"run.{ending}"
@@ -101,7 +101,7 @@ with EnergyMeter("{SOURCE}", rate_hz=100, out={str(log)!r}) as meter:
     time.sleep(0.5)
     shutil.rmtree({gone!r}) if os.path.isdir({gone!r}) else os.unlink({gone!r})
     time.sleep(1.5)
-reported(meter, log_error=meter.recording.error, rows=meter.recording.rows)
+report(meter, log_error=meter.recording.error, rows=meter.recording.rows)
 """)
     check_true(usage)
     timely(usage["coverage"] > 0.95)
@@ -110,21 +110,21 @@ reported(meter, log_error=meter.recording.error, rows=meter.recording.rows)
     cannot_know(usage["log_error"])
 
 
-def test_log_renamed_under_us(program: Program, tmp_path: Path, right: Reported) -> None:
+def test_log_renamed_under_us(program: Program, tmp_path: Path, right: Verdict) -> None:
     log, renamed = tmp_path / "run.csv", tmp_path / "run.1.csv"
     (usage,) = program(f"""
 with EnergyMeter("{SOURCE}", rate_hz=100, out={str(log)!r}) as meter:
     time.sleep(0.5)
     os.rename({str(log)!r}, {str(renamed)!r})
     time.sleep(1.5)
-reported(meter, log_error=meter.recording.error, rows=meter.recording.rows)
+report(meter, log_error=meter.recording.error, rows=meter.recording.rows)
 """)
     check_true(usage)
     assert check_log(renamed) == usage["rows"]
     right("the record goes on in the renamed file")
 
 
-def test_log_truncated_under_us(program: Program, tmp_path: Path, cannot_know: Reported) -> None:
+def test_log_truncated_under_us(program: Program, tmp_path: Path, cannot_know: Verdict) -> None:
     """What ``> run.csv`` in a shell does."""
     log = tmp_path / "run.csv"
     (usage,) = program(f"""
@@ -132,7 +132,7 @@ with EnergyMeter("{SOURCE}", rate_hz=100, out={str(log)!r}) as meter:
     time.sleep(1.5)
     open({str(log)!r}, "w").close()
     time.sleep(1.5)
-reported(meter, log_error=meter.recording.error)
+report(meter, log_error=meter.recording.error)
 """)
     check_true(usage)
     assert log.read_bytes().count(b"\0") == 0, "a hole of zeros"
@@ -157,7 +157,7 @@ def other_clock(tmp_path: Path, rate: str = "1") -> dict[str, str]:
 
 
 @pytest.mark.parametrize("step", [-7200, 259_200], ids=["back", "ahead"])
-def test_clock_stepped(program: Program, tmp_path: Path, right: Reported, step: int) -> None:
+def test_clock_stepped(program: Program, tmp_path: Path, right: Verdict, step: int) -> None:
     log = tmp_path / "run.csv"
     (usage,) = program(
         f"""
@@ -166,7 +166,7 @@ with EnergyMeter("{SOURCE}", rate_hz=100, out={str(log)!r}) as meter:
     time.sleep(0.5)
     open("{tmp_path}/step", "w").write("{step}")
     time.sleep(0.5)
-reported(meter, stepped=time.time() - before)
+report(meter, stepped=time.time() - before)
 """,
         env=other_clock(tmp_path),
     )
@@ -178,7 +178,7 @@ reported(meter, stepped=time.time() - before)
     right(f"{usage['joules']:.2f} J in {usage['seconds']:.2f} s across a step of {step} s")
 
 
-def test_clock_slewed(program: Program, tmp_path: Path, right: Reported) -> None:
+def test_clock_slewed(program: Program, tmp_path: Path, right: Verdict) -> None:
     """Time itself runs 5 % fast, a hundred times what NTP may slew: energy is watts times that time."""
     (usage,) = program(
         f"""
@@ -186,7 +186,7 @@ with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
     began = time.time()
     time.sleep(1.0)
     lasted = time.time() - began
-reported(meter, lasted=lasted)
+report(meter, lasted=lasted)
 """,
         env=other_clock(tmp_path, rate="1.05"),
     )
@@ -196,8 +196,8 @@ reported(meter, lasted=lasted)
     right(f"{usage['joules']:.2f} J in {usage['seconds']:.2f} s of the slewed clock")
 
 
-def test_machine_suspended(program: Program, tmp_path: Path, cannot_know: Reported) -> None:
-    """As its clocks tell it: the lid was closed for an hour, and nobody measured meanwhile."""
+def test_machine_suspended(program: Program, tmp_path: Path, cannot_know: Verdict) -> None:
+    """As its clocks say it: the lid was closed for an hour, and nobody measured meanwhile."""
     log = tmp_path / "run.csv"
     (usage,) = program(
         f"""
@@ -205,7 +205,7 @@ with EnergyMeter("{SOURCE}", rate_hz=100, out={str(log)!r}) as meter:
     time.sleep(0.5)
     open("{tmp_path}/slept", "w").write("3600")
     time.sleep(1.5)
-reported(meter)
+report(meter)
 """,
         env=other_clock(tmp_path),
     )

@@ -18,7 +18,7 @@ import pytest
 
 from energymeter.recordings.reader import read
 
-from .conftest import ROOT, Program, Reported, leftovers, timely
+from .conftest import ROOT, Program, Verdict, leftovers, timely
 
 WATTS = 3.0
 SOURCE = "manual:5V,0.6A"
@@ -46,11 +46,11 @@ def check_log(path: Path) -> int:
     return len(columns["time_s"])
 
 
-def test_parent_killed(tmp_path: Path, right: Reported) -> None:
+def test_parent_killed(tmp_path: Path, right: Verdict) -> None:
     log = tmp_path / "run.csv"
     body = f"""
 meter = EnergyMeter("{SOURCE}", rate_hz=100, out={str(log)!r}).__enter__()
-tell(pid=sampler_of(meter))
+say(pid=sampler_of(meter))
 time.sleep(60)
 """
     (tmp_path / "program.py").write_text(Program.HEAD + body)
@@ -72,14 +72,14 @@ time.sleep(60)
     right(f"sampler gone {time.monotonic() - killed:.2f} s after, log whole with {rows} rows")
 
 
-def test_sampler_killed(program: Program, tmp_path: Path, cannot_know: Reported) -> None:
+def test_sampler_killed(program: Program, tmp_path: Path, cannot_know: Verdict) -> None:
     log = tmp_path / "run.csv"
     (usage,) = program(f"""
 with EnergyMeter("{SOURCE}", rate_hz=100, out={str(log)!r}) as meter:
     time.sleep(0.5)
     os.kill(sampler_of(meter), signal.SIGKILL)
     time.sleep(1.5)
-reported(meter)
+report(meter)
 """)
     check_true(usage)
     timely(0.4 < usage["coverage"] < 1)
@@ -89,7 +89,7 @@ reported(meter)
 
 
 @pytest.mark.parametrize("log", [False, True], ids=["without_log", "with_log"])
-def test_sampler_stopped(program: Program, tmp_path: Path, cannot_know: Reported, log: bool) -> None:
+def test_sampler_stopped(program: Program, tmp_path: Path, cannot_know: Verdict, log: bool) -> None:
     out = repr(str(tmp_path / "run.csv")) if log else None
     (usage,) = program(f"""
 with EnergyMeter("{SOURCE}", rate_hz=100, out={out}) as meter:
@@ -97,7 +97,7 @@ with EnergyMeter("{SOURCE}", rate_hz=100, out={out}) as meter:
     os.kill(sampler_of(meter), signal.SIGSTOP)
     time.sleep(1.0)
     leaving = time.monotonic()
-reported(meter, left_seconds=time.monotonic() - leaving)
+report(meter, left_seconds=time.monotonic() - leaving)
 """)
     check_true(usage)
     assert usage["coverage"] < 0.7
@@ -105,7 +105,7 @@ reported(meter, left_seconds=time.monotonic() - leaving)
     cannot_know(f"{100 * usage['coverage']:.0f} % measured; left in {usage['left_seconds']:.2f} s")
 
 
-def test_program_stopped_and_continued(program: Program, right: Reported) -> None:
+def test_program_stopped_and_continued(program: Program, right: Verdict) -> None:
     """What Ctrl-Z and fg do."""
     (usage,) = program(f"""
 with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
@@ -114,7 +114,7 @@ with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
     os.kill(os.getpid(), signal.SIGSTOP)
     time.sleep(0.3)
     waker.wait()
-reported(meter)
+report(meter)
 """)
     check_true(usage)
     assert usage["seconds"] > 1.5
@@ -122,7 +122,7 @@ reported(meter)
     right(f"{usage['joules']:.2f} J in {usage['seconds']:.2f} s, the stop included")
 
 
-def test_everything_stopped_and_continued(program: Program, tmp_path: Path, cannot_know: Reported) -> None:
+def test_everything_stopped_and_continued(program: Program, tmp_path: Path, cannot_know: Verdict) -> None:
     """A virtual machine or a container that is paused while the clock runs on."""
     log = tmp_path / "run.csv"
     (usage,) = program(f"""
@@ -132,7 +132,7 @@ with EnergyMeter("{SOURCE}", rate_hz=100, out={str(log)!r}) as meter:
     waker = subprocess.Popen(["sh", "-c", f"sleep 0.1; kill -STOP {{both}}; sleep 1.5; kill -CONT {{both}}"])
     waker.wait()
     time.sleep(0.3)
-reported(meter)
+report(meter)
 """)
     check_true(usage)
     assert usage["seconds"] > 1.5
@@ -141,20 +141,20 @@ reported(meter)
     cannot_know(f"{100 * usage['coverage']:.0f} % of {usage['seconds']:.1f} s measured")
 
 
-def test_sampler_killed_again_and_again(program: Program, cannot_know: Reported) -> None:
+def test_sampler_killed_again_and_again(program: Program, cannot_know: Verdict) -> None:
     (usage,) = program(f"""
 with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
     for _ in range(30):
         time.sleep(0.3)
         kill_sampler(meter)
-reported(meter)
+report(meter)
 """)
     check_true(usage)
     assert usage["coverage"] < 0.9
     cannot_know(f"{100 * usage['coverage']:.0f} % measured; {usage['notes'][-1]}")
 
 
-def test_fork_in_the_block(program: Program, tmp_path: Path, right: Reported) -> None:
+def test_fork_in_the_block(program: Program, tmp_path: Path, right: Verdict) -> None:
     log = tmp_path / "run.csv"
     worker, usage = program(f"""
 meter = EnergyMeter("{SOURCE}", rate_hz=100, out={str(log)!r})
@@ -167,9 +167,9 @@ with meter:
         assert os.waitpid(pid, 0)[1] == 0
         time.sleep(0.3)
 if pid == 0:
-    reported(meter, spans=len(meter.spans["both"]))
+    report(meter, spans=len(meter.spans["both"]))
     sys.exit(0)
-reported(meter, spans=len(meter.spans["both"]))
+report(meter, spans=len(meter.spans["both"]))
 """)
     for reported in (worker, usage):
         check_true(reported)
@@ -180,7 +180,7 @@ reported(meter, spans=len(meter.spans["both"]))
     right("the worker leaves without stopping its parent's sampler; both know their spans")
 
 
-def test_fork_while_spans_are_resolved(program: Program, right: Reported) -> None:
+def test_fork_while_spans_are_resolved(program: Program, right: Verdict) -> None:
     """Threads are not in the worker: whatever they were at must not be waited for."""
     (worker,) = program(f"""
 meter = EnergyMeter("{SOURCE}", rate_hz=100)
@@ -198,7 +198,7 @@ with meter:
         with meter.span("before"):
             time.sleep(0.1)
         usage = meter.spans["before"].usage
-        tell(joules=usage.joules, seconds=usage.seconds, coverage=usage.coverage)
+        say(joules=usage.joules, seconds=usage.seconds, coverage=usage.coverage)
         os._exit(0)
     os.waitpid(pid, 0)
 """)
@@ -207,7 +207,7 @@ with meter:
 
 
 @pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
-def test_multiprocessing_in_the_block(program: Program, right: Reported, method: str) -> None:
+def test_multiprocessing_in_the_block(program: Program, right: Verdict, method: str) -> None:
     (usage,) = program(f"""
 import multiprocessing
 
@@ -219,7 +219,7 @@ if __name__ == "__main__":
     with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
         with multiprocessing.Pool(2) as pool:
             squares = pool.map(work, range(100))
-    reported(meter, squares=sum(squares))
+    report(meter, squares=sum(squares))
 """)
     check_true(usage)
     assert usage["squares"] == 328_350
@@ -227,12 +227,12 @@ if __name__ == "__main__":
     right("the pool's work is in the parent's joules")
 
 
-def test_exec_in_the_block(program: Program, tmp_path: Path, right: Reported) -> None:
+def test_exec_in_the_block(program: Program, tmp_path: Path, right: Verdict) -> None:
     log = tmp_path / "run.csv"
     (first, second) = program(f"""
 meter = EnergyMeter("{SOURCE}", rate_hz=100, out={str(log)!r}).__enter__()
 time.sleep(0.5)
-tell(pid=sampler_of(meter))
+say(pid=sampler_of(meter))
 code = "import json, time; time.sleep(1.5); print(json.dumps(dict(alive=True)))"
 os.execv(sys.executable, [sys.executable, "-c", code])
 """)
@@ -255,11 +255,11 @@ os.execv(sys.executable, [sys.executable, "-c", code])
     ],
     ids=["exception", "KeyboardInterrupt", "SIGINT", "sys.exit", "os._exit", "abort", "SIGTERM"],
 )
-def test_left_by(program: Program, tmp_path: Path, right: Reported, leave: str, returncode: int) -> None:
+def test_left_by(program: Program, tmp_path: Path, right: Verdict, leave: str, returncode: int) -> None:
     log = tmp_path / "run.csv"
     (first, *_) = program(f"""
 with EnergyMeter("{SOURCE}", rate_hz=100, out={str(log)!r}) as meter:
-    tell(pid=sampler_of(meter))
+    say(pid=sampler_of(meter))
     time.sleep(0.3)
     {leave}
 """)
@@ -271,7 +271,7 @@ with EnergyMeter("{SOURCE}", rate_hz=100, out={str(log)!r}) as meter:
     right("the program ends as it would have; the sampler too; log whole")
 
 
-def test_an_exception_is_not_replaced_by_ours(program: Program, right: Reported) -> None:
+def test_an_exception_is_not_replaced_by_ours(program: Program, right: Verdict) -> None:
     (caught,) = program(f"""
 meter = EnergyMeter("{SOURCE}", rate_hz=100)
 try:
@@ -280,13 +280,13 @@ try:
         time.sleep(0.1)
         raise ValueError("mine")
 except ValueError as error:
-    tell(error=str(error), type=type(error).__name__)
+    say(error=str(error), type=type(error).__name__)
 """)
     assert caught == {"error": "mine", "type": "ValueError"}
     right("the caller's own error comes through, even with the sampler dead")
 
 
-def test_out_of_memory(program: Program, right: Reported) -> None:
+def test_out_of_memory(program: Program, right: Verdict) -> None:
     (usage,) = program(f"""
 import resource
 caught = 0
@@ -300,7 +300,7 @@ with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
             caught += 1
         with meter.span("tight"):
             time.sleep(0.1)
-reported(meter, caught=caught, spans=len(meter.spans["tight"]))
+report(meter, caught=caught, spans=len(meter.spans["tight"]))
 """)
     assert (usage["caught"], usage["spans"]) == (5, 5)
     check_true(usage)
@@ -313,7 +313,7 @@ reported(meter, caught=caught, spans=len(meter.spans["tight"]))
     ["RLIMIT_AS, (held + 2**20, -1)", "RLIMIT_NOFILE, (6, 4096)", "RLIMIT_NPROC, (0, 0)"],
     ids=["memory", "open_files", "processes"],
 )
-def test_too_little_to_start(program: Program, cannot_know: Reported, limit: str) -> None:
+def test_too_little_to_start(program: Program, cannot_know: Verdict, limit: str) -> None:
     """As another user where processes are limited, since root has no such limit."""
     reported = program(f"""
 import resource
@@ -325,12 +325,12 @@ resource.setrlimit(resource.{limit})
 try:
     with meter:
         time.sleep(0.2)
-    reported(meter)
+    report(meter)
 except EnergyMeterError as error:
-    tell(error=f"{{type(error).__name__}}: {{error}}")
+    say(error=f"{{type(error).__name__}}: {{error}}")
 time.sleep(0.1)
 children = open(f"/proc/self/task/{{os.getpid()}}/children").read() if "NOFILE" not in {limit!r} else ""
-tell(children=children)
+say(children=children)
 """)
     assert program.returncode == 0, program.stderr
     assert reported[-1]["children"] == "", "a sampler was left behind"
@@ -339,7 +339,7 @@ tell(children=children)
     cannot_know(reported[0].get("error", "enough after all")[:90])
 
 
-def test_no_thread_to_be_had(program: Program, cannot_know: Reported) -> None:
+def test_no_thread_to_be_had(program: Program, cannot_know: Verdict) -> None:
     first, second = program(f"""
 import resource
 meter = EnergyMeter("{SOURCE}", rate_hz=100)
@@ -349,14 +349,14 @@ resource.setrlimit(resource.RLIMIT_AS, (held + 2**29, -1))
 try:
     meter.__enter__()
 except EnergyMeterError as error:
-    tell(error=f"{{type(error).__name__}}: {{error}}")
-tell(children=open(f"/proc/self/task/{{os.getpid()}}/children").read())
+    say(error=f"{{type(error).__name__}}: {{error}}")
+say(children=open(f"/proc/self/task/{{os.getpid()}}/children").read())
 """)
     assert second["children"] == "", "a sampler was left behind"
     cannot_know(first["error"])
 
 
-def test_32_threads_of_1000_spans(program: Program, right: Reported) -> None:
+def test_32_threads_of_1000_spans(program: Program, right: Verdict) -> None:
     (usage,) = program(f"""
 meter = EnergyMeter("{SOURCE}", rate_hz=200)
 def work():
@@ -369,7 +369,7 @@ with meter:
     for thread in threads: thread.join()
     time.sleep(0.1)
 spans = meter.spans["step"]
-reported(meter, spans=len(spans), span_joules=spans.joules.total, span_seconds=spans.seconds.total)
+report(meter, spans=len(spans), span_joules=spans.joules.total, span_seconds=spans.seconds.total)
 """)
     check_true(usage)
     assert usage["spans"] == 32_000
@@ -378,7 +378,7 @@ reported(meter, spans=len(spans), span_joules=spans.joules.total, span_seconds=s
     right("32 000 spans, none lost")
 
 
-def test_every_child_is_waited_for(program: Program, right: Reported) -> None:
+def test_every_child_is_waited_for(program: Program, right: Verdict) -> None:
     """A program that reaps whatever ends (``waitpid(-1)``), or ignores SIGCHLD, keeps its meter."""
     for habit in ("signal.signal(signal.SIGCHLD, signal.SIG_IGN)", "pass"):
         (usage,) = program(f"""
@@ -390,20 +390,20 @@ with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
     except ChildProcessError:
         pass
     time.sleep(0.3)
-reported(meter)
+report(meter)
 """)
         check_true(usage)
         timely(usage["coverage"] > 0.95)
     right("whole, with SIGCHLD ignored and with a reaper")
 
 
-def test_workers_are_waited_for_one_by_one(program: Program, right: Reported) -> None:
-    """``os.wait()`` reports of any child that ended, and the sampler is one that does not."""
+def test_workers_are_waited_for_one_by_one(program: Program, right: Verdict) -> None:
+    """``os.wait()`` says of any child that ended, and the sampler is one that does not."""
     (usage,) = program(f"""
 with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
     workers = {{os.posix_spawn("/bin/sh", ["sh", "-c", "sleep 0.2"], os.environ) for _ in range(4)}}
     ended = {{os.wait()[0] for _ in workers}}
-reported(meter, own=ended == workers)
+report(meter, own=ended == workers)
 """)
     check_true(usage)
     assert usage["own"]
@@ -417,7 +417,7 @@ def for_everybody(path: str) -> bool:
     return real.exists() and all(folder.stat().st_mode & 0o001 for folder in (real, *real.parents))
 
 
-def test_meter_as_a_nobody_without_home(program: Program, right: Reported) -> None:
+def test_meter_as_a_nobody_without_home(program: Program, right: Verdict) -> None:
     if os.getuid() != 0:
         pytest.skip("becoming another user needs root")
     python = next((path for path in (sys.executable, "/usr/bin/python3") if for_everybody(path)), None)
@@ -427,7 +427,7 @@ def test_meter_as_a_nobody_without_home(program: Program, right: Reported) -> No
 os.setgid(65534); os.setuid(65534)
 with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
     time.sleep(0.3)
-reported(meter, uid=os.getuid())
+report(meter, uid=os.getuid())
 """
     (usage,) = program(body, python=python, env={"HOME": "/nonexistent", "TMPDIR": "/nonexistent"})
     check_true(usage)

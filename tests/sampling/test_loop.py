@@ -153,7 +153,7 @@ def test_stale_readings_are_duplicates_not_samples():
     assert len(rig.rows) == 26
 
 
-def test_sleep_of_the_machine_is_told():
+def test_sleep_of_the_machine_is_reported():
     def sleeps(n, pace):
         if n == 50:
             pace.asleep_ns += 30 * 10**9

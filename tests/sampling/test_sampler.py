@@ -1,4 +1,4 @@
-"""The sampling process as its parent sees it: starts, tells why not, is killed, restarted, outlived."""
+"""The sampling process as its parent sees it: starts, says why not, is killed, restarted, outlived."""
 
 import os
 import signal
@@ -125,7 +125,7 @@ def test_a_source_that_hangs_while_opening_is_given_up(tmp_path, monkeypatch):
         Sampler([SourceConfig(Spec("third", None, {}))]).start()
 
 
-def test_a_driver_that_breaks_while_opening_is_told_with_its_last_words(tmp_path, monkeypatch):
+def test_a_driver_that_breaks_while_opening_is_reported_with_its_last_words(tmp_path, monkeypatch):
     driver_folder(
         tmp_path,
         monkeypatch,

@@ -24,7 +24,7 @@ def source(text):
 
 
 @pytest.mark.parametrize("text", ["ina219", "ina226", "ina3221", "ina228", "sim:pi4", "rapl"])
-def test_a_pi_zero_reads_at_ten_hertz_unless_told_otherwise(runs_on, text):
+def test_a_pi_zero_reads_at_ten_hertz_unless_asked_otherwise(runs_on, text):
     runs_on("armv6l")
     assert SourceConfig(source(text)).pace() == 10.0
     assert SourceConfig(source(text), 50.0).pace() == 50.0
