@@ -12,6 +12,8 @@ from energymeter.energy.correction import Line
 from energymeter.errors import CalibrationError
 from energymeter.reading import Band
 
+_MOST = 1e12
+_MOST_ROWS = 10_000_000
 _PER_UNIT = {"coulombs": 1.0, "mah": 3.6}
 
 
@@ -61,9 +63,13 @@ def read_counter(path: str) -> tuple[list[float], list[float]]:
             if unit is None or "time_s" not in (rows.fieldnames or ()):
                 raise CalibrationError(f"{path}: its first line must name time_s, and mah or coulombs")
             for row in rows:
+                if len(times) == _MOST_ROWS:
+                    raise CalibrationError(
+                        f"{path} has more than {_MOST_ROWS} rows; cut it into shorter ones"
+                    )
                 time_s, count = float(row["time_s"]), float(row[unit]) * _PER_UNIT[unit]
-                if not math.isfinite(time_s + count) or (times and not time_s > times[-1]):
-                    raise ValueError("times must rise")
+                if not (abs(time_s) < _MOST and abs(count) < _MOST) or (times and not time_s > times[-1]):
+                    raise ValueError("times must rise, and numbers must be plausible")
                 times.append(time_s)
                 counts.append(count)
     except (TypeError, ValueError) as failure:

@@ -75,7 +75,7 @@ def _natural(name: str) -> list[tuple[bool, int, str]]:
     parts: list[tuple[bool, int, str]] = []
     digits = ""
     for char in name + "\0":
-        if char.isdigit():
+        if "0" <= char <= "9":
             digits += char
             continue
         if digits:
