@@ -16,16 +16,16 @@ from typing import Any, NamedTuple
 from energymeter.calibration.points import Point, Reference
 from energymeter.energy.correction import EXTRAPOLATION, UNKNOWN_KELVIN, Applied, Line, Model, number_in
 from energymeter.errors import CalibrationError
-from energymeter.paths import cards_folder
+from energymeter.paths import cards_folder, read_file
 from energymeter.reading import Band
 from energymeter.text import html_table, printable, significant
 from energymeter.version import __version__
 
 FORMAT = "energymeter calibration card 1"
 _YEAR_SECONDS = 365.25 * 86400
-_MOST_BYTES = 1_000_000
+MOST_BYTES = 1_000_000
 _MOST_CHARACTERS = 500
-_MOST_CARDS = 1000
+MOST_CARDS = 1000
 _END_OF_DATES = 253_402_300_800.0
 """The year 10 000, Unix time."""
 _FIELDS = frozenset(
@@ -272,15 +272,10 @@ def load(path: Path) -> Card:
         CalibrationError: it cannot be read, or is not a valid card.
     """
     try:
-        with path.open("rb") as file:
-            raw = file.read(_MOST_BYTES + 1)
-        if len(raw) > _MOST_BYTES:
-            raise CalibrationError(f"{path} is larger than a card can be (1 MB); name another")
-        return Card.loads(raw.decode("utf-8"), str(path))
+        return Card.loads(read_file(str(path), MOST_BYTES).decode("utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as failure:
-        raise CalibrationError(
-            f"{path} cannot be read ({failure}); make it readable, or name another card"
-        ) from failure
+        why = failure.strerror if isinstance(failure, OSError) else "it is not UTF-8"
+        raise CalibrationError(f"{path} cannot be read ({why}); name another card") from failure
 
 
 def load_all() -> list[Card]:
@@ -291,8 +286,8 @@ def load_all() -> list[Card]:
     """
     where = Path(cards_folder())
     paths = sorted(where.glob("*.json")) if where.is_dir() else []
-    if len(paths) > _MOST_CARDS:
-        raise CalibrationError(f"{where} has more than {_MOST_CARDS} cards; move those you do not need")
+    if len(paths) > MOST_CARDS:
+        raise CalibrationError(f"{where} has more than {MOST_CARDS} cards; move those you do not need")
     return [load(path) for path in paths]
 
 

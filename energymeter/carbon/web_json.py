@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 from energymeter.errors import GridError, SpecError
 
 _Answer = TypeVar("_Answer")
-_MOST_BYTES = 8 * 1024 * 1024
+MOST_BYTES = 8 * 1024 * 1024
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -131,7 +131,7 @@ def _read(answer: http.client.HTTPResponse, deadline: float) -> bytes:
     while part := answer.read1(65536):
         parts.append(part)
         size += len(part)
-        if size > _MOST_BYTES:
+        if size > MOST_BYTES:
             raise ValueError("endless answer")
         if time.monotonic() > deadline:
             raise TimeoutError

@@ -1,6 +1,7 @@
 """``energymeter carbon``: grams of a recorded run, the known zones, and when a job is cleanest."""
 
 import csv
+import io
 import json
 import os
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from energymeter.carbon.schedule import Advice
     from energymeter.reading import Place
 
+MOST_BYTES = 10_000_000
+"""The largest forecast; a year of half-hours is 1 MB."""
 _SERVICES = ("electricitymaps", "carbonintensity-gb", "watttime")
 
 
@@ -243,14 +246,15 @@ def _advise(advice: "Advice", expected: "Intensities") -> None:
 def _read_forecast(path: Path) -> "Intensities":
     from energymeter.carbon.intensity import Intensities, Slot, parse_time
     from energymeter.errors import GridError
+    from energymeter.paths import read_file
 
     try:
-        with path.open(encoding="utf-8-sig", newline="") as rows:
-            slots = [
-                Slot(parse_time(row["from"]), parse_time(row["to"]), float(row["g_per_kwh"]), True)
-                for row in csv.DictReader(rows)
-            ]
-    except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as why:
+        text = read_file(str(path), MOST_BYTES).decode("utf-8-sig")
+        slots = [
+            Slot(parse_time(row["from"]), parse_time(row["to"]), float(row["g_per_kwh"]), True)
+            for row in csv.DictReader(io.StringIO(text, newline=""))
+        ]
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, OverflowError, csv.Error) as why:
         raise GridError(
             f"{path} is not a forecast ({why}): give a CSV with from,to,g_per_kwh, times as 2026-11-22T14:30Z"
         ) from why
