@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from energymeter.calibration.points import Point, Reference
-from energymeter.energy.correction import EXTRAPOLATION, UNKNOWN_KELVIN, Applied, Line, Model, finite
+from energymeter.energy.correction import EXTRAPOLATION, UNKNOWN_KELVIN, Applied, Line, Model, number_in
 from energymeter.errors import CalibrationError
-from energymeter.paths import cards_folder
+from energymeter.paths import cards_folder, read_file
 from energymeter.reading import Band
 from energymeter.text import html_table, printable, significant
 from energymeter.version import __version__
 
 FORMAT = "energymeter calibration card 1"
 _YEAR_SECONDS = 365.25 * 86400
-_MOST_BYTES = 1_000_000
+MOST_BYTES = 1_000_000
+_MOST_CHARACTERS = 500
+MOST_CARDS = 1000
 _END_OF_DATES = 253_402_300_800.0
 """The year 10 000, Unix time."""
 _FIELDS = frozenset(
@@ -154,7 +156,7 @@ class Card(NamedTuple):
             )
         try:
             return cls._of(fields)
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as failure:
+        except (AttributeError, KeyError, TypeError, ValueError) as failure:
             raise CalibrationError(
                 f"{where} has no valid calibration ({failure}); calibrate again, or use --no-calibration"
             ) from failure
@@ -162,30 +164,43 @@ class Card(NamedTuple):
     @classmethod
     def _of(cls, fields: dict[str, Any]) -> "Card":
         reference = fields["reference"]
-        bands = {name: Band(*map(finite, reference[name])) for name in ("volts", "amps", "watts")}
-        celsius, made = fields["celsius"], finite(fields["made"])
-        if not 0 <= made < _END_OF_DATES:
-            raise ValueError("its date is impossible")
+        celsius = fields["celsius"]
         return cls(
-            identity=str(fields["identity"]),
-            board=str(fields["board"]),
-            reference=Reference(printable(str(reference["name"])), **bands),
-            made=made,
-            celsius=None if celsius is None else finite(celsius),
-            points=tuple(Point(**_typed(point)) for point in fields["points"]),
+            identity=_text(fields["identity"]),
+            board=_text(fields["board"]),
+            reference=Reference(
+                _text(reference["name"]),
+                **{name: _band(reference[name]) for name in ("volts", "amps", "watts")},
+            ),
+            made=number_in(fields["made"], 0.0, _END_OF_DATES - 1, "its date"),
+            celsius=None if celsius is None else number_in(celsius, -100.0, 150.0, "celsius"),
+            points=tuple(_point(point) for point in fields["points"]),
             model=Model.from_json(fields["model"]),
-            versions={str(name): str(version) for name, version in fields["versions"].items()},
+            versions={_text(name): _text(version) for name, version in fields["versions"].items()},
         )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > _MOST_CHARACTERS:
+        raise ValueError("a text is missing or too long")
+    return printable(value)
+
+
+def _band(numbers: Any) -> Band:
+    gain, offset, resolution = (number_in(number, 0.0, 1e6, "an accuracy") for number in numbers)
+    return Band(gain, offset, resolution)
+
+
+def _point(fields: dict[str, Any]) -> Point:
+    checked: dict[str, Any] = {
+        name: _text(value) if name in ("channel", "range") else number_in(value, -1e9, 1e9, name)
+        for name, value in fields.items()
+    }
+    return Point(**checked)
 
 
 def _percent(line: Line) -> str:
     return f"{significant(200 * line.slope_uncertainty(), 2)} %"
-
-
-def _typed(point: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: str(value) if name in ("channel", "range") else finite(value) for name, value in point.items()
-    }
 
 
 def make_card(
@@ -257,13 +272,10 @@ def load(path: Path) -> Card:
         CalibrationError: it cannot be read, or is not a valid card.
     """
     try:
-        with path.open("rb") as file:
-            raw = file.read(_MOST_BYTES)
-        return Card.loads(raw.decode("utf-8"), str(path))
+        return Card.loads(read_file(str(path), MOST_BYTES).decode("utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as failure:
-        raise CalibrationError(
-            f"{path} cannot be read ({failure}); make it readable, or name another card"
-        ) from failure
+        why = failure.strerror if isinstance(failure, OSError) else "it is not UTF-8"
+        raise CalibrationError(f"{path} cannot be read ({why}); name another card") from failure
 
 
 def load_all() -> list[Card]:
@@ -273,7 +285,10 @@ def load_all() -> list[Card]:
         CalibrationError: one of them is not a valid card.
     """
     where = Path(cards_folder())
-    return [load(path) for path in sorted(where.glob("*.json"))] if where.is_dir() else []
+    paths = sorted(where.glob("*.json")) if where.is_dir() else []
+    if len(paths) > MOST_CARDS:
+        raise CalibrationError(f"{where} has more than {MOST_CARDS} cards; move those you do not need")
+    return [load(path) for path in paths]
 
 
 def _bands(reference: Reference) -> dict[str, list[float]]:

@@ -1,6 +1,7 @@
 """Charge against a counter: a long window in which one meter is integrated and the other counts."""
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 
@@ -10,8 +11,11 @@ from energymeter.calibration.line_fit import Floats
 from energymeter.calibration.points import Point
 from energymeter.energy.correction import Line
 from energymeter.errors import CalibrationError
+from energymeter.paths import read_file
 from energymeter.reading import Band
 
+MOST_BYTES = 64_000_000
+_MOST = 1e12
 _PER_UNIT = {"coulombs": 1.0, "mah": 3.6}
 
 
@@ -55,17 +59,16 @@ def read_counter(path: str) -> tuple[list[float], list[float]]:
     times: list[float] = []
     counts: list[float] = []
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            unit = next((name for name in _PER_UNIT if name in (rows.fieldnames or ())), None)
-            if unit is None or "time_s" not in (rows.fieldnames or ()):
-                raise CalibrationError(f"{path}: its first line must name time_s, and mah or coulombs")
-            for row in rows:
-                time_s, count = float(row["time_s"]), float(row[unit]) * _PER_UNIT[unit]
-                if not math.isfinite(time_s + count) or (times and not time_s > times[-1]):
-                    raise ValueError("times must rise")
-                times.append(time_s)
-                counts.append(count)
+        rows = csv.DictReader(io.StringIO(read_file(path, MOST_BYTES).decode("utf-8-sig"), newline=""))
+        unit = next((name for name in _PER_UNIT if name in (rows.fieldnames or ())), None)
+        if unit is None or "time_s" not in (rows.fieldnames or ()):
+            raise CalibrationError(f"{path}: its first line must name time_s, and mah or coulombs")
+        for row in rows:
+            time_s, count = float(row["time_s"]), float(row[unit]) * _PER_UNIT[unit]
+            if not (abs(time_s) < _MOST and abs(count) < _MOST) or (times and not time_s > times[-1]):
+                raise ValueError("times must rise, and numbers must be plausible")
+            times.append(time_s)
+            counts.append(count)
     except (TypeError, ValueError) as failure:
         if isinstance(failure, CalibrationError):
             raise

@@ -1,14 +1,17 @@
 """Points of a calibration: means of the meter and of the reference over the same time."""
 
+import contextlib
 import csv
 import itertools
 import math
 import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from energymeter.errors import CalibrationError
 from energymeter.reading import Band
+from energymeter.text import csv_text
 
 UNITS = {"volts": "V", "amps": "A", "watts": "W"}
 """What can be calibrated: voltage and current separately, or power if a meter reports nothing else."""
@@ -159,9 +162,21 @@ def _point(row: dict[str, str | None], where: str) -> Point:
 
 def write_csv(path: str, points: Iterable[Point]) -> None:
     """Points to a CSV that `read_csv` reads; replaced whole, so that Ctrl-C leaves the old or the new."""
-    partial = f"{path}.part"
-    with open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(Point._fields)
-        writer.writerows(["" if cell is None else cell for cell in point] for point in points)
-    os.replace(partial, path)
+    # a new file with a name that nobody can foresee: no link that lies there is followed
+    descriptor, partial = tempfile.mkstemp(
+        prefix=f"{os.path.basename(path)}.", dir=os.path.dirname(path) or "."
+    )
+    try:
+        with open(descriptor, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(Point._fields)
+            writer.writerows([_cell(cell) for cell in point] for point in points)
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise
+
+
+def _cell(value: object) -> object:
+    return "" if value is None else csv_text(value) if isinstance(value, str) else value

@@ -1,6 +1,8 @@
 """Where files are: this user's own (configuration, data, cache), and the kernel's small text files."""
 
+import errno
 import os
+import stat
 import sys
 
 from energymeter.text import printable
@@ -75,7 +77,7 @@ def _natural(name: str) -> list[tuple[bool, int, str]]:
     parts: list[tuple[bool, int, str]] = []
     digits = ""
     for char in name + "\0":
-        if char.isdigit():
+        if "0" <= char <= "9":
             digits += char
             continue
         if digits:
@@ -102,3 +104,18 @@ def peek_name(path: str) -> str:
 def peek_number(path: str) -> float | None:
     """The number a file holds now; None when there is none."""
     return number(peek(path))
+
+
+def read_file(path: str, most_bytes: int) -> bytes:
+    """The content of a regular file of limited size; no device, pipe or folder is waited for.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or is larger.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise OSError(errno.EFBIG, f"it is larger than {most_bytes // 1_000_000} MB")
+    return content

@@ -89,7 +89,7 @@ def _pieces(text: str) -> list[tuple[str, str]]:
     """The single specs of a text, each with the joint before it; quotes hide joints."""
     masked = re.sub(r'"[^"]*"', lambda quoted: '"' + "x" * (len(quoted[0]) - 2) + '"', text)
     if masked.count('"') % 2:
-        raise SpecError(f"the source {text!r} has a quotation mark without its partner; close it")
+        raise SpecError(f"the source {_beginning(text)} has a quotation mark without its partner; close it")
     pieces, start, joint = [], 0, ""
     for match in _JOINT.finditer(masked):
         pieces.append((text[start : match.start()], joint))
@@ -101,11 +101,19 @@ def _pieces(text: str) -> list[tuple[str, str]]:
 def _parse_one(text: str) -> Spec:
     match = _ONE.fullmatch(text.strip())
     if match is None:
-        raise SpecError(f"{text!r} is no source; write driver@place?option=value, such as ina219@1:0x40")
+        raise SpecError(
+            f"{_beginning(text)} is no source; write driver@place?option=value, such as ina219@1:0x40"
+        )
     place = match["place"]
     return Spec(
         match["driver"].replace("-", "_"), place.strip('"') if place else None, _options(match["options"])
     )
+
+
+def _beginning(text: str) -> str:
+    """A text up to what may be an address, a password or a command line, for errors."""
+    shown = re.split(r'["@?]', text, maxsplit=1)[0][:40]
+    return repr(shown if shown == text else f"{shown}…")
 
 
 def _options(text: str | None) -> dict[str, str]:

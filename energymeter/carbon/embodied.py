@@ -15,6 +15,8 @@ from energymeter.text import significant
 SECONDS_PER_YEAR = 365 * 86400.0
 """As the SCI specification counts: 4 years are 35 040 hours."""
 
+_LEAST_YEARS = 1 / 365
+
 
 class Range(NamedTuple):
     """A value that is only known as low, typical and high."""
@@ -73,8 +75,12 @@ class Embodied(NamedTuple):
         return None if self.kg_sb_eq is None else self.kg_sb_eq.scaled(self._part(seconds))
 
     def _part(self, seconds: float) -> float:
-        if not (0 < self.lifetime_years < math.inf and 0 <= self.share <= 1 and 0 <= seconds < math.inf):
-            raise SpecError("give a lifetime above 0 years, a share from 0 to 1, and seconds of 0 or more")
+        if not (
+            _LEAST_YEARS <= self.lifetime_years < math.inf
+            and 0 <= self.share <= 1
+            and 0 <= seconds < math.inf
+        ):
+            raise SpecError("give a lifetime of a day or more, a share from 0 to 1, and seconds of 0 or more")
         return seconds / (self.lifetime_years * SECONDS_PER_YEAR) * self.share
 
 

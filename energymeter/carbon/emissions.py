@@ -14,6 +14,9 @@ from energymeter.errors import GridError, SpecError
 from energymeter.reading import Place
 from energymeter.text import html_table, significant, with_uncertainty
 
+_MOST_KWH = 1e15
+"""A hundred times what the world uses in a year; more is a mistake, and would overflow."""
+
 
 class GridNow(Protocol):
     """A :class:`Grid`, or a live grid, which asks a service for it."""
@@ -149,8 +152,8 @@ def footprint(
     chain = supply_of(usage.place, supply)
     now = Grid(grid) if isinstance(grid, str) else grid.now()
     site_kwh = usage.joules / JOULES_PER_KWH / chain.efficiency
-    if not math.isfinite(site_kwh):
-        raise SpecError(f"{usage.joules} J is not an amount of energy: give a finite number")
+    if not abs(site_kwh) <= _MOST_KWH:
+        raise SpecError(f"{usage.joules} J is not a plausible amount of energy: give at most 3.6e21 J")
     operational = site_kwh * pue * now.grams_per_kwh
     making, minerals = _making(usage, embodied)
     return Carbon(

@@ -7,7 +7,7 @@ from an address on the network.
 import math
 
 from energymeter.carbon.grid_lookup import look_up, look_up_cloud
-from energymeter.carbon.grid_tables import GRAMS_PER_POUND, WORLD
+from energymeter.carbon.grid_tables import GRAMS_PER_POUND, MOST_GRAMS_PER_KWH, WORLD
 from energymeter.errors import SpecError
 from energymeter.text import html_table, significant
 
@@ -135,7 +135,7 @@ def _grams(grams: float | None, pounds: float | None, *, marginal: bool, checked
         grams = pounds * GRAMS_PER_POUND / 1000
     elif pounds is not None:
         raise SpecError("grams_per_kwh and pounds_per_mwh mean the same: give one of them")
-    if not 0 <= grams < math.inf:
+    if not 0 <= grams <= (MOST_GRAMS_PER_KWH if checked else math.inf) or math.isinf(grams):
         raise SpecError(f"grams_per_kwh={grams} is not an intensity: give grams of CO2e per kilowatt-hour")
     if checked:
         return grams

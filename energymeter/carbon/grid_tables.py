@@ -12,6 +12,9 @@ from typing import NamedTuple
 GRAMS_PER_POUND = 453.59237
 """Exact: the international avoirdupois pound."""
 
+MOST_GRAMS_PER_KWH = 10_000.0
+"""Ten times a grid of nothing but coal: a larger intensity has another unit."""
+
 OWID = "Our World in Data / Ember (CC BY 4.0)"
 
 

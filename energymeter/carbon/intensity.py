@@ -3,12 +3,12 @@
 Energy is multiplied by the intensity of its own half-hour, or of the slots that the source has.
 """
 
-import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 from typing import NamedTuple
 
+from energymeter.carbon.grid_tables import MOST_GRAMS_PER_KWH
 from energymeter.errors import GridError, SpecError
 
 HALF_HOUR = 1800.0
@@ -76,7 +76,7 @@ class Intensities:
         if not self.slots:
             raise GridError(f"{source} gave no intensities: ask for another stretch of time")
         for slot in self.slots:
-            if not (slot.end > slot.start and 0 <= slot.grams_per_kwh < math.inf):
+            if not (slot.end > slot.start and 0 <= slot.grams_per_kwh <= MOST_GRAMS_PER_KWH):
                 when = clock_text(slot.start)
                 raise GridError(f"{source} gave {slot.grams_per_kwh} g/kWh at {when}: correct or remove it")
         for before, after in zip(self.slots, self.slots[1:], strict=False):

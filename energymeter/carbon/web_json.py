@@ -2,17 +2,19 @@
 
 import http.client
 import json
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from email.message import Message
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from energymeter.errors import GridError, SpecError
 
-_MOST_BYTES = 8 * 1024 * 1024
+_Answer = TypeVar("_Answer")
+MOST_BYTES = 8 * 1024 * 1024
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -61,27 +63,19 @@ def get_json(
     """
     url = f"{base}{path}" + (f"?{urlencode(query)}" if query else "")
     request = urllib.request.Request(url, headers={**headers, "Accept": "application/json"})
-    deadline = time.monotonic() + timeout_seconds
+    late = GridError(f"{label} did not answer within {timeout_seconds:g} s: try again or give a fallback")
     try:
-        with urllib.request.build_opener(_NoRedirect).open(request, timeout=timeout_seconds) as answer:
-            body = _read(answer, deadline)
+        status, wait, body = _within(timeout_seconds, lambda: _answer(request, timeout_seconds))
+        if status is not None:
+            if wait is not None:
+                retry_after(wait)
+            raise GridError(_status_text(label, status, wait))
         return json.loads(body)
-    except urllib.error.HTTPError as error:
-        with error:
-            asked = error.headers.get("Retry-After") or ""
-        wait = float(asked) if asked.isdigit() else None
-        if wait is not None:
-            retry_after(wait)
-        raise GridError(_status_text(label, error.code, wait)) from None
     except TimeoutError:
-        raise GridError(
-            f"{label} did not answer within {timeout_seconds:g} s: try again or give a fallback"
-        ) from None
+        raise late from None
     except urllib.error.URLError as error:
         if isinstance(error.reason, TimeoutError):
-            raise GridError(
-                f"{label} did not answer within {timeout_seconds:g} s: try again or give a fallback"
-            ) from None
+            raise late from None
         raise GridError(
             f"{label} cannot be reached ({error.reason}): check the network or give a fallback"
         ) from None
@@ -91,13 +85,53 @@ def get_json(
         raise GridError(f"{label} answered with something that is not JSON: check url=") from None
 
 
+def _within(seconds: float, job: Callable[[], _Answer]) -> _Answer:
+    """The result of a job that takes at most so long.
+
+    The job runs in a thread, because a socket's timeout is that of one packet: a slow name server, or a server
+    that sends its header byte by byte, would hold the caller for as long as it likes.
+
+    Raises:
+        TimeoutError: it has not ended. Its thread ends with the connection, or with the program.
+        Exception: the job's own.
+    """
+    results: list[_Answer | Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(job())
+        except Exception as error:  # noqa: BLE001 - raised again by the caller's thread
+            results.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not results:
+        raise TimeoutError
+    if isinstance(results[0], Exception):
+        raise results[0]
+    return results[0]
+
+
+def _answer(request: urllib.request.Request, seconds: float) -> tuple[int | None, float | None, bytes]:
+    """(error status, seconds to wait, body) of a request."""
+    deadline = time.monotonic() + seconds
+    try:
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=seconds) as answer:
+            return None, None, _read(answer, deadline)
+    except urllib.error.HTTPError as error:
+        with error:
+            asked = error.headers.get("Retry-After") or ""
+        return error.code, float(asked) if asked.isascii() and asked.isdigit() else None, b""
+
+
 def _read(answer: http.client.HTTPResponse, deadline: float) -> bytes:
     """The body, up to the deadline."""
     parts, size = [], 0
     while part := answer.read1(65536):
         parts.append(part)
         size += len(part)
-        if size > _MOST_BYTES:
+        if size > MOST_BYTES:
             raise ValueError("endless answer")
         if time.monotonic() > deadline:
             raise TimeoutError

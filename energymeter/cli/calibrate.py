@@ -17,7 +17,7 @@ from energymeter.calibration.procedure import Settings, guided, table
 from energymeter.calibration.source_buffer import ReadingBuffer
 from energymeter.calibration.steady_load import SteadyLoad
 from energymeter.cli.calibrate_charge import Charge, recorded, watched
-from energymeter.cli.options import Positive
+from energymeter.cli.options import Finite, Positive
 from energymeter.clock import SystemClock
 from energymeter.energy.correction import Model
 from energymeter.errors import CalibrationError, SpecError
@@ -46,7 +46,7 @@ _RATE_HZ = 10.0
 @click.option(
     "--watts-accuracy", default="", help="The same for power, for a meter that reports nothing else."
 )
-@click.option("--celsius", type=float, help="Temperature of the air.")
+@click.option("--celsius", type=Finite(min=-100, max=150), help="Temperature of the air.")
 @click.option("--seconds", type=Positive(), default=5.0, show_default=True, help="Length of each mean.")
 @click.option("--channel", default="", help="The channel of SOURCE, if it has several.")
 @click.option("--keep", type=click.Path(dir_okay=False), help="File for the points.  [default: points.csv]")

@@ -1,12 +1,15 @@
 """``energymeter carbon``: grams of a recorded run, the known zones, and when a job is cleanest."""
 
 import csv
+import io
 import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from energymeter.cli.options import Finite, Positive
 
 if TYPE_CHECKING:
     from energymeter.carbon.amount import Energy
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from energymeter.carbon.schedule import Advice
     from energymeter.reading import Place
 
+MOST_BYTES = 10_000_000
+"""The largest forecast; a year of half-hours is 1 MB."""
 _SERVICES = ("electricitymaps", "carbonintensity-gb", "watttime")
 
 
@@ -71,15 +76,17 @@ def carbon() -> None:
 @click.argument("file", type=click.Path())
 @click.option("--grid", "country", envvar="ENERGYMETER_GRID", help="Country code or name, as DEU; or world.")
 @click.option("--region", help="US state, Canadian or Chinese province, Nordic zone, eGRID subregion.")
-@click.option("--grams-per-kwh", type=float, help="Your own figure; needs --source.")
+@click.option("--grams-per-kwh", type=Finite(min=0), help="Your own figure; needs --source.")
 @click.option("--source", help="Where your figure comes from, and its year.")
 @click.option("--place", type=click.Choice(["wall", "rail", "cell", "die"]), help="Where the meter was.")
 @click.option(
-    "--efficiency", type=float, help="Share of the socket's energy that reaches the meter, as 0.87."
+    "--efficiency", type=Positive(max=1), help="Share of the socket's energy that reaches the meter, as 0.87."
 )
 @click.option("--board", help="Count making this board too, as pi-4.")
-@click.option("--years", type=float, default=4.0, show_default=True, help="Lifetime of the board.")
-@click.option("--litres-per-kwh", type=float, help="Water of generation (EWIF).")
+@click.option(
+    "--years", type=Positive(max=1000), default=4.0, show_default=True, help="Lifetime of the board."
+)
+@click.option("--litres-per-kwh", type=Finite(min=0, max=1e6), help="Water of generation (EWIF).")
 @_json_option
 @_live_options
 def of_file(
@@ -169,9 +176,11 @@ def grids(search: str, as_json: bool) -> None:
 
 
 @carbon.command()
-@click.option("--wh", "watt_hours", type=float, required=True, help="Energy of the job at the socket, Wh.")
-@click.option("--hours", type=float, required=True, help="Duration of the job.")
-@click.option("--within", type=float, help="Hours from now by which it must be done.")
+@click.option(
+    "--wh", "watt_hours", type=Positive(), required=True, help="Energy of the job at the socket, Wh."
+)
+@click.option("--hours", type=Positive(max=1e5), required=True, help="Duration of the job.")
+@click.option("--within", type=Positive(max=1e5), help="Hours from now by which it must be done.")
 @click.option(
     "--forecast",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -237,14 +246,15 @@ def _advise(advice: "Advice", expected: "Intensities") -> None:
 def _read_forecast(path: Path) -> "Intensities":
     from energymeter.carbon.intensity import Intensities, Slot, parse_time
     from energymeter.errors import GridError
+    from energymeter.paths import read_file
 
     try:
-        with path.open(encoding="utf-8-sig", newline="") as rows:
-            slots = [
-                Slot(parse_time(row["from"]), parse_time(row["to"]), float(row["g_per_kwh"]), True)
-                for row in csv.DictReader(rows)
-            ]
-    except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as why:
+        text = read_file(str(path), MOST_BYTES).decode("utf-8-sig")
+        slots = [
+            Slot(parse_time(row["from"]), parse_time(row["to"]), float(row["g_per_kwh"]), True)
+            for row in csv.DictReader(io.StringIO(text, newline=""))
+        ]
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, OverflowError, csv.Error) as why:
         raise GridError(
             f"{path} is not a forecast ({why}): give a CSV with from,to,g_per_kwh, times as 2026-11-22T14:30Z"
         ) from why

@@ -10,7 +10,7 @@ import click
 
 from energymeter.boards import Board, detect_board
 from energymeter.cli.options import Positive
-from energymeter.discovery.bug_report import bundle, write
+from energymeter.discovery.bug_report import bundle, names_of, write
 from energymeter.discovery.choice import Choice, Finding, best, find, named, remember
 from energymeter.discovery.ports import (
     DISTRIBUTION,
@@ -51,7 +51,9 @@ def devices(as_json: bool, file: str | None, seconds: float) -> None:
     """
     findings = find(seconds)
     choice = named()
-    if choice is None:
+    if choice is not None:
+        choice = choice._replace(spec=names_of(choice.spec))
+    else:
         choice = best(findings)
         remember(choice, findings)
     board, ports, foreign = detect_board(), serial_ports(), foreign_packages()

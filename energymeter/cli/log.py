@@ -80,7 +80,7 @@ def _live_line(as_json: bool) -> Iterator[Callable[[EnergyMeter], None]]:
         return
     live = LiveLine(sys.stdout)
     try:
-        yield lambda meter: live.show(printable(_line(meter, as_json)))
+        yield lambda meter: live.show(_line(meter, as_json))
     finally:
         live.close()
 
@@ -89,7 +89,9 @@ def _line(meter: EnergyMeter, as_json: bool) -> str:
     try:
         usage = meter.usage
     except NotMeasured as reason:
-        return json.dumps({"not_measured": str(reason)}) if as_json else f"nothing measured: {reason}"
+        if as_json:
+            return json.dumps({"not_measured": str(reason)})
+        return printable(f"nothing measured: {reason}")  # it may quote what a program wrote
     return json.dumps({"so_far": usage.to_dict()}) if as_json else _now(meter, usage)
 
 

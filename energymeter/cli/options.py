@@ -66,7 +66,11 @@ def metering(command: F) -> F:
             help="Use this card instead of the meter's own.",
         ),
         click.option("--no-calibration", is_flag=True, help="Use the readings without the meter's card."),
-        click.option("--celsius", type=Finite(), help="Temperature of the air, to compare with the card's."),
+        click.option(
+            "--celsius",
+            type=Finite(min=-100, max=150),
+            help="Temperature of the air, to compare with the card's.",
+        ),
         click.option("--json", "as_json", is_flag=True, help="JSON instead of text."),
     )
     for decorate in reversed(decorators):

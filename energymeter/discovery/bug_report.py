@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from energymeter.discovery.ports import device_nodes
-from energymeter.errors import LogError, SpecError
+from energymeter.errors import EnergyMeterError, LogError, SpecError
 from energymeter.paths import below, entries, peek
 from energymeter.spec import parse
 from energymeter.version import __version__
@@ -46,6 +46,18 @@ def drivers_of(spec: str) -> str:
         return ",".join("+".join(one.driver for one in group) for group in parse(spec))
     except SpecError:
         return "something that is not a source"
+
+
+def names_of(spec: str) -> str:
+    """The names of the sources of a spec: without options, passwords, queries and command lines.
+
+    >>> names_of('http@"http://me:secret@plug/p"?watts=$.p,sim:pi4')
+    'http@http://plug/p,sim:pi4'
+    """
+    try:
+        return ",".join("+".join(one.build().name for one in group) for group in parse(spec))
+    except (EnergyMeterError, ImportError):
+        return drivers_of(spec)
 
 
 def bundle(report: Mapping[str, Any], root: str = "/", environment: Mapping[str, str] = os.environ) -> str:

@@ -31,8 +31,8 @@ _RANK = {
 _SHOWN_ONLY = ("gpu", "part")
 KINDS = (*_RANK, *_SHOWN_ONLY)
 _MODEL = "no sensor was found: this is the board's model, not a measurement (see `energymeter devices`)"
-_MOST_SETTINGS = 65_536
-"""Bytes of ``config.ini``."""
+MOST_SETTINGS = 65_536
+"""The largest ``config.ini`` in bytes."""
 
 
 class Finding(NamedTuple):
@@ -186,7 +186,7 @@ def _configured() -> str | None:
     config = configparser.ConfigParser(interpolation=None)
     try:
         with open(path, encoding="utf-8") as file:
-            config.read_string(file.read(_MOST_SETTINGS), path)
+            config.read_string(file.read(MOST_SETTINGS), path)
         return config.get("meter", "source", fallback=None)
     except OSError as error:
         raise SpecError(f"{path} cannot be read ({error.strerror}); make it yours, or remove it") from error

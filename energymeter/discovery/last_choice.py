@@ -17,7 +17,7 @@ _DEVICE_FOLDERS = (
     "sys/class/power_supply",
     "sys/bus/iio/devices",
 )
-_MOST_BYTES = 1_000_000
+MOST_BYTES = 1_000_000
 _MOST_SIGNS = 100
 
 
@@ -50,7 +50,7 @@ def recall() -> object:
         with open(descriptor, encoding="utf-8") as file:
             if os.fstat(file.fileno()).st_uid != os.geteuid():  # in a shared folder anybody could choose
                 return None
-            kept = json.loads(file.read(_MOST_BYTES))
+            kept = json.loads(file.read(MOST_BYTES))
         signs = [str(sign) for sign in kept["signs"]][:_MOST_SIGNS]
         return kept["choice"] if kept["fingerprint"] == fingerprint(signs) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -1,7 +1,7 @@
 """What a calibration says: straight lines from what a meter shows to what is true, with their covariance."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from energymeter.reading import Facts, Reading
@@ -13,6 +13,14 @@ DRIFT_PER_KELVIN = 100e-6
 SBOS448G 7.5)."""
 UNKNOWN_KELVIN = 10.0
 """How far the air may be from the card's where nobody says: beyond it a meter should be zeroed again."""
+
+# What a card or a header may hold. A meter whose gain is further off is refused when it is calibrated; the
+# others are far beyond any meter, and keep all arithmetic finite.
+_GAINS = (0.5, 2.0)
+_PER_KELVIN = 2e-3
+_KELVIN = 200.0
+_MOST = 1e9
+_MOST_CHARACTERS = 500
 
 
 class Correction(NamedTuple):
@@ -162,27 +170,29 @@ class Model(NamedTuple):
         """The model again.
 
         Raises:
-            AttributeError, KeyError, TypeError, ValueError, OverflowError: it is no model.
+            AttributeError, KeyError, TypeError, ValueError: it is not a model.
         """
         return cls(
             volts=None if fields["volts"] is None else _line(fields["volts"]),
             amps={str(name): _line(line) for name, line in fields["amps"].items()},
             watts=None if fields["watts"] is None else _line(fields["watts"]),
-            clock_gain=finite(fields["clock_gain"]),
-            clock_uncertainty=finite(fields["clock_uncertainty"]),
+            clock_gain=number_in(fields["clock_gain"], *_GAINS, "clock_gain"),
+            clock_uncertainty=number_in(fields["clock_uncertainty"], 0.0, 1.0, "clock_uncertainty"),
         )
 
 
-def finite(said: Any) -> float:
-    """A number of a card.
+def number_in(value: Any, low: float, high: float, what: str) -> float:
+    """A number of a card or header that lies within its limits; whoever sealed the file may have made it up.
 
     Raises:
-        TypeError, ValueError, OverflowError: it is none.
+        TypeError: it is not a number.
+        ValueError: it is outside of its limits.
     """
-    number = float(said)
-    if not math.isfinite(number):
-        raise ValueError("not a number")
-    return number
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{what} is not a number")
+    if not low <= value <= high:
+        raise ValueError(f"{what} is not between {low:g} and {high:g}")
+    return float(value)
 
 
 class Applied(NamedTuple):
@@ -203,18 +213,45 @@ class Applied(NamedTuple):
         """The same again.
 
         Raises:
-            KeyError, TypeError, ValueError, AttributeError: it is none.
+            KeyError, TypeError, ValueError, AttributeError: it is not one.
         """
-        title, kelvin = str(fields["title"]), fields["kelvin"]
-        if not title.isprintable():
-            raise ValueError("a calibration's title has control characters")
-        return cls(title, Model.from_json(fields["model"]), None if kelvin is None else float(kelvin))
+        title, kelvin = fields["title"], fields["kelvin"]
+        if not isinstance(title, str) or not title.isprintable() or len(title) > _MOST_CHARACTERS:
+            raise ValueError("a calibration's title is not a short line of text")
+        return cls(
+            title,
+            Model.from_json(fields["model"]),
+            None if kelvin is None else number_in(kelvin, -_KELVIN, _KELVIN, "kelvin"),
+        )
 
 
 def _line(fields: Mapping[str, Any]) -> Line:
-    rows: Sequence[Sequence[float]] = fields["covariance"]
-    covariance = tuple(tuple(finite(cell) for cell in row) for row in rows)
-    if len(covariance) not in (2, 3) or any(len(row) != len(covariance) for row in covariance):
+    low, high = (number_in(fields[name], -_MOST, _MOST, name) for name in ("low", "high"))
+    if low > high:
+        raise ValueError("low is above high")
+    return Line(
+        gain=number_in(fields["gain"], *_GAINS, "gain"),
+        offset=number_in(fields["offset"], -_MOST, _MOST, "offset"),
+        covariance=_covariance(fields["covariance"]),
+        low=low,
+        high=high,
+        gain_per_kelvin=number_in(fields["gain_per_kelvin"], -_PER_KELVIN, _PER_KELVIN, "gain_per_kelvin"),
+    )
+
+
+def _covariance(rows: Any) -> tuple[tuple[float, ...], ...]:
+    """A square matrix of which every 2 by 2 part can be a covariance.
+
+    Raises:
+        TypeError, ValueError: it cannot.
+    """
+    size = len(rows)
+    if size not in (2, 3) or any(len(row) != size for row in rows):
         raise ValueError("a covariance is 2 by 2, or 3 by 3 with a temperature coefficient")
-    numbers = {name: finite(fields[name]) for name in ("gain", "offset", "low", "high", "gain_per_kelvin")}
-    return Line(covariance=covariance, **numbers)
+    cells = tuple(tuple(number_in(cell, -_MOST, _MOST, "covariance") for cell in row) for row in rows)
+    for i in range(size):
+        for j in range(i + 1):
+            most = math.sqrt(max(0.0, cells[i][i] * cells[j][j])) * (1 + 1e-6)
+            if cells[i][i] < 0 or abs(cells[i][j]) > most or not math.isclose(cells[i][j], cells[j][i]):
+                raise ValueError("a covariance is symmetric and positive")
+    return cells

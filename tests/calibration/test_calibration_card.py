@@ -56,7 +56,9 @@ def folder(tmp_path, monkeypatch):
 def test_a_card_survives_its_file(tmp_path):
     whole = card(amps={"40mV": AMPS, "80mV": AMPS._replace(offset=0.002)}, clock_gain=1.001)
     assert cards.load(cards.save(whole, tmp_path / "c.json")) == whole
-    tempco = AMPS._replace(gain_per_kelvin=1e-4, covariance=((1e-6, 0.0, 0.0),) * 3)
+    tempco = AMPS._replace(
+        gain_per_kelvin=1e-4, covariance=((1e-6, 0.0, 0.0), (0.0, 1e-8, 0.0), (0.0, 0.0, 1e-10))
+    )
     assert Card.loads(card(amps={"": tempco}).dumps(), "x").model.amps[""] == tempco
 
 
@@ -105,6 +107,23 @@ def test_anything_else_is_no_card(thing):
         lambda fields: fields["model"].pop("volts"),
         lambda fields: fields.update(points=[{"ohms": 1}]),
         lambda fields: fields.update(reference=3),
+        lambda fields: fields["model"]["amps"][""].update(gain=0.0),
+        lambda fields: fields["model"]["amps"][""].update(gain=-1.0),
+        lambda fields: fields["model"]["amps"][""].update(gain=1e308),
+        lambda fields: fields["model"]["amps"][""].update(gain="1.0"),
+        lambda fields: fields["model"]["amps"][""].update(gain=True),
+        lambda fields: fields["model"]["amps"][""].update(offset=1e308),
+        lambda fields: fields["model"]["amps"][""].update(covariance=[[-1.0, 0.0], [0.0, -1.0]]),
+        lambda fields: fields["model"]["amps"][""].update(covariance=[[1e-6, 1.0], [1.0, 1e-6]]),
+        lambda fields: fields["model"]["amps"][""].update(covariance=[[1e-6, 1e-8], [0.0, 1e-6]]),
+        lambda fields: fields["model"]["amps"][""].update(gain_per_kelvin=1.0),
+        lambda fields: fields["model"]["amps"][""].update(low=1.0, high=-1.0),
+        lambda fields: fields["model"].update(clock_gain=0.0),
+        lambda fields: fields["model"].update(clock_uncertainty=-1.0),
+        lambda fields: fields["reference"].update(amps=[-1.0, 0.0, 0.0]),
+        lambda fields: fields.update(celsius=1e6),
+        lambda fields: fields.update(made=-1.0),
+        lambda fields: fields.update(identity="x" * 10_000),
     ],
 )
 def test_a_sealed_card_that_holds_nonsense_is_refused(spoil):
@@ -291,3 +310,55 @@ def test_repr_and_a_notebook_show_the_lines_with_units() -> None:
         "amps 1.02000 × shown -0.001 A, gain ± 0.20 % (k = 2))"
     )
     assert "<td>amps</td><td>1.02000 × shown -0.001 A" in card()._repr_html_()
+
+
+def leaves(value, path=()):
+    """The paths of all values of a JSON document."""
+    yield path
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from leaves(value[key], (*path, key))
+
+
+HOSTILE = [None, True, "x", "\x1b[2J", [], {}, -1, 0, 10**400, 1e308, -1e308, 5e-324, math.nan, math.inf]
+
+
+def test_any_sealed_card_is_refused_or_can_be_used():
+    """Anybody can seal a card: each value of one, replaced by each of the hostile ones."""
+    whole = json.loads(card().dumps())
+    del whole["seal"]
+    used = 0
+    for path in list(leaves(whole))[1:]:
+        for hostile in HOSTILE:
+            fields = json.loads(json.dumps(whole))
+            place = fields
+            for key in path[:-1]:
+                place = place[key]
+            place[path[-1]] = hostile
+            text = json.dumps({**fields, "seal": cards._seal(fields)})
+            try:
+                loaded = Card.loads(text, "x")
+            except CalibrationError:
+                continue
+            used += 1
+            assert repr(loaded).isprintable()
+            corrected = loaded.model.correction(loaded.kelvin(20.0) or 0.0).of(Reading(volts=5.0, amps=1.0))
+            assert math.isfinite(corrected.volts * corrected.amps)
+            assert all(math.isfinite(line.uncertainty(1.0)) for line in loaded.model.amps.values())
+            assert isinstance(loaded.doubts(MADE, 20.0, 1.0), list)
+    assert used > 20, "an offset of 0 or a name of x is allowed"
+
+
+def test_a_file_that_is_too_large_for_a_card_is_refused(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text(" " * 1_000_001)
+    with pytest.raises(CalibrationError, match="larger than 1 MB"):
+        cards.load(path)
+
+
+def test_more_cards_than_anybody_has_are_refused(folder, monkeypatch):
+    monkeypatch.setattr(cards, "MOST_CARDS", 2)
+    for number in range(3):
+        cards.save(card(f"meter {number}"))
+    with pytest.raises(CalibrationError, match="more than 2 cards"):
+        cards.load_all()

@@ -1,7 +1,10 @@
 """Live grids against local servers that answer, refuse and misbehave as the real ones do."""
 
+import contextlib
 import json
 import random
+import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +18,7 @@ from devices.grid_servers import (
     error_status,
     ok,
 )
+from devices.tcp import Tcp
 
 from energymeter.carbon.grid import Grid
 from energymeter.carbon.live_grid import LiveGrid
@@ -242,6 +246,40 @@ def test_silence_ends_with_the_timeout(maps: ElectricityMapsServer, clock: Manua
     maps.trouble = "silence"
     with pytest.raises(GridError, match=r"Electricity Maps did not answer within 0\.1 s"):
         german(maps, clock, timeout_seconds=0.1).now()
+
+
+class Dripping(Tcp):
+    """Sends its header byte by byte, for as long as somebody listens."""
+
+    def talk(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\n")
+            while not connection.send(b"x") == 0:
+                time.sleep(0.01)
+
+
+class BadLength(Tcp):
+    """A length and a time to wait that look like digits."""
+
+    def talk(self, connection: socket.socket) -> None:
+        connection.recv(4096)
+        head = "HTTP/1.1 429 Wait\r\nRetry-After: ²\r\nContent-Length: ²\r\n\r\n"
+        connection.sendall(head.encode("latin-1"))
+
+
+def test_a_dripping_header_ends_with_the_timeout(clock: ManualClock) -> None:
+    with Dripping() as server:
+        began = time.monotonic()
+        with pytest.raises(GridError, match=r"did not answer within 0\.2 s"):
+            LiveGrid(
+                "carbonintensity-gb", url=f"http://{server.address}", timeout_seconds=0.2, clock=clock
+            ).now()
+        assert time.monotonic() - began < 2.0
+
+
+def test_digits_that_are_no_number_are_one_error(clock: ManualClock) -> None:
+    with BadLength() as server, pytest.raises(GridError, match="carbonintensity"):
+        LiveGrid("carbonintensity-gb", url=f"http://{server.address}", timeout_seconds=2, clock=clock).now()
 
 
 def test_nobody_there(clock: ManualClock) -> None:
