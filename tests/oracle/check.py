@@ -20,7 +20,11 @@ _EXACT = 1e-6
 _LEAVE_SECONDS = 1.0
 """Leaving takes no longer, on a busy machine; ``design.md`` promises 0.2 s on a quiet one."""
 _ASK_SECONDS = 1.0
+_PERIOD_SECONDS = 3.0
+"""A question waits for one sample at most, and for a slow one not at all."""
 _EDGE_SECONDS = 2e-4
+_STAMP_SECONDS = 0.02
+"""A sample has the time of its reading but for so much."""
 _HARMLESS = ("sampled by a thread", "± without the unknown accuracy")
 
 
@@ -78,7 +82,7 @@ class Judge:
         figure = f"{answer.step} {answer.what}"
         took = answer.asked.latest - answer.asked.earliest
         slowest = max((1 / c.hz + c.spec.slow for c in self.record.channels[answer.meter]), default=0.0)
-        if took > slowest + _ASK_SECONDS + self._stalls(answer.meter):
+        if took > min(slowest, _PERIOD_SECONDS) + _ASK_SECONDS + self._stalls(answer.meter):
             self.verdict.found("slow answer", figure, f"took {took:.2f} s")
         if answer.error is not None and not answer.error["ours"]:
             self._crashed(figure, answer.error)
@@ -119,9 +123,13 @@ class Judge:
             lasts += inside[-1:]
         if not firsts:
             return extent.start, extent.end
-        first = Moments(min(extent.start.earliest, *firsts), max(extent.start.latest, *firsts))
+        first = Moments(min(firsts) - _STAMP_SECONDS, min(firsts) + _STAMP_SECONDS)
         last = Moments(min(extent.end.earliest, *lasts) - grace, min(extent.end.latest, max(lasts)) + grace)
         return first, last
+
+    def grace(self, channel: Channel) -> float:
+        """Seconds at the edges of a stretch that a meter may count or not."""
+        return self._grace(channel)
 
     def healthy_run(self, run: Run) -> bool:
         """Every source was read from its start to its end without a gap."""
@@ -175,8 +183,7 @@ class Judge:
         if end <= start or any(channel.spec.renews for channel in channels):
             return False
         return all(
-            channel.measured(start, end).seconds >= 0.999 * (end - start) and channel.times
-            for channel in channels
+            channel.measured(start, end).seconds >= 0.999 * (end - start) and channel.times for channel in channels
         )
 
     # -- one usage ---------------------------------------------------------------------------------
@@ -236,7 +243,9 @@ class Judge:
             self.verdict.healthy += int(sure >= 0.999 * seconds)
             if sure >= 0.999 * seconds and coverage < 0.98 and seconds > 5 * edge:
                 self.verdict.refused += 1
-        lows, highs = zip(*(self._truth(a, b, channels, coverage) for a, b in places), strict=True)
+        lows, highs = zip(
+            *(self._truth(a, b, channels, coverage) for a, b in places), strict=True
+        )
         low, high = min(lows), max(highs)
         tolerance = FAR * value["uncertainty"] + sum(self._tolerance(c, start, end) for c in channels)
         tolerance += _EXACT * abs(high) + 1e-9
@@ -300,9 +309,7 @@ class Judge:
             checks["net_joules"] = joules - value["idle_watts"] * covered
         for name, wanted in checks.items():
             if not math.isclose(value[name], wanted, rel_tol=1e-6, abs_tol=1e-9):
-                self.verdict.found(
-                    f"{kind} {name}", figure, f"says {value[name]}, but joules make it {wanted}"
-                )
+                self.verdict.found(f"{kind} {name}", figure, f"says {value[name]}, but joules make it {wanted}")
         if not math.isfinite(value["uncertainty"]) or value["uncertainty"] < 0:
             self.verdict.found(f"{kind} uncertainty", figure, f"is ± {value['uncertainty']}")
 
@@ -357,22 +364,34 @@ class Judge:
             self.verdict.found("channels", figure, f"says {sorted(value)}, true {sorted(channels)}")
             return
         for name, usage in value.items():
-            wide = Extent(
-                window.start, Moments(window.end.earliest, max(window.end.latest, window.end.earliest))
-            )
+            wide = Extent(window.start, Moments(window.end.earliest, max(window.end.latest, window.end.earliest)))
             self._usage(f"{figure} {name}", "usages", usage, wide, [channels[name]])
 
     def _trace(self, figure: str, value: dict[str, Any], run: Run, window: Extent) -> None:
         """From the first sample, which may precede the run's start, to the last one."""
         channels = self._counted(run.meter)
         first, last = self.sampled(channels, window)
+        if run.open or run.loose:  # it may have seen less than what was read meanwhile
+            last = Moments(window.end.earliest - self._grace(channels[0]), window.end.latest)
         extent = Extent(first, last)
         self._usage(figure, "trace", value["usage"], extent, channels)
-        whole = value["joules"][0]
-        if not math.isclose(whole, value["usage"]["joules"], rel_tol=1e-6, abs_tol=1e-6):
-            self.verdict.found(
-                "trace energy", figure, f"energy() says {whole} J, usage() {value['usage']['joules']} J"
-            )
+        for part in value["windows"]:
+            self._trace_window(figure, part, first, channels)
+
+    def _trace_window(
+        self, figure: str, part: dict[str, Any], first: Moments, channels: Sequence[Channel]
+    ) -> None:
+        """A window of a trace, whose second 0 is its first sample."""
+        if "usage" not in part:
+            return
+        joules, usage = part["joules"], part["usage"]
+        if not math.isclose(joules, usage["joules"], rel_tol=1e-6, abs_tol=1e-6):
+            self.verdict.found("trace energy", figure, f"energy() {joules} J, usage() {usage['joules']} J")
+        extent = Extent(
+            Moments(first.earliest + part["start"], first.latest + part["start"]),
+            Moments(first.earliest + part["end"], first.latest + part["end"]),
+        )
+        self._usage(f"{figure} {part['start']:.3f} s", "trace window", usage, extent, channels)
 
     def _spans(self, figure: str, label: str, value: dict[str, Any], run: Run, answer: Answer) -> None:
         """The spans of one label: how many, each one, and their statistics."""
@@ -416,9 +435,7 @@ class Judge:
         for number, usage in enumerate(usages):
             fits = [span for span in left if _fits(span, usage["seconds"])]
             if not fits:
-                self.verdict.found(
-                    "span seconds", f"{figure} {number}", f"no span took {usage['seconds']:.6f} s"
-                )
+                self.verdict.found("span seconds", f"{figure} {number}", f"no span took {usage['seconds']:.6f} s")
                 return
             chosen = fits[0]
             if len(fits) > 1:
@@ -447,16 +464,15 @@ class Judge:
         self.verdict.figures += 1
         ends = [(span, _ends(span)) for span in known]
         whole = [
-            (span, a, b) for span, (a, b) in ends if all(self._covered(channel, a, b) for channel in channels)
+            (span, a, b)
+            for span, (a, b) in ends
+            if all(self._covered(channel, a, b) for channel in channels)
         ]
         maybe = [
             (span, a, b)
             for span, (a, b) in ends
             if (span, a, b) not in whole
-            and all(
-                c.measured(a, b).seconds + c.measured(a, b).possibly > 0.98 * (b - a) - self._grace(c)
-                for c in channels
-            )
+            and all(c.measured(a, b).seconds + c.measured(a, b).possibly > 0.98 * (b - a) - self._grace(c) for c in channels)
         ]
         if "error" in told:
             if must and len(whole) == len(known) and not self._blind(run):
@@ -490,15 +506,11 @@ class Judge:
             )
             return
         if not math.isclose(said["mean"] * n, said["total"], rel_tol=1e-9, abs_tol=1e-12):
-            self.verdict.found(
-                "statistics mean", figure, f"mean {said['mean']} of {n} is not {said['total']}"
-            )
+            self.verdict.found("statistics mean", figure, f"mean {said['mean']} of {n} is not {said['total']}")
         if n == len(energy):
             middle = (energy[(n - 1) // 2] + energy[n // 2]) / 2
             if not abs(said["median"] - middle) <= each + 1e-9:
-                self.verdict.found(
-                    "statistics median", figure, f"says {said['median']:.6g}, true {middle:.6g} J"
-                )
+                self.verdict.found("statistics median", figure, f"says {said['median']:.6g}, true {middle:.6g} J")
         if n < value["n"] and not _tells(said, value["n"] - n):
             self.verdict.found(
                 "left out silently", figure, f"{said} is of {n} spans of {value['n']} and does not say so"
@@ -515,7 +527,9 @@ class Judge:
         widest = max(doubt) if doubt else 0.0
         bracket = max((span.extent.seconds[1] - span.extent.seconds[0] for span in known), default=0.0)
         watts = sum(channel.wave.peak for channel in channels)
-        late = max(sum(self._tolerance(channel, *_ends(span)) for channel in channels) for span in known)
+        late = max(
+            sum(self._tolerance(channel, *_ends(span)) for channel in channels) for span in known
+        )
         if not doubt:
             widest = sum(
                 channel.spec.band[0] * channel.wave.peak * max(b - a for a, b in map(_ends, known))
@@ -550,9 +564,7 @@ class Judge:
             verdict.found("changed later", event["step"], f"{event['before']} became {event['after']}"[:2000])
         for event in record.of("counted"):
             if event["count"] != event["wanted"] and not record.failed(event["step"]):
-                verdict.found(
-                    "lost items", event["step"], f"{event['count']} of {event['wanted']} came through"
-                )
+                verdict.found("lost items", event["step"], f"{event['count']} of {event['wanted']} came through")
         for event in record.of("idle"):
             self._idle(event)
         for event in record.of("replay"):
@@ -565,18 +577,14 @@ class Judge:
     def _uncalled_for(self, event: dict[str, Any]) -> bool:
         """An error of ours where nothing was wrong."""
         step = self.record.steps.get(event["step"].partition(".")[0])
-        hindered = {"frozen", "no executable", "closed stdin"} & set(self.record.program.where)
+        hindered = {"frozen", "no executable"} & set(self.record.program.where)
         if event["step"].endswith(".x") or isinstance(step, s.Refused | s.Drawing | None) or hindered:
             return False
         meter = getattr(step, "meter", 0)
         if isinstance(step, s.Replay):
             return not step.kill and step.channels == 1
         spec = self.record.program.meters[meter]
-        return (
-            all(source.healthy for source in spec.sources)
-            and not self.record.breaks
-            and not spec.log == "fifo"
-        )
+        return all(source.healthy for source in spec.sources) and not self.record.breaks and not spec.log == "fifo"
 
     def _idle(self, event: dict[str, Any]) -> None:
         """A baseline is the mean power of its own time."""
@@ -621,9 +629,7 @@ class Judge:
                 self._crashed(event["step"], event)
             return
         usage = event["value"]
-        whole = usage["coverage"] >= COVERED and math.isclose(
-            usage["seconds"], event["seconds"], rel_tol=1e-3
-        )
+        whole = usage["coverage"] >= COVERED and math.isclose(usage["seconds"], event["seconds"], rel_tol=1e-3)
         tolerance = FAR * usage["uncertainty"] + 1e-6 * event["joules"]
         if abs(usage["joules"] - event["joules"]) <= tolerance and whole:
             return
@@ -642,9 +648,7 @@ class Judge:
         if not calm or self.record.breaks or self.record.program.where:
             return
         steps = [type(step) for step in s.walk(self.record.program.steps)]
-        if {s.Hold, s.Company, s.Drawing, s.Closerange, s.ForkWhileLeaving, s.Fork, s.Leave, s.Reset} & set(
-            steps
-        ):
+        if {s.Hold, s.Company, s.Drawing, s.Closerange, s.ForkWhileLeaving, s.Fork, s.Leave, s.Reset} & set(steps):
             return
         for event in self.record.of("warning"):
             self.verdict.found("needless warning", "program", f"{event['category']}: {event['message']}")
@@ -685,9 +689,7 @@ def _ends(span: Stretch) -> tuple[float, float]:
 
 def _tells(statistics: dict[str, Any], left_out: int) -> bool:
     """Some figure or sentence says how many were left out."""
-    figures = [
-        value for name, value in statistics.items() if name not in ("n", "total", "mean", "sd", "median")
-    ]
+    figures = [value for name, value in statistics.items() if name not in ("n", "total", "mean", "sd", "median")]
     return any(value == left_out or str(left_out) in str(value) for value in figures)
 
 
