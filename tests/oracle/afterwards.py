@@ -14,7 +14,6 @@ from energymeter import Budget, EnergyMeter, EnergyMeterError, Trace
 from energymeter.budget import Ledger
 from energymeter.cli import cli
 from energymeter.recordings import window_joules
-
 from oracle import steps as s
 from oracle.check import COVERED, FAR, Judge
 from oracle.events import Record
@@ -195,7 +194,11 @@ class _Ledger:
         if not meters:
             return
         channels = self._record.channels[min(meters)]
-        if any(source.rails or source.renews for meter in meters for source in self._record.program.meters[meter].sources):
+        if any(
+            source.rails or source.renews
+            for meter in meters
+            for source in self._record.program.meters[meter].sources
+        ):
             return
         self._verdict.figures += 1
         lines = self._budget.lines()
@@ -204,7 +207,7 @@ class _Ledger:
         doubt = sum(line.uncertainty or 0.0 for line in since)
         low, high = self._true(meters, channels)
         warned = [event["message"] for event in self._record.of("warning")] + self._notes()
-        lossy = warned or not self._record.of("finished") and self._killed() or self._blocked(meters)
+        lossy = warned or (not self._record.of("finished") and self._killed()) or self._blocked(meters)
         tolerance = FAR * doubt + 2e-6 * len(lines) + 1e-6 * high
         spent = self._budget.spent_joules
         if spent > high + tolerance and not any("budget" in text or "debit" in text for text in warned):
@@ -267,7 +270,15 @@ class _Ledger:
 
     def _union(self, meters: set[int]) -> list[tuple[float, float]]:
         """When somebody paid, since the last reset."""
-        last = max((channel.times[-1] for number in meters for channel in self._record.channels[number] if channel.times), default=0.0)
+        last = max(
+            (
+                channel.times[-1]
+                for number in meters
+                for channel in self._record.channels[number]
+                if channel.times
+            ),
+            default=0.0,
+        )
         spans = sorted(
             (run.extent.start.latest, min(run.extent.end.earliest, last)) for run in self._runs(meters)
         )

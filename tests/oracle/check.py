@@ -1,7 +1,7 @@
 """The judge: every figure of a record against the truth.
 
-A figure is right within its own ±, or it carries a warning: coverage, a note, an error. The energy of a window
-that is partly covered must be that of its covered part. What is neither becomes a `Finding`.
+A figure is right within its own ±, or it carries a warning: coverage, a note, an error. The energy of a
+window that is partly covered must be that of its covered part. What is neither becomes a `Finding`.
 """
 
 import math
@@ -183,7 +183,8 @@ class Judge:
         if end <= start or any(channel.spec.renews for channel in channels):
             return False
         return all(
-            channel.measured(start, end).seconds >= 0.999 * (end - start) and channel.times for channel in channels
+            channel.measured(start, end).seconds >= 0.999 * (end - start) and channel.times
+            for channel in channels
         )
 
     # -- one usage ---------------------------------------------------------------------------------
@@ -243,9 +244,7 @@ class Judge:
             self.verdict.healthy += int(sure >= 0.999 * seconds)
             if sure >= 0.999 * seconds and coverage < 0.98 and seconds > 5 * edge:
                 self.verdict.refused += 1
-        lows, highs = zip(
-            *(self._truth(a, b, channels, coverage) for a, b in places), strict=True
-        )
+        lows, highs = zip(*(self._truth(a, b, channels, coverage) for a, b in places), strict=True)
         low, high = min(lows), max(highs)
         tolerance = FAR * value["uncertainty"] + sum(self._tolerance(c, start, end) for c in channels)
         tolerance += _EXACT * abs(high) + 1e-9
@@ -309,7 +308,9 @@ class Judge:
             checks["net_joules"] = joules - value["idle_watts"] * covered
         for name, wanted in checks.items():
             if not math.isclose(value[name], wanted, rel_tol=1e-6, abs_tol=1e-9):
-                self.verdict.found(f"{kind} {name}", figure, f"says {value[name]}, but joules make it {wanted}")
+                self.verdict.found(
+                    f"{kind} {name}", figure, f"says {value[name]}, but joules make it {wanted}"
+                )
         if not math.isfinite(value["uncertainty"]) or value["uncertainty"] < 0:
             self.verdict.found(f"{kind} uncertainty", figure, f"is ± {value['uncertainty']}")
 
@@ -364,7 +365,9 @@ class Judge:
             self.verdict.found("channels", figure, f"says {sorted(value)}, true {sorted(channels)}")
             return
         for name, usage in value.items():
-            wide = Extent(window.start, Moments(window.end.earliest, max(window.end.latest, window.end.earliest)))
+            wide = Extent(
+                window.start, Moments(window.end.earliest, max(window.end.latest, window.end.earliest))
+            )
             self._usage(f"{figure} {name}", "usages", usage, wide, [channels[name]])
 
     def _trace(self, figure: str, value: dict[str, Any], run: Run, window: Extent) -> None:
@@ -435,19 +438,32 @@ class Judge:
         for number, usage in enumerate(usages):
             fits = [span for span in left if _fits(span, usage["seconds"])]
             if not fits:
-                self.verdict.found("span seconds", f"{figure} {number}", f"no span took {usage['seconds']:.6f} s")
+                self.verdict.found(
+                    "span seconds", f"{figure} {number}", f"no span took {usage['seconds']:.6f} s"
+                )
                 return
-            chosen = fits[0]
-            if len(fits) > 1:
-                chosen = min(fits[:8], key=lambda span: abs(self._off(span, usage, channels)))
+            # those of which nothing was measured may be left out, and many take equally long
+            chosen = (
+                min(fits, key=lambda span: self._mismatch(span, usage, channels))
+                if len(fits) > 1
+                else fits[0]
+            )
             left.remove(chosen)
             self._usage(f"{figure} {number}", "span", usage, chosen.extent, channels)
 
-    @staticmethod
-    def _off(span: Stretch, usage: dict[str, Any], channels: Sequence[Channel]) -> float:
+    def _mismatch(
+        self, span: Stretch, usage: dict[str, Any], channels: Sequence[Channel]
+    ) -> tuple[float, float]:
+        """How badly a usage suits a span: by what was measured, then by its energy."""
         start = span.extent.start.latest
-        true = sum(channel.wave.joules(start, start + usage["seconds"]) for channel in channels)
-        return float(usage["joules"]) - true
+        end = start + usage["seconds"]
+        parts = [channel.measured(start, end) for channel in channels]
+        covered = usage["coverage"] * usage["seconds"]
+        grace = max(self._grace(channel) for channel in channels)
+        extra = max(0.0, covered - max(part.seconds + part.possibly for part in parts) - grace)
+        lacking = max(0.0, min(part.seconds for part in parts) - covered - grace)
+        true = sum(part.joules for part in parts)
+        return extra + lacking, abs(float(usage["joules"]) - true)
 
     def _statistics(
         self,
@@ -464,15 +480,16 @@ class Judge:
         self.verdict.figures += 1
         ends = [(span, _ends(span)) for span in known]
         whole = [
-            (span, a, b)
-            for span, (a, b) in ends
-            if all(self._covered(channel, a, b) for channel in channels)
+            (span, a, b) for span, (a, b) in ends if all(self._covered(channel, a, b) for channel in channels)
         ]
         maybe = [
             (span, a, b)
             for span, (a, b) in ends
             if (span, a, b) not in whole
-            and all(c.measured(a, b).seconds + c.measured(a, b).possibly > 0.98 * (b - a) - self._grace(c) for c in channels)
+            and all(
+                c.measured(a, b).seconds + c.measured(a, b).possibly > 0.98 * (b - a) - self._grace(c)
+                for c in channels
+            )
         ]
         if "error" in told:
             if must and len(whole) == len(known) and not self._blind(run):
@@ -506,11 +523,15 @@ class Judge:
             )
             return
         if not math.isclose(said["mean"] * n, said["total"], rel_tol=1e-9, abs_tol=1e-12):
-            self.verdict.found("statistics mean", figure, f"mean {said['mean']} of {n} is not {said['total']}")
+            self.verdict.found(
+                "statistics mean", figure, f"mean {said['mean']} of {n} is not {said['total']}"
+            )
         if n == len(energy):
             middle = (energy[(n - 1) // 2] + energy[n // 2]) / 2
             if not abs(said["median"] - middle) <= each + 1e-9:
-                self.verdict.found("statistics median", figure, f"says {said['median']:.6g}, true {middle:.6g} J")
+                self.verdict.found(
+                    "statistics median", figure, f"says {said['median']:.6g}, true {middle:.6g} J"
+                )
         if n < value["n"] and not _tells(said, value["n"] - n):
             self.verdict.found(
                 "left out silently", figure, f"{said} is of {n} spans of {value['n']} and does not say so"
@@ -527,9 +548,7 @@ class Judge:
         widest = max(doubt) if doubt else 0.0
         bracket = max((span.extent.seconds[1] - span.extent.seconds[0] for span in known), default=0.0)
         watts = sum(channel.wave.peak for channel in channels)
-        late = max(
-            sum(self._tolerance(channel, *_ends(span)) for channel in channels) for span in known
-        )
+        late = max(sum(self._tolerance(channel, *_ends(span)) for channel in channels) for span in known)
         if not doubt:
             widest = sum(
                 channel.spec.band[0] * channel.wave.peak * max(b - a for a, b in map(_ends, known))
@@ -564,7 +583,9 @@ class Judge:
             verdict.found("changed later", event["step"], f"{event['before']} became {event['after']}"[:2000])
         for event in record.of("counted"):
             if event["count"] != event["wanted"] and not record.failed(event["step"]):
-                verdict.found("lost items", event["step"], f"{event['count']} of {event['wanted']} came through")
+                verdict.found(
+                    "lost items", event["step"], f"{event['count']} of {event['wanted']} came through"
+                )
         for event in record.of("idle"):
             self._idle(event)
         for event in record.of("replay"):
@@ -584,7 +605,9 @@ class Judge:
         if isinstance(step, s.Replay):
             return not step.kill and step.channels == 1
         spec = self.record.program.meters[meter]
-        return all(source.healthy for source in spec.sources) and not self.record.breaks and not spec.log == "fifo"
+        return (
+            all(source.healthy for source in spec.sources) and not self.record.breaks and spec.log != "fifo"
+        )
 
     def _idle(self, event: dict[str, Any]) -> None:
         """A baseline is the mean power of its own time."""
@@ -629,7 +652,9 @@ class Judge:
                 self._crashed(event["step"], event)
             return
         usage = event["value"]
-        whole = usage["coverage"] >= COVERED and math.isclose(usage["seconds"], event["seconds"], rel_tol=1e-3)
+        whole = usage["coverage"] >= COVERED and math.isclose(
+            usage["seconds"], event["seconds"], rel_tol=1e-3
+        )
         tolerance = FAR * usage["uncertainty"] + 1e-6 * event["joules"]
         if abs(usage["joules"] - event["joules"]) <= tolerance and whole:
             return
@@ -648,7 +673,9 @@ class Judge:
         if not calm or self.record.breaks or self.record.program.where:
             return
         steps = [type(step) for step in s.walk(self.record.program.steps)]
-        if {s.Hold, s.Company, s.Drawing, s.Closerange, s.ForkWhileLeaving, s.Fork, s.Leave, s.Reset} & set(steps):
+        if {s.Hold, s.Company, s.Drawing, s.Closerange, s.ForkWhileLeaving, s.Fork, s.Leave, s.Reset} & set(
+            steps
+        ):
             return
         for event in self.record.of("warning"):
             self.verdict.found("needless warning", "program", f"{event['category']}: {event['message']}")
@@ -689,7 +716,9 @@ def _ends(span: Stretch) -> tuple[float, float]:
 
 def _tells(statistics: dict[str, Any], left_out: int) -> bool:
     """Some figure or sentence says how many were left out."""
-    figures = [value for name, value in statistics.items() if name not in ("n", "total", "mean", "sd", "median")]
+    figures = [
+        value for name, value in statistics.items() if name not in ("n", "total", "mean", "sd", "median")
+    ]
     return any(value == left_out or str(left_out) in str(value) for value in figures)
 
 

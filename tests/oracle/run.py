@@ -2,8 +2,8 @@
 
     python -m oracle.run SECONDS [--first SEED] [--jobs N] [--only real|long] [--keep FOLDER]
 
-Exit code 1 where something was found. Two kinds of programs share the time: real ones (`oracle.generate`), run
-as processes, and long ones in simulated time (`oracle.simulate`).
+Exit code 1 where something was found. Two kinds of programs share the time: real ones (`oracle.generate`),
+run as processes, and long ones in simulated time (`oracle.simulate`).
 """
 
 import argparse
@@ -81,7 +81,9 @@ class Tally:
             if right < RIGHT_SHARE - 2.5 * math.sqrt(0.05 / count):
                 found.append(Finding("± too narrow", kind, f"holds {right:.1%} of {count} errors"))
             if spread < 1 / WIDE:
-                found.append(Finding("± too wide", kind, f"95 % of {count} errors are below {spread:.2f} of it"))
+                found.append(
+                    Finding("± too wide", kind, f"95 % of {count} errors are below {spread:.2f} of it")
+                )
         if self.healthy > 200 and self.refused > REFUSED_SHARE * self.healthy:
             found.append(Finding("refuses", "all", f"{self.refused} of {self.healthy} healthy figures"))
         return found

@@ -72,7 +72,17 @@ def _meters(meter: s.MeterSpec) -> Iterator[s.MeterSpec]:
 
 def _sources(source: s.SourceSpec) -> Iterator[s.SourceSpec]:
     plain = s.SourceSpec(wave=source.wave, semantics=source.semantics, quantity=source.quantity)
-    for name in ("troubles", "late", "restarts", "renews", "batch", "news", "slow", "nominal_hz", "describes"):
+    for name in (
+        "troubles",
+        "late",
+        "restarts",
+        "renews",
+        "batch",
+        "news",
+        "slow",
+        "nominal_hz",
+        "describes",
+    ):
         if getattr(source, name) != getattr(plain, name):
             yield dataclasses.replace(source, **{name: getattr(plain, name)})
     if source.gain or source.offset or any(source.band[1:]):

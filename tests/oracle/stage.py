@@ -18,6 +18,7 @@ import math
 import os
 import resource
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -472,7 +473,8 @@ class Stage:
                 self._process = f"{self._process}.{step}"
                 code = 0
                 try:
-                    with self.around(f"{step}.w{turn}"), self.budget().drawing(self._sample_meter()):
+                    meter = EnergyMeter("manual:1W")
+                    with self.around(f"{step}.w{turn}"), meter, self.budget().drawing(meter):
                         pass
                 except BaseException:  # noqa: BLE001 - the exit code says it
                     code = 2
@@ -482,10 +484,6 @@ class Stage:
                 self._note("crash", of=step, error="hang", message=f"a worker ended with status {status}")
         done.set()
         thread.join()
-
-    @staticmethod
-    def _sample_meter() -> Any:
-        return EnergyMeter("manual:1W")
 
     def kill(self, gone: bool = False, crowded: bool = False) -> None:
         """End the sampling process."""
@@ -718,7 +716,7 @@ class Stage:
     def _last_questions(self, meter: EnergyMeter, number: int) -> None:
         for what in ("usage", "usages", "spans", "trace"):
             self.ask(f"end.{number}.{what}", meter, number, what)
-        said = self._answer(lambda: meter.log_error)
+        said = self._answer(lambda: meter.recording.error)
         self._note("log", meter=number, error=said.get("value", ""))
 
     def _check_leaks(self) -> None:
