@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import weakref
+from collections.abc import Iterable
 
 _LOWEST = 3
 """0 to 2 are the standard streams, even while the program has them closed."""
@@ -58,6 +59,12 @@ def pipe() -> tuple[Descriptor, Descriptor]:
             with contextlib.suppress(OSError):
                 os.close(fd)
         raise
+
+
+def close(descriptors: Iterable[Descriptor]) -> None:
+    """Close all of them."""
+    for descriptor in descriptors:
+        descriptor.close()
 
 
 def anonymous_file(name: str) -> Descriptor:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import mmap
 import os
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -24,6 +25,9 @@ FINISH_LOG_SECONDS = 300.0
 """Joining the parts of a long Parquet log, once all sources are done."""
 LOOK_SECONDS = 0.02
 
+_pinned: list[memoryview] = []
+"""Memory of a program that closed its descriptor: freeing it would close what has the number now."""
+
 
 class ProcessHost:
     """The sampling process, and the memory that it shares with the program."""
@@ -32,6 +36,7 @@ class ProcessHost:
         self.memory = memoryview(b"")
         self._file: Descriptor | None = None
         self._child: Child | None = None
+        self._copy = -1
 
     @property
     def pid(self) -> int | None:
@@ -78,7 +83,7 @@ class ProcessHost:
             self._child = spawn(config, (self._file.fd,), last_words.fd)
             answer = _answer(self._child, last_words)
             if not resume:
-                self.memory = memoryview(mmap.mmap(self._file.fd, answer["bytes"]))
+                self._map(self._file.fd, answer["bytes"])
         except OSError as failure:
             self._abort(resume)
             if isinstance(failure, errors.EnergyMeterError):
@@ -94,6 +99,17 @@ class ProcessHost:
             if last_words is not None:
                 last_words.close()
         return [ChannelInfo.from_json(channel) for channel in answer["channels"]]
+
+    def _map(self, fd: int, size: int) -> None:
+        if sys.version_info >= (3, 13):
+            self.memory = memoryview(mmap.mmap(fd, size, trackfd=False))
+            return
+        number = os.dup(fd)
+        os.close(
+            number
+        )  # an mmap object opens a copy, very likely this number, and closes it when it is freed
+        self.memory = memoryview(mmap.mmap(fd, size))
+        self._copy = number if _same(fd, number) else -1
 
     def _abort(self, resume: bool) -> None:
         child, self._child = self._child, None
@@ -129,6 +145,8 @@ class ProcessHost:
         if child is not None:
             child.release()
         if self._file is not None:
+            if self._copy >= 0 and not _same(self._file.fd, self._copy):
+                _pinned.append(self.memory)
             self._file.close()  # the mapping stays
 
     @staticmethod
@@ -142,6 +160,13 @@ class ProcessHost:
                 child.kill()
                 child.wait(STOP_SECONDS)  # a read stuck in the kernel outlasts even this
                 return
+
+
+def _same(fd: int, other: int) -> bool:
+    """Whether two descriptors are open and of one file."""
+    with contextlib.suppress(OSError):
+        return os.path.sameopenfile(fd, other)
+    return False
 
 
 def _answer(child: Child, last_words: Descriptor) -> dict[str, Any]:

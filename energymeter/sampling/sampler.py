@@ -83,24 +83,22 @@ class Sampler:
         if self.log is not None:
             self.log = self.log._replace(path=_absolute(self.log.path))
         self.in_process = self.in_process or interpreter() is None
-        host: ProcessHost | ThreadHost
         try:
-            if self.in_process:
-                host = self._host = ThreadHost()
-                infos = host.start(self._configs, self.log, self._corrections)
+            if self.in_process:  # its sources are opened here, by the thread that the caller expects
+                self._host = ThreadHost()
+                self._open(self._host)
             else:
-                host = ProcessHost()
-                infos = uninterrupted(
-                    lambda: host.start(self._configs, self.log, self._corrections),
-                    lambda _: host.stop(discard_log=True),
-                )
-                self._host = host
-            self._head = Head(host.memory)
-            self.channels = [_channel(info, host.memory) for info in infos]
+                uninterrupted(lambda: self._open(ProcessHost()), lambda _: self.stop(discard_log=True))
             self._await_first_samples()
         except BaseException:
             self.stop(discard_log=True)
             raise
+
+    def _open(self, host: ProcessHost | ThreadHost) -> None:
+        infos = host.start(self._configs, self.log, self._corrections)
+        self._host = host
+        self._head = Head(host.memory)
+        self.channels = [_channel(info, host.memory) for info in infos]
 
     def stop(self, *, discard_log: bool = False) -> None:
         """Take one last sample and end; twice is fine, and in a forked worker it does nothing.
@@ -117,12 +115,13 @@ class Sampler:
                 host.cancel()
                 self._lock.acquire()
             try:
-                self._host = None
-                host.stop(discard_log=discard_log)
+                mine, self._host = self._host, None
+                if mine is not None:  # else somebody else has stopped it
+                    mine.stop(discard_log=discard_log)
             finally:
                 self._lock.release()
 
-        uninterrupted(stop, lambda _: None)
+        uninterrupted(stop)
 
     def restart_if_dead(self) -> None:
         """Start the sampling process again if it was killed; its curves go on after a gap. Raises nothing."""

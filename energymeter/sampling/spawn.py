@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from energymeter.errors import SamplerError
-from energymeter.sampling.descriptors import Descriptor, anonymous_file, pipe
+from energymeter.sampling.descriptors import Descriptor, anonymous_file, close, pipe
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _ROOT = os.path.dirname(os.path.dirname(_HERE))
@@ -107,8 +107,7 @@ class Child:
 
     def release(self) -> None:
         """Close what connects it; one that has not ended is waited for by a thread, and killed in the end."""
-        for descriptor in (*self._wake, self._answer):
-            descriptor.close()
+        close((*self._wake, self._answer))
         if self.alive():
             threading.Thread(target=self._reap, name="energymeter-reaper", daemon=True).start()
 
@@ -169,22 +168,17 @@ def spawn(config: dict[str, Any], pass_fds: Sequence[int] = (), stderr: int = su
             start_new_session=True,  # the terminal's Ctrl-C and Ctrl-Z are for the program
         )
     except OSError as failure:  # too many processes, too many open files
-        _close(mine)
+        close(mine)
         raise SamplerError(
             f"the sampling process could not be started: {failure.strerror}; close files or end processes, "
             "or raise the limit (ulimit -n, ulimit -u)"
         ) from failure
     except BaseException:
-        _close(mine)
+        close(mine)
         raise
     finally:
-        _close(theirs)
+        close(theirs)
     return Child(process, wake, answer)
-
-
-def _close(descriptors: Sequence[Descriptor]) -> None:
-    for descriptor in descriptors:
-        descriptor.close()
 
 
 def _import_path() -> list[str]:

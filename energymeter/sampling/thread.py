@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from energymeter.energy.correction import Correction
 from energymeter.errors import SamplerError
 from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
-from energymeter.sampling.descriptors import Descriptor, pipe
+from energymeter.sampling.descriptors import Descriptor, close, pipe
 from energymeter.sampling.memory import Count, Head, LogState, State, Stop
 from energymeter.sampling.pace import SystemPace
 from energymeter.sampling.process import FINISH_LOG_SECONDS, LOOK_SECONDS, STOP_SECONDS
 from energymeter.sampling.session import Session
+from energymeter.sampling.uninterrupted import uninterrupted
 
 
 class ThreadHost:
@@ -42,7 +43,7 @@ class ThreadHost:
         session = Session(configs, corrections)
         try:
             self.memory = memoryview(bytearray(session.size))
-            self._wake = pipe()
+            self._wake = uninterrupted(pipe, close)
             session.prepare(self.memory, SystemPace(Head(self.memory), self._wake[0].fd), log, resume=resume)
             self._thread = threading.Thread(target=session.run, name="energymeter-sampler", daemon=True)
             self._session = session
@@ -52,7 +53,7 @@ class ThreadHost:
                 self.stop(discard_log=True)
             else:
                 session.close()
-                self._close_pipe()
+                close(self._wake)
             if isinstance(failure, RuntimeError) and not isinstance(failure, SamplerError):
                 raise SamplerError(
                     f"no thread could be started for the sampling: {failure}; end threads, or raise the "
@@ -86,8 +87,4 @@ class ThreadHost:
                 patience = FINISH_LOG_SECONDS if counts[Count.STATE] == State.ENDED else STOP_SECONDS
                 if time.monotonic() - begun > patience:
                     break
-        self._close_pipe()
-
-    def _close_pipe(self) -> None:
-        for descriptor in self._wake:
-            descriptor.close()
+        close(self._wake)

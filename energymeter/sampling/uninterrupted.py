@@ -7,21 +7,27 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def uninterrupted(work: Callable[[], T], undo: Callable[[T], object]) -> T:
+def uninterrupted(work: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
     """Do the work in a thread, where no exception of a signal handler can cut it short, and wait for it.
 
     Python runs signal handlers, and raises Ctrl-C, in the main thread only, between any two instructions. A
-    caller that is interrupted while it waits leaves; what the work made is then undone.
+    caller that is interrupted while it waits leaves immediately; the work goes on.
+
+    Args:
+        work: what is done.
+        undo: takes back what the work made, if the caller has left; ``None``: it must be done all the same.
 
     Raises:
         BaseException: what the work raised.
     """
     made: list[T] = []
     failures: list[BaseException] = []
-    deciding = threading.Lock()
+    begun, deciding = threading.Lock(), threading.Lock()
     abandoned = False
 
     def run() -> None:
+        if not begun.acquire(blocking=False):
+            return
         try:
             outcome = work()
         except BaseException as failure:  # noqa: BLE001 - raised in the caller
@@ -30,23 +36,32 @@ def uninterrupted(work: Callable[[], T], undo: Callable[[T], object]) -> T:
         with deciding:
             made.append(outcome)
             late = abandoned
-        if late:
+        if late and undo is not None:
             undo(outcome)
 
-    thread = threading.Thread(target=run, name="energymeter-work", daemon=True)
     try:
-        try:
-            thread.start()
-        except RuntimeError:  # no thread is left, or the interpreter is about to end
-            run()
-        else:
-            thread.join()
+        _in_thread(run)
+        if not failures:
+            return made[0]
     except BaseException:
         with deciding:
             abandoned, done = True, list(made)
-        for outcome in done:
-            undo(outcome)
+        if undo is None:
+            _in_thread(run)  # does nothing if it was begun
+        elif begun.acquire(blocking=False):
+            pass  # it was not begun, and will not be
+        else:
+            for outcome in done:
+                undo(outcome)
         raise
-    if failures:
-        raise failures[0]
-    return made[0]
+    raise failures[0]
+
+
+def _in_thread(run: Callable[[], None]) -> None:
+    thread = threading.Thread(target=run, name="energymeter-work", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # no thread is left, or the interpreter is about to end
+        run()
+    else:
+        thread.join()
