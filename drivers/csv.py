@@ -1,20 +1,22 @@
-"""A CSV or tegrastats log that another program is writing, followed row by row as a meter.
+"""A table or tegrastats log that another program is writing, followed row by row as a meter.
 
+    csv@power.csv                                                      columns by their titles
     csv@power.csv?time=Time (s)&watts=Power&unit=mW
     csv@meter.csv?time=1&time_unit=ms&volts=2&amps=3&amps_unit=mA      columns by number, from 1
+    csv@smi.csv?channel=0                                              one device of several
     csv@tegrastats.log?format=tegrastats&watts=VDD_IN
 
-For exports of programs that have no live driver here, such as the AVHzY CT-3's and the EnergyRunner's:
-no public source describes their columns, so give the column names and units that the file's header shows.
-What the file holds already is history and is skipped (replay it with ``replay@FILE``); rows count
-from now on. With ``time=`` the file's clock spaces the samples, without it their arrival does.
-Lines ``#…`` and anything above the header are skipped; a row without its numbers is counted in
+For exports of programs that have no live driver here, such as the AVHzY CT-3's and the EnergyRunner's.
+Titles, units, dates and delimiters are recognised as in a recording (see docs/recordings.md). What is not
+recognised is asked. What is in the file already is history and is skipped (replay it with ``replay@FILE``).
+The file's clock spaces the samples; where columns are named without ``time=``, their arrival does.
+Lines ``#…`` and anything above the titles are skipped; a row without its numbers is counted in
 ``lost``; a half-written last line waits for its end; a file that shrinks or is replaced is read from
-its start. Resolution, accuracy and rate are the writer's; ``accuracy=0.02`` states ±2 %, not given it is
+its start. Resolution, accuracy and rate are the writer's; ``accuracy=0.02`` states ±2 %, otherwise it is
 unknown.
 
-Semantics: instants, or counters where a column of joules is named. Source: none; see above.
-Counters: a column of joules, if named.
+Semantics: instants, or counters where a column of joules counts up. Source: none; see above.
+Counters: a column of joules.
 Loss: rows without their numbers are counted; rows never written cannot be.
 Tested on: growing files, recorded tegrastats lines; real hardware: none yet.
 """
@@ -30,6 +32,8 @@ from energymeter.drivers.protocols.text_fields import TextSource
 from energymeter.drivers.protocols.text_table import Row, Table, Tail, Tegrastats
 from energymeter.errors import SourceError, SpecError
 from energymeter.reading import Reading
+from energymeter.recordings.record import Hints
+from energymeter.text import printable
 from energymeter.units import scale
 
 __all__ = ["Csv"]
@@ -37,6 +41,9 @@ __all__ = ["Csv"]
 _WAIT_SECONDS = 0.05
 _BEAT_SECONDS = 0.4
 """A stream says at least every half second that it is alive."""
+_UNITS = ("unit", "volts_unit", "amps_unit", "joules_unit")
+_BAD_ENOUGH = 5
+"""Rows without a number, and none with one: the columns are not what was thought."""
 
 
 class Csv(TextSource, StreamingSource):
@@ -46,12 +53,15 @@ class Csv(TextSource, StreamingSource):
 
     Args:
         place: the file.
-        time: the column of the row's time: a number, or ISO 8601; ``time_unit``: of a number.
-        delimiter: found out if not given; decimal commas are read where it is not the comma.
+        watts, volts, amps, joules: column titles or numbers; none: found by their titles.
+        unit, volts_unit, amps_unit, joules_unit, time_unit: over what the titles say.
+        time: the column of the row's time.
+        delimiter: found out if not given, as the decimal mark is.
+        channel: the device of which rows are read, where there are several.
         format: ``csv`` or ``tegrastats``.
 
     Raises:
-        SpecError: no column, an unknown unit, format or place.
+        SpecError: a column without its partner, an unknown unit, format or place.
     """
 
     default_hz = 10.0
@@ -64,8 +74,9 @@ class Csv(TextSource, StreamingSource):
         place: str = "",
         *,
         time: str = "",
-        time_unit: str = "s",
+        time_unit: str = "",
         delimiter: str = "",
+        channel: str = "",
         format: str = "csv",
         clock: Clock | None = None,
         **fields: Any,
@@ -83,12 +94,20 @@ class Csv(TextSource, StreamingSource):
             super().__init__(name, **{**fields, "unit": "W"})  # as read, whatever unit is printed
             self._table = Tegrastats(self._fields, name)
         else:
-            super().__init__(name, **fields)
-            second = scale("seconds", time_unit)
-            self._table = Table(self._fields, name, time=time, second=second, delimiter=delimiter)
+            named = {key: fields[key] for key in ("watts", "volts", "amps", "joules") if fields.get(key)}
+            super().__init__(name, **(fields if named else {**fields, "watts": "by its title"}))
+            if time_unit:
+                scale("seconds", time_unit)
+            given = {
+                **named,
+                **{key: value for key in _UNITS if (value := fields.get(key))},
+                **{"time": time, "time_unit": time_unit, "delimiter": delimiter, "channel": channel},
+            }
+            hints = Hints(**{key: value for key, value in given.items() if value})._replace(caller="csv")
+            self._table = Table(os.path.expanduser(place), name, hints)
         self._clock = clock or SystemClock()
         self._tail = Tail(os.path.expanduser(place), name)
-        self._bad = 0
+        self._bad, self._good, self._first_bad = 0, 0, ""
 
     @property
     def lost(self) -> int:
@@ -130,24 +149,31 @@ class Csv(TextSource, StreamingSource):
                 yield Reading(fresh=False)
 
     def _begin(self) -> None:
-        """Read as far as the header, if it is written already."""
+        """Find the columns by what is written already."""
         self._table.begin()
-        while not self._table.known and (lines := self._tail.lines()):
-            for line in lines:
-                if not self._table.known:
-                    self._parse(line)
-        self._bad = 0
+        if isinstance(self._table, Table):
+            self._table.learn(self._tail.lines())
+            if self._table.counts_up:
+                self.facts = self.facts._replace(semantics="counter")
 
     def _new_rows(self) -> list[Row]:
         lines = self._tail.lines()
         if not lines and self._tail.restarted():
             self._table.begin()
             lines = self._tail.lines()
-        return [row for line in lines if (row := self._parse(line)) is not None]
+        rows = [row for line in lines if (row := self._parse(line)) is not None]
+        self._good += len(rows)
+        if self._bad >= _BAD_ENOUGH and not self._good:
+            raise SourceError(
+                f"{self.name} gained {self._bad} rows without a number that is known, such as "
+                f"{self._first_bad!r}; correct the columns or their units"
+            )
+        return rows
 
     def _parse(self, line: str) -> Row | None:
         try:
             return self._table.row(line)
         except ValueError:
             self._bad += 1
+            self._first_bad = self._first_bad or printable(line[:60])
             return None

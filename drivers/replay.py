@@ -50,13 +50,19 @@ class Replay:
         volts: str | None = None,
         amps: str | None = None,
         unit: str | None = None,
-        semantics: str = "instant",
+        semantics: str | None = None,
         board: str | None = None,
+        joules: str | None = None,
+        time_unit: str | None = None,
+        volts_unit: str | None = None,
+        amps_unit: str | None = None,
+        joules_unit: str | None = None,
+        delimiter: str | None = None,
         clock: Clock | None = None,
     ) -> None:
         if not place:
             raise SpecError("replay needs a file, as in replay@run.csv")
-        if semantics not in ("instant", "mean"):
+        if semantics not in (None, "instant", "mean"):
             raise SpecError(f"semantics is instant or mean, not {semantics!r}")
         self.name = f"replay@{os.path.basename(place)}"
         self._path = place
@@ -64,7 +70,10 @@ class Replay:
             raise SpecError(f"speed is true or max, not {speed!r}")
         self._fast = speed == "max"
         self._channel = channel
-        self._hints = Hints(time, watts, volts, amps, unit, semantics, board)  # type: ignore[arg-type]
+        self._hints = Hints(
+            time, watts, volts, amps, unit, semantics, board,  # type: ignore[arg-type]
+            joules, time_unit, volts_unit, amps_unit, joules_unit, delimiter, channel, "replay",
+        )  # fmt: skip
         self._clock = clock or SystemClock()
         self._record: Record | None = None
         self.facts = Facts(replayed=self._fast, max_hz=_MAX_HZ)

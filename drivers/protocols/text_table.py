@@ -1,16 +1,18 @@
-"""Text tables that grow: the new lines of a file, and the readings in CSV columns or tegrastats rails."""
+"""Text tables that grow: the new lines of a file, and the readings in table columns or tegrastats rails."""
 
-import csv
 import os
-import re
-from datetime import datetime
-from typing import BinaryIO, NamedTuple
+from collections.abc import Sequence
+from typing import Any, BinaryIO, NamedTuple
 
 from energymeter.drivers.protocols.jetson import printed_rails
 from energymeter.drivers.protocols.text_fields import Fields
-from energymeter.errors import SourceError, SourceForbidden, SourceMissing
+from energymeter.errors import LogError, NotMeasured, SourceError, SourceForbidden, SourceMissing
 from energymeter.reading import Reading
-from energymeter.units import number
+from energymeter.recordings.layout import ARRIVAL, Layout
+from energymeter.recordings.record import Hints
+from energymeter.recordings.shape import shape_of
+from energymeter.recordings.table import HEAD_LINES, plan
+from energymeter.text import printable
 
 LONGEST_LINE = 1 << 16
 _BLOCK = 1 << 20
@@ -24,107 +26,102 @@ class Row(NamedTuple):
 
 
 class Table:
-    """The columns of a CSV file, found from its header or given by number.
+    """The columns of a table that grows, found as those of a whole file are.
 
     Args:
-        fields: the quantities and the columns they stand in.
-        time, second: the column of the time, if any, and how many seconds one of it is.
-        delimiter: empty: found out.
+        path: the file, for errors.
+        name: the source, for errors.
+        hints: columns, units and channel, by the user.
     """
 
-    def __init__(
-        self, fields: Fields, name: str, *, time: str = "", second: float = 1.0, delimiter: str = ""
-    ) -> None:
-        self._fields, self._name = fields, name
-        self._time, self._second = time, second
-        self._asked = delimiter
+    def __init__(self, path: str, name: str, hints: Hints) -> None:
+        self._path, self._name, self._hints = path, name, hints
         self.begin()
 
     def begin(self) -> None:
-        """Forget the header: another file begins."""
-        self._delimiter = self._asked
-        self._columns: dict[str, int] | None = None
-        self._above: list[str] = []
+        """Forget the titles: another file begins."""
+        self._head: list[str] = []
+        self._device: str | None = None
+        self.layout: Layout | None = None
 
     @property
     def known(self) -> bool:
         """Whether the columns have been found."""
-        return self._columns is not None
+        return self.layout is not None
+
+    @property
+    def counts_up(self) -> bool:
+        """Whether a column of energy is the curve."""
+        columns = self.layout.columns if self.layout is not None else ()
+        return any(column.quantity == "joules" and not column.kind for column in columns)
+
+    def learn(self, lines: Sequence[str]) -> None:
+        """Find the columns by the lines that stand in the file already.
+
+        Raises:
+            SourceError: they are not known; the message asks.
+        """
+        self._head += [f"{line}\n" for line in lines[: HEAD_LINES - len(self._head)]]
+        shape = shape_of(self._head, self._hints.delimiter or "")
+        if shape is None or shape.rows_from >= len(self._head):
+            return  # no row yet
+        hints = self._hints
+        if hints.time is None and hints.named:
+            hints = hints._replace(time=ARRIVAL)
+        try:
+            self.layout, _ = plan(self._path, self._head, hints)
+        except NotMeasured:
+            return
+        except LogError as unclear:
+            raise SourceError(f"{self._name}: {str(unclear).removeprefix(f'{self._path}: ')}") from unclear
 
     def row(self, line: str) -> Row | None:
-        """The sample in this line; ``None``: a comment, the header, or something above it.
+        """The sample in this line; ``None``: a comment, the titles, or something above them.
 
         Raises:
             ValueError: it should be a row and is none.
-            SourceError: numbers begin, and no header named these columns.
+            SourceError: rows begin, and their columns are not known.
         """
         if not line.strip() or line.lstrip().startswith("#"):
             return None
-        if self._columns is None and not self._find(line):
+        layout = self.layout
+        if layout is None:
+            self.learn([line])
+            layout = self.layout
+            if layout is None:
+                return None
+        cells = layout.shape.cells(line)
+        if tuple(cells) == layout.shape.titles:
             return None
+        device = " ".join(cells[place] for place in layout.devices if place < len(cells))
+        if not self._is_ours(device):
+            return None
+        found: dict[str, Any] = {
+            column.quantity: value
+            for column in layout.columns
+            if (value := layout.value(column, cells)) == value and column.kind != "per row"
+        }
+        if not found.keys() - {"volts"}:
+            raise ValueError(line)
+        if layout.volts is not None:
+            found["volts"] = layout.volts
         try:
-            cells = next(csv.reader([line], delimiter=self._delimiter))
-        except (csv.Error, StopIteration) as error:
-            raise ValueError(line) from error
-        try:
-            reading = self._fields.reading(lambda column: self._cell(cells, column), self._name)
-        except SourceError as error:
-            raise ValueError(line) from error
-        return Row(reading, self._seconds(self._cell(cells, self._time)) if self._time else None)
+            seconds = layout.time(cells) if layout.time_title != ARRIVAL else None
+        except IndexError as missing:
+            raise ValueError(line) from missing
+        return Row(Reading(**found), seconds)
 
-    def _find(self, line: str) -> bool:
-        """Look for the columns in this line; whether the line is already a row of numbers."""
-        wanted = [f.selector for f in self._fields.all] + ([self._time] if self._time else [])
-        split = {d: _split(line, d) for d in ([self._asked] if self._asked else [",", ";", "\t", "|"])}
-        for delimiter, cells in split.items():
-            columns = {w: place for w in wanted if (place := _place(w, cells)) is not None}
-            if len(columns) == len(wanted):
-                self._delimiter, self._columns = delimiter, columns
-                return all(w.isdigit() for w in wanted) and _numeric(cells, columns[wanted[0]])
-        cells = max(split.values(), key=len)
-        if sum(number(c) is not None for c in cells) >= max(1, len(cells) // 2):
-            header = self._above[-1] if self._above else "(none)"
+    def _is_ours(self, device: str) -> bool:
+        if self._hints.channel:
+            return self._hints.channel in (device, *device.split())
+        if self._device is None:
+            self._device = device
+        if device != self._device:
             raise SourceError(
-                f"{self._name} has no columns {', '.join(wanted)}; its header is {header!r:.200}: "
-                "name columns of it, or number them from 1"
+                f"{self._name} has rows of several devices, {printable(self._device)} and "
+                f"{printable(device)}; choose one, as in csv@{self._path}?channel={printable(self._device)}"
             )
-        self._above = [line]
-        return False
-
-    def _cell(self, cells: list[str], column: str) -> str:
-        assert self._columns is not None
-        place = self._columns[column]
-        cell = cells[place].strip() if place < len(cells) else ""
-        decimal_comma = self._delimiter != "," and cell.count(",") == 1 and "." not in cell
-        return cell.replace(",", ".") if decimal_comma else cell
-
-    def _seconds(self, cell: str) -> float:
-        value = number(cell)
-        if value is not None:
-            return value * self._second
-        iso = re.sub(r"[Zz]$", "+00:00", cell)
-        iso = re.sub(r"\.(\d+)", lambda m: "." + m[1][:6].ljust(6, "0"), iso)  # all that Python 3.10 reads
-        return datetime.fromisoformat(iso).timestamp()
-
-
-def _split(line: str, delimiter: str) -> list[str]:
-    try:
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
-    except csv.Error:
-        return []
-
-
-def _place(wanted: str, cells: list[str]) -> int | None:
-    if wanted.isascii() and wanted.isdigit():
-        return int(wanted) - 1 if 0 < int(wanted) <= len(cells) else None
-    if wanted in cells:
-        return cells.index(wanted)
-    folded = [cell.casefold() for cell in cells]
-    return folded.index(wanted.casefold()) if wanted.casefold() in folded else None
-
-
-def _numeric(cells: list[str], place: int) -> bool:
-    return number(cells[place].replace(",", ".")) is not None
+        return True
 
 
 class Tail:

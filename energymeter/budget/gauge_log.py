@@ -32,6 +32,8 @@ class GaugeHours(NamedTuple):
     """``None``: nothing was discharged, so it cannot be told."""
     method: str
     """``energy`` (power and a capacity) or ``slope`` (of the gauge alone)."""
+    note: str = ""
+    """What of the log was left out."""
 
 
 def hours_from_gauge(
@@ -133,7 +135,7 @@ def hours_from_log(path: str, battery: Battery | None = None) -> GaugeHours:
             f"{path} has no gauge's column that is known: write a CSV of time and percent, or log watts and "
             "name the battery."
         )
-    return GaugeHours(hours_from_gauge(gauge.times_s, gauge.levels), "slope")
+    return GaugeHours(hours_from_gauge(gauge.times_s, gauge.levels), "slope", gauge.note)
 
 
 def _by_energy(path: str, battery: Battery, gauge: Gauge | None) -> Estimate | None:

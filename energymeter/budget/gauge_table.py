@@ -3,59 +3,69 @@
 =====================================  ====================================================================
 what                                   how it is known
 =====================================  ====================================================================
-CSV, ``,`` ``;`` or tab                a header with a time and percent, level, charge_now, left (mAh), …
-upower ``history-charge-*.dat``        no header: ``1618000000  83.000  discharging``
-``powercfg /batteryreport /XML``       ``<UsageEntry Timestamp=… Ac=… ChargeCapacity=… FullChargeCapacity=…``
+a table, in any shape                  titles with a time and percent, level, charge_now, left (mAh), …; see
+                                       `energymeter.recordings.shape` and `energymeter.recordings.titles`
+upower ``history-charge-*.dat``        no titles: ``1618000000  83.000  discharging``
+``powercfg /batteryreport /XML``       ``<UsageEntry Timestamp=… Ac=… ChargeCapacity=… FullChargeCapacity=…``;
+                                       entries of sleep are left out, with what they discharged
 blocks, one after the other            a line that begins with the time, and then, on it or below, one of
                                        ``POWER_SUPPLY_CAPACITY=83`` (uevent), ``level: 83`` (``dumpsys
-                                       battery``), ``83%; discharging`` (``pmset``), ``83%`` (``acpi``)
+                                       battery``), ``83%; discharging`` (``pmset``), ``83%`` (``acpi``,
+                                       ``upower -i``); of several batteries, the one that is discharged
 =====================================  ====================================================================
 
-Times are dates or counts; a bare count is seconds, or, where those would lie past the year 5138, the
-milliseconds, microseconds or nanoseconds of an epoch. Only what came after the last charging is kept, where
-a state is logged. The report's attributes were not checked against a real one [M]; nor was any other shape
+Times are read by `energymeter.recordings.times`. Only what came after the last charging is kept, where a
+state is logged. The report's attributes were not checked against a real one [M]; nor was any other shape
 against a device: they follow published samples.
 """
 
-import csv
+import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
-from pathlib import Path
 from typing import NamedTuple
 
 from energymeter.errors import LogError
-from energymeter.recordings import reader
-from energymeter.recordings.foreign import factor_of, meaning
+from energymeter.recordings.cells import Column, cell_value
+from energymeter.recordings.formats import format_of
+from energymeter.recordings.planner import Planner
+from energymeter.recordings.record import Hints
+from energymeter.recordings.shape import Shape, shape_of
+from energymeter.recordings.textfile import small_text
+from energymeter.recordings.times import time_column
+from energymeter.recordings.titles import is_level, is_remaining, is_state, meaning
 from energymeter.units import number
 
-_TIME = re.compile(r"time|date|elapsed|seconds|^t$", re.IGNORECASE)
-_PERCENT = re.compile(
-    r"%|percent|\bsoc\b|state.of.charge|(?<!full.)\blevel\b|(^|_)capacity$|battery.level", re.IGNORECASE
-)
-_AMOUNT = re.compile(r"(charge|energy)(_|.)(now|counter)|remaining|\(?\b[mµu]?[AW]h\b\)?", re.IGNORECASE)
-_STATE = re.compile(r"status|state$|plugged|charging|power.source|^ac$", re.IGNORECASE)
 _POWERED = re.compile(
     r"charging|full|fully.charged|charged|not.charging|pending.charge|finishing.charge|ac( .*)?|usb|wireless|"
     r"plugged.*|online|true|yes"
 )
 _ANDROID_POWERED = (2, 4, 5)
 """BatteryManager.BATTERY_STATUS_CHARGING, _NOT_CHARGING and _FULL (developer.android.com)."""
-_LAST_SECOND = 1e11
-_DATE = re.compile(
-    r"(\d{4})[-/.](\d\d?)[-/.](\d\d?)[T ](\d\d?):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s*(Z|UTC|[+-]\d\d:?\d\d)?"
+_BEGINS = re.compile(
+    r"\s*(?P<date>\d{4}[-/.]\d\d?[-/.]\d\d?[T ]\d\d?:\d\d(?::\d\d(?:[.,]\d+)?)?\s*(?:Z|UTC|[+-]\d\d:?\d\d)?"
+    r"|(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d (?:[A-Z]{3,4} )?\d{4})"
+    r"|\s*(?P<count>\d{9,19}(?:\.\d+)?)\b"
 )
-_BEGINS = re.compile(rf"\s*(?P<date>{_DATE.pattern})|\s*(?P<count>\d{{9,19}}(?:\.\d+)?)\b")
 _BLOCK_LEVEL = re.compile(
-    r"POWER_SUPPLY_CAPACITY=(\d+)|^\s*level: (\d+)|\b(\d{1,3}(?:\.\d+)?) ?%", re.MULTILINE
+    r"POWER_SUPPLY_CAPACITY=(\d+)|^\s*level: (\d+)|\b(\d{1,3}(?:[.,]\d+)?) ?%", re.MULTILINE
 )
 _BLOCK_STATE = re.compile(
-    r"POWER_SUPPLY_STATUS=([\w ]+)|^\s*status: (\d)|%; ?([\w ]+);|: ((?:Not c|C|Disc)harging|Full),",
+    r"POWER_SUPPLY_STATUS=([\w ]+)|^\s*status: (\d)|%; ?([\w ]+);|: ((?:Not c|C|Disc)harging|Full|Unknown),"
+    r"|^\s*state:\s*([\w-]+)",
+    re.MULTILINE,
+)
+_BATTERY = re.compile(
+    r"^\s*(?:(Battery \d+):|native-path:\s*(\S+)|-(InternalBattery-\d+)|POWER_SUPPLY_NAME=(\S+))",
     re.MULTILINE,
 )
 _ENTRY = re.compile(r"<UsageEntry\b[^>]*>")
 _ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
+_TICKS_A_SECOND = 1e7
+"""The report counts durations in 100 ns."""
+_HEAD_LINES = 400
+_SLOWEST_SECONDS = 7200.0
+"""Between two rows of a gauge: a level does not fall within milliseconds, so smaller steps are seconds."""
 
 
 class Gauge(NamedTuple):
@@ -69,6 +79,8 @@ class Gauge(NamedTuple):
     agree on the sign: what most rows have is taken for drawing, the other for charging."""
     at_cell: bool
     """That is before any converter: the gauge's own figures, by their titles."""
+    note: str = ""
+    """What was left out."""
 
 
 class _Row(NamedTuple):
@@ -83,13 +95,10 @@ def read(path: str) -> Gauge | None:
     """The gauge in a log; ``None``: it has none that is known here.
 
     Raises:
-        LogError: the file cannot be read.
+        LogError: the file cannot be read, or it must be asked what its times or batteries mean.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig", errors="replace")
-        in_percent, rows = _rows(text)
-    except (OSError, csv.Error) as error:
-        raise LogError(f"{path} cannot be read: {error}.") from error
+    lines = small_text(path)
+    in_percent, rows, note = _rows(path, lines)
     if rows is None:
         return None
     kept: list[_Row] = []
@@ -106,80 +115,72 @@ def read(path: str) -> Gauge | None:
         in_percent,
         [sign * row.watts for row in kept],
         any(row.at_cell for row in kept),
+        note,
     )
 
 
-def _rows(text: str) -> tuple[bool, Iterable[_Row] | None]:
-    entries = _ENTRY.findall(text)
+def _rows(path: str, lines: Sequence[str]) -> tuple[bool, Iterable[_Row] | None, str]:
+    entries = _ENTRY.findall("".join(lines)) if any("<UsageEntry" in line for line in lines) else []
     if entries:
-        return True, _report(entries)
-    lines = text.splitlines()
+        return (True, *_report(entries))
     head = next((line for line in lines if line.strip()), "")
-    table = csv.reader(lines, delimiter=max(",;\t", key=head.count))
-    if _BEGINS.match(head) and "\t" in head and len(head.split("\t")) == 3 and "%" not in head:
-        return True, _upower(line.split("\t") for line in lines)
     if not _BEGINS.match(head):
-        titles = [title.strip() for title in next((row for row in table if any(row)), [])]
-        if (columns := _Columns.of(titles)) is not None:
-            return columns.percent is not None, columns.rows(table)
-    blocks = list(_blocks(lines))
-    return True, blocks or None
+        table = _table(path, lines)
+        if table is not None:
+            return table
+    elif "%" not in head and len(cells := head.split("\t")) == 3 and number(cells[1]) is not None:
+        return True, _upower(line.rstrip("\r\n").split("\t") for line in lines), ""
+    elif number(head.split()[0].strip(",;")) is not None:
+        table = _table(path, lines)
+        if table is not None:
+            return table
+    return (True, *_of_one_battery(path, list(_blocks(lines))))
 
 
-class _Columns(NamedTuple):
-    """Where in a table things stand."""
+def _table(path: str, lines: Sequence[str]) -> tuple[bool, Iterable[_Row], str] | None:
+    """The rows of a table; ``None``: no title of it names a gauge."""
+    shape = shape_of(lines[:_HEAD_LINES])
+    if shape is None:
+        return None
+    levels = [i for i, title in enumerate(shape.titles) if is_level(title)]
+    amounts = [i for i, title in enumerate(shape.titles) if is_remaining(title)]
+    if not levels and not amounts:
+        return None
+    level = (levels or amounts)[0]
+    rows = [shape.cells(line) for line in lines[shape.rows_from : _HEAD_LINES] if line.strip()]
+    hints = Hints(caller="budget forecast --log")
+    planner = Planner(path, shape, rows, hints, format_of(shape), seconds_below=_SLOWEST_SECONDS)
+    power = planner.power()
+    time, written, used = planner.clock()
+    states = [i for i, title in enumerate(shape.titles) if i not in (*used, level) and is_state(title)]
+    at_cell = bool(power) and all(column.title.lower().endswith("_now") for column in power)
+    said = meaning(shape.titles[level])
+    column = Column(level, shape.titles[level], said.quantity or "coulombs", 1.0)
 
-    time: int
-    factor: float | None
-    level: int
-    percent: int | None
-    states: tuple[int, ...]
-    power: tuple[tuple[int, float], ...]
-    """Columns, and their factors to SI, whose product is the power."""
-    at_cell: bool
+    def read_rows() -> Iterator[_Row]:
+        for line in lines[shape.rows_from :]:
+            cells = shape.cells(line)
+            try:
+                at = time(cells)
+            except (IndexError, ValueError, OverflowError):
+                continue  # half a row at the end, repeated titles
+            powered = any(_powered(cells[i]) for i in states if i < len(cells))
+            at += written.epoch_of_zero() or 0.0
+            yield _Row(at, _level(cells, column, shape), powered, _watts(cells, power, shape), at_cell)
 
-    @classmethod
-    def of(cls, titles: Sequence[str]) -> "_Columns | None":
-        def first(pattern: re.Pattern[str]) -> int | None:
-            return next((i for i, title in enumerate(titles) if pattern.search(title)), None)
-
-        time, percent = first(_TIME), first(_PERCENT)
-        level = percent if percent is not None else first(_AMOUNT)
-        if time is None or level is None:
-            return None
-        factor = factor_of("seconds", titles[time], reader.Hints())
-        states = tuple(i for i, title in enumerate(titles) if i not in (time, level) and _STATE.search(title))
-        return cls(time, None if factor == 1.0 else factor, level, percent, states, *_power(titles))
-
-    def rows(self, table: Iterable[list[str]]) -> Iterator[_Row]:
-        for row in table:
-            at = _moment(row[self.time], self.factor) if self.time < len(row) else None
-            if at is None:
-                continue  # half a row at the end, a repeated header
-            cell = row[self.level].strip().removesuffix("%") if self.level < len(row) else ""
-            level = number(cell)
-            powered = any(_powered(row[i]) for i in self.states if i < len(row))
-            yield _Row(at, math.nan if level is None else level, powered, self._watts(row), self.at_cell)
-
-    def _watts(self, row: Sequence[str]) -> float:
-        watts = 1.0 if self.power else math.nan
-        for place, factor in self.power:
-            value = number(row[place]) if place < len(row) else None
-            watts *= math.nan if value is None else value * factor
-        return watts
+    return bool(levels), read_rows(), ""
 
 
-def _power(titles: Sequence[str]) -> tuple[tuple[tuple[int, float], ...], bool]:
-    found: dict[str, tuple[int, float]] = {}
-    for place, title in enumerate(titles):
-        quantity, factor = meaning(title, reader.Hints())
-        if quantity is not None:
-            found.setdefault(quantity, (place, factor))
-    for wanted in (("watts",), ("volts", "amps")):
-        if all(quantity in found for quantity in wanted):
-            columns = tuple(found[quantity] for quantity in wanted)
-            return columns, all(titles[place].lower().endswith("_now") for place, _ in columns)
-    return (), False
+def _level(cells: Sequence[str], column: Column, shape: Shape) -> float:
+    cell = cells[column.place] if column.place < len(cells) else ""
+    return cell_value(cell.strip().removesuffix("%").strip(), column, shape.decimal)
+
+
+def _watts(cells: Sequence[str], power: Sequence[Column], shape: Shape) -> float:
+    watts = 1.0 if power else math.nan
+    for column in power:
+        watts *= cell_value(cells[column.place] if column.place < len(cells) else "", column, shape.decimal)
+    return watts
 
 
 def _powered(state: str) -> bool:
@@ -191,59 +192,110 @@ def _powered(state: str) -> bool:
 
 def _upower(table: Iterable[list[str]]) -> Iterator[_Row]:
     for row in table:
-        at, level = _moment(row[0], None), number(row[1]) if len(row) == 3 else None
+        at, level = _moment(row[0]), number(row[1]) if len(row) == 3 else None
         if at is not None and level:  # upower writes 0 with "unknown" when it starts
             yield _Row(at, level, _powered(row[2]))
 
 
-def _report(entries: Iterable[str]) -> Iterator[_Row]:
-    for entry in entries:
-        fields = dict(_ATTRIBUTE.findall(entry))
-        at = _moment(fields.get("Timestamp", ""), None)
-        charge, full = number(fields.get("ChargeCapacity")), number(fields.get("FullChargeCapacity"))
-        if at is not None and charge is not None and full:
-            yield _Row(at, charge / full * 100, fields.get("Ac") == "1")
+class _Entry(NamedTuple):
+    """One of the report's entries."""
+
+    at: float
+    seconds: float
+    percent: float
+    fell: float
+    """Percent that was discharged in it."""
+    powered: bool
+    asleep: bool
 
 
-def _blocks(lines: Iterable[str]) -> Iterator[_Row]:
-    """A time, and what was printed until the next one."""
+def _report(found: Iterable[str]) -> tuple[list[_Row], str]:
+    """Time awake and what was discharged in it; sleep would be taken for a light load."""
+    entries = [entry for text in found if (entry := _entry(dict(_ATTRIBUTE.findall(text)))) is not None]
+    if not any(entry.asleep for entry in entries):
+        return [_Row(entry.at, entry.percent, entry.powered) for entry in entries], ""
+    rows: list[_Row] = []
+    awake = slept = 0.0
+    level = entries[-1].percent
+    for entry in reversed(entries):
+        if entry.powered:
+            level = entry.percent
+        elif entry.asleep:
+            slept += entry.seconds
+        else:
+            awake += entry.seconds
+            level += entry.fell
+        rows.append(_Row(-awake, level, entry.powered))
+    return rows[::-1], f"awake; {slept / 3600:.1f} h of sleep not counted"
+
+
+def _entry(fields: dict[str, str]) -> _Entry | None:
+    at = _moment(fields.get("Timestamp", ""))
+    charge, full = number(fields.get("ChargeCapacity")), number(fields.get("FullChargeCapacity"))
+    if at is None or charge is None or not full:
+        return None
+    asleep = fields.get("EntryType", "") in ("Suspend", "Hibernate", "Sleep", "ConnectedStandby", "Shutdown")
+    seconds = (number(fields.get("Duration")) or 0.0) / _TICKS_A_SECOND
+    fell = (number(fields.get("Discharge")) or 0.0) / full * 100
+    return _Entry(at, seconds, charge / full * 100, fell, fields.get("Ac") == "1", asleep)
+
+
+def _blocks(lines: Iterable[str]) -> Iterator[tuple[str, _Row]]:
+    """A time, and what was printed until the next one: a row for each battery by its name."""
     at: float | None = None
     block: list[str] = []
     for line in lines:
         begins = _BEGINS.match(line)
         if begins:
-            yield from _block(at, "\n".join(block))
-            at, block = _moment(begins["date"] or begins["count"], None), []
+            yield from _block(at, "".join(block))
+            at, block = _moment(begins["date"] or begins["count"]), []
         block.append(line[begins.end() :] if begins else line)
-    yield from _block(at, "\n".join(block))
+    yield from _block(at, "".join(block))
 
 
-def _block(at: float | None, text: str) -> Iterator[_Row]:
-    level, state = _BLOCK_LEVEL.search(text), _BLOCK_STATE.search(text)
-    if at is not None and level is not None:
-        yield _Row(at, float(_found(level)), state is not None and _powered(_found(state)))
+def _block(at: float | None, text: str) -> Iterator[tuple[str, _Row]]:
+    if at is None:
+        return
+    named = list(_BATTERY.finditer(text))
+    edges = [0, *(found.start() for found in named[1:]), len(text)]
+    for i, (start, end) in enumerate(itertools.pairwise(edges)):
+        part = text[start:end]
+        level, state = _BLOCK_LEVEL.search(part), _BLOCK_STATE.search(part)
+        if level is not None:
+            name = _found(named[i]) if named else ""
+            powered = state is not None and _powered(_found(state))
+            yield name, _Row(at, float(_found(level).replace(",", ".")), powered)
+
+
+def _of_one_battery(path: str, rows: Sequence[tuple[str, _Row]]) -> tuple[list[_Row] | None, str]:
+    """The rows of the battery that is discharged; the others rest, or are not there."""
+    by_name: dict[str, list[_Row]] = {}
+    for name, row in rows:
+        by_name.setdefault(name, []).append(row)
+    if len(by_name) < 2:
+        return next(iter(by_name.values()), None), ""
+    used = [name for name, of_one in by_name.items() if len({row.level for row in of_one}) > 1]
+    if not used:
+        return next(iter(by_name.values())), ""
+    if len(used) > 1:
+        raise LogError(
+            f"{path} shows {' and '.join(used)} in turn, and not how much each holds; "
+            "keep the rows of one of them"
+        )
+    return by_name[used[0]], f"by {used[0]}, the one that is discharged"
 
 
 def _found(match: re.Match[str]) -> str:
     return next(group for group in match.groups() if group is not None)
 
 
-def _moment(text: str, factor: float | None) -> float | None:
-    """Seconds, by ``factor`` (None: as its size tells); ``None``: no time."""
-    count = number(text)
-    if count is not None:
-        if factor is not None:
-            return count * factor
-        while abs(count) > _LAST_SECOND:
-            count /= 1000
-        return count
-    date = _DATE.match(text.strip())
-    if date is None:
+def _moment(text: str) -> float | None:
+    """Unix time; ``None``: no time."""
+    column = time_column([text], assume=True) if text.strip() else None
+    if column is None:
         return None
-    year, month, day, hour, minute, second, fraction, zone = date.groups()
-    zone = "+00:00" if zone in ("Z", "UTC") else f"{zone[:3]}:{zone[-2:]}" if zone else ""
-    whole = f"{year}-{month:0>2}-{day:0>2}T{hour:0>2}:{minute}:{second or '00'}{zone}"
     try:
-        return datetime.fromisoformat(whole).timestamp() + float(f"0.{fraction or 0}")
-    except (ValueError, OverflowError, OSError):
+        seconds = column.seconds(text)
+    except ValueError:
         return None
+    return seconds + (column.epoch_of_zero() or 0.0)

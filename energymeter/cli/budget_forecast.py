@@ -131,12 +131,12 @@ def _given(option: str) -> bool:
 
 
 def _forecast_log(path: str, battery: Battery | None, as_json: bool) -> None:
-    hours, method = hours_from_log(path, battery)
+    hours, method, note = hours_from_log(path, battery)
     if as_json:
-        click.echo(json.dumps(plain({"log": path, "method": method, "hours": hours})))
+        click.echo(json.dumps(plain({"log": path, "method": method, "hours": hours, "note": note})))
         return
     by = "the gauge's slope" if method == "slope" else "what was drawn of the battery"
-    click.echo(f"{path}: lasts {hours or 'unknown: nothing was discharged'} by {by}")
+    click.echo(f"{path}: lasts {hours or 'unknown: nothing was discharged'} by {by}{note and ', ' + note}")
 
 
 def _forecast_budget(opened: Budget, iterations: int | None, as_json: bool) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
+from energymeter.recordings.question import spelled
 from energymeter.recordings.trace import Trace
 from energymeter.recordings.writer import PARTS_SUFFIX
-from energymeter.text import duration, significant
+from energymeter.text import duration, significant, with_uncertainty
 
 _GAPS_SHOWN = 10
 
@@ -19,15 +20,30 @@ _GAPS_SHOWN = 10
 @click.option("--channel", help="This channel alone; else those that count, added.")
 @click.option("--time", help="The time column of a foreign CSV.")
 @click.option("--watts", help="Its power column.")
-@click.option("--volts", help="Its voltage column.")
+@click.option("--volts", help="Its voltage column, or a constant voltage such as 3.7V.")
 @click.option("--amps", help="Its current column.")
-@click.option("--unit", help="The power column's unit, whatever its name says.")
-@click.option("--semantics", type=click.Choice(["instant", "mean"]), default="instant", show_default=True)
+@click.option("--joules", help="Its column of energy that counts up.")
+@click.option("--unit", help="The power column's unit, whatever its title says.")
+@click.option("--time-unit", help="The time column's: s, ms, us, ns, min, h, days, hh:mm or mm:ss.")
+@click.option("--volts-unit", help="The voltage column's.")
+@click.option("--amps-unit", help="The current column's.")
+@click.option("--joules-unit", help="The energy column's.")
+@click.option("--delimiter", help="What parts the cells of a table.")
+@click.option(
+    "--semantics",
+    type=click.Choice(["instant", "mean"]),
+    help="Of its rows; else as the file says, or instants.",
+)
 @click.option("--board", help="Whose power it is: implausible values are refused.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 def show(file: str, as_json: bool, **hints: Any) -> None:
     """What FILE holds: totals, gaps, where it came from. Reads our logs and other CSV files."""
-    trace = Trace.load(file, **hints)
+    trace = Trace.load(file, caller="show", **hints)
+    if trace.read_as:
+        click.echo(f"read as {trace.read_as}", err=True)
+    if trace.is_charge_alone:
+        _show_charge(trace, file, as_json)
+        return
     usage, gaps = trace.usage(), trace.gaps()
     unfinished = not os.path.exists(file) and os.path.isdir(file + PARTS_SUFFIX)
     if as_json:
@@ -46,6 +62,27 @@ def show(file: str, as_json: bool, **hints: Any) -> None:
         click.echo(f"… and {len(gaps) - _GAPS_SHOWN} more gaps")
     if unfinished:
         click.echo("its run was killed: shown is what was whole")
+
+
+def _show_charge(trace: Trace, file: str, as_json: bool) -> None:
+    """A current alone is a charge; only a voltage makes an energy of it."""
+    coulombs = float(trace.coulombs[-1] - trace.coulombs[0])
+    if as_json:
+        answer = {"samples": len(trace), "gaps": trace.gaps(), "joules": None, "coulombs": coulombs}
+        click.echo(
+            json.dumps({**answer, "mah": coulombs / 3.6, "started": trace.epoch_s, "notes": trace.notes})
+        )
+        return
+    milliamp_hours = with_uncertainty(coulombs / 3600, 0.0, "Ah")
+    said = [
+        f"{with_uncertainty(coulombs, 0.0, 'C')} ({milliamp_hours}), no energy",
+        duration(trace.seconds),
+        *trace.notes,
+    ]
+    click.echo(" · ".join(said))
+    click.echo(_samples(trace))
+    again = spelled(file, "show", {"volts": "3.7V"})
+    click.echo(f"it holds no voltage; for joules give one, as in {again}")
 
 
 def _samples(trace: Trace) -> str:

@@ -14,8 +14,9 @@ def integrated(time: Floats, given: dict[str, Floats], facts: Facts) -> dict[str
 
     Args:
         time: shape (n,), s; rows that do not go forward are left out.
-        given: any of ``watts``, ``volts``, ``amps``; shape (n,).
-        facts: whether rows are instants or means.
+        given: any of ``watts``, ``volts``, ``amps``, and of the meter's own counters ``raw_joules``,
+            ``raw_coulombs``; shape (n,).
+        facts: whether rows are instants, means, or a counter.
     """
     ahead = forward(time)
     time = time[ahead]
@@ -23,13 +24,29 @@ def integrated(time: Floats, given: dict[str, Floats], facts: Facts) -> dict[str
     if "watts" not in columns and {"volts", "amps"} <= columns.keys():
         columns["watts"] = columns["volts"] * columns["amps"]
     steps = np.diff(time)
-    seen = _seen(steps, columns.get("watts", columns.get("amps", time)), facts)
+    counters = {total: columns.pop(f"raw_{total}", None) for total in ("joules", "coulombs")}
+    rises = {total: _rises(raw) for total, raw in counters.items() if raw is not None}
+    leading = rises.get("joules", rises.get("coulombs")) if facts.semantics == "counter" else None
+    if leading is not None:
+        seen = ~np.isnan(leading)
+    else:
+        seen = _seen(steps, columns.get("watts", columns.get("amps", time)), facts)
     columns["time_s"] = time
     columns["covered_s"] = running(np.where(seen, steps, 0.0))[: len(time)]
     for rate, total in (("watts", "joules"), ("amps", "coulombs")):
-        if rate in columns:
+        if total in rises:
+            columns[total] = running(np.where(seen & ~np.isnan(rises[total]), rises[total], 0.0))[: len(time)]
+        elif rate in columns:
             columns[total] = _total(columns[rate], steps, seen, facts)
+    if "watts" not in columns and "joules" in rises and len(time) > 1:
+        columns["watts"] = np.concatenate([[np.nan], rises["joules"] / steps])
     return columns
+
+
+def _rises(raw: Floats) -> Floats:
+    """What a counter gained from row to row; NaN where it is unknown or was reset."""
+    gained = np.diff(raw)
+    return np.where(gained >= 0, gained, np.nan)
 
 
 def _seen(steps: Floats, known: Floats, facts: Facts) -> npt.NDArray[np.bool_]:

@@ -15,7 +15,6 @@ other CSV              column names with units, ``Power (mW)`` or ``current_A``,
 Each may be gzipped. A file that was cut off, or damaged on the way, is read up to its last good row.
 """
 
-import codecs
 import csv
 import gzip
 import io
@@ -28,15 +27,16 @@ from pathlib import Path
 from typing import Any, cast
 
 from energymeter.errors import LogError, NotMeasured
-from energymeter.recordings.foreign import read_energyrunner, read_other_csv, read_ptdaemon
+from energymeter.recordings.foreign import read_energyrunner, read_ptdaemon
 from energymeter.recordings.header import empty_records, parse_header
 from energymeter.recordings.parquet import read_parquet
 from energymeter.recordings.record import DECOMPRESSION, Hints, Lines, Record
+from energymeter.recordings.table import head_of, read_table
+from energymeter.recordings.textfile import BUFFER_BYTES, GZIP, text_of
 from energymeter.recordings.writer import COLUMNS, PARTS_SUFFIX
 
 __all__ = ["Hints", "Record", "read", "typical_interval"]
 
-_GZIP = b"\x1f\x8b"
 _SNIFFED_BYTES = 256
 
 
@@ -55,8 +55,8 @@ def read(path: str, hints: Hints = Hints()) -> list[Record]:  # noqa: B008 - an 
         if path.endswith(".parquet") and (Path(path).exists() or parts.is_dir()):
             records = read_parquet(path)
         else:
-            with open(path, "rb") as file:
-                records = _read_stream(path, file, hints)
+            with open(path, "rb", buffering=BUFFER_BYTES) as file:
+                records = _read_stream(path, cast(io.BufferedReader, file), hints)
     except OSError as error:
         raise LogError(f"{path} cannot be read: {error.strerror or error}.") from error
     if not any(record.columns["time_s"] for record in records):
@@ -75,7 +75,7 @@ def typical_interval(times: "array[float]") -> float:
 def _read_stream(path: str, file: io.BufferedReader, hints: Hints) -> list[Record]:
     """Any format but Parquet, read once from start to end: a pipe will do."""
     start = file.peek(_SNIFFED_BYTES)[:_SNIFFED_BYTES]
-    if start.startswith(_GZIP):
+    if start.startswith(GZIP):
         try:
             with gzip.GzipFile(fileobj=file) as unpacked:
                 return _read_stream(path, cast(io.BufferedReader, unpacked), hints)
@@ -83,20 +83,19 @@ def _read_stream(path: str, file: io.BufferedReader, hints: Hints) -> list[Recor
             raise LogError(f"{path} is damaged before its first row: {damage}.") from damage
     if start.startswith(b"\xf1"):
         return [read_energyrunner(path, file)]
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(start)
-    except UnicodeDecodeError as error:
-        raise LogError(f"{path} is no log: it is not text.") from error
-    with io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="") as text:
-        lines = Lines(text)
-        if start.startswith((b"# {", b"{")):
+    if start.startswith((b"# {", b"{")):
+        with io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="") as text:
+            lines = Lines(text)
             header = parse_header(path, text.readline(Lines.MOST).removeprefix("# "))
             in_csv = start.startswith(b"#")
             rows = csv.DictReader(lines, restval="") if in_csv else _json_rows(lines)
             return _read_own(path, header, rows, lines)
+    with text_of(path, file) as text:
+        lines = Lines(text)
         if start.startswith(b"Time,") and b",Watts," in start:
             return [read_ptdaemon(path, lines)]
-        return [read_other_csv(path, lines, hints)]
+        rest = lines.whole()
+        return read_table(path, head_of(rest), rest, lines, hints)
 
 
 def _json_rows(lines: Iterable[str]) -> Iterator[dict[str, Any]]:

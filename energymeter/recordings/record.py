@@ -1,4 +1,4 @@
-"""What reading a recording gives, what may be told of it beforehand, and its lines up to the damage."""
+"""What reading a recording gives, what the user may say of it beforehand, and its lines up to the damage."""
 
 import gzip
 import zlib
@@ -18,29 +18,65 @@ class Record(NamedTuple):
     name: str
     facts: Facts
     columns: dict[str, "array[float]"]
-    """``time_s`` from the start, some of ``watts volts amps``; in our own files also the running
-    totals ``joules coulombs covered_s``."""
+    """``time_s`` from the start, some of ``watts volts amps``; in our own files also the running totals
+    ``joules coulombs covered_s``; in others' the meter's own counters ``raw_joules raw_coulombs``."""
     epoch_s: float | None
-    """Unix time of ``time_s`` 0, where the recording tells."""
+    """Unix time of ``time_s`` 0, where the recording says."""
     header: dict[str, Any]
     damage: str = ""
     """What could not be read, if the file is not whole."""
     calibration: Any = None
     """Of our own logs, what `energymeter.energy.correction.Applied` reads; None: as the data sheet says."""
+    read_as: str = ""
+    """What was recognised: ``nvidia-smi CSV: timestamp [local], power.draw [W], 2 channels``."""
+    notes: tuple[str, ...] = ()
+    """What was left out, put in order or concluded, for the user to see."""
 
 
 class Hints(NamedTuple):
-    """What the reader must be told of a foreign file: columns by name, units, and whose it is."""
+    """What the user says of a foreign file: columns by title or number, units, and whose power it is."""
 
     time: str | None = None
     watts: str | None = None
     volts: str | None = None
+    """Also a constant voltage, such as ``3.7V`` or ``3.7``."""
     amps: str | None = None
     unit: str | None = None
-    """Of the power column, over what its name says."""
-    semantics: Semantics = "instant"
+    """Of the power column, over what its title says."""
+    semantics: Semantics | None = None
+    """``instant`` or ``mean``; ``None``: as the file says, else instants."""
     board: str | None = None
     """Checks that the power is plausible for it; else guessed from the file's name."""
+    joules: str | None = None
+    """A column of energy that counts up."""
+    time_unit: str | None = None
+    volts_unit: str | None = None
+    amps_unit: str | None = None
+    joules_unit: str | None = None
+    delimiter: str | None = None
+    channel: str | None = None
+    """The one that will be used, so that nothing need be asked of the others."""
+    caller: str = "load"
+    """Which command reads, so that an error names the remedy in its spelling."""
+
+    @property
+    def named(self) -> bool:
+        """Whether a column of values was named."""
+        return any((self.watts, self.amps, self.joules)) or bool(self.volts and constant_volts(self) is None)
+
+
+def constant_volts(hints: Hints) -> float | None:
+    """The voltage that was given in place of a column.
+
+    >>> constant_volts(Hints(volts="3.7V")), constant_volts(Hints(volts="bus (V)"))
+    (3.7, None)
+    """
+    text = (hints.volts or "").strip()
+    try:
+        volts = float(text.removesuffix("V").removesuffix("v"))
+    except ValueError:
+        return None
+    return volts if 0 < volts < 1e6 else None
 
 
 class Lines:
@@ -61,9 +97,16 @@ class Lines:
                 if len(line) == self.MOST:
                     self.damage = "a row of it has no end"
                     return
-                if not line.endswith("\n"):
+                if not line.endswith(("\n", "\r")):
                     self.half, self.damage = line, "its last row is cut off"
                     return
                 yield line
         except DECOMPRESSION as damage:
             self.damage = f"it cannot be decompressed to its end ({damage})"
+
+    def whole(self) -> Iterator[str]:
+        """The lines of somebody else's file, whose last one need not have an end."""
+        yield from self
+        if self.half:
+            self.damage = ""
+            yield self.half

@@ -41,6 +41,7 @@ class Trace:
         facts: of the channel; of a sum, the least that is true of all.
         notes: what else the reader should know, such as damage to the file.
         calibration: the meter's, applied to the samples already; None: none, or of the parts.
+        read_as: what was recognised in the file it was loaded from.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Trace:
         self._summands = tuple(parts)
         self.notes = tuple(notes)
         self.calibration = calibration
+        self.read_as = ""
 
     # -- where traces come from --------------------------------------------------------------------
 
@@ -165,13 +167,14 @@ class Trace:
     @classmethod
     def _of_record(cls, record: reader.Record) -> "Trace":
         columns = {name: np.frombuffer(column) for name, column in record.columns.items()}
-        if "joules" in columns:
+        if "covered_s" in columns:
             calibration = _applied(record)
             trace = cls(columns, [record.name], record.facts, record.epoch_s, calibration=calibration)
         else:
-            trace = cls.integrate(**columns, facts=record.facts, name=record.name, epoch_s=record.epoch_s)
-        if record.damage:
-            trace.notes = (f"{printable(record.damage)}: only what comes before was read",)
+            rates = integrated(columns.pop("time_s"), columns, record.facts)
+            trace = cls(rates, [record.name], record.facts, record.epoch_s)
+        damage = (f"{printable(record.damage)}: only what comes before was read",) if record.damage else ()
+        trace.notes, trace.read_as = (*damage, *record.notes), record.read_as
         return trace
 
     # -- what they tell ----------------------------------------------------------------------------
@@ -180,6 +183,11 @@ class Trace:
     def parts(self) -> "tuple[Trace, ...]":
         """The channels that a sum was made of, whose voltages and accuracies differ; else itself."""
         return self._summands or (self,)
+
+    @property
+    def is_charge_alone(self) -> bool:
+        """Whether a current is known and no voltage, so that there is no energy."""
+        return bool(np.all(np.isnan(self.joules)) and not np.all(np.isnan(self.coulombs)))
 
     def __len__(self) -> int:
         return len(self.time_s)
@@ -238,6 +246,12 @@ class Trace:
             for part in self.parts
             if part.calibration is not None
         )
+        for part in self.parts:
+            if part.is_charge_alone:
+                raise NotMeasured(
+                    f"{' + '.join(part.names)} holds a current and no voltage: its charge is known, its "
+                    "energy is not; give the voltage, as in volts=3.7V"
+                )
         drawn = [part._part(start, end) for part in self.parts]
         return combine(drawn, notes=self.notes, calibration=titles)
 

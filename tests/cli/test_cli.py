@@ -62,7 +62,7 @@ def test_every_error_ends_with_its_code(
         (["log", "manual:5W", "--out", "run.txt"], 8, "a log ends in .csv, .jsonl or .parquet"),
         (["log", "manual:5W", "--out", "/nowhere/run.csv"], 8, "cannot be written"),
         (["show", "/nowhere/run.csv"], 8, "cannot be read (No such file"),
-        (["show", "/dev/null"], 8, "does not tell its time and power"),
+        (["show", "/dev/null"], 8, "is empty; record again"),
         (["run"], 2, "Missing argument"),
         (["nosuch"], 2, "No such command"),
     ],

@@ -94,10 +94,11 @@ def test_somebody_elses_csv(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("when,P,U (V)\n0,1500,5\n1000,1500,5\n")
     refused = show(tmp_path / "x.csv")
     assert refused.exit_code == 8
-    assert "It has: when, P, U (V)." in refused.output
-    shown = show(tmp_path / "x.csv", "--time=when", "--watts=P", "--unit=mW", "--semantics=mean", "--json")
+    assert "it has, parted by comma: when, P, U (V); say what is meant, as in" in refused.output
+    known = "--time=when", "--watts=P", "--time-unit=s"
+    shown = show(tmp_path / "x.csv", *known, "--unit=mW", "--semantics=mean", "--json")
     assert json.loads(shown.stdout)["joules"] == pytest.approx(1500.0)
-    implausible = show(tmp_path / "x.csv", "--time=when", "--watts=P", "--board=pi4")
+    implausible = show(tmp_path / "x.csv", *known, "--board=pi4")
     assert implausible.exit_code == 7
     assert "say unit=mW" in implausible.output
 

@@ -1,5 +1,6 @@
 """Growing files as meters: header, tail, time column, rotation, tegrastats; on a clock moved by hand."""
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -124,7 +125,9 @@ def test_columns_by_number_without_a_header(tmp_path: Path) -> None:
 def test_a_wrong_column_shows_the_header(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     path.write_text("time,power\n0,5\n")
-    with pytest.raises(SourceError, match="no columns watts; its header is 'time,power'"):
+    with pytest.raises(
+        SourceError, match=r"no column 'watts'; it has, parted by comma: time, power; .*watts=power"
+    ):
         Csv(str(path), watts="watts").open()
 
 
@@ -199,7 +202,6 @@ def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     "options",
     [
-        {},
         {"watts": "w", "unit": "mX"},
         {"watts": "w", "time_unit": "fortnight"},
         {"watts": "w", "format": "xls"},
@@ -223,6 +225,47 @@ def test_any_bytes_are_rows_or_are_dropped(
     for chunk in chunks:
         with path.open("ab") as file:
             file.write(chunk)
-        for reading in log.rows():
-            assert reading.watts is not None
+        with contextlib.suppress(SourceError):  # columns that are not known are asked for
+            for reading in log.rows():
+                assert reading.watts is not None
     log.source.close()
+
+
+def test_columns_found_by_their_titles(tmp_path: Path) -> None:
+    text = "timestamp, power.draw [W]\n2026/05/04 10:00:00.000, 45.00 W\n2026/05/04 10:00:01.000, 45.00 W\n"
+    log = Log(tmp_path / "smi.csv", text)
+    log.write(
+        "2026/05/04 10:00:02.000, 46.50 W\n2026/05/04 10:00:03.000, [N/A]\n2026/05/04 10:00:03.500, 47 W\n"
+    )
+    rows = log.rows()
+    assert [row.watts for row in rows] == [46.5, 47.0]
+    assert log.source.lost == 1
+    assert (rows[1].at_ns or 0) - (rows[0].at_ns or 0) == pytest.approx(1.5 * SECOND, abs=1000)
+
+
+def test_units_of_the_titles(tmp_path: Path) -> None:
+    log = Log(tmp_path / "p.csv", "voltage_mv,current_ma\n5020,300\n", volts="voltage_mv", amps="current_ma")
+    log.write("5020,300\n")
+    assert [(row.volts, row.amps) for row in log.rows()] == [(pytest.approx(5.02), pytest.approx(0.3))]
+
+
+def test_rows_of_several_devices(tmp_path: Path) -> None:
+    text = "timestamp,index,power.draw [W]\n2026/05/04 10:00:00.000,0,45 W\n2026/05/04 10:00:00.000,1,70 W\n"
+    text += text.partition("\n")[2].replace(":00.000", ":01.000")
+    row = "2026/05/04 10:00:02.000,0,46 W\n2026/05/04 10:00:02.000,1,71 W\n"
+    log = Log(tmp_path / "one.csv", text, channel="1")
+    log.write(row)
+    assert log.watts() == [71.0]
+    log = Log(tmp_path / "two.csv", text)
+    log.write(row)
+    with pytest.raises(
+        SourceError, match=r"several devices, 0 and 1; choose one, as in csv@.*two.csv\?channel=0"
+    ):
+        log.rows()
+
+
+def test_rows_without_any_number_are_explained(tmp_path: Path) -> None:
+    log = Log(tmp_path / "p.csv", "t_s,power_W\n0,1\n")
+    log.write("".join(f"{i},off\n" for i in range(6)))
+    with pytest.raises(SourceError, match="gained 6 rows without a number that is known, such as '0,off'"):
+        log.rows()

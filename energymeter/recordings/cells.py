@@ -1,0 +1,57 @@
+"""One cell of a table, and the column it stands in: from text to an SI number."""
+
+import math
+from typing import NamedTuple
+
+from energymeter.recordings.titles import SYMBOLS
+from energymeter.units import UNITS, amount, find_unit
+
+
+class Column(NamedTuple):
+    """A column that is read."""
+
+    place: int
+    title: str
+    quantity: str
+    factor: float | None
+    """To SI; ``None``: the unit stands in each cell."""
+    kind: str = ""
+    unit: str = ""
+
+    @property
+    def said(self) -> str:
+        """For people."""
+        unit = self.unit or ("in the cells" if self.factor is None else SYMBOLS[self.quantity])
+        return (
+            self.title
+            if f"[{unit}]" in self.title
+            else f"{self.title or f'column {self.place + 1}'} [{unit}]"
+        )
+
+
+def cell_value(cell: str, column: Column, decimal: str = ".") -> float:
+    """The SI number of a cell; NaN where it has none.
+
+    >>> draw = Column(0, "draw", "watts", None)
+    >>> cell_value("45.00 W", draw), cell_value("[N/A]", draw)
+    (45.0, nan)
+    """
+    if decimal == ",":
+        cell = cell.replace(".", "").replace(",", ".") if "," in cell else cell
+    try:
+        value = float(cell)
+    except ValueError:
+        found = amount(cell)
+        if found is None:
+            return math.nan
+        value, unit = found
+        if unit:
+            known = find_unit(unit)
+            return (
+                value * UNITS[known[0]][known[1]]
+                if known is not None and known[0] == column.quantity
+                else math.nan
+            )
+    if "_" in cell or not math.isfinite(value):
+        return math.nan
+    return value * column.factor if column.factor is not None else math.nan

@@ -1,0 +1,57 @@
+"""What the columns of a table mean: its time, its device and its quantities."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from energymeter.reading import Place, Semantics
+from energymeter.recordings.cells import Column, cell_value
+from energymeter.recordings.formats import Format
+from energymeter.recordings.shape import Shape
+from energymeter.recordings.times import TimeColumn
+
+ARRIVAL = "(arrival)"
+"""Stands for the title of the time where rows are stamped as they come."""
+
+
+class Layout(NamedTuple):
+    """What the columns of a table mean."""
+
+    shape: Shape
+    format: Format | None
+    time: Callable[[Sequence[str]], float]
+    """Seconds of a row, from an origin that is the same for all. Raises ValueError or IndexError."""
+    time_column: TimeColumn
+    time_title: str
+    devices: tuple[int, ...]
+    columns: tuple[Column, ...]
+    volts: float | None
+    """A constant voltage that was given."""
+    semantics: Semantics
+    place: Place
+    notes: tuple[str, ...]
+    others: tuple[str, ...]
+    """Further columns of power, which may be contained in the one that is read."""
+
+    def value(self, column: Column, cells: Sequence[str]) -> float:
+        """The SI number of a cell; NaN where it has none."""
+        return cell_value(
+            cells[column.place] if column.place < len(cells) else "", column, self.shape.decimal
+        )
+
+    def name(self) -> str:
+        """The format's name, for people."""
+        if self.format is not None:
+            return self.format.name
+        return "CSV" if self.shape.delimiter == "," else f"table with {self.shape.said}"
+
+    def said(self, channels: int = 1) -> str:
+        """What was recognised, for people."""
+        known = [
+            f"{self.time_title or 'time'} {self.time_column.said}",
+            *(column.said for column in self.columns),
+        ]
+        if self.volts is not None:
+            known.append(f"at {self.volts:g} V")
+        if channels > 1:
+            known.append(f"{channels} channels")
+        return f"{self.name()}: {', '.join(known)}"

@@ -1,0 +1,209 @@
+"""The shape of a table in a text: its encoding, delimiter, decimal mark, titles, and where its rows begin."""
+
+import codecs
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from energymeter.recordings.times import clock_of, is_missing
+from energymeter.text import printable
+from energymeter.units import amount, find_unit, number
+
+DELIMITERS = {"\t": "tab", ";": "semicolon", "|": "bar", ",": "comma", " ": "spaces"}
+"""In the order in which they win: a comma may also be the decimal mark, and a space may stand in a date."""
+_COMMA_NUMBER = re.compile(r"[-+]?\d+,(\d+)(?:[eE][-+]?\d+)?(?:\s*[^\d\s]{1,5})?$")
+_POINT_NUMBER = re.compile(r"[-+]?\d*\.\d+(?:[eE][-+]?\d+)?(?:\s*[^\d\s]{1,5})?$")
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_MOST_CONTROL = 0.02
+"""Of a text, the share of signs that are for no reader."""
+
+
+class Shape(NamedTuple):
+    """How the cells of a table are found."""
+
+    delimiter: str
+    decimal: str
+    titles: tuple[str, ...]
+    """Empty where no line names the columns."""
+    rows_from: int
+    """The line on which the first row stands, from 0."""
+    preamble: tuple[str, ...]
+    """The lines above the titles."""
+    titles_line: str = ""
+
+    def cells(self, line: str) -> list[str]:
+        """The cells of one line, without the spaces around them."""
+        return split(line, self.delimiter)
+
+    @property
+    def said(self) -> str:
+        """The delimiter, for people."""
+        return DELIMITERS.get(self.delimiter, repr(self.delimiter))
+
+
+def encoding_of(start: bytes) -> str | None:
+    """The encoding of a text by its first bytes; ``None``: it is no text.
+
+    >>> encoding_of(b"a,b"), encoding_of("µ".encode("latin-1")), encoding_of("a,b".encode("utf-16"))
+    ('utf-8-sig', 'cp1252', 'utf-16')
+    """
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if len(start) > 3 and start[1:16:2].count(0) == len(start[1:16:2]):
+        return "utf-16-le"
+    if len(start) > 3 and start[0:16:2].count(0) == len(start[0:16:2]):
+        return "utf-16-be"
+    if b"\0" in start or len(_CONTROL.findall(start)) > max(4, _MOST_CONTROL * len(start)):
+        return None
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8-sig"
+
+
+def split(line: str, delimiter: str) -> list[str]:
+    """The cells of one line."""
+    if delimiter == " ":
+        return line.split()
+    try:
+        cells = next(csv.reader([line.strip("\r\n")], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:
+        return []
+    cells = [cell.strip() for cell in cells]
+    if delimiter == "|" and len(cells) > 2 and not cells[0] and not cells[-1]:
+        return cells[1:-1]
+    return cells
+
+
+def shape_of(lines: Sequence[str], delimiter: str = "") -> Shape | None:
+    """The shape of the table whose first lines these are; ``None``: there is no table in them.
+
+    Args:
+        lines: the first few hundred, whole, in order.
+        delimiter: the user's; empty: found out.
+    """
+    if not delimiter and lines and (asked := re.match(r"\s*sep=(.)\s*$", lines[0].strip("\r\n"))):
+        delimiter = asked[1]
+    shapes = [shape for each in ([delimiter] if delimiter else DELIMITERS) if (shape := _by(lines, each))]
+    if not shapes:
+        return None
+    most = max(score for score, _ in shapes)
+    return next(shape for score, shape in shapes if score >= 0.9 * most)
+
+
+def _by(lines: Sequence[str], delimiter: str) -> tuple[float, Shape] | None:
+    """How much of the lines is a table with this delimiter, and its shape."""
+    table = [(place, split(line, delimiter)) for place, line in enumerate(lines) if line.strip()]
+    wide = [(place, cells) for place, cells in table if len(cells) > 1]
+    table = wide if wide or delimiter != "," else table  # one column alone is a table of nothing else
+    rows = [(place, cells) for place, cells in table if not lines[place].startswith("#") and _is_row(cells)]
+    if not rows:
+        return _titles_alone(lines, table, delimiter)
+    widths = Counter(len(cells) for _, cells in rows[len(rows) // 2 :])
+    width = max(widths, key=lambda w: (widths[w], w))
+    regular = [(place, cells) for place, cells in rows if abs(len(cells) - width) <= 1]
+    if not regular:
+        return None
+    first = regular[0][0]
+    at, titles = _titles(lines, table, first, width)
+    units = at is not None and _units_below(lines, at, first, delimiter)
+    if units:
+        titles = tuple(f"{t} [{u.strip('[]()')}]" if u else t for t, u in zip(titles, units, strict=False))
+    preamble = tuple(lines[: first if at is None else at])
+    decimal = _decimal([cells for _, cells in regular], delimiter)
+    share = len(regular) / max(
+        1, sum(1 for place, line in enumerate(lines) if place >= first and line.strip())
+    )
+    shape = Shape(delimiter, decimal, titles, first, preamble, "" if at is None else lines[at])
+    return share * (1.0 if width > 1 else 0.1), shape
+
+
+def _is_row(cells: Sequence[str]) -> bool:
+    """Whether these are values and not titles: a share of numbers, amounts and times among them."""
+    filled = [cell for cell in cells if cell]
+    values = sum(_is_value(cell) for cell in filled)
+    missing = sum(is_missing(cell) for cell in filled)
+    return values > 0 and (values + missing) * 3 >= len(filled)
+
+
+def _is_value(cell: str) -> bool:
+    text = cell.strip()
+    if not text or not (text[0].isdigit() or text[0] in "+-.,"):
+        return clock_of(text) is not None
+    return (
+        amount(text) is not None
+        or _COMMA_NUMBER.match(text) is not None
+        or clock_of(text) is not None
+        or (text[0].isdigit() and (":" in text or text.replace(".", "").replace(",", "").isdigit()))
+    )
+
+
+def _titles(
+    lines: Sequence[str], table: Sequence[tuple[int, list[str]]], first: int, width: int
+) -> tuple[int | None, tuple[str, ...]]:
+    """The line above the first row that names the columns."""
+    for place, cells in reversed(table):
+        if place >= first:
+            continue
+        text = lines[place]
+        if text.startswith("#"):
+            cells = [cells[0].lstrip("# "), *cells[1:]]
+        named = [cell for cell in cells if cell and not _is_value(cell)]
+        if (
+            abs(len(cells) - width) <= 2
+            and len(named) * 2 >= min(width, len(cells))
+            and not _all_units(cells)
+        ):
+            return place, tuple(printable(cell.strip()) for cell in cells)
+    return None, ()
+
+
+def _units_below(lines: Sequence[str], titles: int, first: int, delimiter: str) -> list[str]:
+    """A line of units between the titles and the rows."""
+    for line in lines[titles + 1 : first]:
+        cells = split(line, delimiter)
+        if _all_units(cells):
+            return cells
+    return []
+
+
+def _all_units(cells: Sequence[str]) -> bool:
+    filled = [cell.strip("[]()") for cell in cells if cell.strip("[]() ")]
+    return len(filled) > 1 and sum(find_unit(cell) is not None for cell in filled) * 3 >= 2 * len(filled)
+
+
+def _titles_alone(
+    lines: Sequence[str], table: Sequence[tuple[int, list[str]]], delimiter: str
+) -> tuple[float, Shape] | None:
+    """A table whose rows are still to come."""
+    if not table:
+        return None
+    place, cells = table[-1]
+    cells = [cells[0].lstrip("# "), *cells[1:]]
+    shape = Shape(
+        delimiter, ".", tuple(map(printable, cells)), len(lines), tuple(lines[:place]), lines[place]
+    )
+    return 0.01 * len(cells), shape
+
+
+def _decimal(rows: Sequence[Sequence[str]], delimiter: str) -> str:
+    """The decimal mark, by the numbers that have one; where commas part the cells, most must have one."""
+    cells = [cell for row in rows for cell in row]
+    commas = [found for cell in cells if (found := _COMMA_NUMBER.match(cell))]
+    points = sum(_POINT_NUMBER.match(cell) is not None for cell in cells)
+    if delimiter == ",":
+        numbers = sum(number(cell) is not None for cell in cells)
+        return "," if len(commas) > max(points, numbers / 2) else "."
+    return "," if len(commas) > points else "."
+
+
+def rows_of(lines: Iterator[str], shape: Shape) -> Iterator[list[str]]:
+    """The cells of every line from here on."""
+    if shape.delimiter == " ":
+        return (line.split() for line in lines if line.strip())
+    return csv.reader(lines, delimiter=shape.delimiter, skipinitialspace=True)

@@ -1,0 +1,62 @@
+"""Opens a text of others: plain or gzipped, in any encoding, a bounded line at a time."""
+
+import contextlib
+import gzip
+import io
+from collections.abc import Iterator
+from typing import cast
+
+from energymeter.errors import LogError
+from energymeter.recordings.record import Lines
+from energymeter.recordings.shape import encoding_of
+
+GZIP = b"\x1f\x8b"
+BUFFER_BYTES = 1 << 16
+"""Read before the encoding is decided."""
+_SMALL_CHARACTERS = 1 << 26
+
+
+def text_of(path: str, file: io.BufferedReader) -> io.TextIOWrapper:
+    """The text in an open file.
+
+    Raises:
+        LogError: it is no text.
+    """
+    encoding = encoding_of(file.peek(BUFFER_BYTES)[:BUFFER_BYTES])
+    if encoding is None:
+        raise LogError(f"{path} is no log: it is not text; give a CSV or a log of energymeter")
+    return io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
+
+
+@contextlib.contextmanager
+def open_lines(path: str) -> Iterator[Lines]:
+    """The lines of a text file.
+
+    Raises:
+        LogError: it cannot be read, or is no text.
+    """
+    try:
+        with contextlib.ExitStack() as stack:
+            file = cast(io.BufferedReader, stack.enter_context(open(path, "rb", buffering=BUFFER_BYTES)))
+            if file.peek(2).startswith(GZIP):
+                file = cast(io.BufferedReader, stack.enter_context(gzip.GzipFile(fileobj=file)))
+            yield Lines(stack.enter_context(text_of(path, file)))
+    except OSError as error:
+        raise LogError(f"{path} cannot be read ({error.strerror or error}); correct the path") from error
+
+
+def small_text(path: str) -> list[str]:
+    """All lines of a file that must be small enough to hold: 64 million characters.
+
+    Raises:
+        LogError: it is larger, cannot be read, or is no text.
+    """
+    kept: list[str] = []
+    room = _SMALL_CHARACTERS
+    with open_lines(path) as lines:
+        for line in lines.whole():
+            room -= len(line)
+            if room < 0:
+                raise LogError(f"{path} is larger than {_SMALL_CHARACTERS >> 20} MB of text; split it")
+            kept.append(line)
+    return kept
