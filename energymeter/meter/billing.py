@@ -219,7 +219,9 @@ class Billing:
 
     def _run(self) -> None:
         while not self._over.wait(_POLL_SECONDS):
-            with contextlib.suppress(RuntimeWarning):  # warnings may be errors here; the last debit warns again
+            with contextlib.suppress(
+                RuntimeWarning
+            ):  # warnings may be errors here; the last debit warns again
                 self.poll(start=False)
 
     # What is drawn ----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from energymeter.budget.forecast import Forecast, Level
 from energymeter.errors import BudgetExhausted
 from energymeter.meter.billing import Billing
 from energymeter.meter.progress import Progress
-from energymeter.meter.usage_delta import NOTHING, UsageDelta
+from energymeter.meter.usage_delta import NOTHING
 from energymeter.text import Estimate, duration, significant
 
 T = TypeVar("T")
