@@ -222,7 +222,8 @@ NAN, INF = float("nan"), float("inf")
         Reading(watts=NAN), Reading(watts=INF), Reading(watts=-INF), Reading(watts=1e308), Reading(watts="3"),
         Reading(watts=[3.0]), Reading(watts=2.0, volts=NAN), Reading(watts=2.0, joules=NAN),
         Reading(watts=2.0, seconds=NAN), Reading(watts=2.0, seconds=-5.0), Reading(watts=2.0, seconds=INF),
-        Reading(watts=2.0, seconds="1"), Reading(watts=2.0, at_ns=10**15), Reading(watts=2.0, at_ns=0.5), None,
+        Reading(watts=2.0, seconds="1"), Reading(watts=2.0, at_ns=10**15), Reading(watts=2.0, at_ns=0.5),
+        None,
     ],
     ids=str,
 )  # fmt: skip

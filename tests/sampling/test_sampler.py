@@ -377,7 +377,7 @@ def test_a_relative_log_stays_where_it_began(started, tmp_path, monkeypatch):
     made.stop()
     assert made.restarts == 1
     assert list(Path().iterdir()) == []
-    assert len((tmp_path / "run.csv").read_text().splitlines()) > 5
+    assert len((tmp_path / "run.csv").read_text().splitlines()) > 2
 
 
 def test_a_name_with_a_nul_is_refused():
