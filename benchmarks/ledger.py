@@ -59,7 +59,7 @@ def stress(seconds: float) -> tuple[int, int, int, bool]:
             reader.join()
         ledger = Ledger(path)
         there = {line.run: round(line.joules * 1e6) for line in ledger.lines(budget)}
-        total, _, lines = ledger.microjoules(budget)
+        _, total, _, lines = ledger.totals(budget)
     will = {words[1]: int(words[2]) for words in map(str.split, said) if words[0] == "will"}
     done = {words[1] for words in map(str.split, said) if words[0] == "done"}
     right = (

@@ -33,6 +33,7 @@ from energymeter.drivers.protocols.text_table import Row, Table, Tail, Tegrastat
 from energymeter.errors import SourceError, SpecError
 from energymeter.reading import Reading
 from energymeter.recordings.record import Hints
+from energymeter.text import printable
 from energymeter.units import scale
 
 __all__ = ["Csv"]
@@ -40,10 +41,9 @@ __all__ = ["Csv"]
 _WAIT_SECONDS = 0.05
 _BEAT_SECONDS = 0.4
 """A stream says at least every half second that it is alive."""
-
+_UNITS = ("unit", "volts_unit", "amps_unit", "joules_unit")
 _BAD_ENOUGH = 5
 """Rows without a number, and none with one: the columns are not what was thought."""
-_UNITS = {"watts": "unit", "volts": "volts_unit", "amps": "amps_unit", "joules": "joules_unit"}
 
 
 class Csv(TextSource, StreamingSource):
@@ -53,7 +53,9 @@ class Csv(TextSource, StreamingSource):
 
     Args:
         place: the file.
-        time: the column of the row's time; ``time_unit``: of a number.
+        watts, volts, amps, joules: column titles or numbers; none: found by their titles.
+        unit, volts_unit, amps_unit, joules_unit, time_unit: over what the titles say.
+        time: the column of the row's time.
         delimiter: found out if not given, as the decimal mark is.
         channel: the device of which rows are read, where there are several.
         format: ``csv`` or ``tegrastats``.
@@ -84,26 +86,27 @@ class Csv(TextSource, StreamingSource):
             raise SpecError(
                 f"{name}: give a file, format csv or tegrastats, and a delimiter of one character"
             )
-        named = [quantity for quantity in _UNITS if fields.get(quantity)]
-        path = os.path.expanduser(place)
         self._table: Table | Tegrastats
         if format == "tegrastats":
-            if time or named != ["watts"] or fields.get("unit", "") not in ("", "mW"):
+            others = [key for key in ("volts", "amps", "joules") if fields.get(key)]
+            if time or others or not fields.get("watts") or fields.get("unit", "") not in ("", "mW"):
                 raise SpecError(f"{name}: of a tegrastats log give the rail alone, as in watts=VDD_IN")
             super().__init__(name, **{**fields, "unit": "W"})  # as read, whatever unit is printed
             self._table = Tegrastats(self._fields, name)
         else:
-            super().__init__(name, **(fields if named else {**fields, "watts": "found by its title"}))
+            named = {key: fields[key] for key in ("watts", "volts", "amps", "joules") if fields.get(key)}
+            super().__init__(name, **(fields if named else {**fields, "watts": "by its title"}))
             if time_unit:
                 scale("seconds", time_unit)
-            hints = Hints(
-                time=time or None, time_unit=time_unit or None, delimiter=delimiter or None,
-                channel=channel or None, caller="csv",
-                **{key: fields.get(key) or None for key in (*_UNITS, *_UNITS.values())},
-            )  # fmt: skip
-            self._table = Table(path, name, hints, channel)
+            given = {
+                **named,
+                **{key: value for key in _UNITS if (value := fields.get(key))},
+                **{"time": time, "time_unit": time_unit, "delimiter": delimiter, "channel": channel},
+            }
+            hints = Hints(**{key: value for key, value in given.items() if value})._replace(caller="csv")
+            self._table = Table(os.path.expanduser(place), name, hints)
         self._clock = clock or SystemClock()
-        self._tail = Tail(path, name)
+        self._tail = Tail(os.path.expanduser(place), name)
         self._bad, self._good, self._first_bad = 0, 0, ""
 
     @property
@@ -146,11 +149,12 @@ class Csv(TextSource, StreamingSource):
                 yield Reading(fresh=False)
 
     def _begin(self) -> None:
-        """Read as far as the header, if it is written already."""
+        """Find the columns by what is written already."""
         self._table.begin()
         if isinstance(self._table, Table):
             self._table.learn(self._tail.lines())
-            self._refine()
+            if self._table.counts_up:
+                self.facts = self.facts._replace(semantics="counter")
 
     def _new_rows(self) -> list[Row]:
         lines = self._tail.lines()
@@ -171,11 +175,5 @@ class Csv(TextSource, StreamingSource):
             return self._table.row(line)
         except ValueError:
             self._bad += 1
-            self._first_bad = self._first_bad or line[:60]
+            self._first_bad = self._first_bad or printable(line[:60])
             return None
-
-    def _refine(self) -> None:
-        """What the columns say of the facts."""
-        layout = self._table.layout if isinstance(self._table, Table) else None
-        if layout is not None and any(c.quantity == "joules" and not c.kind for c in layout.columns):
-            self.facts = self.facts._replace(semantics="counter")

@@ -12,6 +12,7 @@ from energymeter.recordings.layout import ARRIVAL, Layout
 from energymeter.recordings.record import Hints
 from energymeter.recordings.shape import shape_of
 from energymeter.recordings.table import HEAD_LINES, plan
+from energymeter.text import printable
 
 LONGEST_LINE = 1 << 16
 _BLOCK = 1 << 20
@@ -29,13 +30,12 @@ class Table:
 
     Args:
         path: the file, for errors.
-        hints: columns and units, by the user.
-        channel: of a table of several devices, the one that is read.
+        name: the source, for errors.
+        hints: columns, units and channel, by the user.
     """
 
-    def __init__(self, path: str, name: str, hints: Hints, channel: str = "") -> None:
+    def __init__(self, path: str, name: str, hints: Hints) -> None:
         self._path, self._name, self._hints = path, name, hints
-        self._channel = channel
         self.begin()
 
     def begin(self) -> None:
@@ -48,6 +48,12 @@ class Table:
     def known(self) -> bool:
         """Whether the columns have been found."""
         return self.layout is not None
+
+    @property
+    def counts_up(self) -> bool:
+        """Whether a column of energy is the curve."""
+        columns = self.layout.columns if self.layout is not None else ()
+        return any(column.quantity == "joules" and not column.kind for column in columns)
 
     def learn(self, lines: Sequence[str]) -> None:
         """Find the columns by the lines that stand in the file already.
@@ -106,14 +112,14 @@ class Table:
         return Row(Reading(**found), seconds)
 
     def _is_ours(self, device: str) -> bool:
-        if self._channel:
-            return self._channel == device or self._channel in device.split()
+        if self._hints.channel:
+            return self._hints.channel in (device, *device.split())
         if self._device is None:
             self._device = device
         if device != self._device:
             raise SourceError(
-                f"{self._name} has rows of several devices, {self._device} and {device}; choose one, as in "
-                f"csv@{self._path}?channel={self._device}"
+                f"{self._name} has rows of several devices, {printable(self._device)} and "
+                f"{printable(device)}; choose one, as in csv@{self._path}?channel={printable(self._device)}"
             )
         return True
 

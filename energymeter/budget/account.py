@@ -5,14 +5,15 @@ import json
 import math
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from energymeter.battery.battery import Battery
 from energymeter.battery.solar import Outlook, outlook
 from energymeter.budget.balance import Balance, Outcome, Unit, percent_text
 from energymeter.budget.forecast import Forecast, Level
-from energymeter.budget.ledger import Debit, Ledger, Line
+from energymeter.budget.ledger import LIMIT, Charge, Claim, Debit, Ledger, Line, SpanTotal
+from energymeter.budget.processes import Process
 from energymeter.clock import Clock, SystemClock
 from energymeter.errors import EnergyMeterError, LedgerError, SpecError
 from energymeter.text import Estimate
@@ -84,7 +85,8 @@ class Account:
             self._ledger.create(name, battery.to_json(), json.dumps(shares or {}))
             found = self._ledger.budget(name) or (0, "", "")
         self._id, stored, stored_shares = found
-        self.battery, self.shares = _stored(self._ledger, name, stored, stored_shares)
+        self._stored = stored
+        self.battery, self.shares = _read(self._ledger, name, stored, stored_shares)
         if battery is not None:
             if battery.to_json() != stored:
                 raise LedgerError(
@@ -137,7 +139,7 @@ class Account:
     @property
     def spent_joules(self) -> float:
         """Joules drawn at the rail since the last reset, exact to the microjoule."""
-        return self._ledger.microjoules(self._id, self.stage_name)[0] / 1e6
+        return self._ledger.totals(self._id, self.stage_name).microjoules / 1e6
 
     @property
     def remaining_joules(self) -> Estimate:
@@ -192,13 +194,23 @@ class Account:
         stage: str | None = None,
         note: str = "",
         run: str | None = None,
-        spans: Mapping[str, tuple[int, float]] | None = None,
+        spans: Mapping[str, tuple[int, float] | tuple[int, float, int]] | None = None,
+        charge: int | None = None,
     ) -> int | None:
         """Debit a usage; the ledger line's id, or ``None`` when it was debited before.
 
-        ``usage`` (and ``spans``: how often, joules together) is the running total of ``run``: what the
-        ledger has of that run already is not counted again, so calling this twice, every minute, or
-        again after a crash is safe. Without ``run`` each call is a run of its own.
+        ``usage`` and ``spans`` are the running totals of ``run``: what the ledger has of that run already
+        is not counted again, so calling this twice, every minute, or again after a crash is safe. Without
+        ``run`` each call is a run of its own.
+
+        Args:
+            usage: what was used.
+            stage: the stage that pays.
+            note: for people.
+            run: the id of the run.
+            spans: by name how many spans were fully measured, their joules together, and, if there are any,
+                how many were left out because they were not.
+            charge: the number of the charge that gave it, see `Ledger.charge`; None: the present one.
 
         Raises:
             SpecError: joules or seconds are negative or no numbers.
@@ -216,9 +228,25 @@ class Account:
             usage.provenance,
             ",".join(usage.sources),
             note,
-            {name: (count, _micro(joules)) for name, (count, joules) in (spans or {}).items()},
+            {
+                name: SpanTotal(count, _micro(joules), *left_out)
+                for name, (count, joules, *left_out) in (spans or {}).items()
+            },
         )
-        return self._ledger.record(self._id, run or uuid.uuid4().hex, stage or self.stage_name or "", debit)
+        run, stage = run or uuid.uuid4().hex, stage or self.stage_name or ""
+        return self._ledger.record(self._id, run, stage, debit, charge)
+
+    def charge(self) -> Charge:
+        """The present charge: its number, and when it began."""
+        return self._ledger.charge(self._id)
+
+    def claim(self, sources: Sequence[str]) -> Claim:
+        """Bill sources to this budget, unless another process does; to be renewed every 30 s."""
+        return self._ledger.claim(self._id, sources, Process.here(), self.clock.monotonic_ns())
+
+    def release(self, sources: Sequence[str]) -> None:
+        """Bill them no more, so that other processes can."""
+        self._ledger.release(self._id, sources, Process.here(), self.clock.monotonic_ns())
 
     def amend(self, line: int, joules: float, note: str = "") -> int:
         """Correct debit ``line`` to ``joules``, in a new line.
@@ -238,8 +266,9 @@ class Account:
 
     def reset(self, battery: Battery | None = None, note: str = "") -> int:
         """The battery is full again (or another one): count from here, in a new line."""
-        line = self._ledger.reset(self._id, note, battery.to_json() if battery else None)
-        self.battery = battery or self.battery
+        stored = self._stored if battery is None else battery.to_json()
+        line = self._ledger.reset(self._id, note, battery and stored)
+        self.battery, self._stored = battery or self.battery, stored
         return line
 
     def lines(self) -> list[Line]:
@@ -270,27 +299,42 @@ class Account:
         facts = [f"{percent_text(balance.share)} left", str(balance.mah)]
         return facts if hours is None else [*facts, str(hours)]
 
+    def spans(self) -> dict[str, SpanTotal]:
+        """The spans debited since the last reset, by name: how many, their energy, how many were left out."""
+        return self._ledger.spans(self._id, self.stage_name)
+
     def _unit(self, per: str | None) -> Unit | None:
         return Unit.of(self._ledger.units(self._id, self.stage_name, per))
 
     def _balance(self, stage: str | None, share: float) -> Balance:
-        battery = self.battery
-        micro, doubt, _ = self._ledger.microjoules(self._id, stage)
+        totals = self._ledger.totals(self._id, stage)
+        if totals.battery != self._stored:  # another process has changed the battery
+            self.battery, _ = _read(self._ledger, self.name, totals.battery, "{}")
+            self._stored = totals.battery
+        battery, joules = self.battery, totals.microjoules / 1e6
         if battery.spends_evenly:
-            taken = battery.taken_joules(micro / 1e6, 0.0)
+            taken = battery.taken_joules(joules, 0.0)
         else:
             stretches = self._ledger.stretches(self._id, stage)
             taken = math.fsum(battery.taken_joules(joules, seconds) for seconds, joules in stretches)
         # few joules with a large uncertainty, as of a moment's run, say nothing of a gain beyond "unknown"
-        gain = min(abs(doubt) / 2 / micro, 1.0) if doubt and micro > 0 else 0.0
+        doubt = totals.uncertainty_microjoules
+        gain = min(abs(doubt) / 2 / totals.microjoules, 1.0) if doubt and totals.microjoules > 0 else 0.0
         return Balance(battery, battery.joules * share, taken, math.hypot(battery.capacity_sigma, gain))
 
 
 def _micro(amount: float) -> int:
+    """Millionths.
+
+    Raises:
+        SpecError: no number, or more than the ledger holds.
+    """
+    if not abs(amount) <= LIMIT / 1e6:
+        raise SpecError(f"an amount is a number up to {LIMIT / 1e6:g}, not {amount!r}: check it")
     return round(amount * 1e6)
 
 
-def _stored(ledger: Ledger, name: str, battery: str, shares: str) -> tuple[Battery, dict[str, float]]:
+def _read(ledger: Ledger, name: str, battery: str, shares: str) -> tuple[Battery, dict[str, float]]:
     try:
         found: dict[str, float] = json.loads(shares)
         _check(name, found)

@@ -9,6 +9,7 @@ carried across a fork or between threads. The file must be on a local disk (SQLi
 import contextlib
 import errno
 import fcntl
+import os
 import sqlite3
 import time
 import uuid
@@ -38,8 +39,21 @@ MIGRATIONS = (
     CREATE TABLE spans (line INTEGER NOT NULL REFERENCES lines (id), name TEXT NOT NULL,
                         count INTEGER NOT NULL, microjoules INTEGER NOT NULL, PRIMARY KEY (line, name));
     """,
+    """
+    ALTER TABLE lines ADD COLUMN charge INTEGER NOT NULL DEFAULT 0;
+    UPDATE lines SET charge = (SELECT count(*) FROM lines r
+                               WHERE r.budget = lines.budget AND r.kind = 'reset' AND r.id <= lines.id);
+    CREATE INDEX lines_of_charge ON lines (budget, charge);
+    ALTER TABLE spans ADD COLUMN left_out INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE claims (budget INTEGER NOT NULL REFERENCES budgets (id), source TEXT NOT NULL,
+                         process TEXT NOT NULL, until_ns INTEGER NOT NULL, PRIMARY KEY (budget, source));
+    """,
 )
 """Script k takes a file from schema k to k + 1; the file's number is in ``PRAGMA user_version``."""
+
+
+_ROOM = 1 << 20
+"""Bytes: less than this is too little for a transaction."""
 
 
 class LedgerFile:
@@ -52,17 +66,21 @@ class LedgerFile:
         self._ready = False
 
     @contextlib.contextmanager
-    def transaction(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, write: bool = True, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """One piece of work that happens wholly or not at all.
 
+        Args:
+            write: it changes the file.
+            durable: it survives a power cut once it is done, which costs a wait for the disk.
+
         Raises:
-            LedgerError: the file cannot be used, or was written by a newer version.
+            LedgerError: the file cannot be used, was written by a newer version, or cannot hold a value.
         """
         try:
             if not self._ready:
                 self._prepare()
                 self._ready = True
-            with contextlib.closing(self._connect()) as db:
+            with contextlib.closing(self._connect(durable=durable)) as db:
                 db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 try:
                     yield db
@@ -73,10 +91,16 @@ class LedgerFile:
                     raise
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(_remedy(self.path, error)) from error
+        except OverflowError as error:
+            raise LedgerError("a number does not fit into the ledger's 64 bits: check it") from error
+        except UnicodeEncodeError as error:
+            raise LedgerError(
+                f"the ledger holds no {error.object!r}: write it without lone surrogates"
+            ) from error
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, *, durable: bool = True) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=self._busy_seconds, isolation_level=None)
-        db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA trusted_schema = OFF")  # what somebody else's file defines calls no function
         return db
@@ -91,7 +115,7 @@ class LedgerFile:
                 aside = self._set_aside()
                 warnings.warn(
                     f"the ledger {self.path} is corrupt ({fault}) and kept as {aside}; a new one begins: "
-                    "make the budgets anew with `energymeter budget new`",
+                    "make the budgets again with `energymeter budget new`",
                     RuntimeWarning,
                     stacklevel=2,
                 )
@@ -147,6 +171,15 @@ def _remedy(path: Path, error: Exception) -> str:
         return f"the ledger {path} is held by another program: end it and try again"
     if "readonly" in text or "unable to open" in text or code in _NOT_OURS:
         return f"the ledger {path} cannot be written ({text}): check its permissions, or set XDG_DATA_HOME"
-    if "full" in text or code in (errno.ENOSPC, errno.EDQUOT):
+    # where the shared memory of the file cannot grow, SQLite reports a disk error
+    if "full" in text or code in (errno.ENOSPC, errno.EDQUOT) or ("disk I/O" in text and _is_full(path)):
         return f"no room left for the ledger {path}: free some space; no earlier line is lost"
     return f"the ledger {path} cannot be used ({text}): move it away and begin a new one"
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        disk = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _ROOM

@@ -88,8 +88,8 @@ def get_json(
 def _within(seconds: float, job: Callable[[], _Answer]) -> _Answer:
     """The result of a job that takes at most so long.
 
-    The job runs in a thread, because a socket's timeout is that of one packet: a slow name server, or a server
-    that sends its header byte by byte, would hold the caller for as long as it likes.
+    The job runs in a thread, because a socket's timeout is that of one packet: a slow name server, or a
+    server that sends its header byte by byte, would hold the caller for as long as it likes.
 
     Raises:
         TimeoutError: it has not ended. Its thread ends with the connection, or with the program.

@@ -21,6 +21,10 @@ class RunningMeter(Protocol):
     def usage(self) -> "Spent":
         """The usage so far; raises `NotMeasured` before the first sample."""
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of what it measures."""
+
 
 class OpenBilling(Protocol):
     """What a billing is notified of."""

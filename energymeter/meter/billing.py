@@ -11,23 +11,31 @@ import os
 import threading
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import cast
 
 from energymeter.budget.account import Account
 from energymeter.budget.balance import Balance
 from energymeter.budget.forecast import Forecast
+from energymeter.budget.ledger import Claim
 from energymeter.errors import EnergyMeterError, NotMeasured, SpecError
 from energymeter.meter import active
 from energymeter.meter.active import RunningMeter
-from energymeter.meter.usage_delta import UsageDelta
+from energymeter.meter.usage_delta import NOTHING, UsageDelta
 
 StartMeter = Callable[[], AbstractContextManager[RunningMeter]]
 """Makes a meter for those who found none running."""
 
 _PAY_NS = 30_000_000_000
 """Between two debits: what a power cut can cost the ledger."""
+_POLL_SECONDS = 1.0
+_APART_NS = 500_000_000
+_REMEMBERED = 480
+"""Polls that are remembered, half a second apart or more: twice as long as a claim takes to lapse."""
+COVERED = 0.995
+"""A span counts as measured from this coverage on."""
 
 
 def join(
@@ -76,7 +84,12 @@ def current(account: Account) -> "Billing | None":
 
 
 class Billing:
-    """What one meter after the other measures of a budget's load, from the first that draws to the last."""
+    """What one meter after the other measures of a budget's load, from the first that draws to the last.
+
+    A thread of its own polls it every second, so that a run pays on its way and what was drawn is known
+    for each moment of the last minutes: where the battery is charged meanwhile, or another process stops
+    billing the same source, the ledger gets exactly what came after.
+    """
 
     def __init__(self, account: Account, start_meter: StartMeter | None) -> None:
         self.run = uuid.uuid4().hex
@@ -84,16 +97,25 @@ class Billing:
         self.load = Forecast()
         self.drawn: UsageDelta | None = None
         """Since the beginning; ``None``: nothing is known yet."""
-        self.units: dict[str, tuple[int, float]] = {}
+        self.units: dict[str, tuple[int, float, int]] = {}
         self._account, self._start_meter = account, start_meter
         self._own = contextlib.ExitStack()
         self._pid = os.getpid()
         self._state = threading.Condition(threading.RLock())
+        self._over = threading.Event()
         self._phase = "beginning"
         self._stages: list[str | None] = []
         self._meter: RunningMeter | None = None
         self._start: UsageDelta | None = None
-        self._before = self._paid = UsageDelta()
+        self._before = NOTHING
+        self._history: deque[tuple[int, UsageDelta]] = deque(maxlen=_REMEMBERED)
+        self._newest = 0, NOTHING
+        self._in_ledger = NOTHING
+        """Up to here everything is in the ledger, as a debit of ours or of another process."""
+        self._skipped = NOTHING
+        """The part of it that another process has debited."""
+        self._claimed: set[str] = set()
+        self._warned = False
         self._due_ns = 0
 
     @property
@@ -110,12 +132,15 @@ class Billing:
 
     def begin(self, stage: str | None, meter: RunningMeter | None, *, whole: bool = False) -> None:
         """The first one draws; nothing is locked while a meter is started for it."""
+        self._charge = self._account.charge()
         self._balance = self._account.balance()
         self._use(meter or self._found(), whole=whole)
         self._stages.append(stage)
         self._due_ns = self._now_ns() + _PAY_NS
-        atexit.register(self._at_exit)  # a loop that an error ended may not be collected before the end
+        atexit.register(self._at_exit)  # a block that nobody leaves is paid for when the program ends
         self._turn("open")
+        with contextlib.suppress(RuntimeError):  # no thread can be started: it pays when it is polled
+            threading.Thread(target=self._run, name="energymeter-billing", daemon=True).start()
 
     def join(self, stage: str | None, start_meter: StartMeter | None = None) -> bool:
         """One more draws; False: this billing has ended, open another."""
@@ -126,8 +151,7 @@ class Billing:
                 return False
             self._start_meter = start_meter or self._start_meter
             if stage not in (None, self.stage):
-                self.poll()
-                self._pay_or_warn()
+                self.pay_now()
             self._stages.append(stage)
             return True
 
@@ -145,32 +169,36 @@ class Billing:
                 del self._stages[len(self._stages) - 1 - self._stages[::-1].index(stage)]
                 return
             self._turn("ending")
+        self._over.set()
         try:
             try:
                 self._own.close()  # a meter of our own has its last sample only now
             finally:
-                with self._state:
-                    self._pay_at_end(strictly)
+                self._pay_at_end(strictly)
         finally:
             self.end()
 
     def _pay_at_end(self, strictly: bool) -> None:
-        if self.drawn is None:
-            warnings.warn(
-                f"nothing was debited to {self._account.name}: the meter gave no sample; "
-                "see `energymeter devices`, or raise the rate for short loops",
-                RuntimeWarning,
-                stacklevel=4,
-            )
-        elif strictly:
-            self.pay()
-        else:
-            self._pay_or_warn()
+        with self._state:
+            if self.drawn is None:
+                if os.getpid() == self._pid:
+                    warnings.warn(
+                        f"nothing was debited to {self._account.name}: the meter gave no sample; "
+                        "see `energymeter devices`, or raise the rate for short loops",
+                        RuntimeWarning,
+                        stacklevel=4,
+                    )
+            elif strictly:
+                self.pay(last=True)
+            else:
+                self._pay_or_warn(last=True)
 
     def _at_exit(self) -> None:
-        with self._state:
-            self._update()
-            self._pay_at_end(strictly=False)
+        if os.getpid() == self._pid:
+            with self._state:
+                self._update()
+                self._pay_at_end(strictly=False)
+                self._release()
 
     def _turn(self, phase: str) -> None:
         with self._state:
@@ -180,51 +208,70 @@ class Billing:
     def end(self) -> None:
         """Others open another one from here on."""
         atexit.unregister(self._at_exit)
+        self._over.set()
         self._own.close()
+        with self._state:
+            self._release()
         with active.lock:
             if active.billings.get(self._account.key) is self:
                 del active.billings[self._account.key]
         self._turn("ended")
 
+    def _run(self) -> None:
+        while not self._over.wait(_POLL_SECONDS):
+            with contextlib.suppress(
+                RuntimeWarning
+            ):  # warnings may be errors here; the last debit warns again
+                self.poll(start=False)
+
     # What is drawn ----------------------------------------------------------------------------
 
-    def poll(self) -> UsageDelta | None:
-        """What was drawn so far; ``None`` while nothing is known. Debits when it is time to."""
+    def poll(self, *, start: bool = True) -> UsageDelta | None:
+        """What was drawn so far; ``None`` while nothing is known. Debits when it is time to.
+
+        ``start``: a new meter may be started where the one that counted has ended.
+        """
         with self._state:
-            if self._meter is None and self._phase == "open" and self._start_meter is not None:
+            if start and self._meter is None and self._phase == "open" and self._start_meter is not None:
                 self._start_another(self._start_meter)
-            self._update()
-            if self._now_ns() >= self._due_ns:
-                self._pay_or_warn()
+            if self._phase in ("open", "ending"):
+                self._update()
+                if self._now_ns() >= self._due_ns:
+                    self._pay_or_warn()
             return self.drawn
 
     @property
     def pending(self) -> tuple[float, float]:
         """Joules and seconds drawn that are not in the ledger yet."""
-        drawn = self.drawn or self._paid
-        return drawn.joules - self._paid.joules, drawn.measured_seconds - self._paid.measured_seconds
+        drawn, paid = self.drawn or self._in_ledger, self._in_ledger
+        return drawn.joules - paid.joules, drawn.measured_seconds - paid.measured_seconds
 
     def balance(self) -> Balance:
         """With what is drawn but not yet in the ledger; others' debits are seen at our own next one."""
         return self._balance.after(*self.pending)
 
-    def count(self, name: str, times: int, joules: float) -> None:
-        """Further spans ``name``."""
+    def count(self, name: str, measured: int, joules: float, left_out: int = 0) -> None:
+        """Further spans ``name``: those that were fully measured, their energy, and those that were not."""
         with self._state:
-            had = self.units.get(name, (0, 0.0))
-            self.units[name] = (had[0] + times, had[1] + joules)
+            had = self.units.get(name, (0, 0.0, 0))
+            self.units[name] = had[0] + measured, had[1] + joules, had[2] + left_out
 
     @contextlib.contextmanager
     def counted(self, name: str) -> Iterator[None]:
         """Count a block as one span ``name``."""
-        start = self.poll() or UsageDelta()
+        start = self.poll()
         try:
             yield
         finally:
-            end = self.poll() or start
-            self.count(name, 1, end.joules - start.joules)
+            self.count_since(start, name, 1)
 
-    def pay(self) -> None:
+    def count_since(self, start: UsageDelta | None, name: str, times: int) -> None:
+        """Count what was drawn since ``start`` as so many spans ``name``."""
+        self.count(name, *cost_of(times, UsageDelta.between(start, self.poll() or start or NOTHING)))
+
+    # Paying -----------------------------------------------------------------------------------
+
+    def pay(self, *, last: bool = False) -> None:
         """Bring the ledger up to what was drawn.
 
         Raises:
@@ -232,15 +279,90 @@ class Billing:
         """
         with self._state:
             self._due_ns = self._now_ns() + _PAY_NS
-            if self.drawn is None or os.getpid() != self._pid:  # the parent of a fork pays for both
+            drawn = self.drawn
+            if drawn is None or os.getpid() != self._pid:  # the parent of a fork pays for both
                 return
-            self._account.spend(self.drawn, stage=self.stage, run=self.run, spans=dict(self.units))
-            self._balance, self._paid = self._account.balance(), self.drawn
+            claim = self._claim(drawn.sources if self._meter is None else self._meter.sources)
+            if claim.billed_until_ns is not None:
+                self._skip_to(self._drawn_at(claim.billed_until_ns))
+            if claim.ours:
+                self._debit_old_charge()
+                self._debit(drawn)
+            elif last and self._skipped == self._in_ledger:
+                self._account.spend(
+                    drawn.part(0.0),
+                    stage=self.stage,
+                    run=self.run,
+                    spans=dict(self.units),
+                    note=f"billed by process {claim.pid}",
+                )
+            self._balance = self._account.balance()
 
-    def _pay_or_warn(self) -> None:
+    def pay_now(self) -> None:
+        """Debit what was drawn up to this moment, or warn."""
+        with self._state:
+            self._update()
+            self._pay_or_warn()
+
+    def _debit_old_charge(self) -> None:
+        """The battery was charged meanwhile: what was drawn before is of the old charge."""
+        charge = self._account.charge()
+        if charge.number == self._charge.number:
+            return
+        ago_ns = max(0, round((self._account.clock.time() - charge.began) * 1e9))
+        at_reset = self._drawn_at(self._now_ns() - ago_ns)
+        if at_reset.joules > self._in_ledger.joules:
+            self._debit(at_reset, self._charge.number)
+        self._charge = charge
+
+    def _debit(self, drawn: UsageDelta, charge: int | None = None) -> None:
+        billed, spans = UsageDelta.between(self._skipped, drawn), dict(self.units)
+        self._account.spend(billed, stage=self.stage, run=self.run, spans=spans, charge=charge)
+        self._in_ledger = drawn
+
+    def _skip_to(self, drawn: UsageDelta) -> None:
+        """Another process has billed everything up to here."""
+        if drawn.seconds > self._in_ledger.seconds:
+            self._skipped += UsageDelta.between(self._in_ledger, drawn)
+            self._in_ledger = drawn
+
+    def _drawn_at(self, at_ns: int) -> UsageDelta:
+        """What was drawn at a moment of the last minutes, by a straight line between two polls."""
+        history = [*self._history, self._newest]
+        after = next((number for number, (ns, _) in enumerate(history) if ns > at_ns), len(history))
+        if after == 0:
+            return NOTHING
+        start_ns, start = history[after - 1]
+        if after == len(history):
+            return start
+        end_ns, end = history[after]
+        return start + UsageDelta.between(start, end).part((at_ns - start_ns) / (end_ns - start_ns))
+
+    def _claim(self, sources: Sequence[str]) -> Claim:
+        claim = self._account.claim(sources)
+        if claim.ours:
+            self._claimed |= {*sources}
+        elif {*claim.sources} < {*sources} and not self._warned:
+            self._warned = True
+            theirs, rest = " + ".join(claim.sources), " + ".join({*sources} - {*claim.sources})
+            warnings.warn(
+                f"{rest} is not debited to {self._account.name} while process {claim.pid} bills {theirs}: "
+                "measure them in one process",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+        return claim
+
+    def _release(self) -> None:
+        if self._claimed and os.getpid() == self._pid:
+            with contextlib.suppress(EnergyMeterError):  # claims that are not renewed lapse by themselves
+                self._account.release([*self._claimed])
+            self._claimed = set()
+
+    def _pay_or_warn(self, *, last: bool = False) -> None:
         """The same, but the user's work goes on if the ledger fails."""
         try:
-            self.pay()
+            self.pay(last=last)
         except EnergyMeterError as error:
             warnings.warn(f"not debited yet: {error}", RuntimeWarning, stacklevel=3)
 
@@ -258,13 +380,17 @@ class Billing:
             if self._meter is meter:
                 self._update()
                 self._before, self._meter, self._start = self.drawn or self._before, None, None
-                another = active.latest()
-                if another is not None and self._phase == "open":
-                    self._use(another)
+                if self._phase == "open":
+                    self._pay_or_warn()
+                    self._release()
+                    another = active.latest()
+                    if another is not None:
+                        self._use(another)
 
     def forked(self) -> None:
-        """In a forked worker: a thread that it does not have may hold the lock."""
+        """In a forked worker: a thread that it does not have may hold the locks."""
         self._state = threading.Condition(threading.RLock())
+        self._over = threading.Event()
         atexit.unregister(self._at_exit)
 
     def _found(self) -> RunningMeter:
@@ -286,6 +412,10 @@ class Billing:
     def _use(self, meter: RunningMeter, *, whole: bool = False) -> None:
         self._meter = meter
         self._start = None if whole else self._measured()
+        self._newest = self._now_ns(), self.drawn or NOTHING
+        self._history.append(self._newest)
+        with contextlib.suppress(EnergyMeterError):  # the debits report it
+            self._claim(meter.sources)
 
     def _update(self) -> None:
         """Take over what the meter has measured."""
@@ -293,9 +423,12 @@ class Billing:
         if usage is None:
             return
         drawn = self._before + UsageDelta.between(self._start, usage)
-        before = self.drawn or UsageDelta()
+        before = self.drawn or NOTHING
         self.load.add(drawn.measured_seconds - before.measured_seconds, drawn.joules - before.joules)
         self.drawn = drawn
+        self._newest = self._now_ns(), drawn
+        if self._newest[0] - self._history[-1][0] >= _APART_NS:
+            self._history.append(self._newest)
 
     def _measured(self) -> UsageDelta | None:
         try:
@@ -305,3 +438,10 @@ class Billing:
 
     def _now_ns(self) -> int:
         return self._account.clock.monotonic_ns()
+
+
+def cost_of(times: int, drawn: UsageDelta) -> tuple[int, float, int]:
+    """(how many of so many spans were measured, their joules, how many were left out)."""
+    if drawn.coverage < COVERED:
+        return 0, 0.0, times
+    return times, drawn.joules, 0

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from energymeter.battery.battery import Battery
 from energymeter.budget.account import Account
 from energymeter.budget.balance import Balance
 from energymeter.budget.forecast import Level
@@ -40,6 +41,16 @@ class Budget(Account):
         billing = billings.current(self)
         live = billing.load.level() if billing is not None else None
         return live if live is not None else super().level()
+
+    def reset(self, battery: Battery | None = None, note: str = "") -> int:
+        """The battery is full again (or another one): count from here, in a new line.
+
+        What runs in this process pays first, for what it drew from the old charge.
+        """
+        billing = billings.current(self)
+        if billing is not None:
+            billing.pay_now()
+        return super().reset(battery, note)
 
     # Loops, blocks, functions -----------------------------------------------------------------
 

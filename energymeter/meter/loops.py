@@ -8,7 +8,7 @@ from energymeter.budget.forecast import Forecast, Level
 from energymeter.errors import BudgetExhausted
 from energymeter.meter.billing import Billing
 from energymeter.meter.progress import Progress
-from energymeter.meter.usage_delta import UsageDelta
+from energymeter.meter.usage_delta import NOTHING
 from energymeter.text import Estimate, duration, significant
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Loop:
     ) -> None:
         self._billing, self._name, self._total, self._guard = billing, name, total, guard
         self._progress = progress
-        self._start = billing.poll() or UsageDelta()
+        self._start = billing.poll() or NOTHING
         self._seen = 0, 0.0
         self._cost = Forecast()
         self._was_low = False

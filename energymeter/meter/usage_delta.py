@@ -25,14 +25,22 @@ class UsageDelta(NamedTuple):
     @classmethod
     def between(cls, start: "Spent | None", end: Spent) -> "UsageDelta":
         """The difference of two usages of one run; the relative uncertainty is taken to be all gain."""
-        if start is None:
-            start = cls(coulombs=0.0)
+        start = start or NOTHING
         joules = end.joules - start.joules
         charge = None if end.coulombs is None or start.coulombs is None else end.coulombs - start.coulombs
         doubt = None if end.uncertainty is None or not end.joules else end.uncertainty * joules / end.joules
         seconds = end.seconds - start.seconds
         measured = end.seconds * end.coverage - start.seconds * start.coverage
         return cls(joules, charge, *_covered(seconds, measured), doubt, end.provenance, tuple(end.sources))
+
+    def part(self, share: float) -> "UsageDelta":
+        """The first ``share`` of it, 0 to 1, as if all went on evenly."""
+        return self._replace(
+            joules=self.joules * share,
+            coulombs=None if self.coulombs is None else self.coulombs * share,
+            seconds=self.seconds * share,
+            uncertainty=None if self.uncertainty is None else self.uncertainty * share,
+        )
 
     def __add__(self, later: "UsageDelta") -> "UsageDelta":  # type: ignore[override]
         """With what was measured after it; uncertainties add up, as those of a gain do."""
@@ -50,6 +58,10 @@ class UsageDelta(NamedTuple):
             later.provenance,
             tuple(dict.fromkeys(self.sources + later.sources)),
         )
+
+
+NOTHING = UsageDelta(coulombs=0.0)
+"""What was drawn before anything was."""
 
 
 def _covered(seconds: float, measured: float) -> tuple[float, float]:

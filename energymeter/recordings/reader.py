@@ -32,7 +32,7 @@ from energymeter.recordings.header import empty_records, parse_header
 from energymeter.recordings.parquet import read_parquet
 from energymeter.recordings.record import DECOMPRESSION, Hints, Lines, Record
 from energymeter.recordings.table import head_of, read_table
-from energymeter.recordings.textfile import BUFFER_BYTES, GZIP, lines_of
+from energymeter.recordings.textfile import BUFFER_BYTES, GZIP, text_of
 from energymeter.recordings.writer import COLUMNS, PARTS_SUFFIX
 
 __all__ = ["Hints", "Record", "read", "typical_interval"]
@@ -87,10 +87,11 @@ def _read_stream(path: str, file: io.BufferedReader, hints: Hints) -> list[Recor
         with io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="") as text:
             lines = Lines(text)
             header = parse_header(path, text.readline(Lines.MOST).removeprefix("# "))
-            rows = csv.DictReader(lines, restval="") if start.startswith(b"#") else _json_rows(lines)
+            in_csv = start.startswith(b"#")
+            rows = csv.DictReader(lines, restval="") if in_csv else _json_rows(lines)
             return _read_own(path, header, rows, lines)
-    whole, lines = lines_of(path, file)
-    with whole:
+    with text_of(path, file) as text:
+        lines = Lines(text)
         if start.startswith(b"Time,") and b",Watts," in start:
             return [read_ptdaemon(path, lines)]
         rest = lines.whole()

@@ -246,7 +246,8 @@ class _Reading:
         keys = list(self._channels)
         if len(keys) == 1:
             return {keys[0]: printable(Path(self._path).name)}
-        places = [i for i in range(len(keys[0])) if len({key[i] for key in keys if i < len(key)}) > 1]
+        shortest = min(map(len, keys))  # a row that was cut off has fewer
+        places = [i for i in range(shortest) if len({key[i] for key in keys}) > 1]
         titles = [self._layout.shape.titles[place] for place in self._layout.devices]
         short = (
             places[:1] if len({tuple(key[i] for i in places[:1]) for key in keys}) == len(keys) else places

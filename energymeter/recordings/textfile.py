@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import io
-import zlib
 from collections.abc import Iterator
 from typing import cast
 
@@ -17,7 +16,7 @@ BUFFER_BYTES = 1 << 16
 _SMALL_CHARACTERS = 1 << 26
 
 
-def lines_of(path: str, file: io.BufferedReader) -> tuple[io.TextIOWrapper, Lines]:
+def text_of(path: str, file: io.BufferedReader) -> io.TextIOWrapper:
     """The text in an open file.
 
     Raises:
@@ -26,8 +25,7 @@ def lines_of(path: str, file: io.BufferedReader) -> tuple[io.TextIOWrapper, Line
     encoding = encoding_of(file.peek(BUFFER_BYTES)[:BUFFER_BYTES])
     if encoding is None:
         raise LogError(f"{path} is no log: it is not text; give a CSV or a log of energymeter")
-    text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
-    return text, Lines(text)
+    return io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
 
 
 @contextlib.contextmanager
@@ -42,9 +40,7 @@ def open_lines(path: str) -> Iterator[Lines]:
             file = cast(io.BufferedReader, stack.enter_context(open(path, "rb", buffering=BUFFER_BYTES)))
             if file.peek(2).startswith(GZIP):
                 file = cast(io.BufferedReader, stack.enter_context(gzip.GzipFile(fileobj=file)))
-            yield lines_of(path, file)[1]
-    except (EOFError, zlib.error) as damage:
-        raise LogError(f"{path} is damaged ({damage}); pack it again") from damage
+            yield Lines(stack.enter_context(text_of(path, file)))
     except OSError as error:
         raise LogError(f"{path} cannot be read ({error.strerror or error}); correct the path") from error
 

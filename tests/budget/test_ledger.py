@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.budget.ledger import Debit, Ledger
+from energymeter.budget.ledger import Debit, Ledger, SpanTotal
 from energymeter.budget.ledger_file import MIGRATIONS, _remedy, default_path
 from energymeter.clock import ManualClock
 from energymeter.errors import LedgerError
@@ -35,7 +35,7 @@ def budget(ledger: Ledger) -> int:
 
 
 def total(ledger: Ledger, budget: int) -> int:
-    return ledger.microjoules(budget)[0]
+    return ledger.totals(budget).microjoules
 
 
 def test_a_running_total_counts_once(ledger: Ledger, budget: int) -> None:
@@ -78,7 +78,7 @@ def test_amending_and_undoing_are_new_lines(ledger: Ledger, budget: int) -> None
     ledger.amend(budget, first, 130, "wrong shunt")
     assert total(ledger, budget) == 180
     ledger.amend(budget, first, None, "not mine")
-    assert ledger.microjoules(budget)[:2] == (50, 1)
+    assert ledger.totals(budget)[1:3] == (50, 1)
     assert ledger.lines(budget)[:2] == before
     assert [line.kind for line in ledger.lines(budget)] == ["debit", "debit", "amend", "undo"]
     assert [s.joules for s in ledger.stretches(budget, None)] == [50e-6]
@@ -110,23 +110,23 @@ def test_stages_and_budgets_keep_apart(ledger: Ledger, budget: int) -> None:
     ledger.record(budget, "r1", "train", debit(1))
     ledger.record(budget, "r2", "infer", debit(2))
     ledger.record(other, "r1", "infer", debit(4))
-    assert [ledger.microjoules(budget, stage)[0] for stage in ("train", "infer", None)] == [1, 2, 3]
+    assert [ledger.totals(budget, stage).microjoules for stage in ("train", "infer", None)] == [1, 2, 3]
     assert total(ledger, other) == 4
     assert ledger.names() == ["lab4", "other"]
 
 
 def test_spans_are_running_totals_too(ledger: Ledger, budget: int) -> None:
-    ledger.record(budget, "r", "", debit(100, spans={"infer": (10, 80)}))
-    ledger.record(budget, "r", "", debit(300, spans={"infer": (30, 250)}))
+    ledger.record(budget, "r", "", debit(100, spans={"infer": SpanTotal(10, 80)}))
+    ledger.record(budget, "r", "", debit(300, spans={"infer": SpanTotal(30, 250)}))
     assert sorted(ledger.units(budget, None, "infer")) == [(10, 80e-6), (20, 170e-6)]
     assert ledger.units(budget, None, None) == [(1, 300e-6)]
 
 
 def test_one_line_without_a_doubt_makes_the_doubt_unknown(ledger: Ledger, budget: int) -> None:
     ledger.record(budget, "r1", "", debit(100, uncertainty_microjoules=2))
-    assert ledger.microjoules(budget) == (100, 2, 1)
+    assert ledger.totals(budget)[1:] == (100, 2, 1)
     ledger.record(budget, "r2", "", debit(100))
-    assert ledger.microjoules(budget) == (200, None, 2)
+    assert ledger.totals(budget)[1:] == (200, None, 2)
 
 
 def test_the_same_name_made_twice_is_one_budget(ledger: Ledger, budget: int) -> None:
@@ -146,7 +146,7 @@ def test_a_ledger_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> N
     db.close()
     ledger = Ledger(path)
     assert ledger.budget("old") == (7, "{}", "{}")
-    ledger.record(7, "r", "", debit(50, spans={"a": (1, 8)}))
+    ledger.record(7, "r", "", debit(50, spans={"a": SpanTotal(1, 8)}))
     assert total(ledger, 7) == 50
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)

@@ -254,7 +254,7 @@ class Dripping(Tcp):
     def talk(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
             connection.sendall(b"HTTP/1.1 200 OK\r\n")
-            while not connection.send(b"x") == 0:
+            while connection.send(b"x") != 0:
                 time.sleep(0.01)
 
 

@@ -22,6 +22,8 @@ class Figures(NamedTuple):
 class SteadyMeter:
     """Runs from the beginning and draws ``watts`` at 5 V for as long as the clock goes on."""
 
+    sources = ("ina219@1:0x40",)
+
     def __init__(self, clock: ManualClock, watts: float, samples: bool = True) -> None:
         self._clock, self._watts, self._samples = clock, watts, samples
         self._start, self._end = clock.monotonic_ns(), 0

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,10 @@ from oracle.truth import Channel, Extent, Moments, Run
 _ALIGN_SECONDS = 0.01
 """The Unix time in a log is so well known."""
 _NEVER = 1e9
-_SHARES = ((0.0, 1.0), (0.1, 0.3), (0.35, 0.9), (0.5, 0.5001))
+_LAST_SECONDS = 0.5
+_one_at_a_time = threading.Lock()
+"""A click runner takes standard output away from the whole process."""
+_SHARES = ((0.0, 1.0), (0.1037, 0.3091), (0.3533, 0.9017), (0.5, 0.5001))
 """Windows of a log that are looked at."""
 
 
@@ -43,7 +47,10 @@ def _judge_log(record: Record, judge: Judge, number: int, run: Run) -> None:
             judge.verdict.found("log places", "log", f"the log is in {len(paths)} places: {paths}")
         return
     channels = record.channels[number]
-    first, last = judge.sampled(channels, run.extent)
+    # one last sample is taken when the run is left, however long that takes
+    soon = run.extent.end.earliest + max(judge.grace(channel) for channel in channels) + _LAST_SECONDS
+    left = Moments(run.extent.end.earliest, min(run.extent.end.latest, soon))
+    first, last = judge.sampled(channels, Extent(run.extent.start, left))
     end = Moments(first.earliest, last.latest) if excused else last
     LogJudge(judge, paths[0], channels, Extent(first, end)).judge(
         lost=excused or not judge.healthy_run(run),
@@ -101,8 +108,9 @@ class LogJudge:
 
     def _shown(self, usage: dict[str, Any]) -> None:
         """``energymeter show`` says the same."""
-        shown = click.testing.CliRunner().invoke(cli, ["show", "--json", self._path])
-        plain = click.testing.CliRunner().invoke(cli, ["show", self._path])
+        with _one_at_a_time:
+            shown = click.testing.CliRunner().invoke(cli, ["show", "--json", self._path])
+            plain = click.testing.CliRunner().invoke(cli, ["show", self._path])
         for result in (shown, plain):
             if result.exit_code:
                 self._verdict.found("show fails", "show", f"{result.output[-500:]} {result.exception!r}")
@@ -169,6 +177,10 @@ def judge_ledger(record: Record, judge: Judge) -> None:
     _Ledger(record, judge, paths[0]).judge()
 
 
+_PAID = (s.Drawing, s.Guarded)
+"""Steps that are paid for, whichever meter sees them."""
+
+
 class _Ledger:
     def __init__(self, record: Record, judge: Judge, path: Path) -> None:
         self._record, self._judge, self._verdict = record, judge, judge.verdict
@@ -207,9 +219,7 @@ class _Ledger:
     def _paying(self) -> set[int]:
         """The meters that pay in one of the two ways."""
         of_program = {number for number, meter in enumerate(self._record.program.meters) if meter.budget}
-        return of_program | {
-            step.meter for step in s.walk(self._record.program.steps) if isinstance(step, s.Drawing)
-        }
+        return of_program | {run.meter for step in _PAID for run in self._record.within(step)}
 
     def _killed(self) -> bool:
         """What was drawn in the last half minute may be lost then."""
@@ -253,7 +263,10 @@ class _Ledger:
         return 0.3 * (start.latest - start.earliest) + min(late, 0.05)
 
     def _runs(self, meters: set[int]) -> list[Run]:
-        return [run for run in self._record.runs if run.meter in meters]
+        paying = {number for number, meter in enumerate(self._record.program.meters) if meter.budget}
+        whole = [run for run in self._record.runs if run.meter in paying]
+        parts = [run for step in _PAID for run in self._record.within(step)]
+        return [run for run in (*whole, *parts) if run.meter in meters]
 
     def _union(self, meters: set[int]) -> list[tuple[float, float]]:
         """When somebody paid, since the last reset."""

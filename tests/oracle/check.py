@@ -1,7 +1,7 @@
 """The judge: every figure of a record against the truth.
 
-A figure is right within its own ±, or it carries a warning: coverage, a note, an error. The energy of a window
-that is partly covered must be that of its covered part. What is neither becomes a `Finding`.
+A figure is right within its own ±, or it carries a warning: coverage, a note, an error. The energy of a
+window that is partly covered must be that of its covered part. What is neither becomes a `Finding`.
 """
 
 import math
@@ -20,7 +20,11 @@ _EXACT = 1e-6
 _LEAVE_SECONDS = 1.0
 """Leaving takes no longer, on a busy machine; ``design.md`` promises 0.2 s on a quiet one."""
 _ASK_SECONDS = 1.0
+_PERIOD_SECONDS = 3.0
+"""A question waits for one sample at most, and for a slow one not at all."""
 _EDGE_SECONDS = 2e-4
+_STAMP_SECONDS = 0.02
+"""A sample has the time of its reading but for so much."""
 _HARMLESS = ("sampled by a thread", "± without the unknown accuracy")
 
 
@@ -78,7 +82,7 @@ class Judge:
         figure = f"{answer.step} {answer.what}"
         took = answer.asked.latest - answer.asked.earliest
         slowest = max((1 / c.hz + c.spec.slow for c in self.record.channels[answer.meter]), default=0.0)
-        if took > slowest + _ASK_SECONDS + self._stalls(answer.meter):
+        if took > min(slowest, _PERIOD_SECONDS) + _ASK_SECONDS + self._stalls(answer.meter):
             self.verdict.found("slow answer", figure, f"took {took:.2f} s")
         if answer.error is not None and not answer.error["ours"]:
             self._crashed(figure, answer.error)
@@ -119,9 +123,13 @@ class Judge:
             lasts += inside[-1:]
         if not firsts:
             return extent.start, extent.end
-        first = Moments(min(extent.start.earliest, *firsts), max(extent.start.latest, *firsts))
+        first = Moments(min(firsts) - _STAMP_SECONDS, min(firsts) + _STAMP_SECONDS)
         last = Moments(min(extent.end.earliest, *lasts) - grace, min(extent.end.latest, max(lasts)) + grace)
         return first, last
+
+    def grace(self, channel: Channel) -> float:
+        """Seconds at the edges of a stretch that a meter may count or not."""
+        return self._grace(channel)
 
     def healthy_run(self, run: Run) -> bool:
         """Every source was read from its start to its end without a gap."""
@@ -366,13 +374,27 @@ class Judge:
         """From the first sample, which may precede the run's start, to the last one."""
         channels = self._counted(run.meter)
         first, last = self.sampled(channels, window)
+        if run.open or run.loose:  # it may have seen less than what was read meanwhile
+            last = Moments(window.end.earliest - self._grace(channels[0]), window.end.latest)
         extent = Extent(first, last)
         self._usage(figure, "trace", value["usage"], extent, channels)
-        whole = value["joules"][0]
-        if not math.isclose(whole, value["usage"]["joules"], rel_tol=1e-6, abs_tol=1e-6):
-            self.verdict.found(
-                "trace energy", figure, f"energy() says {whole} J, usage() {value['usage']['joules']} J"
-            )
+        for part in value["windows"]:
+            self._trace_window(figure, part, first, channels)
+
+    def _trace_window(
+        self, figure: str, part: dict[str, Any], first: Moments, channels: Sequence[Channel]
+    ) -> None:
+        """A window of a trace, whose second 0 is its first sample."""
+        if "usage" not in part:
+            return
+        joules, usage = part["joules"], part["usage"]
+        if not math.isclose(joules, usage["joules"], rel_tol=1e-6, abs_tol=1e-6):
+            self.verdict.found("trace energy", figure, f"energy() {joules} J, usage() {usage['joules']} J")
+        extent = Extent(
+            Moments(first.earliest + part["start"], first.latest + part["start"]),
+            Moments(first.earliest + part["end"], first.latest + part["end"]),
+        )
+        self._usage(f"{figure} {part['start']:.3f} s", "trace window", usage, extent, channels)
 
     def _spans(self, figure: str, label: str, value: dict[str, Any], run: Run, answer: Answer) -> None:
         """The spans of one label: how many, each one, and their statistics."""
@@ -420,17 +442,28 @@ class Judge:
                     "span seconds", f"{figure} {number}", f"no span took {usage['seconds']:.6f} s"
                 )
                 return
-            chosen = fits[0]
-            if len(fits) > 1:
-                chosen = min(fits[:8], key=lambda span: abs(self._off(span, usage, channels)))
+            # those of which nothing was measured may be left out, and many take equally long
+            chosen = (
+                min(fits, key=lambda span: self._mismatch(span, usage, channels))
+                if len(fits) > 1
+                else fits[0]
+            )
             left.remove(chosen)
             self._usage(f"{figure} {number}", "span", usage, chosen.extent, channels)
 
-    @staticmethod
-    def _off(span: Stretch, usage: dict[str, Any], channels: Sequence[Channel]) -> float:
+    def _mismatch(
+        self, span: Stretch, usage: dict[str, Any], channels: Sequence[Channel]
+    ) -> tuple[float, float]:
+        """How badly a usage suits a span: by what was measured, then by its energy."""
         start = span.extent.start.latest
-        true = sum(channel.wave.joules(start, start + usage["seconds"]) for channel in channels)
-        return float(usage["joules"]) - true
+        end = start + usage["seconds"]
+        parts = [channel.measured(start, end) for channel in channels]
+        covered = usage["coverage"] * usage["seconds"]
+        grace = max(self._grace(channel) for channel in channels)
+        extra = max(0.0, covered - max(part.seconds + part.possibly for part in parts) - grace)
+        lacking = max(0.0, min(part.seconds for part in parts) - covered - grace)
+        true = sum(part.joules for part in parts)
+        return extra + lacking, abs(float(usage["joules"]) - true)
 
     def _statistics(
         self,
@@ -565,7 +598,7 @@ class Judge:
     def _uncalled_for(self, event: dict[str, Any]) -> bool:
         """An error of ours where nothing was wrong."""
         step = self.record.steps.get(event["step"].partition(".")[0])
-        hindered = {"frozen", "no executable", "closed stdin"} & set(self.record.program.where)
+        hindered = {"frozen", "no executable"} & set(self.record.program.where)
         if event["step"].endswith(".x") or isinstance(step, s.Refused | s.Drawing | None) or hindered:
             return False
         meter = getattr(step, "meter", 0)
@@ -573,9 +606,7 @@ class Judge:
             return not step.kill and step.channels == 1
         spec = self.record.program.meters[meter]
         return (
-            all(source.healthy for source in spec.sources)
-            and not self.record.breaks
-            and not spec.log == "fifo"
+            all(source.healthy for source in spec.sources) and not self.record.breaks and spec.log != "fifo"
         )
 
     def _idle(self, event: dict[str, Any]) -> None:

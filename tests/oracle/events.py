@@ -91,6 +91,19 @@ class Record:
                     found.append(span)
         return found
 
+    def within(self, kind: type[s.Step]) -> list[Run]:
+        """The parts of runs that lie within steps of a kind which did not fail."""
+        found = []
+        for process, name in self._inner:
+            step = self.steps.get(name)
+            extent = self._extent(process, name)
+            if isinstance(step, kind) and extent is not None and not self.failed(name):
+                for run in self.runs:
+                    part = _common(extent, run.extent)
+                    if run.process == process and part is not None:
+                        found.append(run._replace(extent=part))
+        return found
+
     # -- from events -------------------------------------------------------------------------------
 
     def _known_until(self, owner: str, process: str) -> float | None:
@@ -194,6 +207,12 @@ class Record:
             event.get("value"),
             error,
         )
+
+
+def _common(a: Extent, b: Extent) -> Extent | None:
+    start = max(a.start, b.start, key=lambda moments: moments.latest)
+    end = min(a.end, b.end, key=lambda moments: moments.earliest)
+    return Extent(start, end) if end.earliest > start.latest else None
 
 
 def _encloses(run: Extent, idle: Extent) -> bool:

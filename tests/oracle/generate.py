@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 from oracle import steps as s
 
@@ -70,7 +71,7 @@ class _Generator:
         peak = max(max(a, b) for _, a, b in wave)
         wrapping = quantity == "joules" and rnd.random() < 0.4
         way = "stream" if semantics == "instant" and rnd.random() < 0.2 else "read"
-        spec = dict(
+        spec: dict[str, Any] = dict(  # noqa: C408 - as the fields are spelled
             wave=wave,
             semantics=semantics,
             quantity=quantity,
@@ -85,15 +86,14 @@ class _Generator:
             describes=semantics == "mean" and rnd.random() < 0.5,
             slow=rnd.choice([0.0] * 6 + [0.3 / hz]),
         )
-        return s.SourceSpec(**self._troubled(spec))  # type: ignore[arg-type]
+        return s.SourceSpec(**self._troubled(spec))
 
-    def _troubled(self, spec: dict[str, object]) -> dict[str, object]:
+    def _troubled(self, spec: dict[str, Any]) -> dict[str, Any]:
         """Something may be wrong with it."""
         rnd = self._rnd
         if rnd.random() < 0.55:
             return spec
-        hz, quantity = spec["hz"], spec["quantity"]
-        assert isinstance(hz, float)
+        quantity = spec["quantity"]
         start = rnd.uniform(0.1, 1.2)
         length = rnd.choice([0.4, 0.8, 1.5])
         match rnd.choice(
@@ -118,7 +118,7 @@ class _Generator:
             case "restart" if quantity == "joules":
                 spec.update(restarts=True, wrap=0.0, troubles=(("fail", start, start + length, ""),))
             case "batch" if spec["way"] == "stream":
-                spec["batch"] = rnd.choice([0.5, 1.0])
+                spec["batch"] = rnd.choice([0.5, 1.0, 2.0])
             case "renews" if spec["semantics"] == "instant" and spec["way"] == "read":
                 spec.update(renews=rnd.choice([0.3, 0.6]), hz=50.0, stamped=False)
         return spec
@@ -127,7 +127,7 @@ class _Generator:
         rnd = self._rnd
         if rnd.random() < 0.5:  # means that are renewed more seldom than the whole is read
             rails = tuple(
-                s.SourceSpec(wave=self.wave(5.0), semantics="mean", hz=5.0, describes=False, renews=0.0)
+                s.SourceSpec(wave=self.wave(2.0), semantics="mean", hz=2.0, window=0.5)
                 for _ in range(rnd.choice([1, 2]))
             )
             return s.SourceSpec(rails=rails, hz=50.0)
@@ -249,6 +249,7 @@ class _Generator:
             (0.8, lambda: s.Keep(meter)),
             (0.8, lambda: s.Block((self._sleep(),), meter, "with")),
             (0.6, s.Closerange),
+            (0.6, lambda: s.Guarded(rnd.choice(["guard", "track", "function", "generator", "endless"]))),
         ]
         if depth < 2:
             choices += [
@@ -267,7 +268,6 @@ class _Generator:
         if spec.budget:
             choices += [
                 (3.0, s.Reset),
-                (2.0, lambda: s.Guarded(rnd.choice(["guard", "track", "function", "generator", "endless"]))),
                 (0.0 if in_process else 2.0, lambda: s.Company((self._sleep(),), meter, 0.4)),
             ]
         weights = [weight for weight, _ in choices]

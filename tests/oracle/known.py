@@ -189,7 +189,10 @@ class Known:
             joules = self._rounded(joules, down=True)
             return Reading(joules=math.fmod(joules, self._about["wrap"]) if self._about["wrap"] else joules)
         before_ns = self._before_ns if self._before_ns is not None else now_ns - 1
-        if self._about["semantics"] == "mean" and now_ns > before_ns:
+        if self._about["window"]:  # a moving mean
+            long_ns = round(self._about["window"] * 1e9)
+            watts, seconds = self._joules(now_ns - long_ns, now_ns) / self._about["window"], None
+        elif self._about["semantics"] == "mean" and now_ns > before_ns:
             watts = self._joules(before_ns, now_ns) / ((now_ns - before_ns) * 1e-9)
             seconds = (now_ns - before_ns) * 1e-9 if self._about["describes"] else None
         else:

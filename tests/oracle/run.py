@@ -2,8 +2,8 @@
 
     python -m oracle.run SECONDS [--first SEED] [--jobs N] [--only real|long] [--keep FOLDER]
 
-Exit code 1 where something was found. Two kinds of programs share the time: real ones (`oracle.generate`), run
-as processes, and long ones in simulated time (`oracle.simulate`).
+Exit code 1 where something was found. Two kinds of programs share the time: real ones (`oracle.generate`),
+run as processes, and long ones in simulated time (`oracle.simulate`).
 """
 
 import argparse

@@ -10,6 +10,7 @@ import ctypes
 import dataclasses
 import errno
 import faulthandler
+import fcntl
 import gc
 import itertools
 import json
@@ -17,6 +18,7 @@ import math
 import os
 import resource
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -37,6 +39,8 @@ _LEAK_SECONDS = 4.0
 _MOST_USAGES = 1500
 _WORKER_SECONDS = 15.0
 """A worker that lives longer hangs."""
+_SET_PIPE_SIZE = 1031
+"""F_SETPIPE_SZ of fcntl.h; the module names it from Python 3.10 on some systems only."""
 _now = time.monotonic_ns
 
 
@@ -156,10 +160,15 @@ class Stage:
     def _freeze(self) -> None:
         """The interpreter is the program itself, as in a program that was frozen to one file."""
         application = self.folder / "application.sh"
+        again = (
+            "import sys; sys.frozen = True; from energymeter import EnergyMeter; "
+            f"sys.executable = '{application}'; EnergyMeter('manual:5W').__enter__()"
+        )
         application.write_text(
             f"#!/bin/sh\necho one >> '{self.folder}/generations'\n"
             f"[ $(wc -l < '{self.folder}/generations') -gt 4 ] && exit 1\n"
-            f"exec '{sys.executable}' -c 'import time; time.sleep(1)' \"$@\"\n"
+            f"export PYTHONPATH='{os.pathsep.join(sys.path)}'\n"
+            f'exec {sys.executable} -c "{again}"\n'
         )
         application.chmod(0o755)
         sys.frozen = True  # type: ignore[attr-defined]
@@ -199,9 +208,12 @@ class Stage:
         if kind == "bytes":
             return os.fsdecode(f"log{number}".encode() + b"\xe9.parquet")
         if kind == "fifo":
-            path = f"log{number}.csv"
-            os.mkfifo(path)
-            self._crowd.append(os.open(path, os.O_RDONLY | os.O_NONBLOCK))  # nobody reads it
+            path = f"log{number}.jsonl"
+            if not os.path.exists(path):
+                os.mkfifo(path)
+                reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # who never reads
+                fcntl.fcntl(reader, _SET_PIPE_SIZE, 4096)
+                self._crowd.append(reader)
             return path
         return f"log{number}.{kind}"  # relative: the program may go elsewhere
 
@@ -325,10 +337,10 @@ class Stage:
     def many(self, step: str, meter: EnergyMeter, label: str, count: int, seconds: float) -> None:
         """Short spans, whose own edges are taken for true."""
         spans = []
-        for _ in range(count):
+        for number in range(count):
             span = meter.span(label)
             with span:
-                end = time.perf_counter() + seconds
+                end = time.perf_counter() + seconds * (0.2 + number * 7 % 10 / 6)  # no two alike
                 while time.perf_counter() < end:
                     pass
             spans.append((span.start_ns, span.end_ns))
@@ -372,8 +384,9 @@ class Stage:
         before = signal.signal(signal.SIGALRM, report)
         signal.setitimer(signal.ITIMER_REAL, 0.003)
         try:
-            self.many(f"{step}.0", meter, label, 300, 5e-5)
-            for _ in range(40):
+            self.many(f"{step}.0", meter, label, 2000, 5e-5)
+            end = time.monotonic() + 1.0
+            while time.monotonic() < end:
                 with contextlib.suppress(EnergyMeterError, KeyError):
                     _ = meter.spans[label].joules
             yield
@@ -410,18 +423,32 @@ class Stage:
 
     @contextlib.contextmanager
     def company(self, step: str, number: int, seconds: float) -> Iterator[None]:
-        """Another process measures, too."""
-        if self.fork(step):
-            with self.worker(0.0):
-                meter = self.meter(number, log=False)
-                with self.around(f"{step}.c"), meter, self.inside(f"{step}.c"):
-                    time.sleep(seconds)
-        pid = self._forks[-1]
+        """Another program measures, too."""
+        code = (
+            f"import sys; sys.path[:0] = {sys.path!r}; from oracle.stage import Stage; "
+            f"Stage.visit({str(self.folder)!r}, {step!r}, {number}, {seconds!r}, {self.epoch_ns})"
+        )
+        process = subprocess.Popen([sys.executable, "-c", code])
+        self._forks.append(process.pid)
         try:
             yield
         finally:
-            os.waitpid(pid, 0)
-            self._forks.remove(pid)
+            process.wait()
+            self._forks.remove(process.pid)
+
+    @classmethod
+    def visit(cls, folder: str, step: str, number: int, seconds: float, epoch_ns: int) -> None:
+        """What the other program does."""
+        stage = cls.__new__(cls)
+        stage.folder, stage.epoch_ns = Path(folder), epoch_ns
+        stage.program = Program.from_json((stage.folder / "program.json").read_text())
+        stage._events, stage._unwritten, stage._process = str(stage.folder / "events.jsonl"), [], f"0.{step}"
+        stage._objects = []
+        warnings.showwarning = stage._warned
+        meter = stage.meter(number, log=False)
+        with stage.around(f"{step}.c"), meter, stage.inside(f"{step}.c"):
+            time.sleep(seconds)
+        stage.ask(f"{step}.usage", meter, number, "usage")
 
     def fork_while_leaving(self, step: str, number: int, times: int) -> None:
         """Forks beside a thread that enters and leaves a meter of its own."""
@@ -446,7 +473,8 @@ class Stage:
                 self._process = f"{self._process}.{step}"
                 code = 0
                 try:
-                    with self.around(f"{step}.w{turn}"), self.budget().drawing(self._sample_meter()):
+                    meter = EnergyMeter("manual:1W")
+                    with self.around(f"{step}.w{turn}"), meter, self.budget().drawing(meter):
                         pass
                 except BaseException:  # noqa: BLE001 - the exit code says it
                     code = 2
@@ -456,10 +484,6 @@ class Stage:
                 self._note("crash", of=step, error="hang", message=f"a worker ended with status {status}")
         done.set()
         thread.join()
-
-    @staticmethod
-    def _sample_meter() -> Any:
-        return EnergyMeter("manual:1W")
 
     def kill(self, gone: bool = False, crowded: bool = False) -> None:
         """End the sampling process."""
@@ -670,12 +694,8 @@ class Stage:
             now = json.dumps({label: self._of_spans(one) for label, one in spans.items()})
             if now != said:
                 self._note("changed", step=step, meter=number, before=json.loads(said), after=json.loads(now))
-        for number, meter in enumerate(meters):
-            for what in ("usage", "usages", "spans", "trace"):
-                self.ask(f"end.{number}.{what}", meter, number, what)
-        for number, meter in enumerate(meters):
-            said = self._answer(lambda meter=meter: meter.log_error)
-            self._note("log", meter=number, error=said.get("value", ""))
+        for number in range(len(meters)):
+            self._last_questions(meters[number], number)
         own = getattr(self, "_own_files", [])
         lost = [fd for fd in own if not _is_open(fd)]
         if lost:
@@ -693,6 +713,12 @@ class Stage:
                 os.waitpid(pid, 0)
         faulthandler.cancel_dump_traceback_later()
 
+    def _last_questions(self, meter: EnergyMeter, number: int) -> None:
+        for what in ("usage", "usages", "spans", "trace"):
+            self.ask(f"end.{number}.{what}", meter, number, what)
+        said = self._answer(lambda: meter.recording.error)
+        self._note("log", meter=number, error=said.get("value", ""))
+
     def _check_leaks(self) -> None:
         """Nothing stays behind: a sampler may wait for the next block for two seconds."""
         self._objects.clear()
@@ -701,6 +727,9 @@ class Stage:
             gc.collect()
             threads = [t.name for t in threading.enumerate() if t not in self._threads]
             files = [path for path in self._open_files() if path not in self._files]
+            mapped = [path for path in files if "memfd" in path]
+            if len(mapped) <= len(self.program.meters):  # decorated functions may keep their meters
+                files = [path for path in files if path not in mapped]
             processes = [_command(pid) for pid in self._samplers()]
             if not (threads or files or processes):
                 return
@@ -735,12 +764,17 @@ def _of_statistics(statistics: Any) -> dict[str, Any]:
 def _of_trace(trace: Any) -> dict[str, Any]:
     start, length = float(trace.time_s[0]), trace.seconds
     windows = [(start + length * a, start + length * b) for a, b in ((0, 1), (0.1, 0.4), (0.5, 0.9))]
+    parts = []
+    for a, b in windows:
+        part = {"start": a - start, "end": b - start, "joules": float(trace.energy(a, b))}
+        with contextlib.suppress(EnergyMeterError):
+            part["usage"] = _of_usage(trace.usage(a, b))
+        parts.append(part)
     return {
         "seconds": length,
         "samples": len(trace),
         "usage": _of_usage(trace.usage()),
-        "joules": [float(trace.energy(a, b)) for a, b in windows],
-        "windows": windows,
+        "windows": parts,
         "gaps": trace.gaps(),
     }
 

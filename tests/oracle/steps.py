@@ -42,6 +42,8 @@ class SourceSpec:
     """Seconds that a reading takes."""
     stamped: bool = True
     """Its readings carry the device's own time."""
+    window: float = 0.0
+    """A mean of the last so many seconds, whenever it is read."""
     describes: bool = False
     """A mean says how long a stretch it describes."""
     restarts: bool = False

@@ -77,6 +77,8 @@ class Channel:
         self.times = [(row.at_ns - epoch_ns) * 1e-9 for row in rows]
         self.watts = [row.watts for row in rows]
         self._breaks = sorted(breaks)
+        # a counter, or a mean since the last reading, knows of the time in which nobody read it
+        self._counts_on = spec.semantics != "instant" and not spec.restarts
         self._sure = 1.7 / hz + 0.02 + spec.slow + spec.batch + 1.05 * spec.news
         self._gap = 3.3 / hz + 0.27 + spec.slow + (3.1 * spec.news if spec.news else 0.0)
 
@@ -92,7 +94,7 @@ class Channel:
             if width <= self._sure and not broken:
                 sure += b - a
                 joules += self.wave.joules(a, b)
-            elif width <= self._gap or broken or self.spec.semantics != "instant":
+            elif width <= self._gap or broken or self._counts_on:
                 low, high = self.wave.extremes(left, right)
                 possible += b - a
                 more += self.wave.joules(a, b)
