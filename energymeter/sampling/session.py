@@ -39,6 +39,7 @@ class Session:
         self._configs = [config._replace(source=config.build()) for config in configs]
         self._corrections = corrections
         self._parts: list[list[Source]] = []
+        self._opened: list[Source] = []
         self._loops: list[SourceLoop] = []
         self._log_writer: LogWriter | None = None
         try:
@@ -46,6 +47,7 @@ class Session:
                 source, rate_hz = config.build(), config.pace()
                 if isinstance(source, Tunable):
                     source.tune(rate_hz)
+                self._opened.append(source)
                 source.open()
                 self._parts.append(list(source.channels()) if isinstance(source, Divided) else [source])
         except BaseException:
@@ -163,11 +165,12 @@ class Session:
             pass
 
     def close(self) -> None:
-        """Close every source, and remove the log: nothing was measured."""
-        for config in self._configs:
-            config.build().close()
-        if self._log_writer is not None:
-            self._log_writer.close(discard=True)
+        """Close every source that was opened, and remove the log: nothing was measured. Twice is fine."""
+        while self._opened:
+            self._opened.pop().close()
+        log_writer, self._log_writer = self._log_writer, None
+        if log_writer is not None:
+            log_writer.close(discard=True)
 
     def _close_log(self) -> None:
         if self._log_writer is not None:

@@ -23,7 +23,7 @@ _SCRIPT = os.path.join(_HERE, "child.py")
 _FROM_ARCHIVE = (
     "import sys; sys.path.insert(0, sys.argv[1]); from energymeter.sampling.child import main; main()"
 )
-_PYTHON = re.compile(r"(python|pypy)[\d.]*(-?[a-z]{1,3})?")
+_PYTHON = re.compile(r"(python|pypy)[\d.]*t?d?(-dbg)?")
 """The names of interpreters; a program that embeds Python has another one, and must not be started again."""
 _LONGEST_LINE = 1 << 20
 _REAP_SECONDS = 15.0

@@ -23,7 +23,7 @@ class ThreadHost:
 
     def __init__(self) -> None:
         self.memory = memoryview(b"")
-        self._session: Session | None = None
+        self._begun = threading.Lock()
         self._thread: threading.Thread | None = None
         self._wake: Sequence[Descriptor] = ()
 
@@ -45,15 +45,16 @@ class ThreadHost:
             self.memory = memoryview(bytearray(session.size))
             self._wake = uninterrupted(pipe, close)
             session.prepare(self.memory, SystemPace(Head(self.memory), self._wake[0].fd), log, resume=resume)
-            self._thread = threading.Thread(target=session.run, name="energymeter-sampler", daemon=True)
-            self._session = session
+            self._thread = threading.Thread(
+                target=self._run, args=(session,), name="energymeter-sampler", daemon=True
+            )
             self._thread.start()
         except BaseException as failure:
-            if self._thread is not None and self._thread.ident is not None:
-                self.stop(discard_log=True)
-            else:
+            if self._begun.acquire(blocking=False):  # the thread has not begun, and will not
                 session.close()
                 close(self._wake)
+            else:
+                self.stop(discard_log=True)
             if isinstance(failure, RuntimeError) and not isinstance(failure, SamplerError):
                 raise SamplerError(
                     f"no thread could be started for the sampling: {failure}; end threads, or raise the "
@@ -61,6 +62,10 @@ class ThreadHost:
                 ) from failure
             raise
         return session.channels
+
+    def _run(self, session: Session) -> None:
+        if self._begun.acquire(blocking=False):
+            session.run()
 
     def cancel(self) -> None:
         """There is nothing to cut short."""

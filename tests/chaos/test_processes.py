@@ -433,3 +433,359 @@ report(meter, uid=os.getuid())
     check_true(usage)
     assert usage["uid"] == 65534
     right("needs no root, no home and no temporary folder")
+
+
+# Leaving a block: at most 0.2 s, whatever lives on
+
+
+LEAVING_SECONDS = 0.2
+
+
+@pytest.mark.parametrize(
+    ("source", "keep"),
+    [
+        (f'"{SOURCE}"', "fork()"),
+        (f'"{SOURCE}"', "multiprocessing.get_context('fork').Pool(2)"),
+        ("Const()", "fork()"),
+        ("Const()", "multiprocessing.get_context('fork').Pool(2)"),
+    ],
+    ids=["fork", "pool", "fork_object", "pool_object"],
+)
+@pytest.mark.parametrize("log", [False, True], ids=["without_log", "with_log"])
+def test_worker_lives_on(
+    program: Program, tmp_path: Path, right: Verdict, source: str, keep: str, log: bool
+) -> None:
+    """A kept pool, persistent workers of a data loader: they hold whatever the program had open."""
+    path = tmp_path / "run.csv"
+    (usage,) = program(f"""
+import multiprocessing
+from energymeter.reading import Facts, Reading
+class Const:
+    name, facts, closed, reads = "const", Facts(), 0, 0
+    def open(self): pass
+    def read(self):
+        self.reads += 1
+        return Reading(watts=3.0)
+    def close(self): self.closed += 1
+def fork():
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    return pid
+source = {source}
+with EnergyMeter(source, rate_hz=100, out={str(path) if log else None!r}) as meter:
+    time.sleep(0.3)
+    kept = {keep}
+    time.sleep(0.3)
+    leaving = time.monotonic()
+left_seconds = time.monotonic() - leaving
+threads = [thread.name for thread in threading.enumerate() if "energymeter" in thread.name]
+report(meter, left_seconds=left_seconds, threads=threads, closed=getattr(source, "closed", 1))
+kept.terminate() if hasattr(kept, "terminate") else os.kill(kept, signal.SIGKILL)
+""")
+    check_true(usage)
+    assert usage["closed"] == 1
+    if log:
+        assert check_log(path) > 20
+        (record,) = read(str(path))
+        assert record.columns["time_s"][-1] < usage["seconds"] + 0.5, "the log ends with the block"
+    timely(usage["threads"] == [] or usage["threads"] == ["energymeter-watchdog"])
+    timely(usage["left_seconds"] < LEAVING_SECONDS)
+    right(f"left in {usage['left_seconds']:.3f} s; the log ends with the block")
+
+
+def test_log_whose_reader_stopped(program: Program, tmp_path: Path, cannot_know: Verdict) -> None:
+    """A pipe that nobody empties; a disk that stalls looks the same."""
+    (usage,) = program(f"""
+os.mkfifo("{tmp_path}/run.csv")
+with EnergyMeter("{SOURCE}", rate_hz=500, out="{tmp_path}/run.csv", force=True) as meter:
+    time.sleep(4)
+    leaving = time.monotonic()
+report(meter, left_seconds=time.monotonic() - leaving)
+""")
+    check_true(usage)
+    timely(usage["coverage"] > 0.99, "the sampling is not held up")
+    (note,) = [note for note in usage["notes"] if "log" in note]
+    assert "its disk is slow or its reader has stopped" in note
+    timely(usage["left_seconds"] < 2 * LEAVING_SECONDS)
+    cannot_know(f"left in {usage['left_seconds']:.2f} s: {note}")
+
+
+def test_everything_closed_in_the_block(program: Program, tmp_path: Path, right: Verdict) -> None:
+    """A program that becomes a daemon closes every number; the next files that it opens have ours."""
+    (usage,) = program(f"""
+meter = EnergyMeter("{SOURCE}", rate_hz=100)
+with meter:
+    time.sleep(0.3)
+    os.closerange(3, 256)
+    mine = [open(f"{tmp_path}/{{n}}", "w") for n in range(12)]
+    time.sleep(0.5)
+    leaving = time.monotonic()
+left_seconds = time.monotonic() - leaving
+facts = meter.usage.to_dict()
+with meter: pass
+del meter
+whole = 0
+for file in mine:
+    file.write("x")
+    file.flush()
+    whole += 1
+say(**facts, left_seconds=left_seconds, whole=whole)
+""")
+    check_true(usage)
+    assert usage["whole"] == 12
+    timely(usage["coverage"] > 0.95)
+    timely(usage["left_seconds"] < LEAVING_SECONDS)
+    right(f"measured on, left in {usage['left_seconds']:.3f} s, none of the program's files closed")
+
+
+def test_rights_dropped_in_the_block(program: Program, right: Verdict) -> None:
+    if os.getuid() != 0:
+        pytest.skip("giving up rights needs some")
+    (usage,) = program(f"""
+with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
+    time.sleep(0.3)
+    os.setgid(65534); os.setuid(65534)
+    time.sleep(0.3)
+    leaving = time.monotonic()
+report(meter, left_seconds=time.monotonic() - leaving)
+""")
+    check_true(usage)
+    timely(usage["left_seconds"] < LEAVING_SECONDS)
+    right(f"left in {usage['left_seconds']:.3f} s without a right to signal the sampler")
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_standard_streams_closed(program: Program, tmp_path: Path, right: Verdict, closed: str) -> None:
+    (tmp_path / "answer").touch()
+    body = f"""
+sys.stdout = open("{tmp_path}/answer", "w")
+with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
+    time.sleep(0.3)
+report(meter)
+"""
+    script = tmp_path / "program.py"
+    script.write_text(Program.HEAD + body)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(
+        ["sh", "-c", f'exec "$0" "$1" {closed}', sys.executable, str(script)],
+        env=environment, timeout=60, check=True,
+    )  # fmt: skip
+    usage = json.loads((tmp_path / "answer").read_text())
+    check_true(usage)
+    timely(usage["coverage"] > 0.9)
+    right("measured as if they were open")
+
+
+def test_more_files_than_select_can_watch(program: Program, right: Verdict) -> None:
+    usages = program(f"""
+import resource
+from energymeter.reading import Facts, Reading
+class Const:
+    name, facts = "const", Facts()
+    def open(self): pass
+    def read(self): return Reading(watts=3.0)
+    def close(self): pass
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+held = [open("/dev/null") for _ in range(1100)]
+for source in ("{SOURCE}", Const()):
+    with EnergyMeter(source, rate_hz=100) as meter:
+        time.sleep(0.4)
+        leaving = time.monotonic()
+    report(meter, left_seconds=time.monotonic() - leaving)
+with EnergyMeter() as meter:
+    time.sleep(0.1)
+say(seconds=meter.usage.seconds)
+""")
+    for usage in usages[:2]:
+        check_true(usage)
+        timely(usage["coverage"] > 0.9)
+        timely(usage["left_seconds"] < LEAVING_SECONDS)
+    assert usages[2]["seconds"] > 0
+    right("spec, object and search with 1100 files open")
+
+
+def test_frozen_program(program: Program, tmp_path: Path, right: Verdict) -> None:
+    """Its ``sys.executable`` is the program itself: started as an interpreter it would start itself again."""
+    app = tmp_path / "app"
+    app.write_text(f"#!/bin/sh\necho again >>{tmp_path}/started\n")
+    app.chmod(0o755)
+    usage, refused = program(f"""
+sys.frozen, sys.executable = True, "{app}"
+with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
+    time.sleep(0.3)
+report(meter)
+os.environ.pop("ENERGYMETER_SOURCE", None)
+try:
+    with EnergyMeter() as meter: pass
+    say(error="")
+except EnergyMeterError as error:
+    say(error=str(error))
+""")
+    check_true(usage)
+    assert "sampled by a thread of this program" in usage["notes"]
+    assert not (tmp_path / "started").exists(), "it was started again"
+    assert "name the source" in refused["error"]
+    right("sampled by a thread; without a source it is refused in one sentence")
+
+
+def test_recording_whose_sampler_cannot_come_back(
+    program: Program, tmp_path: Path, cannot_know: Verdict
+) -> None:
+    recording = tmp_path / "recording.csv"
+    recording.write_text("time_s,power_W\n" + "".join(f"{n / 100},3.0\n" for n in range(400_000)))
+    (usage,) = program(f"""
+begun = time.monotonic()
+with EnergyMeter("replay@{recording}?speed=max") as meter:
+    time.sleep(0.5)
+    os.unlink("{recording}")
+    kill_sampler(meter)
+report(meter, took=time.monotonic() - begun)
+""")
+    assert usage["joules"] <= 3.0 * 4000
+    check_true(usage)
+    assert usage["took"] < 10
+    assert "cut short" in " ".join(usage["notes"])
+    cannot_know(f"ends after {usage['took']:.1f} s: cut short when its sampler was killed")
+
+
+def test_no_descriptor_when_the_sampler_must_be_restarted(program: Program, cannot_know: Verdict) -> None:
+    (usage,) = program(f"""
+import resource
+with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
+    time.sleep(0.3)
+    used = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 3, 4096))
+    held = []
+    try:
+        while True: held.append(open("/dev/null"))
+    except OSError: pass
+    kill_sampler(meter)
+    time.sleep(0.8)
+    for file in held: file.close()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+    time.sleep(2.5)
+report(meter)
+""")
+    check_true(usage)
+    assert "restarted 1 times" in " ".join(usage["notes"])
+    timely(0.3 < usage["coverage"] < 0.95)
+    cannot_know(f"goes on once there is one; {100 * usage['coverage']:.0f} % measured")
+
+
+def test_a_thousand_failed_starts(program: Program, tmp_path: Path, right: Verdict) -> None:
+    (counts,) = program(f"""
+import gc
+from energymeter.reading import Facts, Reading
+class Bad:
+    name, facts = "bad", Facts()
+    def open(self): raise EnergyMeterError("gone")
+    def read(self): return Reading(watts=3.0)
+    def close(self): pass
+class Good(Bad):
+    def open(self): pass
+open("{tmp_path}/there.csv", "w").close()
+kinds = [
+    lambda: EnergyMeter(Bad()), lambda: EnergyMeter(Good(), out="{tmp_path}/there.csv"),
+    lambda: EnergyMeter(Good(), require="simulated", out="{tmp_path}/new.csv"),
+    lambda: EnergyMeter("nosuch"), lambda: EnergyMeter("manual:1W", rate_hz=1e9),
+    lambda: EnergyMeter("manual:1W", out="{tmp_path}/there.csv"),
+    lambda: EnergyMeter("manual:1W", require="measured", out="{tmp_path}/new.jsonl"),
+]
+def state():
+    gc.collect()
+    children = open(f"/proc/self/task/{{os.getpid()}}/children").read().split()
+    return dict(fds=len(os.listdir("/proc/self/fd")), threads=threading.active_count(), children=len(children))
+def fail(kind):
+    try:
+        with kind(): raise SystemExit("it started")
+    except EnergyMeterError: pass
+for kind in kinds: fail(kind)
+time.sleep(0.3)
+before = state()
+for _ in range(270): [fail(kind) for kind in kinds[:3]]
+for _ in range(48): [fail(kind) for kind in kinds[3:]]
+time.sleep(0.5)
+say(before=before, after=state(), files=sorted(os.listdir("{tmp_path}")))
+""")
+    assert counts["after"] == counts["before"]
+    assert counts["files"] == ["program.py", "there.csv"]
+    right(f"1 002 starts of seven kinds leave {counts['after']['fds'] - counts['before']['fds']} descriptors")
+
+
+@pytest.mark.parametrize("source", [f'"{SOURCE}"', "Const()"], ids=["process", "object"])
+def test_starts_interrupted_anywhere(program: Program, right: Verdict, source: str) -> None:
+    """Ctrl-C at 150 random moments of entering, measuring and leaving, caught by a program that goes on."""
+    before, after, usage = program(
+        f"""
+import gc, random
+from energymeter.reading import Facts, Reading
+class Const:
+    name, facts, opened, closed = "const", Facts(), 0, 0
+    def open(self): self.opened += 1
+    def read(self): return Reading(watts=3.0)
+    def close(self): self.closed += 1
+def state():
+    gc.collect()
+    children = open(f"/proc/self/task/{{os.getpid()}}/children").read().split()
+    mine = [os.readlink(f"/proc/self/fd/{{fd}}") for fd in os.listdir("/proc/self/fd")[:-1]
+            if os.path.exists(f"/proc/self/fd/{{fd}}")]
+    # the curve of the last run is kept for its results
+    fds = len([path for path in mine if "memfd:energymeter" not in path])
+    return dict(fds=fds, threads=threading.active_count(), children=len(children))
+chance, source = random.Random(1), {source}
+meter = EnergyMeter(source, rate_hz=100)
+with meter: pass
+before = state()
+say(**before)
+hits = 0
+for _ in range(150):
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0005, 0.05))
+            with meter:
+                time.sleep(0.03)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        hits += 1
+end = time.monotonic() + 10
+while state() != before and time.monotonic() < end: time.sleep(0.1)
+say(**state(), hits=hits, opened=getattr(source, "opened", 0), closed=getattr(source, "closed", 0))
+with meter: time.sleep(0.3)
+report(meter)
+""".replace(
+            "import gc, random",
+            "import gc, random\nsignal.signal(signal.SIGALRM, signal.default_int_handler)",
+        )
+    )
+    assert {name: after[name] for name in before} == before
+    assert after["hits"] > 50
+    assert after["opened"] <= after["closed"], "an interrupted open is closed, too"
+    check_true(usage)
+    right(f"{after['hits']} interrupts leave nothing; the meter measures on")
+
+
+def test_load_of_ten(program: Program, right: Verdict) -> None:
+    """Ten busy programs; the sampler has real-time priority where that is granted, and says so where not."""
+    (usage,) = program(f"""
+busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(10)]
+try:
+    with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
+        time.sleep(4)
+    channel = meter._life.latest.sampler.channels[0]
+    report(meter, priority=channel.priority, cpu=meter.usage.overhead.cpu_seconds / meter.usage.seconds)
+finally:
+    for process in busy: process.kill()
+""")
+    check_true(usage)
+    notes = " ".join(usage["notes"])
+    if usage["priority"] == "real-time":
+        timely(usage["missed"] <= 2, f"{usage['missed']} missed")
+        assert usage["cpu"] < 0.04, "its start included"
+    elif usage["missed"]:
+        assert "refused real-time priority" in notes
+    right(
+        f"{usage['priority']}: {usage['missed']} of 400 readings missed, {100 * usage['cpu']:.1f} % of a core"
+    )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energymeter.energy.correction import Correction
-from energymeter.energy.integrate import Integrator, Sample
+from energymeter.energy.integrate import GapRule, Integrator, Sample, gap_limit_ns
 from energymeter.reading import Facts, Reading
 
 SECOND = 1_000_000_000
@@ -188,3 +188,54 @@ def test_a_correction_works_on_each_channel_apart():
     assert plug.watts == pytest.approx(60 * 1.01 * 0.98), "of 115 VA only 60 W are power"
     assert Correction(1.01, 0.02, 0.98, -0.001).of(Reading(watts=2.0)).watts == pytest.approx(2 * 1.01 * 0.98)
     assert not math.isnan(Correction().of(Reading(joules=3.0)).joules)
+
+
+MS = 1_000_000
+
+
+@pytest.mark.parametrize("hole_ms", [4, 10, 63, 250])
+def test_a_hole_in_a_recording_of_a_kilohertz_is_a_gap(hole_ms):
+    assert gap_limit_ns(1 * MS) < hole_ms * MS
+
+
+@given(st.floats(1e-6, 1e13))
+def test_two_lost_readings_and_half_an_interval_of_jitter_are_no_gap(interval_ns):
+    assert 3.5 * interval_ns <= gap_limit_ns(interval_ns) + 1
+    assert gap_limit_ns(interval_ns) <= max(3.5 * interval_ns + 1, 3 * MS)
+
+
+def test_the_limit_follows_the_interval_that_is_observed():
+    rule = GapRule(1000 * MS)
+    assert rule.limit_ns == 3500 * MS
+    for _ in range(20):
+        rule.observe(10 * MS)
+    assert rule.limit_ns == 35 * MS
+    rule.observe(2500 * MS)
+    assert rule.limit_ns == 35 * MS, "one gap is no new interval"
+    for _ in range(20):
+        rule.observe(100 * MS)
+    assert rule.limit_ns == 350 * MS
+
+
+def test_until_a_few_intervals_are_known_the_nominal_one_counts_too():
+    rule = GapRule(1000 * MS)
+    assert [rule.observe(10 * MS) for _ in range(5)] == [3500 * MS] * 4 + [35 * MS]
+
+
+def test_lines_that_a_pipe_held_back_are_no_faster_source():
+    rule = GapRule(100 * MS)
+    for _ in range(10):
+        rule.observe(100 * MS)
+        for _ in range(50):
+            rule.observe(1)
+    assert rule.limit_ns == 350 * MS
+    assert GapRule(10_000).observe(10_000) == 3 * MS, "of a source that is this fast they are intervals"
+
+
+@given(st.lists(st.integers(1, 10**10), min_size=1, max_size=60))
+def test_the_limit_is_that_of_the_median_of_the_last_fifteen(intervals):
+    rule = GapRule(1)
+    for interval in intervals:
+        rule.observe(interval)
+    recent = sorted(intervals[-15:])
+    assert rule.limit_ns == gap_limit_ns(recent[len(recent) // 2])

@@ -67,9 +67,11 @@ def memory():
 
 
 class Rig:
-    def __init__(self, script, *, seconds, rate_hz=100.0, source=None):
+    def __init__(self, script, *, seconds, rate_hz=100.0, source=None, facts=None):
         self.pace = ScriptedPace(round(seconds * 1e9))
         self.source = source(self.pace) if source else Scripted(self.pace, script)
+        if facts is not None:
+            self.source.facts = facts
         self.memory = memory()
         channel = Channel(self.source, self.memory, rate_hz)
         self.curve = Curve(self.memory, trapezoids=self.source.facts.semantics == "instant")
@@ -208,3 +210,114 @@ def test_a_stream_keeps_its_own_times_and_counts_and_comes_back():
     assert rig.curve.window(0, 10**10).joules == pytest.approx(
         4.0 * rig.curve.window(0, 10**10).covered_seconds
     )
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("semantics", ["instant", "mean", "counter"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Reading(watts=NAN), Reading(watts=INF), Reading(watts=-INF), Reading(watts=1e308), Reading(watts="3"),
+        Reading(watts=[3.0]), Reading(watts=2.0, volts=NAN), Reading(watts=2.0, joules=NAN),
+        Reading(watts=2.0, seconds=NAN), Reading(watts=2.0, seconds=-5.0), Reading(watts=2.0, seconds=INF),
+        Reading(watts=2.0, seconds="1"), Reading(watts=2.0, at_ns=10**15), Reading(watts=2.0, at_ns=0.5),
+        None,
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_cannot_be_a_reading_is_a_failure_and_nothing_else(bad, semantics):
+    def script(n, pace):
+        return bad if n == 30 else Reading(watts=2.0, joules=2e-9 * pace.time_ns)
+
+    rig = Rig(script, seconds=1.0, facts=Facts(semantics=semantics))
+    assert rig.count(Count.FAILED) == 1
+    assert rig.count(Count.READS) == 100
+    assert rig.curve.error != ""
+    window = rig.curve.window(0, 10**9)
+    assert window.joules == pytest.approx(2.0)
+    assert window.covered_seconds == pytest.approx(1.0)
+    assert rig.source.opened == 0
+
+
+def test_a_source_that_says_nothing_else_is_reopened():
+    rig = Rig(lambda n, pace: Reading(watts=NAN if pace.time_ns > 10**8 else 1.0), seconds=1.0)
+    assert rig.source.opened > 0
+    assert "reported watts=nan" in rig.curve.error
+
+
+def test_a_fault_of_the_sampling_itself_ends_its_source_and_is_reported(monkeypatch):
+    def broken(self, attempts):
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(SourceLoop, "_pause", broken)
+    rig = Rig(lambda n, pace: SourceMissing("gone") if n > 5 else Reading(watts=1.0), seconds=1.0)
+    assert rig.count(Count.STATE) == State.ENDED
+    assert rig.curve.error == "ZeroDivisionError: ours"
+    assert rig.source.closed == 1
+
+
+def test_a_source_that_cannot_be_closed_is_reported(monkeypatch):
+    def broken(self):
+        raise OSError("stuck")
+
+    monkeypatch.setattr(Scripted, "close", broken)
+    rig = Rig(lambda n, pace: Reading(watts=1.0), seconds=0.1)
+    assert rig.curve.error == "OSError: stuck"
+
+
+def test_a_counter_that_was_opened_again_begins_with_a_gap():
+    """It may count from another start by then, even from the number where it was left."""
+
+    def script(n, pace):
+        if 10**9 <= pace.time_ns < 2 * 10**9:
+            return SourceMissing("on the charger")
+        return Reading(joules=5.0 if pace.time_ns < 2 * 10**9 else 5.0 + (pace.time_ns - 2 * 10**9) * 2e-9)
+
+    rig = Rig(script, seconds=4.0, facts=Facts(semantics="counter"))
+    assert rig.count(Count.GAPS) == 1
+    outage = rig.curve.window(10**9, 2 * 10**9)
+    assert outage.covered_seconds < 0.05
+    assert rig.curve.window(3 * 10**9, 4 * 10**9).joules == pytest.approx(2.0)
+
+
+class Faster:
+    """A stream of 400 samples a second that is said to send one, and stands still for a second."""
+
+    name = "faster"
+    facts = Facts(default_hz=1.0)
+
+    def __init__(self, pace):
+        self.pace = pace
+
+    def open(self):
+        pass
+
+    def read(self):
+        raise AssertionError("a streaming source is not asked")
+
+    def stream(self):
+        for n in range(2000):
+            self.pace.time_ns += 10**9 if n == 1000 else 2_500_000
+            yield Reading(watts=4.0, at_ns=self.pace.time_ns)
+
+    def close(self):
+        pass
+
+
+def test_the_gap_limit_of_a_stream_is_that_of_its_true_rate():
+    rig = Rig(None, seconds=100.0, rate_hz=1.0, source=Faster)
+    assert rig.count(Count.GAPS) == 1
+    assert rig.count(Count.GAP_NS) == 10**9
+    assert rig.curve.interval_seconds(1.0) == pytest.approx(0.0025)
+
+
+def test_readings_slower_than_asked_for_are_covered_once_their_pace_is_known():
+    def slow(n, pace):
+        pace.time_ns += 60 * MS
+        return Reading(watts=2.0)
+
+    rig = Rig(slow, seconds=6.0)
+    assert rig.count(Count.GAPS) == 1, "the first interval"
+    assert rig.curve.window(10**9, 6 * 10**9).covered_seconds == pytest.approx(5.0, abs=0.1)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,9 +19,11 @@ from energymeter.errors import (
     SourceTimeout,
     SpecError,
 )
+from energymeter.reading import Facts, Reading
 from energymeter.sampling import process
 from energymeter.sampling.config import LogConfig, SourceConfig
 from energymeter.sampling.memory import Count
+from energymeter.sampling.priority import Level
 from energymeter.sampling.sampler import Sampler
 from energymeter.spec import Spec
 
@@ -220,33 +223,256 @@ def test_the_child_ends_within_two_seconds_of_its_parents_sigkill_and_the_log_is
     assert lines[-1].count(",") == lines[1].count(",")
 
 
+class Here:
+    """A source that exists only in this process, and counts what is done to it."""
+
+    name = "here"
+    facts = Facts()
+
+    def __init__(self, error=None):
+        self.error = error
+        self.opened = self.closed = 0
+
+    def open(self):
+        self.opened += 1
+        if self.error is not None:
+            raise self.error
+
+    def read(self):
+        return Reading(watts=float(os.getpid()))
+
+    def close(self):
+        self.closed += 1
+
+
 def test_an_object_is_sampled_by_a_thread_of_this_process():
-    class Here:
-        name = "here"
-
-        def __init__(self):
-            from energymeter.reading import Facts
-
-            self.facts = Facts()
-
-        def open(self):
-            pass
-
-        def read(self):
-            from energymeter.reading import Reading
-
-            return Reading(watts=float(os.getpid()))
-
-        def close(self):
-            pass
-
-    made = Sampler([SourceConfig(Here(), 100.0)])
+    source = Here()
+    made = Sampler([SourceConfig(source, 100.0)])
     made.start()
     try:
         assert made.in_process
         assert made.channels[0].curve.last().watts == os.getpid()
     finally:
         made.stop()
+    assert (source.opened, source.closed) == (1, 1)
+
+
+def worker():
+    """A fork that does nothing but live, as a kept pool's or a data loader's."""
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    return pid
+
+
+def ended(pid):
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("source", ["manual", "object"])
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_living_fork_does_not_keep_the_sampling_alive(tmp_path, source, ending):
+    if ending == "parquet":
+        pytest.importorskip("pyarrow")
+    path, here = tmp_path / f"run.{ending}", Here()
+    read = SourceConfig(here if source == "object" else Spec("manual", "3W", {}), 100.0)
+    made = Sampler([read], LogConfig(str(path), start_ns=time.monotonic_ns()))
+    made.start()
+    until(lambda: len(made.channels[0].curve) > 5)
+    fork = worker()
+    try:
+        begun = time.monotonic()
+        made.stop()
+        assert time.monotonic() - begun < 5.0
+    finally:
+        ended(fork)
+    assert made.log_error() == ""
+    assert made.recorded_rows() == len(made.channels[0].curve)
+    assert path.exists()
+    assert here.closed == here.opened
+
+
+def leftovers():
+    """Descriptors, threads and children of this process."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return len(os.listdir("/proc/self/fd")), threading.active_count(), children
+
+
+def failing(kind, path):
+    match kind:
+        case "no driver":
+            return Sampler([SourceConfig(Spec("nosuch", None, {}))])
+        case "too fast":
+            return Sampler([SourceConfig(Spec("manual", "1W", {}), 1e9)])
+        case "log in the way":
+            return Sampler([SourceConfig(Spec("manual", "1W", {}))], LogConfig(str(path)))
+        case "object that does not open":
+            return Sampler([SourceConfig(Here(SourceMissing("gone")))])
+        case "object with a bug":
+            return Sampler([SourceConfig(Here(KeyError("rail")))])
+        case _:
+            return Sampler([SourceConfig(Here())], LogConfig(str(path)))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "no driver", "too fast", "log in the way", "object that does not open", "object with a bug",
+        "object, log in the way",
+    ],
+)  # fmt: skip
+def test_starts_that_fail_leave_nothing(tmp_path, kind):
+    path = tmp_path / "there.csv"
+    path.write_text("precious")
+    before = leftovers()
+    for _ in range(5):
+        made = failing(kind, path)
+        with pytest.raises((SpecError, LogError, SourceMissing, KeyError)):
+            made.start()
+        made.stop()
+        (config,) = made._configs
+        if isinstance(config.source, Here):
+            assert config.source.closed == 1
+    assert leftovers() == before
+    assert path.read_text() == "precious"
+
+
+@pytest.mark.parametrize("source", ["manual", "object"])
+def test_a_start_that_is_interrupted_while_it_waits_leaves_nothing(tmp_path, monkeypatch, source):
+    def interrupt(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Sampler, "_await_first_samples", interrupt)
+    path = tmp_path / "run.csv"
+    before = leftovers()
+    read = SourceConfig(Here() if source == "object" else Spec("manual", "3W", {}))
+    made = Sampler([read], LogConfig(str(path)))
+    with pytest.raises(KeyboardInterrupt):
+        made.start()
+    fds, *others = leftovers()
+    assert (fds <= before[0] + 1, *others) == (True, *before[1:]), "the memory of the curve is still held"
+    assert not path.exists(), "no stub is in the way of the next run"
+
+
+def test_a_log_that_is_refused_leaves_no_stub(started, tmp_path):
+    path = tmp_path / "run.csv"
+    made = started(log=LogConfig(str(path)))
+    assert path.exists()
+    made.stop(discard_log=True)
+    assert not path.exists()
+
+
+def test_a_relative_log_stays_where_it_began(started, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    made = started(log=LogConfig("run.csv", start_ns=time.monotonic_ns()))
+    until(lambda: len(made.channels[0].curve) > 5)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    os.kill(child_of(made), signal.SIGKILL)
+    until(lambda: not made._host.alive())
+    made.restart_if_dead()
+    made.stop()
+    assert made.restarts == 1
+    assert list(Path().iterdir()) == []
+    assert len((tmp_path / "run.csv").read_text().splitlines()) > 2
+
+
+def test_a_name_with_a_nul_is_refused():
+    with pytest.raises(LogError, match="NUL"):
+        Sampler([SourceConfig(Spec("manual", "1W", {}))], LogConfig("a\0b.csv")).start()
+
+
+def recording(tmp_path, rows=20_000):
+    path = tmp_path / "recording.csv"
+    path.write_text("time_s,power_W\n" + "".join(f"{n / 100},3.0\n" for n in range(rows)))
+    return str(path)
+
+
+@pytest.mark.parametrize("speed", ["true", "max"])
+def test_a_recording_whose_sampler_was_killed_ends_as_such(tmp_path, speed):
+    spec = Spec("replay", recording(tmp_path), {"speed": speed})
+    made = Sampler([SourceConfig(spec)])
+    made.start()
+    os.kill(child_of(made), signal.SIGKILL)
+    until(lambda: not made._host.alive())
+    (channel,) = made.channels
+    before = len(channel.curve)
+    made.restart_if_dead()
+    assert made.ended()
+    assert made.replays_ended()
+    assert made.restarts == 0
+    assert len(channel.curve) == before, "it does not begin again"
+    if before < 20_000:
+        assert made.notes() == [
+            f"{channel.info.name}: it was cut short when its sampler was killed; play it again"
+        ]
+    made.stop()
+
+
+def test_what_is_live_goes_on_next_to_a_recording_that_was_cut_short(tmp_path):
+    live = SourceConfig(Spec("manual", "3W", {}), 100.0)
+    made = Sampler([SourceConfig(Spec("replay", recording(tmp_path), {})), live])
+    made.start()
+    played, manual = made.channels
+    os.kill(child_of(made), signal.SIGKILL)
+    until(lambda: not made._host.alive())
+    made.restart_if_dead()
+    before = len(played.curve), len(manual.curve)
+    until(lambda: len(manual.curve) > before[1] + 3)
+    made.stop()
+    assert made.restarts == 1
+    assert len(played.curve) == before[0]
+    assert "cut short" in made.notes()[-1]
+
+
+def test_a_sampler_that_cannot_come_back_is_tried_again_later(started, monkeypatch):
+    made = started()
+    os.kill(child_of(made), signal.SIGKILL)
+    until(lambda: not made._host.alive())
+
+    def refuse(*arguments, **options):
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as full:
+        full.setattr(subprocess, "Popen", refuse)
+        made.restart_if_dead()
+    (channel,) = made.channels
+    assert (
+        "could not go on: the sampling process could not be started: Too many open files"
+        in channel.curve.error
+    )
+    assert made.restarts == 0
+    made._next_start_ns = 0
+    made.restart_if_dead()
+    before = len(channel.curve)
+    until(lambda: len(channel.curve) > before)
+    assert made.restarts == 1
+
+
+def test_a_frozen_program_is_sampled_by_a_thread(started, monkeypatch):
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    made = started()
+    until(lambda: len(made.channels[0].curve) > 5)
+    assert made.in_process
+    assert "sampled by a thread of this program" in made.notes()
+    assert leftovers()[2] == []
+
+
+def test_a_priority_that_was_refused_is_noted_when_readings_were_missed(started):
+    made = started()
+    (channel,) = made.channels
+    until(lambda: channel.priority)
+    own = channel.curve.counts
+    own[Count.MISSED] = 12
+    own[Count.PRIORITY] = Level.REAL_TIME
+    assert made.notes() == []
+    own[Count.PRIORITY] = Level.NORMAL
+    assert "refused real-time priority (it has: normal) and missed 12 readings" in made.notes()[0]
+    own[Count.MISSED] = 0
+    assert made.notes() == []
 
 
 def test_several_sources_are_read_side_by_side(started):

@@ -1,0 +1,163 @@
+"""The log's thread: nothing that happens to a log holds up the sampling or is kept quiet."""
+
+import threading
+
+import pytest
+
+from energymeter.energy.integrate import Sample
+from energymeter.sampling import log_writer
+from energymeter.sampling.log_writer import LogWriter
+from energymeter.sampling.memory import HEAD_BYTES, Count, Head, LogState
+
+SAMPLE = Sample(0, 1.0, None, None, 0, 0.0, 3.0, None, None)
+
+
+class Disk:
+    """A recorder whose disk can be held up, or fails."""
+
+    def __init__(self):
+        self.rows = self.closed = 0
+        self.ready = threading.Event()
+        self.ready.set()
+        self.busy = threading.Event()
+        self.error = None
+        self._buffered = 0
+
+    def row(self, channel, sample):
+        self._buffered += 1
+
+    def flush(self):
+        self.busy.set()
+        self.ready.wait(20)
+        if self.error is not None:
+            raise self.error
+        self.rows += self._buffered
+        self._buffered = 0
+
+    def close(self):
+        self.closed += 1
+        self.flush()
+
+
+@pytest.fixture
+def disk():
+    made = Disk()
+    yield made
+    made.ready.set()
+
+
+@pytest.fixture
+def head():
+    return Head(memoryview(bytearray(HEAD_BYTES)))
+
+
+@pytest.fixture
+def log(disk, head, tmp_path):
+    made = LogWriter(str(tmp_path / "run.csv"), disk, head)
+    made.start()
+    return made
+
+
+def test_every_row_is_written_and_counted(log, disk, head):
+    record = log.recording(0)
+    for _ in range(1000):
+        record(0, SAMPLE)
+    log.close()
+    assert disk.rows == head.counts[Count.RECORDED_ROWS] == 1000
+    assert disk.closed == 1
+    assert head.error == ""
+
+
+def test_a_disk_that_stands_still_costs_rows_and_they_are_counted(log, disk, head, monkeypatch):
+    monkeypatch.setattr(log_writer, "QUEUE_ROWS", 50)
+    disk.ready.clear()
+    record = log.recording(0)
+    record(0, SAMPLE)
+    log.flush()
+    disk.busy.wait(20)
+    for _ in range(80):
+        record(0, SAMPLE)  # returns, however long the disk takes
+    assert head.counts[Count.LOST_ROWS] == 30
+    disk.ready.set()
+    log.close()
+    assert head.counts[Count.RECORDED_ROWS] == 51
+
+
+def test_a_recording_that_is_played_waits_for_the_log(log, disk, head, monkeypatch):
+    monkeypatch.setattr(log_writer, "QUEUE_ROWS", 10)
+    record = log.recording(0, patient=True)
+    for _ in range(500):
+        record(0, SAMPLE)
+    log.close()
+    assert head.counts[Count.RECORDED_ROWS] == 500
+    assert head.counts[Count.LOST_ROWS] == 0
+
+
+def test_a_log_that_is_stalled_at_the_end_is_reported_and_given_up(log, disk, head, monkeypatch):
+    monkeypatch.setattr(log_writer, "GIVE_UP_SECONDS", 0.2)
+    disk.ready.clear()
+    log.recording(0)(0, SAMPLE)
+    log.close()
+    assert head.counts[Count.LOG_STATE] == LogState.STALLED
+    assert "0 rows are written" in head.error
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(28, "No space left on device"), "after 0 rows: No space left on device"),
+        (UnicodeEncodeError("utf-8", "\udcff", 0, 1, "no"), "after 0 rows: UnicodeEncodeError: "),
+        (MemoryError(), "after 0 rows: MemoryError"),
+    ],
+)
+def test_whatever_goes_wrong_ends_the_log_with_its_reason(log, disk, head, error, says):
+    disk.error = error
+    record = log.recording(0)
+    record(0, SAMPLE)
+    log.flush()
+    log._thread.join(20)
+    record(0, SAMPLE)
+    log.close()
+    assert says in head.error
+    assert disk.closed == 1
+    assert head.counts[Count.LOST_ROWS] == 0, "it has ended; it does not lose"
+
+
+def test_without_a_thread_the_log_ends_with_its_reason(disk, head, tmp_path, monkeypatch):
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    log = LogWriter(str(tmp_path / "run.csv"), disk, head)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    log.start()
+    log.recording(0)(0, SAMPLE)
+    assert "can't start new thread" in head.error
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_a_log_that_nobody_wants_is_removed(disk, head, tmp_path, started):
+    path = tmp_path / "run.parquet"
+    path.touch()
+    parts = tmp_path / "run.parquet.parts"
+    parts.mkdir()
+    log = LogWriter(str(path), disk, head)
+    if started:
+        log.start()
+    log.close(discard=True)
+    assert not path.exists()
+    assert not parts.exists()
+    assert disk.closed == 1
+
+
+def test_a_pipe_and_a_linked_folder_are_not_removed(disk, head, tmp_path):
+    import os
+
+    path, mine = tmp_path / "run.csv", tmp_path / "mine"
+    os.mkfifo(path)
+    mine.mkdir()
+    (mine / "thesis.tex").touch()
+    (tmp_path / "run.csv.parts").symlink_to(mine)
+    log = LogWriter(str(path), disk, head)
+    log.close(discard=True)
+    assert path.exists()
+    assert (mine / "thesis.tex").exists()

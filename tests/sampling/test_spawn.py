@@ -1,0 +1,94 @@
+"""Which interpreter runs a child, and how a child answers."""
+
+import os
+import subprocess
+import sys
+import time
+import zipapp
+from pathlib import Path
+
+import pytest
+
+from energymeter.errors import SamplerError
+from energymeter.sampling import spawn as module
+from energymeter.sampling.spawn import interpreter, spawn
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_this_interpreter_is_used():
+    assert interpreter() == sys.executable
+
+
+@pytest.mark.parametrize("executable", [None, "", "/nonexistent/python3", "/bin/sh", "/usr/sbin/uwsgi"])
+def test_a_program_that_embeds_python_is_never_started_in_its_place(monkeypatch, executable):
+    monkeypatch.setattr(sys, "executable", executable)
+    monkeypatch.setattr(sys, "_base_executable", executable)
+    found = interpreter()
+    assert found is None or Path(found).name == f"python{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def test_a_frozen_program_has_none_and_says_so_in_one_sentence(monkeypatch):
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert interpreter() is None
+    with pytest.raises(SamplerError, match=r"it is frozen, or embeds Python.*name the source"):
+        spawn({})
+
+
+@pytest.mark.parametrize("name", ["python", "python3", "python3.12", "pypy3", "python3-dbg", "python3.13t"])
+def test_names_of_interpreters(name):
+    assert module._PYTHON.fullmatch(name)
+
+
+@pytest.mark.parametrize("name", ["pythonista", "uwsgi", "myapp", "python-app", "blender", "python3-myapp"])
+def test_names_of_other_programs(name):
+    assert not module._PYTHON.fullmatch(name)
+
+
+def test_a_child_answers_in_lines_and_ends(tmp_path, monkeypatch):
+    (tmp_path / "a_job.py").write_text(
+        "def main(config):\n    print(config['say'] * 2)\n    raise SystemExit\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.path.append(str(tmp_path))
+    child = spawn({"job": "a_job", "say": "ha\n"})
+    assert list(child.lines(time.monotonic() + 20)) == [b"ha", b"ha", b""]
+    assert child.wait(20)
+    child.release()
+
+
+def test_a_child_that_is_killed_is_waited_for(tmp_path, monkeypatch):
+    (tmp_path / "a_job.py").write_text("import time\ndef main(config):\n    time.sleep(60)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.path.append(str(tmp_path))
+    child = spawn({"job": "a_job"})
+    assert child.alive()
+    assert not child.wait(0.01)
+    child.kill()
+    assert child.wait(20)
+    child.release()
+    assert not Path(f"/proc/{child.pid}").exists()
+
+
+def test_a_zip_archive_measures(tmp_path):
+    """zipapp, pex, layers of a cloud function: there child.py is no file."""
+    app = tmp_path / "app"
+    for package in ("energymeter", "drivers", "calibration"):
+        target = app / ("energymeter" if package == "energymeter" else f"energymeter/{package}")
+        for path in (ROOT / package).rglob("*.py"):
+            copy = target / path.relative_to(ROOT / package)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    (app / "__main__.py").write_text(
+        "from energymeter import EnergyMeter\n"
+        "with EnergyMeter('manual:5W', rate_hz=100) as meter: pass\n"
+        "print(round(meter.usage.mean_watts, 6), meter.usage.notes)\n"
+    )
+    zipapp.create_archive(app, tmp_path / "app.pyz")
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-P" if sys.version_info >= (3, 11) else "-s", str(tmp_path / "app.pyz")],
+        capture_output=True, text=True, env=environment, timeout=60, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.stdout.startswith("5.0"), done.stderr
+    assert "thread" not in done.stdout
