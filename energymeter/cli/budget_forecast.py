@@ -39,7 +39,7 @@ from energymeter.text import Estimate, duration, significant
 )
 @click.option("--last", type=seconds, help="Say what mean power lasts this long, such as 24h.")
 @click.option("--iterations", type=click.IntRange(min=1), help="With NAME: will so many runs finish?")
-@click.option("--log", type=click.Path(dir_okay=False), help="A discharge so far, with percent or watts.")
+@click.option("--log", help="A discharge so far, with percent or watts.")
 @json_option
 def forecast(
     name: str | None,
