@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import io
 import itertools
 import math
 import os
@@ -10,12 +11,16 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from energymeter.errors import CalibrationError
+from energymeter.paths import read_file
 from energymeter.reading import Band
 from energymeter.text import csv_text
+from energymeter.units import number
 
 UNITS = {"volts": "V", "amps": "A", "watts": "W"}
 """What can be calibrated: voltage and current separately, or power if a meter reports nothing else."""
 _TEXT = ("channel", "range")
+MOST_BYTES = 64_000_000
+_MOST = 1e9
 
 
 class Point(NamedTuple):
@@ -133,30 +138,29 @@ def read_csv(path: str) -> list[Point]:
         CalibrationError: it cannot be read, with the line.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(line for line in file if not line.startswith("#"))
-            unknown = set(rows.fieldnames or ()) - set(Point._fields)
-            if unknown or not {"channel", "shown", "reference"} <= set(rows.fieldnames or ()):
-                raise CalibrationError(
-                    f"{path} begins with {', '.join(rows.fieldnames or ['nothing'])}: its first line must "
-                    "name "
-                    f"channel, shown and reference, and may name {', '.join(Point._fields[3:])}."
-                )
-            return [_point(row, f"{path}, line {rows.line_num}") for row in rows]
+        text = read_file(path, MOST_BYTES).decode("utf-8-sig")
+        rows = csv.DictReader(line for line in io.StringIO(text, newline="") if not line.startswith("#"))
+        names = set(rows.fieldnames or ())
+        if names - set(Point._fields) or not {"channel", "shown", "reference"} <= names:
+            raise CalibrationError(
+                f"{path} begins with {', '.join(rows.fieldnames or ['nothing'])}: its first line must name "
+                f"channel, shown and reference, and may name {', '.join(Point._fields[3:])}"
+            )
+        return [_point(row, f"{path}, line {rows.line_num}") for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as failure:
-        raise CalibrationError(f"{path} cannot be read: {failure}.") from failure
+        raise CalibrationError(f"{path} cannot be read ({failure}); give a CSV of points") from failure
 
 
 def _point(row: dict[str, str | None], where: str) -> Point:
-    given = {name: text.strip() for name, text in row.items() if text and text.strip()}
+    given = {name: text.strip() for name, text in row.items() if name and text and text.strip()}
     if given.get("channel") not in UNITS:
-        raise CalibrationError(f"{where}: the channel must be volts, amps or watts.")
-    try:
-        numbers = {name: float(text) for name, text in given.items() if name not in _TEXT}
-    except ValueError as failure:
-        raise CalibrationError(f"{where}: {failure}.") from failure
-    if not {"shown", "reference"} <= numbers.keys() or not all(map(math.isfinite, numbers.values())):
-        raise CalibrationError(f"{where}: shown and reference must be numbers.")
+        raise CalibrationError(f"{where}: the channel must be volts, amps or watts")
+    numbers = {name: number(text) for name, text in given.items() if name not in _TEXT}
+    if not {"shown", "reference"} <= numbers.keys():
+        raise CalibrationError(f"{where}: shown and reference must be given")
+    for name, value in numbers.items():
+        if value is None or abs(value) > _MOST:
+            raise CalibrationError(f"{where}: {name} must be a number between ±{_MOST:g}")
     return Point(**{name: given[name] for name in _TEXT if name in given}, **numbers)  # type: ignore[arg-type]
 
 
