@@ -17,6 +17,8 @@ from energymeter.text import csv_text
 UNITS = {"volts": "V", "amps": "A", "watts": "W"}
 """What can be calibrated: voltage and current separately, or power if a meter reports nothing else."""
 _TEXT = ("channel", "range")
+MOST_BYTES = 64_000_000
+_MOST = 1e9
 
 
 class Point(NamedTuple):
@@ -157,8 +159,11 @@ def _point(row: dict[str, str], table: TitledTable, where: str) -> Point:
         numbers = {name: table.number(text) for name, text in given.items() if name not in _TEXT}
     except ValueError as failure:
         raise CalibrationError(f"{where}: {failure}; correct it") from failure
-    if not {"shown", "reference"} <= numbers.keys() or not all(map(math.isfinite, numbers.values())):
-        raise CalibrationError(f"{where}: shown and reference must be numbers")
+    if not {"shown", "reference"} <= numbers.keys():
+        raise CalibrationError(f"{where}: shown and reference must be given")
+    for name, value in numbers.items():
+        if not abs(value) <= _MOST:
+            raise CalibrationError(f"{where}: {name} must be a number between ±{_MOST:g}")
     return Point(**{name: given[name] for name in _TEXT if name in given}, **numbers)  # type: ignore[arg-type]
 
 

@@ -14,6 +14,7 @@ from energymeter.boards import find_board
 from energymeter.budget.forecast import left
 from energymeter.budget.gauge_log import hours_from_log
 from energymeter.cli.budget_options import basis_option, battery_option, json_option, plain, seconds, share
+from energymeter.cli.options import Finite
 from energymeter.errors import SpecError
 from energymeter.meter.budget import Budget
 from energymeter.text import Estimate, duration, significant
@@ -22,23 +23,25 @@ from energymeter.text import Estimate, duration, significant
 @click.command()
 @click.argument("name", required=False)
 @click.option("--board", help="A board by name, such as jetson-nano.")
-@click.option("--watts", type=float, help="Window at the rail, in place of the board's.")
+@click.option("--watts", type=Finite(min=0), help="Window at the rail, in place of the board's.")
 @battery_option
 @basis_option
 @click.option("--duty", type=share, help="Share of the time that it is busy.")
 @click.option("--every", type=seconds, help="A job starts this often, such as 5min ...")
-@click.option("--joules", type=float, help="... and costs this much over idle; alone: joules an inference.")
-@click.option("--idle", type=float, help="Watts while idle; else the board's.")
+@click.option(
+    "--joules", type=Finite(min=0), help="... and costs this much over idle; alone: joules an inference."
+)
+@click.option("--idle", type=Finite(min=0), help="Watts while idle; else the board's.")
 @click.option("--solar", help="Panel watts and peak sun hours, such as 10W,4h.")
 @click.option(
     "--hour",
-    type=click.FloatRange(0, 24),
+    type=Finite(0, 24),
     default=12.0,
     show_default=True,
     help="Hour of the day at the start.",
 )
 @click.option("--last", type=seconds, help="Say what mean power lasts this long, such as 24h.")
-@click.option("--iterations", type=click.IntRange(min=1), help="With NAME: will so many runs finish?")
+@click.option("--iterations", type=click.IntRange(1, 10**12), help="With NAME: will so many runs finish?")
 @click.option("--log", help="A discharge so far, with percent or watts.")
 @json_option
 def forecast(

@@ -9,12 +9,13 @@ import click
 from energymeter.units import UNITS
 
 _DURATIONS = {**UNITS["seconds"], "d": 86400.0}
+_MOST_SECONDS = 1e12
 
 
 def seconds(text: str) -> float:
     """A duration such as ``5min``."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)?", text.strip())
-    if not match or not float(match[1]) > 0 or (match[2] or "s") not in _DURATIONS:
+    if not match or not 0 < float(match[1]) <= _MOST_SECONDS or (match[2] or "s") not in _DURATIONS:
         raise click.BadParameter(f"{text!r} is no duration: write 30s, 5min, 2h or 1d")
     return float(match[1]) * _DURATIONS[match[2] or "s"]
 

@@ -172,3 +172,23 @@ def test_the_bundle_is_written_with_the_answer_and_never_over_a_file(
 
 def test_sources_that_cannot_be_parsed_show_nothing() -> None:
     assert drivers_of("secret words") == "something that is not a source"
+
+
+def test_a_product_name_cannot_move_the_cursor(plugins: Plugins, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = Port("/dev/ttyUSB0", "1a86:7523", "Meter\x1b]0;PWNED\x07\x1b[2J")
+    monkeypatch.setattr("energymeter.cli.devices.serial_ports", lambda: [port])
+    for arguments in ((), ("--json",)):
+        output = run(*arguments).output
+        assert "PWNED" in output
+        assert "\x1b" not in output
+
+
+def test_a_named_source_is_shown_without_its_secrets(
+    plugins: Plugins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = 'http@"http://lovelace:geheim@plug.lan/x?token=1234567"?watts=$.p&password=hunter2'
+    monkeypatch.setenv("ENERGYMETER_SOURCE", spec)
+    for arguments in ((), ("--json",)):
+        output = run(*arguments).output
+        assert "http@http://plug.lan/x" in output
+        assert not [secret for secret in ("lovelace", "geheim", "1234567", "hunter2") if secret in output]
