@@ -20,7 +20,7 @@ from oracle.events import Record
 from oracle.stage import BUDGET
 from oracle.truth import Channel, Extent, Moments, Run
 
-_ALIGN_SECONDS = 0.01
+_ALIGN_SECONDS = 0.5
 """The Unix time in a log is so well known."""
 _NEVER = 1e9
 _LAST_SECONDS = 0.5
@@ -122,6 +122,11 @@ class LogJudge:
 
     def _windows(self, trace: Trace, unix: float | None) -> None:
         """Windows of the log: two ways to read them, and the truth."""
+        if unix is not None and trace.epoch_s is not None:
+            begun = trace.epoch_s + float(trace.time_s[0]) - unix
+            first = self._extent.start
+            if not first.earliest - _ALIGN_SECONDS <= begun <= first.latest + _ALIGN_SECONDS:
+                self._verdict.found("log start", "log", f"says {begun:.3f} s, true {first.earliest:.3f} s")
         start, seconds = float(trace.time_s[0]), trace.seconds
         starts = [start + a * seconds for a, _ in _SHARES]
         ends = [start + b * seconds for _, b in _SHARES]
@@ -133,13 +138,14 @@ class LogJudge:
                     "window_joules differs", "log", f"{a:.4f} to {b:.4f} s: {other} J, Trace.energy() {one} J"
                 )
                 continue
-            self._window(trace, a, b, float(one), unix)
+            self._window(trace, a, b, float(one))
 
-    def _window(self, trace: Trace, a: float, b: float, joules: float, unix: float | None) -> None:
-        if b - a < 1e-3 or (unix is not None and trace.epoch_s is None):
+    def _window(self, trace: Trace, a: float, b: float, joules: float) -> None:
+        if b - a < 1e-3:
             return
-        epoch = 0.0 if unix is None or trace.epoch_s is None else trace.epoch_s - unix
-        align = 0.0 if unix is None else _ALIGN_SECONDS
+        first = self._extent.start
+        align = (first.latest - first.earliest) / 2
+        epoch = first.earliest + align - float(trace.time_s[0])
         try:
             usage = trace.usage(a, b).to_dict()
         except EnergyMeterError:

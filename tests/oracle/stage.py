@@ -91,6 +91,7 @@ class Stage:
         os.environ.update(HOME=str(self.folder), ORACLE_RUN=str(self.folder))
         os.chdir(self.folder)
         self._install_plugin()
+        self._python = sys.executable
         self._where()
         if self.program.pays:
             self._new_budget()
@@ -428,7 +429,7 @@ class Stage:
             f"import sys; sys.path[:0] = {sys.path!r}; from oracle.stage import Stage; "
             f"Stage.visit({str(self.folder)!r}, {step!r}, {number}, {seconds!r}, {self.epoch_ns})"
         )
-        process = subprocess.Popen([sys.executable, "-c", code])
+        process = subprocess.Popen([self._python, "-c", code])
         self._forks.append(process.pid)
         try:
             yield
@@ -440,9 +441,12 @@ class Stage:
     def visit(cls, folder: str, step: str, number: int, seconds: float, epoch_ns: int) -> None:
         """What the other program does."""
         stage = cls.__new__(cls)
-        stage.folder, stage.epoch_ns = Path(folder), epoch_ns
-        stage.program = Program.from_json((stage.folder / "program.json").read_text())
-        stage._events, stage._unwritten, stage._process = str(stage.folder / "events.jsonl"), [], f"0.{step}"
+        stage.folder, stage.epoch_ns = Path(folder) / f"visit-{step}", epoch_ns
+        stage.folder.mkdir()
+        stage.program = Program.from_json((Path(folder) / "program.json").read_text())
+        stage._events, stage._unwritten, stage._process = f"{folder}/events.jsonl", [], f"0.{step}"
+        for place, source in enumerate(stage.program.meters[number].sources):
+            stage._write_source(f"{number}.{place}", source)
         stage._objects = []
         warnings.showwarning = stage._warned
         meter = stage.meter(number, log=False)
@@ -546,7 +550,7 @@ class Stage:
         """Close what may be open, then open files of the program's own; they must stay open."""
         keep = {self._hung.fileno(), *self._crowd}
         for fd in range(3, 64):
-            if fd not in keep:
+            if fd not in keep and not _of_event_loop(fd):
                 with contextlib.suppress(OSError):
                     os.close(fd)
         self._own_files = [os.open(os.devnull, os.O_RDONLY) for _ in range(12)]
@@ -837,6 +841,14 @@ def _command(pid: int) -> str:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()[:120]
     return "gone"
+
+
+def _of_event_loop(fd: int) -> bool:
+    """A descriptor that asyncio would miss."""
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}").startswith(("anon_inode:", "socket:"))
+    except OSError:
+        return False
 
 
 def _is_open(fd: int) -> bool:
