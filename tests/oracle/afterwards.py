@@ -52,6 +52,8 @@ def _judge_log(record: Record, judge: Judge, number: int, run: Run) -> None:
     left = Moments(run.extent.end.earliest, min(run.extent.end.latest, soon))
     first, last = judge.sampled(channels, Extent(run.extent.start, left))
     end = Moments(first.earliest, last.latest) if excused else last
+    if record.breaks:  # the rows of the last second are lost then
+        first = Moments(first.earliest, min(end.latest, max(first.latest, *record.breaks) + _LAST_SECONDS))
     LogJudge(judge, paths[0], channels, Extent(first, end)).judge(
         lost=excused or not judge.healthy_run(run),
         unix=record.unix_offset + record.epoch_ns * 1e-9,
@@ -75,10 +77,18 @@ class LogJudge:
         judge: takes the findings.
         channels: what was recorded.
         extent: from the first sample to the last one.
+        origin: what the truth calls the log's second 0; None: known by its first sample only.
     """
 
-    def __init__(self, judge: Judge, path: str, channels: Sequence[Channel], extent: Extent) -> None:
-        self._judge, self._verdict = judge, judge.verdict
+    def __init__(
+        self,
+        judge: Judge,
+        path: str,
+        channels: Sequence[Channel],
+        extent: Extent,
+        origin: float | None = None,
+    ) -> None:
+        self._judge, self._verdict, self._origin = judge, judge.verdict, origin
         self._path, self._channels, self._extent = path, channels, extent
 
     def judge(self, *, lost: bool, unix: float | None, replayed: bool) -> None:
@@ -146,6 +156,8 @@ class LogJudge:
         first = self._extent.start
         align = (first.latest - first.earliest) / 2
         epoch = first.earliest + align - float(trace.time_s[0])
+        if self._origin is not None:
+            align, epoch = 0.0, self._origin
         try:
             usage = trace.usage(a, b).to_dict()
         except EnergyMeterError:
@@ -250,12 +262,17 @@ class _Ledger:
     def _true(self, meters: set[int], channels: Sequence[Channel]) -> tuple[float, float]:
         """The least and the most that the board can have drawn while somebody paid, J."""
         low = high = 0.0
+        calls = any(
+            isinstance(step, s.Guarded) and step.way in ("function", "generator")
+            for step in s.walk(self._record.program.steps)
+        )
         for start, end in self._union(meters):
             for channel in channels:
                 part = channel.measured(start, end)
                 most = channel.wave.peak
                 edge = most * (2.2 / channel.hz + 0.05 + channel.spec.slow + channel.spec.batch)
-                low += max(0.0, part.joules - edge)
+                # what is between two calls of a function is not theirs
+                low += 0.3 * channel.wave.floor * (end - start) if calls else max(0.0, part.joules - edge)
                 high += part.joules + part.more_joules + part.slack_joules + edge
         peak = sum(channel.wave.peak for channel in channels)
         uncertain = sum(self._bracket(run) for run in self._runs(meters))
