@@ -17,7 +17,6 @@ from energymeter.text import csv_text
 UNITS = {"volts": "V", "amps": "A", "watts": "W"}
 """What can be calibrated: voltage and current separately, or power if a meter reports nothing else."""
 _TEXT = ("channel", "range")
-MOST_BYTES = 64_000_000
 _MOST = 1e9
 
 
@@ -155,15 +154,17 @@ def _point(row: dict[str, str], table: TitledTable, where: str) -> Point:
     given = {name: text.strip() for name, text in row.items() if text.strip()}
     if given.get("channel") not in UNITS:
         raise CalibrationError(f"{where}: the channel must be volts, amps or watts")
-    try:
-        numbers = {name: table.number(text) for name, text in given.items() if name not in _TEXT}
-    except ValueError as failure:
-        raise CalibrationError(f"{where}: {failure}; correct it") from failure
+    numbers: dict[str, float] = {}
+    for name, text in given.items():
+        if name not in _TEXT:
+            try:
+                numbers[name] = table.number(text)
+            except ValueError:
+                numbers[name] = math.nan
+            if not abs(numbers[name]) <= _MOST:
+                raise CalibrationError(f"{where}: {name} must be a number between ±{_MOST:g}")
     if not {"shown", "reference"} <= numbers.keys():
         raise CalibrationError(f"{where}: shown and reference must be given")
-    for name, value in numbers.items():
-        if not abs(value) <= _MOST:
-            raise CalibrationError(f"{where}: {name} must be a number between ±{_MOST:g}")
     return Point(**{name: given[name] for name in _TEXT if name in given}, **numbers)  # type: ignore[arg-type]
 
 

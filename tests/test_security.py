@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from energymeter import EnergyMeter, paths
 from energymeter.budget.ledger import Ledger
-from energymeter.calibration import card, charge, points
+from energymeter.calibration import card
 from energymeter.calibration.points import Point, write_csv
 from energymeter.carbon import web_json
 from energymeter.cli import carbon as carbon_command
@@ -34,7 +34,7 @@ from energymeter.drivers.links import command, http
 from energymeter.drivers.protocols import text_table
 from energymeter.errors import EnergyMeterError, LedgerError, LogError, SpecError
 from energymeter.reading import Facts
-from energymeter.recordings import parquet
+from energymeter.recordings import parquet, textfile
 from energymeter.recordings.reader import read
 from energymeter.recordings.trace import Trace
 from energymeter.recordings.writer import COLUMNS, FORMAT
@@ -521,8 +521,7 @@ def test_the_limits_on_the_page_are_those_of_the_code() -> None:
     for of, bound in (
         ("a calibration card", f"{card.MOST_BYTES / megabyte:g} MB"),
         ("a calibration card", f"{card.MOST_CARDS} cards"),
-        ("points of a calibration, a table of a counter", f"{points.MOST_BYTES / megabyte:g} MB"),
-        ("points of a calibration, a table of a counter", f"{charge.MOST_BYTES / megabyte:g} MB"),
+        ("points of a calibration, a table of a counter", f"{textfile.MOST_CHARACTERS / megabyte:g} MB"),
         ("a forecast of a grid's intensity", f"{carbon_command.MOST_BYTES / megabyte:g} MB"),
         ("a service for live intensities", f"{web_json.MOST_BYTES >> 20} MB"),
         ("`config.ini`", f"{choice.MOST_SETTINGS >> 10} KB"),

@@ -9,11 +9,14 @@ from typing import NamedTuple, cast
 from energymeter.errors import LogError
 from energymeter.recordings.record import DECOMPRESSION, Lines
 from energymeter.recordings.shape import encoding_of, shape_of
+from energymeter.text import printable
+from energymeter.units import number
 
 GZIP = b"\x1f\x8b"
 BUFFER_BYTES = 1 << 16
 """Read before the encoding is decided."""
-_SMALL_CHARACTERS = 1 << 26
+MOST_CHARACTERS = 64_000_000
+"""Of a table that is held as a whole."""
 _HEAD_LINES = 400
 
 
@@ -49,18 +52,18 @@ def open_lines(path: str) -> Iterator[Lines]:
 
 
 def small_text(path: str) -> list[str]:
-    """All lines of a file that must be small enough to hold: 64 million characters.
+    """All lines of a file that must be small enough to hold: `MOST_CHARACTERS`.
 
     Raises:
         LogError: it is larger, cannot be read, or is no text.
     """
     kept: list[str] = []
-    room = _SMALL_CHARACTERS
+    room = MOST_CHARACTERS
     with open_lines(path) as lines:
         for line in lines.whole():
             room -= len(line)
             if room < 0:
-                raise LogError(f"{path} is larger than {_SMALL_CHARACTERS >> 20} MB of text; split it")
+                raise LogError(f"{path} is larger than {MOST_CHARACTERS / 1e6:g} MB of text; split it")
             kept.append(line)
     return kept
 
@@ -79,7 +82,10 @@ class TitledTable(NamedTuple):
         Raises:
             ValueError: there is none.
         """
-        return float(cell.replace(",", ".") if self.decimal == "," else cell)
+        value = number(cell.replace(",", ".") if self.decimal == "," else cell)
+        if value is None:
+            raise ValueError(f"{printable(cell)!r:.40} is no number")
+        return value
 
 
 def titled_table(path: str) -> TitledTable:

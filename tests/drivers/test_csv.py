@@ -140,8 +140,8 @@ def test_bad_rows_are_counted(tmp_path: Path) -> None:
 
 def test_a_line_without_an_end_is_dropped(tmp_path: Path) -> None:
     log = Log(tmp_path / "p.csv", "t,w\n", time="t", watts="w")
-    log.write("0," + "1" * 300_000 + "\n1,5\n2,6\n")
-    assert log.watts() == [5.0, 6.0]
+    log.write("0,4\n1," + "1" * 300_000 + "\n2,5\n3,6\n")
+    assert log.watts() == [4.0, 5.0, 6.0]
     assert log.source.lost > 0
 
 
