@@ -490,7 +490,7 @@ def test_a_table_is_of_limited_size(tmp_path, monkeypatch):
     for reader in (read_csv, read_counter):
         with pytest.raises(CalibrationError, match="larger than 1 MB"):
             reader(str(path))
-        with pytest.raises(CalibrationError, match="begins with nothing|no regular file|not text|empty"):
+        with pytest.raises(CalibrationError, match="its first line must name"):
             reader("/dev/zero")
 
 
