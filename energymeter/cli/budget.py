@@ -74,6 +74,7 @@ def status(name: str, stage: str | None, as_json: bool) -> None:
         "mah": seen.remaining_mah,
         "hours": seen.remaining_hours,
         "runs": seen.runs_left(),
+        "spans": seen.spans(),
     }
     if as_json:
         click.echo(json.dumps(plain(facts)))
@@ -85,6 +86,12 @@ def status(name: str, stage: str | None, as_json: bool) -> None:
     )
     click.echo(f"  lasts   {seen.remaining_hours or 'unknown: no load was seen yet'}")
     click.echo(f"  runs    {facts['runs'] or 'unknown: none was debited yet'}")
+    for span, total in seen.spans().items():
+        each = (
+            f"{significant(total.microjoules / total.measured / 1e6)} J each" if total.measured else "unknown"
+        )
+        left_out = f", {total.left_out} left out: not fully measured" if total.left_out else ""
+        click.echo(f"  {printable(span):7} {each}, {total.measured} measured{left_out}")
     for part, its in {}.items() if stage else opened.shares.items():
         click.echo(
             f"  {printable(part)}: {percent_text(opened.stage(part).remaining_share)} of its {its:.0%}"
@@ -98,9 +105,7 @@ def status(name: str, stage: str | None, as_json: bool) -> None:
 @click.option("--duration", type=seconds, default=None, help="How long it took, such as 5min.")
 @click.option("--stage", default=None)
 @click.option("--note", default="")
-@click.option(
-    "--amend", type=click.IntRange(1, _LAST_LINE), metavar="LINE", help="Say what this debit truly was."
-)
+@click.option("--amend", type=click.IntRange(1, _LAST_LINE), metavar="LINE", help="Correct this debit.")
 @click.option("--undo", type=click.IntRange(1, _LAST_LINE), metavar="LINE", help="Take this debit back.")
 @json_option
 def spend(

@@ -1,6 +1,7 @@
 """`energymeter budget forecast`: how long a budget lasts, or a board and a battery that are only planned."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ from energymeter.text import Estimate, duration, significant
 @click.command()
 @click.argument("name", required=False)
 @click.option("--board", help="A board by name, such as jetson-nano.")
-@click.option("--watts", type=Finite(min=0), help="Window at the rail, in place of the board's.")
+@click.option("--watts", type=Finite(min=0), help="Watts at the rail, in place of the board's.")
 @battery_option
 @basis_option
 @click.option("--duty", type=share, help="Share of the time that it is busy.")
@@ -99,8 +100,8 @@ def _lasting(battery: Battery, load: Load) -> dict[str, Any]:
     return {
         "watts": load.watts,
         "load": load.description,
-        "hours": _with_sigma(battery, battery.hours(load.watts)),
-        "rail_convention_hours": Battery(battery.mah, basis="rail").hours(load.watts),
+        "hours": _with_sigma(battery, _finite(battery.hours(load.watts))),
+        "rail_convention_hours": _finite(Battery(battery.mah, basis="rail").hours(load.watts)),
     }
 
 
@@ -163,6 +164,11 @@ def _course(as_json: bool) -> None:
     for row in rows:
         click.echo(f"{row.board:14}{row.amps:5.2f} A  {row.rail_hours:14.2f} h  {row.cell_hours:26.2f} h")
     click.echo(Battery(4000, volts=3.7, efficiency=0.9, usable=1.0).why())
+
+
+def _finite(hours: float | None) -> float | None:
+    """``None`` also for a load so small that the hours are no number any more."""
+    return hours if hours is not None and math.isfinite(hours) else None
 
 
 def _with_sigma(battery: Battery, hours: float | None) -> Estimate | None:

@@ -20,7 +20,7 @@ from energymeter.budget.account import Account
 from energymeter.budget.balance import Balance
 from energymeter.budget.claims import Charge, Claim
 from energymeter.budget.forecast import Forecast
-from energymeter.errors import EnergyMeterError, NotMeasured, SpecError
+from energymeter.errors import EnergyMeterError, LedgerError, NotMeasured, SpecError
 from energymeter.meter import active
 from energymeter.meter.active import RunningMeter
 from energymeter.meter.usage_delta import NOTHING, UsageDelta
@@ -186,10 +186,18 @@ class Billing:
                         RuntimeWarning,
                         stacklevel=4,
                     )
-            elif strictly:
+                return
+            try:
                 self.pay(last=True)
-            else:
-                self._pay_or_warn(last=True)
+            except EnergyMeterError as error:
+                joules = f"{self.pending[0]:.6g}"
+                text = (
+                    f"{error}; {joules} J are not debited: "
+                    f"`energymeter budget spend {self._account.name} --joules {joules}`"
+                )
+                if strictly:
+                    raise LedgerError(text) from error
+                warnings.warn(text, RuntimeWarning, stacklevel=4)
 
     def _at_exit(self) -> None:
         if os.getpid() == self._pid:
@@ -351,10 +359,10 @@ class Billing:
                 self._account.release([*self._claimed])
             self._claimed = set()
 
-    def _pay_or_warn(self, *, last: bool = False) -> None:
+    def _pay_or_warn(self) -> None:
         """The same, but the user's work goes on if the ledger fails."""
         try:
-            self.pay(last=last)
+            self.pay()
         except EnergyMeterError as error:
             warnings.warn(f"not debited yet: {error}", RuntimeWarning, stacklevel=3)
 
