@@ -462,7 +462,7 @@ class Judge:
         grace = max(self._grace(channel) for channel in channels)
         extra = max(0.0, covered - max(part.seconds + part.possibly for part in parts) - grace)
         lacking = max(0.0, min(part.seconds for part in parts) - covered - grace)
-        return round(extra + lacking, 6), _beside(span, usage["seconds"])
+        return round(extra + lacking, 6), round(_beside(span, usage["seconds"]), 9)
 
     def _statistics(
         self,

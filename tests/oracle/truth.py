@@ -10,6 +10,9 @@ from oracle.known import Row
 from oracle.steps import SourceSpec
 from oracle.wave import Wave
 
+_LEARN = 6
+"""Readings."""
+
 
 class Moments(NamedTuple):
     """A moment that is known to lie between two, s from the program's start."""
@@ -85,8 +88,20 @@ class Channel:
         usual = max(1 / hz, steps[len(steps) // 2] if steps else 0.0)
         self._sure = max(2.5 * (1 / hz + spec.news), 2.5e-3)
         self._gap = 4.5 * usual + 4e-3
-        # of what is renewed more seldom than it is read, a meter must learn the pace first
-        self._learnt = self.times[min(6, len(self.times) - 1)] if spec.news and self.times else -math.inf
+        self._begins = self._breaks
+        self._learns = bool(spec.news or spec.nominal_hz)
+
+    def begun(self, moments: Sequence[float]) -> None:
+        """When somebody began to read it: where its pace is not as promised, that must be learnt first."""
+        self._begins = sorted([*self._breaks, *moments])
+
+    def _learning(self, at: float) -> bool:
+        """A reading is one of the first."""
+        if not self._learns:
+            return False
+        last = bisect_right(self._begins, at)
+        begin = self._begins[last - 1] if last else -math.inf
+        return bisect_right(self.times, at) - bisect_left(self.times, begin) <= _LEARN
 
     def measured(self, start: float, end: float) -> Measured:
         """What can have been measured of a window."""
@@ -97,10 +112,10 @@ class Channel:
             longest = max(longest, right - left)
             width = right - left
             broken = bisect_left(self._breaks, left) != bisect_left(self._breaks, right)
-            if width <= self._sure and not broken and left >= self._learnt:
+            if width <= self._sure and not broken and not self._learning(left):
                 sure += b - a
                 joules += self.wave.joules(a, b)
-            elif width <= self._gap or broken or self._counts_on or left < self._learnt:
+            elif width <= self._gap or broken or self._counts_on or self._learning(left):
                 low, high = self.wave.extremes(left, right)
                 possible += b - a
                 more += self.wave.joules(a, b)
