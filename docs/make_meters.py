@@ -52,8 +52,8 @@ Taken on: {machine}.
 """
 REPORTS_HEAD = """\
 `energymeter devices --acceptance SOURCE` checks a meter in ten minutes: identity, noise, rate, zero, a known
-resistor, unplugging, and its counters against the integral. The report contains no personal data. Please attach
-it to an issue; it will be listed here.
+resistor, unplugging, and its counters against the integral. The report contains no personal data. Please
+attach it to an issue; it will be listed here.
 
 """
 UNITS = {"volts": "V", "amps": "A", "watts": "W", "joules": "J", "coulombs": "C"}
