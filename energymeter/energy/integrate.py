@@ -4,8 +4,6 @@ One rule for each semantics, and the only place where a counter's wrap is undone
 compensated sums (Kahan 1965): after a day at 1 kHz the total is still right to 1e-9.
 """
 
-from bisect import bisect_left, insort
-from collections import deque
 from typing import NamedTuple
 
 from energymeter.reading import Facts, Reading
@@ -18,8 +16,7 @@ flow in no time, and is no reset for that."""
 _GAP_INTERVALS = 3.5
 _GAP_FLOOR_NS = 3_000_000
 _SHORTEST_NS = 50_000
-_RECENT = 15
-_ENOUGH = 5
+_IN_A_ROW = 3
 
 
 def gap_limit_ns(interval_ns: float) -> int:
@@ -47,34 +44,38 @@ def tick_wait_ns(rate_hz: float) -> int:
 
 
 class GapRule:
-    """The gap limit of a channel. It follows the median of the last 15 intervals that were observed.
+    """The gap limit of a channel. It follows the interval that is observed, whatever was asked for.
 
-    While fewer than five were observed, the nominal interval counts too.
+    The usual interval changes when three in a row are less than half or more than one and a half of it, to
+    their median; the very first one is taken at its word if it is longer. One gap changes nothing.
 
     Args:
         nominal_ns: the interval that was asked for.
     """
 
     def __init__(self, nominal_ns: float) -> None:
-        self._nominal_limit_ns = gap_limit_ns(nominal_ns)
         # lines that a pipe held back and delivers together are no faster source
         self._shortest_ns = min(_SHORTEST_NS, nominal_ns / 10)
-        self._recent: deque[int] = deque()
-        self._sorted: list[int] = []
-        self.limit_ns = self._nominal_limit_ns
+        self._unusual: list[float] = []
+        self._first = True
+        self._set(nominal_ns)
 
-    def observe(self, interval_ns: int) -> int:
+    def _set(self, usual_ns: float) -> None:
+        self.limit_ns = gap_limit_ns(usual_ns)
+        self.from_ns, self.to_ns = usual_ns / 2, 1.5 * usual_ns
+        self._unusual.clear()
+
+    def observe(self, interval_ns: float) -> int:
         """Take one more interval into account; the limit from now on."""
-        if interval_ns < self._shortest_ns:
-            return self.limit_ns
-        recent, in_order = self._recent, self._sorted
-        if len(recent) == _RECENT:
-            del in_order[bisect_left(in_order, recent.popleft())]
-        recent.append(interval_ns)
-        insort(in_order, interval_ns)
-        self.limit_ns = gap_limit_ns(in_order[len(in_order) // 2])
-        if len(recent) < _ENOUGH and self.limit_ns < self._nominal_limit_ns:
-            self.limit_ns = self._nominal_limit_ns
+        first, self._first = self._first, False
+        if self.from_ns <= interval_ns <= self.to_ns:
+            self._unusual.clear()
+        elif interval_ns >= self._shortest_ns:
+            self._unusual.append(interval_ns)
+            if len(self._unusual) == _IN_A_ROW:
+                self._set(sorted(self._unusual)[_IN_A_ROW // 2])
+            elif first and interval_ns > self.to_ns:
+                self._set(interval_ns)
         return self.limit_ns
 
 

@@ -1,7 +1,7 @@
 """Reading sources at a steady pace, whatever they do: late, stale, failing, unplugged, ended."""
 
 from collections.abc import Callable, Sequence
-from math import isfinite
+from math import inf
 
 from energymeter.energy.correction import Correction
 from energymeter.energy.integrate import GapRule, Integrator, Sample, tick_wait_ns
@@ -46,9 +46,10 @@ class Channel:
         alternating = source.facts.place == "wall"
         self._correct = correction._replace(alternating=alternating).of if correction is not None else None
         facts = correction.wraps(source.facts) if correction is not None else source.facts
-        self._last = memory.last()
+        last = memory.last()
+        self._last_ns = last.at_ns if last is not None else None
         self._gap_rule = GapRule(1e9 / rate_hz)
-        self.integrator = Integrator(facts, self._gap_rule.limit_ns, self._last, tick_wait_ns(rate_hz))
+        self.integrator = Integrator(facts, self._gap_rule.limit_ns, last, tick_wait_ns(rate_hz))
         self._gaps_before = self.counts[Count.GAPS], self.counts[Count.GAP_NS]
         self._before = [self.counts[count] for count in (Count.LOST, Count.MOVED_BYTES, Count.CPU_NS)]
 
@@ -73,25 +74,32 @@ class Channel:
             counts[Count.DUPLICATES] += 1
             return None
         self._writer.append(sample)
-        if self._last is not None:
-            integrator.gap_limit_ns = self._gap_rule.observe(sample.at_ns - self._last.at_ns)
-        self._last = sample
+        if self._last_ns is not None:
+            integrator.gap_limit_ns = self._gap_rule.observe(sample.at_ns - self._last_ns)
+        self._last_ns = sample.at_ns
         if integrator.gaps:
             counts[Count.GAPS] = self._gaps_before[0] + integrator.gaps
             counts[Count.GAP_NS] = self._gaps_before[1] + integrator.gap_ns
         return sample
 
     def _check(self, at_ns: int, reading: Reading) -> None:
-        *values, seconds, own_ns, _ = reading
-        for value in values:
-            if value is not None and not -_ABSURD < value < _ABSURD:
-                raise SourceError(_impossible(self.source, reading))
-        if seconds is not None and not (isfinite(seconds) and seconds >= 0):
-            raise SourceError(_impossible(self.source, reading))
-        if own_ns is not None and (
-            type(own_ns) is not int or (own_ns > at_ns + _AHEAD_NS and not self.source.facts.replayed)
+        volts, amps, watts, joules, coulombs, seconds, own_ns, _ = reading
+        squares = (  # NaN and infinities survive in them, and text cannot be multiplied
+            (0.0 if volts is None else volts * volts)
+            + (0.0 if amps is None else amps * amps)
+            + (0.0 if watts is None else watts * watts)
+            + (0.0 if joules is None else joules * joules)
+            + (0.0 if coulombs is None else coulombs * coulombs)
+        )
+        if (
+            not squares < _ABSURD * _ABSURD
+            or (seconds is not None and not 0 <= seconds < inf)
+            or (own_ns is not None and not self._is_time(own_ns, at_ns))
         ):
             raise SourceError(_impossible(self.source, reading))
+
+    def _is_time(self, own_ns: int, at_ns: int) -> bool:
+        return isinstance(own_ns, int) and (own_ns <= at_ns + _AHEAD_NS or self.source.facts.replayed)
 
     def tally(self, cpu_ns: int) -> None:
         """Note what the source counts itself, and what reading it costs; on top of a killed sampler's."""

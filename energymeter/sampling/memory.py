@@ -18,6 +18,7 @@ from energymeter.energy.integrate import Sample
 
 # at_ns joules coulombs volt_seconds covered_ns gap_fill watts volts amps peak variance
 _FIELDS = struct.Struct("=qdddqdddddd")
+_CHECKED = struct.Struct(f"={_FIELDS.size}sQ")
 _RECORD = struct.Struct("=qdddqddddddQ")
 _WORD = struct.Struct("=Q")
 _PEAK = struct.Struct("=d")
@@ -83,7 +84,7 @@ class Track:
         self.times = memory.cast("q")[::_WORDS]
         self.peaks = memory.cast("d")[_PEAK_WORD::_WORDS]
 
-    def put(self, slot: int, sequence: int, sample: Sample, peak_watts: float) -> None:
+    def put(self, slot: int, sequence: int, sample: Sample, peak_watts: float) -> bytes:
         """Write a record.
 
         Args:
@@ -91,6 +92,9 @@ class Track:
             sequence: its number among all samples of the channel.
             sample: what it holds.
             peak_watts: the highest power since the record before.
+
+        Returns:
+            what was written, for `copy`.
         """
         at_ns, joules, coulombs, volt_seconds, covered_ns, gap_fill, watts, volts, amps, variance = sample
         fields = _FIELDS.pack(
@@ -106,8 +110,16 @@ class Track:
             peak_watts,
             variance,
         )
+        record = _CHECKED.pack(
+            fields, sequence << _CHECK_BITS | crc32(fields, sequence & 0xFFFF_FFFF) & _CHECK_MASK
+        )
+        self.copy(slot, record)
+        return record
+
+    def copy(self, slot: int, record: bytes) -> None:
+        """Write a record that `put` has made."""
         start = slot * _RECORD.size
-        self._bytes[start : start + _RECORD.size] = fields + _WORD.pack(_check(sequence, fields))
+        self._bytes[start : start + _RECORD.size] = record
 
     def get(self, slot: int) -> tuple[int, Sample] | None:
         """A record's sequence number and sample; ``None`` while it is being written."""
@@ -135,12 +147,12 @@ class Track:
 
     def move(self, source: int, target: int, peak_watts: float) -> None:
         """Copy a record into another slot, with another peak."""
-        start, end = source * _RECORD.size, target * _RECORD.size
+        start = source * _RECORD.size
         raw = self._bytes[start : start + _RECORD.size].tobytes()
         at = 8 * _PEAK_WORD
         fields = raw[:at] + _PEAK.pack(peak_watts) + raw[at + 8 : _FIELDS.size]
         sequence = _WORD.unpack_from(raw, _FIELDS.size)[0] >> _CHECK_BITS
-        self._bytes[end : end + _RECORD.size] = fields + _WORD.pack(_check(sequence, fields))
+        self.copy(target, _CHECKED.pack(fields, _check(sequence, fields)))
 
 
 def _check(sequence: int, fields: bytes) -> int:
@@ -215,20 +227,23 @@ class CurveWriter:
         counts = self._counts
         count = counts[Count.RING_COUNT]
         watts = -math.inf if sample.watts is None else sample.watts
-        self._ring.put(count % self._ring.capacity, count, sample, watts)
+        record = self._ring.put(count % self._ring.capacity, count, sample, watts)
         counts[Count.RING_COUNT] = count + 1
         if watts > self._peak:
             self._peak = watts
         if count % counts[Count.STRIDE] == 0:
-            self._remember(count, sample)
+            self._remember(count, sample, watts, record)
 
-    def _remember(self, sequence: int, sample: Sample) -> None:
+    def _remember(self, sequence: int, sample: Sample, watts: float, record: bytes) -> None:
         counts = self._counts
         if counts[Count.HISTORY_COUNT] == HISTORY_SAMPLES:
             self._thin()
             if sequence % counts[Count.STRIDE]:
                 return
-        self._history.put(counts[Count.HISTORY_COUNT], sequence, sample, self._peak)
+        if self._peak == watts:
+            self._history.copy(counts[Count.HISTORY_COUNT], record)
+        else:
+            self._history.put(counts[Count.HISTORY_COUNT], sequence, sample, self._peak)
         self._peak = -math.inf
         counts[Count.HISTORY_COUNT] += 1
 

@@ -75,15 +75,12 @@ class SystemPace:
                     # nobody asked: the other end was closed, by the program's death or by the program
                     woken = self._woken = None
                     continue
-            if counts[Count.STOP] or self._orphaned():
+            if counts[Count.STOP] or (self._parent_pid is not None and self._orphaned(self._parent_pid)):
                 return True
             if seconds <= (_LONGEST_WAIT_SECONDS if woken is not None else _BLIND_WAIT_SECONDS):
                 return False
 
-    def _orphaned(self) -> bool:
-        parent_pid = self._parent_pid
-        if parent_pid is None:
-            return False
+    def _orphaned(self, parent_pid: int) -> bool:
         if parent_pid == 0:  # out of sight: its death closes the pipe
             return self._woken is None
         return os.getppid() != parent_pid or (self._woken is None and self._replaced(parent_pid))
