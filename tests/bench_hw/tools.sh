@@ -14,6 +14,10 @@ need() {
     apt-get install -qq -y --download-only --reinstall --no-install-recommends \
       -o Dir::Cache::archives="$tools/debs" -o Debug::NoLocking=1 "${missing[@]}" >/dev/null 2>&1 || return 1
     for package in "$tools"/debs/*.deb; do dpkg-deb -x "$package" "$tools" && rm "$package"; done
+    # /sbin/depmod is a link to /bin/kmod, which is not where it points
+    find "$tools" -type l -lname '/*' | while read -r link; do
+      [ ! -e "$tools$(readlink "$link")" ] || ln -sf "$tools$(readlink "$link")" "$link"
+    done
     for pair; do command -v "${pair%%:*}" >/dev/null || return 1; done
   fi
   [ ! -d "$tools" ] || export LD_LIBRARY_PATH=$tools/usr/lib/x86_64-linux-gnu:$tools/lib/x86_64-linux-gnu
