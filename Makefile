@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check test-all clean
+.PHONY: demo test test-slow check test-all clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/voice.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto -m 'not slow'
+
+# what needs seconds of real time: programs that were found to fail once, long loops, long examples
+test-slow: $(VENV)/.test
+	$(BIN)/python -m pytest -n auto -m slow
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -1,7 +1,5 @@
 """Charge against a counter: a long window in which one meter is integrated and the other counts."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 
@@ -10,13 +8,13 @@ from energymeter.calibration.fitting import fit
 from energymeter.calibration.line_fit import Floats
 from energymeter.calibration.points import Point
 from energymeter.energy.correction import Line
-from energymeter.errors import CalibrationError
-from energymeter.paths import read_file
+from energymeter.errors import CalibrationError, LogError
 from energymeter.reading import Band
+from energymeter.recordings.textfile import titled_table
+from energymeter.recordings.times import time_column
+from energymeter.recordings.titles import meaning
 
-MOST_BYTES = 64_000_000
 _MOST = 1e12
-_PER_UNIT = {"coulombs": 1.0, "mah": 3.6}
 
 
 def charge_line(
@@ -48,37 +46,48 @@ def charge_line(
 
 
 def read_counter(path: str) -> tuple[list[float], list[float]]:
-    """Readings of a counter: a CSV whose columns are ``time_s`` and ``mah`` (or ``coulombs``).
+    """Readings of a counter: a table with a time in a unit, as ``time_s``, and a charge in one, as ``mah``.
 
     Returns:
-        Times in s, and C.
+        Times in s (Unix times, where they are dates), and C.
 
     Raises:
         CalibrationError: it cannot be read, with the line.
     """
+    try:
+        table = titled_table(path)
+    except LogError as failure:
+        raise CalibrationError(str(failure)) from failure
+    meant = [meaning(title) for title in table.titles]
+    named = [title.text.strip().lower() for title in meant]
+    charge = next((i for i, title in enumerate(meant) if title.quantity == "coulombs" and title.unit), None)
+    if charge is None and "coulombs" in named:
+        charge = named.index("coulombs")
+    time = next((i for i, title in enumerate(meant) if title.quantity == "seconds" and title.unit), None)
+    column = (
+        None
+        if time is None
+        else time_column([row[time] for _, row in table.rows[:100]], unit=meant[time].unit)
+    )
+    if charge is None or time is None:
+        raise CalibrationError(f"{path}: its first line must name time_s, and mah or coulombs")
     times: list[float] = []
     counts: list[float] = []
-    try:
-        rows = csv.DictReader(io.StringIO(read_file(path, MOST_BYTES).decode("utf-8-sig"), newline=""))
-        unit = next((name for name in _PER_UNIT if name in (rows.fieldnames or ())), None)
-        if unit is None or "time_s" not in (rows.fieldnames or ()):
-            raise CalibrationError(f"{path}: its first line must name time_s, and mah or coulombs")
-        for row in rows:
-            time_s, count = float(row["time_s"]), float(row[unit]) * _PER_UNIT[unit]
+    for line, row in table.rows:
+        try:
+            if column is None:
+                raise ValueError("there is no time")
+            time_s = column.seconds(row[time])
+            count = table.number(row[charge]) * (meant[charge].factor or 1.0)
             if not (abs(time_s) < _MOST and abs(count) < _MOST) or (times and not time_s > times[-1]):
                 raise ValueError("times must rise, and numbers must be plausible")
-            times.append(time_s)
-            counts.append(count)
-    except (TypeError, ValueError) as failure:
-        if isinstance(failure, CalibrationError):
-            raise
-        raise CalibrationError(
-            f"{path}, line {len(times) + 2}: {failure}; correct it or remove the line"
-        ) from failure
-    except (OSError, csv.Error) as failure:
-        raise CalibrationError(
-            f"{path} cannot be read: {failure}; give a CSV with time_s and mah"
-        ) from failure
-    if not times:
+        except (IndexError, ValueError) as failure:
+            raise CalibrationError(
+                f"{path}, line {line}: {failure}; correct it or remove the line"
+            ) from failure
+        times.append(time_s)
+        counts.append(count)
+    if not times or column is None:
         raise CalibrationError(f"{path} has no reading of the counter; add rows of time_s and mah")
-    return times, counts
+    zero = column.epoch_of_zero() or 0.0
+    return [zero + at for at in times], counts

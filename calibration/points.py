@@ -9,13 +9,15 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from energymeter.errors import CalibrationError
+from energymeter.errors import CalibrationError, LogError
 from energymeter.reading import Band
+from energymeter.recordings.textfile import TitledTable, titled_table
 from energymeter.text import csv_text
 
 UNITS = {"volts": "V", "amps": "A", "watts": "W"}
 """What can be calibrated: voltage and current separately, or power if a meter reports nothing else."""
 _TEXT = ("channel", "range")
+_MOST = 1e9
 
 
 class Point(NamedTuple):
@@ -127,36 +129,42 @@ def band(text: str) -> Band:
 
 
 def read_csv(path: str) -> list[Point]:
-    """Points from a CSV whose header names the fields of `Point`; ``channel, shown, reference`` are needed.
+    """Points from a table whose titles are the fields of `Point`; ``channel, shown, reference`` are needed.
 
     Raises:
         CalibrationError: it cannot be read, with the line.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(line for line in file if not line.startswith("#"))
-            unknown = set(rows.fieldnames or ()) - set(Point._fields)
-            if unknown or not {"channel", "shown", "reference"} <= set(rows.fieldnames or ()):
-                raise CalibrationError(
-                    f"{path} begins with {', '.join(rows.fieldnames or ['nothing'])}: its first line must "
-                    "name "
-                    f"channel, shown and reference, and may name {', '.join(Point._fields[3:])}."
-                )
-            return [_point(row, f"{path}, line {rows.line_num}") for row in rows]
-    except (OSError, UnicodeDecodeError, csv.Error) as failure:
-        raise CalibrationError(f"{path} cannot be read: {failure}.") from failure
+        table = titled_table(path)
+    except LogError as failure:
+        raise CalibrationError(str(failure)) from failure
+    titles = [title.strip().lower() for title in table.titles]
+    if set(titles) - set(Point._fields) or not {"channel", "shown", "reference"} <= set(titles):
+        raise CalibrationError(
+            f"{path} begins with {', '.join(table.titles) or 'nothing'}: its first line must name channel, "
+            f"shown and reference, and may name {', '.join(Point._fields[3:])}"
+        )
+    return [
+        _point(dict(zip(titles, cells, strict=False)), table, f"{path}, line {line}")
+        for line, cells in table.rows
+    ]
 
 
-def _point(row: dict[str, str | None], where: str) -> Point:
-    given = {name: text.strip() for name, text in row.items() if text and text.strip()}
+def _point(row: dict[str, str], table: TitledTable, where: str) -> Point:
+    given = {name: text.strip() for name, text in row.items() if text.strip()}
     if given.get("channel") not in UNITS:
-        raise CalibrationError(f"{where}: the channel must be volts, amps or watts.")
-    try:
-        numbers = {name: float(text) for name, text in given.items() if name not in _TEXT}
-    except ValueError as failure:
-        raise CalibrationError(f"{where}: {failure}.") from failure
-    if not {"shown", "reference"} <= numbers.keys() or not all(map(math.isfinite, numbers.values())):
-        raise CalibrationError(f"{where}: shown and reference must be numbers.")
+        raise CalibrationError(f"{where}: the channel must be volts, amps or watts")
+    numbers: dict[str, float] = {}
+    for name, text in given.items():
+        if name not in _TEXT:
+            try:
+                numbers[name] = table.number(text)
+            except ValueError:
+                numbers[name] = math.nan
+            if not abs(numbers[name]) <= _MOST:
+                raise CalibrationError(f"{where}: {name} must be a number between ±{_MOST:g}")
+    if not {"shown", "reference"} <= numbers.keys():
+        raise CalibrationError(f"{where}: shown and reference must be given")
     return Point(**{name: given[name] for name in _TEXT if name in given}, **numbers)  # type: ignore[arg-type]
 
 

@@ -52,6 +52,11 @@ class ReadingBuffer:
         return str(getattr(self.meter, "range", ""))
 
     @property
+    def streams(self) -> bool:
+        """Whether it sends by itself."""
+        return self._sent is not None
+
+    @property
     def interval_s(self) -> float:
         """Seconds between its newest readings; 0: too few readings."""
         latest = [timed.at_s for timed in itertools.islice(reversed(self.readings), _RECENT)]

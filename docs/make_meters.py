@@ -50,6 +50,12 @@ of what driver and kernel can do: a real machine is faster, a real bus or meter 
 Taken on: {machine}.
 
 """
+REPORTS_HEAD = """\
+`energymeter devices --acceptance SOURCE` checks a meter in ten minutes: identity, noise, rate, zero, a known
+resistor, unplugging, and its counters against the integral. The report contains no personal data. Please
+attach it to an issue; it will be listed here.
+
+"""
 UNITS = {"volts": "V", "amps": "A", "watts": "W", "joules": "J", "coulombs": "C"}
 PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 
@@ -83,8 +89,20 @@ def page() -> str:
         ("How exactly", _table(facts)),
         ("How fast through the kernel", _rates()),
         ("How far to trust", _table(trust)),
+        ("Reports from real hardware", _reports()),
     )
     return HEAD + "\n".join(f"## {title}\n\n{text}" for title, text in sections)
+
+
+def _reports(folder: Path = ROOT / "docs" / "acceptance") -> str:
+    """Links to the reports that users sent."""
+    reports = sorted(folder.glob("*.md")) if folder.is_dir() else []
+    if not reports:
+        return REPORTS_HEAD + "None exists yet.\n"
+    titles = [report.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for report in reports]
+    return REPORTS_HEAD + "".join(
+        f"- [{title}](acceptance/{report.name})\n" for title, report in zip(titles, reports, strict=True)
+    )
 
 
 def keep(new: Path) -> None:

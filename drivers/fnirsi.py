@@ -118,6 +118,7 @@ class Fnirsi(WireMeter, StreamingSource):
         max_watts=50 * 7.0,
     )
     usb_ids: ClassVar[tuple[tuple[int, int], ...]] = tuple(MODELS)
+    usb_node = "hidraw"
 
     @classmethod
     def places(cls) -> list[str]:

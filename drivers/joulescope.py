@@ -83,6 +83,7 @@ class Joulescope(StreamingSource):
 
     kind = "meter"
     usb_ids = ((0x16D0, 0x0E88), (0x16D0, 0x10BA))  # 99-joulescope.rules; 1359 is a trace adapter
+    usb_node = "usb"
 
     facts = Facts(
         semantics="counter",

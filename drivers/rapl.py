@@ -21,6 +21,7 @@ from energymeter.clock import Clock, SystemClock
 from energymeter.drivers.links.channels import Parts
 from energymeter.drivers.links.sysfs import Numeric, Rail, SysFile
 from energymeter.drivers.protocols.rapl import (
+    UDEV_RULE,
     Counter,
     OpenCounter,
     ZoneFolder,
@@ -46,13 +47,12 @@ _STILL_SECONDS = 0.09
 
 _SLEEPLESS = frozenset({"package", "dram", "psys", "pkg", "ram"})
 
-_CURE = """\
+_CURE = f"""\
 only root may read energy counters since Linux 5.10, because finely timed readings leak secrets of other
 programs (PLATYPUS, CVE-2020-8694). To let your own group read them on this machine:
   sudo groupadd -f rapl && sudo usermod -aG rapl "$USER"
   sudo tee /etc/udev/rules.d/70-rapl.rules <<'EOF'
-SUBSYSTEM=="powercap", ACTION=="add", KERNEL=="intel-rapl*:*", \
-RUN+="/bin/sh -c 'chgrp rapl /sys%p/energy_uj; chmod 440 /sys%p/energy_uj'"
+{UDEV_RULE}
 EOF
   sudo udevadm control --reload && sudo udevadm trigger --subsystem-match=powercap --action=add
 then log out and in again. In a container, mount /sys/class/powercap and run as root"""

@@ -117,5 +117,5 @@ def read_file(path: str, most_bytes: int) -> bytes:
             raise OSError(errno.EINVAL, "it is no regular file")
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
-        raise OSError(errno.EFBIG, f"it is larger than {most_bytes // 1_000_000} MB")
+        raise OSError(errno.EFBIG, f"it is larger than {most_bytes / 1e6:g} MB")
     return content

@@ -30,6 +30,9 @@ Beyond the protocol a source *may* offer, and the sampler then uses:
     ``"meter"``, ``"board"``, ``"package"``, ``"gpu"`` or ``"gauge"``: `EnergyMeter()` and
     ``energymeter devices`` then look for it, `Locatable.places` saying where; without such
     places, at its default one. ``"part"`` is shown and never chosen.
+``usb_ids``, ``usb_node``
+    The vendor and product numbers of its devices, and the kind of node that is opened: ``"hidraw"``,
+    ``"usb"``, or none for a serial port. ``energymeter devices --permissions`` prints a rule for each.
 ``signs``
     Files, other than the usual device nodes, by which one sees that such a source has come or gone, such as
     the socket of a service. `EnergyMeter()` probes again when one of them changes.

@@ -13,7 +13,7 @@ from energymeter.budget.ledger import Ledger
 from energymeter.calibration.cards import Cards
 from energymeter.discovery import choice
 from energymeter.errors import LedgerError
-from energymeter.paths import cards_folder, user_folder
+from energymeter.paths import PAGE, cards_folder, entries, peek, read_file, user_folder
 
 
 @pytest.mark.parametrize("kind", ["config", "data", "cache"])
@@ -75,3 +75,26 @@ def test_cards_that_are_closed_to_the_user_are_not_taken_for_none(home):
         assert f"this user may not read {cards_folder()}" in without_rights(warned)
     finally:
         os.chmod(home / "config", 0o700)
+
+
+def test_only_regular_files_of_limited_size_are_read(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"12345")
+    assert read_file(str(path), 5) == b"12345"
+    with pytest.raises(OSError, match="larger than"):
+        read_file(str(path), 4)
+    os.mkfifo(tmp_path / "fifo")
+    for other in (str(tmp_path / "fifo"), str(tmp_path), "/dev/zero"):
+        with pytest.raises(OSError, match=r"no regular file|directory"):
+            read_file(other, 4)
+
+
+def test_an_attribute_is_one_page_at_most(tmp_path):
+    (tmp_path / "x").write_text("9" * 10_000)
+    assert peek(str(tmp_path / "x")) == "9" * PAGE
+
+
+def test_names_with_other_digits_are_sorted_all_the_same(tmp_path):
+    for name in ("hwmon10", "hwmon2", "hwmon²"):
+        (tmp_path / name).touch()
+    assert entries(str(tmp_path)) == ["hwmon2", "hwmon10", "hwmon²"]

@@ -1,6 +1,8 @@
 """What files of others can do (be refused), and the permissions of what is created: see SECURITY.md."""
 
+import ast
 import contextlib
+import csv
 import json
 import os
 import re
@@ -9,18 +11,30 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from devices.web import Said, Web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from energymeter import EnergyMeter
+from energymeter import EnergyMeter, paths
 from energymeter.budget.ledger import Ledger
+from energymeter.calibration import card
+from energymeter.calibration.points import Point, write_csv
+from energymeter.carbon import web_json
+from energymeter.cli import carbon as carbon_command
+from energymeter.cli import cli
+from energymeter.cli.options import Finite
+from energymeter.discovery import choice, last_choice
+from energymeter.drivers.links import command, http
+from energymeter.drivers.protocols import text_table
 from energymeter.errors import EnergyMeterError, LedgerError, LogError, SpecError
 from energymeter.reading import Facts
+from energymeter.recordings import parquet, textfile
 from energymeter.recordings.reader import read
 from energymeter.recordings.trace import Trace
 from energymeter.recordings.writer import COLUMNS, FORMAT
@@ -215,3 +229,309 @@ def test_the_curve_is_in_no_folder() -> None:
         assert measurement is not None
         fd = measurement.sampler._host._file.fd  # type: ignore[union-attr]
         assert re.match(r"/memfd:.* \(deleted\)|/tmp/#\d+ \(deleted\)", os.readlink(f"/proc/self/fd/{fd}"))
+
+
+def test_errors_contain_no_password_query_or_command_line() -> None:
+    secrets = ("SECRET", "TOKEN", "OPTION", "ARGUMENT")
+    url = "http://me:SECRET@127.0.0.1:1/q?token=TOKEN"
+    for source in (
+        f'http@"{url}"?unit=W&password=OPTION',
+        f'http@"{url}"?unit=W&wrong=OPTION',
+        f'http@"{url}?unit=W',
+        f"HTTP@{url}",
+        'http@"http://me:SECRET@127.0.0.1:99999/q?token=TOKEN"?unit=W',
+        'http@"http://me:SECRET@[::1/q?token=TOKEN"?unit=W',
+        'exec@"sh -c false --token=ARGUMENT"?unit=W',
+        'exec@"/no/such/program --token=ARGUMENT"?unit=W',
+        'exec@"sh -c false --token=ARGUMENT?unit=W',
+    ):
+        with pytest.raises(EnergyMeterError) as caught, EnergyMeter(source, rate_hz=10):
+            time.sleep(0.05)
+        shown = str(caught.value)
+        assert not [secret for secret in secrets if secret in shown], shown
+
+
+def test_no_formula_leaves_as_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From what a person noted, and from a range that a meter names."""
+    formula = '=HYPERLINK("http://x")'
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    for arguments in (["new", "z"], ["spend", "z", "--joules", "5", "--note", formula]):
+        assert CliRunner().invoke(cli, ["budget", *arguments]).exit_code == 0
+    exported = CliRunner().invoke(cli, ["budget", "export", "z"]).output
+    write_csv(str(tmp_path / "points.csv"), [Point("amps", 1.0, 1.0, range=formula)])
+    for text in (exported, (tmp_path / "points.csv").read_text(encoding="utf-8")):
+        cells = [cell for row in csv.reader(text.splitlines()) for cell in row]
+        assert f"'{formula}" in cells
+        assert formula not in cells
+
+
+def test_points_are_not_written_through_a_link(tmp_path: Path) -> None:
+    thesis = tmp_path / "thesis.tex"
+    thesis.write_text("precious")
+    for name in ("points.csv", "points.csv.part"):
+        (tmp_path / name).symlink_to(thesis)
+    write_csv(str(tmp_path / "points.csv"), [Point("amps", 1.0, 1.0)])
+    assert thesis.read_text() == "precious"
+    assert not (tmp_path / "points.csv").is_symlink()
+    assert stat.S_IMODE((tmp_path / "points.csv").stat().st_mode) == 0o600
+
+
+def test_the_code_changes_no_permissions_and_loads_no_modules() -> None:
+    for folder in ("energymeter", "drivers", "calibration"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+                assert name not in {
+                    "chmod",
+                    "fchmod",
+                    "lchmod",
+                    "chown",
+                    "fchown",
+                    "lchown",
+                    "setuid",
+                    "eval",
+                }
+                if isinstance(node, ast.Call):
+                    started = [a.value for a in ast.walk(node) if isinstance(a, ast.Constant)]
+                    starts = isinstance(node.func, ast.Attribute) and node.func.attr in {
+                        "run",
+                        "Popen",
+                        "system",
+                    }
+                    assert not (starts and {"sudo", "modprobe", "insmod", "chmod"} & {*map(str, started)}), (
+                        path
+                    )
+
+
+def test_the_sampling_process_is_isolated_and_of_this_user() -> None:
+    with EnergyMeter("manual:5V,0.6A", rate_hz=100):
+        child = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in child}
+        (pid,) = [pid for pid, command in commands.items() if b"child.py" in b" ".join(command)]
+        assert commands[pid][:3] == [sys.executable.encode(), b"-I", b"-S"]
+        assert os.stat(f"/proc/{pid}").st_uid == os.geteuid()
+
+
+def test_nothing_connects_unless_it_is_named(tmp_path: Path) -> None:
+    """By the interpreter's own audit events, in the program and in what it starts."""
+    (tmp_path / "run.csv").write_text("time_s,power_W\n0,5\n1,5\n2,5\n")
+    watch = (
+        "import os, sys, socket\n"
+        "def watch(event, arguments):\n"
+        "    if event in ('socket.connect', 'socket.getaddrinfo', 'socket.sendto'):\n"
+        "        family = getattr(arguments[0], 'family', None)\n"
+        "        if family not in (socket.AF_UNIX, getattr(socket, 'AF_NETLINK', None)):\n"
+        "            os.write(2, f'CONNECTED {event} {arguments}\\n'.encode())\n"
+        "sys.addaudithook(watch)\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text(watch)
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    for arguments in (
+        ["log", "manual:5V,0.6A", "--duration", "0.1"],
+        ["run", "--source", "sim:pi4", "--", "true"],
+        ["show", "run.csv"],
+        ["carbon", "run.csv", "--grid", "DEU"],
+        ["carbon", "grids", "deu"],
+        ["budget", "forecast"],
+        ["devices", "--seconds", "0.5"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "energymeter", *arguments],
+            capture_output=True, text=True, check=False, cwd=tmp_path, env=environment,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "CONNECTED" not in done.stderr, done.stderr
+    probe = [sys.executable, "-c", "import socket; socket.create_connection(('127.0.0.1', 1))"]
+    done = subprocess.run(probe, capture_output=True, text=True, check=False, env=environment)
+    assert "CONNECTED" in done.stderr, "the watch works"
+
+
+# -- the page ----------------------------------------------------------------------------------------
+
+NO_CLAIM = (
+    "`tests/test_security.py` maps",
+    "`make fuzz` runs",
+    "Open a private security advisory",
+    "Treat a spec",
+    "Power readings reveal",
+    "Share recordings at high rates",
+    "**A spec is as powerful",  # a warning, not a promise
+    "What exceeds them",  # said of the rows of the table, each of which has its test
+)
+"""How to report a problem, and advice."""
+
+HOSTILE, HERE = "recordings/test_hostile_files.py", "test_security.py"
+CARDS, DEVICES = "calibration/test_calibration_card.py", "cli/test_cli_devices.py"
+EXEC, LINK, LAST = "drivers/test_exec.py", "drivers/links/test_http_link.py", "discovery/test_last_choice.py"
+CLAIMS: dict[str, list[str]] = {
+    # what files of others can do
+    "a recording (CSV, JSON lines, Parquet)": [
+        f"{HOSTILE}::test_a_log_or_card_runs_nothing_fetches_nothing_and_writes_nothing",
+        f"{HERE}::test_any_header_and_row_are_read_or_refused",
+        "test_fuzz.py::test_a_spoiled_file_is_read_or_refused",
+    ],
+    "a calibration card |it is refused": [
+        f"{CARDS}::test_any_sealed_card_is_refused_or_can_be_used",
+        f"{CARDS}::test_a_sealed_card_that_holds_nonsense_is_refused",
+        f"{CARDS}::test_no_character_of_a_card_can_be_changed",
+    ],
+    "a spec in `config.ini`": ["discovery/test_choice.py::test_named_sources_win"],
+    "the ledger of a budget": [
+        f"{HERE}::test_a_foreign_ledger_is_refused_or_set_aside",
+        f"{HERE}::test_a_ledger_of_another_program_is_refused",
+        f"{HOSTILE}::test_a_trigger_in_a_ledger_calls_no_function",
+    ],
+    "the last choice of a source, if another": [
+        f"{HOSTILE}::test_a_choice_that_another_user_left_is_not_taken",
+        f"{LAST}::test_no_link_is_followed",
+    ],
+    "a name or an error text": [
+        f"{HERE}::test_markup_in_a_name_stays_text",
+        f"{HOSTILE}::test_the_command_prints_no_escapes_of_a_ledger_or_an_error",
+        f"{DEVICES}::test_a_product_name_cannot_move_the_cursor",
+        f"{EXEC}::test_what_a_command_says_cannot_move_the_cursor",
+        "cli/test_cli_log.py::test_an_error_text_of_a_command_cannot_move_the_cursor",
+        "test_text.py::test_a_formula_is_text_to_a_spreadsheet",
+        f"{HERE}::test_no_formula_leaves_as_csv",
+    ],
+    "`exec@": [f"{HERE}::test_exec_runs_no_shell"],
+    "A recording contains no spec": [f"{HERE}::test_a_log_carries_no_options"],
+    "It contains the names of its sources": [
+        f"{HERE}::test_a_log_and_a_meter_show_no_password_query_or_command_line"
+    ],
+    "Where those alone differ": [f"{EXEC}::test_a_name_shows_the_program_and_nothing_of_its_arguments"],
+    "Errors contain no password": [f"{HERE}::test_errors_contain_no_password_query_or_command_line"],
+    "The bundle of": [f"{DEVICES}::test_the_bundle_holds_what_was_seen_and_nothing_private"],
+    # limits
+    "Every reader of outside data has limits": [f"{HERE}::test_the_limits_on_the_page_are_those_of_the_code"],
+    "a calibration card |1 MB": [
+        f"{CARDS}::test_a_file_that_is_too_large_for_a_card_is_refused",
+        f"{CARDS}::test_more_cards_than_anybody_has_are_refused",
+        "test_paths.py::test_only_regular_files_of_limited_size_are_read",
+    ],
+    "points of a calibration, a table": [
+        "calibration/test_calibration_procedure.py::test_a_table_is_of_limited_size"
+    ],
+    "a forecast of a grid": ["cli/test_cli_carbon.py::test_a_forecast_is_of_limited_size"],
+    "a service for live intensities": [
+        "carbon/test_live_grid.py::test_an_endless_answer_is_cut",
+        "carbon/test_live_grid.py::test_a_dripping_header_ends_with_the_timeout",
+    ],
+    "`config.ini` |64 KB": ["discovery/test_choice.py::test_settings_are_of_limited_size"],
+    "the last choice of a source |1 MB": [f"{LAST}::test_what_makes_no_sense_is_nothing"],
+    "an attribute of the kernel": ["test_paths.py::test_an_attribute_is_one_page_at_most"],
+    "an answer over HTTP": [
+        f"{LINK}::test_one_deadline_holds_for_everything_that_drips",
+        f"{LINK}::test_a_flood_without_a_length_is_refused",
+    ],
+    "the output of a command": [
+        f"{EXEC}::test_an_endless_answer_is_refused_before_it_fills_the_memory",
+        f"{EXEC}::test_endless_lines_are_dropped_and_counted",
+        f"{EXEC}::test_a_hung_command_is_killed_with_its_children",
+    ],
+    "a line of a growing CSV file": ["drivers/test_csv.py::test_a_line_without_an_end_is_dropped"],
+    "a line of a recording": [f"{HOSTILE}::test_a_disk_of_zeros_in_a_small_file_takes_no_memory"],
+    "a row group of a Parquet file": [f"{HERE}::test_the_limits_on_the_page_are_those_of_the_code"],
+    "a number on the command line": ["cli/test_cli.py::test_numbers_are_finite"],
+    # what runs
+    "Nothing needs root": ["drivers/test_rapl.py::test_an_unreadable_counter_says_how_to_open_it"],
+    "If only root can read": ["drivers/test_rapl.py::test_an_unreadable_counter_says_how_to_open_it"],
+    "The package never changes permissions": [
+        f"{HERE}::test_the_code_changes_no_permissions_and_loads_no_modules"
+    ],
+    "Sources are read in a process of their own": [
+        f"{HERE}::test_the_sampling_process_is_isolated_and_of_this_user"
+    ],
+    "That process ends": [
+        "sampling/test_sampler.py::test_the_child_ends_within_two_seconds_of_its_parents_sigkill_and_the_log_is_whole"
+    ],
+    "Drivers come from": [f"{HERE}::test_a_spec_names_a_driver_and_no_other_module"],
+    "A file in the current folder": [
+        f"{HERE}::test_the_sampling_process_takes_no_module_from_the_scripts_folder"
+    ],
+    "There is no telemetry": [f"{HERE}::test_nothing_connects_unless_it_is_named"],
+    "The network is used only": [f"{HERE}::test_nothing_connects_unless_it_is_named"],
+    "Meters on a serial port get only": [
+        "drivers/test_um.py::test_noise_before_the_frame_is_stepped_over",
+        "drivers/test_tc66c.py::test_the_recorded_answer",
+        "drivers/test_pzem.py::test_the_recorded_question_and_answer",
+        "drivers/test_atorch.py::test_read_waits_for_the_next_report_and_unplugging_is_reported",
+        "drivers/test_ppk2.py::test_what_is_sent_in_each_mode",
+    ],
+    # what is created
+    "a recording |the file": [
+        f"{HERE}::test_a_log_obeys_the_umask_and_is_not_overwritten",
+        f"{HOSTILE}::test_a_log_is_not_written_through_a_link_that_appears_meanwhile",
+    ],
+    "the last choice of a source |the user's": [
+        f"{LAST}::test_it_is_kept_for_this_user_alone",
+        f"{LAST}::test_no_link_is_followed",
+    ],
+    "a ledger |": [f"{HOSTILE}::test_folders_that_are_made_are_their_owners_alone"],
+    "a calibration card |the user's": [
+        f"{HOSTILE}::test_a_card_is_not_written_through_a_planted_link",
+        f"{HOSTILE}::test_folders_that_are_made_are_their_owners_alone",
+    ],
+    "points of a calibration |the file": [f"{HERE}::test_points_are_not_written_through_a_link"],
+    "the curve in memory": [f"{HERE}::test_the_curve_is_in_no_folder"],
+    "a claim on an I²C chip": ["drivers/links/test_i2c.py::test_second_reader_learns_who_is_first"],
+}
+"""The beginning of a sentence or a table's row (cells joined by " |"): the tests that hold it."""
+
+
+def sentences(page: str) -> Iterator[str]:
+    """The sentences and the rows of tables of a page of Markdown, without its titles."""
+    for block in re.split(r"\n\s*\n", page):
+        lines = block.strip().split("\n")
+        if lines[0].startswith("#"):
+            continue
+        if lines[0].startswith("|"):
+            for row in lines[2:]:
+                yield " |".join(cell.strip() for cell in row.strip("|").split("|"))
+            continue
+        for item in re.split(r"\n- |^- ", block.strip()) if lines[0].startswith("- ") else [block]:
+            text = " ".join(item.split())
+            yield from filter(None, re.split(r"(?<=[.:])(?:\*\*)? (?=[A-Z`])", text))
+
+
+def test_each_sentence_of_the_page_is_held_by_tests() -> None:
+    used = set()
+    for sentence in sentences((ROOT / "SECURITY.md").read_text(encoding="utf-8")):
+        keys = [key for key in (*CLAIMS, *NO_CLAIM) if sentence.startswith(key)]
+        assert len(keys) == 1, (sentence, keys)
+        used.add(keys[0])
+    assert used == {*CLAIMS, *NO_CLAIM}, "the page says no more than that"
+
+
+@pytest.mark.parametrize("test", sorted({test for tests in CLAIMS.values() for test in tests}))
+def test_a_test_that_holds_a_sentence_is_there(test: str) -> None:
+    file, name = test.split("::")
+    assert re.search(rf"^def {name}\(", (ROOT / "tests" / file).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_limits_on_the_page_are_those_of_the_code() -> None:
+    page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    rows = [row for row in sentences(page.partition("## Limits")[2].partition("##")[0]) if " |" in row]
+
+    def limit(of: str) -> str:
+        (row,) = [row for row in rows if row.startswith(f"{of} |")]
+        return row.partition(" |")[2]
+
+    megabyte = 1_000_000
+    for of, bound in (
+        ("a calibration card", f"{card.MOST_BYTES / megabyte:g} MB"),
+        ("a calibration card", f"{card.MOST_CARDS} cards"),
+        ("points of a calibration, a table of a counter", f"{textfile.MOST_CHARACTERS / megabyte:g} MB"),
+        ("a forecast of a grid's intensity", f"{carbon_command.MOST_BYTES / megabyte:g} MB"),
+        ("a service for live intensities", f"{web_json.MOST_BYTES >> 20} MB"),
+        ("`config.ini`", f"{choice.MOST_SETTINGS >> 10} KB"),
+        ("the last choice of a source", f"{last_choice.MOST_BYTES / megabyte:g} MB"),
+        ("an attribute of the kernel (sysfs)", f"{paths.PAGE >> 10} KB"),
+        ("an answer over HTTP (`http@`, plugs)", f"{http.MOST_BYTES >> 20} MB"),
+        ("the output of a command", f"{command.MOST_OUTPUT >> 20} MB"),
+        ("the output of a command", f"{command.LONGEST_LINE >> 10} KB"),
+        ("a line of a growing CSV file", f"{text_table.LONGEST_LINE >> 10} KB"),
+        ("a row group of a Parquet file", f"{parquet.MOST_GROUP_ROWS >> 20} million rows"),
+        ("a number on the command line", f"±{Finite().max:g}".replace("+", "")),
+    ):
+        assert bound in limit(of), (of, bound)

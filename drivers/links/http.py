@@ -24,7 +24,7 @@ from energymeter.text import printable
 if TYPE_CHECKING:
     from http.client import HTTPConnection, HTTPResponse
 
-_MAX_BODY = 1 << 20
+MOST_BYTES = 1 << 20
 """No meter's status comes near; a wrong address may answer with anything."""
 
 _PART = re.compile(
@@ -183,7 +183,7 @@ class HttpClient:
         body = bytearray()
         while chunk := response.read1(65536):
             body += chunk
-            if len(body) > _MAX_BODY:
+            if len(body) > MOST_BYTES:
                 raise SourceError(f"{self._name} answers with more than a megabyte; check the address")
         response.close()  # of the answer, not of the connection
         promised = response.headers.get("Content-Length", "")

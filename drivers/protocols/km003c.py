@@ -242,6 +242,7 @@ class Km003cMeter(WireMeter):
     """
 
     usb_ids: ClassVar[tuple[tuple[int, int], ...]] = USB_IDS
+    usb_node = "usb"
 
     def __init__(self, name: str, serial: str, wire: Wire | None, *, reverse: bool = False) -> None:
         self.name = name

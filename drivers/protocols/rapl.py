@@ -22,6 +22,11 @@ from energymeter.paths import entries, peek, peek_name, peek_number
 _CONTROLS = ("intel-rapl", "intel-rapl-mmio", "intel-rapl-tpmi")
 """Where one zone may be shown; the first that has it wins."""
 
+UDEV_RULE = """\
+SUBSYSTEM=="powercap", ACTION=="add", KERNEL=="intel-rapl*:*", \\
+RUN+="/bin/sh -c 'chgrp rapl /sys%p/energy_uj; chmod 440 /sys%p/energy_uj'"\
+"""
+"""Lets group rapl read the counters."""
 _DEFAULT_MAX_WATTS = 1000.0
 """No package on the market draws more (the largest servers: 500 W)."""
 

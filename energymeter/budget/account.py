@@ -11,9 +11,9 @@ from typing import Protocol, TypeVar
 from energymeter.battery.battery import Battery
 from energymeter.battery.solar import Outlook, outlook
 from energymeter.budget.balance import Balance, Outcome, Unit, percent_text
+from energymeter.budget.claims import Claim
 from energymeter.budget.forecast import Forecast, Level
-from energymeter.budget.ledger import LIMIT, Charge, Claim, Debit, Ledger, Line, SpanTotal
-from energymeter.budget.processes import Process
+from energymeter.budget.ledger import LIMIT, Debit, Ledger, Line, SpanTotal
 from energymeter.clock import Clock, SystemClock
 from energymeter.errors import EnergyMeterError, LedgerError, SpecError
 from energymeter.text import Estimate
@@ -210,7 +210,7 @@ class Account:
             run: the id of the run.
             spans: by name how many spans were fully measured, their joules together, and, if there are any,
                 how many were left out because they were not.
-            charge: the number of the charge that gave it, see `Ledger.charge`; None: the present one.
+            charge: the number of the charge that gave it, see `claim`; None: the present one.
 
         Raises:
             SpecError: joules or seconds are negative or no numbers.
@@ -236,17 +236,13 @@ class Account:
         run, stage = run or uuid.uuid4().hex, stage or self.stage_name or ""
         return self._ledger.record(self._id, run, stage, debit, charge)
 
-    def charge(self) -> Charge:
-        """The present charge: its number, and when it began."""
-        return self._ledger.charge(self._id)
-
     def claim(self, sources: Sequence[str]) -> Claim:
         """Bill sources to this budget, unless another process does; to be renewed every 30 s."""
-        return self._ledger.claim(self._id, sources, Process.here(), self.clock.monotonic_ns())
+        return self._ledger.claims.take(self._id, sources, self.clock.monotonic_ns())
 
     def release(self, sources: Sequence[str]) -> None:
         """Bill them no more, so that other processes can."""
-        self._ledger.release(self._id, sources, Process.here(), self.clock.monotonic_ns())
+        self._ledger.claims.release(self._id, sources, self.clock.monotonic_ns())
 
     def amend(self, line: int, joules: float, note: str = "") -> int:
         """Correct debit ``line`` to ``joules``, in a new line.

@@ -12,6 +12,7 @@ from energymeter.budget.forecast import Z95, Forecast
 from energymeter.budget.gauge_table import Gauge
 from energymeter.errors import LogError
 from energymeter.recordings import reader
+from energymeter.recordings.record import Hints
 from energymeter.text import Estimate
 
 _SLOPE_SIGMA = 0.5
@@ -159,7 +160,7 @@ def _by_energy(path: str, battery: Battery, gauge: Gauge | None) -> Estimate | N
 
 def _power(path: str) -> tuple[Sequence[float], Sequence[float]]:
     try:
-        columns = reader.read(path)[0].columns
+        columns = reader.read(path, Hints(caller="budget forecast --log"))[0].columns
     except LogError:
         return (), ()
     return (columns["time_s"], columns["watts"]) if "watts" in columns else ((), ())

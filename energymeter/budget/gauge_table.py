@@ -29,7 +29,7 @@ from energymeter.errors import LogError
 from energymeter.recordings.cells import Column, cell_value
 from energymeter.recordings.formats import format_of
 from energymeter.recordings.planner import Planner
-from energymeter.recordings.record import Hints
+from energymeter.recordings.record import Hints, options_in
 from energymeter.recordings.shape import Shape, shape_of
 from energymeter.recordings.textfile import small_text
 from energymeter.recordings.times import time_column
@@ -97,8 +97,9 @@ def read(path: str) -> Gauge | None:
     Raises:
         LogError: the file cannot be read, or it must be asked what its times or batteries mean.
     """
+    path, hints = options_in(path, Hints(caller="budget forecast --log"))
     lines = small_text(path)
-    in_percent, rows, note = _rows(path, lines)
+    in_percent, rows, note = _rows(path, lines, hints)
     if rows is None:
         return None
     kept: list[_Row] = []
@@ -119,25 +120,25 @@ def read(path: str) -> Gauge | None:
     )
 
 
-def _rows(path: str, lines: Sequence[str]) -> tuple[bool, Iterable[_Row] | None, str]:
+def _rows(path: str, lines: Sequence[str], hints: Hints) -> tuple[bool, Iterable[_Row] | None, str]:
     entries = _ENTRY.findall("".join(lines)) if any("<UsageEntry" in line for line in lines) else []
     if entries:
         return (True, *_report(entries))
     head = next((line for line in lines if line.strip()), "")
     if not _BEGINS.match(head):
-        table = _table(path, lines)
+        table = _table(path, lines, hints)
         if table is not None:
             return table
     elif "%" not in head and len(cells := head.split("\t")) == 3 and number(cells[1]) is not None:
         return True, _upower(line.rstrip("\r\n").split("\t") for line in lines), ""
     elif number(head.split()[0].strip(",;")) is not None:
-        table = _table(path, lines)
+        table = _table(path, lines, hints)
         if table is not None:
             return table
     return (True, *_of_one_battery(path, list(_blocks(lines))))
 
 
-def _table(path: str, lines: Sequence[str]) -> tuple[bool, Iterable[_Row], str] | None:
+def _table(path: str, lines: Sequence[str], hints: Hints) -> tuple[bool, Iterable[_Row], str] | None:
     """The rows of a table; ``None``: no title of it names a gauge."""
     shape = shape_of(lines[:_HEAD_LINES])
     if shape is None:
@@ -148,7 +149,6 @@ def _table(path: str, lines: Sequence[str]) -> tuple[bool, Iterable[_Row], str] 
         return None
     level = (levels or amounts)[0]
     rows = [shape.cells(line) for line in lines[shape.rows_from : _HEAD_LINES] if line.strip()]
-    hints = Hints(caller="budget forecast --log")
     planner = Planner(path, shape, rows, hints, format_of(shape), seconds_below=_SLOWEST_SECONDS)
     power = planner.power()
     time, written, used = planner.clock()

@@ -15,12 +15,12 @@ Each line belongs to a *charge*: the time between two resets.
 import os
 import sqlite3
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from energymeter.budget.claims import Claims, present_charge
 from energymeter.budget.ledger_file import LedgerFile, default_path
-from energymeter.budget.processes import Process
 from energymeter.clock import Clock, SystemClock
 from energymeter.errors import LedgerError
 
@@ -90,27 +90,6 @@ class Totals(NamedTuple):
     lines: int
 
 
-class Charge(NamedTuple):
-    """The present charge of a battery."""
-
-    number: int
-    """How many resets there were."""
-    began: float
-    """The time of the last reset, seconds since 1970 UTC; 0 if there was none."""
-
-
-class Claim(NamedTuple):
-    """Whether this process bills a source."""
-
-    ours: bool
-    billed_until_ns: int | None
-    """Until when another process has billed it, by this boot's monotonic clock; ``None``: none has."""
-    pid: int = 0
-    """The process that bills it, if not this one."""
-    sources: tuple[str, ...] = ()
-    """Those of ours that it bills."""
-
-
 _MINE = "budget = :budget AND (:stage IS NULL OR stage = :stage)"
 _SINCE = "charge = (SELECT coalesce(max(charge), 0) FROM lines WHERE budget = :budget)"
 _COLUMNS = """id, kind, at, run, stage, refers, microjoules / 1e6, microcoulombs / 1e6, microseconds / 1e6,
@@ -151,6 +130,7 @@ class Ledger:
         self.path = Path(path) if path is not None else default_path()
         self._clock = clock or SystemClock()
         self._transaction = LedgerFile(self.path, self._clock, busy_seconds).transaction
+        self.claims = Claims(self._transaction)
 
     # Budgets ----------------------------------------------------------------------------------
 
@@ -272,7 +252,7 @@ class Ledger:
             if battery is not None:
                 db.execute("UPDATE budgets SET battery = ? WHERE id = ?", (battery, budget))
             nothing = Debit(0, None, 0, None, "manual", "by hand", note)
-            number = self._charge(db, budget).number + 1
+            number = present_charge(db, budget).number + 1
             return self._append(db, budget, "reset", uuid.uuid4().hex, "", None, nothing, number)
 
     # Reading ----------------------------------------------------------------------------------
@@ -283,12 +263,6 @@ class Ledger:
             self._check(db, "1", {"budget": budget})
             rows = db.execute(f"SELECT {_COLUMNS} FROM lines WHERE budget = ? ORDER BY id", (budget,))
             return [Line(*row) for row in rows]
-
-    def charge(self, budget: int) -> Charge:
-        """The present charge."""
-        with self._transaction(write=False) as db:
-            self._check(db, _SINCE, {"budget": budget})
-            return self._charge(db, budget)
 
     def totals(self, budget: int, stage: str | None = None) -> Totals:
         """What was drawn since the last reset.
@@ -362,49 +336,6 @@ class Ledger:
                 for name, count, high, low, left_out in rows
             }
 
-    # Claims -----------------------------------------------------------------------------------
-
-    def claim(self, budget: int, sources: Sequence[str], process: Process, now_ns: int) -> Claim:
-        """Bill ``sources`` to a budget up to ``now_ns``, unless another living process does.
-
-        To be called again at least once a minute: a claim that is not renewed is given to others.
-        """
-        with self._transaction(durable=False) as db:
-            others = [
-                (source, Process.parse(owner), until)
-                for source, owner, until in self._claims(db, budget, sources)
-                if owner != str(process)
-            ]
-            here = [claim for claim in others if claim[1].boot == process.boot]
-            until_ns = max((until for _, _, until in here), default=None)
-            alive = [claim for claim in here if claim[1].bills(process, now_ns - claim[2])]
-            if alive:
-                theirs = tuple(source for source, _, _ in alive)
-                return Claim(False, until_ns, alive[0][1].pid, theirs)
-            db.executemany(
-                "INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?)",
-                [(budget, source, str(process), now_ns) for source in sources],
-            )
-            return Claim(True, until_ns)
-
-    def release(self, budget: int, sources: Sequence[str], process: Process, now_ns: int) -> None:
-        """Bill them no more; others go on from ``now_ns``."""
-        with self._transaction(durable=False) as db:
-            db.executemany(
-                "UPDATE claims SET process = ?, until_ns = ? WHERE budget = ? AND source = ? AND process = ?",
-                [(str(process.ended()), now_ns, budget, source, str(process)) for source in sources],
-            )
-
-    @staticmethod
-    def _claims(db: sqlite3.Connection, budget: int, sources: Sequence[str]) -> list[tuple[str, str, int]]:
-        marks = ", ".join("?" * len(sources))
-        rows = db.execute(
-            f"""SELECT source, process, until_ns FROM claims WHERE budget = ? AND source IN ({marks})
-                AND typeof(source) = 'text' AND typeof(process) = 'text' AND {_whole("until_ns")}""",
-            (budget, *sources),
-        )
-        return [(str(source), str(process), int(until)) for source, process, until in rows]
-
     # Cells ------------------------------------------------------------------------------------
 
     def _check(self, db: sqlite3.Connection, which: str, values: Mapping[str, object]) -> None:
@@ -416,15 +347,6 @@ class Ledger:
             raise LedgerError(
                 f"line {damaged[0]} of the ledger {self.path} is damaged: move it away and begin a new one"
             )
-
-    @staticmethod
-    def _charge(db: sqlite3.Connection, budget: int) -> Charge:
-        number, began = db.execute(
-            """SELECT coalesce(max(charge), 0), coalesce(max(CASE WHEN kind = 'reset' THEN at END), 0.0)
-               FROM lines WHERE budget = ? AND charge = (SELECT max(charge) FROM lines WHERE budget = ?)""",
-            (budget, budget),
-        ).fetchone()
-        return Charge(int(number), float(began))
 
     def _append(
         self,
@@ -446,7 +368,7 @@ class Ledger:
             (
                 *(budget, kind, self._clock.time(), run, stage, refers),
                 *line[:-1],
-                self._charge(db, budget).number if charge is None else charge,
+                present_charge(db, budget).number if charge is None else charge,
             ),
         )
         return int(cursor.lastrowid or 0)

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import sqlite3
+import threading
 import time
 import uuid
 import warnings
@@ -52,6 +53,47 @@ MIGRATIONS = (
 """Script k takes a file from schema k to k + 1; the file's number is in ``PRAGMA user_version``."""
 
 
+class _ForkGate:
+    """Lets a fork wait until no thread is inside of SQLite.
+
+    Its mutexes are of the process: one that another thread holds at the fork stays locked in the worker
+    for good, and the next connection hangs.
+    """
+
+    _PATIENCE_SECONDS = 1.0
+    """A thread that queues behind another program's write holds no mutex; it is not waited for."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        os.register_at_fork(
+            before=self._close, after_in_parent=self._open, after_in_child=self._open_in_child
+        )
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        with self._changed:
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    def _close(self) -> None:
+        self._changed.acquire()
+        self._changed.wait_for(lambda: not self._inside, self._PATIENCE_SECONDS)
+
+    def _open(self) -> None:
+        self._changed.release()
+
+    def _open_in_child(self) -> None:
+        self._changed, self._inside = threading.Condition(), 0
+
+
+_gate = _ForkGate()
+
 _ROOM = 1 << 20
 """Bytes: less than this is too little for a transaction."""
 
@@ -77,10 +119,7 @@ class LedgerFile:
             LedgerError: the file cannot be used, was written by a newer version, or cannot hold a value.
         """
         try:
-            if not self._ready:
-                self._prepare()
-                self._ready = True
-            with contextlib.closing(self._connect(durable=durable)) as db:
+            with _gate.entered(), self._opened(durable=durable) as db:
                 db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 try:
                     yield db
@@ -97,6 +136,12 @@ class LedgerFile:
             raise LedgerError(
                 f"the ledger holds no {error.object!r}: write it without lone surrogates"
             ) from error
+
+    def _opened(self, *, durable: bool) -> "contextlib.closing[sqlite3.Connection]":
+        if not self._ready:
+            self._prepare()
+            self._ready = True
+        return contextlib.closing(self._connect(durable=durable))
 
     def _connect(self, *, durable: bool = True) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=self._busy_seconds, isolation_level=None)

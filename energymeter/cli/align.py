@@ -5,15 +5,15 @@ import json
 import click
 
 from energymeter.calibration.alignment import align as alignment
-from energymeter.recordings.trace import Trace
+from energymeter.cli.options import loaded
 
 
 @click.command()
-@click.argument("a", type=click.Path(exists=True, dir_okay=False))
-@click.argument("b", type=click.Path(exists=True, dir_okay=False))
+@click.argument("a")
+@click.argument("b")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 def align(a: str, b: str, as_json: bool) -> None:
     """How far the clock of recording B is from that of A, by the steps of the load that both saw."""
-    one, other = Trace.load(a), Trace.load(b)
+    one, other = loaded(a, "align", quiet=as_json), loaded(b, "align", quiet=as_json)
     found = alignment(one.time_s, one.watts, other.time_s, other.watts)
     click.echo(json.dumps(found._asdict()) if as_json else str(found))

@@ -13,10 +13,14 @@ from energymeter.budget.balance import percent_text
 from energymeter.budget.ledger import Ledger, Line
 from energymeter.cli.budget_forecast import forecast
 from energymeter.cli.budget_options import basis_option, battery_option, json_option, plain, seconds, share
+from energymeter.cli.options import Finite, Positive
 from energymeter.errors import SpecError
 from energymeter.meter.budget import Budget
 from energymeter.meter.usage_delta import UsageDelta
-from energymeter.text import printable, significant
+from energymeter.text import csv_text, printable, significant
+
+_LAST_LINE = 2**63 - 1
+"""The largest integer of SQLite."""
 
 
 @click.group()
@@ -28,7 +32,7 @@ def budget() -> None:
 @click.argument("name")
 @battery_option
 @basis_option
-@click.option("--volts", type=float, help="Mean volts on the side where the mAh are counted.")
+@click.option("--volts", type=Positive(max=1e4), help="Mean volts on the side where the mAh are counted.")
 @click.option("--efficiency", type=share, help="From the cell to the rail, such as 90%.")
 @click.option("--usable", type=share, help="Share taken before cut-off.")
 @click.option("--health", type=share, help="Share of the rated charge left by age.")
@@ -70,6 +74,7 @@ def status(name: str, stage: str | None, as_json: bool) -> None:
         "mah": seen.remaining_mah,
         "hours": seen.remaining_hours,
         "runs": seen.runs_left(),
+        "spans": seen.spans(),
     }
     if as_json:
         click.echo(json.dumps(plain(facts)))
@@ -81,6 +86,12 @@ def status(name: str, stage: str | None, as_json: bool) -> None:
     )
     click.echo(f"  lasts   {seen.remaining_hours or 'unknown: no load was seen yet'}")
     click.echo(f"  runs    {facts['runs'] or 'unknown: none was debited yet'}")
+    for span, total in seen.spans().items():
+        each = (
+            f"{significant(total.microjoules / total.measured / 1e6)} J each" if total.measured else "unknown"
+        )
+        left_out = f", {total.left_out} left out: not fully measured" if total.left_out else ""
+        click.echo(f"  {printable(span):7} {each}, {total.measured} measured{left_out}")
     for part, its in {}.items() if stage else opened.shares.items():
         click.echo(
             f"  {printable(part)}: {percent_text(opened.stage(part).remaining_share)} of its {its:.0%}"
@@ -89,13 +100,13 @@ def status(name: str, stage: str | None, as_json: bool) -> None:
 
 @budget.command()
 @click.argument("name")
-@click.option("--joules", type=float, help="At the rail.")
-@click.option("--wh", type=float, help="Watt-hours at the rail.")
+@click.option("--joules", type=Finite(), help="At the rail.")
+@click.option("--wh", type=Finite(min=-1e11, max=1e11), help="Watt-hours at the rail.")
 @click.option("--duration", type=seconds, default=None, help="How long it took, such as 5min.")
 @click.option("--stage", default=None)
 @click.option("--note", default="")
-@click.option("--amend", type=int, metavar="LINE", help="Say what this debit truly was.")
-@click.option("--undo", type=int, metavar="LINE", help="Take this debit back.")
+@click.option("--amend", type=click.IntRange(1, _LAST_LINE), metavar="LINE", help="Correct this debit.")
+@click.option("--undo", type=click.IntRange(1, _LAST_LINE), metavar="LINE", help="Take this debit back.")
 @json_option
 def spend(
     name: str,
@@ -140,7 +151,9 @@ def reset(name: str, battery: str | None, basis: Any, note: str, as_json: bool) 
 
 @budget.command("list")
 @click.argument("name", required=False)
-@click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="How many lines.")
+@click.option(
+    "--last", type=click.IntRange(1, _LAST_LINE), default=20, show_default=True, help="How many lines."
+)
 @json_option
 def list_(name: str | None, last: int, as_json: bool) -> None:
     """The budgets, or the latest lines of budget NAME."""
@@ -177,7 +190,7 @@ def export(name: str, kind: str) -> None:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(Line._fields)
-    writer.writerows([printable(cell) if isinstance(cell, str) else cell for cell in line] for line in lines)
+    writer.writerows([csv_text(cell) if isinstance(cell, str) else cell for cell in line] for line in lines)
     click.echo(table.getvalue(), nl=False)
 
 

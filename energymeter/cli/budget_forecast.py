@@ -1,6 +1,7 @@
 """`energymeter budget forecast`: how long a budget lasts, or a board and a battery that are only planned."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from energymeter.boards import find_board
 from energymeter.budget.forecast import left
 from energymeter.budget.gauge_log import hours_from_log
 from energymeter.cli.budget_options import basis_option, battery_option, json_option, plain, seconds, share
+from energymeter.cli.options import Finite
 from energymeter.errors import SpecError
 from energymeter.meter.budget import Budget
 from energymeter.text import Estimate, duration, significant
@@ -22,24 +24,26 @@ from energymeter.text import Estimate, duration, significant
 @click.command()
 @click.argument("name", required=False)
 @click.option("--board", help="A board by name, such as jetson-nano.")
-@click.option("--watts", type=float, help="Window at the rail, in place of the board's.")
+@click.option("--watts", type=Finite(min=0), help="Watts at the rail, in place of the board's.")
 @battery_option
 @basis_option
 @click.option("--duty", type=share, help="Share of the time that it is busy.")
 @click.option("--every", type=seconds, help="A job starts this often, such as 5min ...")
-@click.option("--joules", type=float, help="... and costs this much over idle; alone: joules an inference.")
-@click.option("--idle", type=float, help="Watts while idle; else the board's.")
+@click.option(
+    "--joules", type=Finite(min=0), help="... and costs this much over idle; alone: joules an inference."
+)
+@click.option("--idle", type=Finite(min=0), help="Watts while idle; else the board's.")
 @click.option("--solar", help="Panel watts and peak sun hours, such as 10W,4h.")
 @click.option(
     "--hour",
-    type=click.FloatRange(0, 24),
+    type=Finite(0, 24),
     default=12.0,
     show_default=True,
     help="Hour of the day at the start.",
 )
 @click.option("--last", type=seconds, help="Say what mean power lasts this long, such as 24h.")
-@click.option("--iterations", type=click.IntRange(min=1), help="With NAME: will so many runs finish?")
-@click.option("--log", type=click.Path(dir_okay=False), help="A discharge so far, with percent or watts.")
+@click.option("--iterations", type=click.IntRange(1, 10**12), help="With NAME: will so many runs finish?")
+@click.option("--log", help="A discharge so far, with percent or watts.")
 @json_option
 def forecast(
     name: str | None,
@@ -96,8 +100,8 @@ def _lasting(battery: Battery, load: Load) -> dict[str, Any]:
     return {
         "watts": load.watts,
         "load": load.description,
-        "hours": _with_sigma(battery, battery.hours(load.watts)),
-        "rail_convention_hours": Battery(battery.mah, basis="rail").hours(load.watts),
+        "hours": _with_sigma(battery, _finite(battery.hours(load.watts))),
+        "rail_convention_hours": _finite(Battery(battery.mah, basis="rail").hours(load.watts)),
     }
 
 
@@ -160,6 +164,11 @@ def _course(as_json: bool) -> None:
     for row in rows:
         click.echo(f"{row.board:14}{row.amps:5.2f} A  {row.rail_hours:14.2f} h  {row.cell_hours:26.2f} h")
     click.echo(Battery(4000, volts=3.7, efficiency=0.9, usable=1.0).why())
+
+
+def _finite(hours: float | None) -> float | None:
+    """``None`` also for a load so small that the hours are no number any more."""
+    return hours if hours is not None and math.isfinite(hours) else None
 
 
 def _with_sigma(battery: Battery, hours: float | None) -> Estimate | None:

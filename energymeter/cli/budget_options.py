@@ -8,15 +8,17 @@ import click
 
 from energymeter.units import UNITS
 
+_LONGEST = 1e6 * 86400
 _DURATIONS = {**UNITS["seconds"], "d": 86400.0}
 
 
 def seconds(text: str) -> float:
     """A duration such as ``5min``."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)?", text.strip())
-    if not match or not float(match[1]) > 0 or (match[2] or "s") not in _DURATIONS:
-        raise click.BadParameter(f"{text!r} is no duration: write 30s, 5min, 2h or 1d")
-    return float(match[1]) * _DURATIONS[match[2] or "s"]
+    found = float(match[1]) * _DURATIONS.get(match[2] or "s", 0.0) if match else 0.0
+    if not 0 < found <= _LONGEST:
+        raise click.BadParameter(f"{text!r} is no duration up to a million days: write 30s, 5min, 2h or 1d")
+    return found
 
 
 def share(text: str) -> float:

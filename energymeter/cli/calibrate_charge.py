@@ -5,16 +5,18 @@ from typing import NamedTuple
 
 from energymeter.calibration.charge import charge_line, read_counter
 from energymeter.calibration.points import Point
+from energymeter.cli.options import loaded
 from energymeter.clock import Clock
 from energymeter.energy.correction import Line
 from energymeter.errors import CalibrationError, SourceError, SpecError
 from energymeter.reading import Band, Facts
-from energymeter.recordings.trace import Trace
 from energymeter.sampling.config import SourceConfig
 from energymeter.sampling.sampler import SampledChannel, Sampler
 from energymeter.source import Counting, Source
 
 _READ_SECONDS = 0.5
+_DATED = 1e9
+"""A later second is a date, since 1970, and not one of the recording."""
 _MISSED = 1e-3
 """The largest share of unmeasured time; it would be an error of the gain."""
 
@@ -50,13 +52,16 @@ def recorded(log: str, counter: str, channel: str) -> Charge:
         CalibrationError: they cannot be compared.
         LogError: the recording cannot be read.
     """
-    trace = Trace.load(log, channel=channel or None)
+    trace = loaded(log, "calibrate --log", channel=channel or None)
     if trace.calibration is not None:
         raise CalibrationError(
             f"{log} was made with a card ({trace.calibration.title}); make one with --no-calibration"
         )
     covered_s = float(trace.covered_s[-1] - trace.covered_s[0])
-    return Charge(trace.time_s.tolist(), trace.coulombs.tolist(), covered_s, read_counter(counter))
+    times, counts = read_counter(counter)
+    if times[0] > _DATED and trace.epoch_s is not None:
+        times = [at - trace.epoch_s for at in times]
+    return Charge(trace.time_s.tolist(), trace.coulombs.tolist(), covered_s, (times, counts))
 
 
 def watched(

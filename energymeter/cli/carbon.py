@@ -114,9 +114,9 @@ def of_file(
     from energymeter.carbon.emissions import footprint
     from energymeter.carbon.emissions_over_time import mean_grid, span_of
     from energymeter.carbon.grid import Grid
-    from energymeter.recordings.trace import Trace
+    from energymeter.cli.options import loaded
 
-    trace = Trace.load(file)
+    trace = loaded(file, "carbon", quiet=as_json)
     usage: Energy = trace.usage()
     if place is not None:
         usage = Known(usage.joules, usage.seconds, usage.uncertainty, usage.provenance, place)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,8 +11,10 @@ import click
 
 from energymeter.boards import Board, detect_board
 from energymeter.cli.options import Positive
-from energymeter.discovery.bug_report import bundle, names_of, write
+from energymeter.clock import SystemClock
+from energymeter.discovery.bug_report import bundle, names_of, refuse_existing, write
 from energymeter.discovery.choice import Choice, Finding, best, find, named, remember
+from energymeter.discovery.permissions import permissions
 from energymeter.discovery.ports import (
     DISTRIBUTION,
     NOT_SUPPORTED,
@@ -20,6 +23,8 @@ from energymeter.discovery.ports import (
     how_to_wire,
     serial_ports,
 )
+from energymeter.errors import SpecError
+from energymeter.spec import parse
 from energymeter.text import printable, significant
 
 _WHAT = {
@@ -44,11 +49,38 @@ _WIDEST = 100
 @click.option(
     "--seconds", type=Positive(), default=3.0, show_default=True, help="Seconds to wait for answers."
 )
-def devices(as_json: bool, file: str | None, seconds: float) -> None:
+@click.option(
+    "--permissions", "print_permissions", is_flag=True, help="Print udev rules and groups to paste."
+)
+@click.option("--acceptance", metavar="SOURCE", help="Check SOURCE on real hardware and write a report.")
+@click.option(
+    "--minutes", type=Positive(max=1440), default=10.0, show_default=True, help="Duration of --acceptance."
+)
+@click.option("--channel", default="", help="The channel for --acceptance, if SOURCE has several.")
+@click.option(
+    "--report", type=click.Path(dir_okay=False), help="File of --acceptance.  [acceptance-DRIVER.md]"
+)
+def devices(
+    as_json: bool,
+    file: str | None,
+    seconds: float,
+    print_permissions: bool,
+    acceptance: str | None,
+    minutes: float,
+    channel: str,
+    report: str | None,
+) -> None:
     """Probe for everything that can measure here, by one reading each, and show what is missing and why.
 
     The file that --bundle writes is for a bug report, without the names of hosts and users or serial numbers.
+    The report of --acceptance is, too; without a terminal, the checks that need hands are left out.
     """
+    if print_permissions:
+        click.echo(permissions(), nl=False)
+        return
+    if acceptance is not None:
+        _accept(acceptance, minutes, channel, report, as_json)
+        return
     findings = find(seconds)
     choice = named()
     if choice is not None:
@@ -57,15 +89,47 @@ def devices(as_json: bool, file: str | None, seconds: float) -> None:
         choice = best(findings)
         remember(choice, findings)
     board, ports, foreign = detect_board(), serial_ports(), foreign_packages()
-    report = _report(choice, findings, board, ports, foreign)
+    answer = _report(choice, findings, board, ports, foreign)
     if file is not None:
-        write(file, bundle(report))
+        write(file, bundle(answer))
         click.echo(f"everything that was found is in {file}; read it before you attach it", err=True)
     if as_json:
-        click.echo(json.dumps(report))
+        click.echo(json.dumps(answer))
         return
     for line in _lines(choice, findings, board, ports, foreign):
         click.echo(printable(line))  # devices choose their names
+
+
+def _accept(text: str, minutes: float, channel: str, path: str | None, as_json: bool) -> None:
+    """Check one source and write the report."""
+    from energymeter.discovery.acceptance import Acceptance
+
+    groups = parse(text)
+    if len(groups) != 1 or len(groups[0]) != 1:
+        raise SpecError("several sources were named: check one at a time")
+    spec = groups[0][0]
+    path = path or f"acceptance-{spec.driver}.md"
+    refuse_existing(path)  # before ten minutes of work, and again when it is written
+    person = _AtTerminal() if sys.stdin.isatty() else None
+    checks = Acceptance(spec.build(), spec.driver, spec.options, SystemClock(), person, channel).run(minutes)
+    write(path, checks.markdown())
+    if as_json:
+        click.echo(json.dumps({**checks._asdict(), "checks": [check._asdict() for check in checks.checks]}))
+    else:
+        for line in _table([[printable(cell) for cell in check.row()] for check in checks.checks]):
+            click.echo(line)
+    click.echo(f"the report is in {path}; read it before you attach it", err=True)
+
+
+class _AtTerminal:
+    """The person at this terminal."""
+
+    def ask(self, question: str) -> str:
+        answer: str = click.prompt(question, default="", show_default=False, err=True)
+        return answer
+
+    def say(self, text: str) -> None:
+        click.echo(text, err=True)
 
 
 def _report(

@@ -3,15 +3,36 @@
 import json
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from energymeter.energy.usage import Usage
 from energymeter.errors import SpecError
 from energymeter.meter.meter import EnergyMeter
+from energymeter.text import printable
+
+if TYPE_CHECKING:
+    from energymeter.recordings.trace import Trace
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def loaded(file: str, caller: str, *, quiet: bool = False, **hints: Any) -> "Trace":
+    """A recording; what a file of others was recognised as is reported on standard error.
+
+    Args:
+        file: its path, after which options may stand, as in ``log.csv?watts=P&unit=mW``.
+        caller: the command, in whose spelling an error names its remedy.
+        quiet: report nothing, because the answer holds it.
+        hints: see `energymeter.recordings.Hints`.
+    """
+    from energymeter.recordings.trace import Trace
+
+    trace = Trace.load(file, caller=caller, **hints)
+    if not quiet and not trace.is_own:
+        click.echo(f"read as {printable(trace.read_as)}", err=True)
+    return trace
 
 
 class Finite(click.FloatRange):

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from energymeter.cli.options import loaded
 from energymeter.recordings.question import spelled
 from energymeter.recordings.trace import Trace
 from energymeter.recordings.writer import PARTS_SUFFIX
@@ -38,9 +39,7 @@ _GAPS_SHOWN = 10
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 def show(file: str, as_json: bool, **hints: Any) -> None:
     """What FILE holds: totals, gaps, where it came from. Reads our logs and other CSV files."""
-    trace = Trace.load(file, caller="show", **hints)
-    if trace.read_as:
-        click.echo(f"read as {trace.read_as}", err=True)
+    trace = loaded(file, "show", quiet=as_json, **hints)
     if trace.is_charge_alone:
         _show_charge(trace, file, as_json)
         return
@@ -49,6 +48,7 @@ def show(file: str, as_json: bool, **hints: Any) -> None:
     if as_json:
         channels = {" + ".join(part.names): part.usage().to_dict() for part in trace.parts}
         answer = {"samples": len(trace), "gaps": gaps, "unfinished": unfinished, **usage.to_dict()}
+        answer["read_as"] = trace.read_as
         click.echo(json.dumps({**answer, "started": trace.epoch_s, "channels": channels}))
         return
     click.echo(usage)

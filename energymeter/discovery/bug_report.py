@@ -99,6 +99,16 @@ def write(path: str, text: str) -> None:
         raise LogError(f"{path} cannot be written ({error.strerror}); name another file") from error
 
 
+def refuse_existing(path: str) -> None:
+    """Refuse a file that exists, before the work whose result it would hold.
+
+    Raises:
+        LogError: it exists.
+    """
+    if os.path.lexists(path):
+        raise LogError(f"{path} exists and is not overwritten; give another name")
+
+
 def without_names(text: str, names: Mapping[str, str]) -> str:
     """The text with every name, as a whole word, replaced.
 

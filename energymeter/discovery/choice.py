@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from energymeter.discovery import last_choice
 from energymeter.errors import SpecError
-from energymeter.paths import user_folder
+from energymeter.paths import read_file, user_folder
 from energymeter.reading import Facts
 from energymeter.sampling.spawn import Child, spawn
 
@@ -185,8 +185,7 @@ def _configured() -> str | None:
 
     config = configparser.ConfigParser(interpolation=None)
     try:
-        with open(path, encoding="utf-8") as file:
-            config.read_string(file.read(MOST_SETTINGS), path)
+        config.read_string(read_file(path, MOST_SETTINGS).decode("utf-8"), path)
         return config.get("meter", "source", fallback=None)
     except OSError as error:
         raise SpecError(f"{path} cannot be read ({error.strerror}); make it yours, or remove it") from error

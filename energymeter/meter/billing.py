@@ -18,9 +18,9 @@ from typing import cast
 
 from energymeter.budget.account import Account
 from energymeter.budget.balance import Balance
+from energymeter.budget.claims import Charge, Claim
 from energymeter.budget.forecast import Forecast
-from energymeter.budget.ledger import Claim
-from energymeter.errors import EnergyMeterError, NotMeasured, SpecError
+from energymeter.errors import EnergyMeterError, LedgerError, NotMeasured, SpecError
 from energymeter.meter import active
 from energymeter.meter.active import RunningMeter
 from energymeter.meter.usage_delta import NOTHING, UsageDelta
@@ -56,12 +56,9 @@ def join(
         whole: ``meter`` is billed from its own start.
 
     Raises:
-        SpecError: ``meter`` does not run.
         LedgerError: the ledger cannot be read.
         SourceError: the new meter cannot be started.
     """
-    if meter is not None and not active.has(meter):
-        raise SpecError("this meter does not run: enter its `with` block first, or leave the meter out")
     billing = Billing(account, start_meter)
     try:
         while True:
@@ -132,9 +129,10 @@ class Billing:
 
     def begin(self, stage: str | None, meter: RunningMeter | None, *, whole: bool = False) -> None:
         """The first one draws; nothing is locked while a meter is started for it."""
-        self._charge = self._account.charge()
         self._balance = self._account.balance()
-        self._use(meter or self._found(), whole=whole)
+        meter = meter or self._found()
+        self._use(meter, whole=whole)
+        self._charge = self._claim(meter.sources).charge
         self._stages.append(stage)
         self._due_ns = self._now_ns() + _PAY_NS
         atexit.register(self._at_exit)  # a block that nobody leaves is paid for when the program ends
@@ -188,10 +186,18 @@ class Billing:
                         RuntimeWarning,
                         stacklevel=4,
                     )
-            elif strictly:
+                return
+            try:
                 self.pay(last=True)
-            else:
-                self._pay_or_warn(last=True)
+            except EnergyMeterError as error:
+                joules = f"{self.pending[0]:.6g}"
+                text = (
+                    f"{error}; {joules} J are not debited: "
+                    f"`energymeter budget spend {self._account.name} --joules {joules}`"
+                )
+                if strictly:
+                    raise LedgerError(text) from error
+                warnings.warn(text, RuntimeWarning, stacklevel=4)
 
     def _at_exit(self) -> None:
         if os.getpid() == self._pid:
@@ -263,11 +269,7 @@ class Billing:
         try:
             yield
         finally:
-            self.count_since(start, name, 1)
-
-    def count_since(self, start: UsageDelta | None, name: str, times: int) -> None:
-        """Count what was drawn since ``start`` as so many spans ``name``."""
-        self.count(name, *cost_of(times, UsageDelta.between(start, self.poll() or start or NOTHING)))
+            self.count(name, *cost_of(1, start, self.poll()))
 
     # Paying -----------------------------------------------------------------------------------
 
@@ -286,7 +288,8 @@ class Billing:
             if claim.billed_until_ns is not None:
                 self._skip_to(self._drawn_at(claim.billed_until_ns))
             if claim.ours:
-                self._debit_old_charge()
+                if claim.charge.number != self._charge.number:
+                    self._debit_old_charge(claim.charge)
                 self._debit(drawn)
             elif last and self._skipped == self._in_ledger:
                 self._account.spend(
@@ -304,11 +307,8 @@ class Billing:
             self._update()
             self._pay_or_warn()
 
-    def _debit_old_charge(self) -> None:
+    def _debit_old_charge(self, charge: Charge) -> None:
         """The battery was charged meanwhile: what was drawn before is of the old charge."""
-        charge = self._account.charge()
-        if charge.number == self._charge.number:
-            return
         ago_ns = max(0, round((self._account.clock.time() - charge.began) * 1e9))
         at_reset = self._drawn_at(self._now_ns() - ago_ns)
         if at_reset.joules > self._in_ledger.joules:
@@ -359,10 +359,10 @@ class Billing:
                 self._account.release([*self._claimed])
             self._claimed = set()
 
-    def _pay_or_warn(self, *, last: bool = False) -> None:
+    def _pay_or_warn(self) -> None:
         """The same, but the user's work goes on if the ledger fails."""
         try:
-            self.pay(last=last)
+            self.pay()
         except EnergyMeterError as error:
             warnings.warn(f"not debited yet: {error}", RuntimeWarning, stacklevel=3)
 
@@ -372,7 +372,7 @@ class Billing:
         """A block was entered: it counts, if the one that counted has ended."""
         with self._state:
             if self._phase == "open" and self._meter is None:
-                self._use(meter)
+                self._use_another(meter)
 
     def meter_ended(self, meter: RunningMeter) -> None:
         """A block was left: what it used is final."""
@@ -385,7 +385,7 @@ class Billing:
                     self._release()
                     another = active.latest()
                     if another is not None:
-                        self._use(another)
+                        self._use_another(another)
 
     def forked(self) -> None:
         """In a forked worker: a thread that it does not have may hold the locks."""
@@ -404,7 +404,7 @@ class Billing:
 
     def _start_another(self, start_meter: StartMeter) -> None:
         try:
-            self._use(self._own.enter_context(start_meter()))
+            self._use_another(self._own.enter_context(start_meter()))
         except EnergyMeterError as error:
             self._start_meter = None  # tried once
             warnings.warn(f"the rest is not debited: {error}", RuntimeWarning, stacklevel=4)
@@ -414,6 +414,9 @@ class Billing:
         self._start = None if whole else self._measured()
         self._newest = self._now_ns(), self.drawn or NOTHING
         self._history.append(self._newest)
+
+    def _use_another(self, meter: RunningMeter) -> None:
+        self._use(meter)
         with contextlib.suppress(EnergyMeterError):  # the debits report it
             self._claim(meter.sources)
 
@@ -440,8 +443,9 @@ class Billing:
         return self._account.clock.monotonic_ns()
 
 
-def cost_of(times: int, drawn: UsageDelta) -> tuple[int, float, int]:
-    """(how many of so many spans were measured, their joules, how many were left out)."""
-    if drawn.coverage < COVERED:
+def cost_of(times: int, start: UsageDelta | None, end: UsageDelta | None) -> tuple[int, float, int]:
+    """What so many spans between two polls cost: (those that were measured, their joules, those left out)."""
+    if end is None:
         return 0, 0.0, times
-    return times, drawn.joules, 0
+    drawn = UsageDelta.between(start, end)
+    return (times, drawn.joules, 0) if drawn.coverage >= COVERED else (0, 0.0, times)

@@ -9,6 +9,7 @@ from energymeter.budget.account import Account
 from energymeter.budget.balance import Balance
 from energymeter.budget.forecast import Level
 from energymeter.errors import SpecError
+from energymeter.meter import active
 from energymeter.meter import billing as billings
 from energymeter.meter.active import RunningMeter
 from energymeter.meter.billing import Billing
@@ -106,6 +107,8 @@ class Budget(Account):
         Raises:
             SpecError: ``meter`` does not run.
         """
+        if meter is not None and not active.has(meter):
+            raise SpecError("this meter does not run: enter its `with` block first, or leave the meter out")
         billing = billings.join(self, self.stage_name, meter, _new_meter)
         try:
             yield billing

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 from energymeter.budget.balance import Balance, Outcome, Unit, percent_text
 from energymeter.budget.forecast import Forecast, Level
 from energymeter.errors import BudgetExhausted
-from energymeter.meter.billing import Billing
+from energymeter.meter.billing import Billing, cost_of
 from energymeter.meter.progress import Progress
 from energymeter.meter.usage_delta import NOTHING
 from energymeter.text import Estimate, duration, significant
@@ -52,8 +52,9 @@ class Loop:
     ) -> None:
         self._billing, self._name, self._total, self._guard = billing, name, total, guard
         self._progress = progress
-        self._start = billing.poll() or NOTHING
-        self._seen = 0, 0.0
+        self._start = self._counted = billing.poll() or NOTHING
+        self._done = self._measured = 0
+        self._joules = 0.0
         self._cost = Forecast()
         self._was_low = False
         self._taken: float | None = None
@@ -78,7 +79,7 @@ class Loop:
                         return
                     due = monotonic_ns() + _CHECK_NS
         finally:
-            self._progress.close(done, self._text(self._check(done)))
+            self._progress.close(done, self._text(self._check(done, last=True)))
 
     def _goes_on(self, done: int) -> bool:
         """Check the meter and ask the guard."""
@@ -110,15 +111,16 @@ class Loop:
             )
         return False
 
-    def _check(self, done: int) -> Status:
-        """Read the meter and learn what a step costs."""
+    def _check(self, done: int, *, last: bool = False) -> Status:
+        """Read the meter and learn what a step costs: by the steps that were fully measured."""
         drawn = self._billing.poll()
-        if drawn is not None and done > self._seen[0]:
-            joules = drawn.joules - self._start.joules
+        if drawn is not None and (drawn != self._counted or last):  # else there is no new sample
+            measured, joules, left_out = cost_of(done - self._done, self._counted, drawn)
             # Per step instead of per second: the same estimate, with steps in the place of time.
-            self._cost.add(done - self._seen[0], joules - self._seen[1])
-            self._billing.count(self._name, done - self._seen[0], joules - self._seen[1])
-            self._seen = done, joules
+            self._cost.add(measured, joules)
+            self._billing.count(self._name, measured, joules, left_out)
+            self._measured, self._joules = self._measured + measured, self._joules + joules
+            self._done, self._counted = done, drawn
         balance, level = self._billing.balance(), self._billing.load.level()
         return Status(balance, level, balance.hours(level), done)
 
@@ -136,8 +138,8 @@ class Loop:
             return "no sample yet"
         mah = status.balance.battery.taken_joules(1.0, 0.0) / status.balance.battery.volts / 3.6
         parts = [f"{significant((drawn.joules - self._start.joules) * mah)} mAh used"]
-        if self._seen[0]:
-            parts.append(f"{significant(self._seen[1] / self._seen[0] * mah)} mAh a step")
+        if self._measured:
+            parts.append(f"{significant(self._joules / self._measured * mah)} mAh a step")
         if status.hours:
             parts.append(f"{duration(3600 * status.hours.value, rough=True)} left")
         return " · ".join(parts if outcome is None else [*parts, str(outcome)])

@@ -1,6 +1,5 @@
 """`EnergyMeter`: what a program holds in its hand."""
 
-import contextlib
 import math
 import os
 import sys
@@ -213,9 +212,12 @@ class EnergyMeter:
         billing, self._billing = self._billing, None
         try:
             for name, spans in self.spans.items():
-                with contextlib.suppress(NotMeasured):  # a name without a covered call has no cost
+                try:
                     joules = spans.joules
-                    billing.count(name, joules.n, joules.total)
+                except NotMeasured:  # no call is covered
+                    billing.count(name, 0, 0.0, len(spans))
+                else:
+                    billing.count(name, joules.n, joules.total, joules.left_out)
         finally:
             try:
                 billing.leave(self._pays, strictly=True)
@@ -395,6 +397,15 @@ class EnergyMeter:
             NotMeasured: a channel has no sample.
         """
         return self._latest_run().usages()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of the counted sources.
+
+        Raises:
+            NotMeasured: the meter was never entered.
+        """
+        return tuple(channel.info.name for channel in self._latest_run().counted)
 
     @property
     def latest(self) -> "Reading":

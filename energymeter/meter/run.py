@@ -268,7 +268,7 @@ class Run:
         for channel, window in zip(channels, windows, strict=True):
             if not window.covered_seconds > 0 and channel.curve.error:
                 raise NotMeasured(
-                    f"{channel.info.name} measured nothing in this window, because {channel.curve.error}"
+                    f"{channel.info.name} measured nothing in this window; check it: {channel.curve.error}"
                 )
         parts = [self._part(channel, window) for channel, window in zip(channels, windows, strict=True)]
         titles, warnings = self._calibrations(channels, windows)

@@ -127,7 +127,7 @@ class Span:
             raise NotMeasured(f"the span {self.name!r} is still open; ask for its usage after its block")
         if self._run is None:
             raise NotMeasured(
-                f"the span {self.name!r} was outside of the meter's block; enter the meter first"
+                f"the span {self.name!r} was outside of the meter's block; use `with meter:` around it"
             )
         self._run.wait_past(self.end_ns)
         return self._run.usage_of(self._windows(self._run))

@@ -40,11 +40,16 @@ def empty_records(path: str, header: dict[str, Any]) -> list[Record]:
                 number(header.get("started")),
                 header,
                 calibration=channel.get("calibration"),
+                read_as=f"{FORMAT}: {_counted(len(channels))}",
             )
             for channel in channels
         ]
     except (KeyError, TypeError, ValueError) as damage:
         raise LogError(f"{path} has a damaged header ({damage}); restore its first line.") from damage
+
+
+def _counted(channels: int) -> str:
+    return "1 channel" if channels == 1 else f"{channels} channels"
 
 
 def _name(said: Any) -> str:

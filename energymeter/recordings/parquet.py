@@ -12,7 +12,7 @@ from energymeter.recordings.record import Record
 from energymeter.recordings.writer import COLUMNS, PARTS_SUFFIX
 
 _BATCH_ROWS = 65_536
-_MOST_GROUP_ROWS = 1 << 24
+MOST_GROUP_ROWS = 1 << 24
 """Sixteen times what pyarrow writes unless told otherwise, and 256 times what we do."""
 
 
@@ -77,8 +77,8 @@ def check_columns(file: Any) -> None:
         if at < 0 or str(file.schema_arrow.field(at).type) != "double":
             raise ValueError(f"it has no one column {column} of doubles")
     groups = (file.metadata.row_group(number).num_rows for number in range(file.num_row_groups))
-    if max(groups, default=0) > _MOST_GROUP_ROWS:
-        raise ValueError(f"it has a row group of more than {_MOST_GROUP_ROWS} rows")
+    if max(groups, default=0) > MOST_GROUP_ROWS:
+        raise ValueError(f"it has a row group of more than {MOST_GROUP_ROWS} rows")
 
 
 def _append(records: Sequence[Record], rows: Any) -> None:

@@ -30,7 +30,7 @@ from energymeter.errors import LogError, NotMeasured
 from energymeter.recordings.foreign import read_energyrunner, read_ptdaemon
 from energymeter.recordings.header import empty_records, parse_header
 from energymeter.recordings.parquet import read_parquet
-from energymeter.recordings.record import DECOMPRESSION, Hints, Lines, Record
+from energymeter.recordings.record import DECOMPRESSION, Hints, Lines, Record, options_in
 from energymeter.recordings.table import head_of, read_table
 from energymeter.recordings.textfile import BUFFER_BYTES, GZIP, text_of
 from energymeter.recordings.writer import COLUMNS, PARTS_SUFFIX
@@ -50,6 +50,7 @@ def read(path: str, hints: Hints = Hints()) -> list[Record]:  # noqa: B008 - an 
         ImplausibleReading: no such board draws this power; the unit is wrong.
         ExtraMissing: Parquet without pyarrow.
     """
+    path, hints = options_in(path, hints)
     parts = Path(path + PARTS_SUFFIX)
     try:
         if path.endswith(".parquet") and (Path(path).exists() or parts.is_dir()):

@@ -1,11 +1,14 @@
 """What reading a recording gives, what the user may say of it beforehand, and its lines up to the damage."""
 
 import gzip
+import os
 import zlib
 from array import array
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TextIO
+from urllib.parse import unquote
 
+from energymeter.errors import SpecError
 from energymeter.reading import Facts, Semantics
 
 DECOMPRESSION = (EOFError, zlib.error, gzip.BadGzipFile)
@@ -27,6 +30,8 @@ class Record(NamedTuple):
     """What could not be read, if the file is not whole."""
     calibration: Any = None
     """Of our own logs, what `energymeter.energy.correction.Applied` reads; None: as the data sheet says."""
+    start_s: float = 0.0
+    """What the first row's own clock says, where it counts from a start."""
     read_as: str = ""
     """What was recognised: ``nvidia-smi CSV: timestamp [local], power.draw [W], 2 channels``."""
     notes: tuple[str, ...] = ()
@@ -77,6 +82,26 @@ def constant_volts(hints: Hints) -> float | None:
     except ValueError:
         return None
     return volts if 0 < volts < 1e6 else None
+
+
+def options_in(path: str, hints: Hints) -> tuple[str, Hints]:
+    """A path and the hints that follow it, as in ``log.csv?watts=P&unit=mW``, which every command takes.
+
+    >>> options_in("log.csv?watts=P&unit=mW", Hints(unit="W"))[1].unit
+    'mW'
+
+    Raises:
+        SpecError: there is no such hint.
+    """
+    name, mark, text = path.partition("?")
+    if not mark or os.path.lexists(path):
+        return path, hints
+    given = {key: unquote(value) for key, _, value in (pair.partition("=") for pair in text.split("&"))}
+    known = Hints._fields[:-1]
+    wrong = next((key for key in given if key not in known), None)
+    if wrong is not None:
+        raise SpecError(f"{path} has no option {wrong!r}: give some of {', '.join(known)}")
+    return name, Hints(**{**hints._asdict(), **given})
 
 
 class Lines:

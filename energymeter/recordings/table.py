@@ -137,7 +137,7 @@ class _Reading:
                     self._left_out(row)
                 continue
             self._rows += 1
-            key = tuple(row[place].strip() for place in devices if place < len(row)) if devices else ()
+            key = tuple(row[place].strip() if place < len(row) else "" for place in devices)
             channel = self._channels.get(key)
             if channel is None:
                 channel = self._new(key)
@@ -197,7 +197,19 @@ class _Reading:
             if "raw_joules" in columns:
                 facts = facts._replace(semantics="counter")
             said = tuple(dict.fromkeys((*notes, *(label + note for note in own_notes))))
-            records.append(Record(names[key], facts, columns, epoch, {}, damage, None, read_as, said))
+            records.append(
+                Record(
+                    names[key],
+                    facts,
+                    columns,
+                    epoch,
+                    {},
+                    damage,
+                    start_s=first if epoch is None else 0.0,
+                    read_as=read_as,
+                    notes=said,
+                )
+            )
         return records
 
     def _counted_out(self) -> list[str]:
@@ -246,8 +258,7 @@ class _Reading:
         keys = list(self._channels)
         if len(keys) == 1:
             return {keys[0]: printable(Path(self._path).name)}
-        shortest = min(map(len, keys))  # a row that was cut off has fewer
-        places = [i for i in range(shortest) if len({key[i] for key in keys}) > 1]
+        places = [i for i in range(len(keys[0])) if len({key[i] for key in keys}) > 1]
         titles = [self._layout.shape.titles[place] for place in self._layout.devices]
         short = (
             places[:1] if len({tuple(key[i] for i in places[:1]) for key in keys}) == len(keys) else places
@@ -267,11 +278,7 @@ class _Reading:
         if len(names) == 1:
             return dict.fromkeys(names.values(), True)
         keys = list(names)
-        varying = [
-            place
-            for i, place in enumerate(self._layout.devices)
-            if len({key[i] for key in keys if i < len(key)}) > 1
-        ]
+        varying = [place for i, place in enumerate(self._layout.devices) if len({key[i] for key in keys}) > 1]
         titles = [device_key(self._layout.shape.titles[place]) for place in varying]
         if any(title in ADDED_DEVICES for title in titles):
             return dict.fromkeys(names.values(), True)

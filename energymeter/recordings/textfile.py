@@ -4,16 +4,20 @@ import contextlib
 import gzip
 import io
 from collections.abc import Iterator
-from typing import cast
+from typing import NamedTuple, cast
 
 from energymeter.errors import LogError
-from energymeter.recordings.record import Lines
-from energymeter.recordings.shape import encoding_of
+from energymeter.recordings.record import DECOMPRESSION, Lines
+from energymeter.recordings.shape import encoding_of, shape_of
+from energymeter.text import printable
+from energymeter.units import number
 
 GZIP = b"\x1f\x8b"
 BUFFER_BYTES = 1 << 16
 """Read before the encoding is decided."""
-_SMALL_CHARACTERS = 1 << 26
+MOST_CHARACTERS = 64_000_000
+"""Of a table that is held as a whole."""
+_HEAD_LINES = 400
 
 
 def text_of(path: str, file: io.BufferedReader) -> io.TextIOWrapper:
@@ -41,22 +45,63 @@ def open_lines(path: str) -> Iterator[Lines]:
             if file.peek(2).startswith(GZIP):
                 file = cast(io.BufferedReader, stack.enter_context(gzip.GzipFile(fileobj=file)))
             yield Lines(stack.enter_context(text_of(path, file)))
+    except DECOMPRESSION as damage:
+        raise LogError(f"{path} cannot be decompressed ({damage}); restore it") from damage
     except OSError as error:
         raise LogError(f"{path} cannot be read ({error.strerror or error}); correct the path") from error
 
 
 def small_text(path: str) -> list[str]:
-    """All lines of a file that must be small enough to hold: 64 million characters.
+    """All lines of a file that must be small enough to hold: `MOST_CHARACTERS`.
 
     Raises:
         LogError: it is larger, cannot be read, or is no text.
     """
     kept: list[str] = []
-    room = _SMALL_CHARACTERS
+    room = MOST_CHARACTERS
     with open_lines(path) as lines:
         for line in lines.whole():
             room -= len(line)
             if room < 0:
-                raise LogError(f"{path} is larger than {_SMALL_CHARACTERS >> 20} MB of text; split it")
+                raise LogError(f"{path} is larger than {MOST_CHARACTERS / 1e6:g} MB of text; split it")
             kept.append(line)
     return kept
+
+
+class TitledTable(NamedTuple):
+    """A small table whose titles are known to its reader."""
+
+    titles: tuple[str, ...]
+    rows: list[tuple[int, list[str]]]
+    """Each with the number of its line, from 1."""
+    decimal: str
+
+    def number(self, cell: str) -> float:
+        """The number in a cell.
+
+        Raises:
+            ValueError: there is none.
+        """
+        value = number(cell.replace(",", ".") if self.decimal == "," else cell)
+        if value is None:
+            raise ValueError(f"{printable(cell)!r:.40} is no number")
+        return value
+
+
+def titled_table(path: str) -> TitledTable:
+    """A table of any delimiter, decimal mark and encoding, as text; no titles where it is empty.
+
+    Raises:
+        LogError: it cannot be read, or is no text.
+    """
+    lines = small_text(path)
+    shape = shape_of(lines[:_HEAD_LINES])
+    if shape is None:
+        return TitledTable((), [], ".")
+    first = min(shape.rows_from, len(shape.preamble) + 1)
+    rows = [
+        (place + 1, shape.cells(line))
+        for place, line in enumerate(lines)
+        if place >= first and line.strip() and not line.startswith("#")
+    ]
+    return TitledTable(shape.titles, rows, shape.decimal)

@@ -19,7 +19,8 @@ from energymeter.errors import ExtraMissing, LogError, NotMeasured, SpecError
 from energymeter.reading import Facts
 from energymeter.recordings import reader
 from energymeter.recordings.arrays import Floats, begun, integrated, running, scatter
-from energymeter.recordings.writer import COLUMNS, open_recorder, reason
+from energymeter.recordings.record import Hints, options_in
+from energymeter.recordings.writer import COLUMNS, FORMAT, open_recorder, reason
 from energymeter.text import printable
 
 if TYPE_CHECKING:
@@ -145,15 +146,20 @@ class Trace:
 
         Args:
             path: any file `energymeter.recordings.reader` reads.
-            channel: this one alone, whether it counts or not.
-            hints: ``time, watts, volts, amps, unit, semantics, board`` of a foreign CSV.
+            channel: this one alone, whether it counts or not; ``all``: the sum of all.
+            hints: fields of `energymeter.recordings.Hints`, for a file of others; they may also follow the
+                path, as in ``log.csv?watts=P&unit=mW``.
 
         Raises:
             LogError, NotMeasured, ImplausibleReading: see `energymeter.recordings.reader.read`.
             SpecError: there is no such channel, or none that counts.
         """
-        path = os.fspath(path)
-        records = reader.read(path, reader.Hints(**hints))
+        path, known = options_in(os.fspath(path), Hints(channel=channel, **hints))
+        channel = known.channel
+        records = reader.read(path, known)
+        if channel == "all" and channel not in [record.name for record in records]:
+            records = [record._replace(facts=record.facts._replace(counted=True)) for record in records]
+            channel = None
         wanted = [r for r in records if (r.facts.counted if channel is None else r.name == channel)]
         if not wanted:
             names = ", ".join(record.name for record in records)
@@ -188,6 +194,11 @@ class Trace:
     def is_charge_alone(self) -> bool:
         """Whether a current is known and no voltage, so that there is no energy."""
         return bool(np.all(np.isnan(self.joules)) and not np.all(np.isnan(self.coulombs)))
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it comes from a log of this package, or from no file: nothing had to be recognised."""
+        return not self.read_as or self.read_as.startswith(FORMAT.split()[0])
 
     def __len__(self) -> int:
         return len(self.time_s)

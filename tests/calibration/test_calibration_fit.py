@@ -259,9 +259,9 @@ def test_points_survive_their_file(tmp_path):
         ("", "first line must name"),
         ("a,b\n1,2\n", "first line must name"),
         ("channel,shown,reference\nohms,1,2\n", "line 2: the channel"),
-        ("channel,shown,reference\namps,1,x\n", "line 2: could not"),
+        ("channel,shown,reference\namps,1,x\n", "line 2: reference must be a number"),
         ("channel,shown,reference\namps,1,\n", "line 2: shown and reference"),
-        ("channel,shown,reference\namps,nan,1\n", "line 2: shown and reference"),
+        ("channel,shown,reference\namps,nan,1\n", "line 2: shown must be a number"),
     ],
 )
 def test_a_bad_file_of_points_is_refused_with_its_line(tmp_path, text, reason):

@@ -481,3 +481,22 @@ def test_only_a_meter_that_counts_has_a_clock_to_compare():
     buffer = ReadingBuffer(Reference5A(bench), 10.0, bench.clock)
     with pytest.raises(SpecError, match="clock of perfect cannot be compared"):
         clock_gain(buffer, bench.clock, 1.0, print)
+
+
+def test_a_table_is_of_limited_size(tmp_path, monkeypatch):
+    monkeypatch.setattr("energymeter.recordings.textfile.MOST_CHARACTERS", 1_000_000)
+    path = tmp_path / "x.csv"
+    path.write_text("channel,shown,reference\n" + "amps,1,1\n" * 150_000)
+    for reader in (read_csv, read_counter):
+        with pytest.raises(CalibrationError, match="larger than 1 MB"):
+            reader(str(path))
+        with pytest.raises(CalibrationError, match="its first line must name"):
+            reader("/dev/zero")
+
+
+@pytest.mark.parametrize("number", ["nan", "1e308", "inf", "1_000", "x"])
+def test_points_that_are_no_numbers_are_refused(tmp_path, number):
+    path = tmp_path / "x.csv"
+    path.write_text(f"channel,shown,reference\namps,0,0\namps,1,{number}\n")
+    with pytest.raises(CalibrationError, match="line 3: reference must be a number"):
+        read_csv(str(path))

@@ -696,7 +696,8 @@ kinds = [
 def state():
     gc.collect()
     children = open(f"/proc/self/task/{{os.getpid()}}/children").read().split()
-    return dict(fds=len(os.listdir("/proc/self/fd")), threads=threading.active_count(), children=len(children))
+    fds = len(os.listdir("/proc/self/fd"))
+    return dict(fds=fds, threads=threading.active_count(), children=len(children))
 def fail(kind):
     try:
         with kind(): raise SystemExit("it started")

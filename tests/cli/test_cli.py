@@ -6,13 +6,16 @@ import shutil
 import subprocess
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 from devices.terminal import environment, in_pipe
 
 from energymeter import cli, errors
+from energymeter.cli.options import Finite
 from energymeter.errors import EnergyMeterError, ExtraMissing
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type)]
@@ -160,3 +163,54 @@ def test_source_from_the_environment() -> None:
     run = in_pipe("log", "--duration", "0.05", "--json", ENERGYMETER_SOURCE="manual:7W")
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout.splitlines()[-1])["sources"] == ["manual:7W"]
+
+
+NUMBERS = [
+    ("log", "manual:1W", "--duration"),
+    ("log", "manual:1W", "--celsius"),
+    ("check", "manual:1W", "--seconds"),
+    ("carbon", "FILE", "x.csv", "--grams-per-kwh"),
+    ("carbon", "FILE", "x.csv", "--efficiency"),
+    ("carbon", "FILE", "x.csv", "--years"),
+    ("carbon", "when", "--wh"),
+    ("carbon", "when", "--wh", "1", "--hours"),
+    ("calibrate", "manual:1W", "--celsius"),
+    ("devices", "--seconds"),
+]
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e308", "1e999", "x"])
+@pytest.mark.parametrize("arguments", NUMBERS, ids=" ".join)
+def test_numbers_are_finite(arguments: tuple[str, ...], number: str) -> None:
+    result = CliRunner().invoke(cli.cli, [*arguments, number])
+    assert result.exit_code == 2, result.output
+    assert "Invalid value" in result.output
+
+
+def test_no_command_takes_a_number_that_may_be_nan() -> None:
+    def options(command: click.Command) -> Iterator[click.Parameter]:
+        yield from command.params
+        for below in getattr(command, "commands", {}).values():
+            yield from options(below)
+
+    for name in cli.cli.list_commands(click.Context(cli.cli)):
+        command = cli.cli.get_command(click.Context(cli.cli), name)
+        assert command is not None
+        for option in options(command):
+            assert option.type is not click.FLOAT, (name, option.name)
+            assert not isinstance(option.type, click.FloatRange) or isinstance(option.type, Finite)
+
+
+@pytest.mark.parametrize("module", ["click", "energymeter.cli"])
+def test_ctrl_c_while_the_command_loads_ends_quietly(module: str) -> None:
+    """Sent by the loading itself, so that it comes at that moment on any machine."""
+    code = (
+        "import builtins, os, signal, sys; real = builtins.__import__\n"
+        "def load(name, *rest, **named):\n"
+        f"    if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return real(name, *rest, **named)\n"
+        "from energymeter.__main__ import main; builtins.__import__ = load; sys.argv = ['energymeter']; "
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")

@@ -220,3 +220,19 @@ def test_json(recording: Path) -> None:
     assert answer["kg_sb_eq"]["low"] < answer["kg_sb_eq"]["high"]
     assert answer["supply"]["efficiency"] == 1.0
     assert 0 < answer["embodied_share"] < 1
+
+
+def test_a_forecast_is_of_limited_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("energymeter.cli.carbon.MOST_BYTES", 1_000_000)
+    (tmp_path / "x.csv").write_text("from,to,g_per_kwh\n" + "x" * 1_000_000)
+    for path, why in ((str(tmp_path / "x.csv"), "larger than 1 MB"), ("/dev/zero", "no regular file")):
+        result = run("when", "--wh", "1", "--hours", "1", "--forecast", path)
+        assert isinstance(result.exception, GridError)
+        assert why in str(result.exception)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "1e308", "-1", "10001"])
+def test_a_forecast_of_impossible_intensities_is_refused(tmp_path: Path, number: str) -> None:
+    (tmp_path / "x.csv").write_text(f"from,to,g_per_kwh\n2026-01-01T00:00Z,2026-01-01T01:00Z,{number}\n")
+    result = run("when", "--wh", "1", "--hours", "1", "--forecast", str(tmp_path / "x.csv"))
+    assert isinstance(result.exception, GridError)

@@ -172,3 +172,45 @@ def test_the_bundle_is_written_with_the_answer_and_never_over_a_file(
 
 def test_sources_that_cannot_be_parsed_show_nothing() -> None:
     assert drivers_of("secret words") == "something that is not a source"
+
+
+def test_a_product_name_cannot_move_the_cursor(plugins: Plugins, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = Port("/dev/ttyUSB0", "1a86:7523", "Meter\x1b]0;PWNED\x07\x1b[2J")
+    monkeypatch.setattr("energymeter.cli.devices.serial_ports", lambda: [port])
+    for arguments in ((), ("--json",)):
+        output = run(*arguments).output
+        assert "PWNED" in output
+        assert "\x1b" not in output
+
+
+def test_a_named_source_is_shown_without_its_secrets(
+    plugins: Plugins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = 'http@"http://lovelace:geheim@plug.lan/x?token=1234567"?watts=$.p&password=hunter2'
+    monkeypatch.setenv("ENERGYMETER_SOURCE", spec)
+    for arguments in ((), ("--json",)):
+        output = run(*arguments).output
+        assert "http@http://plug.lan/x" in output
+        assert not [secret for secret in ("lovelace", "geheim", "1234567", "hunter2") if secret in output]
+
+
+def test_permissions_are_printed_and_nothing_is_probed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("energymeter.cli.devices.find", lambda seconds: pytest.fail("nothing is probed"))
+    result = run("--permissions")
+    assert result.exit_code == 0
+    assert "sudo udevadm control --reload" in result.output
+
+
+def test_an_acceptance_is_written_once(tmp_path: Path) -> None:
+    report = tmp_path / "report.md"
+    arguments = ("--acceptance", "manual:5V,0.6A", "--minutes", "0.01", "--report", str(report))
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert report.read_text(encoding="utf-8").startswith("# manual, manual\n")
+    assert "zero" in result.output
+    assert isinstance(run(*arguments).exception, LogError)
+    assert json.loads(run(*arguments[:-1], str(tmp_path / "two.md"), "--json").stdout)["driver"] == "manual"
+
+
+def test_an_acceptance_is_of_one_source() -> None:
+    assert isinstance(run("--acceptance", "manual:5W,manual:3W").exception, SpecError)

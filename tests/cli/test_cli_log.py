@@ -167,3 +167,12 @@ def test_full_disk_shows_what_was_measured(tmp_path: Path) -> None:
     assert record.damage == ""
     assert count > 50
     assert f"the log stopped after {count} rows: No space left on device" in run.stderr
+
+
+def test_an_error_text_of_a_command_cannot_move_the_cursor(tmp_path: Path) -> None:
+    script = tmp_path / "m.sh"
+    script.write_text("#!/bin/sh\nprintf '\\033]0;PWNED\\007bad\\n' >&2\nexit 3\n")
+    script.chmod(0o755)
+    run = in_pipe("log", f"exec@{script}?unit=W", "--duration", "0.3")
+    assert "PWNED" in run.stdout + run.stderr
+    assert "\x1b" not in run.stdout + run.stderr

@@ -183,3 +183,11 @@ def test_a_choice_that_was_made_while_one_was_late_is_not_kept(plugins: Plugins,
 
 def test_kinds_are_ordered() -> None:
     assert KINDS == ("meter", "board", "package", "gauge", "gpu", "part")
+
+
+def test_settings_are_of_limited_size(home: Path) -> None:
+    settings = home / "config" / "energymeter" / "config.ini"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("; " + "x" * 70_000 + "\n[meter]\nsource = manual:1W\n")
+    with pytest.raises(SpecError, match=r"config\.ini cannot be read \(it is larger than"):
+        choose()

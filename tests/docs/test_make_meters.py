@@ -63,3 +63,9 @@ def test_amounts_are_written_with_their_prefix() -> None:
         "3600 A",
         "250 mA",
     ]
+
+
+def test_reports_are_listed_by_their_title(tmp_path: Path) -> None:
+    assert "None exists yet" in make_meters._reports(tmp_path)
+    (tmp_path / "um25c-1.md").write_text("# um25c, measured\n\n- board: Raspberry Pi 4\n")
+    assert "- [um25c, measured](acceptance/um25c-1.md)\n" in make_meters._reports(tmp_path)

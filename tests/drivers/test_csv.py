@@ -138,6 +138,13 @@ def test_bad_rows_are_counted(tmp_path: Path) -> None:
     assert log.source.lost == 3
 
 
+def test_a_line_without_an_end_is_dropped(tmp_path: Path) -> None:
+    log = Log(tmp_path / "p.csv", "t,w\n", time="t", watts="w")
+    log.write("0,4\n1," + "1" * 300_000 + "\n2,5\n3,6\n")
+    assert log.watts() == [4.0, 5.0, 6.0]
+    assert log.source.lost > 0
+
+
 @pytest.mark.parametrize("how", ["truncate", "replace"])
 def test_rotation(tmp_path: Path, how: str) -> None:
     log = Log(tmp_path / "p.csv", "watts,x\n1,2\n3,4\n", watts="watts")

@@ -120,7 +120,7 @@ def test_window_without_length() -> None:
     assert str(usage).startswith("0.000 J · 0 mAh · 0 s")
 
 
-def test_net_of_idle_beside_gross() -> None:
+def test_net_of_idle_and_gross() -> None:
     quiet = combine([part(window(8.0, edge_joules=0.02))])
     a_second = tuple(share._replace(joules=share.joules / 4) for share in quiet.components)
     usage = combine([part(window())], idle=Idle(2.0, 0.01, a_second))
@@ -199,7 +199,7 @@ def test_the_calibration_is_reported() -> None:
     assert usage.to_dict()["calibration"] == ["calibrated 2026-11-21 against Fluke 17B+"]
 
 
-def test_to_dict_tells_everything() -> None:
+def test_to_dict_holds_everything() -> None:
     reported = combine([part(window())], idle=Idle(1.0, 0.1)).to_dict()
     public = {name for name in dir(Usage) if not name.startswith("_") and not callable(getattr(Usage, name))}
     assert public - reported.keys() == {"idle", "components", "gap_seconds"}
@@ -237,7 +237,7 @@ def test_explained_by_cause_the_largest_first() -> None:
 
 
 @pytest.mark.parametrize(("joules", "reported"), [(0.0, False), (72.0, False), (108.0, True), (-120.0, True)])
-def test_a_gauge_that_has_hardly_moved_tells_nothing(joules: float, reported: bool) -> None:
+def test_a_gauge_that_has_hardly_moved_measures_nothing(joules: float, reported: bool) -> None:
     """36 J a step, as on many laptops: at 5 W half an hour are 250 of them."""
     gauge = Facts(semantics="counter", place="cell", joules=Band(0.05, resolution=36.0))
     parts = [part(window(joules=joules, seconds=60.0), gauge, "battery:BAT0")]

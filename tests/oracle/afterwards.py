@@ -20,7 +20,7 @@ from oracle.events import Record
 from oracle.stage import BUDGET
 from oracle.truth import Channel, Extent, Moments, Run
 
-_ALIGN_SECONDS = 0.01
+_ALIGN_SECONDS = 0.5
 """The Unix time in a log is so well known."""
 _NEVER = 1e9
 _LAST_SECONDS = 0.5
@@ -52,6 +52,8 @@ def _judge_log(record: Record, judge: Judge, number: int, run: Run) -> None:
     left = Moments(run.extent.end.earliest, min(run.extent.end.latest, soon))
     first, last = judge.sampled(channels, Extent(run.extent.start, left))
     end = Moments(first.earliest, last.latest) if excused else last
+    if record.breaks:  # the rows of the last second are lost then
+        first = Moments(first.earliest, min(end.latest, max(first.latest, *record.breaks) + _LAST_SECONDS))
     LogJudge(judge, paths[0], channels, Extent(first, end)).judge(
         lost=excused or not judge.healthy_run(run),
         unix=record.unix_offset + record.epoch_ns * 1e-9,
@@ -75,10 +77,18 @@ class LogJudge:
         judge: takes the findings.
         channels: what was recorded.
         extent: from the first sample to the last one.
+        origin: what the truth calls the log's second 0; None: known by its first sample only.
     """
 
-    def __init__(self, judge: Judge, path: str, channels: Sequence[Channel], extent: Extent) -> None:
-        self._judge, self._verdict = judge, judge.verdict
+    def __init__(
+        self,
+        judge: Judge,
+        path: str,
+        channels: Sequence[Channel],
+        extent: Extent,
+        origin: float | None = None,
+    ) -> None:
+        self._judge, self._verdict, self._origin = judge, judge.verdict, origin
         self._path, self._channels, self._extent = path, channels, extent
 
     def judge(self, *, lost: bool, unix: float | None, replayed: bool) -> None:
@@ -122,6 +132,11 @@ class LogJudge:
 
     def _windows(self, trace: Trace, unix: float | None) -> None:
         """Windows of the log: two ways to read them, and the truth."""
+        if unix is not None and trace.epoch_s is not None:
+            begun = trace.epoch_s + float(trace.time_s[0]) - unix
+            first = self._extent.start
+            if not first.earliest - _ALIGN_SECONDS <= begun <= first.latest + _ALIGN_SECONDS:
+                self._verdict.found("log start", "log", f"says {begun:.3f} s, true {first.earliest:.3f} s")
         start, seconds = float(trace.time_s[0]), trace.seconds
         starts = [start + a * seconds for a, _ in _SHARES]
         ends = [start + b * seconds for _, b in _SHARES]
@@ -133,13 +148,16 @@ class LogJudge:
                     "window_joules differs", "log", f"{a:.4f} to {b:.4f} s: {other} J, Trace.energy() {one} J"
                 )
                 continue
-            self._window(trace, a, b, float(one), unix)
+            self._window(trace, a, b, float(one))
 
-    def _window(self, trace: Trace, a: float, b: float, joules: float, unix: float | None) -> None:
-        if b - a < 1e-3 or (unix is not None and trace.epoch_s is None):
+    def _window(self, trace: Trace, a: float, b: float, joules: float) -> None:
+        if b - a < 1e-3:
             return
-        epoch = 0.0 if unix is None or trace.epoch_s is None else trace.epoch_s - unix
-        align = 0.0 if unix is None else _ALIGN_SECONDS
+        first = self._extent.start
+        align = (first.latest - first.earliest) / 2
+        epoch = first.earliest + align - float(trace.time_s[0])
+        if self._origin is not None:
+            align, epoch = 0.0, self._origin
         try:
             usage = trace.usage(a, b).to_dict()
         except EnergyMeterError:
@@ -244,12 +262,17 @@ class _Ledger:
     def _true(self, meters: set[int], channels: Sequence[Channel]) -> tuple[float, float]:
         """The least and the most that the board can have drawn while somebody paid, J."""
         low = high = 0.0
+        calls = any(
+            isinstance(step, s.Guarded) and step.way in ("function", "generator")
+            for step in s.walk(self._record.program.steps)
+        )
         for start, end in self._union(meters):
             for channel in channels:
                 part = channel.measured(start, end)
                 most = channel.wave.peak
                 edge = most * (2.2 / channel.hz + 0.05 + channel.spec.slow + channel.spec.batch)
-                low += max(0.0, part.joules - edge)
+                # what is between two calls of a function is not theirs
+                low += 0.3 * channel.wave.floor * (end - start) if calls else max(0.0, part.joules - edge)
                 high += part.joules + part.more_joules + part.slack_joules + edge
         peak = sum(channel.wave.peak for channel in channels)
         uncertain = sum(self._bracket(run) for run in self._runs(meters))

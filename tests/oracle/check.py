@@ -454,7 +454,7 @@ class Judge:
     def _mismatch(
         self, span: Stretch, usage: dict[str, Any], channels: Sequence[Channel]
     ) -> tuple[float, float]:
-        """How badly a usage suits a span: by what was measured, then by its energy."""
+        """How badly a usage suits a span: by what was measured, then by its length."""
         start = span.extent.start.latest
         end = start + usage["seconds"]
         parts = [channel.measured(start, end) for channel in channels]
@@ -462,8 +462,7 @@ class Judge:
         grace = max(self._grace(channel) for channel in channels)
         extra = max(0.0, covered - max(part.seconds + part.possibly for part in parts) - grace)
         lacking = max(0.0, min(part.seconds for part in parts) - covered - grace)
-        true = sum(part.joules for part in parts)
-        return extra + lacking, abs(float(usage["joules"]) - true)
+        return round(extra + lacking, 6), round(_beside(span, usage["seconds"]), 9)
 
     def _statistics(
         self,
@@ -703,9 +702,15 @@ def _lost_edges(channel: Channel) -> float:
     return 3.5 / channel.hz + 0.06 + channel.spec.slow + channel.spec.batch
 
 
+def _beside(span: Stretch, seconds: float) -> float:
+    """How far a length is from what the span can have lasted, s."""
+    low, high = span.extent.seconds
+    return max(low - seconds, seconds - high, 0.0)
+
+
 def _fits(span: Stretch, seconds: float) -> bool:
     low, high = span.extent.seconds
-    return low - _EDGE_SECONDS <= seconds <= high + _EDGE_SECONDS
+    return _beside(span, seconds) <= (_EDGE_SECONDS if high > low else 2e-6)
 
 
 def _ends(span: Stretch) -> tuple[float, float]:

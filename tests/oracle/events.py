@@ -50,6 +50,9 @@ class Record:
             self._inner.setdefault(key, Moments(self._seconds(event["at"]), _LONG_AFTER))
         self.runs = sorted(self._runs(), key=lambda run: run.extent.start.latest)
         self.spans = sorted(self._spans(), key=lambda span: span.extent.end.earliest)
+        for number, channels in enumerate(self.channels):
+            for channel in channels:
+                channel.begun([run.extent.start.earliest for run in self.runs if run.meter == number])
         self.answers = [self._answer(event) for event in self.of("asked")]
 
     def of(self, kind: str) -> list[dict[str, Any]]:

@@ -120,7 +120,8 @@ class _Generator:
             case "batch" if spec["way"] == "stream":
                 spec["batch"] = rnd.choice([0.5, 1.0, 2.0])
             case "renews" if spec["semantics"] == "instant" and spec["way"] == "read":
-                spec.update(renews=rnd.choice([0.3, 0.6]), hz=50.0, stamped=False)
+                renews = rnd.choice([0.2, 0.3])
+                spec.update(renews=renews, hz=50.0, stamped=False, wave=self.wave(2.0 / renews))
         return spec
 
     def _rails(self) -> s.SourceSpec:
@@ -248,7 +249,7 @@ class _Generator:
             (0.8, lambda: s.Idle(meter, 0.3)),
             (0.8, lambda: s.Keep(meter)),
             (0.8, lambda: s.Block((self._sleep(),), meter, "with")),
-            (0.6, s.Closerange),
+            (0.0 if spec.budget else 0.6, s.Closerange),  # not beside a thread that writes the ledger
             (0.6, lambda: s.Guarded(rnd.choice(["guard", "track", "function", "generator", "endless"]))),
         ]
         if depth < 2:

@@ -7,6 +7,8 @@ package's own.
 import dataclasses
 import json
 import math
+import mmap
+import os
 import random
 import shutil
 import tempfile
@@ -67,10 +69,10 @@ class LongRun:
 
 
 class Pace:
-    """Time that jumps from one deadline to the next, up to an end."""
+    """Time that jumps from one deadline to the next, up to an end; ``killed``: of the whole process."""
 
-    def __init__(self, clock: ManualClock, end: float) -> None:
-        self._clock, self._end_ns = clock, round(end * 1e9)
+    def __init__(self, clock: ManualClock, end: float, killed: bool = False) -> None:
+        self._clock, self._end_ns, self._killed = clock, round(end * 1e9), killed
 
     def now_ns(self) -> int:
         return self._clock.monotonic_ns()
@@ -78,6 +80,8 @@ class Pace:
     def wait_until(self, deadline_ns: int) -> bool:
         now_ns = self._clock.monotonic_ns()
         self._clock.sleep((min(deadline_ns, self._end_ns) - now_ns) * 1e-9)
+        if self._killed and self._clock.monotonic_ns() >= self._end_ns:
+            os._exit(0)
         return self._clock.monotonic_ns() >= self._end_ns
 
     def suspended_ns(self) -> int:
@@ -172,22 +176,41 @@ class _Simulation:
     def _recorded(self) -> list[Curve]:
         clock = ManualClock()
         self._write_sources()
-        ends = [start for start, _ in self._run.kills] + [self._run.seconds]
-        memory = memoryview(b"")
-        for number, end in enumerate(ends):
-            source = KnownRails(str(self._folder / "0.json"), clock=clock)
-            session = Session([SourceConfig(source, self._run.hz)], {})
-            if not number:
-                memory = memoryview(bytearray(session.size))
-            log = LogConfig(self._log, header={"started": clock.time() - clock.monotonic_ns() * 1e-9})
-            session.prepare(memory, Pace(clock, end), log, resume=bool(number))
-            session.run()
-            if number < len(self._run.kills):
-                clock.sleep(self._run.kills[number][1] - end)
+        session = self._session(clock)
+        memory = memoryview(mmap.mmap(-1, session.size))
+        resumed = False
+        for start, end in self._run.kills:
+            pid = os.fork()  # who is killed closes nothing
+            if not pid:
+                self._record(session, clock, memory, start, resumed, killed=True)
+            os.waitpid(pid, 0)
+            clock.sleep(end - clock.monotonic_ns() * 1e-9)
+            session.close()
+            session, resumed = self._session(clock), True
+        self._record(session, clock, memory, self._run.seconds, resumed)
         return [
             Curve(info.memory_in(memory), trapezoids=info.facts.semantics == "instant")
             for info in session.channels
         ]
+
+    def _session(self, clock: ManualClock) -> Session:
+        source = KnownRails(str(self._folder / "0.json"), clock=clock)
+        return Session([SourceConfig(source, self._run.hz)], {})
+
+    def _record(
+        self,
+        session: Session,
+        clock: ManualClock,
+        memory: memoryview,
+        end: float,
+        resumed: bool,
+        killed: bool = False,
+    ) -> None:
+        log = LogConfig(self._log, header={"started": clock.time() - clock.monotonic_ns() * 1e-9})
+        session.prepare(memory, Pace(clock, end, killed), log, resume=resumed)
+        session.run()
+        if killed:
+            os._exit(1)
 
     def _write_sources(self) -> None:
         rails = [f"0.{number}" for number in range(len(self._run.rails))]
@@ -252,11 +275,13 @@ class _Simulation:
     def _file(self, channels: Sequence[Channel]) -> None:
         starts = [channel.times[0] for channel in channels]
         ends = [channel.times[-1] for channel in channels]
+        # who is killed takes the rows of the last second along, of Parquet those of the last minute
+        begun = max([min(starts), *(end + 10 / self._run.hz for _, end in self._run.kills)])
         extent = Extent(
-            Moments(min(starts), min(starts)),
+            Moments(min(starts), begun),
             Moments(max(ends), max(max(ends), self._run.seconds + 1e-3)),
         )
-        LogJudge(self._judge, self._log, channels, extent).judge(
+        LogJudge(self._judge, self._log, channels, extent, 0.0).judge(
             lost=False, unix=None, replayed=self._run.seed % 7 == 0
         )
         if self._judge.verdict.findings:

@@ -91,6 +91,7 @@ class Stage:
         os.environ.update(HOME=str(self.folder), ORACLE_RUN=str(self.folder))
         os.chdir(self.folder)
         self._install_plugin()
+        self._python = sys.executable
         self._where()
         if self.program.pays:
             self._new_budget()
@@ -334,10 +335,15 @@ class Stage:
 
         self.threads(*[calls] * threads)
 
-    def many(self, step: str, meter: EnergyMeter, label: str, count: int, seconds: float) -> None:
-        """Short spans, whose own edges are taken for true."""
-        spans = []
+    def many(
+        self, step: str, meter: EnergyMeter, label: str, count: int, seconds: float, within: float = 60.0
+    ) -> None:
+        """Short spans, whose own edges are taken for true; no more are begun after so many seconds."""
+        spans: list[tuple[int, int]] = []
+        give_up = time.monotonic() + within
         for number in range(count):
+            if time.monotonic() > give_up:
+                break
             span = meter.span(label)
             with span:
                 end = time.perf_counter() + seconds * (0.2 + number * 7 % 10 / 6)  # no two alike
@@ -384,7 +390,7 @@ class Stage:
         before = signal.signal(signal.SIGALRM, report)
         signal.setitimer(signal.ITIMER_REAL, 0.003)
         try:
-            self.many(f"{step}.0", meter, label, 2000, 5e-5)
+            self.many(f"{step}.0", meter, label, 2000, 5e-5, within=1.5)
             end = time.monotonic() + 1.0
             while time.monotonic() < end:
                 with contextlib.suppress(EnergyMeterError, KeyError):
@@ -428,7 +434,7 @@ class Stage:
             f"import sys; sys.path[:0] = {sys.path!r}; from oracle.stage import Stage; "
             f"Stage.visit({str(self.folder)!r}, {step!r}, {number}, {seconds!r}, {self.epoch_ns})"
         )
-        process = subprocess.Popen([sys.executable, "-c", code])
+        process = subprocess.Popen([self._python, "-c", code])
         self._forks.append(process.pid)
         try:
             yield
@@ -440,9 +446,12 @@ class Stage:
     def visit(cls, folder: str, step: str, number: int, seconds: float, epoch_ns: int) -> None:
         """What the other program does."""
         stage = cls.__new__(cls)
-        stage.folder, stage.epoch_ns = Path(folder), epoch_ns
-        stage.program = Program.from_json((stage.folder / "program.json").read_text())
-        stage._events, stage._unwritten, stage._process = str(stage.folder / "events.jsonl"), [], f"0.{step}"
+        stage.folder, stage.epoch_ns = Path(folder) / f"visit-{step}", epoch_ns
+        stage.folder.mkdir()
+        stage.program = Program.from_json((Path(folder) / "program.json").read_text())
+        stage._events, stage._unwritten, stage._process = f"{folder}/events.jsonl", [], f"0.{step}"
+        for place, source in enumerate(stage.program.meters[number].sources):
+            stage._write_source(f"{number}.{place}", source)
         stage._objects = []
         warnings.showwarning = stage._warned
         meter = stage.meter(number, log=False)
@@ -546,7 +555,7 @@ class Stage:
         """Close what may be open, then open files of the program's own; they must stay open."""
         keep = {self._hung.fileno(), *self._crowd}
         for fd in range(3, 64):
-            if fd not in keep:
+            if fd not in keep and not _needed(fd):
                 with contextlib.suppress(OSError):
                     os.close(fd)
         self._own_files = [os.open(os.devnull, os.O_RDONLY) for _ in range(12)]
@@ -558,7 +567,12 @@ class Stage:
 
     def forget(self, number: int) -> None:
         """Enter a meter and lose it, as a cell of a notebook does that is run again."""
+        before, self.folder = self.folder, self.folder / "forgotten"  # its readings are nobody else's
+        self.folder.mkdir(exist_ok=True)
+        for place, source in enumerate(self.program.meters[number].sources):
+            self._write_source(f"{number}.{place}", source)
         meter = self.meter(number, log=False)
+        self.folder = before
         with self.around("forgotten"):
             meter.__enter__()
         del meter
@@ -727,7 +741,7 @@ class Stage:
             gc.collect()
             threads = [t.name for t in threading.enumerate() if t not in self._threads]
             files = [path for path in self._open_files() if path not in self._files]
-            mapped = [path for path in files if "memfd" in path]
+            mapped = [path for path in files if path.endswith("(deleted)")]
             if len(mapped) <= len(self.program.meters):  # decorated functions may keep their meters
                 files = [path for path in files if path not in mapped]
             processes = [_command(pid) for pid in self._samplers()]
@@ -837,6 +851,15 @@ def _command(pid: int) -> str:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()[:120]
     return "gone"
+
+
+def _needed(fd: int) -> bool:
+    """A descriptor that asyncio, or a source of this program, would miss."""
+    try:
+        path = os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return False
+    return path.startswith(("anon_inode:", "socket:")) or path.endswith(".rows")
 
 
 def _is_open(fd: int) -> bool:

@@ -1,12 +1,17 @@
 """What is true of a program that has run: its windows, and the exact energy of every one."""
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from oracle.known import Row
 from oracle.steps import SourceSpec
 from oracle.wave import Wave
+
+_LEARN = 6
+"""Readings."""
 
 
 class Moments(NamedTuple):
@@ -79,8 +84,24 @@ class Channel:
         self._breaks = sorted(breaks)
         # a counter, or a mean since the last reading, knows of the time in which nobody read it
         self._counts_on = spec.semantics != "instant" and not spec.restarts
-        self._sure = 1.7 / hz + 0.02 + spec.slow + spec.batch + 1.05 * spec.news
-        self._gap = 3.3 / hz + 0.27 + spec.slow + (3.1 * spec.news if spec.news else 0.0)
+        steps = sorted(b - a for a, b in pairwise(self.times))
+        usual = max(1 / hz, steps[len(steps) // 2] if steps else 0.0)
+        self._sure = max(2.5 * (1 / hz + spec.news), 2.5e-3)
+        self._gap = 4.5 * usual + 4e-3
+        self._begins = self._breaks
+        self._learns = bool(spec.news or spec.nominal_hz)
+
+    def begun(self, moments: Sequence[float]) -> None:
+        """When somebody began to read it: where its pace is not as promised, that must be learnt first."""
+        self._begins = sorted([*self._breaks, *moments])
+
+    def _learning(self, at: float) -> bool:
+        """A reading is one of the first."""
+        if not self._learns:
+            return False
+        last = bisect_right(self._begins, at)
+        begin = self._begins[last - 1] if last else -math.inf
+        return bisect_right(self.times, at) - bisect_left(self.times, begin) <= _LEARN
 
     def measured(self, start: float, end: float) -> Measured:
         """What can have been measured of a window."""
@@ -91,10 +112,10 @@ class Channel:
             longest = max(longest, right - left)
             width = right - left
             broken = bisect_left(self._breaks, left) != bisect_left(self._breaks, right)
-            if width <= self._sure and not broken:
+            if width <= self._sure and not broken and not self._learning(left):
                 sure += b - a
                 joules += self.wave.joules(a, b)
-            elif width <= self._gap or broken or self._counts_on:
+            elif width <= self._gap or broken or self._counts_on or self._learning(left):
                 low, high = self.wave.extremes(left, right)
                 possible += b - a
                 more += self.wave.joules(a, b)

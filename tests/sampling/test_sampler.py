@@ -454,11 +454,12 @@ def test_a_sampler_that_cannot_come_back_is_tried_again_later(started, monkeypat
 
 def test_a_frozen_program_is_sampled_by_a_thread(started, monkeypatch):
     monkeypatch.setattr(sys, "frozen", True, raising=False)
+    children = leftovers()[2]
     made = started()
     until(lambda: len(made.channels[0].curve) > 5)
     assert made.in_process
     assert "sampled by a thread of this program" in made.notes()
-    assert leftovers()[2] == []
+    assert set(leftovers()[2]) <= set(children)
 
 
 def test_a_priority_that_was_refused_is_noted_when_readings_were_missed(started):
