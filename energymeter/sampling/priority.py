@@ -85,6 +85,17 @@ def granted() -> str:
     return NAMES[levels[0]]
 
 
+def described(granted: str) -> str:
+    """What was granted, and how to get more.
+
+    >>> described("normal")
+    'normal; real-time was refused, allow it with `ulimit -r 1` or CAP_SYS_NICE'
+    """
+    if granted == NAMES[Level.REAL_TIME]:
+        return granted
+    return f"{granted}; real-time was refused, allow it with `ulimit -r 1` or CAP_SYS_NICE"
+
+
 def give_back(thread: int = 0) -> None:
     """Return a thread (0: this one) to the normal class."""
     try:
