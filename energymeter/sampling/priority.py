@@ -110,15 +110,21 @@ def give_back_all() -> None:
         give_back(int(thread))
 
 
+def take() -> bool:
+    """Ask for real-time priority for this thread; True if it was granted."""
+    if not hasattr(os, "sched_setscheduler"):
+        return False
+    try:
+        # a command that a source runs begins at normal priority
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except OSError:
+        return False
+    return True
+
+
 def _ask(real_time: bool, *, session: bool = True) -> int:
-    if real_time and hasattr(os, "sched_setscheduler"):
-        try:
-            # a command that a source runs begins at normal priority
-            os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
-        except OSError:
-            pass  # refused: nice is next
-        else:
-            return Level.REAL_TIME
+    if real_time and take():
+        return Level.REAL_TIME
     try:
         os.setpriority(os.PRIO_PROCESS, 0, _NICE)  # on Linux of this thread alone
     except OSError:

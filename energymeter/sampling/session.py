@@ -109,7 +109,7 @@ class Session:
             header = {**log.header, "channels": [info.in_log(log.cards) for info in self.channels]}
             names = [info.name for info in self.channels]
             try:
-                self._log_writer = _opened(log, header, names, self._head, resume)
+                self._log_writer = _opened(log, header, names, self._head, resume, own_process)
             except BaseException:
                 self.close()
                 raise
@@ -179,14 +179,14 @@ class Session:
 
 
 def _opened(
-    log: LogConfig, header: dict[str, Any], names: Sequence[str], head: Head, resume: bool
+    log: LogConfig, header: dict[str, Any], names: Sequence[str], head: Head, resume: bool, own_process: bool
 ) -> "LogWriter":
     """The log; what it takes is imported only where there is one."""
     from energymeter.recordings.writer import open_recorder
     from energymeter.sampling.log_writer import LogWriter
 
     recorder = open_recorder(log.path, header, names, log.start_ns, force=log.force, resume=resume)
-    return LogWriter(log.path, recorder, head)
+    return LogWriter(log.path, recorder, head, own_process=own_process)
 
 
 def _thread(loop: SourceLoop) -> "threading.Thread":
