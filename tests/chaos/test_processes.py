@@ -607,7 +607,7 @@ say(seconds=meter.usage.seconds)
 
 
 def test_frozen_program(program: Program, tmp_path: Path, right: Verdict) -> None:
-    """There ``sys.executable`` is the program itself: started as an interpreter it would start itself again."""
+    """There ``sys.executable`` is the program itself: as an interpreter it would start itself again."""
     app = tmp_path / "app"
     app.write_text(f"#!/bin/sh\necho again >>{tmp_path}/started\n")
     app.chmod(0o755)
