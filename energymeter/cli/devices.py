@@ -24,6 +24,7 @@ from energymeter.discovery.ports import (
     serial_ports,
 )
 from energymeter.errors import SpecError
+from energymeter.sampling import priority
 from energymeter.spec import parse
 from energymeter.text import printable, significant
 
@@ -140,6 +141,7 @@ def _report(
         "board": None if board is None else board.name,
         "board_has_sensor": None if board is None else bool(board.sensor_rails),
         "choice": choice._asdict(),
+        "sampling_priority": priority.granted(),
         "found": [_as_json(finding) for finding in findings if finding.usable],
         "missing": [_as_json(finding) for finding in findings if not finding.usable],
         "serial_ports": [port._asdict() for port in ports],
@@ -171,6 +173,7 @@ def _lines(
     if board is not None and not any(f.usable and f.kind in ("meter", "board") for f in findings):
         yield from (f"  {line}" for line in how_to_wire(board))
     yield from _wrapped(f"chosen: {choice.spec}, {choice.reason}", "  ")
+    yield from _wrapped(f"sampling priority: {priority.described(priority.granted())}", "  ")
     usable = [finding for finding in findings if finding.usable]
     if usable:
         yield "found:"

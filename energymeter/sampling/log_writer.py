@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from energymeter.energy.integrate import Sample
 from energymeter.recordings.writer import PARTS_SUFFIX, Recorder, reason
+from energymeter.sampling import priority
 from energymeter.sampling.memory import Count, Head, LogState
 
 QUEUE_ROWS = 16_384
@@ -22,7 +23,6 @@ _BATCH_ROWS = 256
 _LOOK_SECONDS = 0.02
 STALL_SECONDS = 0.1
 """A log that neither wrote nor computed for so long is not waited for when the block is left."""
-_BUSY_NS = 2_000_000
 GIVE_UP_SECONDS = 10.0
 """A log that is stalled at the end is given this long before it is abandoned."""
 
@@ -34,18 +34,19 @@ class LogWriter:
         path: the file.
         recorder: what writes it, already open.
         head: where rows, losses and the error are reported.
+        own_process: nothing but the sampling and this log runs in the process.
     """
 
-    def __init__(self, path: str, recorder: Recorder, head: Head) -> None:
+    def __init__(self, path: str, recorder: Recorder, head: Head, *, own_process: bool = False) -> None:
         self._path = path
         self._recorder = recorder
         self._head = head
+        self._own_process = own_process
         self._rows_before = head.counts[Count.RECORDED_ROWS]
         self._queue: deque[tuple[int, Sample]] = deque()
         self._wake = threading.Event()
         self._closing = self._discarding = self._failed = False
         self._steps = 0
-        self._clock: int | None = None
         self._thread = threading.Thread(target=self._run, name="energymeter-log", daemon=True)
 
     def start(self) -> None:
@@ -101,11 +102,11 @@ class LogWriter:
         if self._thread.ident is None:  # never started
             self._run()
             return
-        steps, used_ns, since = self._steps, self._cpu_ns(), time.monotonic()
+        steps, since = self._steps, time.monotonic()
         while self._thread.is_alive():
             self._thread.join(_LOOK_SECONDS)
-            if self._steps != steps or self._cpu_ns() - used_ns > _BUSY_NS:
-                steps, used_ns, since = self._steps, self._cpu_ns(), time.monotonic()
+            if self._steps != steps or self._computes():
+                steps, since = self._steps, time.monotonic()
             stalled = time.monotonic() - since
             if stalled > STALL_SECONDS and counts[Count.LOG_STATE] != LogState.STALLED:
                 self._head.error = (
@@ -119,7 +120,6 @@ class LogWriter:
     def _run(self) -> None:
         finishing = False
         try:
-            self._clock = time.pthread_getcpuclockid(threading.get_ident())
             while not self._closing:
                 self._wake.wait()
                 self._wake.clear()
@@ -145,16 +145,22 @@ class LogWriter:
         why = reason(failure) if isinstance(failure, OSError) else f"{type(failure).__name__}: {failure}"
         self._head.error = f"the log stopped after {self._rows()} rows: {why}"
 
-    def _cpu_ns(self) -> int:
-        """What the thread has computed so far."""
-        with contextlib.suppress(OSError):  # it has just ended
-            return time.clock_gettime_ns(self._clock) if self._clock is not None else 0
-        return 0
+    def _computes(self) -> bool:
+        """Whether the writing computes, or would if the machine had time for it; else it waits for a disk."""
+        mine = threading.get_native_id()
+        threads = os.listdir("/proc/self/task") if self._own_process else [str(self._thread.native_id)]
+        return any(_runs(thread) for thread in threads if thread != str(mine))
 
     def _write_queue(self) -> None:
         queue, recorder = self._queue, self._recorder
-        for _ in range(len(queue)):
-            recorder.row(*queue.popleft())
+        # making rows takes Python's lock: whoever waits for it must not wait for all who are busy, too
+        raised = self._own_process and priority.take()
+        try:
+            for _ in range(len(queue)):
+                recorder.row(*queue.popleft())
+        finally:
+            if raised:
+                priority.give_back()
         self._steps += 1
 
     def _rows(self) -> int:
@@ -163,6 +169,15 @@ class LogWriter:
     def _report(self) -> None:
         self._steps += 1
         self._head.counts[Count.RECORDED_ROWS] = self._rows()
+
+
+def _runs(thread: str) -> bool:
+    """Whether a thread of this process is on a processor, or waits for one."""
+    try:
+        with open(f"/proc/self/task/{thread}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "R"
+    except OSError:  # it has just ended
+        return True
 
 
 def _remove(path: str) -> None:

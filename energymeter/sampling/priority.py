@@ -10,11 +10,9 @@ It must never hurt. A loop that takes more than 2 % of a core at 100 Hz (in prop
 gives its real-time priority back, and ``RLIMIT_RTTIME`` ends it for one that cannot even do that.
 """
 
-import contextlib
 import os
 import resource
 import signal
-import threading
 import time
 
 _NICE = -10
@@ -69,13 +67,17 @@ class Priority:
 
 def guard() -> None:
     """Limit what a real-time thread of this process can take before it pauses; called in the main thread."""
-    with contextlib.suppress(OSError, ValueError):
-        signal.signal(signal.SIGXCPU, lambda *_: give_back_all())
+    signal.signal(signal.SIGXCPU, lambda *_: give_back_all())
+    try:
         resource.setrlimit(resource.RLIMIT_RTTIME, (_SOFT_MICROSECONDS, _HARD_MICROSECONDS))
+    except (OSError, ValueError):
+        return  # a lower limit is set already
 
 
 def granted() -> str:
     """What a sampling thread gets on this machine for this user, tried in a thread that ends immediately."""
+    import threading  # the sampler does without
+
     levels: list[int] = []
     trial = threading.Thread(target=lambda: levels.append(_ask(real_time=True, session=False)))
     trial.start()
@@ -83,30 +85,58 @@ def granted() -> str:
     return NAMES[levels[0]]
 
 
+def described(granted: str) -> str:
+    """What was granted, and how to get more.
+
+    >>> described("normal")
+    'normal; real-time was refused, allow it with `ulimit -r 1` or CAP_SYS_NICE'
+    """
+    if granted == NAMES[Level.REAL_TIME]:
+        return granted
+    return f"{granted}; real-time was refused, allow it with `ulimit -r 1` or CAP_SYS_NICE"
+
+
 def give_back(thread: int = 0) -> None:
     """Return a thread (0: this one) to the normal class."""
-    with contextlib.suppress(OSError):
+    try:
         os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+    except OSError:
+        return  # the thread has ended
 
 
 def give_back_all() -> None:
     """Return every thread of this process to the normal class."""
-    with contextlib.suppress(OSError):
-        for thread in os.listdir("/proc/self/task"):
-            give_back(int(thread))
+    for thread in os.listdir("/proc/self/task"):
+        give_back(int(thread))
+
+
+def take() -> bool:
+    """Ask for real-time priority for this thread; True if it was granted."""
+    if not hasattr(os, "sched_setscheduler"):
+        return False
+    try:
+        # a command that a source runs begins at normal priority
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except OSError:
+        return False
+    return True
 
 
 def _ask(real_time: bool, *, session: bool = True) -> int:
-    if real_time and hasattr(os, "sched_setscheduler"):
-        with contextlib.suppress(OSError):
-            # a command that a source runs begins at normal priority
-            os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
-            return Level.REAL_TIME
+    if real_time and take():
+        return Level.REAL_TIME
     try:
         os.setpriority(os.PRIO_PROCESS, 0, _NICE)  # on Linux of this thread alone
     except OSError:
         return Level.NORMAL
     if session:
-        with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
-            group.write(str(_NICE))
+        _raise_session()
     return Level.NICE
+
+
+def _raise_session() -> None:
+    try:
+        with open("/proc/self/autogroup", "w") as group:
+            group.write(str(_NICE))
+    except OSError:
+        return  # this system does not group by session

@@ -1,12 +1,10 @@
 """One run's sources, opened, with memory for their curves and a file for their samples."""
 
-import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from energymeter.energy.correction import Correction
-from energymeter.recordings.writer import open_recorder
 from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
-from energymeter.sampling.log_writer import LogWriter
 from energymeter.sampling.loop import Channel, SourceLoop
 from energymeter.sampling.memory import (
     HEAD_BYTES,
@@ -21,6 +19,11 @@ from energymeter.sampling.pace import Pace
 from energymeter.sampling.priority import Priority
 from energymeter.source import Divided, Source, Streaming, Tunable
 from energymeter.text import printable
+
+if TYPE_CHECKING:
+    import threading
+
+    from energymeter.sampling.log_writer import LogWriter
 
 
 class Session:
@@ -106,13 +109,10 @@ class Session:
             header = {**log.header, "channels": [info.in_log(log.cards) for info in self.channels]}
             names = [info.name for info in self.channels]
             try:
-                recorder = open_recorder(
-                    log.path, header, names, log.start_ns, force=log.force, resume=resume
-                )
+                self._log_writer = _opened(log, header, names, self._head, resume, own_process)
             except BaseException:
                 self.close()
                 raise
-            self._log_writer = LogWriter(log.path, recorder, self._head)
         infos = iter(enumerate(self.channels))
         for config, parts in zip(self._configs, self._parts, strict=True):
             rows = [next(infos) for _ in parts]
@@ -150,7 +150,7 @@ class Session:
         """Sample until asked to stop, also beyond a recording's end; sources and log are closed then."""
         if self._log_writer is not None:
             self._log_writer.start()
-        others = [threading.Thread(target=loop.run, daemon=True) for loop in self._loops[1:]]
+        others = [_thread(loop) for loop in self._loops[1:]]
         try:
             for thread in others:
                 thread.start()
@@ -176,3 +176,20 @@ class Session:
         if self._log_writer is not None:
             discard = self._head.counts[Count.STOP] == Stop.DISCARD_LOG
             self._log_writer.close(discard=discard)
+
+
+def _opened(
+    log: LogConfig, header: dict[str, Any], names: Sequence[str], head: Head, resume: bool, own_process: bool
+) -> "LogWriter":
+    """The log; what it takes is imported only where there is one."""
+    from energymeter.recordings.writer import open_recorder
+    from energymeter.sampling.log_writer import LogWriter
+
+    recorder = open_recorder(log.path, header, names, log.start_ns, force=log.force, resume=resume)
+    return LogWriter(log.path, recorder, head, own_process=own_process)
+
+
+def _thread(loop: SourceLoop) -> "threading.Thread":
+    import threading  # for several sources only
+
+    return threading.Thread(target=loop.run, daemon=True)

@@ -1,4 +1,4 @@
-"""Which packages of the extras can be had on ARM: as a wheel of the package index, else from Debian.
+"""Which packages of the extras are available on ARM: as a wheel of the package index, else from Debian.
 
     python tests/arm/extras.py CACHE      the folder of `userland.sh`, for Debian's lists of packages
 

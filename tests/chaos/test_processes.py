@@ -607,11 +607,12 @@ say(seconds=meter.usage.seconds)
 
 
 def test_frozen_program(program: Program, tmp_path: Path, right: Verdict) -> None:
-    """Its ``sys.executable`` is the program itself: started as an interpreter it would start itself again."""
+    """There ``sys.executable`` is the program itself: as an interpreter it would start itself again."""
     app = tmp_path / "app"
     app.write_text(f"#!/bin/sh\necho again >>{tmp_path}/started\n")
     app.chmod(0o755)
-    usage, refused = program(f"""
+    usage, refused = program(
+        f"""
 sys.frozen, sys.executable = True, "{app}"
 with EnergyMeter("{SOURCE}", rate_hz=100) as meter:
     time.sleep(0.3)
@@ -622,7 +623,9 @@ try:
     say(error="")
 except EnergyMeterError as error:
     say(error=str(error))
-""")
+""",
+        env={"XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path)},
+    )
     check_true(usage)
     assert "sampled by a thread of this program" in usage["notes"]
     assert not (tmp_path / "started").exists(), "it was started again"

@@ -77,6 +77,20 @@ def test_a_named_source_is_said_to_be_named(plugins: Plugins, monkeypatch: pytes
     assert "chosen: sim:pi4, named by $ENERGYMETER_SOURCE" in run().output
 
 
+@pytest.mark.parametrize(("granted", "says"), [(True, "real-time"), (False, "normal; real-time was refused")])
+def test_the_sampling_priority_that_is_granted_is_shown(
+    plugins: Plugins, monkeypatch: pytest.MonkeyPatch, granted: bool, says: str
+) -> None:
+    def ask(*_: object) -> None:
+        if not granted:
+            raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "sched_setscheduler", ask)
+    monkeypatch.setattr(os, "setpriority", ask)
+    assert f"sampling priority: {says}" in run().output
+    assert json.loads(run("--json").output)["sampling_priority"] == says.split(";")[0]
+
+
 def test_settings_that_make_no_sense_end_it(home: Path) -> None:
     settings = home / "config" / "energymeter" / "config.ini"
     settings.parent.mkdir(parents=True)

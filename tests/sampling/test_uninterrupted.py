@@ -50,7 +50,7 @@ def interrupted(line: int, *arguments) -> bool:
     return False
 
 
-def settle() -> None:
+def join_all() -> None:
     for thread in threading.enumerate():
         if thread.name == "energymeter-work":
             thread.join()
@@ -60,7 +60,7 @@ def test_what_was_made_is_undone_wherever_the_caller_was_interrupted():
     for line in itertools.count():
         made, undone = [], []
         hit = interrupted(line, lambda made=made: made.append(1) or 7, undone.append)
-        settle()
+        join_all()
         if not hit:
             assert (made, undone) == ([1], [])
             break
@@ -73,7 +73,7 @@ def test_what_must_be_done_is_done_once_it_was_begun():
     for line in itertools.count():
         del done[:]
         hit = interrupted(line, lambda: done.append(1))
-        settle()
+        join_all()
         assert len(done) <= 1
         if not hit:
             break
