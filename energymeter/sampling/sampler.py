@@ -69,6 +69,8 @@ class Sampler:
         self._lock = threading.Lock()
         self._head: Head | None = None
         self._attempts = 0
+        self._down = False
+        """The sampler was killed, and none has taken its place."""
         self._next_start_ns = 0
         self.in_process = any(not isinstance(config.source, Spec) for config in configs)
         """In this process, that is, by a thread."""
@@ -117,6 +119,7 @@ class Sampler:
             try:
                 mine, self._host = self._host, None
                 if mine is not None:  # else somebody else has stopped it
+                    self._down = self._down or self._died(mine)
                     mine.stop(discard_log=discard_log)
             finally:
                 self._lock.release()
@@ -138,9 +141,14 @@ class Sampler:
                     f"its sampler was killed {self.restarts + 1} times; look for the reason in dmesg"
                 )
             else:
+                self._down = self._died(host)
                 self._restart(host)
         finally:
             self._lock.release()
+
+    def _died(self, host: ProcessHost | ThreadHost) -> bool:
+        """Whether sampling ended before its sources did."""
+        return not host.alive() and any(c.observed(Count.STATE) != State.ENDED for c in self.channels)
 
     def _restart(self, host: ProcessHost | ThreadHost) -> None:
         try:
@@ -153,6 +161,7 @@ class Sampler:
         else:
             self.restarts += 1
             self._attempts = 0
+            self._down = False
 
     def _give_up(self, why: str, *, ended: bool = False) -> None:
         for channel in self.channels:
@@ -193,6 +202,8 @@ class Sampler:
             notes.append("sampled by a thread of this program")
         if self.restarts:
             notes.append(f"sampling was killed and restarted {self.restarts} times")
+        if self._down:
+            notes.append("sampling was killed and not restarted before the end")
         notes += [
             channel.curve.error for channel in self.channels if channel.info.rewinds and channel.curve.error
         ]

@@ -151,6 +151,7 @@ report(meter)
 """)
     check_true(usage)
     assert usage["coverage"] < 0.9
+    assert any("sampling was killed" in note for note in usage["notes"])
     cannot_know(f"{100 * usage['coverage']:.0f} % measured; {usage['notes'][-1]}")
 
 
@@ -489,7 +490,8 @@ kept.terminate() if hasattr(kept, "terminate") else os.kill(kept, signal.SIGKILL
     if log:
         assert check_log(path) > 20
         (record,) = read(str(path))
-        assert record.columns["time_s"][-1] < usage["seconds"] + 0.5, "the log ends with the block"
+        times = record.columns["time_s"]  # they begin before the block, while the sources open
+        assert times[-1] - times[0] < usage["seconds"] + 0.5, "the log ends with the block"
     timely(usage["threads"] == [] or usage["threads"] == ["energymeter-watchdog"])
     timely(usage["left_seconds"] < LEAVING_SECONDS)
     right(f"left in {usage['left_seconds']:.3f} s; the log ends with the block")
@@ -639,16 +641,16 @@ def test_recording_whose_sampler_cannot_come_back(
     recording = tmp_path / "recording.csv"
     recording.write_text("time_s,power_W\n" + "".join(f"{n / 100},3.0\n" for n in range(400_000)))
     (usage,) = program(f"""
-begun = time.monotonic()
 with EnergyMeter("replay@{recording}?speed=max") as meter:
     time.sleep(0.5)
     os.unlink("{recording}")
+    killed = time.monotonic()
     kill_sampler(meter)
-report(meter, took=time.monotonic() - begun)
+report(meter, took=time.monotonic() - killed)
 """)
     assert usage["joules"] <= 3.0 * 4000
     check_true(usage)
-    assert usage["took"] < 10
+    assert usage["took"] < 5
     assert "cut short" in " ".join(usage["notes"])
     cannot_know(f"ends after {usage['took']:.1f} s: cut short when its sampler was killed")
 

@@ -509,3 +509,17 @@ def test_a_stopped_child_does_not_keep_its_parent(started, tmp_path):
     now_ns = time.monotonic_ns()
     made.stop()
     assert made.channels[0].curve.last_ns() >= now_ns, "it took its last sample"
+
+
+def test_a_sampler_killed_before_it_could_be_restarted_is_reported(started):
+    made = started()
+    os.kill(made._host.pid, signal.SIGKILL)
+    until(lambda: not made._host.alive())
+    made.stop()  # nobody has tried to restart it yet
+    assert "sampling was killed and not restarted before the end" in made.notes()
+
+
+def test_a_sampler_that_was_stopped_is_not_reported_as_killed(started):
+    made = started()
+    made.stop()
+    assert not [note for note in made.notes() if "killed" in note]
