@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from devices.processes import every_signal_counts
 from devices.terminal import environment, in_pipe
 
 from energymeter import cli, errors
@@ -212,5 +213,11 @@ def test_ctrl_c_while_the_command_loads_ends_quietly(module: str) -> None:
         "from energymeter.__main__ import main; builtins.__import__ = load; sys.argv = ['energymeter']; "
         "main()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=every_signal_counts,
+    )
     assert (done.returncode, done.stderr) == (130, "")
