@@ -67,7 +67,9 @@ COLUMNS = [
         "lines." + name
         for name in ("kind", "at", "stage", "refers", "microjoules", "microcoulombs", "microseconds")
     ),
-    *("lines." + name for name in ("uncertainty_microjoules", "provenance", "sources", "note")),
+    *("lines." + name for name in ("uncertainty_microjoules", "provenance", "sources", "note", "charge")),
+    *("spans." + name for name in ("name", "count", "microjoules", "left_out")),
+    *("claims." + name for name in ("source", "process", "until_ns")),
 ]
 
 

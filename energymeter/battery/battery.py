@@ -28,6 +28,8 @@ from energymeter.text import html_table, significant
 Basis = Literal["cell", "rail"]
 
 _MONTH = 30 * 86400.0
+_MOST = 1e12
+"""Of mAh, volts and hours: no battery has more, and their products stay finite."""
 _COLD = ((-20.0, 0.60), (0.0, 0.85), (20.0, 1.0))
 """Share of capacity left at °C: middle of -30..50 % and -10..20 % [M]. Recorded: an 18650 at 4 °C gave
 1.21 to 1.80 of 2 Ah (NASA PCoE); a CR123A 92 h at 20 °C, 56 h at -10 °C, 46 h at -20 °C."""
@@ -124,8 +126,10 @@ class Battery(_Fields):
 
     def _check(self) -> None:
         for name in ("mah", "volts", "rated_hours"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise SpecError(f"a battery's {name} must be above 0, not {getattr(self, name)!r}")
+            if not 0 < getattr(self, name) <= _MOST:
+                raise SpecError(
+                    f"a battery's {name} must be above 0 and at most {_MOST:g}, not {getattr(self, name)!r}"
+                )
         for name, top in (("usable", 1.0), ("health", 1.2)):
             if not 0 < getattr(self, name) <= top:
                 raise SpecError(f"a battery's {name} is a share in (0, {top:g}], not {getattr(self, name)!r}")

@@ -274,7 +274,7 @@ class Account:
     # Representations --------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        """``<Budget 'lab4': 31 % (24 % to 38 %) left, 1120 mAh (870 to 1370), 5 h (4 h to 6 h)>``."""
+        """``<Budget 'lab4': 31 % (24 % to 38 %) left, 1120 mAh (870 to 1370) at the cell>``."""
         return f"<{type(self).__name__} {self._title()!r}: {', '.join(self._facts())}>"
 
     def _repr_html_(self) -> str:
@@ -292,7 +292,7 @@ class Account:
             hours = balance.hours(self.level())
         except EnergyMeterError as error:  # a view never fails
             return [f"unavailable: {error}"]
-        facts = [f"{percent_text(balance.share)} left", str(balance.mah)]
+        facts = [f"{percent_text(balance.share)} left", f"{balance.mah} at the {self.battery.basis}"]
         return facts if hours is None else [*facts, str(hours)]
 
     def spans(self) -> dict[str, SpanTotal]:

@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
 
     finishes: bool
     share_left: Estimate
-    """Of the battery's usable energy; below 0: that much is missing."""
+    """The part of the battery's usable energy that is left; below 0: that much is missing."""
     stops_at: Estimate
     """The last step the battery carries, were there no end."""
 
@@ -110,6 +110,15 @@ class Balance(NamedTuple):
         last = [float(math.floor(done + bound / unit.joules)) for bound in (rail.value, low, high)]
         stops = Estimate(last[0], last[1], last[2])
         return Outcome(rail.value >= need, share, stops)
+
+    def __str__(self) -> str:
+        return f"{percent_text(self.share)} left, {self.mah}"
+
+    def __repr__(self) -> str:
+        return f"<Balance: {self} at the {self.battery.basis}>"
+
+    def _repr_html_(self) -> str:
+        return f"<table><tr><td>{percent_text(self.share)} left</td><td>{self.mah}</td></tr></table>"
 
     @property
     def _left(self) -> Estimate:

@@ -19,7 +19,7 @@ class Process(NamedTuple):
 
     boot: str
     namespace: str
-    """Of the pid: containers that share a ledger do not share pids."""
+    """The pid's: containers that share a ledger do not share pids."""
     pid: int
     started: str
     """In clock ticks since boot; empty: it has ended."""
@@ -27,12 +27,17 @@ class Process(NamedTuple):
     @classmethod
     def here(cls) -> "Process":
         """This process."""
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, pid: int) -> "Process":
+        """A process of this boot and this namespace."""
         try:
             namespace = str(os.stat("/proc/self/ns/pid").st_ino)
         except OSError:
             namespace = ""
         boot = _text("/proc/sys/kernel/random/boot_id").strip()
-        return cls(boot, namespace, os.getpid(), _started(os.getpid()))
+        return cls(boot, namespace, pid, _started(pid))
 
     @classmethod
     def parse(cls, text: str) -> "Process":
@@ -51,7 +56,7 @@ class Process(NamedTuple):
 
     def bills(self, other: "Process", silent_ns: int) -> bool:
         """Whether it still bills, as ``other`` can tell; ``silent_ns``: since it last renewed its claim."""
-        if not self.started or silent_ns > _STALE_NS:
+        if not self.started or self.boot != other.boot or silent_ns > _STALE_NS:
             return False
         return self.namespace != other.namespace or _started(self.pid) == self.started
 

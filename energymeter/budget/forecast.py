@@ -1,4 +1,4 @@
-"""What a load draws from here on: the mean power since it last changed, and how sure that is.
+"""What a load draws from here on: the mean power since it last changed, with its uncertainty.
 
 Loops of inference are steady, so the time-weighted mean since the last change point beats slopes and
 gauges (handled traces: 0.1 % median on a 24 h Jetson log; a gauge's percent are off by half early on).
@@ -18,11 +18,11 @@ Z95 = 1.959964
 """Standard deviations on either side of the middle 95 % of a normal distribution."""
 _BLOCKS = 128
 _LEAST = 4
-"""Blocks on either side of a change point, and those that tell a scatter."""
+"""Blocks on either side of a change point, and those that show a scatter."""
 _FEW = 12
 """Blocks or batches whose median step between neighbours is worth something, with two changes of level."""
 _BATCHES = 16
-"""Fewer than this many batches are longer than the rhythm of a load, and still tell its scatter."""
+"""Fewer than this many batches are longer than the rhythm of a load, and still show its scatter."""
 _MEDIAN_STEP = 0.6744898 * math.sqrt(2)
 """Median absolute difference of two draws from a normal distribution, in standard deviations."""
 _CHANGE_SIGMAS = 5.0
@@ -93,7 +93,7 @@ class Level(NamedTuple):
 
 
 class Forecast:
-    """Takes in a load stretch by stretch, in constant memory, and tells its present level.
+    """Takes in a load stretch by stretch, in constant memory, and computes its present level.
 
     >>> load = Forecast()
     >>> for _ in range(60):
@@ -130,7 +130,7 @@ class Forecast:
         return self._level
 
     def _halve(self) -> None:
-        """Join neighbours, so that half as many blocks of twice the width tell the same story."""
+        """Join neighbours, so that half as many blocks have twice the width."""
         self._blocks, self._starts = _joined(self._blocks), []
         self._width = sorted(block.seconds for block in self._blocks)[len(self._blocks) // 2]
 
@@ -212,7 +212,7 @@ def _calm_noise(blocks: Sequence[Block]) -> float:
 
     By the median step between neighbours, the largest over batches of 1, 2, 4, … blocks: a few changes
     of level touch a few neighbours and leave the median alone, while every other batch of about half
-    a period tells a rhythm, once six periods were seen.
+    a period shows a rhythm, once six periods were seen.
     """
     worst = 0.0
     while len(blocks) >= _FEW:

@@ -66,6 +66,7 @@ class _ForkGate:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._inside = 0
+        self._forking = False
         os.register_at_fork(
             before=self._close, after_in_parent=self._open, after_in_child=self._open_in_child
         )
@@ -73,6 +74,7 @@ class _ForkGate:
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
         with self._changed:
+            self._changed.wait_for(lambda: not self._forking)
             self._inside += 1
         try:
             yield
@@ -83,13 +85,16 @@ class _ForkGate:
 
     def _close(self) -> None:
         self._changed.acquire()
+        self._forking = True
         self._changed.wait_for(lambda: not self._inside, self._PATIENCE_SECONDS)
 
     def _open(self) -> None:
+        self._forking = False
+        self._changed.notify_all()
         self._changed.release()
 
     def _open_in_child(self) -> None:
-        self._changed, self._inside = threading.Condition(), 0
+        self._changed, self._inside, self._forking = threading.Condition(), 0, False
 
 
 _gate = _ForkGate()

@@ -15,7 +15,7 @@ from energymeter.boards import find_board
 from energymeter.budget.forecast import left
 from energymeter.budget.gauge_log import hours_from_log
 from energymeter.cli.budget_options import basis_option, battery_option, json_option, plain, seconds, share
-from energymeter.cli.options import Finite
+from energymeter.cli.options import Finite, Positive
 from energymeter.errors import SpecError
 from energymeter.meter.budget import Budget
 from energymeter.text import Estimate, duration, significant
@@ -30,7 +30,7 @@ from energymeter.text import Estimate, duration, significant
 @click.option("--duty", type=share, help="Share of the time that it is busy.")
 @click.option("--every", type=seconds, help="A job starts this often, such as 5min ...")
 @click.option(
-    "--joules", type=Finite(min=0), help="... and costs this much over idle; alone: joules an inference."
+    "--joules", type=Positive(), help="... and costs this much over idle; alone: joules an inference."
 )
 @click.option("--idle", type=Finite(min=0), help="Watts while idle; else the board's.")
 @click.option("--solar", help="Panel watts and peak sun hours, such as 10W,4h.")
@@ -85,7 +85,7 @@ def _planned(battery: Battery, options: Mapping[str, Any]) -> dict[str, Any]:
         raise SpecError("say what draws on it under the sun, in --watts or as a --board")
     facts: dict[str, Any] = {"battery": battery._asdict(), "why": battery.why()}
     if load is not None:
-        facts |= _lasting(battery, load)
+        facts |= _hours_of(battery, load)
         if options["solar"]:
             lit = battery.with_(input=Panel.parse(options["solar"]))
             facts["solar"] = outlook(lit, load.watts, hour=options["hour"])
@@ -96,7 +96,7 @@ def _planned(battery: Battery, options: Mapping[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def _lasting(battery: Battery, load: Load) -> dict[str, Any]:
+def _hours_of(battery: Battery, load: Load) -> dict[str, Any]:
     return {
         "watts": load.watts,
         "load": load.description,

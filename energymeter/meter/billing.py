@@ -28,8 +28,8 @@ from energymeter.meter.usage_delta import NOTHING, UsageDelta
 StartMeter = Callable[[], AbstractContextManager[RunningMeter]]
 """Makes a meter for those who found none running."""
 
-_PAY_NS = 30_000_000_000
-"""Between two debits: what a power cut can cost the ledger."""
+_PAY_NS = 29_000_000_000
+"""Between two debits, with a second for the poll: what a power cut can cost the ledger."""
 _POLL_SECONDS = 1.0
 _APART_NS = 500_000_000
 _REMEMBERED = 480
@@ -100,6 +100,7 @@ class Billing:
         self._pid = os.getpid()
         self._state = threading.Condition(threading.RLock())
         self._over = threading.Event()
+        self._thread: threading.Thread | None = None
         self._phase = "beginning"
         self._stages: list[str | None] = []
         self._meter: RunningMeter | None = None
@@ -138,7 +139,9 @@ class Billing:
         atexit.register(self._at_exit)  # a block that nobody leaves is paid for when the program ends
         self._turn("open")
         with contextlib.suppress(RuntimeError):  # no thread can be started: it pays when it is polled
-            threading.Thread(target=self._run, name="energymeter-billing", daemon=True).start()
+            thread = threading.Thread(target=self._run, name="energymeter-billing", daemon=True)
+            thread.start()
+            self._thread = thread
 
     def join(self, stage: str | None, start_meter: StartMeter | None = None) -> bool:
         """One more draws; False: this billing has ended, open another."""
@@ -159,22 +162,23 @@ class Billing:
         Raises:
             LedgerError: ``strictly``, and the last debit cannot be written.
         """
-        with self._state:
-            self._update()
-            if len(self._stages) > 1:
-                if stage is not None:
-                    self._pay_or_warn()
-                del self._stages[len(self._stages) - 1 - self._stages[::-1].index(stage)]
-                return
-            self._turn("ending")
-        self._over.set()
         try:
+            with self._state:
+                self._update()
+                if len(self._stages) > 1:
+                    if stage is not None:
+                        self._pay_or_warn()
+                    del self._stages[len(self._stages) - 1 - self._stages[::-1].index(stage)]
+                    return
+                self._turn("ending")
+            self._over.set()
             try:
                 self._own.close()  # a meter of our own has its last sample only now
             finally:
                 self._pay_at_end(strictly)
         finally:
-            self.end()
+            if self._phase == "ending":  # also if it is interrupted: others wait for the end
+                self.end()
 
     def _pay_at_end(self, strictly: bool) -> None:
         with self._state:
@@ -201,6 +205,9 @@ class Billing:
 
     def _at_exit(self) -> None:
         if os.getpid() == self._pid:
+            self._over.set()
+            if self._thread is not None:
+                self._thread.join()  # it would be stopped where it is, and might hold the lock
             with self._state:
                 self._update()
                 self._pay_at_end(strictly=False)

@@ -86,3 +86,9 @@ def test_it_finishes_or_it_stops() -> None:
 
 def test_shares_in_words() -> None:
     assert percent_text(Estimate(0.312, 0.24, 0.38)) == "31 % (24 % to 38 %)"
+
+
+def test_a_balance_shows_what_is_left_with_units() -> None:
+    half = FULL.after(9000, 1800)
+    assert repr(half) == "<Balance: 50 % (32 % to 72 %) left, 500 mAh (322 to 717) at the rail>"
+    assert "<td>500 mAh (322 to 717)</td>" in half._repr_html_()

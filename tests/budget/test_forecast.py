@@ -87,7 +87,7 @@ def test_a_calm_stretch_does_not_make_changes_of_the_bursts_after_it() -> None:
 
 
 def test_chance_is_seldom_a_change() -> None:
-    """White scatter of 10 %: by chance in fewer than one look of a hundred."""
+    """White scatter of 10 %: by chance in fewer than one check of a hundred."""
     rng = random.Random(3)
     looks = [level_of([rng.gauss(5, 0.5) for _ in range(n)]) for n in range(20, 127) for _ in range(3)]
     assert sum(level.changes > 0 for level in looks) <= 3

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.budget.ledger import Debit, Ledger, SpanTotal
+from energymeter.budget.ledger import LIMIT, Debit, Ledger, SpanTotal
 from energymeter.budget.ledger_file import MIGRATIONS, _remedy, default_path
 from energymeter.clock import ManualClock
 from energymeter.errors import LedgerError
@@ -236,12 +236,12 @@ def test_the_users_own_ledger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 def test_eight_processes_some_killed_and_not_a_microjoule_amiss(tmp_path: Path) -> None:
-    """Each tells what it will debit before and what it has debited after; a killed one may be in between."""
+    """Each prints what it will debit before and what it has debited after; a killed one may be in between."""
     path = tmp_path / "ledger.sqlite3"
     budget = Ledger(path).create("lab4", "{}", "{}")
     command = [sys.executable, str(WRITER), "--write", str(path), str(budget)]
     environment = os.environ | {"PYTHONPATH": str(WRITER.parents[1])}
-    writers = [  # every third would go on for ever, and is killed
+    writers = [  # every third would go on indefinitely, and is killed
         subprocess.Popen(
             [*command, str(seed), "25" if seed % 3 else "1000000"], stdout=subprocess.PIPE, env=environment
         )
@@ -269,3 +269,97 @@ def test_eight_processes_some_killed_and_not_a_microjoule_amiss(tmp_path: Path) 
     assert all(there.get(run, amount) == amount for run, amount in maybe)
     assert total(ledger, budget) == done + sum(amount for run, amount in maybe if run in there)
     assert done > 0
+
+
+# -- what no line may hold ---------------------------------------------------------------------------
+
+WRONG = {
+    "kind": [b"x", 1.5],
+    "at": ["now", -1.0, float("inf"), 1e300, b""],
+    "run": [b"x"],
+    "stage": [b"x"],
+    "refers": ["x", 1.5],
+    "microjoules": ["x", 1.5, 2**62, -(2**63), float("inf"), b"1"],
+    "microcoulombs": ["x", 1e308, 2**63 - 1],
+    "microseconds": ["x", float("-inf"), 2**62],
+    "uncertainty_microjoules": ["x", 1e300, 2**62],
+    "provenance": [b"x"],
+    "sources": [b"x"],
+    "note": [b"x"],
+    "charge": ["x", -1, 2**62, 0.5],
+}
+
+
+@pytest.mark.parametrize(("column", "value"), [(c, v) for c, values in WRONG.items() for v in values])
+def test_a_cell_of_another_type_or_range_is_damage_that_is_named(
+    ledger: Ledger, budget: int, column: str, value: object
+) -> None:
+    line = ledger.record(budget, "run", "", debit(100))
+    with sqlite3.connect(ledger.path) as db:
+        db.execute("PRAGMA ignore_check_constraints = ON")
+        db.execute(f"UPDATE lines SET {column} = ?", (value,))
+    db.close()
+    for use in (
+        ledger.lines,
+        ledger.totals,
+        lambda budget: ledger.units(budget, None, None),
+        lambda budget: ledger.stretches(budget, None),
+        lambda budget: ledger.spans(budget, None),
+    ):
+        with pytest.raises(LedgerError, match=f"line {line} of the ledger .* is damaged"):
+            use(budget)
+
+
+@pytest.mark.parametrize("column", ["count", "microjoules", "left_out"])
+@pytest.mark.parametrize("value", ["x", 1.5, 2**62, -(2**63), float("inf")])
+def test_spans_that_cannot_be_are_not_counted(
+    ledger: Ledger, budget: int, column: str, value: object
+) -> None:
+    ledger.record(budget, "run", "", debit(100, spans={"infer": SpanTotal(1, 100)}))
+    with sqlite3.connect(ledger.path) as db:
+        db.execute(f"UPDATE spans SET {column} = ?", (value,))
+    db.close()
+    assert ledger.spans(budget, None) == {}
+    assert ledger.units(budget, None, "infer") == []
+
+
+def test_damage_in_an_older_charge_hides_nothing_of_this_one(ledger: Ledger, budget: int) -> None:
+    ledger.record(budget, "run", "", debit(100))
+    ledger.reset(budget, "")
+    with sqlite3.connect(ledger.path) as db:
+        db.execute("UPDATE lines SET microjoules = 'x' WHERE kind = 'debit'")
+    db.close()
+    ledger.record(budget, "later", "", debit(5))
+    assert total(ledger, budget) == 5
+    with pytest.raises(LedgerError, match="damaged"):
+        ledger.lines(budget)
+
+
+def test_sums_do_not_end_at_64_bits(ledger: Ledger, budget: int) -> None:
+    for run in range(30):
+        ledger.record(budget, f"run {run}", "", debit(LIMIT, microcoulombs=LIMIT, uncertainty_microjoules=1))
+    assert ledger.totals(budget).microjoules == 30 * LIMIT
+    assert ledger.stretches(budget, None)[0].joules == LIMIT / 1e6
+    assert len(ledger.units(budget, None, None)) == 30
+    with pytest.raises(LedgerError, match="at most: check the amount"):
+        ledger.record(budget, "more", "", debit(LIMIT + 1))
+    assert len(ledger.lines(budget)) == 30
+
+
+def test_a_full_disk_under_the_shared_memory_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    assert "move it away" in _remedy(tmp_path / "ledger", error)
+    disk = os.statvfs(tmp_path)
+    full = os.statvfs_result((*disk[:4], 3, *disk[5:]))
+    monkeypatch.setattr(os, "statvfs", lambda path: full)
+    assert "free some space" in _remedy(tmp_path / "ledger", error)
+
+
+def test_a_debit_of_an_old_charge_is_not_of_this_one(ledger: Ledger, budget: int) -> None:
+    ledger.record(budget, "run", "", debit(100))
+    ledger.reset(budget, "")
+    assert ledger.record(budget, "run", "", debit(150), 0) is not None
+    ledger.record(budget, "run", "", debit(175))
+    assert total(ledger, budget) == 25

@@ -1,5 +1,7 @@
 """`energymeter budget`, word by word."""
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -7,8 +9,10 @@ import pytest
 from click.testing import CliRunner
 from devices.terminal import in_pipe
 
+from energymeter.budget.account import Account
 from energymeter.cli.budget import budget as command
 from energymeter.errors import LedgerError, SpecError
+from energymeter.meter.usage_delta import UsageDelta
 
 
 @pytest.fixture(autouse=True)
@@ -140,15 +144,100 @@ def test_values_click_refuses(words: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("filters", ["", "error", "ignore"])
-def test_a_corrupt_ledger_is_told_in_a_sentence_without_our_code(tmp_path: Path, filters: str) -> None:
+def test_a_corrupt_ledger_is_reported_in_a_sentence_without_our_code(tmp_path: Path, filters: str) -> None:
     home = {"XDG_DATA_HOME": str(tmp_path), "PYTHONWARNINGS": filters}
     assert in_pipe("budget", "new", "lab", **home).returncode == 0
     (ledger,) = tmp_path.rglob("*.sqlite3")
     ledger.write_bytes(b"no ledger at all" * 512)
     status = in_pipe("budget", "status", "lab", **home)
     assert status.returncode == 11
-    told = status.stderr.splitlines()
-    assert [line.split(":")[0] for line in told] == ["energymeter", "energymeter"]
-    assert "is corrupt" in told[0]
-    assert "kept as" in told[0]
+    lines = status.stderr.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["energymeter", "energymeter"]
+    assert "is corrupt" in lines[0]
+    assert "kept as" in lines[0]
     assert any(path.read_bytes().startswith(b"no ledger") for path in tmp_path.rglob("*corrupt*"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(
+            ("forecast", option, number)
+            for option in ("--watts", "--idle")
+            for number in ("nan", "inf", "-inf")
+        ),
+        ("forecast", "--joules", "nan"),
+        ("forecast", "--joules", "1e300"),
+        ("forecast", "--watts", "2", "--solar", "10W,4h", "--hour", "nan"),
+        ("forecast", "--last", "9" * 400 + "d"),
+        ("new", "lab5", "--volts", "inf"),
+        ("new", "lab5", "--volts", "0"),
+        ("spend", "lab4", "--joules", "nan"),
+        ("spend", "lab4", "--wh", "inf"),
+        ("spend", "lab4", "--wh", "1e15"),
+        ("spend", "lab4", "--undo", str(10**20)),
+        ("spend", "lab4", "--joules", "1", "--amend", "nan"),
+        ("spend", "lab4", "--joules", "1", "--amend", str(10**20)),
+    ],
+    ids=lambda words: " ".join(words)[:40],
+)
+def test_every_number_is_finite(words: tuple[str, ...]) -> None:
+    say("new", "lab4")
+    result = CliRunner().invoke(command, words)
+    assert result.exit_code == 2
+    assert "Error: " in result.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("spend", "lab4", "--joules", "1e13"),
+        ("spend", "lab4", "--joules", "9e12"),
+        ("spend", "lab4", "--joules", "1", "--note", "\udcff"),
+        ("spend", "lab4", "--joules", "1", "--stage", "\udcff"),
+        ("new", "\udcff"),
+        ("status", "\udcff"),
+    ],
+    ids=lambda words: ascii(words)[:40],
+)
+def test_what_no_ledger_holds_is_refused_in_a_sentence(words: tuple[str, ...]) -> None:
+    say("new", "lab4")
+    with pytest.raises((SpecError, LedgerError)) as refused:
+        say(*words)
+    assert str(refused.value).count("\n") == 0
+    assert len(json.loads(say("list", "lab4", "--json"))) == 0
+
+
+def test_absurd_debits_lock_nobody_out() -> None:
+    say("new", "lab4")
+    for _ in range(20):
+        say("spend", "lab4", "--joules", "9e11")
+    assert "spent   18000000000000 J" in say("status", "lab4")
+    say("spend", "lab4", "--undo", "1")
+    say("reset", "lab4")
+    assert "100 %" in say("status", "lab4")
+
+
+@pytest.mark.parametrize("note", ["=HYPERLINK(1)", "+SUM(1)", "-SUM(1)", "@x"])
+def test_an_export_holds_no_formula(note: str) -> None:
+    say("new", "lab4")
+    say("spend", "lab4", "--joules", "5", "--note", note)
+    (row,) = csv.DictReader(io.StringIO(say("export", "lab4")))
+    assert row["note"].startswith("'")
+    (line,) = json.loads(say("export", "lab4", "--json"))
+    assert line["note"] == note
+
+
+def test_the_status_shows_what_a_span_costs_and_how_many_were_left_out() -> None:
+    say("new", "lab4")
+    usage = UsageDelta(10.0, seconds=4.0, sources=("wall",))
+    Account.open("lab4").spend(usage, spans={"infer": (4, 8.0, 1), "load": (0, 0.0, 2)})
+    text = say("status", "lab4")
+    assert "infer   2.00 J each, 4 measured, 1 left out: not fully measured" in text
+    assert "load    unknown, 0 measured, 2 left out" in text
+    spans = json.loads(say("status", "lab4", "--json"))["spans"]
+    assert spans["infer"] == {"measured": 4, "microjoules": 8_000_000, "left_out": 1}
+
+
+def test_a_load_too_small_for_numbers_has_no_hours() -> None:
+    assert json.loads(say("forecast", "--watts", "1e-308", "--json"))["hours"] is None

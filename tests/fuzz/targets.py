@@ -221,7 +221,11 @@ def use_ledger(found: Ledger) -> None:
                 json.dumps(line._asdict())
                 f"{time.localtime(line.at)} {line.joules:.6f} {line.seconds:.1f} {line.note}"
             assert isinstance(budget.spent_joules, float)
-            _ = (budget.remaining_mah, budget.remaining_hours, budget.runs_left(), budget.outlook())
+            _ = (budget.remaining_mah, budget.remaining_hours, budget.runs_left(), repr(budget))
+            _ = (budget.spans(), budget.runs_left("infer"), budget.will_finish(5, "infer"))
+            budget.claim(["wall"])
+            budget.release(["wall"])
+            _ = budget.outlook()
             budget.reset()
 
 
@@ -231,8 +235,12 @@ def ledgers() -> list[bytes]:
     made = Ledger(folder / "ledger.sqlite3")
     budget = Budget("lab", Battery(4000, volts=3.7), shares={"day": 0.5}, ledger=made)
     budget.spend(
-        UsageDelta(5.0, seconds=2.0, provenance="manual", sources=("by hand",)), stage="day", note="x"
+        UsageDelta(5.0, seconds=2.0, provenance="manual", sources=("by hand",)),
+        stage="day",
+        note="x",
+        spans={"infer": (3, 4.0, 1)},
     )
+    budget.claim(["wall"])
     budget.spend(UsageDelta(7.0, seconds=2.0, provenance="manual", sources=("by hand",)), stage="day")
     with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
         db.execute("PRAGMA journal_mode = DELETE")

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -317,7 +317,7 @@ def test_the_stage_joined_last_is_billed(budget: Budget, clock: ManualClock) -> 
     assert budget.stage("validation").spent_joules == pytest.approx(30)
 
 
-def test_a_meter_entered_anew_under_a_loop_is_never_a_credit(budget: Budget, clock: ManualClock) -> None:
+def test_a_meter_entered_again_under_a_loop_is_never_a_credit(budget: Budget, clock: ManualClock) -> None:
     meter = SteadyMeter(clock, 2.0)
     for step in budget.track(work(clock, 100), meter):
         if step == 49:
@@ -541,6 +541,22 @@ def test_a_decorated_generator_draws_until_it_is_used_up(budget: Budget, clock: 
     assert calls.value == pytest.approx(17_994 / 6)
 
 
+def test_a_decorated_async_generator_draws_until_it_is_used_up(budget: Budget, clock: ManualClock) -> None:
+    @budget
+    async def frames() -> AsyncIterator[int]:
+        for number in work(clock, 3):
+            yield number
+
+    async def used() -> list[int]:
+        return [number async for number in frames()]
+
+    with budget.drawing(SteadyMeter(clock, 2.0)):
+        assert asyncio.run(used()) == [0, 1, 2]
+    calls = budget.runs_left("frames")
+    assert calls is not None
+    assert calls.value == pytest.approx(17_994 / 6)
+
+
 def test_a_meter_that_does_not_run_is_refused(budget: Budget) -> None:
     meter = EnergyMeter("manual:5V,0.6A")
     with pytest.raises(SpecError, match="enter its"), budget.drawing(meter):
@@ -565,9 +581,11 @@ def test_a_meter_entered_again_and_again_counts_every_time(budget: Budget, clock
 
 
 def test_representations_have_units(budget: Budget) -> None:
-    assert repr(budget) == "<Budget 'lab4': 100 % (82 % to 120 %) left, 1000 mAh (822 to 1220)>"
+    assert repr(budget) == "<Budget 'lab4': 100 % (82 % to 120 %) left, 1000 mAh (822 to 1220) at the rail>"
     budget.spend(Figures(9000.0, 9000.0))
-    assert repr(budget).endswith("left, 500 mAh (322 to 717), 2 h 30 min (1 h 32 min to 3 h 40 min)>")
+    assert repr(budget).endswith(
+        "left, 500 mAh (322 to 717) at the rail, 2 h 30 min (1 h 32 min to 3 h 40 min)>"
+    )
     assert "<td>lab4 · train</td>" in budget.stage("train")._repr_html_()
     assert "500 mAh" in budget._repr_html_()
 
