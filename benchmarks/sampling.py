@@ -19,7 +19,7 @@ def measure(short: bool) -> dict[str, Figure]:
         figures[f"sampler CPU at {rate_hz:g} Hz"] = Figure(
             100 * share, "%", None if limit is None else 100 * limit
         )
-    return figures | _beside_a_regex(5.0 if short else 30.0)
+    return figures | _next_to_a_regex(5.0 if short else 30.0)
 
 
 def _share(rate_hz: float, seconds: float) -> float:
@@ -30,7 +30,7 @@ def _share(rate_hz: float, seconds: float) -> float:
         return (children_cpu_seconds() - before) / (time.monotonic() - start)
 
 
-def _beside_a_regex(seconds: float) -> dict[str, Figure]:
+def _next_to_a_regex(seconds: float) -> dict[str, Figure]:
     with EnergyMeter(_SOURCE, rate_hz=1000.0) as meter:
         longest = hold_the_gil(seconds)
     times = meter.trace.time_s

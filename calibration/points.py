@@ -92,7 +92,7 @@ class Reference(NamedTuple):
 
     name: str
     volts: Band = Band()
-    """Its accuracy, as in its data sheet."""
+    """The accuracy in its data sheet."""
     amps: Band = Band()
     watts: Band = Band()
 

@@ -187,7 +187,7 @@ def _waves(waves: dict[str, Any]) -> list[str]:
         (
             name,
             *(
-                f"{100 * wave['errors'][name]['median']:.2f} %" + _beside(wave, name)
+                f"{100 * wave['errors'][name]['median']:.2f} %" + _in_brackets(wave, name)
                 for wave in waves.values()
             ),
         )
@@ -205,7 +205,7 @@ def _waves(waves: dict[str, Any]) -> list[str]:
     ]
 
 
-def _beside(wave: dict[str, Any], name: str) -> str:
+def _in_brackets(wave: dict[str, Any], name: str) -> str:
     if name in wave["volts"]:
         return f" ({wave['volts'][name]:.3f} V)"
     return f" (worst {100 * wave['errors'][name]['worst']:.2f} %)"

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 OURS = "energymeter"
 _READS_NOTHING = "perun"
-"""Its span, like ours, reads no hardware: nothing to compare it with."""
+"""A span of it, like ours, reads no hardware: nothing to compare it with."""
 
 
 class Target(NamedTuple):

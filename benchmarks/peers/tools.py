@@ -271,7 +271,7 @@ def idle(tool: type, seconds: float, interval: float | None) -> dict[str, Any]:
 
 
 def _cpu_seconds() -> float:
-    """Of this process, its children that have ended and those that still run."""
+    """The times of this process, its children that have ended and those that still run."""
     total = 0.0
     for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
         usage = resource.getrusage(who)

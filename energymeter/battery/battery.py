@@ -125,13 +125,13 @@ class Battery(_Fields):
         return self
 
     def _check(self) -> None:
-        for name in ("mah", "volts", "rated_hours"):
-            if not 0 < getattr(self, name) <= _MOST:
+        for name, least, most in (("mah", 1e-3, 1e9), ("volts", 0.01, 1e4), ("rated_hours", 1e-3, 1e5)):
+            if not least <= getattr(self, name) <= most:
                 raise SpecError(
-                    f"a battery's {name} must be above 0 and at most {_MOST:g}, not {getattr(self, name)!r}"
+                    f"a battery's {name} must be from {least:g} to {most:g}, not {getattr(self, name)!r}"
                 )
         for name, top in (("usable", 1.0), ("health", 1.2)):
-            if not 0 < getattr(self, name) <= top:
+            if not 1e-6 <= getattr(self, name) <= top:
                 raise SpecError(f"a battery's {name} is a share in (0, {top:g}], not {getattr(self, name)!r}")
         if not 1.0 <= self.peukert <= 2.0:
             raise SpecError(f"a Peukert exponent lies between 1 (none) and 2, not {self.peukert!r}")

@@ -184,6 +184,8 @@ class LedgerFile:
             raise
         except sqlite3.DatabaseError as error:
             return str(error)
+        except UnicodeDecodeError:  # SQLite quotes a damaged name in its error
+            return "a name in it is not text"
 
     def _set_aside(self) -> Path:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._clock.time()))

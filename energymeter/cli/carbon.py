@@ -1,7 +1,5 @@
 """``energymeter carbon``: grams of a recorded run, the known zones, and when a job is cleanest."""
 
-import csv
-import io
 import json
 import os
 from pathlib import Path
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from energymeter.carbon.schedule import Advice
     from energymeter.reading import Place
 
-MOST_BYTES = 10_000_000
-"""The largest forecast; a year of half-hours is 1 MB."""
 _SERVICES = ("electricitymaps", "carbonintensity-gb", "watttime")
 
 
@@ -245,16 +241,20 @@ def _advise(advice: "Advice", expected: "Intensities") -> None:
 
 def _read_forecast(path: Path) -> "Intensities":
     from energymeter.carbon.intensity import Intensities, Slot, parse_time
-    from energymeter.errors import GridError
-    from energymeter.paths import read_file
+    from energymeter.errors import GridError, LogError
+    from energymeter.recordings.textfile import titled_table
 
     try:
-        text = read_file(str(path), MOST_BYTES).decode("utf-8-sig")
+        table = titled_table(str(path))
+    except LogError as why:
+        raise GridError(str(why)) from why
+    try:
+        start, end, grams = (table.titles.index(title) for title in ("from", "to", "g_per_kwh"))
         slots = [
-            Slot(parse_time(row["from"]), parse_time(row["to"]), float(row["g_per_kwh"]), True)
-            for row in csv.DictReader(io.StringIO(text, newline=""))
+            Slot(parse_time(row[start]), parse_time(row[end]), table.number(row[grams]), True)
+            for _, row in table.rows
         ]
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, OverflowError, csv.Error) as why:
+    except (ValueError, IndexError, OverflowError) as why:
         raise GridError(
             f"{path} is not a forecast ({why}): give a CSV with from,to,g_per_kwh, times as 2026-11-22T14:30Z"
         ) from why

@@ -35,11 +35,14 @@ def loaded(file: str, caller: str, *, quiet: bool = False, **hints: Any) -> "Tra
     return trace
 
 
+_LEAST = 1e-12
+
+
 class Finite(click.FloatRange):
     """A finite number: not "nan", not "inf", and no larger than any quantity that this package handles.
 
-    A limit of 1e15 keeps the arithmetic of every command far from overflow. The largest sensible values are
-    Unix times and joules, at some 1e10.
+    Limits of 1e15 and, but for 0, of 1e-12 keep the arithmetic of every command far from overflow. The
+    largest sensible values are Unix times and joules, at some 1e10.
     """
 
     name = "number"
@@ -51,6 +54,8 @@ class Finite(click.FloatRange):
         converted: float = click.FLOAT.convert(value, param, ctx)
         if not math.isfinite(converted):
             self.fail(f"{value} is not a finite number", param, ctx)
+        if 0 < abs(converted) < _LEAST:
+            self.fail(f"{value} is too close to 0; give 0, or at least {_LEAST:g}", param, ctx)
         ranged: float = super().convert(value, param, ctx)
         return ranged
 

@@ -15,6 +15,8 @@ flow in no time, and is no reset for that."""
 
 _GAP_INTERVALS = 3.5
 _GAP_FLOOR_NS = 3_000_000
+_GAP_CEILING_NS = 1e18
+"""32 years: only times that make no sense are further apart."""
 _SHORTEST_NS = 50_000
 _IN_A_ROW = 3
 
@@ -32,7 +34,7 @@ def gap_limit_ns(interval_ns: float) -> int:
     Args:
         interval_ns: the usual time between two readings: the median of those observed.
     """
-    return max(round(_GAP_INTERVALS * interval_ns), _GAP_FLOOR_NS)
+    return max(round(min(_GAP_INTERVALS * interval_ns, _GAP_CEILING_NS)), _GAP_FLOOR_NS)
 
 
 def tick_wait_ns(rate_hz: float) -> int:

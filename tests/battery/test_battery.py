@@ -1,5 +1,6 @@
 """Battery arithmetic: both conventions, the factors, and what no battery can be."""
 
+import math
 import pickle
 from typing import Any
 
@@ -222,3 +223,22 @@ def test_repr_and_a_notebook_show_content_with_units() -> None:
         "at the rail 9.06 Wh, 1810 mAh at 5 V; health 80%; temperature 0 °C)"
     )
     assert "<td>usable</td><td>10.1 Wh (100%)</td>" in cell._repr_html_()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mah": 1e308},
+        {"mah": 1e-308},
+        {"mah": math.inf},
+        {"volts": 1e308},
+        {"volts": math.nan},
+        {"rated_hours": 1e300},
+        {"usable": 1e-300},
+        {"health": 5e-324},
+    ],
+)
+def test_numbers_that_no_battery_has_are_refused(changes: dict[str, float]) -> None:
+    (name,) = changes
+    with pytest.raises(SpecError, match=f"a battery's {name} "):
+        Battery(4000.0).with_(**changes)

@@ -180,7 +180,7 @@ NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e308", "1e999", "x"])
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e308", "1e999", "1e-320", "x"])
 @pytest.mark.parametrize("arguments", NUMBERS, ids=" ".join)
 def test_numbers_are_finite(arguments: tuple[str, ...], number: str) -> None:
     result = CliRunner().invoke(cli.cli, [*arguments, number])

@@ -223,12 +223,12 @@ def test_json(recording: Path) -> None:
 
 
 def test_a_forecast_is_of_limited_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("energymeter.cli.carbon.MOST_BYTES", 1_000_000)
-    (tmp_path / "x.csv").write_text("from,to,g_per_kwh\n" + "x" * 1_000_000)
-    for path, why in ((str(tmp_path / "x.csv"), "larger than 1 MB"), ("/dev/zero", "no regular file")):
-        result = run("when", "--wh", "1", "--hours", "1", "--forecast", path)
-        assert isinstance(result.exception, GridError)
-        assert why in str(result.exception)
+    monkeypatch.setattr("energymeter.recordings.textfile.MOST_CHARACTERS", 1_000_000)
+    path = tmp_path / "x.csv"
+    path.write_text("from,to,g_per_kwh\n" + "2026-01-01T00:00Z,2026-01-01T01:00Z,100\n" * 30_000)
+    result = run("when", "--wh", "1", "--hours", "1", "--forecast", str(path))
+    assert isinstance(result.exception, GridError)
+    assert "larger than 1 MB of text" in str(result.exception)
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "1e308", "-1", "10001"])

@@ -25,21 +25,21 @@ def test_the_page_is_not_stale() -> None:
 @pytest.mark.parametrize("name", driver_names())
 def test_a_driver_says_how_far_to_trust_it(name: str) -> None:
     module = importlib.import_module(load_driver(name).__module__)
-    told = module.__doc__ or ""
-    assert make_meters.label(told, "Counters")
-    assert make_meters.label(told, "Loss")
-    assert re.search(r"; real hardware: .+\.$", make_meters.label(told, "Tested on"))
-    assert re.search(r"instant|mean|counter|curve", told), "how its readings join"
-    assert re.search(r"[Ss]ource|github\.com|Documentation/|Figures|Fields|Registers|Layout|\.java", told)
-    assert len(told.splitlines()) > 5
+    text = module.__doc__ or ""
+    assert make_meters.label(text, "Counters")
+    assert make_meters.label(text, "Loss")
+    assert re.search(r"; real hardware: .+\.$", make_meters.label(text, "Tested on"))
+    assert re.search(r"instant|mean|counter|curve", text), "how its readings join"
+    assert re.search(r"[Ss]ource|github\.com|Documentation/|Figures|Fields|Registers|Layout|\.java", text)
+    assert len(text.splitlines()) > 5
 
 
 def test_a_driver_that_counts_says_in_what_steps() -> None:
     counting = [name for name in driver_names() if hasattr(load_driver(name), "counters")]
     assert len(counting) > 8
     for name in counting:
-        told = importlib.import_module(load_driver(name).__module__).__doc__ or ""
-        assert re.search(r"\d|groups", make_meters.label(told, "Counters")), name
+        text = importlib.import_module(load_driver(name).__module__).__doc__ or ""
+        assert re.search(r"\d|groups", make_meters.label(text, "Counters")), name
 
 
 def test_rates_are_of_drivers_there_are_and_say_where_they_were_taken() -> None:
