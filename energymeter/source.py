@@ -13,7 +13,7 @@ Constructors only remember, ``open`` touches, ``close`` forgives.
 Beyond the protocol a source *may* offer, and the sampler then uses:
 
 ``tune``, ``channels``, ``stream``
-    Methods described by the protocols `Tunable`, `Divided` and `Streaming` below.
+    Methods described by the protocols `Tunable`, `Divided`, `Streaming` and `StreamingParts` below.
 ``counters``
     The device's own totals, for a cross-check of our integral (`Counting`); never the curve itself.
 ``lost``, ``moved_bytes``
@@ -100,6 +100,14 @@ class Streaming(Protocol):
 
         Yields a ``Reading(fresh=False)`` at least every half second, so that the sampler can stop.
         """
+
+
+@runtime_checkable
+class StreamingParts(Protocol):
+    """A source that sends by itself and is made of several parts."""
+
+    def stream_parts(self) -> Iterator[tuple[int, Reading]]:
+        """After ``open``, as `Streaming.stream`: each reading with the number of its channel."""
 
 
 class Counters(NamedTuple):

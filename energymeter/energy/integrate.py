@@ -18,7 +18,7 @@ _GAP_FLOOR_NS = 3_000_000
 _GAP_CEILING_NS = 1e18
 """32 years: only times that make no sense are further apart."""
 _SHORTEST_NS = 50_000
-_IN_A_ROW = 3
+IN_A_ROW = 3
 
 
 def gap_limit_ns(interval_ns: float) -> int:
@@ -57,12 +57,13 @@ class GapRule:
 
     def __init__(self, nominal_ns: float) -> None:
         # lines that a pipe held back and delivers together are no faster source
-        self._shortest_ns = min(_SHORTEST_NS, nominal_ns / 10)
+        self.shortest_ns = min(_SHORTEST_NS, nominal_ns / 10)
         self._unusual: list[float] = []
         self._first = True
-        self._set(nominal_ns)
+        self.follow(nominal_ns)
 
-    def _set(self, usual_ns: float) -> None:
+    def follow(self, usual_ns: float) -> None:
+        """Take this for the usual interval from now on."""
         self.limit_ns = gap_limit_ns(usual_ns)
         self.from_ns, self.to_ns = usual_ns / 2, 1.5 * usual_ns
         self._unusual.clear()
@@ -72,12 +73,12 @@ class GapRule:
         first, self._first = self._first, False
         if self.from_ns <= interval_ns <= self.to_ns:
             self._unusual.clear()
-        elif interval_ns >= self._shortest_ns:
+        elif interval_ns >= self.shortest_ns:
             self._unusual.append(interval_ns)
-            if len(self._unusual) == _IN_A_ROW:
-                self._set(sorted(self._unusual)[_IN_A_ROW // 2])
+            if len(self._unusual) == IN_A_ROW:
+                self.follow(sorted(self._unusual)[IN_A_ROW // 2])
             elif first and interval_ns > self.to_ns:
-                self._set(interval_ns)
+                self.follow(interval_ns)
         return self.limit_ns
 
 

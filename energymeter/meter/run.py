@@ -141,7 +141,10 @@ class Run:
         if not self._is_ours():
             return
         self._released.set()
-        self.sampler.stop(discard_log=discard_log)
+        own_times = bool(self.start_ns) and not self._replayed
+        self.sampler.stop(
+            discard_log=discard_log, window_ns=(self.start_ns, self.end_ns) if own_times else None
+        )
         self._stopped = True
         if self.start_ns and not self._throttled:
             self._throttled = throttling.sentences(self._throttled_before, throttling.read())
@@ -195,7 +198,10 @@ class Run:
         """What channels measured since the start, or in all of a replay, which has times of its own."""
         curves = [channel.curve for channel in channels]
         if self._replayed:
-            return [c.window(c.first_ns(), c.last_ns()) if len(c) else NOTHING for c in curves]
+            known = [curve for curve in curves if len(curve)]
+            first = min((curve.first_ns() for curve in known), default=0)
+            last = max((curve.last_ns() for curve in known), default=0)
+            return [c.window(first, last) if len(c) else NOTHING for c in curves]
         end_ns = self.end_ns
         if end_ns:
             self.wait_past(end_ns)

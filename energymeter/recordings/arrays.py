@@ -3,10 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
-from energymeter.energy.integrate import Weights, gap_limit_ns
+from energymeter.energy.integrate import IN_A_ROW, GapRule, Weights
 from energymeter.reading import Facts
 
 Floats = npt.NDArray[np.float64]
+_FEW, _CHUNK = 64, 65_536
 
 
 def integrated(time: Floats, given: dict[str, Floats], facts: Facts) -> dict[str, Floats]:
@@ -51,9 +52,40 @@ def _rises(raw: Floats) -> Floats:
 
 def _seen(steps: Floats, known: Floats, facts: Facts) -> npt.NDArray[np.bool_]:
     """Which intervals were measured: none that is a gap, none next to a row that is unknown."""
-    usual_ns = float(np.median(steps)) * 1e9 if len(steps) else 1e9
-    seen = (steps <= gap_limit_ns(usual_ns) * 1e-9) & ~np.isnan(known[1:])
+    seen = ~_gaps(steps) & ~np.isnan(known[1:])
     return np.asarray(seen & ~np.isnan(known[:-1]) if facts.semantics == "instant" else seen)
+
+
+def _gaps(steps: Floats) -> npt.NDArray[np.bool_]:
+    """Which intervals are gaps, by `energymeter.energy.integrate.GapRule`, a block at a time."""
+    if not len(steps):
+        return np.zeros(0, bool)
+    in_ns = np.rint(steps * 1e9)
+    rule = GapRule(float(np.median(steps)) * 1e9)
+    observed = np.flatnonzero(in_ns >= rule.shortest_ns)
+    seen_ns = in_ns[observed]
+    limits_ns = np.empty(len(seen_ns))
+    start, size = 0, _FEW
+    if in_ns[0] > rule.to_ns:
+        limits_ns[0] = rule.limit_ns
+        rule.follow(in_ns[0])
+        start = 1
+    while start < len(seen_ns):
+        block = seen_ns[start : start + size]
+        limits_ns[start : start + size] = rule.limit_ns
+        odd = (block < rule.from_ns) | (block > rule.to_ns)
+        row = np.logical_and.reduce([odd[n : len(odd) - IN_A_ROW + 1 + n] for n in range(IN_A_ROW)])
+        if len(block) < IN_A_ROW or not row.any():
+            # the last of this block may be the first of a row
+            start += len(block) if start + size >= len(seen_ns) else len(block) - IN_A_ROW + 1
+            size = min(2 * size, _CHUNK)
+        else:
+            first = int(row.argmax())
+            rule.follow(float(np.median(block[first : first + IN_A_ROW])))
+            start, size = start + first + IN_A_ROW, _FEW
+    found = np.zeros(len(steps), bool)
+    found[observed] = seen_ns > limits_ns
+    return found
 
 
 def _total(rate: Floats, steps: Floats, seen: npt.NDArray[np.bool_], facts: Facts) -> Floats:

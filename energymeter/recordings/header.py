@@ -4,11 +4,12 @@ import json
 from array import array
 from typing import Any, get_args
 
+from energymeter.energy.correction import number_in
 from energymeter.errors import LogError
 from energymeter.reading import Band, Facts, Place, Provenance, Semantics
 from energymeter.recordings.record import Record
 from energymeter.recordings.writer import COLUMNS, FORMAT
-from energymeter.units import number
+from energymeter.text import printable
 
 
 def parse_header(path: str, line: str) -> dict[str, Any]:
@@ -18,7 +19,10 @@ def parse_header(path: str, line: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise LogError(f"{path} is no log of this version of energymeter; its first line says otherwise.")
+        raise LogError(
+            f"{path} is no log of this version of energymeter, by its first line; read it with the version "
+            "that wrote it"
+        )
     return header
 
 
@@ -30,22 +34,27 @@ def empty_records(path: str, header: dict[str, Any]) -> list[Record]:
     """
     channels = header.get("channels")
     if not isinstance(channels, list) or not channels:
-        raise LogError(f"{path} is no log of energymeter: its header names no channel.")
+        raise LogError(f"{path} is no log of energymeter: its header names no channel; give another file")
     try:
-        return [
+        if len(channels) > _MOST_CHANNELS:
+            raise ValueError(f"it has more than {_MOST_CHANNELS} channels")
+        records = [
             Record(
                 _name(channel["name"]),
                 _facts(channel, header.get("counted_sources")),
                 {column: array("d") for column in COLUMNS},
-                number(header.get("started")),
+                _started(header.get("started")),
                 header,
                 calibration=channel.get("calibration"),
                 read_as=f"{FORMAT}: {_counted(len(channels))}",
             )
             for channel in channels
         ]
-    except (KeyError, TypeError, ValueError) as damage:
-        raise LogError(f"{path} has a damaged header ({damage}); restore its first line.") from damage
+        if len({record.name for record in records}) < len(records):
+            raise ValueError("two channels have one name")
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as damage:
+        raise LogError(f"{path} has a damaged header ({damage}); restore its first line") from damage
+    return records
 
 
 def _counted(channels: int) -> str:
@@ -53,24 +62,93 @@ def _counted(channels: int) -> str:
 
 
 def _name(said: Any) -> str:
-    if not str(said).isprintable():  # ours are: see `energymeter.text`
+    if not isinstance(said, str) or not 0 < len(said) <= _MOST_CHARACTERS:
+        raise ValueError("a channel's name is not a short text")
+    if not said.isprintable():  # ours are: see `energymeter.text`
         raise ValueError("a channel's name has control characters")
-    return str(said)
+    return said
 
 
-def _facts(channel: dict[str, Any], counted_sources: int | None) -> Facts:
-    """What the header says of a channel; one that stood beside the first sources does not count.
+def _facts(channel: dict[str, Any], counted_sources: Any) -> Facts:
+    """What the header says of a channel; one that was excluded from the total does not count.
 
     Raises:
         KeyError, TypeError, ValueError: it makes no sense.
     """
-    facts = Facts.from_json(channel["facts"])
-    for said, known in ((facts.semantics, Semantics), (facts.provenance, Provenance), (facts.place, Place)):
-        if said not in get_args(known):
-            raise ValueError(f"{said!r} is none of {', '.join(get_args(known))}")
-    bands = [figure for field in facts if isinstance(field, Band) for figure in field]
-    plain = [field for field in facts[3:] if field is not None and not isinstance(field, Band)]
-    if not all(isinstance(figure, int | float) for figure in bands + plain):
-        raise TypeError("its accuracy is no number")
-    beside = counted_sources is not None and channel["source"] >= counted_sources
-    return facts._replace(counted=facts.counted and not beside)
+    fields = channel["facts"]
+    if not isinstance(fields, dict):
+        raise TypeError("the facts of a channel are no object")
+    unknown = set(fields) - set(Facts._fields)
+    if unknown:
+        raise ValueError(f"{printable(str(sorted(unknown)[0]))!r} is not known of a channel")
+    facts = Facts(**{name: _field(name, value) for name, value in fields.items()})
+    if counted_sources is not None:
+        number = channel["source"]
+        for what in (counted_sources, number):
+            if not isinstance(what, int) or isinstance(what, bool) or not 0 <= what <= _MOST_CHANNELS:
+                raise TypeError("the number of a source is no count")
+        facts = facts._replace(counted=facts.counted and number < counted_sources)
+    return facts
+
+
+def _field(name: str, value: Any) -> Any:
+    """One of the facts, by its type and range.
+
+    Raises:
+        TypeError, ValueError: it cannot be.
+    """
+    words = {"semantics": Semantics, "provenance": Provenance, "place": Place}.get(name)
+    if words is not None:
+        if value not in get_args(words):
+            raise ValueError(f"{printable(str(value)[:40])!r} is none of {', '.join(get_args(words))}")
+        return value
+    if name in ("counted", "replayed"):
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} is neither true nor false")
+        return value
+    if name in _BANDS:
+        if value is None:
+            return None
+        if not isinstance(value, list) or len(value) != len(Band._fields):
+            raise TypeError(f"the accuracy of {name} is not three numbers")
+        return Band(*(number_in(figure, 0.0, _MOST, f"the accuracy of {name}") for figure in value))
+    if value is None and name in ("joules_wrap", "coulombs_wrap", "max_watts"):
+        return None
+    low, high = _RANGES[name]
+    return number_in(value, low, high, name)
+
+
+_MOST = 1e12
+_MOST_CHARACTERS = 1000
+_MOST_CHANNELS = 1024
+_BANDS = ("volts", "amps", "watts", "joules", "coulombs")
+_RANGES = {
+    "default_hz": (1e-9, 1e9),
+    "max_hz": (1e-9, 1e9),
+    "joules_wrap": (1e-9, 1e18),
+    "coulombs_wrap": (1e-9, 1e18),
+    "max_watts": (0.0, _MOST),
+    "clock": (0.0, 1.0),
+    "duty": (0.0, 1.0),
+    "latency": (0.0, 1e3),
+}
+
+
+def _started(value: Any) -> float | None:
+    """Unix time, or none."""
+    return None if value is None else number_in(value, -_MOST, _MOST, "the start")
+
+
+def window_of(closed: Any) -> tuple[float, float] | None:
+    """The window in a closing record.
+
+    Raises:
+        KeyError, TypeError, ValueError: it makes no sense.
+    """
+    window = closed["window_s"]
+    if window is None:
+        return None
+    start, end = (number_in(edge, -_MOST, _MOST, "the window") for edge in window)
+    if not start <= end:
+        raise ValueError("the window ends before it begins")
+    return start, end

@@ -1,15 +1,24 @@
-"""Our own Parquet logs, and the parts that a killed run leaves of one. Needs pyarrow."""
+"""Our own Parquet logs, and the parts that a killed run leaves of one. Needs pyarrow.
 
+Damage is found by the checksum of each page, by a CRC-32 of each channel's columns over the whole file, and
+by a SHA-256 of the header and of the closing record.
+"""
+
+import hashlib
 import importlib.util
+import json
 import math
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from energymeter.errors import ExtraMissing, LogError, NotMeasured
-from energymeter.recordings.header import empty_records, parse_header
+from energymeter.recordings.header import empty_records, parse_header, window_of
+from energymeter.recordings.own import NOT_CLOSED
 from energymeter.recordings.record import Record
-from energymeter.recordings.writer import COLUMNS, PARTS_SUFFIX
+from energymeter.recordings.thinning import Keeper
+from energymeter.recordings.writer import COLUMNS, own_parts
 
 _BATCH_ROWS = 65_536
 MOST_GROUP_ROWS = 1 << 24
@@ -24,20 +33,44 @@ def parquet_files(path: str) -> list[Path]:
         NotMeasured: the run left none.
     """
     if importlib.util.find_spec("pyarrow") is None:
-        raise ExtraMissing("pyarrow", "parquet", "A Parquet log")
-    files = [Path(path)] if Path(path).exists() else sorted(Path(path + PARTS_SUFFIX).glob("*.parquet"))
+        raise ExtraMissing("pyarrow", "parquet", "a Parquet log")
+    files = [Path(path)] if Path(path).exists() else own_parts(path)
     if not files:
-        raise NotMeasured(f"{path} lost its first minute before it was whole; nothing is left.")
+        raise NotMeasured(
+            f"{path} lost its first minute before it was whole, and nothing is left of it; record again"
+        )
     return files
 
 
-def described(path: str, header: str) -> list[Record]:
-    """The channels that a log's header names, without their samples.
+def opened(file: Path) -> Any:
+    """A ``ParquetFile`` whose pages are checked when they are read."""
+    import pyarrow.parquet as parquet
+
+    # not mapped: the pages of a day's file would count as this process's memory
+    return parquet.ParquetFile(file, page_checksum_verification=True)
+
+
+def described(path: str, file: Any) -> tuple[list[Record], dict[str, Any] | None]:
+    """The channels that a log's header names, without their samples; and its closing record.
 
     Raises:
         LogError: it is not the header of a log.
+        ValueError: the header was changed.
     """
-    return empty_records(path, parse_header(path, header))
+    metadata = {key.decode(): value for key, value in (file.schema_arrow.metadata or {}).items()}
+    header = metadata.get("energymeter", b"").decode()
+    records = empty_records(path, parse_header(path, header))
+    said = metadata.get("energymeter_closed", b"").decode()
+    seal = metadata.get("energymeter_sha256", b"").decode()
+    if not seal and not said:
+        return records, None
+    if seal != hashlib.sha256(f"{header}\n{said}".encode()).hexdigest():
+        raise ValueError("its header was changed after it was written")
+    closed = json.loads(said) if said else None
+    if closed is not None:
+        window = window_of(closed)
+        records = [record._replace(window_s=window) for record in records]
+    return records, closed
 
 
 def read_parquet(path: str) -> list[Record]:
@@ -50,23 +83,78 @@ def read_parquet(path: str) -> list[Record]:
     """
     files = parquet_files(path)
     import pyarrow
-    import pyarrow.parquet as parquet
 
-    records: list[Record] = []
+    reading: _Reading | None = None
+    damage, closed = "", None
     try:
         for file in files:
-            source = parquet.ParquetFile(file)
-            if not records:
-                metadata = source.schema_arrow.metadata or {}
-                records = described(path, metadata.get(b"energymeter", b"").decode())
+            source = opened(file)
+            if reading is None:
+                records, closed = described(path, source)
+                reading = _Reading(records)
             check_columns(source)
             for rows in source.iter_batches(_BATCH_ROWS):
-                _append(records, rows)
-    except (OSError, ValueError, KeyError, pyarrow.ArrowException) as damage:
-        if not any(record.columns["time_s"] for record in records):
-            raise LogError(f"{path} is no whole Parquet file: {damage}") from damage
-        return [record._replace(damage=f"a part of it is damaged ({damage})") for record in records]
-    return records
+                reading.take(rows)
+        if closed is not None and reading is not None:
+            reading.check(closed)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pyarrow.ArrowException) as failure:
+        if reading is None or not reading.rows:
+            raise LogError(f"{path} is no whole Parquet file ({failure}); restore it") from failure
+        damage = f"a part of it is damaged ({failure})"
+    assert reading is not None
+    notes = () if damage or closed is not None else (NOT_CLOSED,)
+    return [record._replace(damage=damage, notes=(*notes, *record.notes)) for record in reading.finished()]
+
+
+class _Reading:
+    """Takes the rows of a Parquet log a batch at a time, so that a day need not be in memory twice."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._records = records
+        self._keepers = [Keeper(record) for record in records]
+        self._newest = [-math.inf] * len(records)
+        self._sums = [dict.fromkeys(COLUMNS, 0) for _ in records]
+        self.rows = 0
+
+    def take(self, rows: Any) -> None:
+        """Add rows, up to the first that does not go forward in time: that is a ValueError."""
+        import numpy as np
+
+        for number, record in enumerate(self._records):
+            own = rows
+            if "source" in rows.schema.names:
+                own = rows.filter(rows["source"].to_numpy(zero_copy_only=False) == record.name)
+            columns = {name: own[name].to_numpy(zero_copy_only=False) for name in COLUMNS}
+            times = columns["time_s"]
+            forward = (np.diff(times, prepend=self._newest[number]) > 0) & np.isfinite(times)
+            whole = len(times) if forward.all() else int(forward.argmin())
+            for name, numbers in columns.items():
+                self._sums[number][name] = zlib.crc32(
+                    np.ascontiguousarray(numbers[:whole]).tobytes(), self._sums[number][name]
+                )
+                known = np.where(np.isfinite(numbers[:whole]), numbers[:whole], math.nan)
+                record.columns[name].frombytes(known.tobytes())
+            if whole:
+                self._newest[number] = float(times[whole - 1])
+                self.rows += whole
+            at = len(self._keepers[number])
+            self._keepers[number].take()
+            if whole < len(times):
+                raise ValueError(f"its row {at + 1} does not go forward in time")
+
+    def check(self, closed: dict[str, Any]) -> None:
+        """Raises ValueError, KeyError or TypeError where columns are not those that were written."""
+        for record, sums in zip(self._records, self._sums, strict=True):
+            expected = closed["crc32"].get("" if len(self._records) == 1 else record.name)
+            if expected is None and not any(sums.values()):
+                continue
+            changed = [name for name in COLUMNS if sums[name] != expected[name]]
+            if changed:
+                raise ValueError(f"its column {changed[0]} was changed after it was closed")
+
+    def finished(self) -> list[Record]:
+        """The records with their rows."""
+        return [keeper.finished() for keeper in self._keepers]
 
 
 def check_columns(file: Any) -> None:
@@ -79,25 +167,3 @@ def check_columns(file: Any) -> None:
     groups = (file.metadata.row_group(number).num_rows for number in range(file.num_row_groups))
     if max(groups, default=0) > MOST_GROUP_ROWS:
         raise ValueError(f"it has a row group of more than {MOST_GROUP_ROWS} rows")
-
-
-def _append(records: Sequence[Record], rows: Any) -> None:
-    """Add some rows, up to the first that does not go forward in time: that is a ValueError.
-
-    A batch at a time, a day's file need not be in memory twice.
-    """
-    import numpy as np
-
-    for record in records:
-        own = rows
-        if "source" in rows.schema.names:
-            own = rows.filter(rows["source"].to_numpy(zero_copy_only=False) == record.name)
-        columns = {name: own[name].to_numpy(zero_copy_only=False) for name in COLUMNS}
-        times, before = columns["time_s"], record.columns["time_s"][-1:] or [-math.inf]
-        forward = (np.diff(times, prepend=before[0]) > 0) & np.isfinite(times)
-        whole = len(times) if forward.all() else int(forward.argmin())
-        for name, numbers in columns.items():
-            known = np.where(np.isfinite(numbers[:whole]), numbers[:whole], math.nan)
-            record.columns[name].frombytes(known.tobytes())
-        if whole < len(times):
-            raise ValueError(f"its row {len(record.columns['time_s']) + 1} does not go forward in time")

@@ -15,25 +15,21 @@ other CSV              column names with units, ``Power (mW)`` or ``current_A``,
 Each may be gzipped. A file that was cut off, or damaged on the way, is read up to its last good row.
 """
 
-import csv
 import gzip
 import io
 import itertools
-import json
-import math
 from array import array
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from energymeter.errors import LogError, NotMeasured
 from energymeter.recordings.foreign import read_energyrunner, read_ptdaemon
-from energymeter.recordings.header import empty_records, parse_header
+from energymeter.recordings.own import read_own
 from energymeter.recordings.parquet import read_parquet
 from energymeter.recordings.record import DECOMPRESSION, Hints, Lines, Record, options_in
 from energymeter.recordings.table import head_of, read_table
-from energymeter.recordings.textfile import BUFFER_BYTES, GZIP, text_of
-from energymeter.recordings.writer import COLUMNS, PARTS_SUFFIX
+from energymeter.recordings.textfile import BUFFER_BYTES, GZIP, most_expanded, text_of
+from energymeter.recordings.writer import PARTS_SUFFIX
 
 __all__ = ["Hints", "Record", "read", "typical_interval"]
 
@@ -53,17 +49,20 @@ def read(path: str, hints: Hints = Hints()) -> list[Record]:  # noqa: B008 - an 
     path, hints = options_in(path, hints)
     parts = Path(path + PARTS_SUFFIX)
     try:
-        if path.endswith(".parquet") and (Path(path).exists() or parts.is_dir()):
+        if path.lower().endswith(".parquet") and (Path(path).exists() or parts.is_dir()):
             records = read_parquet(path)
         else:
             with open(path, "rb", buffering=BUFFER_BYTES) as file:
                 records = _read_stream(path, cast(io.BufferedReader, file), hints)
     except OSError as error:
-        raise LogError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise LogError(f"{path} cannot be read: {error.strerror or error}; correct the path") from error
     if not any(record.columns["time_s"] for record in records):
         if records[0].damage:
-            raise LogError(f"{path} holds no whole row: {records[0].damage}.")
-        raise NotMeasured(f"{path} holds no samples: the sensor that wrote it never gave a reading.")
+            raise LogError(f"{path} holds no whole row: {records[0].damage}; restore it")
+        raise NotMeasured(
+            f"{path} holds no samples: the sensor that wrote it never gave a reading; check it, then record "
+            "again"
+        )
     return records
 
 
@@ -73,68 +72,22 @@ def typical_interval(times: "array[float]") -> float:
     return steps[len(steps) // 2] if steps else 1.0
 
 
-def _read_stream(path: str, file: io.BufferedReader, hints: Hints) -> list[Record]:
+def _read_stream(path: str, file: io.BufferedReader, hints: Hints, most: int | None = None) -> list[Record]:
     """Any format but Parquet, read once from start to end: a pipe will do."""
     start = file.peek(_SNIFFED_BYTES)[:_SNIFFED_BYTES]
     if start.startswith(GZIP):
         try:
             with gzip.GzipFile(fileobj=file) as unpacked:
-                return _read_stream(path, cast(io.BufferedReader, unpacked), hints)
+                return _read_stream(path, cast(io.BufferedReader, unpacked), hints, most_expanded(file))
         except DECOMPRESSION as damage:
-            raise LogError(f"{path} is damaged before its first row: {damage}.") from damage
+            raise LogError(f"{path} is damaged before its first row: {damage}; restore it") from damage
     if start.startswith(b"\xf1"):
         return [read_energyrunner(path, file)]
     if start.startswith((b"# {", b"{")):
-        with io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="") as text:
-            lines = Lines(text)
-            header = parse_header(path, text.readline(Lines.MOST).removeprefix("# "))
-            in_csv = start.startswith(b"#")
-            rows = csv.DictReader(lines, restval="") if in_csv else _json_rows(lines)
-            return _read_own(path, header, rows, lines)
+        return read_own(path, file, most)
     with text_of(path, file) as text:
-        lines = Lines(text)
+        lines = Lines(text, most)
         if start.startswith(b"Time,") and b",Watts," in start:
             return [read_ptdaemon(path, lines)]
         rest = lines.whole()
         return read_table(path, head_of(rest), rest, lines, hints)
-
-
-def _json_rows(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        row = json.loads(line)
-        if not isinstance(row, dict):
-            raise ValueError("a row is no object")
-        yield row
-
-
-def _read_own(
-    path: str, header: dict[str, Any], rows: Iterable[dict[str, Any]], lines: Lines
-) -> list[Record]:
-    records = empty_records(path, header)
-    by_name = {record.name: record.columns for record in records}
-    only = records[0].columns if len(records) == 1 else None
-    damage = ""
-    try:
-        for row in rows:
-            columns = only if only is not None else by_name[row["source"]]
-            numbers = [_cell(row[column]) for column in COLUMNS]
-            times = columns["time_s"]
-            if None in row or not (numbers[0] > times[-1] if times else numbers[0] == numbers[0]):
-                raise ValueError("it does not go forward in time")
-            for column, value in zip(COLUMNS, numbers, strict=True):
-                columns[column].append(value)
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError, csv.Error) as unreadable:
-        damage = f"its row {sum(len(r.columns['time_s']) for r in records) + 1} is damaged ({unreadable})"
-    return [record._replace(damage=damage or lines.damage) for record in records]
-
-
-def _cell(value: Any) -> float:
-    """One number of our own files; NaN where it is empty.
-
-    Raises:
-        TypeError, ValueError: it is no number.
-    """
-    if value == "" or value is None:
-        return math.nan
-    converted = float(value)
-    return converted if math.isfinite(converted) else math.nan

@@ -1,6 +1,7 @@
 """What reading a recording gives, what the user may say of it beforehand, and its lines up to the damage."""
 
 import gzip
+import math
 import os
 import zlib
 from array import array
@@ -11,6 +12,7 @@ from urllib.parse import unquote
 from energymeter.errors import SpecError
 from energymeter.reading import Facts, Semantics
 
+EXPANDED = "it is compressed far more than recordings are"
 DECOMPRESSION = (EOFError, zlib.error, gzip.BadGzipFile)
 """What a damaged gzip file raises."""
 
@@ -34,6 +36,8 @@ class Record(NamedTuple):
     """What the first row's own clock says, where it counts from a start."""
     read_as: str = ""
     """What was recognised: ``nvidia-smi CSV: timestamp [local], power.draw [W], 2 channels``."""
+    window_s: tuple[float, float] | None = None
+    """What the run measured, which began after the first sample and ended before the last."""
     notes: tuple[str, ...] = ()
     """What was left out, put in order or concluded, for the user to see."""
 
@@ -110,8 +114,9 @@ class Lines:
     MOST = 1 << 20
     """Characters; a longer line is none of a log's, and may be a whole disk of zeros."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, most: int | None = None) -> None:
         self._file = file
+        self._room = math.inf if most is None else most
         self.half = ""
         """What a killed writer left of its last line."""
         self.damage = ""
@@ -119,8 +124,9 @@ class Lines:
     def __iter__(self) -> Iterator[str]:
         try:
             while line := self._file.readline(self.MOST):
-                if len(line) == self.MOST:
-                    self.damage = "a row of it has no end"
+                self._room -= len(line)
+                if len(line) == self.MOST or self._room < 0:
+                    self.damage = "a row of it has no end" if self._room >= 0 else EXPANDED
                     return
                 if not line.endswith(("\n", "\r")):
                     self.half, self.damage = line, "its last row is cut off"

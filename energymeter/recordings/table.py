@@ -19,6 +19,7 @@ from energymeter.recordings.planner import Planner
 from energymeter.recordings.question import question
 from energymeter.recordings.record import Hints, Lines, Record
 from energymeter.recordings.shape import Shape, rows_of, shape_of
+from energymeter.recordings.thinning import MOST_ROWS_UNTHINNED
 from energymeter.recordings.timeline import timeline
 from energymeter.recordings.titles import ADDED_DEVICES, TOTALS, device_key, meaning
 from energymeter.text import printable
@@ -27,7 +28,7 @@ from energymeter.units import UNITS
 HEAD_LINES, _HEAD_CHARACTERS = 400, 1 << 18
 """By these the layout is found."""
 _MOST_CHANNELS = 1024
-_NOTHING = "{} holds no samples: the sensor that wrote it never gave a reading; check it and record again"
+_NOTHING = "{} holds no samples: the sensor that wrote it never gave a reading; check it, then record again"
 
 
 def head_of(lines: Iterator[str]) -> list[str]:
@@ -137,6 +138,10 @@ class _Reading:
                     self._left_out(row)
                 continue
             self._rows += 1
+            if self._rows > MOST_ROWS_UNTHINNED:
+                raise LogError(
+                    f"{self._path} has more than {MOST_ROWS_UNTHINNED} rows; split it, and show each part"
+                )
             key = tuple(row[place].strip() if place < len(row) else "" for place in devices)
             channel = self._channels.get(key)
             if channel is None:

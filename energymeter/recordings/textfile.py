@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import io
+import os
 from collections.abc import Iterator
 from typing import NamedTuple, cast
 
@@ -17,6 +18,8 @@ BUFFER_BYTES = 1 << 16
 """Read before the encoding is decided."""
 MOST_CHARACTERS = 64_000_000
 """Of a table that is held as a whole."""
+_MOST_EXPANSION, _MOST_EXPANDED_BYTES = 200, 1 << 28
+"""A log of a load that never changes is compressed to a fiftieth."""
 _HEAD_LINES = 400
 
 
@@ -32,6 +35,11 @@ def text_of(path: str, file: io.BufferedReader) -> io.TextIOWrapper:
     return io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
 
 
+def most_expanded(file: io.BufferedReader) -> int:
+    """How many bytes a compressed file may hold."""
+    return max(_MOST_EXPANDED_BYTES, _MOST_EXPANSION * os.fstat(file.fileno()).st_size)
+
+
 @contextlib.contextmanager
 def open_lines(path: str) -> Iterator[Lines]:
     """The lines of a text file.
@@ -42,9 +50,11 @@ def open_lines(path: str) -> Iterator[Lines]:
     try:
         with contextlib.ExitStack() as stack:
             file = cast(io.BufferedReader, stack.enter_context(open(path, "rb", buffering=BUFFER_BYTES)))
+            most = None
             if file.peek(2).startswith(GZIP):
+                most = most_expanded(file)
                 file = cast(io.BufferedReader, stack.enter_context(gzip.GzipFile(fileobj=file)))
-            yield Lines(stack.enter_context(text_of(path, file)))
+            yield Lines(stack.enter_context(text_of(path, file)), most)
     except DECOMPRESSION as damage:
         raise LogError(f"{path} cannot be decompressed ({damage}); restore it") from damage
     except OSError as error:

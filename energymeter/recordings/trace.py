@@ -38,6 +38,7 @@ class Trace:
         joules, coulombs: running totals; level across gaps.
         covered_s: running measured time.
         epoch_s: Unix time of ``time_s`` 0, or None.
+        window_s: what its run measured; ``usage()`` without times is that of this window. None: all samples.
         names: the channels in it.
         facts: of the channel; of a sum, the least that is true of all.
         notes: what else the reader should know, such as damage to the file.
@@ -71,6 +72,7 @@ class Trace:
         self.notes = tuple(notes)
         self.calibration = calibration
         self.read_as = ""
+        self.window_s: tuple[float, float] | None = None
 
     # -- where traces come from --------------------------------------------------------------------
 
@@ -108,7 +110,7 @@ class Trace:
             if column is not None
         }
         if time.ndim != 1 or any(column.shape != time.shape for column in given.values()):
-            raise SpecError("the columns of a trace must be equally long, one number a row.")
+            raise SpecError("the columns of a trace must be equally long, one number a row")
         return cls(integrated(time, given, facts), [name], facts, epoch_s)
 
     @classmethod
@@ -129,9 +131,9 @@ class Trace:
             NotMeasured: there are none.
         """
         if not samples:
-            raise NotMeasured(f"{name} has no samples.")
+            raise NotMeasured(f"{name} has no samples; measure for longer")
         if start_ns is None:
-            start_ns = samples[0].at_ns
+            start_ns = samples[0].at_ns if start_ns is None else start_ns
         columns = {
             "time_s": np.array([(s.at_ns - start_ns) * 1e-9 for s in samples]),
             "covered_s": np.array([s.covered_ns * 1e-9 for s in samples]),
@@ -163,10 +165,10 @@ class Trace:
         wanted = [r for r in records if (r.facts.counted if channel is None else r.name == channel)]
         if not wanted:
             names = ", ".join(record.name for record in records)
-            raise SpecError(f"{path} has no channel {channel or 'that counts'}; name one of: {names}.")
+            raise SpecError(f"{path} has no channel {channel or 'that counts'}; name one of: {names}")
         silent = [record.name for record in wanted if not record.columns["time_s"]]
         if silent:
-            raise NotMeasured(f"{path} holds no sample of {', '.join(silent)}; look at another channel.")
+            raise NotMeasured(f"{path} holds no sample of {', '.join(silent)}; choose another channel")
         traces = [cls._of_record(record) for record in wanted]
         return sum(traces[1:], start=traces[0])
 
@@ -176,6 +178,7 @@ class Trace:
         if "covered_s" in columns:
             calibration = _applied(record)
             trace = cls(columns, [record.name], record.facts, record.epoch_s, calibration=calibration)
+            trace.window_s = record.window_s
         else:
             rates = integrated(columns.pop("time_s"), columns, record.facts)
             trace = cls(rates, [record.name], record.facts, record.epoch_s)
@@ -218,6 +221,8 @@ class Trace:
         Returns:
             The same shape.
         """
+        if self._summands and total != "covered_s":
+            return np.asarray(sum(part.at(time_s, total) for part in self._summands))
         moments = np.asarray(time_s, dtype=np.float64)
         rates = {"joules": self.watts, "coulombs": self.amps, "volt_seconds": self.volts}
         rate: Floats | None = rates.get(total)
@@ -242,15 +247,16 @@ class Trace:
         return self.at(ends_s) - self.at(starts_s)
 
     def usage(self, start_s: float | None = None, end_s: float | None = None) -> Usage:
-        """What was used from ``start_s`` to ``end_s``; None: from the first, to the last sample.
+        """What was used from ``start_s`` to ``end_s``; None: from the start, to the end of its window.
 
         Raises:
             NotMeasured: nothing was measured there.
         """
         if not len(self):
-            raise NotMeasured("this trace holds no samples.")
-        start = float(self.time_s[0]) if start_s is None else start_s
-        end = float(self.time_s[-1]) if end_s is None else end_s
+            raise NotMeasured("this trace holds no samples; measure again")
+        first, last = self.window_s or (float(self.time_s[0]), float(self.time_s[-1]))
+        start = first if start_s is None else start_s
+        end = last if end_s is None else end_s
         several = len(self.parts) > 1
         titles = tuple(
             f"{' + '.join(part.names)} {part.calibration.title}" if several else part.calibration.title
@@ -358,9 +364,9 @@ class Trace:
             NotMeasured: there are no samples.
         """
         if not 0 < rate_hz < math.inf:
-            raise SpecError(f"a rate of {rate_hz:g} Hz has no intervals; give a positive number.")
+            raise SpecError(f"a rate of {rate_hz:g} Hz has no intervals; give a positive number")
         if not len(self):
-            raise NotMeasured("this trace holds no samples.")
+            raise NotMeasured("this trace holds no samples; measure again")
         whole = math.ceil(self.seconds * rate_hz * (1 - 1e-12))
         times = np.append(self.time_s[0] + np.arange(whole) / rate_hz, self.time_s[-1])
         if not whole:
@@ -375,12 +381,14 @@ class Trace:
         return self._with(columns, facts, [part.resample(rate_hz) for part in self._summands])
 
     def __add__(self, other: "Trace") -> "Trace":
-        """Power and energy of both, at this one's times."""
+        """Power and energy of both, over the union of their times; covered is what both measured."""
+        times = np.union1d(self.time_s, other.time_s)
+        covered = [np.diff(one.at(times, "covered_s")) for one in (self, other)]
         columns = {
-            "time_s": self.time_s,
-            "joules": self.joules + other.at(self.time_s),
-            "watts": self.watts + other._power(self.time_s),
-            "covered_s": np.minimum(self.covered_s, other.at(self.time_s, "covered_s")),
+            "time_s": times,
+            "joules": self.at(times) + other.at(times),
+            "watts": self._power(times) + other._power(times),
+            "covered_s": running(np.minimum(*covered))[: len(times)],
         }
         straight = self.facts.semantics == other.facts.semantics == "instant"
         facts = Facts(
@@ -388,7 +396,7 @@ class Trace:
             provenance=least_trusted((self.facts.provenance, other.facts.provenance)),
             place=self.facts.place,
         )
-        return Trace(
+        summed = Trace(
             columns,
             (*self.names, *other.names),
             facts,
@@ -396,13 +404,19 @@ class Trace:
             parts=(*self.parts, *other.parts),
             notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
         )
+        summed.window_s = self.window_s if self.window_s == other.window_s else None
+        summed.read_as = self.read_as
+        return summed
 
     def _power(self, times: Floats) -> Floats:
-        """W at any times within the trace."""
+        """W at any times; NaN before the first and after the last sample."""
+        if not len(self):
+            return np.full(len(times), np.nan)
         if self.facts.semantics == "instant":
-            return np.asarray(np.interp(times, self.time_s, self.watts))
+            return np.asarray(np.interp(times, self.time_s, self.watts, left=np.nan, right=np.nan))
         following = np.searchsorted(self.time_s, times, side="left")
-        return self.watts[np.minimum(following, len(self) - 1)]
+        watts = self.watts[np.minimum(following, len(self) - 1)]
+        return np.where((times < self.time_s[0]) | (times > self.time_s[-1]), np.nan, watts)
 
     def _with(self, columns: dict[str, Floats], facts: Facts, parts: "Sequence[Trace]") -> "Trace":
         return Trace(
@@ -420,7 +434,7 @@ class Trace:
         try:
             import pandas
         except ImportError:
-            raise ExtraMissing("pandas", "pandas", "A DataFrame") from None
+            raise ExtraMissing("pandas", "pandas", "a DataFrame") from None
         return pandas.DataFrame({name: getattr(self, name) for name in COLUMNS}).set_index("time_s")
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
@@ -450,10 +464,10 @@ class Trace:
                     if count % _ROWS_A_FLUSH == 0:
                         recorder.flush()
             finally:
-                recorder.close()
+                recorder.close(None if self.window_s is None else _in_ns(self.window_s))
         except OSError as failure:
             raise LogError(
-                f"{path} cannot be written to its end ({reason(failure)}); make room."
+                f"{path} cannot be written to its end ({reason(failure)}); free some space"
             ) from failure
 
     def _rows(self, number: int) -> Iterator[tuple[int, int, Sample]]:
@@ -469,6 +483,10 @@ class Trace:
             )
 
 
+def _in_ns(window_s: tuple[float, float]) -> tuple[int, int]:
+    return round(window_s[0] * 1e9), round(window_s[1] * 1e9)
+
+
 def _applied(record: reader.Record) -> Applied | None:
     if record.calibration is None:
         return None
@@ -476,5 +494,5 @@ def _applied(record: reader.Record) -> Applied | None:
         return Applied.from_json(record.calibration)
     except (AttributeError, KeyError, TypeError, ValueError) as damage:
         raise LogError(
-            f"the log of {record.name} has a damaged calibration ({damage}); restore its first line."
+            f"the log of {record.name} has a damaged calibration ({damage}); restore its first line"
         ) from damage

@@ -4,6 +4,7 @@ A Parquet log is read a row group at a time, and of a lone channel's only the on
 begins or ends: the running totals stand for everything between.
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.recordings.arrays import Floats, begun
-from energymeter.recordings.parquet import check_columns, described, parquet_files
+from energymeter.recordings.parquet import check_columns, described, opened, parquet_files
 from energymeter.recordings.record import Record
 from energymeter.recordings.trace import Trace
 
@@ -32,7 +33,7 @@ def window_joules(path: str, starts_s: npt.ArrayLike, ends_s: npt.ArrayLike) -> 
             a Parquet log that is needed is damaged.
     """
     starts, ends = np.broadcast_arrays(np.asarray(starts_s, np.float64), np.asarray(ends_s, np.float64))
-    if not path.endswith(".parquet"):
+    if not path.lower().endswith(".parquet"):
         return Trace.load(path).energy(starts, ends)
     edges, where = np.unique(np.concatenate([starts.ravel(), ends.ravel()]), return_inverse=True)
     totals = _totals(path, edges)[where]
@@ -55,9 +56,9 @@ def _totals(path: str, edges: Floats) -> Floats:
     several = len(records) > 1
     channels = [_Channel(record, edges) for record in records if record.facts.counted]
     if not channels:
-        raise SpecError(f"{path} has no channel that counts; load one of them by its name instead.")
+        raise SpecError(f"{path} has no channel that counts; load one of them by its name instead")
     if not groups:
-        raise NotMeasured(f"{path} holds no samples; look at another recording.")
+        raise NotMeasured(f"{path} holds no samples; give another recording")
     columns = ["time_s", "joules", *_shape(records), *["source"] * several]
     # one of several channels may have had its last row any number of groups ago
     for group in groups if several else _with_edges(groups, edges):
@@ -104,7 +105,7 @@ class _Channel:
     def totals(self) -> Floats:
         """At every edge, once there are no more rows: past the last one it stays."""
         if not self._last:
-            raise NotMeasured(f"no sample of {self._record.name} was recorded; look at another channel.")
+            raise NotMeasured(f"no sample of {self._record.name} was recorded; choose another channel")
         self._totals[self._done :] = self._trace(self._last).at(self._edges[self._done :])
         return begun(self._totals)
 
@@ -116,18 +117,18 @@ def _survey(path: str) -> tuple[list[_Group], list[Record]]:
     """Where the row groups lie in time, by their statistics, and what the channels are."""
     files = parquet_files(path)
     import pyarrow
-    import pyarrow.parquet as parquet
 
     try:
-        # not mapped: the pages of a day's file would count as this process's memory
-        opened = [parquet.ParquetFile(file) for file in files]
-        metadata = opened[0].schema_arrow.metadata or {}
-        records = described(path, metadata.get(b"energymeter", b"").decode())
-        for file in opened:
-            check_columns(file)
-        return list(_groups(opened)), records
-    except (OSError, ValueError, pyarrow.ArrowException) as damage:
-        raise LogError(f"{path} is no whole Parquet file: {damage}") from damage
+        sources = [opened(file) for file in files]
+        records, _ = described(path, sources[0])
+        for source in sources:
+            check_columns(source)
+        groups = list(_groups(sources))
+        if any(later.first_s < earlier.last_s for earlier, later in itertools.pairwise(groups)):
+            raise ValueError("its row groups do not go forward in time")
+        return groups, records
+    except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException) as damage:
+        raise LogError(f"{path} is no whole Parquet file ({damage}); restore it") from damage
 
 
 def _groups(files: list[Any]) -> Iterator[_Group]:
@@ -161,12 +162,15 @@ def _rows(group: _Group, columns: list[str]) -> dict[str, list[Any]]:
             rows["source"] = [piece.dictionary_encode() for piece in rows["source"]]
     except (OSError, pyarrow.ArrowException) as damage:
         raise LogError(
-            f"rows from {group.first_s:g} s on are damaged ({damage}); take windows before."
+            f"rows from {group.first_s:g} s on are damaged ({damage}); take windows before that"
         ) from damage
     if any(column.null_count for column in table.columns):  # ours say NaN; buffers hold anything there
         raise LogError(
-            f"rows from {group.first_s:g} s on have empty cells; write the log anew by Trace.save."
+            f"rows from {group.first_s:g} s on have empty cells; write the log again by Trace.save"
         )
+    times = table["time_s"]
+    if not (times[0].as_py() == group.first_s and times[-1].as_py() == group.last_s):
+        raise LogError(f"rows from {group.first_s:g} s on are not those that were written; restore the log")
     return rows
 
 

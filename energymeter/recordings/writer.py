@@ -3,18 +3,28 @@
 All three hold the same columns. ``joules``, ``coulombs`` and ``covered_s`` are running totals, so a
 gap stays a gap and the energy between any two rows is a difference. A file that loses its writer is
 valid up to its last whole row (Parquet: up to its last minute).
+
+The last line of a text log is its closing record: the window that was measured, how many rows there are, and
+the SHA-256 of all bytes before it. In Parquet the same stands in the schema's metadata, with a CRC-32 of each
+channel's columns, and each page has a checksum of its own.
 """
 
+import contextlib
 import errno
 import json
 import os
+import re
+import stat
 from array import array
 from collections.abc import Sequence
 from math import isfinite
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from energymeter.energy.integrate import Sample
 from energymeter.errors import ExtraMissing, LogError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COLUMNS = ("time_s", "volts", "amps", "watts", "joules", "coulombs", "covered_s")
 """SI units; ``time_s`` from the start of the run. A file of several channels has ``source`` as its last."""
@@ -24,8 +34,13 @@ PARQUET_OPTIONS: dict[str, Any] = {
     "compression": "zstd",
     "use_byte_stream_split": list(COLUMNS),
     "use_dictionary": ["source"],  # no two totals are alike: a dictionary of them costs time and room
+    "write_page_checksum": True,
 }
+CLOSED = '{"closed": '
+"""How a closing record begins; in a CSV it stands behind ``# ``."""
 _LONGEST_ROW_BYTES = 65_536
+_HASH_BYTES = 1 << 20
+_OWN_PART = re.compile(r"\d{6}\.(?:parquet|unfinished)|whole\.unfinished")
 _NAN = float("nan")
 
 
@@ -41,8 +56,12 @@ class Recorder(Protocol):
     def flush(self) -> None:
         """Hand what is buffered to the operating system."""
 
-    def close(self) -> None:
-        """Flush and finish the file."""
+    def close(self, window_ns: tuple[int, int] | None = None) -> None:
+        """Flush and finish the file.
+
+        Args:
+            window_ns: the monotonic times between which the run was measured, if they are known.
+        """
 
 
 def open_recorder(
@@ -65,15 +84,18 @@ def open_recorder(
     suffix = os.path.splitext(path)[1].lower()
     kinds: dict[str, type[_Text | _Parquet]] = {".csv": _Csv, ".jsonl": _JsonLines, ".parquet": _Parquet}
     if suffix not in kinds:
-        raise LogError(f"{path}: a log ends in .csv, .jsonl or .parquet, not {suffix or 'nothing'}.")
+        raise LogError(f"{path}: a log ends in .csv, .jsonl or .parquet, not {suffix or 'nothing'}")
     in_the_way = next((p for p in (path, path + PARTS_SUFFIX) if os.path.lexists(p)), None)
     if in_the_way is not None and not resume and not force:
-        raise LogError(f"{in_the_way} exists and is not overwritten; give --force, or another name.")
+        raise LogError(f"{in_the_way} exists and is not overwritten; give --force, or another name")
+    link = next((p for p in (path, path + PARTS_SUFFIX) if os.path.islink(p)), None)
+    if link is not None and (force or resume):
+        raise LogError(f"{link} is a link, and no log is written through one; give another name")
     try:
         return kinds[suffix](path, {"format": FORMAT, **header}, names, start_ns, force=force, resume=resume)
     except OSError as error:
         raise LogError(
-            f"{path} cannot be written ({reason(error)}); give a place with room that is yours."
+            f"{path} cannot be written ({reason(error)}); give a place with room that is yours"
         ) from error
 
 
@@ -96,16 +118,22 @@ class _Text:
         resume: bool,
     ) -> None:
         self.rows = 0
+        self.rows_before = 0
         self._names = names
         self._start_ns = start_ns
         self._buffer: list[str] = []
         self._whole_bytes = 0
+        import hashlib  # a program that writes no log does without it
+
+        self._sha256 = hashlib.sha256()
         # O_EXCL: what somebody put there since it was looked for, a link included, is not written to
         new = 0 if resume else os.O_TRUNC if force else os.O_EXCL
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | new, 0o644)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._fd = os.open(path, flags | new, 0o644)
         try:
             if resume:
                 self._drop_half_row()
+                self._hash_what_is_there()
             if not os.fstat(self._fd).st_size:
                 self._write(self._head(header).encode())
         except OSError:
@@ -118,12 +146,26 @@ class _Text:
     def _line(self, channel: int, sample: Sample) -> str:
         raise NotImplementedError
 
+    def _last_line(self, closing: str) -> str:
+        raise NotImplementedError
+
     def _drop_half_row(self) -> None:
         """The writer that was killed may have been in the middle of one."""
         size = os.fstat(self._fd).st_size
         tail_at = max(0, size - _LONGEST_ROW_BYTES)
-        whole = os.pread(self._fd, size - tail_at, tail_at).rfind(b"\n") + 1
+        tail = os.pread(self._fd, size - tail_at, tail_at)
+        whole = tail.rfind(b"\n") + 1
+        last = tail.rfind(b"\n", 0, max(whole - 1, 0)) + 1
+        if tail[last:whole].startswith(self._last_line(CLOSED).rstrip().encode()):
+            whole = last
         os.ftruncate(self._fd, tail_at + whole)
+
+    def _hash_what_is_there(self) -> None:
+        at, size = 0, os.fstat(self._fd).st_size
+        while at < size and (piece := os.pread(self._fd, _HASH_BYTES, at)):
+            self._sha256.update(piece)
+            self.rows_before += piece.count(b"\n")
+            at += len(piece)
 
     def row(self, channel: int, sample: Sample) -> None:
         self._buffer.append(self._line(channel, sample))
@@ -152,12 +194,16 @@ class _Text:
             whole = data.rfind(b"\n", 0, written) + 1
             os.ftruncate(self._fd, os.fstat(self._fd).st_size - (written - whole))
             self.rows += data.count(b"\n", 0, whole)
+            self._sha256.update(data[:whole])
             raise
+        self._sha256.update(data)
         self._whole_bytes = os.fstat(self._fd).st_size
 
-    def close(self) -> None:
+    def close(self, window_ns: tuple[int, int] | None = None) -> None:
         try:
             self.flush()
+            closed = {"window_s": _window_s(window_ns, self._start_ns), "sha256": self._sha256.hexdigest()}
+            self._write(self._last_line(json.dumps({"closed": closed})).encode())
         finally:
             os.close(self._fd)
 
@@ -171,6 +217,9 @@ class _Csv(_Text):
         source = f",{_quoted(self._names[channel])}" if len(self._names) > 1 else ""
         return ",".join(_text(number) for number in _numbers(sample, self._start_ns)) + source + "\n"
 
+    def _last_line(self, closing: str) -> str:
+        return f"# {closing}\n"
+
 
 class _JsonLines(_Text):
     def _head(self, header: dict[str, Any]) -> str:
@@ -181,6 +230,9 @@ class _JsonLines(_Text):
         if len(self._names) > 1:
             row["source"] = self._names[channel]
         return json.dumps(row) + "\n"
+
+    def _last_line(self, closing: str) -> str:
+        return f"{closing}\n"
 
 
 class _Parquet:
@@ -206,7 +258,7 @@ class _Parquet:
             import pyarrow
             import pyarrow.parquet
         except ImportError:
-            raise ExtraMissing("pyarrow", "parquet", "A Parquet log") from None
+            raise ExtraMissing("pyarrow", "parquet", "a Parquet log") from None
         self.rows = 0
         self._arrow = pyarrow
         self._path = path
@@ -215,14 +267,16 @@ class _Parquet:
         fields = [pyarrow.field(column, pyarrow.float64()) for column in COLUMNS]
         if len(names) > 1:
             fields.append(pyarrow.field("source", pyarrow.dictionary(pyarrow.int32(), pyarrow.string())))
-        self._schema = pyarrow.schema(fields, metadata={"energymeter": json.dumps(header)})
+        self._schema = pyarrow.schema(fields, metadata=sealed(json.dumps(header), ""))
         self._parts = Path(path + PARTS_SUFFIX)
-        if force and not resume:
-            Path(path).unlink(missing_ok=True)
-            for part in self._parts.glob("*.parquet"):
-                part.unlink()
+        if force or resume:
+            own = _own_parts(self._parts)
+            if force and not resume:
+                Path(path).unlink(missing_ok=True)
+                for part in own:
+                    part.unlink()
         self._parts.mkdir(exist_ok=force or resume)
-        self._part = len(list(self._parts.glob("*.parquet")))
+        self._part = len(own_parts(path))
         self._clear()
 
     def _clear(self) -> None:
@@ -258,39 +312,105 @@ class _Parquet:
         self.rows += rows
         self._clear()
 
-    def close(self) -> None:
+    def close(self, window_ns: tuple[int, int] | None = None) -> None:
         if self._channels or not self._part:
             self._write_group()
-        join_parts(self._path)
+        join_parts(self._path, _window_s(window_ns, self._start_ns))
 
 
-def join_parts(path: str) -> None:
+def join_parts(path: str, window_s: list[float] | None = None) -> None:
     """Make one Parquet file of the parts a run left, a row group at a time; the parts go last.
+
+    Args:
+        path: of the log.
+        window_s: what was measured, s from the start of the log.
 
     Raises:
         LogError: there are no parts.
     """
-    from pathlib import Path
-
     import pyarrow.parquet as parquet
 
-    folder = Path(path + PARTS_SUFFIX)
-    parts = sorted(folder.glob("*.parquet"))
+    parts = own_parts(path)
     if not parts:
-        raise LogError(f"{folder} holds no whole part of a log.")
-    unfinished = folder / "whole.unfinished"  # in a folder of ours: beside it could be somebody's link
+        raise LogError(f"{path}{PARTS_SUFFIX} holds no whole part of a log; record again")
+    unfinished = parts[0].parent / "whole.unfinished"  # in a folder of ours: next to it could be a link
     try:
         schema = parquet.read_schema(parts[0])
+        header = (schema.metadata or {}).get(b"energymeter", b"").decode()
+        sums: dict[str, dict[str, int]] = {}
+        for part in parts:
+            checksums(parquet.read_table(part, page_checksum_verification=True), sums)
+        closed = json.dumps({"window_s": window_s, "crc32": sums})
+        schema = schema.with_metadata(sealed(header, closed))
         with parquet.ParquetWriter(unfinished, schema, **PARQUET_OPTIONS) as writer:
             for part in parts:
-                writer.write_table(parquet.read_table(part))
+                writer.write_table(parquet.read_table(part).replace_schema_metadata(schema.metadata))
     except OSError:  # no room for both: the parts stay, and can be read
         unfinished.unlink(missing_ok=True)
         raise
     os.replace(unfinished, path)
-    for leftover in folder.iterdir():
-        leftover.unlink()
-    folder.rmdir()
+    remove_parts(path)
+
+
+def sealed(header: str, closed: str) -> dict[str, str]:
+    """The metadata of a Parquet log's schema: its header, its closing record, and their checksum."""
+    import hashlib
+
+    seal = hashlib.sha256(f"{header}\n{closed}".encode()).hexdigest()
+    return {"energymeter": header, "energymeter_closed": closed, "energymeter_sha256": seal}
+
+
+def checksums(table: Any, sums: dict[str, dict[str, int]]) -> None:
+    """Continue the CRC-32 of each channel's columns with the rows of a table; "" is an only channel."""
+    from zlib import crc32
+
+    import numpy as np
+
+    owners = table["source"].to_numpy(zero_copy_only=False) if "source" in table.schema.names else None
+    for name in [""] if owners is None else sorted(set(owners)):
+        own = slice(None) if owners is None else owners == name
+        column_sums = sums.setdefault(name, dict.fromkeys(COLUMNS, 0))
+        for column in COLUMNS:
+            values = np.ascontiguousarray(table[column].to_numpy()[own])
+            column_sums[column] = crc32(values.tobytes(), column_sums[column])
+
+
+def own_parts(path: str) -> "list[Path]":
+    """The whole parts that a run left of a Parquet log, in order; they are only read."""
+    from pathlib import Path
+
+    found = sorted(Path(path + PARTS_SUFFIX).glob("*.parquet"))
+    return [part for part in found if _OWN_PART.fullmatch(part.name)]
+
+
+def remove_parts(path: str) -> None:
+    """Remove the parts of a Parquet log, and their folder if nothing of others is in it."""
+    from pathlib import Path
+
+    folder = Path(path + PARTS_SUFFIX)
+    for part in _own_parts(folder):
+        part.unlink()
+    with contextlib.suppress(OSError):  # there is none, or others put something there
+        folder.rmdir()
+
+
+def _own_parts(folder: "Path") -> "list[Path]":
+    """The files in a folder of parts that a log wrote, by their names; no others are ever touched.
+
+    Raises:
+        OSError: it is a link, no folder, or another user's.
+    """
+    try:
+        found = os.lstat(folder)
+    except FileNotFoundError:
+        return []
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, f"{folder.name} is no folder of yours")
+    return sorted(entry for entry in folder.iterdir() if _OWN_PART.fullmatch(entry.name))
+
+
+def _window_s(window_ns: tuple[int, int] | None, start_ns: int) -> list[float] | None:
+    return None if window_ns is None else [(edge - start_ns) / 1e9 for edge in window_ns]
 
 
 def _numbers(sample: Sample, start_ns: int) -> tuple[float | None, ...]:

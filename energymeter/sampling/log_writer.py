@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 from energymeter.energy.integrate import Sample
-from energymeter.recordings.writer import PARTS_SUFFIX, Recorder, reason
+from energymeter.recordings.writer import Recorder, reason, remove_parts
 from energymeter.sampling import priority
 from energymeter.sampling.memory import Count, Head, LogState
 
@@ -128,7 +128,7 @@ class LogWriter:
                 self._report()
             self._write_queue()
             finishing = True
-            self._recorder.close()
+            self._recorder.close(self._window_ns())
             self._report()
         except Exception as failure:  # noqa: BLE001 - a full disk, a strange name, a fault of ours: all must be seen
             if not finishing:
@@ -137,6 +137,11 @@ class LogWriter:
             self._fail(failure)
         if self._discarding:
             _remove(self._path)
+
+    def _window_ns(self) -> tuple[int, int] | None:
+        """What the run measured, if the program said so."""
+        start_ns, end_ns = (self._head.counts[c] for c in (Count.WINDOW_START_NS, Count.WINDOW_END_NS))
+        return (start_ns, end_ns) if 0 < start_ns < end_ns else None
 
     def _fail(self, failure: Exception) -> None:
         self._failed = True
@@ -185,9 +190,5 @@ def _remove(path: str) -> None:
     with contextlib.suppress(OSError):
         if stat.S_ISREG(os.lstat(path).st_mode):
             os.unlink(path)
-    parts = path + PARTS_SUFFIX
     with contextlib.suppress(OSError):
-        if stat.S_ISDIR(os.lstat(parts).st_mode):
-            import shutil  # slow to import, and seldom needed
-
-            shutil.rmtree(parts)
+        remove_parts(path)

@@ -1,6 +1,6 @@
 """Reading sources at a steady pace, whatever they do: late, stale, failing, unplugged, ended."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 
 from energymeter.energy.correction import Correction
@@ -11,7 +11,7 @@ from energymeter.sampling.config import SourceConfig
 from energymeter.sampling.memory import ChannelMemory, Count, CurveWriter, State
 from energymeter.sampling.pace import Pace
 from energymeter.sampling.priority import Priority
-from energymeter.source import Divided, Source, Streaming
+from energymeter.source import Divided, Source, Streaming, StreamingParts
 
 FAILURES_BEFORE_REOPEN = 3
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
@@ -233,15 +233,13 @@ class SourceLoop:
 
     def _stream(self) -> bool:
         """Take what the device sends, in its own time. True: stop; False: it needs reopening."""
-        (channel,) = self._channels
-        if not isinstance(channel.source, Streaming):
-            raise TypeError(f"{channel.source.name} divides into a channel that does not stream")
+        channels = self._channels
         try:
-            for reading in channel.source.stream():
+            for number, reading in self._readings():
                 now_ns = self._pace.now_ns()
-                sample = self._taken(channel, now_ns, reading)
+                sample = self._taken(channels[number], now_ns, reading)
                 if sample is not None and self._record is not None:
-                    self._record(0, sample)
+                    self._record(number, sample)
                 if now_ns >= self._housekeeping_ns:
                     self._keep_house()
                 if self._pace.wait_until(now_ns):
@@ -249,9 +247,20 @@ class SourceLoop:
         except SourceEnded:
             raise
         except Exception as failure:  # noqa: BLE001 - as above
-            channel.failed(failure)
+            self._all_failed(failure)
             return False
-        raise SourceEnded(f"{channel.source.name} has no more samples")
+        raise SourceEnded(f"{self._source.name} has no more samples")
+
+    def _readings(self) -> Iterator[tuple[int, Reading]]:
+        """What is sent, each with the number of its channel."""
+        if len(self._channels) > 1:
+            if not isinstance(self._source, StreamingParts):
+                raise TypeError(f"{self._source.name} divides into channels that do not stream")
+            return self._source.stream_parts()
+        (channel,) = self._channels
+        if not isinstance(channel.source, Streaming):
+            raise TypeError(f"{channel.source.name} divides into a channel that does not stream")
+        return ((0, reading) for reading in channel.source.stream())
 
     @staticmethod
     def _taken(channel: Channel, now_ns: int, reading: Reading) -> Sample | None:

@@ -102,11 +102,12 @@ class Sampler:
         self._head = Head(host.memory)
         self.channels = [_channel(info, host.memory) for info in infos]
 
-    def stop(self, *, discard_log: bool = False) -> None:
+    def stop(self, *, discard_log: bool = False, window_ns: tuple[int, int] | None = None) -> None:
         """Take one last sample and end; twice is fine, and in a forked worker it does nothing.
 
         Args:
             discard_log: remove the log: what was measured is refused.
+            window_ns: the times between which the run was measured, for the end of the log.
         """
         host = self._host
         if host is None or os.getpid() != self._pid:
@@ -119,6 +120,9 @@ class Sampler:
             try:
                 mine, self._host = self._host, None
                 if mine is not None:  # else somebody else has stopped it
+                    if window_ns is not None and self._head is not None:
+                        counts = self._head.counts
+                        counts[Count.WINDOW_START_NS], counts[Count.WINDOW_END_NS] = window_ns
                     self._down = self._down or self._died(mine)
                     mine.stop(discard_log=discard_log)
             finally:

@@ -17,7 +17,7 @@ from energymeter.sampling.memory import (
 )
 from energymeter.sampling.pace import Pace
 from energymeter.sampling.priority import Priority
-from energymeter.source import Divided, Source, Streaming, Tunable
+from energymeter.source import Divided, Source, Streaming, StreamingParts, Tunable
 from energymeter.text import printable
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ class Session:
                 self._add_channel(index, config, part)
 
     def _add_channel(self, source_index: int, config: SourceConfig, part: Source) -> None:
-        rate_hz = config.pace()
+        divided = isinstance(config.build(), StreamingParts)
+        rate_hz = part.facts.default_hz if divided else config.pace()  # a recording's channels have their own
         # a stream may well be faster than its nominal rate, and unused memory costs nothing
         capacity = ring_samples(max(rate_hz, part.facts.max_hz) if isinstance(part, Streaming) else rate_hz)
         identity = getattr(part, "identity", None) or part.name

@@ -239,5 +239,7 @@ def test_the_status_shows_what_a_span_costs_and_how_many_were_left_out() -> None
     assert spans["infer"] == {"measured": 4, "microjoules": 8_000_000, "left_out": 1}
 
 
-def test_a_load_too_small_for_numbers_has_no_hours() -> None:
-    assert json.loads(say("forecast", "--watts", "1e-308", "--json"))["hours"] is None
+def test_a_load_too_small_for_numbers_is_refused() -> None:
+    result = CliRunner().invoke(command, ["forecast", "--watts", "1e-308"])
+    assert result.exit_code == 2
+    assert "1e-308 is too close to 0; give 0, or at least 1e-12" in result.output

@@ -68,7 +68,8 @@ def test_channels_one_by_one(tmp_path: Path) -> None:
 def test_cut_off_file(tmp_path: Path) -> None:
     Trace.integrate([0, 1, 2, 3], [3.0] * 4, facts=FACTS).save(tmp_path / "x.csv")
     whole = (tmp_path / "x.csv").read_bytes()
-    (tmp_path / "x.csv").write_bytes(whole[:-3])
+    end = whole.rindex(b"# {")
+    (tmp_path / "x.csv").write_bytes(whole[: end - 3])
     shown = show(tmp_path / "x.csv")
     assert shown.exit_code == 0
     assert "its last row is cut off: only what comes before was read" in shown.stdout

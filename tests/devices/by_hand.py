@@ -102,7 +102,7 @@ class Bench:
     def start(self) -> None:
         """The first samples are there already."""
 
-    def stop(self, *, discard_log: bool = False) -> None:
+    def stop(self, *, discard_log: bool = False, window_ns: tuple[int, int] | None = None) -> None:
         self.stopped += 1
 
     def restart_if_dead(self) -> None:

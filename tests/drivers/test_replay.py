@@ -1,15 +1,17 @@
 """A recording played as a source: at its own times, whole, or refused with a reason."""
 
 import math
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from energymeter import EnergyMeter
+from energymeter import EnergyMeter, Usage
 from energymeter.clock import ManualClock
 from energymeter.drivers.replay import Replay
 from energymeter.errors import ImplausibleReading, LogError, NotMeasured, SourceEnded, SpecError
-from energymeter.reading import Facts
+from energymeter.reading import Facts, Semantics
 from energymeter.recordings.trace import Trace
 from energymeter.testing import check_source, check_unplugged
 
@@ -82,13 +84,13 @@ def test_window_is_the_recording(file: str) -> None:
     assert usage.joules == pytest.approx(Trace.load(file).usage().joules)
 
 
-@pytest.mark.parametrize(("channel", "joules"), [(None, 2.0), ("a", 2.0), ("b", 4.0)])
+@pytest.mark.parametrize(("channel", "joules"), [(None, 6.0), ("a", 2.0), ("b", 4.0), ("all", 6.0)])
 def test_one_channel_of_several(tmp_path: Path, channel: str | None, joules: float) -> None:
     option = "" if channel is None else f"&channel={channel}"
     with EnergyMeter(f"replay@{two_channels(tmp_path)}?speed=max{option}") as meter:
         pass
     assert meter.usage.joules == pytest.approx(joules)
-    assert meter.usage.provenance == ("manual" if channel == "b" else "measured")
+    assert meter.usage.provenance == ("measured" if channel == "a" else "manual")
 
 
 def test_channel_that_is_not_there(tmp_path: Path) -> None:
@@ -101,8 +103,6 @@ def test_channel_that_is_not_there(tmp_path: Path) -> None:
 
 def test_means_with_holes_play_as_they_were(tmp_path: Path) -> None:
     """A mean that describes only part of its interval keeps doing so."""
-    import numpy as np
-
     columns = {
         "time_s": np.array([0.0, 1.0, 2.0]), "watts": np.array([math.nan, 4.0, 4.0]),
         "joules": np.array([0.0, 4.0, 6.0]), "covered_s": np.array([0.0, 1.0, 1.5]),
@@ -153,3 +153,65 @@ def test_unknown_unit_board_are_errors(file: str) -> None:
     for option, said in (("board=pi99", "pi99"), ("watts=voltage_V&unit=furlong", "furlong")):
         with pytest.raises((SpecError, LogError), match=said), EnergyMeter(f"replay@{file}?{option}"):
             pass
+
+
+def saved(folder: Path, trace: Trace, name: str = "run.csv") -> str:
+    trace.save(folder / name)
+    return str(folder / name)
+
+
+def played(path: str, options: str = "") -> Usage:
+    with EnergyMeter(f"replay@{path}?speed=max{options}") as meter:
+        pass
+    return meter.usage
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_channels_add_up_only_if_they_are_counted(tmp_path: Path, counted: bool) -> None:
+    whole = Trace.integrate([0, 1, 2, 3], [3.0] * 4, name="VDD_IN")
+    part = Trace.integrate([0, 0.5, 1, 2.5], [1.0] * 4, name="VDD_SOC", facts=Facts(counted=counted))
+    path = saved(tmp_path, whole + part)
+    assert played(path).joules == pytest.approx(Trace.load(path).usage().joules)
+    assert played(path).joules == pytest.approx(9.0 + 2.5 * counted)
+    assert played(path, "&channel=VDD_SOC").joules == pytest.approx(2.5)
+
+
+def test_a_channel_that_ends_early_is_not_measured_after_that(tmp_path: Path) -> None:
+    """10 J of the first in 10 s, 100 J of the other in 20 s: half of one of them was not measured."""
+    short = Trace.integrate(range(11), [1.0] * 11, name="a")
+    long = Trace.integrate(np.arange(2001) / 100, [5.0] * 2001, name="b")
+    path = saved(tmp_path, short + long)
+    shown = Trace.load(path).usage()
+    assert (shown.joules, shown.seconds) == (pytest.approx(110), pytest.approx(20))
+    assert shown.coverage < 1
+    again = played(path)
+    assert (again.joules, again.seconds) == (pytest.approx(110), pytest.approx(20))
+    assert again.coverage == pytest.approx(shown.coverage)
+
+
+@pytest.mark.parametrize("semantics", ["instant", "mean"])
+@pytest.mark.parametrize("window", [(0.0, 3.0), (0.3, 2.6), (0.3, 0.9), (1.0, 2.0), (1.2, 1.3)])
+def test_the_measured_window_is_played(
+    tmp_path: Path, semantics: Semantics, window: tuple[float, float]
+) -> None:
+    trace = Trace.integrate(
+        np.arange(31) / 10, np.arange(31.0) ** 2, facts=Facts(semantics=semantics), name="rail"
+    )
+    trace.window_s = window
+    path = saved(tmp_path, trace)
+    shown = Trace.load(path).usage()
+    assert shown.seconds == pytest.approx(window[1] - window[0])
+    assert played(path).joules == pytest.approx(shown.joules, rel=1e-6)
+    assert played(path).seconds == pytest.approx(shown.seconds)
+
+
+def test_log_show_and_replay_say_the_same_joules(tmp_path: Path) -> None:
+    """Samples before and after the block are in the log, and not in any of the totals."""
+    for ending in ("csv", "jsonl"):
+        path = tmp_path / f"run.{ending}"
+        with EnergyMeter("sim:pi4+manual:5V,0.6A", rate_hz=100, out=path) as meter:
+            time.sleep(0.35)
+        shown = Trace.load(path).usage()
+        assert shown.joules == pytest.approx(meter.usage.joules, rel=1e-9)
+        assert shown.seconds == pytest.approx(meter.usage.seconds, rel=1e-9)
+        assert played(str(path)).joules == pytest.approx(meter.usage.joules, rel=1e-6)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.energy.integrate import Integrator, gap_limit_ns
+from energymeter.energy.integrate import GapRule, Integrator
 from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.reading import Band, Facts, Reading, Semantics
 from energymeter.recordings.trace import Trace
@@ -110,8 +110,13 @@ def test_same_joules_as_the_live_curve(
     trace = Trace.integrate(times, **columns, facts=facts)  # type: ignore[arg-type]
     memory = ChannelMemory(memoryview(bytearray(channel_bytes(1024))), 1024)
     writer = CurveWriter(memory)
-    integrator = Integrator(facts, gap_limit_ns(float(np.median(np.diff(times))) * 1e9))
-    samples = [integrator.add(moment, reading) for moment, reading in zip(at_ns, said, strict=True)]
+    rule = GapRule(float(np.median(np.diff(times))) * 1e9)
+    integrator = Integrator(facts, rule.limit_ns)
+    samples = []
+    for moment, reading in zip(at_ns, said, strict=True):
+        samples.append(integrator.add(moment, reading))
+        if len(samples) > 1:
+            integrator.gap_limit_ns = rule.observe(moment - at_ns[len(samples) - 2])
     for sample in samples:
         assert sample is not None
         writer.append(sample)
@@ -263,4 +268,5 @@ def test_to_pandas() -> None:
     pytest.importorskip("pandas")
     frame = two_channels().to_pandas()
     assert frame.index.name == "time_s"
-    assert frame["watts"].tolist() == pytest.approx([8.1, 8.1, 8.1])
+    assert frame.index.tolist() == [0, 0.5, 1, 1.5, 2], "the times of both"
+    assert frame["watts"].tolist() == pytest.approx([8.1] * 5)

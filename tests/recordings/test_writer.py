@@ -78,7 +78,8 @@ def test_csv_as_pandas_reads_it(tmp_path: Path) -> None:
 
 def test_csv_header_is_one_comment_of_json(tmp_path: Path) -> None:
     recorder(tmp_path / "run.csv", ["rail"]).close()
-    first, second = (tmp_path / "run.csv").read_text().splitlines()
+    first, second, last = (tmp_path / "run.csv").read_text().splitlines()
+    assert json.loads(last.removeprefix("# "))["closed"]["window_s"] is None
     assert json.loads(first.removeprefix("# "))["format"] == "energymeter log 1"
     assert next(csv.reader(io.StringIO(second))) == list(COLUMNS)
 
@@ -129,7 +130,7 @@ def test_resumed_after_half_a_row(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"run.{suffix}"
     out = recorder(path)
     fill(out, 5)
-    out.close()
+    out.flush()
     whole = path.read_bytes()
     path.write_bytes(whole[:-7])
     again = recorder(path, resume=True)
@@ -139,6 +140,7 @@ def test_resumed_after_half_a_row(tmp_path: Path, suffix: str) -> None:
     assert len(first.columns["time_s"]) == 10
     assert len(second.columns["time_s"]) == 9
     assert first.damage == second.damage == ""
+    assert first.notes == ()
 
 
 def test_resumed_file_that_is_gone_is_a_whole_log(tmp_path: Path) -> None:

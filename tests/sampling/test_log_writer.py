@@ -34,7 +34,7 @@ class Disk:
         self.rows += self._buffered
         self._buffered = 0
 
-    def close(self):
+    def close(self, window_ns=None):
         self.closed += 1
         self.flush()
 

@@ -176,8 +176,9 @@ def test_the_log_goes_on_after_a_kill(started, tmp_path):
     made.restart_if_dead()
     made.stop()
     lines = path.read_text().splitlines()
-    assert sum(line.startswith("#") for line in lines) == 1
-    assert lines[-1].count(",") == lines[1].count(",")
+    assert [line.startswith("#") for line in lines].count(True) == 2, "the header and the closing record"
+    assert lines[-1].startswith('# {"closed"')
+    assert lines[-2].count(",") == lines[1].count(",")
 
 
 ORPHAN = """
@@ -219,8 +220,9 @@ def test_the_child_ends_within_two_seconds_of_its_parents_sigkill_and_the_log_is
         parent.wait()
         parent.stdout.close()
     lines = path.read_text().splitlines()
-    assert len(lines) > 2
-    assert lines[-1].count(",") == lines[1].count(",")
+    assert len(lines) > 3
+    assert lines[-1].startswith('# {"closed"')
+    assert lines[-2].count(",") == lines[1].count(",")
 
 
 class Here:
