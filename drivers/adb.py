@@ -1,7 +1,8 @@
 """adb: the battery of an Android phone on the other end of ``adb``, through ``dumpsys battery``.
 
 Connect over Wi-Fi (``adb tcpip 5555``, then ``adb connect HOST``): over USB the phone charges, and a
-battery that charges does not show what is consumed. ``Charge counter`` is in µAh, ``voltage`` in mV;
+battery that charges does not show what is consumed. ``USB powered: true`` and the like say that something is
+plugged in, whatever ``status`` says. ``Charge counter`` is in µAh, ``voltage`` in mV;
 ``status`` 2 charging, 3 discharging, 4 not charging, 5 full (android.os.BatteryManager).
 
 Semantics: a counter. Source: that class of Android's.
@@ -45,8 +46,10 @@ class Adb(PhoneGauge):
             raise SourceError(
                 f"`{' '.join(self._command)}` printed {answer.strip()[:60]!r}; unlock the phone"
             )
+        powered = re.findall(r"^\s+[A-Za-z]+ powered: (true|false)\s*$", answer, re.MULTILINE)
         return PhoneBattery(
             _STATUS.get(int(status), "Unknown"),
+            "true" in powered if powered else None,
             found.get("level"),
             found.get("charge counter"),
             found.get("voltage"),

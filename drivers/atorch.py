@@ -5,6 +5,10 @@ address as ``atorch@ble:AA:BB:CC:DD:EE:FF`` (extra ``ble``; not tested on hardwa
 The meter pushes one report a second by itself; this driver never writes a byte: every command it knows
 (reset counters, press a key) changes its state.
 
+Its clock shows whole seconds, which neither begin nor step with the reports, and stands still on some models
+while no current flows; so a report is stamped by its arrival. What Bluetooth holds back comes as a heap, and
+is spread over the seconds before.
+
 Steps, USB meters: 10 mV, 10 mA; DC: 0.1 V, 1 mA; AC: 0.1 V, 1 mA, 0.1 W. The maker states no accuracy that
 could be found: none is claimed beyond the steps. Rate: one report a second. Semantics: instants. Integrity:
 sum XOR 0x44.
@@ -14,17 +18,16 @@ is in mAh (its own test has it ten times too big), and the energy of AC and DC m
 DC charge in 0.01 Ah (read as Wh and W they contradict the voltage on the recorded frames).
 
 Counters: USB 1 mAh and 10 mWh; DC 10 mAh and 10 Wh; AC 10 Wh.
-Loss: no sequence number; seconds that the meter's own clock skipped are counted.
+Loss: no sequence number; seconds without a report that the meter's own clock has counted too are lost.
 Tested on: an emulated wire, recorded frames; real hardware: none yet.
 """
 
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from energymeter.clock import Clock, SystemClock
 from energymeter.drivers.links.serial import SerialLine
 from energymeter.drivers.links.stream import StreamingSource
-from energymeter.drivers.links.timebase import DeviceClock
 from energymeter.drivers.links.wire import Wire, WireMeter
 from energymeter.errors import SourceTimeout
 from energymeter.reading import Band, Facts, Reading
@@ -39,17 +42,18 @@ _TICK_NS = 1_000_000_000
 _SILENCE_S = 3.0
 _AC, _DC, _USB = 1, 2, 3
 _JOULES_PER_10_WH = 36000.0
+_EACH_SECOND: dict[str, Any] = {"renewal_seconds": 1.0, "default_hz": 1.0, "max_hz": 1.0}
 _FACTS = {
     _AC: Facts(
         place="wall",
         volts=Band(resolution=0.1),
         amps=Band(resolution=0.001),
         watts=Band(resolution=0.1),
-        default_hz=1.0,
-        max_hz=1.0,
+        max_watts=30e3,
+        **_EACH_SECOND,
     ),
-    _DC: Facts(volts=Band(resolution=0.1), amps=Band(resolution=0.001), default_hz=1.0, max_hz=1.0),
-    _USB: Facts(volts=Band(resolution=0.01), amps=Band(resolution=0.01), default_hz=1.0, max_hz=1.0),
+    _DC: Facts(volts=Band(resolution=0.1), amps=Band(resolution=0.001), max_watts=10e3, **_EACH_SECOND),
+    _USB: Facts(volts=Band(resolution=0.01), amps=Band(resolution=0.01), max_watts=300.0, **_EACH_SECOND),
 }
 
 
@@ -135,8 +139,8 @@ class Atorch(WireMeter, StreamingSource):
         """Reports with a wrong checksum; the seconds they stood for are in `lost`."""
         self._wire = wire or _wire_for(place)
         self._clock = clock or SystemClock()
-        self._device_clock = DeviceClock(_TICK_NS)
         self._last: Report | None = None
+        self._last_ns = 0
         self._rest = b""
 
     def _start(self) -> None:
@@ -145,12 +149,7 @@ class Atorch(WireMeter, StreamingSource):
         self._rest, self._last = b"", None
 
     def _flow(self) -> Iterator[Reading]:
-        """The reports as they come, one a second.
-
-        Stamps follow the meter's own clock of seconds (Bluetooth delivers reports late and in heaps). A
-        second report within the same second is no new sample; where the meter's clock stands still or was
-        reset, the stamps start again from the report's arrival.
-        """
+        """The reports as they come, one a second, stamped by their arrival; a repeated one is no sample."""
         heard_ns = self._clock.monotonic_ns()
         while True:
             data = self._wire.read(0.25)
@@ -166,8 +165,10 @@ class Atorch(WireMeter, StreamingSource):
                 )
             else:
                 yield Reading(fresh=False)
-            for frame in frames:
-                yield self._reading(decode(frame), now_ns)
+            reports = [decode(frame) for frame in frames]
+            for number, report in enumerate(reports, 1):
+                counted = reports[-1].clock_seconds - report.clock_seconds
+                yield self._reading(report, now_ns - max(counted, len(reports) - number) * _TICK_NS)
 
     def counters(self) -> Counters | None:
         """The meter's own counters as of the last report; None: no report yet."""
@@ -176,19 +177,17 @@ class Atorch(WireMeter, StreamingSource):
     def _stop(self, started: bool) -> None:
         self._wire.close()
 
-    def _reading(self, report: Report, now_ns: int) -> Reading:
-        tick = report.clock_seconds
-        rise = tick - self._last.clock_seconds if self._last is not None else -1
-        if rise == 0 and now_ns - self._device_clock.at(tick) < _TICK_NS * 3 // 2:
-            return Reading(fresh=False)
-        if not 0 < rise <= 3600:
-            self._device_clock = DeviceClock(_TICK_NS)
-        else:
-            self.lost += rise - 1
-        self._device_clock.heard(tick, now_ns)
-        self._last = report
+    def _reading(self, report: Report, at_ns: int) -> Reading:
+        last, last_ns = self._last, self._last_ns
+        if last is not None and at_ns - last_ns < _TICK_NS // 2:
+            if report == last:  # sent twice
+                return Reading(fresh=False)
+            at_ns = max(at_ns, last_ns + 1)
+        self._last, self._last_ns = report, at_ns
         self.facts = _FACTS[report.kind]
-        at_ns = self._device_clock.at(tick)
+        if last is not None:
+            silent = round((at_ns - last_ns) / _TICK_NS) - 1
+            self.lost += max(0, min(silent, report.clock_seconds - last.clock_seconds - 1))
         return Reading(volts=report.volts, amps=report.amps, watts=report.watts, at_ns=at_ns)
 
 

@@ -116,6 +116,7 @@ class Fnirsi(WireMeter, StreamingSource):
         default_hz=100.0,
         max_hz=100.0,
         max_watts=50 * 7.0,
+        smoothing_seconds=0.5,
     )
     usb_ids: ClassVar[tuple[tuple[int, int], ...]] = tuple(MODELS)
     usb_node = "hidraw"

@@ -94,6 +94,7 @@ class FnirsiBle(WireMeter, StreamingSource):
         default_hz=10.0,
         max_hz=10.0,
         max_watts=28 * 7.0,
+        smoothing_seconds=0.5,
     )
     usb_ids: ClassVar[tuple[tuple[int, int], ...]] = ()  # Bluetooth: no USB identity
 

@@ -2,8 +2,8 @@
 
 INA219, INA226, INA3221 and INA238 bound to their kernel drivers, POWER-Z testers (``powerz``), PMBus and
 PC power supplies, ACPI power meters, AMD's ``amd_energy`` and GPUs. A device is found by its ``name``,
-never by ``hwmonN``, which changes at every boot. Units: mV, mA, µW, µJ
-(Documentation/hwmon/sysfs-interface.rst in torvalds/linux).
+never by ``hwmonN``, which changes at every boot. Its attributes are in the class folder, of older
+drivers in ``device/``. Units: mV, mA, µW, µJ (Documentation/hwmon/sysfs-interface.rst in torvalds/linux).
 
 **The shunt trap.** The kernel turns a voltage over a shunt into a current by the resistor that it assumes.
 The device tree rarely names the one on a breakout board: the driver assumes 10 mΩ for an INA219 or INA226,
@@ -18,12 +18,15 @@ Tested on: emulated kernel files, recorded files of an INA219 UPS HAT; real hard
 
 import os
 import re
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-from energymeter.drivers.links.sysfs import Files, ShuntMonitor, SysFile, only
+from energymeter.drivers.links.sysfs import Files, ShuntMonitor, SysFile, asleep, is_display, only
 from energymeter.drivers.protocols.jetson import connected, counted_rails
-from energymeter.paths import below, entries, peek, peek_name, peek_number
+from energymeter.errors import SourceMissing
+from energymeter.paths import below, entries, peek, peek_name
 from energymeter.reading import Band, Facts
+from energymeter.units import number
 
 __all__ = ["Hwmon"]
 
@@ -32,6 +35,12 @@ _NUMBERED_ALIKE = ("ina", "ltc4151", "sq52206", "sy24655")
 """Chips (by how their names begin) whose ``inN`` and ``currN`` are one rail (ina2xx.rst, ltc4151.rst)."""
 _WHOLE = ("system", "card", "pin")
 """Labels of what contains the others: IBM's OCC, Intel's xe, the input of a PMBus converter (pmbus.rst)."""
+_CORE = re.compile(r"e?core *\d+", re.IGNORECASE)
+_SOCKET = re.compile(r"e?(socket|package|pkg)( *(id)? *\d+)?", re.IGNORECASE)
+"""Labels of a processor's cores and of what contains them (amd_energy.rst: ``Ecore000``, ``Esocket0``)."""
+_MAX_WATTS = 20e3
+"""More than one chip can tell: the largest power shelves. Codes for "no value" are far above."""
+_UNITS = {"volts": 1e-3, "amps": 1e-3, "watts": 1e-6, "joules": 1e-6}
 
 
 class _Device(NamedTuple):
@@ -40,10 +49,36 @@ class _Device(NamedTuple):
     name: str
     folder: str
     bus: str  # "1-0040": its place on its bus
+    paths: dict[str, str]  # by attribute
 
     @property
     def handles(self) -> tuple[str, ...]:
         return (self.bus, self.name, os.path.basename(self.folder))
+
+    @property
+    def sleeper(self) -> str:
+        """The folder of the device behind it, if reading it may wake a graphics card; else empty."""
+        behind = os.path.join(self.folder, "device")
+        return behind if is_display(behind) else ""
+
+    def text(self, attribute: str) -> str | None:
+        return peek(self.paths[attribute]) if attribute in self.paths else None
+
+    def seconds(self, attribute: str) -> float:
+        """The time that an attribute states in ms; 0 where it states none."""
+        return (number(self.text(attribute)) or 0.0) * 1e-3
+
+    def label(self, sensor: str) -> str | None:
+        """What ``power1`` or ``in0`` measures, as the board's maker says."""
+        return self.text(f"{sensor}_label") or self.text(f"{sensor}_oem_info") or None
+
+
+class _Sensor(NamedTuple):
+    """One thing that a chip measures."""
+
+    label: str
+    files: dict[str, str]  # the attribute of each quantity
+    facts: Facts
 
 
 class Hwmon(ShuntMonitor):
@@ -51,24 +86,36 @@ class Hwmon(ShuntMonitor):
 
     ``hwmon@NAME`` names it by chip (``ina219``), by its place on the bus (``1-0040``) or by ``hwmonN``;
     without, there must be only one. Energy counters are preferred, then volts and amps that surely belong
-    together (finer than the chip's own product, and signed), then power.
+    together (finer than the chip's own product, and signed), then power. A graphics card that sleeps is
+    left asleep, unless ``wake=true``.
     """
 
     kind = "part"
     driver = "hwmon"
 
-    facts = Facts(default_hz=10.0, max_hz=200.0)
+    facts = Facts(max_watts=_MAX_WATTS, default_hz=10.0, max_hz=200.0)
+
+    def __init__(self, place: str = "", *, wake: bool = False, **options: Any) -> None:
+        super().__init__(place, **options)
+        self._wakes = wake
 
     @staticmethod
-    def places() -> list[str]:
-        """Every chip that measures power, by its place on its bus; one empty place where there is none."""
-        return [device.bus for device in _devices("/sys/class/hwmon") if _sensors(device)] or [""]
+    def places(root: str = "/") -> Iterator[str]:
+        """Every chip that measures power, by its place on its bus; one empty place where there is none.
+
+        Raises:
+            SourceMissing: a graphics card sleeps.
+        """
+        able = [device for device in _devices(below(root, "sys/class/hwmon")) if _sensors(device)]
+        yield from [device.bus for device in able if not asleep(device.sleeper)] or ([] if able else [""])
+        for device in able:
+            _leave_asleep(device)
 
     def open(self) -> None:
         """Find the chip and what it measures.
 
         Raises:
-            SourceMissing: nothing here measures power.
+            SourceMissing: nothing here measures power, or what does sleeps.
             SpecError: several chips do, or the kernel does not show its shunt.
             SourceForbidden: the files are not for this user.
         """
@@ -76,12 +123,25 @@ class Hwmon(ShuntMonitor):
         where = below(self._root, "sys/class/hwmon")
         able = [device for device in _devices(where) if _sensors(device)]
         device = only(self._wanted, able, lambda device: device.handles, where, "hwmon@")
-        scale = self._scale(os.path.join(device.folder, "shunt_resistor"), 1e-6)
-        found = {
-            label: (_files(device.folder, quantities, scale), _facts(device, kind))
-            for label, quantities, kind in _sensors(device)
-        }
-        self._take(f"hwmon:{device.name}", found, _counted(device, list(found)))
+        if not self._wakes:
+            _leave_asleep(device)
+        scale = self._scale(device.paths.get("shunt_resistor", f"{device.folder}/shunt_resistor"), 1e-6)
+        found = {sensor.label: (_files(device, sensor, scale), sensor.facts) for sensor in _sensors(device)}
+        sleeper = "" if self._wakes else device.sleeper
+        self._take(f"hwmon:{device.name}", found, _counted(list(found)), sleeper)
+
+
+def _leave_asleep(device: _Device) -> None:
+    """Do not wake a graphics card.
+
+    Raises:
+        SourceMissing: it sleeps.
+    """
+    if asleep(device.sleeper):
+        raise SourceMissing(
+            f"{device.name} sleeps, and reading it would wake it; if that is wanted: "
+            f"hwmon@{device.bus}?wake=true"
+        )
 
 
 def _devices(folder: str) -> list[_Device]:
@@ -90,96 +150,117 @@ def _devices(folder: str) -> list[_Device]:
     found = []
     for entry in entries(folder):
         path = os.path.join(folder, entry)
-        name = peek_name(os.path.join(path, "name"))
-        device = os.path.join(path, "device")
-        bus = os.path.basename(os.path.realpath(device)) if os.path.exists(device) else entry
+        behind = os.path.join(path, "device")
+        name = peek_name(os.path.join(path, "name")) or peek_name(os.path.join(behind, "name"))
+        bus = os.path.basename(os.path.realpath(behind)) if os.path.islink(behind) else entry
         if name and name not in supplies:
-            found.append(_Device(name, path, bus))
+            paths = {key: os.path.join(place, key) for place in (behind, path) for key in entries(place)}
+            found.append(_Device(name, path, bus, paths))
     return found
 
 
-_Quantities = dict[str, str]
+def _sensors(device: _Device) -> list[_Sensor]:
+    """What a chip measures; of one thing the attributes that tell most."""
+    numbers = {int(match[2]) for name in device.paths if (match := _SENSOR.fullmatch(name))}
+    found: dict[str, _Sensor] = {}
+    for n in sorted(numbers):
+        files, facts = _best(device, n)
+        labels = [device.label(name.rpartition("_")[0]) for name in files.values()]
+        label = next(filter(None, labels), str(n))
+        if files and connected(label):
+            label = f"{label} {n}" if label in found else label
+            found[label] = _Sensor(label, files, _placed(facts, label))
+    return list(found.values())
 
 
-def _sensors(device: _Device) -> list[tuple[str, _Quantities, str]]:
-    """What a chip measures: label, quantity to file name, and ``counter``, ``mean`` or ``instant``."""
-    has = frozenset(entries(device.folder))
-    numbers = {int(match[2]) for name in has if (match := _SENSOR.fullmatch(name))}
-    found = []
-    for number in sorted(numbers):
-        pair = _pair(device, number, has)
-        energy, power, average = f"energy{number}_input", f"power{number}_input", f"power{number}_average"
-        if energy in has:
-            quantities, kind = {"joules": energy}, "counter"
-        elif pair:
-            quantities, kind = pair, "instant"
-        elif power in has:
-            quantities, kind = {"watts": power}, "instant"
-        elif average in has:
-            quantities, kind = {"watts": average}, "mean"
-        else:
-            continue
-        labels = [_label(device, name) for name in quantities.values()]
-        label = next(filter(None, labels), str(number))
-        if connected(label):
-            found.append((label, quantities, kind))
-    return found
+def _best(device: _Device, n: int) -> tuple[dict[str, str], Facts]:
+    """The attributes that show number ``n``, and what is known of them; none if the kernel shows none."""
+    if energy := _attribute(device, f"energy{n}", "input"):
+        return {"joules": energy}, _facts(device)._replace(semantics="counter")
+    if pair := _pair(device, n, "input"):
+        return pair, _facts(device)
+    if power := _attribute(device, f"power{n}", "input"):
+        return {"watts": power}, _facts(device, _gain(device, n))
+    if power := _attribute(device, f"power{n}", "average"):
+        return {"watts": power}, _mean(_facts(device, _gain(device, n)), device.seconds(f"{power}_interval"))
+    if pair := _pair(device, n, "average"):
+        return pair, _mean(_facts(device), 0.0)
+    return {}, Hwmon.facts
 
 
-def _pair(device: _Device, number: int, has: frozenset[str]) -> _Quantities | None:
+def _attribute(device: _Device, sensor: str, way: str) -> str:
+    """``power1_input``, if the chip has it and it is switched on; else empty."""
+    name = f"{sensor}_{way}"
+    return name if name in device.paths and device.text(f"{sensor}_enable") != "0" else ""
+
+
+def _pair(device: _Device, n: int, way: str) -> dict[str, str] | None:
     """Volts and amps of one rail, where it is known that they belong together.
 
     Equal numbers do not say so: the kernel counts each kind by itself, and of a Corsair supply ``curr1`` is
-    the sum while ``in1`` is its 12 V rail (corsair-psu.rst). Equal labels do.
+    the sum while ``in1`` is its 12 V rail (corsair-psu.rst). Equal labels do, whatever their numbers.
     """
-    volts, amps = f"in{number}_input", f"curr{number}_input"
-    if _label(device, "in0_input") == "VBUS":  # a POWER-Z
-        volts, related = "in0_input", number == 1
+    label = device.label(f"curr{n}")
+    alike = [key for key in device.paths if key.startswith("in") and key.endswith("_label")]
+    same = [key.removesuffix("_label") for key in alike if label is not None and device.text(key) == label]
+    if device.label("in0") == "VBUS":  # a POWER-Z
+        volts = "in0" if n == 1 else ""
     elif device.name.startswith(_NUMBERED_ALIKE):
-        related = number <= 3  # of an INA3221 in4 to in6 are shunts, curr4 and in7 their sums
+        volts = f"in{n}" if n <= 3 else ""  # of an INA3221 in4 to in6 are shunts, curr4 and in7 their sums
     else:
-        label = _label(device, volts)
-        related = label is not None and label == _label(device, amps)
-    return {"volts": volts, "amps": amps} if related and {volts, amps} <= has else None
+        volts = same[0] if len(same) == 1 else ""
+    pair = {"volts": _attribute(device, volts, way), "amps": _attribute(device, f"curr{n}", way)}
+    return pair if all(pair.values()) else None
 
 
-def _label(device: _Device, name: str) -> str | None:
-    return peek(os.path.join(device.folder, name.rsplit("_", 1)[0] + "_label")) or None
-
-
-def _counted(device: _Device, labels: list[str]) -> frozenset[str]:
+def _counted(labels: list[str]) -> frozenset[str]:
     """Which of a chip's readings add up to all of it."""
     wholes = [label for label in labels if "total" in label.lower() or label.lower() in _WHOLE]
     if wholes:
         return frozenset(wholes[:1])
     if {"slowPPT", "fastPPT"} <= set(labels):  # one sensor under the names of its two limits (amdgpu_pm.c)
         return frozenset(labels) - {"fastPPT"}
-    if device.name == "amd_energy":  # Ecore000 … are inside Esocket0 …
-        return frozenset(label for label in labels if label.startswith("Esocket")) or frozenset(labels)
+    if any(_SOCKET.fullmatch(label) for label in labels):
+        return frozenset(label for label in labels if not _CORE.fullmatch(label))
     return counted_rails(labels)
 
 
-def _files(folder: str, quantities: _Quantities, scale: float) -> Files:
-    units = {"volts": 1e-3, "amps": 1e-3 * scale, "watts": 1e-6 * scale, "joules": 1e-6 * scale}
+def _files(device: _Device, sensor: _Sensor, scale: float) -> Files:
     return {
-        quantity: (SysFile(os.path.join(folder, name)), units[quantity])
-        for quantity, name in quantities.items()
+        quantity: (SysFile(device.paths[name]), _UNITS[quantity] * (1.0 if quantity == "volts" else scale))
+        for quantity, name in sensor.files.items()
     }
 
 
-def _facts(device: _Device, kind: str) -> Facts:
+def _gain(device: _Device, n: int) -> float:
+    """What the device says itself of its power (``99.0%``), else our own word."""
+    percent = number((device.text(f"power{n}_accuracy") or "").rstrip("%"))
+    return 1 - percent / 100 if percent is not None and 0 < percent < 100 else 0.02
+
+
+def _facts(device: _Device, gain: float = 0.02) -> Facts:
     # many chips, one bound: ±2 % is our own word; the true ± is in the datasheet of the chip and its shunt
     facts = Hwmon.facts._replace(
         volts=Band(gain=0.01, resolution=1e-3),
         amps=Band(gain=0.02, resolution=1e-3),
-        watts=Band(gain=0.02),
+        watts=Band(gain=gain),
         joules=Band(gain=0.02),
     )
-    if kind == "counter":
-        place_is_die = device.name == "amd_energy"
-        return facts._replace(semantics="counter", place="die" if place_is_die else "rail")
-    if kind == "mean":
-        interval_ms = peek_number(os.path.join(device.folder, "power1_average_interval"))
-        hz = 1e3 / interval_ms if interval_ms else 1.0
-        return facts._replace(semantics="mean", default_hz=min(hz, 10.0), max_hz=hz)
-    return facts
+    return _renewed(facts, device.seconds("update_interval"))
+
+
+def _mean(facts: Facts, seconds: float) -> Facts:
+    return _renewed(facts._replace(semantics="mean", duty=1.0, max_hz=1.0, default_hz=1.0), seconds)
+
+
+def _renewed(facts: Facts, seconds: float) -> Facts:
+    """The facts of what the chip renews so often; 0: it does not say."""
+    if not seconds > 0:
+        return facts
+    hz = min(1 / seconds, Hwmon.facts.max_hz)
+    return facts._replace(renewal_seconds=seconds, max_hz=hz, default_hz=min(hz, Hwmon.facts.default_hz))
+
+
+def _placed(facts: Facts, label: str) -> Facts:
+    inside = facts.semantics == "counter" and (_CORE.fullmatch(label) or _SOCKET.fullmatch(label))
+    return facts._replace(place="die") if inside else facts

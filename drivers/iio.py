@@ -27,6 +27,8 @@ _NUMBERED_ALIKE = ("ina", "pac19")
 """Devices (by how their names begin) whose ``in_voltageN`` and ``in_currentN`` are one place."""
 _MICRO_UNITS = "pac193"
 """pac1934.c scales power to µW and energy to µJ, by its own arithmetic, where the ABI has mW and J."""
+_MOST_WATTS = 20e3
+"""More than one chip can tell."""
 _INA2XX = {"voltage": "1", "power": "2", "current": "3"}  # its channels: shunt, bus, power, current
 
 
@@ -40,7 +42,7 @@ class Iio(ShuntMonitor):
     kind = "part"
     driver = "iio"
 
-    facts = Facts(default_hz=10.0, max_hz=500.0)
+    facts = Facts(max_watts=_MOST_WATTS, default_hz=10.0, max_hz=500.0)
 
     def open(self) -> None:
         """Find the device and its rails.
@@ -56,9 +58,12 @@ class Iio(ShuntMonitor):
         able = [folder for folder in folders if _rails(folder, 1.0)]
         folder = only(self._wanted, able, lambda f: (os.path.basename(f), _chip(f)), devices, "iio@")
         rails = _rails(folder, self._scale(os.path.join(folder, "in_shunt_resistor"), 1.0))
+        hz = peek_number(os.path.join(folder, "sampling_frequency")) or Iio.facts.max_hz
         prefix = f"iio:{_chip(folder) or os.path.basename(folder)}"
         self._take(
-            prefix, {label: (files, _facts(files)) for label, files in rails.items()}, counted_rails(rails)
+            prefix,
+            {label: (files, _facts(files, hz)) for label, files in rails.items()},
+            counted_rails(rails),
         )
 
 
@@ -124,10 +129,12 @@ def _rails(folder: str, scale: float) -> dict[str, Files]:
     return rails
 
 
-def _facts(files: Files) -> Facts:
+def _facts(files: Files, hz: float) -> Facts:
     # many chips, one bound: ±2 % is our own word; the true ± is in the datasheet of the chip and its shunt
     return Iio.facts._replace(
         semantics="counter" if "joules" in files else "instant",
+        max_hz=min(hz, Iio.facts.max_hz),
+        default_hz=min(hz, Iio.facts.default_hz),
         volts=Band(gain=0.01, resolution=1e-3),
         amps=Band(gain=0.02, resolution=1e-3),
         watts=Band(gain=0.02),

@@ -19,7 +19,7 @@ Tested on: emulated kernel files, laid out like recorded ones; real hardware: no
 import os
 
 from energymeter.drivers.links.sysfs import Files, Rails, SysFile
-from energymeter.drivers.protocols.jetson import connected, pinned_rails
+from energymeter.drivers.protocols.jetson import MOST_WATTS, connected, pinned_rails
 from energymeter.errors import SourceMissing, SpecError
 from energymeter.paths import below, entries, peek_name, peek_number
 from energymeter.reading import Band, Facts
@@ -44,7 +44,8 @@ class Jetson(Rails):
 
     kind = "board"
 
-    facts = Facts(default_hz=10.0, max_hz=100.0)  # a channel is converted about 77 times a second
+    # a channel is converted about 77 times a second
+    facts = Facts(max_watts=MOST_WATTS, default_hz=10.0, max_hz=100.0)
 
     def __init__(self, place: str = "", *, root: str = "/") -> None:
         self.name = f"jetson@{place}" if place else "jetson"

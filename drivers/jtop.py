@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from energymeter.drivers.links.channels import Parts, Shared, Snapshot
-from energymeter.drivers.protocols.jetson import pinned_rails
+from energymeter.drivers.protocols.jetson import MOST_WATTS, pinned_rails
 from energymeter.drivers.protocols.jtop import Attempt, Client, Rails, Session, hung
 from energymeter.errors import ExtraMissing, SourceError, SourceMissing, SpecError
 from energymeter.paths import below, entries, peek
@@ -50,7 +50,7 @@ class Jtop(Parts[Shared[Rails]]):
     kind = "board"
     signs = ("/run/jtop.sock",)
 
-    facts = Facts(default_hz=2.0, max_hz=1.0 / _FLOOR_SECONDS)
+    facts = Facts(max_watts=MOST_WATTS, default_hz=2.0, max_hz=1.0 / _FLOOR_SECONDS)
 
     @staticmethod
     def places(root: str = "/") -> list[str]:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Kasa"]
 
+_MOST_WATTS = 10e3
+"""An outlet, or a strip of them."""
 _WATTS = (("power_mw", 1e-3), ("power", 1.0))
 _VOLTS = (("voltage_mv", 1e-3), ("voltage", 1.0))
 _AMPS = (("current_ma", 1e-3), ("current", 1.0))
@@ -66,6 +68,8 @@ class Kasa:
         volts=Band(gain=0.01, resolution=0.001),
         amps=Band(gain=0.01, resolution=0.001),
         joules=Band(gain=0.01, resolution=3600.0),
+        max_watts=_MOST_WATTS,
+        renewal_seconds=1.0,
         default_hz=1.0,
         max_hz=1.0,
     )
@@ -89,6 +93,7 @@ class Kasa:
         self._outlet, self._backend, self._timeout = outlet, backend, timeout
         self._user, self._password, self._password_env = user, password, password_env
         self._wire: OldKasa | PythonKasa | None = None
+        self._last: dict[str, object] = {}
 
     def open(self) -> None:
         """Learn which plug this is, and ask once.
@@ -115,7 +120,7 @@ class Kasa:
         Raises:
             SourceError: no answer, an error code, or an answer without a power.
         """
-        now = self._now()
+        now = self._last = self._now()
         watts = _first(now, _WATTS)
         if watts is None:
             raise SourceError(
@@ -125,12 +130,8 @@ class Kasa:
         return Reading(volts=_first(now, _VOLTS), amps=_first(now, _AMPS), watts=watts)
 
     def counters(self) -> Counters:
-        """The plug's own running energy counter, to hold our integral against.
-
-        Raises:
-            SourceError: as `read`.
-        """
-        return Counters(_first(self._now(), _JOULES), None, joules_step=3600.0)
+        """The plug's own running energy counter as of the last answer."""
+        return Counters(_first(self._last, _JOULES), None, joules_step=3600.0)
 
     def close(self) -> None:
         """Drop the connection."""

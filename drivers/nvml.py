@@ -6,8 +6,9 @@ Ampere and later, except GA100, ``nvmlDeviceGetPowerUsage`` is the mean of the l
 instant; newer drivers offer both by name (``NVML_FI_DEV_POWER_INSTANT`` and ``…_AVERAGE``).
 Source: NVML API reference, nvmlDeviceGetPowerUsage and nvmlDeviceGetTotalEnergyConsumption.
 
-All of a GPU is measured, whoever uses it. On a Jetson NVML starts but knows no power (``Not Supported``):
-that is no sensor, never 0 W; use ``jetson`` there.
+All of a GPU is measured, whoever uses it. One that the kernel has put to sleep (``power/runtime_status``) is
+left asleep: NVML would wake it by the question alone. On a Jetson NVML starts but knows no power
+(``Not Supported``): that is no sensor, never 0 W; use ``jetson`` there.
 
 Accuracy: ±5 %, the figure of NVML's own reference.
 Counters: the GPU's own joules are the curve since Volta.
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 from energymeter.drivers.links.channels import Parts
+from energymeter.drivers.links.sysfs import asleep, is_display
 from energymeter.errors import (
     ExtraMissing,
     SourceError,
@@ -29,7 +31,7 @@ from energymeter.errors import (
     SourceTimeout,
     SpecError,
 )
-from energymeter.paths import below
+from energymeter.paths import below, entries, peek
 from energymeter.reading import Band, Facts, Reading
 
 __all__ = ["Nvml"]
@@ -39,6 +41,9 @@ _INSTANT, _AVERAGE = 186, 185  # NVML_FI_DEV_POWER_INSTANT, NVML_FI_DEV_POWER_AV
 _AMPERE = 7  # NVML_DEVICE_ARCH_AMPERE
 _GA100 = ("A100", "A30", "A800")
 _AVERAGED_SECONDS = 1.0
+_STILL_SECONDS = 2.0
+"""The counter moves some ten times a second, and no GPU draws nothing."""
+_NVIDIA = "0x10de"
 _NO_DRIVER = "no NVIDIA driver is loaded on this machine; install it, or use another source"
 _WAYS = ("energy", "instant", "average", "usage")
 
@@ -47,35 +52,53 @@ class Nvml(Parts["_Gpu"]):
     """Every GPU, or the one named by index or UUID (``nvml@0``, ``nvml@GPU-…``); they add up.
 
     ``by`` is ``energy``, ``instant``, ``average`` or ``usage`` (whatever the driver calls power); by default
-    the first of energy, instant and usage that the GPU has.
+    the first of energy, instant and usage that the GPU has. One without a sensor is left out with a note,
+    where others have one. ``wake=true`` wakes GPUs that sleep.
     """
 
     kind = "gpu"
 
     facts = Facts(
-        semantics="counter", joules=Band(gain=_GAIN, resolution=1e-3), default_hz=10.0, max_hz=100.0
+        semantics="counter",
+        joules=Band(gain=_GAIN, resolution=1e-3),
+        default_hz=10.0,
+        max_hz=100.0,
+        still_seconds=_STILL_SECONDS,
     )
 
     @staticmethod
     def places(root: str = "/") -> list[str]:
-        """All GPUs, where there is a driver (in WSL: ``/dev/dxg``); nobody else needs the package."""
+        """All GPUs, where there is a driver (in WSL: ``/dev/dxg``) and none sleeps."""
         if not any(
             os.path.exists(below(root, sign)) for sign in ("proc/driver/nvidia", "dev/nvidiactl", "dev/dxg")
         ):
             raise SourceMissing(_NO_DRIVER)
+        _leave_asleep(root)
         return [""]
 
-    def __init__(self, place: str = "", *, by: str = "", library: Any = None) -> None:
+    def __init__(
+        self, place: str = "", *, by: str = "", wake: bool = False, root: str = "/", library: Any = None
+    ) -> None:
         """``library`` stands for the module ``pynvml``, so that a test can fake the driver below it."""
         if by and by not in _WAYS:
             raise SpecError(f"nvml?by={by} is none of {', '.join(_WAYS)}")
         self.name = f"nvml@{place}" if place else "nvml"
         self._wanted = place
         self._ways = (by,) if by else ("energy", "instant", "usage")
+        self._wakes, self._root = wake, root
         self._given = library
+        self.notes: list[str] = []
         self._library: Any = None
 
     def open(self) -> None:
+        """Start NVML and find what each GPU can tell.
+
+        Raises:
+            SourceMissing: there is no driver, no GPU or no sensor; or a GPU sleeps.
+            SourceError: a GPU does not answer.
+        """
+        if not self._wakes:
+            _leave_asleep(self._root)
         library = self._given or _imported()
         try:
             library.nvmlInit()
@@ -83,7 +106,7 @@ class Nvml(Parts["_Gpu"]):
             raise _explained(library, error, "the NVIDIA driver") from error
         self._library = library
         try:
-            self._parts = [self._gpu(label, handle) for label, handle in self._handles()]
+            self._parts, self.notes = self._able(self._handles())
         except SourceError:
             self.close()
             raise
@@ -101,6 +124,25 @@ class Nvml(Parts["_Gpu"]):
             raise SourceMissing("the NVIDIA driver is loaded but sees no GPU; look into `nvidia-smi`")
         return handles
 
+    def _able(self, handles: list[tuple[str, Any]]) -> tuple[list["_Gpu"], list[str]]:
+        """The GPUs that have a sensor, and a note for each that has none."""
+        able: list[_Gpu] = []
+        missing: dict[str, SourceMissing] = {}
+        for label, handle in handles:
+            try:
+                able.append(self._gpu(label, handle))
+            except SourceMissing as error:
+                missing[label] = error
+            except SourceError as error:
+                others = [f"nvml@{other}" for other, _ in handles if other != label]
+                alone = f"; or name one of the others: {', '.join(others)}" if others else ""
+                raise type(error)(f"{error}{alone}") from error
+        if missing and not able:
+            raise next(iter(missing.values()))
+        return able, [
+            f"GPU {label} has no power sensor for NVML and is not in the total" for label in missing
+        ]
+
     def _gpu(self, label: str, handle: Any) -> "_Gpu":
         """The GPU read in the first way that it has.
 
@@ -109,12 +151,12 @@ class Nvml(Parts["_Gpu"]):
             SourceError: it does not answer.
         """
         for way in self._ways:
-            gpu = _Gpu(self._library, label, handle, way)
+            gpu = _Gpu(self._library, label, handle, way, "" if self._wakes else self._root)
             try:
                 gpu.read()
             except SourceMissing:
                 continue
-            return _Gpu(self._library, label, handle, way)
+            return gpu
         raise SourceMissing(
             f"GPU {label} has no power sensor for NVML ({', '.join(self._ways)}: Not Supported); on a Jetson "
             "use the source `jetson`, elsewhere an external meter"
@@ -131,14 +173,14 @@ class Nvml(Parts["_Gpu"]):
 
 
 class _Gpu:
-    """One GPU, read in one way."""
+    """One GPU, read in one way; while it sleeps only if ``root``, where ``/sys`` is, is empty."""
 
-    def __init__(self, library: Any, label: str, handle: Any, way: str) -> None:
+    def __init__(self, library: Any, label: str, handle: Any, way: str, root: str) -> None:
         self.name = f"nvml:{label}"
         self._library = library
         self._handle = handle
         self._look: Callable[[], Reading] = getattr(self, f"_{way}")
-        self._last: int | None = None
+        self._pci = _pci_folder(library, handle, root) if root else ""
         self._averaged = way == "average" or (way == "usage" and self._usage_is_averaged())
         self.facts = self._facts(way)
 
@@ -148,6 +190,9 @@ class _Gpu:
         return Facts(
             semantics="mean" if self._averaged else "instant",
             watts=Band(gain=_GAIN, resolution=1e-3),
+            max_watts=self._max_watts(),
+            duty=1.0 if self._averaged else 0.0,
+            renewal_seconds=_AVERAGED_SECONDS if self._averaged else 0.0,
             # means of a second that overlap would count their common part twice
             default_hz=1.0 if self._averaged else 10.0,
             max_hz=1.0 / _AVERAGED_SECONDS if self._averaged else 50.0,
@@ -174,6 +219,8 @@ class _Gpu:
         """Nothing to do: the library is open."""
 
     def read(self) -> Reading:
+        if self._pci and asleep(self._pci):
+            raise SourceError(f"{self.name} sleeps; it is read again when something else wakes it")
         try:
             return self._look()
         except self._library.NVMLError as error:
@@ -181,10 +228,7 @@ class _Gpu:
 
     def _energy(self) -> Reading:
         millijoules = self._library.nvmlDeviceGetTotalEnergyConsumption(self._handle)
-        # the counter moves some ten times a second; a reading in between has nothing newer
-        fresh = millijoules != self._last
-        self._last = millijoules
-        return Reading(joules=millijoules * 1e-3, fresh=fresh)
+        return Reading(joules=millijoules * 1e-3)
 
     def _usage(self) -> Reading:
         return self._power(self._library.nvmlDeviceGetPowerUsage(self._handle))
@@ -213,6 +257,44 @@ def _imported() -> Any:
         return importlib.import_module("pynvml")
     except ImportError as error:
         raise ExtraMissing("nvidia-ml-py", "nvidia", "reading NVIDIA GPUs") from error
+
+
+def _leave_asleep(root: str) -> None:
+    """Refuse to start NVML, which wakes every GPU.
+
+    Raises:
+        SourceMissing: an NVIDIA GPU sleeps.
+    """
+    for bus, folder in _pci_folders(root).items():
+        if asleep(folder):
+            raise SourceMissing(
+                f"GPU {bus} sleeps, and NVML would wake it; if that is wanted: nvml?wake=true"
+            )
+
+
+def _pci_folders(root: str) -> dict[str, str]:
+    """Where the kernel shows NVIDIA's GPUs, by their place on the bus."""
+    devices = below(root, "sys/bus/pci/devices")
+    folders = {bus: os.path.join(devices, bus) for bus in entries(devices)}
+    return {
+        bus: folder
+        for bus, folder in folders.items()
+        if peek(os.path.join(folder, "vendor")) == _NVIDIA and is_display(folder)
+    }
+
+
+def _pci_folder(library: Any, handle: Any, root: str) -> str:
+    """Where the kernel shows a GPU; empty where it does not, or where NVML does not say which it is."""
+    folders = _pci_folders(root)
+    if not folders:
+        return ""
+    try:
+        said = library.nvmlDeviceGetPciInfo(handle).busId
+    except library.NVMLError:
+        return ""
+    text = said.decode("ascii", "replace") if isinstance(said, bytes) else str(said)
+    domain, _, place = text.lower().partition(":")
+    return folders.get(f"{domain[-4:]}:{place}", "")
 
 
 def _explained(library: Any, error: Any, what: str) -> SourceError:

@@ -31,7 +31,7 @@ from energymeter.reading import Band, Facts, Reading
 
 __all__ = ["Pmic"]
 
-_LINE = re.compile(r"(\w+)_([AV])\s+(?:current|volt)\(\d+\)=(-?\d+(?:\.\d+)?)[AV]")
+_LINE = re.compile(r"(\w+)_([AV])\s+(?:current|volt)\(\d+\)=(-?\d{1,9}(?:\.\d{1,9})?)[AV]")
 
 _FIT_GAIN, _FIT_WATTS = 1.1451, 0.5879
 """One author's board against a USB-C meter (jfikar/RPi5-power, README); its spread was not published."""
@@ -71,6 +71,8 @@ class Pmic:
             watts=Band(gain=0.10, offset=0.3) if fit else Band(gain=0.05),
             volts=Band(gain=0.02),
             amps=Band(gain=0.05),
+            max_watts=100.0,
+            renewal_seconds=1.0,
             default_hz=1.0,
             max_hz=20.0,
         )

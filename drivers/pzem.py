@@ -38,6 +38,8 @@ _MAINS, _DC = ("004t", "014", "016"), ("003", "017")
 _COUNTS = dict.fromkeys(_MAINS, 10) | dict.fromkeys(_DC, 8)
 """Input registers by model."""
 _JOULES_PER_WH = 3600.0
+_BLIND_WATTS = 0.4
+"""What the mains meters show as 0."""
 _EXCEPTIONS = {1: "illegal function", 2: "illegal address", 3: "illegal value", 4: "its own failure"}
 
 
@@ -121,10 +123,11 @@ def _facts(model: str) -> Facts:
         place="rail" if model in _DC else "wall",
         volts=Band(gain=gain, resolution=steps[0]),
         amps=Band(gain=gain, resolution=steps[1]),
-        watts=Band(gain=gain, resolution=0.1),
+        watts=Band(gain=gain, offset=0.0 if model in _DC else _BLIND_WATTS, resolution=0.1),
         joules=Band(gain=gain, resolution=_JOULES_PER_WH),
+        renewal_seconds=1.0,
         default_hz=1.0,
-        max_hz=5.0,
+        max_hz=1.0,
         max_watts=300 * 300.0 if model in _DC else 260 * 100.0,
     )
 

@@ -17,9 +17,8 @@ Tested on: emulated kernel files, recorded files of a laptop; real hardware: non
 
 import os
 
-from energymeter.clock import Clock, SystemClock
 from energymeter.drivers.links.channels import Parts
-from energymeter.drivers.links.sysfs import Numeric, Rail, SysFile
+from energymeter.drivers.links.sysfs import Rail, SysFile
 from energymeter.drivers.protocols.rapl import (
     UDEV_RULE,
     Counter,
@@ -27,14 +26,13 @@ from energymeter.drivers.protocols.rapl import (
     ZoneFolder,
     cpus,
     events,
-    kind_of,
     max_watts,
     open_counter,
     zones,
 )
 from energymeter.errors import SourceError, SourceMissing, SpecError
 from energymeter.paths import below, peek, peek_number
-from energymeter.reading import Band, Facts, Reading
+from energymeter.reading import Band, Facts
 
 __all__ = ["Rapl"]
 
@@ -43,7 +41,7 @@ _GAIN = {"pkg": 0.05, "ram": 0.2}
 (Desrochers et al., MEMSYS 2016); ±5 % for packages is our own word."""
 
 _STILL_SECONDS = 0.09
-"""A fed counter moves every millisecond (powercap.rst); one that stopped for so long counts no energy."""
+"""A counter that is fed moves every millisecond (powercap.rst); in a virtual machine none moves at all."""
 
 _SLEEPLESS = frozenset({"package", "dram", "psys", "pkg", "ram"})
 
@@ -58,7 +56,7 @@ EOF
 then log out and in again. In a container, mount /sys/class/powercap and run as root"""
 
 
-class Rapl(Parts["_Zone"]):
+class Rapl(Parts[Rail]):
     """Processor packages and their DRAM, one channel each, in joules since the counter last wrapped.
 
     ``rapl`` counts every package and every DRAM zone; ``rapl@psys`` (or any other zone's name, such
@@ -83,7 +81,6 @@ class Rapl(Parts["_Zone"]):
         backend: str = "powercap",
         root: str = "/",
         open_counter: OpenCounter = open_counter,
-        clock: Clock | None = None,
     ) -> None:
         """``open_counter`` stands for the system call ``perf_event_open``."""
         if backend not in ("powercap", "perf"):
@@ -95,10 +92,11 @@ class Rapl(Parts["_Zone"]):
         self._powercap = below(root, "sys/class/powercap")
         self._pmu = below(root, "sys/bus/event_source/devices/power")
         self._open_counter = open_counter
-        self._clock = clock or SystemClock()
+        self.notes: list[str] = []
 
     def open(self) -> None:
         self.close()
+        self.notes = []
         if self._backend == "perf":
             self._open_perf()
             return
@@ -110,9 +108,9 @@ class Rapl(Parts["_Zone"]):
             )
         counted = self._choose(found)
         shown = found if self._shows_inner else counted
-        self._parts = [_zone(zone, self._clock, counted=zone in counted) for zone in shown]
+        self._parts = [_zone(zone, counted=zone in counted) for zone in shown]
         for zone in self._parts:
-            zone.check()
+            zone.answers()
 
     def _open_perf(self) -> None:
         pmu = peek_number(os.path.join(self._pmu, "type"))
@@ -131,11 +129,11 @@ class Rapl(Parts["_Zone"]):
                     self.close()
                     raise
                 gain = _GAIN["ram" if name == "ram" else "pkg"]
-                facts = self.facts._replace(joules=Band(gain=gain, resolution=61e-6))
-                self._parts = [
-                    *self._parts,
-                    _Zone(f"rapl:cpu{cpu}/{name}", facts, counter, joules, self._clock),
-                ]
+                facts = self.facts._replace(
+                    joules=Band(gain=gain, resolution=61e-6), still_seconds=_still_seconds(name)
+                )
+                zone = Rail(f"rapl:cpu{cpu}/{name}", facts, {"joules": (counter, joules)})
+                self._parts = [*self._parts, zone]
 
     def _choose(self, found: list[ZoneFolder]) -> list[ZoneFolder]:
         if self._wanted:
@@ -144,40 +142,17 @@ class Rapl(Parts["_Zone"]):
                 names = ", ".join(zone.name for zone in found)
                 raise SpecError(f"no zone {self._wanted!r} in {self._powercap}; there are: {names}")
             return chosen
-        counted = [zone for zone in found if zone.kind in ("package", "dram")]
+        dead = [zone for zone in found if zone.kind == "dram" and zone.energy_uj() == 0]
+        counted = [zone for zone in found if zone.kind in ("package", "dram") and zone not in dead]
+        self.notes = [f"rapl:{zone.name} has never counted and is not in the total" for zone in dead]
         return counted or [zone for zone in found if zone.kind == "psys"] or found[:1]
 
 
-class _Zone(Rail):
-    """One energy counter, which cannot tell while it stands still.
-
-    Some never move, because nothing feeds them: those are what they say. One that did move and stops has
-    lost its feed (a virtual machine, a driver gone wrong), and what it missed is not in its next value.
-    Cores and graphics may rest, being switched off altogether when idle (C6, RC6).
-    """
-
-    def __init__(self, name: str, facts: Facts, counter: Numeric, unit: float, clock: Clock) -> None:
-        super().__init__(name, facts, {"joules": (counter, unit)})
-        self._now_ns = clock.monotonic_ns
-        self._rests = kind_of(name) not in _SLEEPLESS
-        self._moved = False
-        self._joules: float | None = None
-        self._since_ns = 0
-
-    def read(self) -> Reading:
-        reading, now_ns = super().read(), self._now_ns()
-        if reading.joules != self._joules:
-            self._moved = self._joules is not None
-            self._joules, self._since_ns = reading.joules, now_ns
-        elif self._moved and not self._rests and now_ns - self._since_ns > _STILL_SECONDS * 1e9:
-            return Reading()
-        return reading
-
-
-def _zone(found: ZoneFolder, clock: Clock, *, counted: bool) -> _Zone:
+def _zone(found: ZoneFolder, *, counted: bool) -> Rail:
     """One zone, with what is known of it."""
     range_uj = peek_number(os.path.join(found.folder, "max_energy_range_uj"))
     facts = Rapl.facts._replace(
+        still_seconds=_still_seconds(found.kind),
         joules=Band(gain=_GAIN["ram" if found.kind == "dram" else "pkg"], resolution=61e-6),
         # after the largest value comes 0: one count more than the range
         joules_wrap=(range_uj + 1) * 1e-6 if range_uj and range_uj > 0 else None,
@@ -185,4 +160,9 @@ def _zone(found: ZoneFolder, clock: Clock, *, counted: bool) -> _Zone:
         counted=counted,
     )
     energy = SysFile(os.path.join(found.folder, "energy_uj"), _CURE)
-    return _Zone(f"rapl:{found.name}", facts, energy, 1e-6, clock)
+    return Rail(f"rapl:{found.name}", facts, {"joules": (energy, 1e-6)})
+
+
+def _still_seconds(kind: str) -> float | None:
+    """Cores and graphics may rest, being switched off altogether when idle (C6, RC6)."""
+    return _STILL_SECONDS if kind in _SLEEPLESS else None

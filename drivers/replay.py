@@ -159,6 +159,8 @@ class _Part:
             max_hz=_MAX_HZ,
             replayed=fast,
         )
+        if facts.semantics == "counter":  # its power is the counter's, and so is its ±
+            self.facts = self.facts._replace(volts=None, amps=None, watts=None)
         self.play: Any = None
 
     def open(self) -> None:

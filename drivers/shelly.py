@@ -23,9 +23,10 @@ Loss: none; TCP delivers whole replies or an error.
 Tested on: an emulated wire, recorded frames; real hardware: none yet.
 """
 
+import time
 from typing import Any, NamedTuple
 
-from energymeter.drivers.links.http import HttpMeter
+from energymeter.drivers.links.http import MOST_WATTS, HttpMeter
 from energymeter.errors import SourceError, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
@@ -48,6 +49,7 @@ class _Component(NamedTuple):
     """``key.key`` of the watt-hours in the same reply, or ``Component:key`` in another one."""
 
 
+_COUNTER_SECONDS = 60.0
 _COMPONENTS = (
     _Component("Switch", "apower", "voltage", "current", "aenergy.total"),
     _Component("PM1", "apower", "voltage", "current", "aenergy.total"),
@@ -77,6 +79,8 @@ class Shelly(HttpMeter):
         volts=Band(gain=0.01, resolution=0.1),
         amps=Band(gain=0.01, resolution=0.001),
         joules=Band(gain=0.01, resolution=3.6),
+        max_watts=MOST_WATTS,
+        renewal_seconds=1.0,
         default_hz=1.0,
         max_hz=1.0,
     )
@@ -96,6 +100,8 @@ class Shelly(HttpMeter):
         self._id = id
         self._component: _Component | None = None
         self._status: dict[str, object] = {}
+        self._counted: dict[str, object] = {}
+        self._counted_until = 0.0
 
     def read(self) -> Reading:
         """Ask once; a lost connection is made again.
@@ -114,14 +120,19 @@ class Shelly(HttpMeter):
         return Reading(volts=number(status.get(part.volts)), amps=number(status.get(part.amps)), watts=watts)
 
     def counters(self) -> Counters:
-        """The device's own running energy counter, to hold our integral against.
+        """The device's own running energy counter, as of the last answer.
+
+        Where the counter has an answer of its own it is asked for, once a minute.
 
         Raises:
             SourceError: as `read`.
         """
         part = self._channel()
         other, colon, key = part.energy.rpartition(":")
-        found: object = self._call(f"{other if colon else part.name}.GetStatus")
+        if colon and time.monotonic() >= self._counted_until:
+            self._counted = self._call(f"{other}.GetStatus")
+            self._counted_until = time.monotonic() + _COUNTER_SECONDS
+        found: object = self._counted if colon else self._status
         for step in key.split("."):
             found = found.get(step) if isinstance(found, dict) else None
         wh = number(found)
@@ -149,6 +160,7 @@ class Shelly(HttpMeter):
                 first_error = first_error or error
                 continue
             if part.watts in status or len(self._components) == 1:
+                self._status = status
                 return part
         raise first_error or SourceMissing(
             f"{self.name} meters nothing on channel {self._id}; try another id="

@@ -4,14 +4,15 @@
     tasmota@plug.lan?channel=2&password_env=TASMOTA_PASSWORD
 
 Wiring: between the wall and the power supply of what is measured; so the supply's losses are in it.
-Resolution: whole watts and volts as the firmware comes; then `Tasmota.advice` says how to get more
+Resolution: whole watts and volts as the firmware comes; then a note of the result says how to get more
 (``PowerRes 3``, ``VoltRes 3`` in the console), and the ± counts the coarse step. Accuracy: the usual
 CSE7766 and BL0937 chips after calibration ±2 % [from memory]; loads below about 3 W read 0, so ±3 W is
 counted. Rate: the chip reports about once a second; asking faster repeats it.
 
 Semantics: instants.
 Watts are the plug's ``Power``. Volts and amps are RMS: their product is volt-amperes, not watts.
-Channels of one device are added unless ``channel=`` picks one.
+Channels of one device are added unless ``channel=`` picks one. A list is one value a channel only if
+``Power`` is such a list; that of an energy may be the total and its tariffs.
 
 Sources: tasmota.github.io/docs: Commands (Status, PowerRes, VoltRes, WebPassword), JSON-Status-Responses.
 
@@ -23,7 +24,7 @@ Tested on: an emulated wire, recorded frames; real hardware: none yet.
 from typing import Any
 from urllib.parse import quote
 
-from energymeter.drivers.links.http import HttpMeter
+from energymeter.drivers.links.http import MOST_WATTS, HttpMeter
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
@@ -33,6 +34,8 @@ __all__ = ["Tasmota"]
 
 _JOULES_PER_KWH = 3.6e6
 _BLIND_WATTS = 3.0
+_HALF_STEP = 0.0005
+"""kWh: totals come in thousandths."""
 _QUERIES = ("Status 8", "Status 10")
 """The sensors: 8 of every firmware so far, kept for compatibility with 10."""
 
@@ -56,6 +59,8 @@ class Tasmota(HttpMeter):
         volts=Band(gain=0.02, resolution=1.0),
         amps=Band(gain=0.02, resolution=0.001),
         joules=Band(gain=0.02, resolution=3600.0),
+        max_watts=MOST_WATTS,
+        renewal_seconds=1.0,
         default_hz=1.0,
         max_hz=1.0,
     )
@@ -73,10 +78,10 @@ class Tasmota(HttpMeter):
         super().__init__(
             place, f"tasmota@{place}" + (f"?channel={channel}" if channel else ""), user, **login
         )
-        self.advice = ""
-        """What to change at the plug for a better measurement; empty: nothing."""
+        self.notes: list[str] = []
         self._channel, self._user = channel, user
         self._login, self._query = "", _QUERIES[0]
+        self._last: dict[str, object] = {}
 
     def read(self) -> Reading:
         """Ask once; a lost connection is made again.
@@ -84,7 +89,7 @@ class Tasmota(HttpMeter):
         Raises:
             SourceError: no answer, an error object, or an answer without a power.
         """
-        energy = self._energy()
+        energy = self._last = self._energy()
         watts = self._sum(energy, "Power")
         if watts is None:
             raise SourceError(
@@ -93,12 +98,8 @@ class Tasmota(HttpMeter):
         return Reading(volts=self._mean(energy, "Voltage"), amps=self._sum(energy, "Current"), watts=watts)
 
     def counters(self) -> Counters:
-        """The firmware's own running energy counter, to hold our integral against.
-
-        Raises:
-            SourceError: as `read`.
-        """
-        kwh = self._sum(self._energy(), "Total")
+        """The firmware's own running energy counter as of the last answer."""
+        kwh = self._sum(self._last, "Total")
         return Counters(None if kwh is None else kwh * _JOULES_PER_KWH, None, joules_step=3600.0)
 
     def _energy(self) -> dict[str, object]:
@@ -136,12 +137,14 @@ class Tasmota(HttpMeter):
         """
         raw, power = energy.get(key), energy.get("Power")
         values = [number(v) for v in raw] if isinstance(raw, list) else [number(raw)]
+        channels = len(power) if isinstance(power, list) else 1
+        if key == "Total" and isinstance(raw, list):
+            values = _split(values, channels)
         if not self._channel:
             return values
-        channels = len(power) if isinstance(power, list) else 1
         if self._channel > channels:
             raise SourceMissing(f"{self.name} has {channels} channels; give channel=1 to {channels}, or none")
-        if isinstance(raw, list):
+        if isinstance(raw, list) and len(values) == channels:
             return values[self._channel - 1 : self._channel] or [None]
         return values if channels == 1 or key == "Voltage" else [None]
 
@@ -159,7 +162,7 @@ class Tasmota(HttpMeter):
         """How to log in, and the steps in use: whole numbers are written without a decimal point."""
         user, password = quote(self._user, safe=""), quote(self._client.password, safe="")
         self._login = f"user={user}&password={password}&" if password else ""
-        energy = self._energy()
+        energy = self._last = self._energy()
         power, voltage = _step(energy.get("Power")), _step(energy.get("Voltage"))
         facts = type(self).facts
         assert facts.watts is not None
@@ -167,16 +170,27 @@ class Tasmota(HttpMeter):
         self.facts = facts._replace(
             watts=facts.watts._replace(resolution=power), volts=facts.volts._replace(resolution=voltage)
         )
-        self.advice = (
-            "it reports whole watts: type PowerRes 3 and VoltRes 3 in the Tasmota console for finer ones"
-            if power == 1.0
-            else ""
-        )
+        finer = "type PowerRes 3 and VoltRes 3 in its console for finer ones"
+        self.notes = [f"{self.name} reports whole watts: {finer}"] if power == 1.0 else []
 
     def _identify(self) -> str:
         """The MAC address from ``Status 5``."""
         network = self._command("Status 5").get("StatusNET")
         return str(network.get("Mac", "")) if isinstance(network, dict) else ""
+
+
+def _split(values: list[float | None], channels: int) -> list[float | None]:
+    """An energy's list: one value a channel; or the total and its tariffs, of which the total is taken.
+
+    >>> _split([0.74, 0.74, 0.0], 1), _split([0.5, 0.25], 1), _split([1.5, 2.25], 2)
+    ([0.74], [0.5, 0.25], [1.5, 2.25])
+    """
+    known = [value for value in values if value is not None]
+    rest = sum(known[1:])
+    if len(known) < len(values) or not rest > 0 or abs(known[0] - rest) > _HALF_STEP * len(known):
+        return values
+    # of as many phases as there are values, one may well be as much as the others
+    return [None] if channels == len(values) else [known[0]]
 
 
 def _step(raw: object) -> float:

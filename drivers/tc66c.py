@@ -137,6 +137,7 @@ class Tc66c(AskedMeter):
         default_hz=5.0,
         max_hz=10.0,
         max_watts=30 * 5.0,
+        smoothing_seconds=0.5,
     )
     usb_ids: ClassVar[tuple[tuple[int, int], ...]] = ((0x0483, 0x5740),)
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 from energymeter.drivers.links.channels import Parts, Shared, Snapshot
 from energymeter.drivers.links.command import Lines
 from energymeter.drivers.links.sysfs import translated
-from energymeter.drivers.protocols.jetson import pinned_rails, printed_rails
+from energymeter.drivers.protocols.jetson import MOST_WATTS, pinned_rails, printed_rails
 from energymeter.errors import SourceEnded, SourceError, SourceMissing, SourceTimeout, SpecError
 from energymeter.reading import Band, Facts, Reading
 
@@ -129,7 +129,7 @@ class Tegrastats(Parts[Shared[_Line]]):
     default it follows the sampling rate.
     """
 
-    facts = Facts(watts=Band(gain=0.015, resolution=0.001), default_hz=2.0, max_hz=10.0)
+    facts = Facts(watts=Band(gain=0.015, resolution=0.001), max_watts=MOST_WATTS, default_hz=2.0, max_hz=10.0)
 
     def __init__(self, place: str = "", *, interval: float = 0.0, command: str = "tegrastats") -> None:
         if interval and not 0.1 <= interval <= 60.0:

@@ -1,7 +1,8 @@
 """termux: the battery of the Android phone this runs on, through the app Termux:API.
 
-``termux-battery-status`` prints JSON: ``status``, ``voltage`` (mV; newer versions), ``current`` (µA by
-the rules of Android, mA on some phones), ``charge_counter`` (µAh). A call takes a good part of a second.
+``termux-battery-status`` prints JSON: ``status``, ``plugged``, ``voltage`` (mV; newer versions), ``current``
+(µA by the rules of Android, mA on some phones), ``charge_counter`` (µAh). A call takes a good part of a
+second.
 Fields: termux/termux-api, BatteryStatusAPI.java.
 
 Semantics: a counter.
@@ -47,6 +48,7 @@ class Termux(PhoneGauge):
             raise SourceError(f"{self._command} failed: {printable(shown)}; open the app Termux:API once")
         return PhoneBattery(
             str(found.get("status")),
+            None if "plugged" not in found else found["plugged"] != "UNPLUGGED",
             number(found.get("percentage")),
             number(found.get("charge_counter")),
             number(found.get("voltage")),

@@ -31,7 +31,8 @@ class Um24c(UmMeter):
             amps=Band(gain=0.008, offset=0.004, resolution=0.001),
             watts=Band(gain=0.013, offset=0.01, resolution=0.001),
             default_hz=2.0,
-            max_hz=10.0,
+            max_hz=2.0,
+            renewal_seconds=0.5,
             max_watts=24 * 3.0,
         ),
     )

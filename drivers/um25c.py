@@ -32,7 +32,8 @@ class Um25c(UmMeter):
             amps=Band(gain=0.001, offset=0.0004, resolution=0.0001),
             watts=Band(gain=0.0015, offset=0.01, resolution=0.001),
             default_hz=2.0,
-            max_hz=10.0,
+            max_hz=2.0,
+            renewal_seconds=0.5,
             max_watts=24 * 5.0,
         ),
     )

@@ -30,7 +30,8 @@ class Um34c(UmMeter):
             amps=Band(gain=0.008, offset=0.003, resolution=0.001),
             watts=Band(gain=0.01, offset=0.01, resolution=0.001),
             default_hz=2.0,
-            max_hz=10.0,
+            max_hz=2.0,
+            renewal_seconds=0.5,
             max_watts=24 * 4.0,
         ),
     )

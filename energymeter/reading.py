@@ -85,6 +85,23 @@ class Facts(NamedTuple):
     """The share of the time from reading to reading that a mean describes; 0: unknown."""
     latency: float = 0.0
     """How old a mean may be when it is read, as a share of the same time: anything from new to this."""
+    renewal_seconds: float = 0.0
+    """How long the device may keep a value before it renews it. An instant that repeats within this time is
+    stale, and any value may be this old when it is read."""
+    smoothing_seconds: float = 0.0
+    """How far the device's own averaging may let a value lag behind: anything from nothing to this."""
+    still_seconds: float | None = None
+    """A counter that has not moved for so long has lost what feeds it: what it missed is unknown. None: it
+    may rest, and then nothing flows."""
+
+    def age_seconds(self, interval_seconds: float) -> float:
+        """How old a value may be when it is read: anything from new to this.
+
+        Args:
+            interval_seconds: from one sample to the next, repeats left out.
+        """
+        renewal = self.renewal_seconds
+        return (min(renewal, interval_seconds) if renewal else 0.0) + self.smoothing_seconds
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Facts":

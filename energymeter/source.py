@@ -18,6 +18,8 @@ Beyond the protocol a source *may* offer, and the sampler then uses:
     The device's own totals, for a cross-check of our integral (`Counting`); never the curve itself.
 ``lost``, ``moved_bytes``
     Running counts: samples the device took and we never saw; bytes that crossed the wire.
+``notes``
+    After ``open``: sentences that belong next to every result, such as a part that has no sensor.
 ``identity``
     After ``open``: the text that names this physical meter, to which a calibration card belongs.
 ``range``

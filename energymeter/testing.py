@@ -294,6 +294,14 @@ def check_facts(facts: Facts, name: str) -> None:
         _check(
             value is None or (_finite(value) and value > 0), name, f"facts.{limit} is {value!r}, not above 0"
         )
+    for duration in ("renewal_seconds", "smoothing_seconds", "still_seconds"):
+        value = getattr(facts, duration)
+        known = _finite(value) and value >= 0
+        _check(
+            known or (value is None and duration == "still_seconds"),
+            name,
+            f"facts.{duration} is {value!r}, no time",
+        )
     _check(
         _finite(facts.clock) and 0 <= facts.clock < 1, name, f"facts.clock is {facts.clock!r}, not relative"
     )

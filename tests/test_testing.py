@@ -271,6 +271,9 @@ def test_an_unknown_accuracy_must_be_admitted() -> None:
         (Facts(provenance="guess"), "facts say 'guess'"),  # type: ignore[arg-type]
         (Facts(watts=Band(gain=-0.1)), r"facts\.watts holds -0\.1"),
         (Facts(joules_wrap=0.0), r"facts\.joules_wrap is 0\.0"),
+        (Facts(renewal_seconds=-1.0), r"facts\.renewal_seconds is -1\.0"),
+        (Facts(smoothing_seconds=float("nan")), r"facts\.smoothing_seconds is nan"),
+        (Facts(still_seconds=float("inf")), r"facts\.still_seconds is inf"),
         (Facts(clock=2.0), r"facts\.clock is 2\.0"),
         (Facts(provenance="simulated"), "begins sim:"),
     ],

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 MOST_BYTES = 1 << 20
 """No meter's status comes near; a wrong address may answer with anything."""
 
+MOST_WATTS = 100e3
+"""Three phases of 120 A, the largest meter for a house."""
+
 _PART = re.compile(
     r'(?:(?P<scheme>[A-Za-z][\w-]*)\s+)?(?P<key>[\w-]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s,"]+))'
 )

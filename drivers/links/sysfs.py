@@ -14,11 +14,13 @@ from energymeter.errors import (
     SourceTimeout,
     SpecError,
 )
-from energymeter.paths import PAGE, peek_number
+from energymeter.paths import PAGE, peek, peek_number
 from energymeter.reading import Facts, Reading
 from energymeter.units import number
 
 _MISSING = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTDIR)
+_NO_VALUE = frozenset([2.0**32 - 1, 1e3 * (2.0**32 - 1), 2.0**31 - 1, -(2.0**31), 2.0**63, 2.0**64])
+"""What firmware answers for "unknown": all bits set, or the least and the largest number."""
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 
@@ -34,6 +36,17 @@ def translated(error: OSError, where: str, forbidden: str = "") -> SourceError:
         return SourceTimeout(f"{where} does not answer; check the wiring")
     why = error.strerror or str(error)
     return SourceError(f"{where}: {why}; the kernel driver could not read the chip, so look into `dmesg`")
+
+
+def is_display(folder: str) -> bool:
+    """Whether a device's folder is that of a graphics card or another accelerator (PCI class 03 or 12)."""
+    return (peek(os.path.join(folder, "class")) or "").startswith(("0x03", "0x12"))
+
+
+def asleep(folder: str) -> bool:
+    """Whether the kernel has put a device to sleep (runtime power management); an empty folder: never."""
+    status = peek(os.path.join(folder, "power/runtime_status")) if folder else None
+    return status in ("suspended", "suspending")
 
 
 class SysFile:
@@ -79,6 +92,8 @@ class SysFile:
         """
         text = self.text()
         value = number(text)
+        if value in _NO_VALUE:
+            raise SourceError(f"{self.path} says {text[:40]}, the code for no value; look into `dmesg`")
         if value is None:
             raise SourceError(f"{self.path} says {text[:40]!r} where a number belongs; look into `dmesg`")
         return value
@@ -101,36 +116,49 @@ class Rail:
     """One place of a board whose quantities are attribute files; a source in itself, and a channel."""
 
     def __init__(
-        self, name: str, facts: Facts, files: Mapping[str, tuple[Numeric, float]], *, power_only: bool = False
+        self,
+        name: str,
+        facts: Facts,
+        files: Mapping[str, tuple[Numeric, float]],
+        *,
+        power_only: bool = False,
+        sleeper: str = "",
     ) -> None:
         """``files``: ``volts``, ``amps``, ``watts`` or ``joules`` to its file and what a 1 in it means.
 
         ``power_only``: multiply volts and amps here, because the current is not the whole board's
-        and must not be added to that of a rail with another voltage.
+        and must not be added to that of a rail with another voltage. ``sleeper``: the folder of the device
+        that is not read while it sleeps.
         """
         self.name = name
         self.facts = facts
         self._files = files
         self._power_only = power_only
+        self._sleeper = sleeper
 
     def open(self) -> None:
         """Nothing to do: the files are opened by the first read."""
 
-    def check(self) -> None:
-        """Read once, so that a user who may not learns it before the run; other failures are gaps.
+    def answers(self) -> bool:
+        """Read once, or twice: whether it can be, so that a user who may not learns it before the run.
 
         Raises:
             SourceForbidden: the files are there, but not for this user.
         """
-        try:
-            self.read()
-        except SourceForbidden:
-            raise
-        except SourceError:
-            return
+        for _ in range(2):
+            try:
+                self.read()
+            except SourceForbidden:
+                raise
+            except SourceError:
+                continue
+            return True
+        return False
 
     def read(self) -> Reading:
         """The files' values; one that fails is left out, unless no energy can be known without it."""
+        if self._sleeper and asleep(self._sleeper):
+            raise SourceError(f"{self.name} sleeps; it is read again when something else wakes it")
         values: dict[str, float] = {}
         failure: SourceError | None = None
         for quantity, (file, unit) in self._files.items():
@@ -157,10 +185,19 @@ Files = Mapping[str, tuple[Numeric, float]]
 class Rails(Parts[Rail]):
     """A source whose parts are rails in the kernel's files."""
 
-    def _take(self, prefix: str, rails: Mapping[str, tuple[Files, Facts]], counted: frozenset[str]) -> None:
+    notes: Sequence[str] = ()
+
+    def _take(
+        self,
+        prefix: str,
+        rails: Mapping[str, tuple[Files, Facts]],
+        counted: frozenset[str],
+        sleeper: str = "",
+    ) -> None:
         """Make these the parts, and learn whether this user may read those that count.
 
-        Where several count, they give power only: their currents flow at different voltages.
+        Where several count, they give power only: their currents flow at different voltages. One that
+        cannot be read is left out with a note, if another one can.
 
         Raises:
             SourceForbidden: the files are there, but not for this user.
@@ -172,12 +209,15 @@ class Rails(Parts[Rail]):
                 facts._replace(counted=label in counted),
                 files,
                 power_only=several and label in counted and "volts" in files,
+                sleeper=sleeper,
             )
             for label, (files, facts) in rails.items()
         ]
-        for rail in self._parts:
-            if rail.facts.counted:
-                rail.check()
+        silent = [rail for rail in self._parts if rail.facts.counted and not rail.answers()]
+        able = [rail for rail in self._parts if rail not in silent]
+        if any(rail.facts.counted for rail in able):
+            self._parts = able
+            self.notes = [f"{rail.name} cannot be read and is not in the total" for rail in silent]
 
 
 class ShuntMonitor(Rails):

@@ -13,8 +13,11 @@ from energymeter.errors import ImplausibleReading, SourceError, SourceMissing
 from energymeter.reading import Band, Facts, Reading
 
 _JUMP = 0.02  # a gauge that rises by this share of what is left was recalibrated or charged, not jittering
+_OVERFULL = 1.5  # new cells hold some percent more than they are labelled with, never half as much again
 _GAIN = 0.05  # fuel gauges promise no accuracy; ±5 % is our own word [from memory]
 
+MAX_WATTS = 300.0
+"""More than the battery of a laptop gives."""
 COULOMBS_PER_UAH = 3.6e-3
 JOULES_PER_UWH = 3.6e-3
 
@@ -27,7 +30,7 @@ def gauge_facts(*, coulomb_step: float = 0.0, joule_step: float) -> Facts:
         coulombs=Band(gain=_GAIN, resolution=coulomb_step) if coulomb_step else None,
         joules=Band(gain=_GAIN, resolution=joule_step),
         volts=Band(gain=0.02),
-        max_watts=300.0,
+        max_watts=MAX_WATTS,
         default_hz=1.0,
         max_hz=1.0,
     )
@@ -46,17 +49,68 @@ def step(values: Iterable[float]) -> float:
     return float(size)
 
 
-def must_discharge(status: str, name: str) -> None:
+def must_discharge(status: str, plugged: bool | None, name: str) -> None:
     """Refuse a battery that is not being used.
+
+    Whether a charger is connected counts for more than the word of the gauge, which may call a battery full
+    or "not charging" on the mains and off them, and lags behind.
+
+    Args:
+        status: what the gauge says.
+        plugged: whether power comes from outside; None: nothing here knows.
+        name: of the battery.
 
     Raises:
         SourceError: it charges, or the mains carry the load; its gauge does not say what is consumed.
     """
-    if status.lower().replace("_", " ") not in ("discharging", "unknown"):
+    word = status.lower().replace("_", " ")
+    if plugged is False and word == "charging":
         raise SourceError(
-            f"{name} is {status.lower().replace('_', ' ')}, so it does not show what is consumed; "
-            "unplug the charger, or measure at the wall"
+            f"{name} is charging by its own word, with no charger connected; wait until it agrees"
         )
+    if plugged or (plugged is None and word not in ("discharging", "unknown")):
+        state = "on the mains" if plugged else word
+        raise SourceError(
+            f"{name} is {state}, so it does not show what is consumed; unplug the charger, "
+            "or measure at the wall"
+        )
+
+
+def must_fit(left: float, full: float | None, name: str) -> None:
+    """Refuse a gauge that shows more than the battery holds, or less than nothing.
+
+    Args:
+        left: what it shows.
+        full: what the battery holds, in the same unit; None or 0: unknown.
+        name: of the battery.
+
+    Raises:
+        SourceError: it does not fit.
+    """
+    if left < 0 or (full and left > _OVERFULL * full):
+        raise SourceError(
+            f"{name} shows {left:g} of {full or 0:g}, which no battery holds; let its gauge learn again by a "
+            "full cycle, or use an external meter"
+        )
+
+
+class Discharging:
+    """Holds a battery to being used, and notices when it is used again."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._charged = False
+
+    def resumed(self, status: str, plugged: bool | None) -> bool:
+        """Whether it has been charged since the last reading, which its gauge then does not continue.
+
+        Raises:
+            SourceError: as `must_discharge`.
+        """
+        charged, self._charged = self._charged, True
+        must_discharge(status, plugged, self._name)
+        self._charged = False
+        return charged
 
 
 class Gauge:
@@ -74,7 +128,7 @@ class Gauge:
         """Read a gauge of charge: a step is worth its coulombs times the mean voltage since the last."""
         taken = self._taken(left_coulombs)
         if taken is None:
-            return Reading(volts=volts, fresh=False)
+            return Reading(volts=volts, coulombs=self._coulombs, joules=self._joules, fresh=False)
         mean_volts = volts if self._volts is None else (self._volts + volts) / 2
         self._volts = volts
         self._coulombs += taken
@@ -85,7 +139,7 @@ class Gauge:
         """Read a gauge of energy."""
         taken = self._taken(left_joules)
         if taken is None:
-            return Reading(volts=volts, fresh=False)
+            return Reading(volts=volts, joules=self._joules, fresh=False)
         self._joules += taken
         return Reading(volts=volts, joules=self._joules)
 
@@ -103,8 +157,7 @@ class Gauge:
             self._owed = 0.0
             raise SourceError(
                 f"the gauge of {self._name} jumped up: the battery was charged or its gauge recalibrated, "
-                "and what "
-                "was used meanwhile is not known; unplug the charger"
+                "and what was used meanwhile is not known; measure again, off the charger"
             )
         fallen -= self._owed  # a small step up is given back before anything counts as taken
         if fallen <= 0:
@@ -136,10 +189,14 @@ def plausible_phone(left_uah: float, percent: float | None, volts: float, name: 
         )
 
 
+_PHONE = "the phone's battery"
+
+
 class PhoneBattery(NamedTuple):
     """The battery of an Android phone as a command prints it; None: not in the answer."""
 
     status: str
+    plugged: bool | None
     percent: float | None
     left_uah: float | None
     millivolts: float | None
@@ -158,6 +215,7 @@ class PhoneGauge:
     facts = gauge_facts(coulomb_step=3.6, joule_step=3.6 * 3.85)
 
     _gauge: Gauge | None = None
+    _discharging = Discharging(_PHONE)
 
     def _ask(self) -> PhoneBattery:
         """Ask the phone.
@@ -182,8 +240,8 @@ class PhoneGauge:
                 f"coarse; {self.remedy}"
             )
         plausible_phone(battery.left_uah, battery.percent, battery.millivolts * 1e-3, self.name)
-        must_discharge(battery.status, "the phone's battery")
-        self._gauge = Gauge("the phone's battery")
+        must_discharge(battery.status, battery.plugged, _PHONE)
+        self._gauge, self._discharging = Gauge(_PHONE), Discharging(_PHONE)
 
     def read(self) -> Reading:
         """Ask once more.
@@ -194,7 +252,9 @@ class PhoneGauge:
         if self._gauge is None:
             raise SourceError(f"{self.name} is not open; call open() first")
         battery = self._ask()
-        must_discharge(battery.status, "the phone's battery")
+        if self._discharging.resumed(battery.status, battery.plugged):
+            self._gauge = Gauge(_PHONE)
+            return Reading()
         if battery.left_uah is None or battery.millivolts is None:
             raise SourceError(
                 f"{self.name} left out the charge counter or the voltage this time; wait for the next reading"

@@ -11,8 +11,10 @@ _TOTALS = ("VIN", "POM_5V_IN", "VDD_IN")
 _NESTED = frozenset({"VDDQ_VDD2_1V8AO"})
 """Parts on boards without a total: on AGX Orin it is fed from VIN_SYS_5V0."""
 
-_NUMBER = r"(-?\d+(?:\.\d+)?)(mW|W)?"
-_PRINTED = re.compile(rf"(?<!\S)([A-Za-z]\w*) +{_NUMBER}((?:/-?\d+(?:\.\d+)?(?:mW|W)?)*)(?=[\s,]|$)")
+MOST_WATTS = 1000.0
+"""No module takes a fifth of it (Thor: 130 W)."""
+_NUMBER = r"(-?\d{1,9}(?:\.\d{1,9})?)(mW|W)?"
+_PRINTED = re.compile(rf"(?<!\S)([A-Za-z]\w*) +{_NUMBER}((?:/-?\d{1,9}(?:\.\d{1,9})?(?:mW|W)?)*)(?=[\s,]|$)")
 _MEMORY = frozenset({"RAM", "SWAP", "IRAM", "CMA"})
 
 

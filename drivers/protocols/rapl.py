@@ -10,7 +10,6 @@ opened, in 64 bits, so they never wrap.
 """
 
 import os
-import re
 import struct
 from collections.abc import Callable
 from typing import NamedTuple
@@ -54,12 +53,12 @@ class ZoneFolder(NamedTuple):
 
     @property
     def kind(self) -> str:
-        return kind_of(self.name)
+        """``package`` of ``package-0``, ``dram`` of ``package-0/dram``."""
+        return self.name.rsplit("/", 1)[-1].split("-", 1)[0]
 
-
-def kind_of(name: str) -> str:
-    """``package`` of ``rapl:package-0``, ``dram`` of ``package-0/dram``."""
-    return re.split("[:/]", name)[-1].split("-", 1)[0]
+    def energy_uj(self) -> float | None:
+        """What its counter shows; None: it cannot be read."""
+        return peek_number(os.path.join(self.folder, "energy_uj"))
 
 
 def zones(powercap: str) -> list[ZoneFolder]:

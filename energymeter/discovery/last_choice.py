@@ -80,7 +80,9 @@ def fingerprint(signs: Iterable[str] = (), root: str = "/", path: Iterable[str] 
     here += device_nodes(root)
     here += [f"{file} {rights(below(root, file.lstrip('/')))}" for file in (*zones, *sorted(signs))]
     supplies = [name for name in here if name.startswith("sys/class/power_supply/")]
-    here += [f"{supply} {peek(below(root, supply, 'status'))}" for supply in supplies]
+    here += [
+        f"{supply} {peek(below(root, supply, key))}" for supply in supplies for key in ("status", "online")
+    ]
     for entry in path:
         if entry.endswith("-packages"):
             with contextlib.suppress(OSError):

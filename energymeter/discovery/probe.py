@@ -13,14 +13,15 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from energymeter.energy.integrate import Integrator
-from energymeter.errors import EnergyMeterError
+from energymeter.errors import EnergyMeterError, SourceError
 from energymeter.reading import Facts, Reading
 from energymeter.source import Divided, Locatable, Source, Streaming, Tunable
 from energymeter.spec import driver_names, load_driver
 
 _READINGS = 15
 _PAUSE_SECONDS = 0.02
-"""Together 0.3 s: most counters have changed by then; those of batteries change once in minutes."""
+_PAUSES_SECONDS = _READINGS * _PAUSE_SECONDS
+"""Most counters have changed by then; those of batteries change once in minutes."""
 _LOAD_SECONDS = 8.0
 """The most that our own files may take; a Pi Zero takes one second, an emulated Pi a few."""
 
@@ -181,6 +182,12 @@ def _polled(parts: list[Source]) -> float | None:
                     watts[number] = known
         if len(watts) == len(parts):
             break
+    for number, part in enumerate(parts):
+        moves_within = part.facts.still_seconds
+        if moves_within is not None and moves_within < _PAUSES_SECONDS and watts.get(number) is None:
+            raise SourceError(
+                f"{part.name} stands still, as counters do in virtual machines; use an external meter"
+            )
     known_watts = [value for value in watts.values() if value is not None]
     return sum(known_watts) if len(known_watts) == len(parts) else None
 

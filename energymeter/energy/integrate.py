@@ -45,6 +45,10 @@ def tick_wait_ns(rate_hz: float) -> int:
     return round(3e9 / rate_hz) + 250_000_000
 
 
+_REPEATS = 0.75
+"""A value read in step with its renewal comes a little early at times, and is no repeat even so."""
+
+
 class GapRule:
     """The gap limit of a channel. It follows the interval that is observed, whatever was asked for.
 
@@ -175,7 +179,9 @@ class Integrator:
         self._coulombs_wrap = facts.coulombs_wrap
         self._max_watts = facts.max_watts
         self.gap_limit_ns = gap_limit_ns
-        self._tick_wait_ns = gap_limit_ns if tick_wait_ns is None else tick_wait_ns
+        self._renewal_ns = round(_REPEATS * facts.renewal_seconds * 1e9)
+        self._still_ns = None if facts.still_seconds is None else round(facts.still_seconds * 1e9)
+        self._tick_wait_ns = max(gap_limit_ns if tick_wait_ns is None else tick_wait_ns, self._still_ns or 0)
         self._joules = _Sum(resume.joules if resume else None)
         self._coulombs = _Sum(resume.coulombs if resume else None)
         self._volt_seconds = _Sum(resume.volt_seconds if resume else None)
@@ -186,22 +192,30 @@ class Integrator:
         self._weights = Weights.of(facts)
         self._last = resume
         self._interrupted = resume is not None
+        self._heard_ns = 0
+        self._moved = self._stood = self._slept = False
         self._raw_joules: float | None = None
         self._raw_coulombs: float | None = None
         self._counter_watts: float | None = None
         self.gaps = 0
         self.gap_ns = 0
+        self.asleep_joules = 0.0
 
-    def interrupt(self) -> None:
-        """The source was opened again: a counter may count from another start, and time was not measured."""
+    def interrupt(self, *, asleep: bool = False) -> None:
+        """The source was opened again, or the machine slept: what lies before the next sample is a gap.
+
+        A counter may count from another start, and what it counted meanwhile belongs to no measured time.
+        What the gauge of a battery counted while the machine was ``asleep`` goes to ``asleep_joules``.
+        """
         self._interrupted = self._last is not None
+        self._slept = asleep and self._semantics == "counter" and self._joules_wrap is None
 
     def add(self, at_ns: int, reading: Reading, *, final: bool = False) -> Sample | None:
         """The curve's next point, or ``None`` if the reading says nothing new.
 
         A counter that has not ticked yet is waited for, so that the curve runs straight from tick
-        to tick. ``final`` takes what there is: a counter as it stands, and where the device has
-        nothing newer, its last value, held to the end.
+        to tick, and so is an instant that the device has not renewed. ``final`` takes what there is: a
+        counter as it stands, and where the device has nothing newer, its last value, held to the end.
         """
         last = self._last
         if last is not None and at_ns <= last.at_ns:
@@ -217,16 +231,28 @@ class Integrator:
             dt_ns = at_ns - last.at_ns
             if self._interrupted:  # nobody measured meanwhile
                 self._gap(last.watts, watts, dt_ns)
-                self._interrupted = False
+                if self._slept and reading.joules is not None and self._raw_joules is not None:
+                    self.asleep_joules += max(reading.joules - self._raw_joules, 0.0)
+                self._interrupted = self._stood = self._slept = False
             elif self._semantics == "counter":
-                if self._waits_for_tick(reading, dt_ns) and not final:
+                ticked = reading.joules != self._raw_joules or reading.coulombs != self._raw_coulombs
+                stood = self._stood_still(ticked, dt_ns, final)
+                if not ticked and not final and (stood or dt_ns <= self._tick_wait_ns):
                     return None
-                self._add_counters(reading, dt_ns)
+                if stood:
+                    self._gap(None, None, dt_ns)
+                else:
+                    self._add_counters(reading, dt_ns)
                 watts = watts if watts is not None else self._counter_watts
             elif self._semantics == "mean":
                 self._add_means(last, watts, reading, dt_ns)
             else:
-                self._add_instants(last, watts, reading, dt_ns)
+                silent_ns = at_ns - max(last.at_ns, self._heard_ns)
+                self._heard_ns = at_ns
+                stale = dt_ns < self._renewal_ns and self._repeats(last, reading)
+                if stale and silent_ns <= self.gap_limit_ns and not final:
+                    return None
+                self._add_instants(last, watts, reading, dt_ns, silent_ns)
         self._raw_joules, self._raw_coulombs = reading.joules, reading.coulombs
         self._last = Sample(
             at_ns,
@@ -251,12 +277,19 @@ class Integrator:
             if known:
                 total.total = 0.0
 
-    def _add_instants(self, last: Sample, watts: float | None, reading: Reading, dt_ns: int) -> None:
+    @staticmethod
+    def _repeats(last: Sample, reading: Reading) -> bool:
+        """Whether a reading says what the last sample said: the device has not renewed it."""
+        return (reading.volts, reading.amps) == (last.volts, last.amps) and reading.power == last.watts
+
+    def _add_instants(
+        self, last: Sample, watts: float | None, reading: Reading, dt_ns: int, silent_ns: int
+    ) -> None:
         seconds = dt_ns * 1e-9
         known = (last.watts is not None and watts is not None) or (
             watts is None and last.amps is not None and reading.amps is not None
         )
-        if dt_ns > self.gap_limit_ns or not known:
+        if silent_ns > self.gap_limit_ns or not known:
             self._gap(last.watts, watts, dt_ns)
             return
         if last.watts is not None and watts is not None:
@@ -295,9 +328,16 @@ class Integrator:
         self._scatter += step * jump * jump + (turn * turned if turned > 0 else 0.0)
         self._jump = jump
 
-    def _waits_for_tick(self, reading: Reading, dt_ns: int) -> bool:
-        ticked = reading.joules != self._raw_joules or reading.coulombs != self._raw_coulombs
-        return not ticked and dt_ns <= self._tick_wait_ns
+    def _stood_still(self, ticked: bool, dt_ns: int, final: bool) -> bool:
+        """Whether a counter that has to move has not moved for too long; what it missed is then unknown."""
+        if self._still_ns is None:
+            return False
+        if not ticked and (dt_ns > self._still_ns or (final and not self._moved)):
+            self._stood = True
+        stood = self._stood
+        if ticked:
+            self._moved, self._stood = True, False
+        return stood
 
     def _add_counters(self, reading: Reading, dt_ns: int) -> None:
         seconds = dt_ns * 1e-9
@@ -333,7 +373,7 @@ class Integrator:
             if wrap is None:
                 return None
             joules += wrap
-            # without a known maximum, a wrap is usable_points only from the last tenth into the first
+            # without a known maximum, a wrap counts only from the last tenth into the first
             if joules < 0 or (most is None and joules > wrap / 5):
                 return None
         if max_watts is not None and joules > 1.05 * max_watts * (seconds + _HELD_UP_SECONDS) + 1e-3:

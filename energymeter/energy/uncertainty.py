@@ -17,6 +17,7 @@ from energymeter.reading import Band, Facts
 K = 2.0
 _RECTANGLE = 1 / math.sqrt(3)
 _STEP = 1 / math.sqrt(12)
+_COUNTER_GAIN = 0.02
 
 
 class Component(NamedTuple):
@@ -31,6 +32,27 @@ class Component(NamedTuple):
     """The same error in every window of this source, so that in differences it (partly) cancels."""
 
 
+class OwnCounter(NamedTuple):
+    """What a device counted itself while its power was integrated."""
+
+    seconds: float
+    """From its first step to its last one."""
+    integral_joules: float
+    counter_joules: float
+    step_joules: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both say the same, but for a step and 2 %: one sensor feeds them, by two ways of adding."""
+        most = self.step_joules + _COUNTER_GAIN * abs(self.counter_joules)
+        return abs(self.integral_joules - self.counter_joules) <= most
+
+    def misplaced_joules(self, seconds: float) -> float:
+        """What the sampling has misplaced in so much time as the counter sees it, one standard deviation."""
+        difference = self.integral_joules - self.counter_joules
+        return math.hypot(difference, self.step_joules * _STEP * math.sqrt(2)) * seconds / self.seconds
+
+
 class Part(NamedTuple):
     """What one channel says of the window."""
 
@@ -43,6 +65,8 @@ class Part(NamedTuple):
     """The calibration, already applied to the window."""
     kelvin: float | None = None
     """How much warmer the air is than at the calibration; None: unknown."""
+    own_counter: OwnCounter | None = None
+    """The device's own counter over (nearly) the same time."""
 
 
 class Difference(NamedTuple):
@@ -59,13 +83,10 @@ class Difference(NamedTuple):
 
 def components_of(part: Part) -> list[Component]:
     """Why the energy of one channel in one window may be wrong, cause by cause; it must be known."""
-    window = part.window
     found = [
         *_clock(part),
-        *(_of_counter(part) if part.facts.joules is not None else _of_rates(part)),
-        Component("noise and sampling", math.sqrt(max(window.variance_joules2, 0.0))),
-        Component("window edges", window.edge_joules),
-        Component("shorter than a sample", _unseen(part)),
+        *(_of_counter(part) if _counts(part.facts) else _of_rates(part)),
+        *_of_sampling(part),
     ]
     return [share._replace(source=part.name) for share in found if share.joules]
 
@@ -97,6 +118,23 @@ def subtracted(
     return (*together, *passing)
 
 
+def _of_sampling(part: Part) -> list[Component]:
+    """What happened between samples; no more than the device's own counter allows, where it has one."""
+    window, counter = part.window, part.own_counter
+    found = [
+        Component("noise and sampling", math.sqrt(max(window.variance_joules2, 0.0))),
+        Component("window edges", window.edge_joules),
+        Component("shorter than a sample", _unseen(part)),
+    ]
+    if counter is None:
+        return found
+    misplaced = counter.misplaced_joules(window.seconds)
+    if not counter.agrees:
+        return [*found, Component("disagreement with its own counter", misplaced * _RECTANGLE)]
+    sampled = math.hypot(*(share.joules for share in found))
+    return found if sampled <= misplaced else [Component("sampling, bounded by its own counter", misplaced)]
+
+
 def _unseen(part: Part) -> float:
     """A window that ends before the next sample knows only its surroundings. Of a counter's tick
     the whole may have flowed within a window that is shorter."""
@@ -108,9 +146,15 @@ def _unseen(part: Part) -> float:
     return abs(window.joules) * (interval / window.covered_seconds if ticks else 1.0) * share * _RECTANGLE
 
 
+def _counts(facts: Facts) -> bool:
+    """Whether a counter was integrated; a device may have one and be integrated by its power all the same."""
+    only_joules = facts.joules is not None and facts.watts is None and facts.amps is None
+    return facts.semantics == "counter" or only_joules
+
+
 def _clock(part: Part) -> list[Component]:
     known = part.model.clock_uncertainty if part.model is not None else 0.0
-    return [_lasting("time base", part.window.joules * (known or part.facts.clock * _RECTANGLE))]
+    return [_systematic("time base", part.window.joules * (known or part.facts.clock * _RECTANGLE))]
 
 
 def _of_counter(part: Part) -> list[Component]:
@@ -119,9 +163,9 @@ def _of_counter(part: Part) -> list[Component]:
     steps = Component("counter resolution", band.resolution * _STEP * math.sqrt(2))
     lines = _power_lines(part)
     if not lines:
-        return [_lasting("counter gain", joules * band.gain * _RECTANGLE), steps]
+        return [_systematic("counter gain", joules * band.gain * _RECTANGLE), steps]
     gain = math.hypot(*(line.slope_uncertainty() / line.gain for line in lines))
-    return [_lasting("calibrated counter gain", joules * gain), steps, *_drift(lines, part)]
+    return [_systematic("calibrated counter gain", joules * gain), steps, *_drift(lines, part)]
 
 
 def _of_rates(part: Part) -> list[Component]:
@@ -151,16 +195,16 @@ def _of_rate(
         if band is None:
             return []
         return [
-            _lasting(f"{quantity} gain", joules * band.gain * _RECTANGLE),
-            _lasting(f"{quantity} offset", weight * band.offset * _RECTANGLE),
+            _systematic(f"{quantity} gain", joules * band.gain * _RECTANGLE),
+            _systematic(f"{quantity} offset", weight * band.offset * _RECTANGLE),
             steps,
         ]
     # about its pivot a line's level and slope are independent of each other
     pivot = line.pivot()
     shown = (joules - line.offset * weight) / line.gain
     return [
-        _lasting(f"calibrated {quantity} gain", (shown - pivot * weight) * line.slope_uncertainty()),
-        _lasting(f"calibrated {quantity} level", weight * line.uncertainty(pivot)),
+        _systematic(f"calibrated {quantity} gain", (shown - pivot * weight) * line.slope_uncertainty()),
+        _systematic(f"calibrated {quantity} level", weight * line.uncertainty(pivot)),
         steps,
     ]
 
@@ -168,7 +212,7 @@ def _of_rate(
 def _drift(lines: Sequence[Line], part: Part) -> list[Component]:
     """The gain's drift with the air's temperature since the calibration; the data sheet's limits hold it."""
     return [
-        _lasting(
+        _systematic(
             "temperature", part.window.joules * max((line.drift(part.kelvin) for line in lines), default=0.0)
         )
     ]
@@ -190,5 +234,5 @@ def _amps_line(part: Part) -> Line | None:
     return part.model.amps_line(window.coulombs / window.covered_seconds if known else 0.0)
 
 
-def _lasting(cause: str, joules: float) -> Component:
+def _systematic(cause: str, joules: float) -> Component:
     return Component(cause, joules, systematic=True)

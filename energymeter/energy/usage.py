@@ -239,6 +239,8 @@ class Usage(NamedTuple):
 
 
 _REMEDIES = {
+    "disagreement": "compare it with another meter",
+    "own counter": "a longer window",
     "noise and sampling": "a longer window, or more readings a second",
     "shorter than a sample": "more readings a second, or many such windows in one",
     "window edges": "a longer window, or more readings a second",
@@ -289,10 +291,15 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
         raise SpecError("none of these channels counts towards a total; name one of them as the source")
     for part in counted:
         if math.isnan(part.window.joules) or (part.window.covered_seconds <= 0 and part.window.seconds > 0):
+            if part.facts.still_seconds is not None:
+                raise NotMeasured(
+                    f"{part.name} measured nothing in this window: its counter stood still, as it does in "
+                    "virtual machines; name a source without it"
+                )
             raise NotMeasured(
                 f"{part.name} measured nothing in this window; measure longer, or see `energymeter devices`"
             )
-        _check_steps(part)
+    _check_steps([part for part in counted if part.facts.place == "cell"])
     windows = [part.window for part in counted]
     seconds = windows[0].seconds
     measured = min(window.covered_seconds for window in windows)
@@ -318,18 +325,22 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
     )
 
 
-def _check_steps(part: Part) -> None:
-    """Refuse a window in which a battery's gauge has hardly moved.
+def _check_steps(parts: Sequence[Part]) -> None:
+    """Refuse a window in which the gauges of a machine's batteries have hardly moved.
+
+    One of several may rest while another one gives, so it is their sum that has to move.
 
     Raises:
         NotMeasured: fewer steps than would mean anything.
     """
-    facts, joules = part.facts, part.window.joules
-    step = facts.joules.resolution if facts.joules is not None else 0.0
-    if facts.semantics == "counter" and facts.place == "cell" and abs(joules) < _GAUGE_STEPS * step:
+    gauges = [p for p in parts if p.facts.semantics == "counter" and p.facts.joules is not None]
+    joules = abs(sum(part.window.joules for part in gauges))
+    step = max((p.facts.joules.resolution for p in gauges if p.facts.joules is not None), default=0.0)
+    if joules < _GAUGE_STEPS * step:
         raise NotMeasured(
-            f"{part.name} moves in steps of {significant(step)} J and showed {significant(joules)} J in this "
-            "window: measure for half an hour, or take its instants where it has them (battery?by=power)"
+            f"{' + '.join(part.name for part in gauges)} moves in steps of {significant(step)} J and showed "
+            f"{significant(joules)} J in this window: measure for half an hour, or take its instants where "
+            "it has them (battery?by=power)"
         )
 
 
@@ -347,9 +358,18 @@ def _coverage(windows: Sequence[Window]) -> float:
 
 
 def _doubts(parts: Sequence[Part]) -> list[str]:
-    """A note on channels whose accuracy is unknown: their ± holds only what the sampling adds."""
+    """Notes on channels whose accuracy is unknown, so that their ± holds only what the sampling adds; and on
+    devices that contradict themselves."""
+    counters = [(part.name, part.own_counter) for part in parts if part.own_counter is not None]
+    disagreements = [
+        f"the counter of {name} itself shows {significant(own.counter_joules)} J in {duration(own.seconds)}, "
+        f"where its power adds up to {significant(own.integral_joules)} J"
+        for name, own in counters
+        if not own.agrees
+    ]
     vague = [part.name for part in parts if not any(_bands(part.facts))]
-    return [f"± without the unknown accuracy of {' + '.join(vague)}"] if vague else []
+    doubts = [f"± without the unknown accuracy of {' + '.join(vague)}"] if vague else []
+    return doubts + disagreements
 
 
 def _bands(facts: Facts) -> tuple[Band | None, ...]:

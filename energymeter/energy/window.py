@@ -11,6 +11,8 @@ COVERED = 0.995
 # moved by only h f, is level. Root mean squares over f, in units of the difference that the samples show:
 STEP_IN_LINE = math.sqrt(1 / 20)
 STEP_IN_MEAN = math.sqrt(1 / 10)
+_STEP_AROUND = math.sqrt(1 / 6)
+"""The same of a window much shorter than the interval, in which a straight line gives power h f."""
 
 
 class Point(NamedTuple):
@@ -24,6 +26,8 @@ class Point(NamedTuple):
     variance_joules2: float = 0.0
     edge_joules: float = 0.0
     """What a step of the power right here would be misplaced by, one standard deviation."""
+    step_watts: float = 0.0
+    """The difference of power between the samples before and after; 0 on a sample."""
 
 
 class Window(NamedTuple):
@@ -55,7 +59,10 @@ class Window(NamedTuple):
             end.covered_seconds - start.covered_seconds,
             end.gap_fill_joules - start.gap_fill_joules,
             end.variance_joules2 - start.variance_joules2,
-            start.edge_joules + end.edge_joules,
+            min(
+                start.edge_joules + end.edge_joules,
+                max(start.step_watts, end.step_watts) * seconds * _STEP_AROUND,
+            ),
             peak_watts,
         )
 

@@ -278,10 +278,15 @@ class Run:
                 )
         parts = [self._part(channel, window) for channel, window in zip(channels, windows, strict=True)]
         titles, warnings = self._calibrations(channels, windows)
+        overhead = self._overhead(channels)
+        compared = [  # a device's own counter knows nothing of a calibration
+            part if part.model else part._replace(own_counter=channel.own_counter(part.window.seconds))
+            for channel, part in zip(channels, parts, strict=True)
+        ]
         return combine(
-            parts,
+            compared,
             missed=sum(c.curve.counts[count] for c in channels for count in _MISSED),
-            overhead=self._overhead(channels),
+            overhead=overhead,
             calibration=titles,
             nominal_volts=self._nominal_volts,
             idle=self._idle,
@@ -289,14 +294,12 @@ class Run:
         )
 
     def _part(self, channel: SampledChannel, window: Window) -> Part:
+        interval_seconds = channel.curve.interval_seconds(1 / channel.info.rate_hz)
+        part = Part(channel.info.name, channel.info.facts, window, interval_seconds)
         applied = self.applied(channel)
-        part = Part(
-            channel.info.name,
-            channel.info.facts,
-            window,
-            channel.curve.interval_seconds(1 / channel.info.rate_hz),
-        )
-        return part if applied is None else part._replace(model=applied.model, kelvin=applied.kelvin)
+        if applied is None:
+            return part
+        return part._replace(model=applied.model, kelvin=applied.kelvin)
 
     def applied(self, channel: SampledChannel) -> "Applied | None":
         """The calibration of a channel, if it has one."""

@@ -112,7 +112,7 @@ def _field(name: str, value: Any) -> Any:
         if not isinstance(value, list) or len(value) != len(Band._fields):
             raise TypeError(f"the accuracy of {name} is not three numbers")
         return Band(*(number_in(figure, 0.0, _MOST, f"the accuracy of {name}") for figure in value))
-    if value is None and name in ("joules_wrap", "coulombs_wrap", "max_watts"):
+    if value is None and name in _OPTIONAL:
         return None
     low, high = _RANGES[name]
     return number_in(value, low, high, name)
@@ -131,7 +131,11 @@ _RANGES = {
     "clock": (0.0, 1.0),
     "duty": (0.0, 1.0),
     "latency": (0.0, 1e3),
+    "renewal_seconds": (0.0, 1e6),
+    "smoothing_seconds": (0.0, 1e6),
+    "still_seconds": (0.0, 1e6),
 }
+_OPTIONAL = ("joules_wrap", "coulombs_wrap", "max_watts", "still_seconds")
 
 
 def _started(value: Any) -> float | None:

@@ -101,11 +101,14 @@ class ChannelInfo(NamedTuple):
     calibrated: bool
     rewinds: bool = False
     """The source begins at its start when it is opened again, as a recording does."""
+    notes: tuple[str, ...] = ()
+    """What the source says that the reader of a result should know."""
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "ChannelInfo":
         """The info again, after ``to_json`` went through JSON."""
-        return cls(**{**fields, "facts": Facts.from_json(fields["facts"])})
+        notes = tuple(fields.get("notes", ()))
+        return cls(**{**fields, "facts": Facts.from_json(fields["facts"]), "notes": notes})
 
     def to_json(self) -> dict[str, Any]:
         """All fields, by name."""

@@ -6,9 +6,11 @@ in the end in the history.
 
 import math
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 
 from energymeter.energy.integrate import Sample
 from energymeter.energy.window import NOTHING, STEP_IN_LINE, STEP_IN_MEAN, Point, Window
+from energymeter.reading import Facts
 from energymeter.sampling.memory import ChannelMemory, Count
 
 _NAN = math.nan
@@ -26,14 +28,28 @@ class Curve:
         memory: the channel's shared memory.
         trapezoids: power runs straight between two samples (instants); otherwise it is level
             (means, counters).
+        age_seconds: how old a value may be when it is read, from the time between two samples.
     """
 
-    def __init__(self, memory: ChannelMemory, *, trapezoids: bool) -> None:
+    def __init__(
+        self,
+        memory: ChannelMemory,
+        *,
+        trapezoids: bool,
+        age_seconds: Callable[[float], float] | None = None,
+    ) -> None:
         self.counts, self.capacity = memory.counts, memory.capacity
         self._memory = memory
         self._ring, self._history = memory.ring, memory.history
         self._trapezoids = trapezoids
+        self._age_seconds = age_seconds
         self._near: tuple[Sample, Sample] | None = None  # where the last search ended: spans come in order
+
+    @classmethod
+    def of(cls, facts: Facts, memory: ChannelMemory) -> "Curve":
+        """The curve of a source with these facts."""
+        ages = facts.age_seconds if facts.renewal_seconds or facts.smoothing_seconds else None
+        return cls(memory, trapezoids=facts.semantics == "instant", age_seconds=ages)
 
     def __len__(self) -> int:
         return self.counts[Count.RING_COUNT]
@@ -104,12 +120,32 @@ class Curve:
         """
         if not len(self):
             return NOTHING
-        return Window.between(
-            start if start is not None else self.at(start_ns),
-            self.at(end_ns),
-            (end_ns - start_ns) * 1e-9,
-            self.peak(start_ns, end_ns),
+        start, end = start if start is not None else self.at(start_ns), self.at(end_ns)
+        window = Window.between(start, end, (end_ns - start_ns) * 1e-9, self.peak(start_ns, end_ns))
+        if self._age_seconds is None:
+            return window
+        late_ns = round(self._age_seconds(self.interval_seconds(0.0)) * 1e9)
+        late = self._late_joules(start_ns, end_ns, late_ns, window.joules)
+        return window._replace(edge_joules=math.hypot(window.edge_joules, late))
+
+    def _late_joules(self, start_ns: int, end_ns: int, late_ns: int, joules: float) -> float:
+        """What a window misplaces whose curve is late by anything up to ``late_ns``, one standard deviation.
+
+        The curve moved by as much says what it would have been; the mean square by Simpson's rule. Where the
+        curve ends, its last power is held.
+        """
+        half, whole = (
+            self._held_joules(end_ns + moved_ns) - self._held_joules(start_ns + moved_ns) - joules
+            for moved_ns in (late_ns // 2, late_ns)
         )
+        square = (4 * half * half + whole * whole) / 6
+        return math.sqrt(square) if math.isfinite(square) else 0.0
+
+    def _held_joules(self, at_ns: int) -> float:
+        joules, newest = self.at(at_ns).joules, self.last()
+        if newest is None or newest.watts is None or at_ns <= newest.at_ns:
+            return joules
+        return joules + newest.watts * (at_ns - newest.at_ns) * 1e-9
 
     def peak(self, start_ns: int, end_ns: int) -> float:
         """The largest sample of a window in W, its neighbours included if it holds none; NaN if unknown."""
@@ -219,9 +255,9 @@ class Curve:
         share = min(1.0, into_ns / covered_ns) if covered_ns > 0 and into_ns > 0 else 0.0
         elapsed = min(1.0, (at_ns - before.at_ns) / dt_ns) if dt_ns > 0 and at_ns > before.at_ns else 0.0
         bent = self._trapezoids and covered_ns == dt_ns > 0
-        edge = 0.0
+        step_watts = 0.0
         if 0 < share < 1 and before.watts is not None and after.watts is not None:
-            edge = abs(after.watts - before.watts) * covered_ns * (STEP_IN_LINE if bent else STEP_IN_MEAN)
+            step_watts = abs(after.watts - before.watts)
         return Point(
             _along(before.joules, after.joules, share, before.watts, after.watts, bent),
             _along(before.coulombs, after.coulombs, share, before.amps, after.amps, bent),
@@ -229,7 +265,8 @@ class Curve:
             (before.covered_ns + share * covered_ns) * 1e-9,
             before.gap_fill_joules + elapsed * (after.gap_fill_joules - before.gap_fill_joules),
             before.variance_joules2 + share * (after.variance_joules2 - before.variance_joules2),
-            edge * 1e-9,
+            step_watts * covered_ns * 1e-9 * (STEP_IN_LINE if bent else STEP_IN_MEAN),
+            step_watts,
         )
 
 

@@ -11,13 +11,15 @@ from energymeter.sampling.config import SourceConfig
 from energymeter.sampling.memory import ChannelMemory, Count, CurveWriter, State
 from energymeter.sampling.pace import Pace
 from energymeter.sampling.priority import Priority
-from energymeter.source import Divided, Source, Streaming, StreamingParts
+from energymeter.source import Counting, Divided, Source, Streaming, StreamingParts
 
 FAILURES_BEFORE_REOPEN = 3
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
 _HOUSEKEEPING_NS = 1_000_000_000
 _ABSURD = 1e15
 """No reading in SI units is as large: more than all of mankind draws, and squares of it still fit a float."""
+_HEADROOM = 1.1
+"""A reading may be so many times what can flow at most, by the source's own inaccuracy."""
 _AHEAD_NS = 1_000_000_000
 """A device's clock may be ahead of ours by its jitter, not by more."""
 
@@ -48,9 +50,17 @@ class Channel:
         facts = correction.wraps(source.facts) if correction is not None else source.facts
         last = memory.last()
         self._last_ns = last.at_ns if last is not None else None
+        self.period_ns = round(1e9 / rate_hz)
+        self.due_ns = 0
+        """When it is read next, at the earliest: nothing is read more often than it has news."""
+        most_watts = source.facts.max_watts
+        self._most_watts = None if most_watts is None else _HEADROOM * most_watts
         self._gap_rule = GapRule(1e9 / rate_hz)
         self.integrator = Integrator(facts, self._gap_rule.limit_ns, last, tick_wait_ns(rate_hz))
         self._gaps_before = self.counts[Count.GAPS], self.counts[Count.GAP_NS]
+        self._counter: tuple[int, float] | None = None
+        """When the device's own counter last changed, and what it shows since, in J."""
+        self._asleep_uj = self.counts[Count.SUSPENDED_UJ]
         self._before = [self.counts[count] for count in (Count.LOST, Count.MOVED_BYTES, Count.CPU_NS)]
 
     def take(self, at_ns: int, reading: Reading, *, final: bool = False) -> Sample | None:
@@ -74,10 +84,11 @@ class Channel:
             counts[Count.DUPLICATES] += 1
             return None
         self._writer.append(sample)
-        if self._last_ns is not None:
+        if self._last_ns is not None and not self.source.facts.renewal_seconds:
             integrator.gap_limit_ns = self._gap_rule.observe(sample.at_ns - self._last_ns)
         self._last_ns = sample.at_ns
         if integrator.gaps:
+            counts[Count.SUSPENDED_UJ] = self._asleep_uj + round(integrator.asleep_joules * 1e6)
             counts[Count.GAPS] = self._gaps_before[0] + integrator.gaps
             counts[Count.GAP_NS] = self._gaps_before[1] + integrator.gap_ns
         return sample
@@ -91,8 +102,10 @@ class Channel:
             + (0.0 if joules is None else joules * joules)
             + (0.0 if coulombs is None else coulombs * coulombs)
         )
+        most_watts = self._most_watts
         if (
             not squares < _ABSURD * _ABSURD
+            or (most_watts is not None and abs(reading.power or 0.0) > most_watts)
             or (seconds is not None and not 0 <= seconds < inf)
             or (own_ns is not None and not self._is_time(own_ns, at_ns))
         ):
@@ -107,6 +120,35 @@ class Channel:
         self.counts[Count.LOST] = lost + getattr(self.source, "lost", 0)
         self.counts[Count.MOVED_BYTES] = moved_bytes + getattr(self.source, "moved_bytes", 0)
         self.counts[Count.CPU_NS] = cpu_ns_before + cpu_ns
+
+    def compare(self, at_ns: int) -> None:
+        """Note when the device's own counter steps: from its first step to its last our integral must agree.
+
+        A counter that was cleared, or jumps by what cannot have flowed, begins again.
+        """
+        if not isinstance(self.source, Counting):
+            return
+        try:
+            totals = self.source.counters()
+        except SourceError:
+            return  # asked apart from the readings, which go on
+        if totals is None or totals.joules is None:
+            return
+        counts, before, self._counter = self.counts, self._counter, (at_ns, totals.joules)
+        if before is None or totals.joules == before[1]:
+            self._counter = before or self._counter
+            return
+        most_watts = self.source.facts.max_watts
+        risen = totals.joules - before[1]
+        limit = inf if most_watts is None else most_watts * (at_ns - before[0]) * 1e-9 + totals.joules_step
+        if not counts[Count.COUNTED_FROM_NS] or not 0 < risen <= limit:
+            counts[Count.COUNTED_TO_NS] = 0
+            counts[Count.COUNTED_STEP_UJ] = round(totals.joules_step * 1e6)
+            counts[Count.COUNTED_FROM_UJ] = round(totals.joules * 1e6)
+            counts[Count.COUNTED_FROM_NS] = at_ns
+        else:
+            counts[Count.COUNTED_TO_UJ] = round(totals.joules * 1e6)
+            counts[Count.COUNTED_TO_NS] = at_ns
 
     def failed(self, failure: BaseException) -> None:
         """Count a reading that failed, and remember why."""
@@ -150,7 +192,7 @@ class SourceLoop:
     ) -> None:
         self._source = config.build()
         self._channels = list(channels)
-        self._period_ns = round(1e9 / config.pace())
+        self._period_ns = min(channel.period_ns for channel in channels)
         self._pace = pace
         self._record = record
         self._flush = flush
@@ -213,13 +255,18 @@ class SourceLoop:
                 return True
 
     def _read_all(self, channels: Sequence[Channel], *, final: bool = False) -> bool:
-        """One reading of every channel; True if at least one succeeded."""
-        succeeded = False
+        """One reading of every channel that is due; False if all of them failed."""
+        tried = succeeded = False
         now_ns = self._pace.now_ns
         for number, channel in enumerate(channels):
             before_ns = now_ns()
+            if before_ns < channel.due_ns and not final:
+                continue
+            channel.due_ns = before_ns + channel.period_ns - self._period_ns // 2
+            tried = True
             try:
                 reading = channel.source.read()
+                self._note_sleep()
                 sample = channel.take((before_ns + now_ns()) // 2, reading, final=final)
             except SourceEnded:
                 raise
@@ -229,7 +276,7 @@ class SourceLoop:
             succeeded = True
             if sample is not None and self._record is not None:
                 self._record(number, sample)
-        return succeeded
+        return succeeded or not tried
 
     def _stream(self) -> bool:
         """Take what the device sends, in its own time. True: stop; False: it needs reopening."""
@@ -237,6 +284,7 @@ class SourceLoop:
         try:
             for number, reading in self._readings():
                 now_ns = self._pace.now_ns()
+                self._note_sleep()
                 sample = self._taken(channels[number], now_ns, reading)
                 if sample is not None and self._record is not None:
                     self._record(number, sample)
@@ -305,18 +353,25 @@ class SourceLoop:
     def _keep_house(self) -> None:
         """About once a second: counts the source keeps itself, time asleep, what is buffered."""
         self._housekeeping_ns = self._pace.now_ns() + _HOUSEKEEPING_NS
-        asleep_ns = self._pace.suspended_ns()
-        slept_ns, self._asleep_ns = asleep_ns - self._asleep_ns, asleep_ns
+        self._note_sleep()
         if self._priority is not None:
             self._priority.check()
             for channel in self._channels:
                 channel.counts[Count.PRIORITY] = self._priority.level
         for channel in self._channels:
             channel.tally(self._pace.cpu_ns())
-            if slept_ns > 50_000_000:  # the two clocks are read apart; less is scheduling
-                channel.counts[Count.SUSPENDED_NS] += slept_ns
+            channel.compare(self._pace.now_ns())
         if self._flush is not None:
             self._flush()
+
+    def _note_sleep(self) -> None:
+        """Count the time that the machine has slept, and measure nothing across it: sleep is not use."""
+        asleep_ns = self._pace.suspended_ns()
+        slept_ns, self._asleep_ns = asleep_ns - self._asleep_ns, asleep_ns
+        if slept_ns > 50_000_000:  # the two clocks are read apart; less is scheduling
+            for channel in self._channels:
+                channel.counts[Count.SUSPENDED_NS] += slept_ns
+                channel.integrator.interrupt(asleep=True)
 
     def _state(self, state: int) -> None:
         for channel in self._channels:

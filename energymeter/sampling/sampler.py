@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from energymeter.clock import Clock, SystemClock
 from energymeter.energy.correction import Correction
+from energymeter.energy.uncertainty import OwnCounter
+from energymeter.energy.window import COVERED
 from energymeter.errors import LogError
 from energymeter.sampling import priority
 from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
@@ -17,10 +19,12 @@ from energymeter.sampling.spawn import interpreter
 from energymeter.sampling.thread import ThreadHost
 from energymeter.sampling.uninterrupted import uninterrupted
 from energymeter.spec import Spec
+from energymeter.text import significant
 
 _FIRST_SAMPLE_SECONDS = 2.0
 _RESTARTS = 20
 _RETRY_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
+_TRIES = 8
 
 
 class SampledChannel(NamedTuple):
@@ -37,6 +41,26 @@ class SampledChannel(NamedTuple):
     def priority(self) -> str:
         """What the scheduler granted the sampling loop; an empty text where nothing was asked for."""
         return priority.NAMES.get(self.observed(Count.PRIORITY), "")
+
+    def own_counter(self, seconds: float) -> OwnCounter | None:
+        """What the device itself counted, next to our integral.
+
+        Args:
+            seconds: of a window. None if the counter ran for another time: it says nothing of a part of it.
+        """
+        counts = self.curve.counts
+        for _ in range(_TRIES):  # until the sampler has not changed it meanwhile
+            start_ns, end_ns = counts[Count.COUNTED_FROM_NS], counts[Count.COUNTED_TO_NS]
+            step_uj = counts[Count.COUNTED_STEP_UJ]
+            counted_uj = counts[Count.COUNTED_TO_UJ] - counts[Count.COUNTED_FROM_UJ]
+            if (start_ns, end_ns) == (counts[Count.COUNTED_FROM_NS], counts[Count.COUNTED_TO_NS]):
+                break
+        if not 0 < start_ns < end_ns or not seconds / 2 <= (end_ns - start_ns) * 1e-9 <= seconds + 1.0:
+            return None
+        window = self.curve.window(start_ns, end_ns)
+        if not window.covered_seconds >= COVERED * window.seconds:
+            return None
+        return OwnCounter(window.seconds, window.joules, counted_uj * 1e-6, step_uj * 1e-6)
 
 
 class Sampler:
@@ -100,7 +124,9 @@ class Sampler:
         infos = host.start(self._configs, self.log, self._corrections)
         self._host = host
         self._head = Head(host.memory)
-        self.channels = [_channel(info, host.memory) for info in infos]
+        self.channels = [
+            SampledChannel(info, Curve.of(info.facts, info.memory_in(host.memory))) for info in infos
+        ]
 
     def stop(self, *, discard_log: bool = False, window_ns: tuple[int, int] | None = None) -> None:
         """Take one last sample and end; twice is fine, and in a forked worker it does nothing.
@@ -208,12 +234,15 @@ class Sampler:
             notes.append(f"sampling was killed and restarted {self.restarts} times")
         if self._down:
             notes.append("sampling was killed and not restarted before the end")
+        notes += [note for channel in self.channels for note in channel.info.notes]
         notes += [
             channel.curve.error for channel in self.channels if channel.info.rewinds and channel.curve.error
         ]
         asleep = max((channel.observed(Count.SUSPENDED_NS) for channel in self.channels), default=0) * 1e-9
         if asleep:
-            notes.append(f"the machine slept {asleep:.1f} s, not measured")
+            gave = sum(channel.observed(Count.SUSPENDED_UJ) for channel in self.channels) * 1e-6
+            besides = f"; the battery's gauge counted {significant(gave)} J meanwhile" if gave else ""
+            notes.append(f"the machine slept {asleep:.1f} s, not measured{besides}")
         missed = sum(channel.observed(Count.MISSED) for channel in self.channels)
         refused = {channel.priority for channel in self.channels} - {
             "",
@@ -257,7 +286,3 @@ def _absolute(path: str) -> str:
         return os.path.abspath(path) if path else path
     except OSError:  # the current folder was removed
         return path
-
-
-def _channel(info: ChannelInfo, shared: memoryview) -> SampledChannel:
-    return SampledChannel(info, Curve(info.memory_in(shared), trapezoids=info.facts.semantics == "instant"))

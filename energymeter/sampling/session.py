@@ -64,7 +64,8 @@ class Session:
 
     def _add_channel(self, source_index: int, config: SourceConfig, part: Source) -> None:
         divided = isinstance(config.build(), StreamingParts)
-        rate_hz = part.facts.default_hz if divided else config.pace()  # a recording's channels have their own
+        # a recording's channels have rates of their own, and a part may have news less often than the whole
+        rate_hz = part.facts.default_hz if divided else min(config.pace(), part.facts.max_hz)
         # a stream may well be faster than its nominal rate, and unused memory costs nothing
         capacity = ring_samples(max(rate_hz, part.facts.max_hz) if isinstance(part, Streaming) else rate_hz)
         identity = getattr(part, "identity", None) or part.name
@@ -75,9 +76,20 @@ class Session:
         while name in [info.name for info in self.channels]:  # it distinguishes the rows of a log
             number_of_name += 1
             name = f"{own_name} ({number_of_name})"
+        said = any(info.source_index == source_index for info in self.channels)
+        notes = () if said else tuple(printable(note) for note in getattr(config.source, "notes", ()))
         self.channels.append(
             ChannelInfo(
-                source_index, name, part.facts, rate_hz, capacity, self.size, identity, calibrated, rewinds
+                source_index,
+                name,
+                part.facts,
+                rate_hz,
+                capacity,
+                self.size,
+                identity,
+                calibrated,
+                rewinds,
+                notes,
             )
         )
         self.size += channel_bytes(capacity)

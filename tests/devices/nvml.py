@@ -40,6 +40,7 @@ class Gpu:
         architecture: int = 9,
         name: str = "NVIDIA H100",
         limit: int | None = 700_000,
+        bus: str | bytes | None = None,
     ) -> None:
         self.millijoules = millijoules
         self.usage = usage
@@ -47,6 +48,8 @@ class Gpu:
         self.architecture = architecture
         self.name = name
         self.limit = limit
+        self.bus = bus
+        self.reads = 0
         self.fails = 0
 
 
@@ -93,7 +96,14 @@ class Driver:
         return gpu.architecture
 
     def nvmlDeviceGetPowerManagementLimitConstraints(self, gpu: Gpu) -> list[int]:  # noqa: N802
-        return [100_000, self._known(gpu, gpu.limit)]
+        limit = self._known(gpu, gpu.limit)
+        gpu.reads -= 1  # that was no reading of its sensor
+        return [100_000, limit]
+
+    def nvmlDeviceGetPciInfo(self, gpu: Gpu) -> SimpleNamespace:  # noqa: N802
+        if gpu.bus is None:
+            raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
+        return SimpleNamespace(busId=gpu.bus)
 
     def nvmlDeviceGetTotalEnergyConsumption(self, gpu: Gpu) -> int:  # noqa: N802
         return self._known(gpu, gpu.millijoules)
@@ -113,6 +123,7 @@ class Driver:
 
     def _known(self, gpu: Gpu, value: int | None) -> int:
         assert self.users > 0, "asked before nvmlInit"
+        gpu.reads += 1
         if gpu.fails:
             raise NVMLError(gpu.fails)
         if value is None:

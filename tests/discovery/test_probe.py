@@ -169,14 +169,39 @@ def test_a_driver_that_is_not_loaded_in_time_is_late_too(monkeypatch: pytest.Mon
     assert [(finding["spec"], finding["late"]) for finding in said] == [("stuck", True)]
 
 
-def test_channels_that_do_not_count_are_excluded(tmp_path: Any) -> None:
-    powercap = Powercap(Sysfs(tmp_path))
-    powercap.zone("intel-rapl:0", "package-0")
-    powercap.zone("intel-rapl:0:0", "core")
-    finding = probe(Candidate("rapl", "package"), lambda _: lambda: Rapl(parts=True, root=str(tmp_path)))
+class Counting:
+    """A processor whose package counts on between two readings, and whose core stands still."""
+
+    def __init__(self, root: Any, *, dram: bool = False) -> None:
+        self.sysfs, self.microjoules = Sysfs(root), 0
+        powercap = Powercap(self.sysfs)
+        self.package = powercap.zone("intel-rapl:0", "package-0")
+        powercap.zone("intel-rapl:0:0", "core")
+        if dram:
+            powercap.zone("intel-rapl:0:2", "dram", 5_000_000)
+
+    def sleep(self, seconds: float) -> None:
+        self.microjoules += 100_000
+        self.sysfs.rewrite(self.package, self.microjoules)
+
+    def found(self, **options: Any) -> dict[str, Any]:
+        return probe(Candidate("rapl", "package"), lambda _: lambda: Rapl(root=self.sysfs.root, **options))
+
+
+def test_channels_that_do_not_count_are_excluded(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    counting = Counting(tmp_path)
+    monkeypatch.setattr("energymeter.discovery.probe.time.sleep", counting.sleep)
+    finding = counting.found(parts=True)
     assert finding["channels"] == ["rapl:package-0"]
     assert finding["excluded"] == ["rapl:package-0/core"]
-    assert finding["watts"] is None, "its counter stands still"
+    assert finding["watts"] > 0
+
+
+def test_a_counter_that_never_moves_is_no_source(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    counting = Counting(tmp_path, dram=True)
+    assert "rapl:package-0 stands still, as counters do in virtual machines" in counting.found()["error"]
+    monkeypatch.setattr("energymeter.discovery.probe.time.sleep", counting.sleep)
+    assert "rapl:package-0/dram stands still" in counting.found()["error"]
 
 
 @pytest.mark.parametrize("name", driver_names())

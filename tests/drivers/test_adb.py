@@ -21,9 +21,11 @@ class Phone:
             'else echo "error: no devices" >&2; exit 1; fi',
         )
 
-    def says(self, counter: object = 2483000, status: int = 3, voltage: object = 3964) -> None:
+    def says(
+        self, counter: object = 2483000, status: int = 3, voltage: object = 3964, powered: str = "false"
+    ) -> None:
         self._answer.write_text(
-            "Current Battery Service state:\n  AC powered: false\n  USB powered: false\n"
+            f"Current Battery Service state:\n  AC powered: false\n  USB powered: {powered}\n"
             f"  Max charging current: 0\n  Charge counter: {counter}\n  status: {status}\n  health: 2\n"
             f"  present: true\n  level: 67\n  scale: 100\n  voltage: {voltage}\n  temperature: 337\n"
             "  technology: Li-poly\n[log]\n08-11 18:34 level:72, voltage:4120\n  voltage: 4120\n"
@@ -58,7 +60,7 @@ def test_the_dump_of_a_samsung(tmp_path: Path) -> None:
     """Quoted in zebrunner/mcloud-device issue 150 (here discharging): one key comes twice."""
     dump = tmp_path / "dump"
     dump.write_text(
-        "Current Battery Service state:\n  AC powered: false\n  USB powered: true\n"
+        "Current Battery Service state:\n  AC powered: false\n  USB powered: false\n"
         "  Charge counter: 2967000\n  status: 3\n  health: 2\n  present: true\n  level: 100\n  scale: 100\n"
         "  voltage: 4312\n  temperature: 309\n  technology: Li-ion\n  batterySWSelfDischarging: false\n"
         "  batteryMiscEvent: 65536\n  LED Charging: true\n  current now: 0\n  charge counter: 2967000\n"
@@ -70,10 +72,20 @@ def test_the_dump_of_a_samsung(tmp_path: Path) -> None:
     assert (reading.volts, reading.coulombs) == (4.312, 0.0)
 
 
-@pytest.mark.parametrize("status", [2, 4, 5])
-def test_a_charging_phone_is_refused(phone: Phone, status: int) -> None:
+@pytest.mark.parametrize("status", [1, 2, 3, 4, 5])
+def test_a_phone_that_is_plugged_in_is_refused(phone: Phone, status: int) -> None:
     with pytest.raises(SourceError, match="unplug"):
-        phone.open(status=status)
+        phone.open(status=status, powered="true")
+
+
+@pytest.mark.parametrize("status", [1, 3, 4, 5])
+def test_a_phone_that_is_not_is_measured_whatever_its_status(phone: Phone, status: int) -> None:
+    assert phone.open(status=status).read().coulombs == 0.0
+
+
+def test_a_phone_whose_status_lags_behind_is_waited_for(phone: Phone) -> None:
+    with pytest.raises(SourceError, match="no charger connected; wait"):
+        phone.open(status=2)
 
 
 def test_gauges_that_are_none(phone: Phone) -> None:

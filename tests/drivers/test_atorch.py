@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from energymeter.clock import ManualClock
 from energymeter.drivers.atorch import LENGTH, Atorch, decode, fault, split
 from energymeter.errors import SourceMissing, SourceTimeout
+from energymeter.reading import Reading
 from energymeter.source import Source
 from energymeter.testing import check_source, check_unplugged
 
@@ -131,27 +132,54 @@ class Heard:
         return self.arrivals.pop(0)[1]
 
 
-def stamps_of(*arrivals: tuple[float, bytes]) -> list[float]:
+def heard(*arrivals: tuple[float, bytes]) -> Atorch:
+    """A meter that is opened, and falls silent after these."""
     clock = ManualClock()
     source = Atorch(wire=Heard(clock, *arrivals), clock=clock)
     source.open()
-    found: list[float] = []
+    return source
+
+
+def all_of(source: Atorch) -> list[Reading]:
+    found: list[Reading] = []
     with pytest.raises(SourceTimeout):
-        found.extend((one.at_ns or 0) / 1e9 for one in source.stream() if one.fresh)
+        found.extend(one for one in source.stream() if one.fresh)
     return found
 
 
-def test_stamps_follow_the_meters_seconds_not_the_arrival() -> None:
+def stamps_of(*arrivals: tuple[float, bytes]) -> list[float]:
+    return [(one.at_ns or 0) / 1e9 for one in all_of(heard(*arrivals))]
+
+
+def test_reports_are_stamped_by_their_arrival_and_a_heap_is_spread() -> None:
     seconds = [report(3, 500, 100, 0, 0, seconds=n) for n in range(6)]
     jitter = [(1.0, seconds[0]), (2.15, seconds[1]), (4.01, seconds[2] + seconds[3]), (5.0, seconds[4])]
-    assert stamps_of(*jitter) == pytest.approx([1, 2, 3, 4, 5], abs=2e-3)
+    assert stamps_of(*jitter) == pytest.approx([1.0, 2.15, 3.01, 4.01, 5.0])
 
 
-def test_a_second_report_in_a_second_is_no_sample_and_a_clock_that_stands_still_is_not_followed() -> None:
+def test_what_the_meters_clock_does_changes_no_stamp() -> None:
     same = report(3, 500, 100, 0, 0, seconds=7)
-    assert stamps_of((1.0, same), (1.9, same)) == [1.0]
-    assert stamps_of((1.0, same), (2.0, same), (3.0, same), (4.0, same), (5.0, same)) == [1.0, 3.0, 5.0]
+    other = report(3, 501, 100, 0, 0, seconds=7)
+    assert stamps_of((1.0, same), (1.1, same)) == [1.0], "sent twice"
+    assert stamps_of((1.0, same), (1.6, other)) == [1.0, 1.6]
+    assert stamps_of((1.0, same), (2.0, same), (3.0, same)) == [1.0, 2.0, 3.0], "it stands still"
     assert stamps_of((1.0, same), (2.0, report(3, 500, 100, 0, 0, seconds=0))) == [1.0, 2.0], "it was reset"
+    assert stamps_of((1.0, same), (3.0, same + other)) == [1.0, 2.0, 3.0], "a heap, while it stands still"
+
+
+def test_a_clock_of_whole_seconds_makes_no_false_misses() -> None:
+    """Reports every 1.0008 s: every 20 minutes the meter's clock seems to skip a second, and none is lost."""
+    flow = [(n * 1.0008 + 0.9995, n) for n in range(3000)]
+    source = heard(*((at, report(3, 500, 100, 0, 0, seconds=int(at))) for at, _ in flow))
+    assert len(all_of(source)) == 3000
+    assert source.lost == 0
+
+
+def test_reports_that_did_not_come_are_lost() -> None:
+    flow = [(float(n), report(3, 500, 100, 0, 0, seconds=n)) for n in range(20) if n not in (7, 8, 12)]
+    source = heard(*flow)
+    assert len(all_of(source)) == 17
+    assert source.lost == 3
 
 
 @pytest.mark.parametrize("kind", [1, 2, 3])

@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from devices.measured import measured
 from devices.real_recordings import recording
 from devices.sysfs import PowerSupply, Sysfs, check_faults
 from hypothesis import given
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from energymeter.drivers.battery import Battery
 from energymeter.drivers.protocols.gauge import Gauge
-from energymeter.errors import SourceError, SourceMissing, SpecError
+from energymeter.errors import NotMeasured, SourceError, SourceMissing, SpecError
+from energymeter.reading import Reading
 
 
 @pytest.fixture
@@ -163,15 +165,138 @@ def test_two_batteries_take_turns(sysfs: Sysfs, resting: str) -> None:
     assert (bat0.read().joules, bat1.read().joules) == (0.0, 0.0)
     first.set("energy_now", 19_990_000)
     assert bat0.read().joules == pytest.approx(36.0)
-    assert not bat1.read().fresh
+    assert bat1.read() == Reading(volts=12.229, joules=0.0), "at rest: it gives nothing"
     first.set("status", resting)
     second.set("status", "Discharging")
     second.set("energy_now", 22_970_000)
-    assert not bat0.read().fresh
+    assert bat0.read().joules == pytest.approx(36.0)
     assert bat1.read().joules == pytest.approx(108.0)
     second.set("status", "Charging")
     with pytest.raises(SourceError, match="unplug the charger"):
         bat1.read()
+
+
+@pytest.mark.parametrize("by", ["gauge", "power"])
+def test_the_sum_of_two_batteries_one_at_rest(sysfs: Sysfs, by: str) -> None:
+    sysfs.fill("sys/class/power_supply/AC", {"type": "Mains", "online": 0})
+    rests = PowerSupply(sysfs, "BAT0").laptop(1_410_000, status="Unknown")
+    rests.set("power_now", 0)
+    gives = PowerSupply(sysfs, "BAT1").laptop(20_000_000)
+    gives.set("power_now", 100_000_000)
+
+    def discharge(n: int) -> None:
+        gives.set("energy_now", 20_000_000 - 10_000 * int(n * 100 / 36))  # 100 W in steps of 36 J
+
+    usage = measured(Battery(by=by, root=sysfs.root), discharge, seconds=60)
+    assert usage.mean_watts == pytest.approx(100.0, rel=0.01)
+    assert usage.coverage == pytest.approx(1.0)
+
+
+def test_a_battery_that_nobody_built_in_is_none(sysfs: Sysfs) -> None:
+    PowerSupply(sysfs, "BAT0").laptop()
+    phantom = PowerSupply(sysfs, "BAT1").laptop(0, status="Unknown")
+    for key in ("energy_full", "energy_full_design"):
+        phantom.set(key, 0)
+    assert [cell.name for cell in opened(sysfs).channels()] == ["battery:BAT0"]
+
+
+def test_a_battery_without_a_gauge_is_left_out_and_said(sysfs: Sysfs) -> None:
+    sysfs.fill("sys/class/power_supply/BAT0", {"type": "Battery", "status": "Discharging", "capacity": 80})
+    PowerSupply(sysfs, "BAT1").laptop()
+    battery = opened(sysfs)
+    assert [cell.name for cell in battery.channels()] == ["battery:BAT1"]
+    assert "battery:BAT0 is not in the total" in battery.notes[0]
+
+
+@pytest.mark.parametrize("status", ["Discharging", "Unknown", "Not charging", "Full"])
+@pytest.mark.parametrize("kind", ["Mains", "USB", "Wireless"])
+def test_whether_a_charger_is_connected_counts_for_more_than_the_status(
+    sysfs: Sysfs, status: str, kind: str
+) -> None:
+    PowerSupply(sysfs).laptop(status=status)
+    sysfs.fill("sys/class/power_supply/AC", {"type": kind, "online": 0})
+    sysfs.fill("sys/class/power_supply/USB2", {"type": "USB", "online": 0})
+    assert opened(sysfs).read().joules == 0.0
+    assert opened(sysfs, by="power").read().watts == pytest.approx(4.83)
+    sysfs.put("sys/class/power_supply/AC/online", 1)
+    for by in ("gauge", "power"):
+        with pytest.raises(SourceError, match=r"is on the mains.*unplug the charger"):
+            opened(sysfs, by=by)
+
+
+def test_the_charger_of_a_mouse_feeds_nobody(sysfs: Sysfs) -> None:
+    PowerSupply(sysfs).laptop()
+    sysfs.fill("sys/class/power_supply/mouse_charger", {"type": "USB", "online": 1, "scope": "Device"})
+    assert opened(sysfs).read().joules == 0.0
+
+
+def test_a_status_that_lags_behind_the_charger_is_waited_for(sysfs: Sysfs) -> None:
+    PowerSupply(sysfs).laptop(status="Charging")
+    sysfs.fill("sys/class/power_supply/AC", {"type": "Mains", "online": 0})
+    with pytest.raises(SourceError, match="no charger connected; wait"):
+        opened(sysfs)
+
+
+@pytest.mark.parametrize("by", ["gauge", "power"])
+@pytest.mark.parametrize("seconds", [1, 2, 30])
+def test_what_was_used_on_the_charger_is_unknown(sysfs: Sysfs, by: str, seconds: int) -> None:
+    """However short it was, and whether the gauge has moved meanwhile or not."""
+    supply = PowerSupply(sysfs).laptop()
+    sysfs.fill("sys/class/power_supply/AC", {"type": "Mains", "online": 0})
+
+    def charge(n: int) -> None:
+        sysfs.put("sys/class/power_supply/AC/online", int(20 <= n < 20 + seconds))
+        supply.set("energy_now", 49_000_000 - 50_000 * (n if n < 20 else max(n - seconds, 20)))
+        supply.set("power_now", 280_000_000 if 20 <= n < 20 + seconds else 20_000_000 + n)
+
+    usage = measured(Battery(by=by, root=sysfs.root), charge, seconds=80)
+    gap_seconds = usage.seconds * (1 - usage.coverage)
+    assert seconds <= gap_seconds <= seconds + 5
+    assert usage.mean_watts == pytest.approx(180.0 if by == "gauge" else 20.0, rel=0.05)
+
+
+@pytest.mark.parametrize("energy_now", [4 * 50_060_000, -5_000_000])
+def test_more_than_a_battery_holds_is_refused(sysfs: Sysfs, energy_now: int) -> None:
+    supply = PowerSupply(sysfs).laptop()
+    (cell,) = opened(sysfs).channels()
+    cell.read()
+    supply.set("energy_now", energy_now)
+    with pytest.raises(SourceError, match="no battery holds"):
+        cell.read()
+    supply.set("energy_now", 49_440_000)
+    assert cell.read().joules == pytest.approx(36.0)
+
+
+def test_a_charge_without_a_voltage_is_no_energy(sysfs: Sysfs) -> None:
+    supply = PowerSupply(sysfs).phone()
+    (cell,) = opened(sysfs).channels()
+    supply.set("voltage_now", 0)
+    with pytest.raises(SourceError, match="shows 0 V"):
+        cell.read()
+
+
+def test_a_code_for_no_value_is_no_power(sysfs: Sysfs) -> None:
+    supply = PowerSupply(sysfs).laptop()
+    for value in (2**32 - 1, 10**12):
+        supply.set("power_now", value)
+        with pytest.raises(NotMeasured):
+            measured(Battery(by="power", root=sysfs.root))
+
+
+def test_a_power_that_the_gauge_renews_every_eight_seconds(sysfs: Sysfs) -> None:
+    """Six seconds at 20 W in the middle of 5 W: what is known of them is known that well."""
+    supply = PowerSupply(sysfs).laptop()
+    burst = range(43, 49)
+
+    def renew(n: int) -> None:
+        if n % 8 == 0:  # the mean of the eight seconds before
+            watts = sum(20 if second in burst else 5 for second in range(n - 8, n)) / 8
+            supply.set("power_now", int(watts * 1e6) + n)
+
+    usage = measured(Battery(by="power", root=sysfs.root), renew, seconds=100)
+    assert usage.missed == 0
+    assert usage.coverage == pytest.approx(1.0)
+    assert abs(usage.joules - (500 + 90)) < usage.uncertainty
 
 
 def test_a_mouse_that_discharges_relieves_nobody(sysfs: Sysfs) -> None:

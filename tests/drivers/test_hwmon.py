@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from devices.measured import measured
 from devices.real_recordings import recording
 from devices.sysfs import Sysfs, check_faults
 
 from energymeter.drivers.hwmon import Hwmon
-from energymeter.errors import SourceForbidden, SourceMissing, SpecError
+from energymeter.errors import NotMeasured, SourceError, SourceForbidden, SourceMissing, SpecError
 from energymeter.reading import Reading
 
 INA219 = {
@@ -198,6 +199,144 @@ def test_an_average_is_a_mean(sysfs: Sysfs) -> None:
     assert channel.facts.semantics == "mean"
     assert channel.facts.max_hz == pytest.approx(0.5)
     assert channel.read().watts == pytest.approx(210.0)
+
+
+def test_attributes_are_found_where_older_drivers_have_them(sysfs: Sysfs) -> None:
+    # acpi_power_meter.c: everything but the name is the ACPI device's
+    folder = "sys/class/hwmon/hwmon1"
+    sysfs.put(f"{folder}/name", "power_meter")
+    sysfs.fill(
+        f"{folder}/device",
+        {"power1_average": 182_000_000, "power1_average_interval": 1000, "power1_accuracy": "99.0%"},
+    )
+    sysfs.put(f"{folder}/device/power1_oem_info", "CPU Power Socket 0")
+    (channel,) = opened(sysfs).channels()
+    assert channel.name == "hwmon:power_meter:CPU Power Socket 0"
+    assert channel.facts.watts.gain == pytest.approx(0.01)
+    assert channel.facts.renewal_seconds == 1.0
+    assert measured(opened(sysfs)).mean_watts == pytest.approx(182.0)
+
+
+def test_a_chip_whose_name_is_with_its_attributes(sysfs: Sysfs) -> None:
+    sysfs.fill("sys/class/hwmon/hwmon0/device", {"name": "ina209", "power1_input": 4_000_000})
+    assert opened(sysfs, "ina209").read().watts == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("microwatts", [4294967295000, 4294967295, 2**31 - 1, 2**64 - 1, 10**12])
+def test_a_code_for_no_value_and_megawatts_are_no_power(sysfs: Sysfs, microwatts: int) -> None:
+    chip(sysfs, 1, "power_meter", power1_average=microwatts, power1_average_interval=1000)
+    with pytest.raises(NotMeasured):
+        measured(opened(sysfs))
+
+
+@pytest.mark.parametrize("name", ["zenergy", "amd_energy", "another"])
+@pytest.mark.parametrize(
+    ("cores", "socket"), [("Ecore{:03}", "Esocket0"), ("Core {}", "Package id 0"), ("core{}", "socket")]
+)
+def test_cores_are_inside_their_socket_whatever_the_driver_is_called(
+    sysfs: Sysfs, name: str, cores: str, socket: str
+) -> None:
+    folder = chip(sysfs, 3, name)
+    labels = [cores.format(0), cores.format(1), socket, "uncore"]
+    for n, (label, joules) in enumerate(zip(labels, (1, 2, 5, 7), strict=True), 1):
+        sysfs.fill(folder, {f"energy{n}_label": label, f"energy{n}_input": joules * 10**6})
+    hwmon = opened(sysfs)
+    assert [channel.facts.counted for channel in hwmon.channels()] == [False, False, True, True]
+    assert hwmon.read().joules == pytest.approx(12.0)
+
+
+def test_cores_without_a_socket_are_added(sysfs: Sysfs) -> None:
+    folder = chip(sysfs, 3, "zenergy", energy1_input=10**6, energy2_input=2 * 10**6)
+    sysfs.fill(folder, {"energy1_label": "Ecore000", "energy2_label": "Ecore001"})
+    assert opened(sysfs).read().joules == pytest.approx(3.0)
+
+
+def test_two_sensors_of_one_label_are_both_counted(sysfs: Sysfs) -> None:
+    folder = chip(sysfs, 3, "occ", power1_input=10**6, power2_input=2 * 10**6)
+    sysfs.fill(folder, {"power1_label": "PROC", "power2_label": "PROC"})
+    assert opened(sysfs).read().watts == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected", "semantics"),
+    [
+        ({"power1_input": 7_000_000, "power1_average": 9_000_000}, Reading(watts=7.0), "instant"),
+        ({"power1_average": 9_000_000}, Reading(watts=9.0), "mean"),
+        ({"power3_input": 7_000_000}, Reading(watts=7.0), "instant"),
+        ({"energy1_input": 7_000_000, "power1_input": 1}, Reading(joules=7.0), "counter"),
+        (
+            {"in4_input": 12_000, "in4_label": "VDD", "curr1_input": 500, "curr1_label": "VDD"},
+            Reading(volts=12.0, amps=0.5),
+            "instant",
+        ),
+        (
+            {"in1_average": 12_000, "in1_label": "VDD", "curr1_average": 500, "curr1_label": "VDD"},
+            Reading(volts=12.0, amps=0.5),
+            "mean",
+        ),
+        ({"power1_input": 5, "power1_enable": 0, "power2_input": 3_000_000}, Reading(watts=3.0), "instant"),
+    ],
+)
+def test_every_documented_attribute_is_read(
+    sysfs: Sysfs, files: dict[str, object], expected: Reading, semantics: str
+) -> None:
+    chip(sysfs, 0, "a_chip", **files)
+    hwmon = opened(sysfs)
+    (channel,) = hwmon.channels()
+    assert channel.facts.semantics == semantics
+    assert hwmon.read() == expected
+
+
+def test_a_rail_that_cannot_be_read_is_left_out_and_said(sysfs: Sysfs) -> None:
+    folder = chip(sysfs, 0, "a_chip", power1_input=5_000_000, power2_input=6_000_000)
+    sysfs.break_reads(f"{folder}/power2_input")
+    usage = measured(opened(sysfs))
+    assert usage.mean_watts == pytest.approx(5.0)
+    assert "hwmon:a_chip:2 cannot be read and is not in the total" in usage.notes
+
+
+def test_a_chip_is_not_read_faster_than_it_renews(sysfs: Sysfs) -> None:
+    chip(sysfs, 0, "ina226", **INA219, update_interval=140)
+    (channel,) = opened(sysfs).channels()
+    assert channel.facts.renewal_seconds == pytest.approx(0.14)
+    assert channel.facts.default_hz == channel.facts.max_hz == pytest.approx(1 / 0.14)
+
+
+@pytest.fixture
+def sleeper(sysfs: Sysfs) -> str:
+    """A graphics card that sleeps; where its status is."""
+    chip(sysfs, 2, "amdgpu", power1_input=34_110_000)
+    sysfs.put("sys/devices/0000:03:00.0/class", "0x030000")
+    sysfs.put("sys/devices/0000:03:00.0/power/runtime_status", "suspended")
+    sysfs.path("sys/class/hwmon/hwmon2/device").symlink_to(sysfs.path("sys/devices/0000:03:00.0"))
+    return "sys/devices/0000:03:00.0/power/runtime_status"
+
+
+def test_a_sleeping_graphics_card_is_not_woken(sysfs: Sysfs, sleeper: str) -> None:
+    sysfs.forbid("sys/class/hwmon/hwmon2/power1_input")  # who touches it would fail in another way
+    chip(sysfs, 3, "ina219", **INA219)
+    places = Hwmon.places(sysfs.root)
+    assert next(places) == "hwmon3"
+    with pytest.raises(SourceMissing, match=r"amdgpu sleeps.*hwmon@0000:03:00\.0\?wake=true"):
+        next(places)
+    with pytest.raises(SourceMissing, match="sleeps"):
+        opened(sysfs, "amdgpu")
+
+
+def test_a_graphics_card_that_falls_asleep_is_read_again_when_it_is_awake(sysfs: Sysfs, sleeper: str) -> None:
+    sysfs.put(sleeper, "active")
+    hwmon = opened(sysfs, "amdgpu")
+    sysfs.put(sleeper, "suspended")
+    with pytest.raises(SourceError, match="sleeps"):
+        hwmon.read()
+    sysfs.put(sleeper, "active")
+    assert hwmon.read().watts == pytest.approx(34.11)
+
+
+def test_a_sleeping_graphics_card_is_woken_on_demand(sysfs: Sysfs, sleeper: str) -> None:
+    hwmon = Hwmon("amdgpu", wake=True, root=sysfs.root)
+    hwmon.open()
+    assert hwmon.read().watts == pytest.approx(34.11)
 
 
 def test_two_chips_must_be_distinguished(sysfs: Sysfs) -> None:

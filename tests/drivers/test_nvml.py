@@ -4,12 +4,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from devices.measured import measured
 from devices.nvml import Driver, Gpu
 from devices.sysfs import Sysfs
 
 from energymeter.drivers.nvml import Nvml
 from energymeter.errors import (
     ExtraMissing,
+    NotMeasured,
     SourceError,
     SourceForbidden,
     SourceMissing,
@@ -37,13 +39,15 @@ def test_the_energy_counter_is_preferred() -> None:
     assert channel.read().joules == pytest.approx(5300.123)
 
 
-def test_a_counter_that_has_not_moved_is_no_sample() -> None:
-    gpu = Gpu(millijoules=1000)
-    (channel,) = opened(Driver(gpu)).channels()
-    assert channel.read().fresh
-    assert not channel.read().fresh
-    gpu.millijoules = 1001
-    assert channel.read().fresh
+def test_a_counter_that_moves_now_and_then_is_measured_and_one_that_never_does_is_not() -> None:
+    gpu = Gpu(millijoules=0)
+
+    def slowly(n: int) -> None:
+        gpu.millijoules = 30_000 * (n // 3)  # 100 W, shown every 0.3 s
+
+    assert measured(Nvml(library=Driver(gpu)), slowly, seconds=6).mean_watts == pytest.approx(100.0, rel=0.01)
+    with pytest.raises(NotMeasured, match="stood still"):
+        measured(Nvml(library=Driver(Gpu(millijoules=5))), seconds=6)
 
 
 def test_without_a_counter_instants_are_joined() -> None:
@@ -69,6 +73,26 @@ def test_what_power_means_depends_on_the_chip(architecture: int, name: str, sema
     assert channel.facts.semantics == semantics
     assert channel.read().seconds == (1.0 if semantics == "mean" else None)
     assert channel.facts.max_hz == (1.0 if semantics == "mean" else 50.0)
+    assert channel.facts.renewal_seconds == (1.0 if semantics == "mean" else 0.0)
+
+
+def test_a_second_of_full_power_is_within_what_means_of_a_second_can_tell() -> None:
+    """Read at most once a second, and possibly a second old, whatever rate was asked for."""
+    gpu = Gpu(usage=50_000, name="NVIDIA RTX A4000")
+
+    def burst(n: int) -> None:
+        gpu.usage = 300_000 if 40 < n <= 50 else 50_000  # read at 10 Hz: the mean of 3.0 s to 4.0 s, aged
+
+    usage = measured(Nvml(by="usage", library=Driver(gpu)), burst, seconds=8, rate_hz=10.0)
+    assert gpu.reads == 10, "one at opening"
+    assert abs(usage.joules - 650.0) <= usage.uncertainty
+
+
+@pytest.mark.parametrize("by", ["instant", "usage"])
+def test_a_code_for_no_value_is_no_power(by: str) -> None:
+    gpu = Gpu(usage=0xFFFFFFFF, fields={INSTANT: 0xFFFFFFFF}, architecture=5)
+    with pytest.raises(NotMeasured):
+        measured(Nvml(by=by, library=Driver(gpu)), seconds=0.5)
 
 
 def test_a_way_may_be_named() -> None:
@@ -90,6 +114,72 @@ def test_several_gpus_are_channels() -> None:
     for place in ("2", "GPU-7"):
         with pytest.raises(SourceMissing, match="nvidia-smi -L"):
             opened(driver, place)
+
+
+def test_a_gpu_without_a_sensor_is_left_out_and_said() -> None:
+    source = opened(Driver(Gpu(millijoules=1000), Gpu(), Gpu(millijoules=3000)))
+    assert [channel.name for channel in source.channels()] == ["nvml:0", "nvml:2"]
+    assert source.notes == ["GPU 1 has no power sensor for NVML and is not in the total"]
+    with pytest.raises(SourceMissing, match="GPU 1 has no power sensor"):
+        opened(Driver(Gpu(millijoules=1000), Gpu()), "1")
+
+
+def test_a_gpu_that_is_lost_does_not_hide_that_another_one_works() -> None:
+    lost = Gpu(millijoules=1000)
+    lost.fails = 15
+    with pytest.raises(SourceError, match="name one of the others: nvml@0, nvml@2"):
+        opened(Driver(Gpu(millijoules=1000), lost, Gpu(millijoules=3000)))
+
+
+class Asleep:
+    """A laptop whose NVIDIA GPU the kernel has put to sleep."""
+
+    folder = "sys/bus/pci/devices/0000:01:00.0"
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.sysfs = Sysfs(tmp_path)
+        self.sysfs.put("dev/nvidiactl", "")
+        self.sysfs.fill(self.folder, {"vendor": "0x10de", "class": "0x030200"})
+        self.sysfs.fill("sys/bus/pci/devices/0000:01:00.1", {"vendor": "0x10de", "class": "0x040300"})
+        self.sysfs.put("sys/bus/pci/devices/0000:01:00.1/power/runtime_status", "suspended")  # its sound
+        self.runtime("suspended")
+
+    def runtime(self, status: str) -> None:
+        self.sysfs.put(f"{self.folder}/power/runtime_status", status)
+
+
+def test_a_sleeping_gpu_is_not_woken_by_looking_for_it(tmp_path: Path) -> None:
+    laptop, driver = Asleep(tmp_path), Driver(Gpu(millijoules=1000))
+    driver.nvmlInit = lambda: pytest.fail("NVML wakes every GPU")  # type: ignore[method-assign]
+    for look in (
+        lambda: Nvml.places(laptop.sysfs.root),
+        Nvml(library=driver, root=laptop.sysfs.root).open,
+    ):
+        with pytest.raises(SourceMissing, match=r"0000:01:00\.0 sleeps.*wake=true"):
+            look()
+
+
+@pytest.mark.parametrize("bus", ["00000000:01:00.0", b"00000000:01:00.0"])
+def test_a_gpu_that_falls_asleep_is_not_read_until_it_is_awake(tmp_path: Path, bus: str | bytes) -> None:
+    laptop, gpu = Asleep(tmp_path), Gpu(millijoules=1000, bus=bus)
+    laptop.runtime("active")
+    assert Nvml.places(laptop.sysfs.root) == [""]
+    source = Nvml(library=Driver(gpu), root=laptop.sysfs.root)
+    source.open()
+    reads = gpu.reads
+    laptop.runtime("suspended")
+    with pytest.raises(SourceError, match="sleeps"):
+        source.read()
+    assert gpu.reads == reads
+    laptop.runtime("active")
+    assert source.read().joules == pytest.approx(1.0)
+
+
+def test_a_sleeping_gpu_is_woken_on_demand(tmp_path: Path) -> None:
+    laptop = Asleep(tmp_path)
+    source = Nvml(library=Driver(Gpu(millijoules=1000)), root=laptop.sysfs.root, wake=True)
+    source.open()
+    assert source.read().joules == pytest.approx(1.0)
 
 
 def test_a_jetson_has_no_sensor_here_and_not_zero_watts() -> None:

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from devices.measured import measured
 from devices.real_recordings import recording
 from devices.sysfs import Powercap, Sysfs
 
-from energymeter.clock import ManualClock
 from energymeter.drivers.rapl import Rapl
-from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
+from energymeter.errors import NotMeasured, SourceError, SourceForbidden, SourceMissing, SpecError
 
 
 @pytest.fixture
@@ -167,33 +167,43 @@ def test_the_recorded_machine(sysfs: Sysfs) -> None:
     assert rapl.read().joules == pytest.approx(2 * 240_422.366267)
 
 
-def test_a_counter_that_stops_moving_cannot_tell_until_it_moves_again(
+@pytest.mark.parametrize(
+    ("place", "sleepless"),
+    [("package-0", True), ("package-0/dram", True), ("psys", True), ("package-0/uncore", False)],
+)
+def test_what_never_sleeps_has_to_move_and_what_may_sleep_need_not(
+    sysfs: Sysfs, powercap: Powercap, place: str, sleepless: bool
+) -> None:
+    powercap.zone("intel-rapl:0", "package-0", 1_000_000)
+    powercap.zone("intel-rapl:0:1", "uncore", 1_000_000)
+    powercap.zone("intel-rapl:0:2", "dram", 1_000_000)
+    powercap.zone("intel-rapl:1", "psys", 1_000_000)
+    (zone,) = opened(sysfs, place).channels()
+    assert (zone.facts.still_seconds is not None) is sleepless
+
+
+def test_a_virtual_machine_whose_counters_never_move_cannot_be_measured(
     sysfs: Sysfs, powercap: Powercap
 ) -> None:
-    clock = ManualClock()
-    powercap.zone("intel-rapl:0", "package-0", 1_000_000)
-    rapl = Rapl(root=sysfs.root, clock=clock)
-    rapl.open()
-    (zone,) = rapl.channels()
-    found = []
-    for microjoules in (1_000_000, 1_000_000, 3_000_000, 3_000_000, 3_000_000, 5_000_000):
-        sysfs.rewrite("sys/class/powercap/intel-rapl:0/energy_uj", microjoules)
-        found.append(zone.read().joules)
-        clock.sleep(0.1)
-    assert found == [1.0, 1.0, 3.0, None, None, 5.0], "one that never moved is what it says"
-    rapl.close()
+    powercap.zone("intel-rapl:0", "package-0", 0)
+    with pytest.raises(NotMeasured, match="stood still, as it does in virtual machines"):
+        measured(Rapl(root=sysfs.root))
 
 
-def test_graphics_that_sleep_draw_nothing_and_that_is_known(sysfs: Sysfs, powercap: Powercap) -> None:
-    clock = ManualClock()
-    powercap.zone("intel-rapl:0", "package-0")
-    energy = powercap.zone("intel-rapl:0:1", "uncore", 1_000_000)
-    rapl = Rapl("package-0/uncore", root=sysfs.root, clock=clock)
-    rapl.open()
-    (zone,) = rapl.channels()
-    found = []
-    for microjoules in (1_000_000, 3_000_000, 3_000_000, 3_000_000, 3_500_000):
-        sysfs.rewrite(energy, microjoules)
-        found.append(zone.read().joules)
-        clock.sleep(1.0)
-    assert found == [1.0, 3.0, 3.0, 3.0, 3.5]
+def test_a_dead_memory_zone_is_unknown_and_the_package_alone_is_not(sysfs: Sysfs, powercap: Powercap) -> None:
+    counting = powercap.zone("intel-rapl:0", "package-0", 0)
+    powercap.zone("intel-rapl:0:2", "dram", 7_000_000)
+    with pytest.raises(NotMeasured, match="package-0/dram measured nothing"):
+        measured(Rapl(root=sysfs.root), lambda n: sysfs.rewrite(counting, 500_000 * n))
+    usage = measured(Rapl("package-0", root=sysfs.root), lambda n: sysfs.rewrite(counting, 500_000 * n))
+    assert usage.mean_watts == pytest.approx(5.0)
+
+
+def test_a_memory_zone_that_has_counted_nothing_since_boot_is_left_out_and_said(
+    sysfs: Sysfs, powercap: Powercap
+) -> None:
+    counting = powercap.zone("intel-rapl:0", "package-0", 500_000)
+    powercap.zone("intel-rapl:0:2", "dram", 0)
+    usage = measured(Rapl(root=sysfs.root), lambda n: sysfs.rewrite(counting, 500_000 * (n + 1)))
+    assert usage.mean_watts == pytest.approx(5.0)
+    assert "rapl:package-0/dram has never counted and is not in the total" in usage.notes

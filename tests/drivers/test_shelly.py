@@ -41,6 +41,24 @@ def test_the_counter_and_the_identity() -> None:
         source.close()
 
 
+def test_a_counter_with_an_answer_of_its_own_is_asked_for_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = ShellyRpc({"EM:0": {"id": 0, "total_act_power": 5.0}, "EMData:0": {"id": 0, "total_act": 1.0}})
+    now = [1000.0]
+    monkeypatch.setattr("energymeter.drivers.shelly.time.monotonic", lambda: now[0])
+    with Web(device) as web:
+        source = Shelly(web.address)
+        source.open()
+        assert source.counters().joules == pytest.approx(3600)
+        device.status["EMData:0"] = {"id": 0, "total_act": 2.0}
+        now[0] += 59
+        assert source.counters().joules == pytest.approx(3600)
+        now[0] += 1
+        assert source.counters().joules == pytest.approx(7200)
+        source.close()
+
+
 @pytest.mark.parametrize("entry", range(3))
 def test_recorded_replies(entry: int) -> None:
     said = recorded("wire/shelly_gen2_gen3_status.json")[entry]["reply"]

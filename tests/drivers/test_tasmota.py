@@ -49,7 +49,7 @@ def test_recorded_replies(entry: int) -> None:
             energy["Current"],
         )
         assert source.counters().joules == pytest.approx(energy["Total"] * 3.6e6)
-        assert source.advice.startswith("it reports whole watts")
+        assert "reports whole watts" in source.notes[0]
 
 
 def test_the_resolution_in_use_is_in_the_facts() -> None:
@@ -59,9 +59,9 @@ def test_the_resolution_in_use_is_in_the_facts() -> None:
         coarse = opened(web)
     assert fine.facts.watts is not None
     assert coarse.facts.watts is not None
-    assert (fine.facts.watts.resolution, fine.advice) == (0.001, "")
+    assert (fine.facts.watts.resolution, fine.notes) == (0.001, [])
     assert coarse.facts.watts.resolution == 1.0
-    assert "PowerRes 3" in coarse.advice
+    assert "PowerRes 3" in coarse.notes[0]
     assert coarse.identity == "5C:CF:7F:00:00:01"
 
 
@@ -86,6 +86,31 @@ def test_what_a_device_reports_only_as_a_sum_is_not_a_channels() -> None:
         assert second.read()[:3] == (229.3, 0.293, 67.17)
         assert whole.counters().joules == pytest.approx(3.262 * 3.6e6)
         assert second.counters().joules is None
+
+
+@pytest.mark.parametrize(
+    ("total", "power", "kwh"),
+    [
+        ([0.74, 0.74, 0.0], 61, 0.74),  # all, first and second tariff: arendst/Tasmota issue 8972
+        ([0.0, 0.0, 0.0], 61, 0.0),
+        ([0.9, 0.5, 0.4], 61, 0.9),
+        ([0.5, 0.4], 61, 0.9),  # two tariffs and no total
+        ([1.5, 2.25, 0.5], [10, 32, 5], 4.25),  # three phases
+        ([1.5, 1.0, 0.5], [10, 32, 5], None),  # three phases, or a total and its tariffs
+        ([1.5, 1.0, 0.5], [10, 32], 1.5),
+        (0.74, 61, 0.74),
+    ],
+)
+def test_a_list_is_not_always_one_value_a_channel(total: object, power: object, kwh: float | None) -> None:
+    with Web(TasmotaConsole({"Total": total, "Power": power, "Voltage": 229, "Current": 0.3})) as web:
+        joules = opened(web).counters().joules
+    assert joules == (None if kwh is None else pytest.approx(kwh * 3.6e6))
+
+
+def test_the_counter_is_that_of_the_last_answer() -> None:
+    with Web(TasmotaConsole(FINE)) as web:
+        source = opened(web)
+    assert source.counters().joules == pytest.approx(49.766 * 3.6e6), "of a plug that is gone meanwhile"
 
 
 def test_a_plug_of_one_channel_has_no_second() -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from devices.measured import measured
 from devices.programs import program
 
 from energymeter.drivers.termux import Termux
@@ -52,6 +53,32 @@ def test_what_was_taken_out(phone: Phone) -> None:
     assert not source.read().fresh
     source.close()
     source.close()
+
+
+def test_a_phone_off_its_charger_is_measured_whatever_its_status(phone: Phone) -> None:
+    source = opened(phone, status="NOT_CHARGING", plugged="UNPLUGGED")
+    source.read()
+    phone.says(status="FULL", plugged="UNPLUGGED", charge_counter=2390000)
+    assert source.read().coulombs == pytest.approx(36.0)
+
+
+@pytest.mark.parametrize("plugged", ["PLUGGED_AC", "PLUGGED_USB", "PLUGGED_WIRELESS"])
+def test_a_phone_on_its_charger_is_refused_whatever_its_status(phone: Phone, plugged: str) -> None:
+    with pytest.raises(SourceError, match=r"is on the mains.*unplug"):
+        opened(phone, plugged=plugged)
+
+
+def test_what_was_used_on_the_charger_is_unknown(phone: Phone) -> None:
+    """Charged for a while in the run: neither what came in nor what was used meanwhile is in the count."""
+    phone.says(plugged="UNPLUGGED")
+
+    def charges(n: int) -> None:
+        plugged = "PLUGGED_AC" if 10 <= n < 12 else "UNPLUGGED"
+        phone.says(plugged=plugged, charge_counter=2400000 - 10000 * n + (500000 if n >= 11 else 0))
+
+    usage = measured(Termux(command=phone.command), charges, seconds=30)
+    assert usage.joules == pytest.approx((9 + 17) * 36.0 * 3.868, rel=0.01)
+    assert usage.coverage * usage.seconds == pytest.approx(26, abs=0.1)
 
 
 @pytest.mark.parametrize("status", ["CHARGING", "FULL", "NOT_CHARGING"])

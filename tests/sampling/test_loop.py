@@ -3,12 +3,15 @@
 import pytest
 
 from energymeter.energy.correction import Correction
+from energymeter.energy.uncertainty import Part, components_of, expanded
 from energymeter.errors import SourceEnded, SourceMissing
-from energymeter.reading import Facts, Reading
-from energymeter.sampling.config import SourceConfig
+from energymeter.reading import Band, Facts, Reading
+from energymeter.sampling.config import ChannelInfo, SourceConfig
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.loop import Channel, SourceLoop
 from energymeter.sampling.memory import ChannelMemory, Count, State, channel_bytes
+from energymeter.sampling.sampler import SampledChannel
+from energymeter.source import Counters
 
 MS = 1_000_000
 CAPACITY = 1024
@@ -163,6 +166,146 @@ def test_sleep_of_the_machine_is_reported():
 
     rig = Rig(sleeps, seconds=3.0)
     assert rig.count(Count.SUSPENDED_NS) == 30 * 10**9
+
+
+@pytest.mark.parametrize("facts", [Facts(), Facts(semantics="counter"), Facts(semantics="mean")])
+def test_what_the_machine_used_while_it_slept_is_not_use_of_the_run(facts):
+    asleep = []
+
+    def sleeps(n, pace):
+        if n == 50:  # CLOCK_MONOTONIC stands still meanwhile; a counter does not
+            pace.asleep_ns += 3600 * 10**9
+            asleep.append(1000.0)
+        return Reading(watts=1.0, joules=1e-9 * pace.time_ns + sum(asleep))
+
+    rig = Rig(sleeps, seconds=3.0, facts=facts)
+    window = rig.curve.window(0, 3 * 10**9)
+    assert (rig.count(Count.GAPS), rig.count(Count.SUSPENDED_NS)) == (1, 3600 * 10**9)
+    assert window.joules == pytest.approx(2.99, abs=0.011)
+    assert window.covered_seconds == pytest.approx(2.99, abs=0.011)
+    gave_joules = 1000 if facts.semantics == "counter" else 0
+    assert rig.count(Count.SUSPENDED_UJ) * 1e-6 == pytest.approx(gave_joules, abs=0.02)
+
+
+class Slow:
+    """The part of a source that has news once a second."""
+
+    name = "slow"
+    facts = Facts(max_hz=1.0, default_hz=1.0)
+
+    def __init__(self, pace):
+        self.pace, self.times = pace, []
+
+    def open(self): ...
+
+    def close(self): ...
+
+    def read(self):
+        self.times.append(self.pace.time_ns)
+        return Reading(watts=1.0)
+
+
+def test_a_part_that_renews_slowly_is_not_read_at_the_pace_of_the_others():
+    pace = ScriptedPace(4 * 10**9)
+    fast, slow = Scripted(pace, lambda n, pace: Reading(watts=1.0)), Slow(pace)
+    channels = [Channel(fast, memory(), 10.0), Channel(slow, memory(), 1.0)]
+    SourceLoop(SourceConfig(fast, 10.0), channels, pace).run()
+    assert fast.reads == 41
+    assert slow.times == [n * 10**9 for n in range(5)]
+
+
+@pytest.mark.parametrize("semantics", ["instant", "mean", "counter"])
+def test_more_than_can_flow_is_a_failure_and_no_measurement(semantics):
+    def script(n, pace):
+        return Reading(watts=4294967.295 if n == 30 else 2.0, joules=2e-9 * pace.time_ns)
+
+    rig = Rig(script, seconds=1.0, facts=Facts(semantics=semantics, max_watts=1000.0))
+    assert rig.count(Count.FAILED) == 1
+    assert "4294967" in rig.curve.error
+    assert rig.curve.window(0, 10**9).joules == pytest.approx(2.0)
+
+
+class Plug(Scripted):
+    """A plug of 1 kW whose counter shows whole watt-hours, and what is added to it by ``jump``."""
+
+    facts = Facts(watts=Band(0.01), max_watts=5000.0, default_hz=1.0, max_hz=1.0)
+
+    def __init__(self, pace, script, *, counts=1.0, jump=lambda seconds: 0.0):
+        super().__init__(pace, script)
+        self.counts, self.jump = counts, jump
+
+    def counters(self):
+        seconds = self.pace.time_ns * 1e-9
+        if 100 < seconds < 110:
+            raise SourceMissing("it did not answer")
+        return Counters(3600.0 * int(self.counts * seconds / 3.6 + self.jump(seconds)), None, 3600.0)
+
+
+def plug(script, seconds=3600.0, **options):
+    return Rig(None, seconds=seconds, rate_hz=1.0, source=lambda pace: Plug(pace, script, **options))
+
+
+def sampled(rig):
+    return SampledChannel(ChannelInfo(0, "plug", Plug.facts, 1.0, 1024, 0, "plug", False), rig.curve)
+
+
+def own_counter(rig):
+    return sampled(rig).own_counter(rig.curve.window(0, rig.pace.end_ns).seconds)
+
+
+def test_the_devices_own_counter_is_compared_from_step_to_step():
+    own = own_counter(plug(lambda n, pace: Reading(watts=1000.0)))
+    assert own.agrees
+    assert own.counter_joules == pytest.approx(own.integral_joules, abs=1000.0 * 2), (
+        "but for the time of a poll"
+    )
+    assert own.seconds == pytest.approx(3600, abs=10)
+
+
+def test_a_counter_that_says_something_else_disagrees():
+    own = own_counter(plug(lambda n, pace: Reading(watts=1000.0), counts=1.1))
+    assert not own.agrees
+    assert own.counter_joules == pytest.approx(1.1 * own.integral_joules, rel=0.01)
+
+
+def test_bursts_that_are_missed_between_readings_are_as_large_as_the_counter_says():
+    """Two seconds in seven at 3.5 kW: what the samples alone prove is less than what the counter does."""
+    seen = plug(lambda n, pace: Reading(watts=3500.0 if n % 7 < 2 else 0.0))
+    window = seen.curve.window(0, seen.pace.end_ns)
+    alone = components_of(Part("plug", Plug.facts, window, 1.0))
+    bound = components_of(Part("plug", Plug.facts, window, 1.0, own_counter=own_counter(seen)))
+    assert expanded(bound) < expanded(alone)
+    assert "sampling, bounded by its own counter" in [component.cause for component in bound]
+
+
+@pytest.mark.parametrize("wrong", [-(10**6), 10**6])
+def test_a_counter_that_was_cleared_or_switched_begins_again(wrong):
+    rig = plug(lambda n, pace: Reading(watts=1000.0), jump=lambda seconds: wrong if seconds > 1000 else 0)
+    own = own_counter(rig)
+    assert own.agrees
+    assert own.seconds == pytest.approx(2600, abs=10)
+
+
+def test_what_a_counter_says_of_the_whole_is_not_said_of_a_part():
+    rig = plug(lambda n, pace: Reading(watts=1000.0))
+    assert sampled(rig).own_counter(60.0) is None
+    assert sampled(rig).own_counter(36000.0) is None
+
+
+def test_a_counter_is_not_compared_over_time_that_was_not_measured():
+    def out(n, pace):
+        return SourceMissing("unplugged") if 1000 <= n < 1100 else Reading(watts=1000.0)
+
+    assert own_counter(plug(out)) is None
+
+
+def test_a_gauge_that_renews_slowly_is_sampled_when_it_has_renewed():
+    def script(n, pace):
+        return Reading(watts=5.0 + pace.time_ns // (8 * 10**9))
+
+    rig = Rig(script, seconds=60.0, rate_hz=1.0, facts=Facts(renewal_seconds=60.0))
+    assert rig.count(Count.GAPS) == 0
+    assert [row.at_ns // 10**9 for row in rig.rows] == [0, 8, 16, 24, 32, 40, 48, 56, 60]
 
 
 def test_what_the_sampling_costs_goes_on_where_a_killed_sampler_left_it():

@@ -478,6 +478,41 @@ def test_a_priority_that_was_refused_is_noted_when_readings_were_missed(started)
     assert made.notes() == []
 
 
+def test_sleep_is_no_use_and_what_the_battery_gave_meanwhile_is_said_apart(started):
+    made = started()
+    (channel,) = made.channels
+    channel.curve.counts[Count.SUSPENDED_NS] = 3600 * 10**9
+    assert made.notes() == ["the machine slept 3600.0 s, not measured"]
+    channel.curve.counts[Count.SUSPENDED_UJ] = 4_104_000_000
+    assert "; the battery's gauge counted 4100 J meanwhile" in made.notes()[0]
+
+
+class WithNotes:
+    """A source with two parts and something to say about a third."""
+
+    name = "board"
+    facts = Facts()
+    notes = ("part 3 has no\x1b[31m sensor",)
+
+    def open(self): ...
+
+    def close(self): ...
+
+    def read(self):
+        return Reading(watts=1.0)
+
+    def channels(self):
+        return [self, self]
+
+
+def test_what_a_source_says_about_itself_is_a_note_of_the_result_once():
+    made = Sampler([SourceConfig(WithNotes(), 100.0)])
+    made.start()
+    made.stop()
+    (note,) = [note for note in made.notes() if "part 3" in note]
+    assert note.isprintable()
+
+
 def test_several_sources_are_read_side_by_side(started):
     made = Sampler(
         [SourceConfig(Spec("manual", "2W", {}), 100.0), SourceConfig(Spec("manual", "5W", {}), 50.0)]
