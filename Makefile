@@ -3,17 +3,22 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-slow check test-all clean
+.PHONY: demo test test-slow test-peers check test-all clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/voice.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto -m 'not slow'
+	$(BIN)/python -m pytest -n auto -m 'not slow' $(if $(REPORTS),--junitxml=$(REPORTS)/test.xml)
 
 # what needs seconds of real time: programs that were found to fail once, long loops, long examples
 test-slow: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto -m slow
+	$(BIN)/python -m pytest -n auto -m slow $(if $(REPORTS),--junitxml=$(REPORTS)/slow.xml)
+
+# packages that stay out of the test extra: pi-ina219 needs a compiler, jetson-stats is AGPL
+test-peers: $(VENV)/.peers
+	$(VENV)-pi-ina219/bin/python -m pytest tests/drivers/test_ina219.py $(if $(REPORTS),--junitxml=$(REPORTS)/pi-ina219.xml)
+	$(VENV)-jetson/bin/python -m pytest tests/drivers/test_jtop.py tests/drivers/test_jtop_service.py $(if $(REPORTS),--junitxml=$(REPORTS)/jetson.xml)
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -43,4 +48,11 @@ $(VENV)/.demo: setup.cfg | $(BIN)/python
 
 $(VENV)/.test: setup.cfg | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+$(VENV)/.peers: setup.cfg | $(BIN)/python
+	for extra in pi-ina219 jetson; do \
+	  $(PYTHON) -m venv $(VENV)-$$extra || exit 1; \
+	  $(VENV)-$$extra/bin/pip install --quiet --disable-pip-version-check --editable ".[$$extra]" pytest hypothesis || exit 1; \
+	done
 	touch $@

@@ -87,3 +87,15 @@ def test_course_currents() -> None:
 def test_no_figures_is_said() -> None:
     with pytest.raises(SpecError, match="Coral Dev Board Mini: measure it"):
         _ = find_board("coral-mini").span_watts
+
+
+def test_the_header_of_every_raspberry_pi_has_its_bus_and_those_of_jetsons_theirs() -> None:
+    buses = {board.name: board.i2c_bus for board in BOARDS}
+    assert {bus for name, bus in buses.items() if name.startswith("pi")} == {1}
+    assert [buses[name] for name in ("jetson-nano", "xavier-nx", "agx-xavier", "orin-nano", "agx-orin")] == [
+        1,
+        8,
+        8,
+        7,
+        7,
+    ]

@@ -13,8 +13,8 @@ _NESTED = frozenset({"VDDQ_VDD2_1V8AO"})
 
 MOST_WATTS = 1000.0
 """No module takes a fifth of it (Thor: 130 W)."""
-_NUMBER = r"(-?\d{1,9}(?:\.\d{1,9})?)(mW|W)?"
-_PRINTED = re.compile(rf"(?<!\S)([A-Za-z]\w*) +{_NUMBER}((?:/-?\d{1,9}(?:\.\d{1,9})?(?:mW|W)?)*)(?=[\s,]|$)")
+_NUMBER = r"-?\d{1,9}(?:\.\d{1,9})?"
+_PRINTED = re.compile(rf"(?<!\S)([A-Za-z]\w*) +({_NUMBER})(mW|W)?((?:/{_NUMBER}(?:mW|W)?)*)(?=[\s,]|$)")
 _MEMORY = frozenset({"RAM", "SWAP", "IRAM", "CMA"})
 
 

@@ -39,6 +39,25 @@ def test_the_plateau_shows_little() -> None:
     assert plateau.low <= plateau.value <= plateau.high
 
 
+@pytest.mark.parametrize("name", TABLES)
+def test_a_full_cell_is_full_and_an_empty_one_is_empty(name: str) -> None:
+    full, empty = TABLES[name][0][0], TABLES[name][-1][0]
+    for volts in (full, full + 0.05, full + 0.0999):
+        found = state_of_charge(volts, name)
+        assert found is not None
+        assert (found.value, found.high) == (1.0, 1.0)
+        assert 0 < found.low <= 1.0
+    below = state_of_charge(max(2.5, empty - 0.1), name)
+    assert below is not None
+    assert (below.value, below.low) == (0.0, 0.0)
+
+
+def test_a_voltage_between_two_rows_is_between_their_charges() -> None:
+    (upper_volts, upper), (lower_volts, lower) = TABLES["lco-4.20"][3:5]
+    middle = state_of_charge((upper_volts + lower_volts) / 2, volts_uncertainty=0.0)
+    assert middle == pytest.approx(((upper + lower) / 2,) * 3 + ("",))
+
+
 def test_no_cell_like_that() -> None:
     assert state_of_charge(5.1) is None
     assert state_of_charge(1.0) is None

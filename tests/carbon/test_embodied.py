@@ -14,6 +14,8 @@ def test_the_specification_s_own_example() -> None:
 
 def test_sci_is_per_unit_of_work() -> None:
     assert sci(operational_grams=100.0, embodied_grams=20.0, units=60) == 2.0
+    assert sci(operational_grams=100.0, embodied_grams=20.0, units=1) == 120.0
+    assert sci(operational_grams=1.0, embodied_grams=0.5, units=0.5) == 3.0, "half an hour"
     for units in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(SpecError, match="SCI is grams per unit"):
             sci(1.0, 1.0, units)
@@ -76,3 +78,9 @@ def test_an_unknown_board_lists_the_known() -> None:
 def test_lifetimes_and_shares_that_cannot_be(options: dict[str, float], seconds: float) -> None:
     with pytest.raises(SpecError):
         Embodied.board("pi-4", **options).grams(seconds)
+
+
+def test_the_power_supply_has_the_sums_of_its_blocks() -> None:
+    supply = Embodied.board("power-supply")
+    assert supply.kilograms == Range(0.5 * 4.43, 4.43, 2 * 4.43)
+    assert supply.kg_sb_eq == Range(0.5 * 2.92e-4, 2.92e-4, 2 * 2.92e-4)

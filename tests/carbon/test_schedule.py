@@ -39,7 +39,11 @@ def test_bounds_are_kept() -> None:
 
 
 def test_of_equal_windows_the_earliest() -> None:
-    assert cleanest(forecast([100] * 6), watt_hours=1, hours=1).best.start == START
+    advice = cleanest(forecast([100] * 6), watt_hours=1, hours=1)
+    assert advice.best.start == START
+    assert advice.worst.start == START
+    late = cleanest(forecast([100, 300, 300, 100, 300, 300]), watt_hours=1, hours=1)
+    assert late.worst.start == START + 1800
 
 
 def test_a_job_that_does_not_fit() -> None:

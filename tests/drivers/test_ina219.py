@@ -430,7 +430,7 @@ def test_pi_ina219_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
         assert theirs.read() == Reading(fresh=False)
         bench.clock.sleep(0.02)
         other = theirs.read()
-        assert other.volts == ours.volts
+        assert other.volts == pytest.approx(ours.volts, rel=1e-12)
         # Its current register is truncated twice, to steps of 97.7 µA.
         assert other.amps == pytest.approx(ours.amps, abs=4e-4)
         assert theirs.read() == Reading(fresh=False)

@@ -207,3 +207,14 @@ def test_a_memory_zone_that_has_counted_nothing_since_boot_is_left_out_and_said(
     usage = measured(Rapl(root=sysfs.root), lambda n: sysfs.rewrite(counting, 500_000 * (n + 1)))
     assert usage.mean_watts == pytest.approx(5.0)
     assert "rapl:package-0/dram has never counted and is not in the total" in usage.notes
+
+
+def test_a_zone_that_was_asked_for_is_in_the_name() -> None:
+    assert Rapl("psys").name == "rapl@psys"
+    assert Rapl().name == "rapl"
+
+
+def test_without_package_or_psys_the_first_zone_alone_is_counted(sysfs: Sysfs, powercap: Powercap) -> None:
+    powercap.zone("intel-rapl:0", "core-something", 5_000_000)
+    powercap.zone("intel-rapl:1", "other", 6_000_000)
+    assert counted(opened(sysfs)) == ["rapl:core-something"]

@@ -31,6 +31,12 @@ def work(seconds=0.02):
         math.factorial(200)
 
 
+def is_three_watts(usage):
+    """The energy is that of 3 W over the measured time; of a busy machine some may be missing."""
+    assert usage.coverage > 0
+    return usage.joules == pytest.approx(3.0 * usage.seconds * usage.coverage, rel=1e-6)
+
+
 def test_a_block_is_measured():
     with EnergyMeter(THREE_WATTS, **FAST) as meter:
         work()
@@ -43,7 +49,9 @@ def test_a_block_is_measured():
     assert usage.coverage == pytest.approx(1.0)
     assert usage.provenance == "manual"
     assert usage.sources == (THREE_WATTS,)
-    assert usage.uncertainty > 0
+    assert usage.uncertainty == pytest.approx(
+        usage.joules * 2 / math.sqrt(12) * math.hypot(1 / 5, 0.1 / 0.6), rel=0.02
+    )
     assert usage.overhead.reads > 2
     assert usage.overhead.cpu_seconds > 0
 
@@ -72,7 +80,7 @@ def test_the_users_exception_passes_and_the_usage_stays():
     with pytest.raises(Mine) as caught, meter, meter.span("part"):
         raise mine
     assert caught.value is mine
-    assert meter.usage.joules > 0
+    assert is_three_watts(meter.usage)
     assert len(meter.spans["part"]) == 1
 
 
@@ -81,7 +89,7 @@ def test_what_ends_a_program_passes_too(stop):
     meter = EnergyMeter(THREE_WATTS, **FAST)
     with pytest.raises(stop), meter:
         raise stop
-    assert meter.usage.joules >= 0
+    assert is_three_watts(meter.usage)
 
 
 def test_entering_again_starts_a_new_run():
@@ -128,7 +136,7 @@ def test_it_decorates_functions_and_coroutines():
 
     assert plain(1) == 2
     assert plain.__doc__ == "Said here."
-    assert meter.usage.joules > 0
+    assert is_three_watts(meter.usage)
     assert asyncio.run(slow(1)) == 3
 
 
@@ -138,7 +146,7 @@ def test_it_is_an_asynchronous_context_manager():
             await asyncio.sleep(0)
         return meter.usage
 
-    assert asyncio.run(main()).joules > 0
+    assert is_three_watts(asyncio.run(main()))
 
 
 def test_measure_makes_a_function_that_knows_its_usage():
@@ -162,7 +170,7 @@ def test_measure_works_on_methods():
 
     model = Model()
     assert model.infer(3) == (model, 3)
-    assert Model.infer.usage.joules >= 0
+    assert is_three_watts(Model.infer.usage)
 
 
 # -- spans -----------------------------------------------------------------------------------------
@@ -324,7 +332,7 @@ def test_a_device_is_waited_for_at_every_edge():
         assert list(meter.track([1, 2], progress=False)) == [1, 2]
         assert len(calls) == 7
     assert len(calls) == 8
-    assert meter.usage.joules > 0
+    assert is_three_watts(meter.usage)
 
 
 def test_a_device_that_fails_at_an_edge_leaves_nothing_running():
@@ -343,7 +351,7 @@ def test_a_device_that_fails_at_an_edge_leaves_nothing_running():
 
     with pytest.raises(ZeroDivisionError):
         crash()
-    assert meter.usage.joules > 0
+    assert is_three_watts(meter.usage)
     assert meter._life.latest.sampler._host is None
     assert threading.active_count() <= before + 1  # a watchdog may still be on its way out
 

@@ -40,6 +40,8 @@ def judge_logs(record: Record, judge: Judge) -> None:
 
 def _judge_log(record: Record, judge: Judge, number: int, run: Run) -> None:
     paths = _logs(record.folder, number)
+    if len([one for one in record.runs_for("0", number, _NEVER) if one.logged]) > 1:  # each where it began
+        paths = sorted(paths, key=_written)[-1:]
     told = [event for event in record.of("log") if event["meter"] == number and event["error"]]
     excused = bool(told) or not record.of("finished")  # the meter said so, or the program was ended
     if len(paths) != 1:
@@ -48,9 +50,14 @@ def _judge_log(record: Record, judge: Judge, number: int, run: Run) -> None:
         return
     channels = record.channels[number]
     # one last sample is taken when the run is left, however long that takes
-    soon = run.extent.end.earliest + max(judge.grace(channel) for channel in channels) + _LAST_SECONDS
+    soon = (
+        run.extent.end.earliest
+        + max(judge.grace(channel) for channel in channels)
+        + _LAST_SECONDS
+        + judge.stalls(number)
+    )
     left = Moments(run.extent.end.earliest, min(run.extent.end.latest, soon))
-    first, last = judge.sampled(channels, Extent(run.extent.start, left))
+    first, last = judge.sampled(channels, Extent(run.extent.start, left), run.begun)
     end = Moments(first.earliest, last.latest) if excused else last
     if record.breaks:  # the rows of the last second are lost then
         first = Moments(first.earliest, min(end.latest, max(first.latest, *record.breaks) + _LAST_SECONDS))
@@ -59,6 +66,11 @@ def _judge_log(record: Record, judge: Judge, number: int, run: Run) -> None:
         unix=record.unix_offset + record.epoch_ns * 1e-9,
         replayed=record.program.seed % 3 == 0,
     )
+
+
+def _written(path: str) -> float:
+    """When a log was written last; of one that is in parts still, when its folder was."""
+    return os.path.getmtime(path if os.path.exists(path) else path + ".parts")
 
 
 def _logs(folder: Path, number: int) -> list[str]:
@@ -262,17 +274,15 @@ class _Ledger:
     def _true(self, meters: set[int], channels: Sequence[Channel]) -> tuple[float, float]:
         """The least and the most that the board can have drawn while somebody paid, J."""
         low = high = 0.0
-        calls = any(
-            isinstance(step, s.Guarded) and step.way in ("function", "generator")
-            for step in s.walk(self._record.program.steps)
-        )
+        loops = any(isinstance(step, s.Guarded) for step in s.walk(self._record.program.steps))
         for start, end in self._union(meters):
             for channel in channels:
                 part = channel.measured(start, end)
                 most = channel.wave.peak
-                edge = most * (2.2 / channel.hz + 0.05 + channel.spec.slow + channel.spec.batch)
-                # what is between two calls of a function is not theirs
-                low += 0.3 * channel.wave.floor * (end - start) if calls else max(0.0, part.joules - edge)
+                late = min(part.longest, 1.0)  # the newest sample is as old as that
+                edge = most * (2.2 / channel.hz + 0.05 + channel.spec.slow + channel.spec.batch + 2 * late)
+                # what is before a loop's first step, or between two calls of a function, is not theirs
+                low += 0.3 * channel.wave.floor * (end - start) if loops else max(0.0, part.joules - edge)
                 high += part.joules + part.more_joules + part.slack_joules + edge
         peak = sum(channel.wave.peak for channel in channels)
         uncertain = sum(self._bracket(run) for run in self._runs(meters))
@@ -330,18 +340,19 @@ class _Ledger:
                 continue
             cost = self._budget.remaining_joules.value / left.value
             self._verdict.figures += 1
-            energies, slack = [], 0.0
+            least, most, slack = math.inf, 0.0, 0.0
             for span in self._record.spans:
                 if span.label == label and span.meter in meters:
-                    a, b = span.extent.start.earliest, span.extent.end.latest
-                    energies.append(sum(channel.wave.joules(a, b) for channel in channels))
+                    (a, started), (ended, b) = span.extent
+                    least = min(least, sum(c.wave.joules(started, max(started, ended)) for c in channels))
+                    most = max(most, sum(channel.wave.joules(a, b) for channel in channels))
                     slack = max(slack, sum(self._judge.tolerance(channel, a, b) for channel in channels))
-            slack += 0.05 * max(energies) + sum(
+            slack += 0.05 * most + sum(
                 (c.wave.peak - c.wave.floor) / c.hz + c.spec.band[2] + c.spec.band[1] * 0.5 for c in channels
             )
-            if not min(energies) - slack <= cost <= max(energies) + slack:
+            if not least - slack <= cost <= most + slack:
                 self._verdict.found(
                     "unit cost",
                     "ledger",
-                    f"{label} costs {cost:.6g} J, true {min(energies):.6g} to {max(energies):.6g} J",
+                    f"{label} costs {cost:.6g} J, true {least:.6g} to {most:.6g} J",
                 )

@@ -48,7 +48,7 @@ class Record:
         for event in self.of("begun"):  # its program, or its worker, ended within
             key = event["process"], event["step"]
             self._inner.setdefault(key, Moments(self._seconds(event["at"]), _LONG_AFTER))
-        self.runs = sorted(self._runs(), key=lambda run: run.extent.start.latest)
+        self.runs = sorted(map(self._closer, self._runs()), key=lambda run: run.extent.start.latest)
         self.spans = sorted(self._spans(), key=lambda span: span.extent.end.earliest)
         for number, channels in enumerate(self.channels):
             for channel in channels:
@@ -174,6 +174,18 @@ class Record:
             for together in _connected(extents):
                 yield _run(meter, process, together)
 
+    def _closer(self, run: Run) -> Run:
+        """A run begins when every source has answered, and a last sample is taken when it has ended."""
+        if run.loose or not run.logged:
+            return run
+        (begun, entered), (ending, left) = run.extent
+        channels = self.channels[run.meter]
+        first = max((channel.first_after(begun) for channel in channels), default=begun)
+        last = max((channel.last_before(left) for channel in channels), default=left)
+        start = Moments(min(max(begun, first), entered), entered)
+        end = Moments(ending, min(left, last + 1e-4) if last >= ending else left)
+        return run._replace(extent=Extent(start, end), begun=begun)
+
     def _block_meter(self, step: str) -> int | None:
         """The meter that a step enters."""
         name, _, rest = step.partition(".")
@@ -222,7 +234,7 @@ def _encloses(run: Extent, idle: Extent) -> bool:
     return run.start.earliest <= idle.start.earliest and idle.end.latest <= run.end.latest
 
 
-def _widened(extent: Extent, seconds: float = 0.002) -> Extent:
+def _widened(extent: Extent, seconds: float = 0.02) -> Extent:
     """Only its inside is known."""
     return Extent(
         Moments(extent.start.earliest - seconds, extent.start.latest),

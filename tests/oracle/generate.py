@@ -243,7 +243,7 @@ class _Generator:
             (5, lambda: self._ask(meter)),
             (1.5, lambda: s.Many("m", meter, rnd.choice([20, 100, 400]), rnd.choice([2e-4, 1e-3]))),
             (1.2, lambda: s.Tasks("t", meter, rnd.choice([3, 8]), 0.1)),
-            (0.8, lambda: s.Interrupted("i", meter)),
+            (1.4, lambda: s.Interrupted("i", meter, rnd.choice([3, 6]), rnd.choice([100, 300]))),
             (0.6, lambda: s.Signals((self._sleep(),), meter, "g")),
             (1.0, lambda: s.Track(meter, rnd.choice(["endless", "plain"]), progress=rnd.random() < 0.5)),
             (0.8, lambda: s.Idle(meter, 0.3)),

@@ -89,8 +89,10 @@ class Known:
             joules_wrap=about["wrap"] or None,
             max_watts=about["max_watts"] or None,
             default_hz=about["nominal_hz"] or hz,
-            max_hz=1e5,
+            max_hz=1 / about["window"] if about["window"] else 1e5,
         )
+        if about["renews"] and "renewal_seconds" in Facts._fields:
+            self.facts = self.facts._replace(renewal_seconds=about["renews"])
         self._before_ns: int | None = None
         self._started_ns = self._epoch_ns
         self._news_ns = 0

@@ -149,7 +149,8 @@ class _Simulation:
         self._rnd = random.Random(f"questions {run.seed}")
         self._log = str(folder / f"log0.{run.log}")
         program = Program(run.seed, (MeterSpec(()),), ())
-        self._judge = Judge(Record(program, folder))
+        # a load of a steady rhythm can be in step with the readings: then its errors do not average out
+        self._judge = Judge(Record(program, folder), far=2 * FAR)
 
     def judged(self) -> Verdict:
         curves = self._recorded()
@@ -276,7 +277,8 @@ class _Simulation:
         starts = [channel.times[0] for channel in channels]
         ends = [channel.times[-1] for channel in channels]
         # who is killed takes the rows of the last second along, of Parquet those of the last minute
-        begun = max([min(starts), *(end + 10 / self._run.hz for _, end in self._run.kills)])
+        again = [end for _, end in self._run.kills]
+        begun = max([min(starts), *(channel.first_after(end) for end in again for channel in channels)])
         extent = Extent(
             Moments(min(starts), begun),
             Moments(max(ends), max(max(ends), self._run.seconds + 1e-3)),

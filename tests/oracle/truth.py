@@ -11,6 +11,7 @@ from oracle.steps import SourceSpec
 from oracle.wave import Wave
 
 _LEARN = 6
+_RECENT = 60
 """Readings."""
 
 
@@ -55,6 +56,8 @@ class Measured(NamedTuple):
     """By what a straight line across the uncertain stretches may miss the truth."""
     longest: float
     """The longest time between two readings, s."""
+    gaps: int = 0
+    """Stretches that are not certain."""
 
 
 class Channel:
@@ -81,19 +84,27 @@ class Channel:
         self.wave = Wave(spec.wave)
         self.times = [(row.at_ns - epoch_ns) * 1e-9 for row in rows]
         self.watts = [row.watts for row in rows]
+        self._given = sorted((row.given_ns - epoch_ns) * 1e-9 for row in rows)
         self._breaks = sorted(breaks)
         # a counter, or a mean since the last reading, knows of the time in which nobody read it
         self._counts_on = spec.semantics != "instant" and not spec.restarts
-        steps = sorted(b - a for a, b in pairwise(self.times))
-        usual = max(1 / hz, steps[len(steps) // 2] if steps else 0.0)
         self._sure = max(2.5 * (1 / hz + spec.news), 2.5e-3)
-        self._gap = 4.5 * usual + 4e-3
         self._begins = self._breaks
         self._learns = bool(spec.news or spec.nominal_hz)
 
     def begun(self, moments: Sequence[float]) -> None:
         """When somebody began to read it: where its pace is not as promised, that must be learnt first."""
         self._begins = sorted([*self._breaks, *moments])
+
+    def first_after(self, moment: float) -> float:
+        """When the sampler got its first reading after a moment, s; the moment itself if there was none."""
+        place = bisect_left(self._given, moment)
+        return self._given[place] if place < len(self._given) else moment
+
+    def last_before(self, moment: float) -> float:
+        """The time of the last reading before a moment, s; minus infinity if there was none."""
+        place = bisect_right(self.times, moment)
+        return self.times[place - 1] if place else -math.inf
 
     def _learning(self, at: float) -> bool:
         """A reading is one of the first."""
@@ -107,7 +118,8 @@ class Channel:
         """What can have been measured of a window."""
         sure = possible = joules = more = slack = 0.0
         longest = end - start if not self.times else 0.0
-        for left, right in self._intervals(start, end):
+        gaps = 0
+        for number, left, right in self._intervals(start, end):
             a, b = max(left, start), min(right, end)
             longest = max(longest, right - left)
             width = right - left
@@ -115,12 +127,14 @@ class Channel:
             if width <= self._sure and not broken and not self._learning(left):
                 sure += b - a
                 joules += self.wave.joules(a, b)
-            elif width <= self._gap or broken or self._counts_on or self._learning(left):
+                continue
+            gaps += 1
+            if width <= self._gap(number) or broken or self._counts_on or self._learning(left):
                 low, high = self.wave.extremes(left, right)
                 possible += b - a
                 more += self.wave.joules(a, b)
                 slack += (high - low) * (b - a)
-        return Measured(sure, possible, joules, more, slack, longest)
+        return Measured(sure, possible, joules, more, slack, longest, gaps)
 
     def peaks(self, start: float, end: float) -> tuple[float, float]:
         """The highest reading within a window, and of the window with a neighbour on either side, W."""
@@ -129,15 +143,22 @@ class Channel:
         outer = self.watts[max(0, first - 2) : last + 2]
         return max(inner, default=0.0), max(outer, default=0.0)
 
-    def _intervals(self, start: float, end: float) -> Iterator[tuple[float, float]]:
-        """The stretches between two readings that a window touches."""
+    def _gap(self, number: int) -> float:
+        """Less than this after a reading is no gap: the limit follows the pace of the readings before."""
+        recent = self.times[max(0, number - _RECENT) : number + 1]
+        steps = [b - a for a, b in pairwise(recent)]
+        triples = [sorted(steps[at : at + 3])[1] for at in range(len(steps) - 2)]
+        return 4.5 * max(1 / self.hz, *triples, 0.0) + 4e-3
+
+    def _intervals(self, start: float, end: float) -> Iterator[tuple[int, float, float]]:
+        """The stretches between two readings that a window touches, each after its number."""
         times = self.times
         first = max(0, bisect_right(times, start) - 1)
         for number in range(first, len(times) - 1):
             if times[number] >= end:
                 return
             if times[number + 1] > start and times[number + 1] > times[number]:
-                yield times[number], times[number + 1]
+                yield number, times[number], times[number + 1]
 
 
 class Run(NamedTuple):
@@ -152,6 +173,8 @@ class Run(NamedTuple):
     """It was never left."""
     logged: bool = True
     """Its samples go to the meter's log."""
+    begun: float = -math.inf
+    """Its first sample was taken after this moment, s."""
 
 
 class Stretch(NamedTuple):

@@ -1,6 +1,7 @@
 """The curve in memory: exact on samples, interpolated in between, of constant size, safe while written."""
 
 import math
+import random
 import threading
 
 import pytest
@@ -205,3 +206,32 @@ def test_the_last_complaint_is_cut_at_a_whole_character():
     assert set(pen.curve.error) == {"ü"}
     pen.memory.head.error = "short"
     assert pen.curve.error == "short"
+
+
+def test_the_peak_of_any_window_is_that_of_its_samples_also_where_the_ring_has_wrapped():
+    rng = random.Random(20_000)
+    watts = [rng.uniform(0.0, 9.0) for _ in range(20_000)]
+    pen = Pen(capacity=1024)
+    pen.write(*((n * MS, level) for n, level in enumerate(watts)))
+    oldest = pen.curve.oldest_ns() // MS
+    for _ in range(600):
+        first, last = sorted(rng.randrange(oldest, 20_000) for _ in range(2))
+        start_ns, end_ns = first * MS + rng.randrange(MS), last * MS + rng.randrange(MS)
+        if start_ns > end_ns:
+            continue
+        # the newest sample not later than the start belongs to it: its neighbour
+        assert pen.curve.peak(start_ns, end_ns) == max(watts[first : last + 1])
+
+
+def test_a_spike_is_found_in_the_ring_and_in_the_history_and_nowhere_else():
+    watts = [1.0] * 20_000
+    watts[5_000], watts[19_700] = 7.0, 8.0
+    pen = Pen(capacity=1024)
+    pen.write(*((n * MS, level) for n, level in enumerate(watts)))
+    assert pen.curve.peak(19_650 * MS, 19_800 * MS) == 8.0
+    assert pen.curve.peak(19_701 * MS, 19_999 * MS) == 1.0
+    assert pen.curve.peak(19_100 * MS, 19_600 * MS) == 1.0
+    assert pen.curve.peak(4_900 * MS, 5_100 * MS) == 7.0, "wholly in the history"
+    assert pen.curve.peak(10_000 * MS, 12_000 * MS) == 1.0
+    assert pen.curve.peak(4_900 * MS, 19_999 * MS) == 8.0
+    assert pen.curve.peak(0, 19_600 * MS) == 7.0

@@ -72,8 +72,14 @@ def test_stopping_takes_one_last_sample(started):
 
 
 def test_stopping_twice_and_without_starting_is_fine(started):
-    started().stop()
-    Sampler([SourceConfig(Spec("manual", "1W", {}))]).stop()
+    made = started()
+    made.stop()
+    rows = len(made.channels[0].curve)
+    made.stop()
+    assert len(made.channels[0].curve) == rows
+    never = Sampler([SourceConfig(Spec("manual", "1W", {}))])
+    never.stop()
+    assert never.channels == []
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,23 @@ def test_an_ina219_is_known_by_its_configuration(pi: Sysfs, chip: Registers) -> 
     assert found("ina219", pi, ReadOnlyBus({0x40: chip, 0x45: chip})) == ["1:0x40", "1:0x45"]
 
 
+@pytest.mark.parametrize(
+    "registers",
+    [
+        {0: 0x7FFF, 2: 0x1F42},  # a reserved bit of the configuration
+        {0: 0x3FFE, 2: 0x1F42},  # no continuous conversion
+        {0: 0x3FFB, 2: 0x1F42},  # powered down
+        {0: 0x3FFF, 2: 0x1F40},  # no ready flag
+        {0: 0x3FFF, 2: 0x1F46},  # a reserved bit of the voltage
+        {0: 0x3FFF, 2: 0x0002},  # no voltage
+        {0: 0x3FFF},  # no voltage can be read
+    ],
+)
+def test_what_differs_in_one_bit_from_an_ina219_is_none(pi: Sysfs, registers: dict[int, int]) -> None:
+    with pytest.raises(SourceMissing, match="answers at 1:0x40"):
+        found("ina219", pi, ReadOnlyBus({0x40: Registers(registers, other=0)}))
+
+
 @pytest.mark.parametrize("kind", FAMILY)
 def test_the_others_are_known_by_their_identity(pi: Sysfs, kind: str) -> None:
     bus = ReadOnlyBus({0x41: FAMILY[kind]})

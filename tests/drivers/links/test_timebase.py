@@ -65,3 +65,13 @@ def test_stamps_always_increase_and_are_never_in_the_future(arrivals: list[tuple
         assert stamp > last
         assert stamp <= now + count
         last = stamp
+
+
+def test_within_a_window_the_device_is_taken_at_its_word() -> None:
+    clock, pace = DeviceClock(10_000_000), 1 + 400e-6
+    for tick in range(0, 300, 4):  # less than three seconds
+        clock.heard(tick, round(tick * 10_000_000 * pace))
+        assert clock.at(tick) == tick * 10_000_000
+    for tick in range(300, 900, 4):
+        clock.heard(tick, round(tick * 10_000_000 * pace))
+    assert clock.at(900) > 900 * 10_000_000, "then its drift is followed"

@@ -1,0 +1,250 @@
+"""``make mutate``: small random changes to the code, one at a time; the tests must notice each.
+
+    python tests/mutate/mutate.py [MODULE...] [--seed N] [--count N] [--jobs N]
+
+Mutants are cosmic-ray's. Of each module ``--count`` are drawn by the seed, evenly over its lines. They are
+made in copies of the tree. First the tests of the module's own package run, then every test file that names
+the module or something that it defines. What survives both is printed, and kept in ``.cache/mutants``.
+"""
+
+import argparse
+import ast
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Queue
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = ("energymeter", "drivers", "calibration")
+TIMEOUT_SECONDS = 240.0
+_NOISE = ("version.py", "__init__.py", "__main__.py")
+
+
+class Outcome(NamedTuple):
+    """What became of one mutant."""
+
+    module: str
+    line: int
+    operator: str
+    killed_by: str
+    """``own``, ``related``, ``timeout``, or an empty text: it survived."""
+    diff: str
+
+
+def modules(wanted: Sequence[str]) -> list[Path]:
+    """The files to change, each under its own name: a folder that is a link is left out."""
+    found = [Path(name) for name in wanted] or [
+        path.relative_to(ROOT)
+        for folder in CODE
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if path.resolve() == path and path.name not in _NOISE
+    ]
+    return [path for path in found if (ROOT / path).is_file()]
+
+
+def drawn(module: Path, count: int, seed: int) -> list[Any]:
+    """Mutations of a module: by the seed, one a line before any line has two."""
+    from cosmic_ray.commands.init import _all_work_items
+
+    by_line: dict[int, list[Any]] = {}
+    for item in _all_work_items([ROOT / module], {}):
+        (mutation,) = item.mutations
+        by_line.setdefault(mutation.start_pos[0], []).append(mutation)
+    rnd = random.Random(f"{seed} {module}")
+    lines = [line for line in by_line if not _is_text(ROOT / module, line)]
+    rnd.shuffle(lines)
+    chosen: list[Any] = []
+    while len(chosen) < count and any(by_line[line] for line in lines):
+        for line in lines:
+            if by_line[line] and len(chosen) < count:
+                chosen.append(by_line[line].pop(rnd.randrange(len(by_line[line]))))
+    return chosen
+
+
+def _is_text(path: Path, line: int) -> bool:
+    """The line belongs to a docstring or an annotation of a type: nothing there can be noticed."""
+    source = path.read_text()
+    texts = [
+        range(node.lineno, (node.end_lineno or node.lineno) + 1)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    ]
+    if any(line in lines for lines in texts):
+        return True
+    text = source.splitlines()[line - 1]
+    return bool(re.match(r"\s*(def |async def |from |import |class |@)|.*\).*->", text))
+
+
+def own_tests(module: Path) -> list[str]:
+    """The tests of the module's package, and its doctests."""
+    parts = module.parts
+    package = parts[1] if parts[0] == "energymeter" and len(parts) > 2 else parts[0]
+    tests = ROOT / "tests" / package
+    doctests = str(module if parts[0] == "energymeter" else Path("energymeter") / module)
+    if package == "drivers":
+        stem = module.stem
+        named = [path for path in tests.rglob("test_*.py") if stem in path.stem or stem in path.read_text()]
+        return [doctests, *(str(path.relative_to(ROOT)) for path in sorted(named))]
+    if not tests.is_dir():
+        one = ROOT / "tests" / f"test_{module.stem}.py"
+        return [doctests, *([str(one.relative_to(ROOT))] if one.exists() else [])]
+    return [doctests, str(tests.relative_to(ROOT))]
+
+
+def related_tests(module: Path) -> list[str]:
+    """Further test files: of the packages that import the module, and those that name what it defines."""
+    source = (ROOT / module).read_text()
+    names = {
+        node.name
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+    }
+    words = re.compile("|".join(rf"\b{re.escape(name)}\b" for name in sorted({*names, module.stem})))
+    folders = {f"tests/{package}" for package in _importers(module)}
+    own = own_tests(module)
+    found = [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        if path.parent.name != "oracle"
+        and (words.search(path.read_text()) or str(path.parent.relative_to(ROOT)) in folders)
+    ]
+    return [path for path in found if not any(path.startswith(one) for one in own)]
+
+
+def _importers(module: Path) -> set[str]:
+    """The packages of this code whose files import a module."""
+    parts = module.with_suffix("").parts
+    dotted = ".".join(parts if parts[0] == "energymeter" else ("energymeter", *parts))
+    found = set()
+    for folder in CODE:
+        for path in (ROOT / folder).rglob("*.py"):
+            if path.resolve() == path and re.search(rf"\b{re.escape(dotted)}\b", path.read_text()):
+                place = path.relative_to(ROOT).parts
+                found.add(place[1] if place[0] == "energymeter" else place[0])
+    return found
+
+
+class Bench:
+    """Copies of the tree in which mutants are made, one a worker."""
+
+    def __init__(self, jobs: int) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="mutants-"))
+        self._trees: Queue[Path] = Queue()
+        files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+        for number in range(jobs):
+            tree = self._folder / str(number)
+            for name in filter(None, files.decode().split("\0")):
+                target = tree / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if (ROOT / name).is_symlink() or (ROOT / name).is_file():
+                    shutil.copy2(ROOT / name, target, follow_symlinks=False)
+            self._trees.put(tree)
+
+    def close(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def judge(self, module: Path, mutation: Any) -> Outcome:
+        """Make one mutant, run the tests, take it back."""
+        tree = self._trees.get()
+        try:
+            return self._judged(tree, module, mutation)
+        finally:
+            self._trees.put(tree)
+
+    def _judged(self, tree: Path, module: Path, mutation: Any) -> Outcome:
+        from cosmic_ray.mutating import mutate_code
+        from cosmic_ray.plugins import get_operator
+
+        path = tree / module
+        before = path.read_text()
+        operator = get_operator(mutation.operator_name)(**dict(mutation.operator_args or {}))
+        after = mutate_code(before, operator, mutation.occurrence)
+        if after is None or after == before:
+            return Outcome(str(module), mutation.start_pos[0], mutation.operator_name, "same", "")
+        diff = _diff(before, after)
+        path.write_text(after)
+        try:
+            killed_by = next((by for by, files in self._passes(module) if not self._pass(tree, files)), "")
+        except subprocess.TimeoutExpired:
+            killed_by = "timeout"
+        finally:
+            path.write_text(before)
+        return Outcome(str(module), mutation.start_pos[0], mutation.operator_name, killed_by, diff)
+
+    @staticmethod
+    def _passes(module: Path) -> Iterator[tuple[str, list[str]]]:
+        yield "own", own_tests(module)
+        related = related_tests(module)
+        if related:
+            yield "related", related
+
+    def _pass(self, tree: Path, files: list[str]) -> bool:
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow"]
+        done = subprocess.run(
+            [*command, *files],
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+        return done.returncode in (0, 5)
+
+
+def _diff(before: str, after: str) -> str:
+    import difflib
+
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
+    return "\n".join(line for line in lines if not line.startswith(("---", "+++", "@@")))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("modules", nargs="*", help="files; none: all")
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--count", type=int, default=14, help="of each module")
+    parser.add_argument("--most", type=int, default=0, help="of all, drawn by the seed; 0: no limit")
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    chosen = [
+        (module, mutation)
+        for module in modules(options.modules)
+        for mutation in drawn(module, options.count, options.seed)
+    ]
+    random.Random(options.seed).shuffle(chosen)
+    chosen = chosen[: options.most] if options.most else chosen
+    bench = Bench(options.jobs)
+    outcomes: list[Outcome] = []
+    try:
+        with ThreadPoolExecutor(options.jobs) as pool:
+            for outcome in pool.map(lambda one: bench.judge(*one), chosen):
+                outcomes.append(outcome)
+                if not outcome.killed_by:
+                    print(
+                        f"SURVIVED {outcome.module}:{outcome.line} {outcome.operator}\n{outcome.diff}",
+                        flush=True,
+                    )
+    finally:
+        bench.close()
+    made = [outcome for outcome in outcomes if outcome.killed_by != "same"]
+    survived = [outcome for outcome in made if not outcome.killed_by]
+    keep = ROOT / ".cache" / "mutants"
+    keep.mkdir(parents=True, exist_ok=True)
+    (keep / f"{options.seed}.json").write_text(json.dumps([outcome._asdict() for outcome in made], indent=1))
+    noticed = len(made) - len(survived)
+    print(f"seed {options.seed}: {noticed} of {len(made)} mutants noticed, {len(survived)} survived")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

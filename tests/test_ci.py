@@ -1,0 +1,61 @@
+"""The table at the end of `.ci/run`: what some run executes is not skipped, and too many skips fail."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def table() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("table", ROOT / ".ci" / "table.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def report(path: Path, *cases: tuple[str, str]) -> None:
+    rows = "".join(
+        f'<testcase classname="t" name="{name}">{f"<skipped {about}/>" if about else ""}</testcase>'
+        for name, about in cases
+    )
+    path.write_text(f"<testsuites><testsuite>{rows}</testsuite></testsuites>")
+
+
+NO_CHIP = 'type="pytest.skip" message="no chip"'
+
+
+def test_what_one_run_executes_is_not_skipped(table: ModuleType, tmp_path: Path) -> None:
+    report(tmp_path / "root.xml", ("a", ""), ("b", NO_CHIP), ("c", NO_CHIP))
+    report(tmp_path / "user.xml", ("a", ""), ("b", ""), ("c", NO_CHIP))
+    lines, skipped = table.table(sorted(tmp_path.glob("*.xml")))
+    assert skipped == 1
+    assert [line.split() for line in lines[1:]] == [
+        ["root", "1", "2"],
+        ["user", "2", "1"],
+        ["any", "2", "1"],
+        ["1", "skipped:", "no", "chip"],
+    ]
+
+
+def test_an_expected_failure_is_executed(table: ModuleType, tmp_path: Path) -> None:
+    report(tmp_path / "x.xml", ("a", 'type="pytest.xfail" message="known"'))
+    assert table.table([tmp_path / "x.xml"])[1] == 0
+
+
+@pytest.mark.parametrize(("count", "code"), [(15, 0), (16, 1)])
+def test_at_most_fifteen_are_skipped(
+    table: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], count: int, code: int
+) -> None:
+    report(tmp_path / "x.xml", *[(f"t{number}", NO_CHIP) for number in range(count)])
+    assert table.main(str(tmp_path)) == code
+    assert f"{count} skipped: no chip" in capsys.readouterr().out
+
+
+def test_a_folder_without_reports_is_refused(table: ModuleType, tmp_path: Path) -> None:
+    assert table.main(str(tmp_path)) == 1
