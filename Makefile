@@ -53,6 +53,6 @@ $(VENV)/.test: setup.cfg | $(BIN)/python
 $(VENV)/.peers: setup.cfg | $(BIN)/python
 	for extra in pi-ina219 jetson; do \
 	  $(PYTHON) -m venv $(VENV)-$$extra || exit 1; \
-	  $(VENV)-$$extra/bin/pip install --quiet --disable-pip-version-check --editable ".[$$extra]" pytest hypothesis || exit 1; \
+	  $(VENV)-$$extra/bin/pip install --quiet --disable-pip-version-check --editable ".[$$extra]" pytest pytest-rerunfailures hypothesis || exit 1; \
 	done
 	touch $@
