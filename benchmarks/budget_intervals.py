@@ -64,8 +64,11 @@ LOADS: dict[str, Callable[[random.Random], Iterator[float]]] = {
 }
 
 
-def held(load: str, rng: random.Random, luck: float) -> bool:
-    """One trial with a battery ``luck`` standard deviations better than its label: did the interval hold?"""
+def held(load: str, rng: random.Random, luck: float) -> bool | None:
+    """One trial with a battery ``luck`` standard deviations better than its label: did the interval hold?
+
+    ``None``: it was too wide to be given.
+    """
     battery = Battery(mah=rng.uniform(1500, 4000), capacity_sigma=SIGMA)
     truth = battery.rail_joules() * math.exp(SIGMA * luck)
     watts: list[float] = []
@@ -81,14 +84,16 @@ def held(load: str, rng: random.Random, luck: float) -> bool:
         forecast.add(STEP, level * STEP)
     balance = Balance(battery, battery.joules, 0.0, SIGMA).after(sum(watts[:ask]) * STEP, ask * STEP)
     hours = balance.hours(forecast.level())
-    return hours is not None and hours.low <= (len(watts) - ask) * STEP / 3600 <= hours.high
+    return None if hours is None else hours.low <= (len(watts) - ask) * STEP / 3600 <= hours.high
 
 
 def coverage(load: str, trials: int, seed: int = 1) -> float:
-    """Share of trials whose interval held the truth; the batteries' luck is one of each rank."""
+    """Share of the intervals given that held the truth; the batteries' luck is one of each rank."""
     rng = random.Random(f"{load} {seed}")
     normal = NormalDist()
-    return sum(held(load, rng, normal.inv_cdf((i + rng.random()) / trials)) for i in range(trials)) / trials
+    found = [held(load, rng, normal.inv_cdf((i + rng.random()) / trials)) for i in range(trials)]
+    given = [one for one in found if one is not None]
+    return sum(given) / len(given)
 
 
 def main() -> None:

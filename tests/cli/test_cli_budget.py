@@ -36,7 +36,9 @@ def test_the_courses_table() -> None:
 def test_a_board_and_a_phone() -> None:
     text = say("forecast", "--board", "jetson-nano", "--battery", "phone")
     assert "NVIDIA Jetson Nano Developer Kit, 10 W" in text
-    assert "lasts 1 h 15 min (1 h 2 min to 1 h 31 min)" in text
+    assert "lasts 56 min (32 min to 1 h 14 min)" in text
+    assert "by the label alone 1 h 15 min" in text
+    assert "capacity unknown" in text
     assert "rail convention 2.00 h" in text
     assert "lasts 2 h" in say("forecast", "--board", "jetson-nano", "--basis", "rail")
 
