@@ -95,8 +95,8 @@ class Balance(NamedTuple):
     def forecast(self, level: Level | None) -> HoursLeft:
         """How long it lasts at ``level``, or why that cannot be told, and what would help.
 
-        The value is by the nominal capacity, or the median where that is ruled out: an unknown cell at a
-        heavy load, or a device that still runs though its label's charge is used up.
+        The value is by the nominal capacity of a known cell. Of an unknown one it is the median, which is
+        less: labels promise more than cells give.
         """
         if level is None:
             return HoursLeft(None, "no load was seen yet")

@@ -172,8 +172,8 @@ def left(
     """What is left of ``total`` without ``spent``: the value by ``total``, and the 95 % interval; 0 or more.
 
     ``spread`` of the real total about ``total``; a number is the relative sigma of a log-normal one.
-    ``running``: something is certainly left, as a device that still runs on it shows. The value is by
-    ``total`` as long as the interval holds that, else the median of all batteries that have lasted as long.
+    ``running``: something is certainly left, as a device that still runs on it shows; the value is then the
+    median of all batteries that have lasted as long.
     """
     if isinstance(spread, float | int):
         spread = LogNormal(spread)
@@ -184,7 +184,9 @@ def left(
     low, median, high = (
         max(total * spread.at_survival(p * alive) - spent, 0.0) for p in (1 - _TAIL, 0.5, _TAIL)
     )
-    return Estimate(value if low <= value <= high else median, low, high, unit)
+    if running:
+        return Estimate(median, low, high, unit)
+    return Estimate(value, min(low, value), max(high, value), unit)
 
 
 def hours_left(

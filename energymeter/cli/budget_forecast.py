@@ -137,7 +137,7 @@ def _sentences(facts: Mapping[str, Any], options: Mapping[str, Any]) -> list[str
         hours = facts["hours"]
         lines.append(f"{facts['load']}: {significant(facts['watts'])} W at the rail")
         lines.append(f"  lasts {hours}" if hours else "  draws nothing: it lasts")
-        if hours and hours.value != facts["label_hours"]:
+        if hours and facts["capacity"] == "unknown":
             lines.append(f"  by the label alone {duration(3600 * facts['label_hours'], rough=True)}")
         if hours:
             lines.append(f"  {facts['knowledge']}")
@@ -217,4 +217,4 @@ def _finite(hours: float | None) -> float | None:
 
 
 def _with_spread(battery: Battery, hours: float | None, watts: float) -> Estimate | None:
-    return None if hours is None else left(hours, battery.spread(watts), 0.0, "h")
+    return None if hours is None else left(hours, battery.spread(watts), 0.0, "h", running=True)

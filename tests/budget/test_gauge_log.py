@@ -138,7 +138,8 @@ def test_the_pi_4_ups_by_its_power(tmp_path: Path) -> None:
     quarter = next(i for i, row in enumerate(table) if float(row[0]) - 78 >= 0.25 * 4.12 * 3600)
     head = "Time (s),Volts (mV),Power (mW),Remaining %\n"
     path = log(tmp_path / "ups.csv", head + "".join(",".join(row) + "\n" for row in table[:quarter]))
-    battery = Battery(33.593 / 0.79 / 3.7 * 1000, volts=3.7, efficiency=1.0, usable=1.0)
+    battery = Battery(33.593 / 0.79 / 3.7 * 1000, volts=3.7, capacity_sigma=0.05)
+    battery = battery.with_(efficiency=1.0, usable=1.0)
     hours = hours_from_log(path, battery)
     assert hours.method == "energy"
     assert hours.hours is not None
@@ -165,7 +166,7 @@ def test_the_gauges_own_volts_and_amps_are_of_the_cell(tmp_path: Path, sign: int
     """Linux: µV and µA, discharging told with either sign; no converter stands between."""
     table = "".join(f"{i * 60},{50 - i // 10},Discharging,4000000,{sign * 500000}\n" for i in range(31))
     path = log(tmp_path / "a.csv", f"time_s,capacity,status,voltage_now,current_now\n{table}")
-    hours = hours_from_log(path, Battery(2000, volts=5.0, efficiency=0.8, usable=1.0))
+    hours = hours_from_log(path, Battery(2000, volts=5.0, efficiency=0.8, usable=1.0, capacity_sigma=0.1))
     assert hours.method == "energy"
     assert hours.hours is not None
     assert hours.hours.value == pytest.approx((5.0 - 1.0) / 2)
@@ -174,7 +175,7 @@ def test_the_gauges_own_volts_and_amps_are_of_the_cell(tmp_path: Path, sign: int
 def test_what_was_charged_is_given_back(tmp_path: Path) -> None:
     """Two of three minutes draw 3 W, one charges with as much: 1 W in the mean, of 9 Wh, for three hours."""
     table = "".join(f"{i},{90 - i // 60},{-3.0 if i % 3 else 3.0}\n" for i in range(181))
-    battery = Battery(2000, volts=5.0, efficiency=1.0, usable=1.0)
+    battery = Battery(2000, volts=5.0, efficiency=1.0, usable=1.0, capacity_sigma=0.1)
     hours = hours_from_log(log(tmp_path / "a.csv", f"time (min),percent,power (W)\n{table}"), battery)
     assert hours.hours is not None
     assert hours.hours.value == pytest.approx(6.0, rel=0.02)

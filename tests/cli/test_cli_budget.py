@@ -53,7 +53,12 @@ def test_duty_period_sun_and_a_goal() -> None:
     assert "21400 inferences of 2.1 J a charge" in text
     assert "to last 24 h: 0.520 W" in say("forecast", "--last", "24h")
     facts = json.loads(say("forecast", "--watts", "3", "--last", "1d", "--json"))
-    assert facts["hours"]["value"] == pytest.approx(4 * 3.85 * 0.81 / 3)
+    assert facts["label_hours"] == pytest.approx(4 * 3.85 * 0.81 / 3)
+    assert facts["capacity"] == "unknown"
+    assert facts["hours"]["low"] < facts["hours"]["value"] < facts["label_hours"]
+    known = json.loads(say("forecast", "--watts", "3", "--measured", "3600", "--json"))
+    assert known["capacity"] == "known"
+    assert known["hours"]["value"] == pytest.approx(3.6 * 3.85 * 0.9 / 3)
     assert facts["watts_to_last"] == pytest.approx(4 * 3.85 * 0.81 / 24)
 
 
@@ -63,7 +68,8 @@ def test_a_budgets_life() -> None:
         say("spend", "lab4", "--joules", "3000", "--duration", "10min", "--stage", "inference")
     text = say("status", "lab4")
     assert "spent   6000 J" in text
-    assert "lasts   2 h 10 min" in text
+    assert "lasts   1 h 46 min (49 min to 2 h 35 min)" in text
+    assert "capacity unknown: by the label only" in text
     assert "inference: 78 %" in text
     assert json.loads(say("status", "lab4", "--stage", "inference", "--json"))["spent_joules"] == 6000.0
     say("spend", "lab4", "--amend", "1", "--wh", "0.5", "--note", "misread")
@@ -101,9 +107,12 @@ def test_a_discharge_by_its_log(tmp_path: Path) -> None:
     file = tmp_path / "phone.csv"
     file.write_text("time,percent,power_W\n" + "".join(f"{i * 60},{90 - i // 6},2.0\n" for i in range(61)))
     assert "lasts 8 h (" in say("forecast", "--log", str(file))
-    energy = json.loads(say("forecast", "--log", str(file), "--battery", "phone", "--json"))
-    assert energy["method"] == "energy"
-    assert energy["hours"]["value"] == pytest.approx((4 * 3.85 * 0.81 * 0.9 - 2) / 2)
+    energy = json.loads(say("forecast", "--log", str(file), "--measured", "3600", "--json"))
+    assert (energy["method"], energy["capacity"], energy["reason"]) == ("energy", "known", "")
+    assert energy["hours"]["value"] == pytest.approx((3.6 * 3.85 * 0.9 * 0.9 - 2) / 2)
+    label = json.loads(say("forecast", "--log", str(file), "--battery", "phone", "--json"))
+    assert label["capacity"] == "unknown"
+    assert label["hours"]["low"] < energy["hours"]["low"]
     file.write_text("time,percent\n0,90\n60,91\n")
     assert "unknown: nothing was discharged" in say("forecast", "--log", str(file))
 
