@@ -1,21 +1,44 @@
-"""Do 95 % intervals of the hours left hold the truth in 95 % of cases? Simulated batteries and loads.
+"""Do 95 % intervals of the hours left hold the truth in 95 % of cases? Simulated and recorded discharges.
 
-Each trial draws a battery (log-normal about its label, 10 %) and a load, runs it down in steps of five
-seconds and asks for the hours left at a random moment of its life. `python -m benchmarks.budget_intervals`
-prints the share of intervals that held the true end, seed by seed; 93 to 97 % are wanted.
+`python -m benchmarks.budget_intervals` simulates
+
+* known cells (log-normal about their label, 10 %) under four kinds of load, asked at a random moment;
+* cells known only by their label, drawn from the prior, without and with a logged voltage, asked when 10, 25,
+  50 and 75 % of the run are over.
+
+`python -m benchmarks.budget_intervals FOLDER` asks recorded discharges at the same moments instead. FOLDER
+has one CSV per discharge, from full to the end: ``time_s``, ``voltage_V``, ``current_A``; ``--battery`` says
+what is on the label.
+
+Each row has how many intervals were given (the others were "cannot tell yet"), the share that held the truth
+with its Wilson interval, their median width as a factor, and how much of that width the spread of the errors
+needs: an interval that is as wide as the middle 95 % of the errors, in the logarithm.
 """
 
 import math
 import random
-from collections.abc import Callable, Iterator
-from statistics import NormalDist
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from statistics import NormalDist, median
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import click
 
+from energymeter.battery import ocv
 from energymeter.battery.battery import Battery
+from energymeter.battery.capacity import LABEL_SIGMA, Unknown
 from energymeter.budget.balance import Balance
-from energymeter.budget.forecast import Forecast
+from energymeter.budget.forecast import Z95, Forecast
+from energymeter.budget.gauge_log import hours_from_log
+from energymeter.budget.voltage import MODEL_SHARE, MODEL_VOLTS, Sag
+from energymeter.text import Estimate
 
+MOMENTS = (0.10, 0.25, 0.50, 0.75)
+SHORTEST = 600.0
+"""Seconds; shorter discharges are of cells that died under their load."""
+LEAST_AMPS = 0.2
+"""Less is the cell at rest, before and after its discharge."""
 STEP = 5.0
 SIGMA = 0.10
 TRIALS = 3000
@@ -96,13 +119,122 @@ def coverage(load: str, trials: int, seed: int = 1) -> float:
     return sum(given) / len(given)
 
 
-def main() -> None:
-    """Print the share of each load and seed."""
+class Asked(NamedTuple):
+    """One forecast and what came of it."""
+
+    hours: Estimate | None
+    truth: float
+    """Hours."""
+
+    @property
+    def held(self) -> bool:
+        return self.hours is not None and self.hours.low <= self.truth <= self.hours.high
+
+
+def label_only(
+    moment: float, trials: int, *, voltage: bool, seed: int = 1, sigma: float | None = None
+) -> list[Asked]:
+    """Cells drawn cause by cause from the prior; with ``voltage`` each sags about as one of the tables.
+
+    ``sigma`` takes them for known cells instead, which they are not.
+    """
+    rng = random.Random(f"{moment} {voltage} {seed}")
+    return [_label_only(moment, rng, voltage, sigma) for _ in range(trials)]
+
+
+def _label_only(moment: float, rng: random.Random, voltage: bool, sigma: float | None) -> Asked:
+    battery = Battery(mah=rng.uniform(1500, 4000), efficiency=1.0, capacity_sigma=sigma)
+    watts = battery.wh * math.exp(rng.uniform(math.log(0.1), math.log(1.0)))
+    causes = Unknown(False, None, False, False, False).factors(watts / battery.wh)
+    ratio = math.exp(rng.gauss(0, LABEL_SIGMA))
+    for factor in causes.values():
+        ratio *= factor.quantile(rng.random())
+    seconds = battery.joules * ratio / watts
+    seen, load = moment * seconds, Forecast()
+    for _ in range(60):
+        load.add(seen / 60, watts * rng.gauss(1, 0.01) * seen / 60)
+    sag = None
+    if voltage:
+        expected = ocv.sagged(rng.choice(list(ocv.TABLES)), moment)
+        sag = Sag(max(rng.gauss(expected, math.hypot(MODEL_VOLTS, MODEL_SHARE * expected)), 0.0))
+    balance = Balance(battery, battery.joules, 0.0, None, running=True, sag=sag).after(watts * seen, seen)
+    return Asked(balance.hours(load.level()), (seconds - seen) / 3600)
+
+
+def recorded(path: Path, battery: Battery, folder: Path) -> dict[float, Asked]:
+    """One recorded discharge, cut off at each moment; nothing where it ends within ten minutes."""
+    title, *lines = path.read_text().splitlines()
+    drawn = [line for line in lines if abs(float(line.split(",")[2])) > LEAST_AMPS]
+    times = [float(line.split(",")[0]) for line in drawn]
+    if not times or times[-1] - times[0] < SHORTEST:
+        return {}
+    found = {}
+    for moment in MOMENTS:
+        at = times[0] + moment * (times[-1] - times[0])
+        seen = [line for line, time in zip(drawn, times, strict=True) if time <= at]
+        part = folder / "discharge.csv"
+        part.write_text("\n".join([title, *seen]) + "\n")
+        truth = (times[-1] - float(seen[-1].split(",")[0])) / 3600
+        found[moment] = Asked(hours_from_log(str(part), battery).hours, truth)
+    return found
+
+
+def wilson(held: int, of: int) -> tuple[float, float]:
+    """The 95 % interval of a share of which ``held`` of ``of`` were seen."""
+    share, square = held / of, Z95 * Z95 / of
+    reach = Z95 * math.sqrt(share * (1 - share) / of + square / of / 4)
+    return (share + square / 2 - reach) / (1 + square), (share + square / 2 + reach) / (1 + square)
+
+
+def widths(asked: Sequence[Asked]) -> tuple[float, float]:
+    """Median width of the intervals given, in the logarithm, and the width that their errors need."""
+    given = [(one.hours, one.truth) for one in asked if one.hours is not None]
+    errors = sorted(math.log(truth / hours.value) for hours, truth in given)
+    needed = errors[round(0.975 * (len(errors) - 1))] - errors[round(0.025 * (len(errors) - 1))]
+    return median(math.log(hours.high / hours.low) for hours, _ in given), needed
+
+
+def row(name: str, asked: Sequence[Asked]) -> str:
+    """A row of the table for people."""
+    given = [one for one in asked if one.hours is not None]
+    if not given:
+        return f"| {name} | 0 of {len(asked)} | | | |"
+    held = sum(one.held for one in given)
+    low, high = wilson(held, len(given))
+    width, needed = widths(given)
+    return (
+        f"| {name} | {len(given)} of {len(asked)} | {held / len(given):.1%} ({low:.1%} to {high:.1%}) "
+        f"| {math.exp(width):.1f} | {width / needed if needed else math.inf:.2f} |"
+    )
+
+
+@click.command()
+@click.argument("folder", required=False)
+@click.option("--battery", default="2000mAh", show_default=True, help="The label of the recorded cells.")
+@click.option("--celsius", type=float, help="Their temperature, if it is to be known.")
+def main(folder: str | None, battery: str, celsius: float | None) -> None:
+    """Print how many of the intervals hold the truth."""
+    head = "| asked at | given | held | width, factor | width over needed |\n|---|---|---|---|---|"
+    if folder is not None:
+        label = Battery.parse(battery).with_(efficiency=1.0)
+        label = label if celsius is None else label.with_(celsius=celsius)
+        with TemporaryDirectory() as parts:
+            found = [recorded(path, label, Path(parts)) for path in sorted(Path(folder).glob("*.csv"))]
+        click.echo(head)
+        for moment in MOMENTS:
+            click.echo(row(f"{moment:.0%} of the run", [one[moment] for one in found if one]))
+        return
     click.echo(f"{TRIALS} intervals each held the truth in, with seeds {SEEDS}:")
     for load in LOADS:
         shares = [coverage(load, TRIALS, seed) for seed in SEEDS]
         each = " ".join(f"{share:6.1%}" for share in shares)
         click.echo(f"{load:12} {each}   together {sum(shares) / len(shares):6.1%}")
+    for voltage in (False, True):
+        click.echo(
+            f"\nknown only by the label, {'with' if voltage else 'without'} a logged voltage:\n\n{head}"
+        )
+        for moment in MOMENTS:
+            click.echo(row(f"{moment:.0%} of the run", label_only(moment, TRIALS, voltage=voltage)))
 
 
 if __name__ == "__main__":

@@ -38,9 +38,10 @@ _PIECES = 400
 """Of equal probability, into which a factor is divided."""
 _LEAST_LEFT = 0.05
 """Of the voltage; with less no device runs."""
-_LABEL_SIGMA = 0.04
+LABEL_SIGMA = 0.04
 _TAILS = 4.5
 """Standard deviations of a normal factor that are kept."""
+_TINY = 1e-6
 _NORMAL = NormalDist()
 
 
@@ -98,6 +99,26 @@ class Tabled(NamedTuple):
         before, after = self.survivals[low], self.survivals[high]
         part = (before - probability) / (before - after) if before > after else 0.0
         return math.exp(self.start + (low + part) * _STEP)
+
+
+def updated(prior: Spread, likelihood: Callable[[float], float]) -> Tabled:
+    """The posterior: the prior weighed with the ``likelihood`` of what was seen, for each ratio."""
+    low, high = math.log(prior.at_survival(1 - _TINY)), math.log(prior.at_survival(_TINY))
+    edges = [low + i * _STEP for i in range(math.ceil((high - low) / _STEP) + 1)]
+    survived = [prior.survival(math.exp(edge)) for edge in edges]
+    weights = [
+        (before - after) * likelihood(math.exp(edge + _STEP / 2))
+        for edge, (before, after) in zip(edges[:-1], pairwise(survived), strict=True)
+    ]
+    total, left = math.fsum(weights), 1.0
+    if not total > 0:  # what was seen fits no battery of this label: it says nothing
+        return Tabled(low, tuple(survived))
+    survivals = [1.0]
+    for weight in weights:
+        left = max(left - weight / total, 0.0)
+        survivals.append(left)
+    survivals[-1] = 0.0
+    return Tabled(low, tuple(survivals))
 
 
 class Factor(NamedTuple):
@@ -185,7 +206,7 @@ def unknown(what: Unknown, rate: float, gain: float = 0.0) -> Tabled:
 
 @lru_cache(maxsize=64)
 def _unknown(what: Unknown, rate: float, gain: float) -> Tabled:
-    start, weights = _normal(math.hypot(_LABEL_SIGMA, gain))
+    start, weights = _normal(math.hypot(LABEL_SIGMA, gain))
     for factor in what.factors(rate).values():
         first, its = factor.weights()
         start, weights = start + first, _convolved(weights, its)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from energymeter.battery.battery import Battery
-from energymeter.battery.capacity import LogNormal, Spread
+from energymeter.battery.capacity import LogNormal, Spread, updated
 from energymeter.budget.forecast import SHORT_WINDOW, Z95, HoursLeft, Level, hours_left, left
+from energymeter.budget.voltage import Sag
 from energymeter.text import Estimate, significant
 
 
@@ -68,6 +69,8 @@ class Balance(NamedTuple):
     """Relative standard uncertainty of the meter, where ``sigma`` does not contain it."""
     running: bool = False
     """The device that draws on it is known to run, so that something is left in any case."""
+    sag: Sag | None = None
+    """What the voltage shows, of a cell known only by its label."""
 
     def after(self, joules: float, seconds: float) -> "Balance":
         """Once ``joules`` more were drawn at the rail within ``seconds``."""
@@ -161,7 +164,12 @@ class Balance(NamedTuple):
         return f"<table><tr><td>{percent_text(self.share)} left</td><td>{self.mah}</td></tr></table>"
 
     def _spread(self, watts: float | None) -> Spread:
-        return LogNormal(self.sigma) if self.sigma is not None else self.battery.spread(watts, self.gain)
+        if self.sigma is not None:
+            return LogNormal(self.sigma)
+        spread = self.battery.spread(watts, self.gain)
+        if self.sag is None or self.battery.known:
+            return spread
+        return updated(spread, self.sag.of_ratio(self.taken_joules / self.capacity_joules))
 
     def _left(self, watts: float | None = None) -> Estimate:
         return left(self.capacity_joules, self._spread(watts), self.taken_joules)

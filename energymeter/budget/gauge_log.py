@@ -10,6 +10,7 @@ from energymeter.budget import gauge_table
 from energymeter.budget.balance import Balance
 from energymeter.budget.forecast import WIDEST, Z95, Forecast, HoursLeft
 from energymeter.budget.gauge_table import Gauge
+from energymeter.budget.voltage import sag_of
 from energymeter.errors import LogError
 from energymeter.recordings import reader
 from energymeter.recordings.record import Hints, options_in
@@ -30,6 +31,8 @@ _GAP_SECONDS = 300.0
 """Between two readings, more than both is a gap: the device slept, or only its logger did."""
 _LARGEST = 50.0
 """Exponent of a factor, so that it stays a number."""
+_FULL_SHARE = 0.97
+"""From here on the voltage sags as that of a full battery."""
 _OFTEN = 5
 _FAR = 3.0
 """So many rises, and so many times their median, tell a gauge's recoveries from a charger."""
@@ -196,9 +199,14 @@ class _Drawn(NamedTuple):
     watts: Sequence[float]
     levels: Sequence[float]
     """Of the gauge, if there is one."""
-    volts: float | None
-    """Its median, where it was logged."""
+    volts: Sequence[float]
+    """Empty where they were not logged."""
     at_cell: bool
+
+    @property
+    def typical_volts(self) -> float | None:
+        known = sorted(filter(math.isfinite, self.volts))
+        return known[len(known) // 2] if known else None
 
 
 def _drawn(path: str, gauge: Gauge | None) -> _Drawn | None:
@@ -221,7 +229,7 @@ def _drawn(path: str, gauge: Gauge | None) -> _Drawn | None:
                 top -= 1
             first = rows[top][0]
         watts = gauge_table.drawn(gauge.watts[first:])
-        return _Drawn(gauge.times_s[first:], watts, gauge.levels[first:], gauge.volts, gauge.at_cell)
+        return _Drawn(gauge.times_s[first:], watts, gauge.levels[first:], gauge.volts[first:], gauge.at_cell)
     _, hints = options_in(path, Hints())
     records = reader.read(path, Hints(caller="budget forecast --log"))
     if hints.channel is not None:
@@ -233,20 +241,20 @@ def _drawn(path: str, gauge: Gauge | None) -> _Drawn | None:
             f"{path}?channel={records[0].name if records else 'NAME'}"
         )
     columns = records[0].columns
-    volts = sorted(filter(math.isfinite, columns.get("volts", ())))
+    volts = columns.get("volts", ())
     if "watts" in columns:
         watts = list(columns["watts"])
     elif "amps" in columns and volts:
-        watts = [v * a for v, a in zip(columns["volts"], columns["amps"], strict=True)]
+        watts = [v * a for v, a in zip(volts, columns["amps"], strict=True)]
     else:
         return None
-    middle = volts[len(volts) // 2] if volts else None
-    return _Drawn(columns["time_s"], gauge_table.drawn(watts), (), middle, False)
+    return _Drawn(columns["time_s"], gauge_table.drawn(watts), (), volts, False)
 
 
 def _by_energy(drawn: _Drawn, battery: Battery, gauge: Gauge | None, empty: float) -> GaugeHours:
     notes = [gauge.note] if gauge is not None and gauge.note else []
-    near = drawn.volts is not None and abs(drawn.volts / battery.volts - 1) < _NEAR
+    volts = drawn.typical_volts
+    near = volts is not None and abs(volts / battery.volts - 1) < _NEAR
     if battery.basis == "cell" and (drawn.at_cell or near):
         battery = battery.with_(efficiency=1.0)  # no converter stands between
         notes.append("counted at the cell")
@@ -281,7 +289,9 @@ def _by_energy(drawn: _Drawn, battery: Battery, gauge: Gauge | None, empty: floa
     whole = Balance(battery, battery.joules * share, 0.0, None, running=True)
     whole = whole.after(joules, seconds).after(unseen / 2, missed)
     gain = battery.taken_joules(unseen, missed) / math.sqrt(12) / whole.capacity_joules if missed else 0.0
-    found = whole._replace(gain=gain).forecast(level)
+    at_cell = volts is not None and (drawn.at_cell or near) and share > _FULL_SHARE
+    sag = sag_of(drawn.times_s, drawn.volts, drawn.watts) if at_cell else None
+    found = whole._replace(gain=gain, sag=sag).forecast(level)
     return GaugeHours(found.hours, "energy", _joined(notes), found.reason)
 
 

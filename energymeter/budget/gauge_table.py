@@ -81,8 +81,8 @@ class Gauge(NamedTuple):
     """That is before any converter: the gauge's own figures, by their titles."""
     note: str = ""
     """What was left out."""
-    volts: float | None = None
-    """The median of the column of volts, where the power is volts times amps."""
+    volts: Sequence[float] = ()
+    """Where the power is volts times amps."""
     said: Title | None = None
     """What the title of a level that is no percent says."""
 
@@ -131,7 +131,7 @@ def read(path: str) -> Gauge | None:
     levels = [row.level for row in kept]
     if in_percent and _is_fraction(levels):
         levels = [100 * level for level in levels]
-    volts = sorted(row.volts for row in kept if math.isfinite(row.volts))
+    power = any(math.isfinite(row.volts) for row in kept)
     return Gauge(
         [row.at for row in kept],
         levels,
@@ -139,7 +139,7 @@ def read(path: str) -> Gauge | None:
         drawn([row.watts for row in kept]),
         any(row.at_cell for row in kept),
         note,
-        volts[len(volts) // 2] if volts else None,
+        [row.volts for row in kept] if power else [],
         said,
     )
 
