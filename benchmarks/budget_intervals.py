@@ -164,7 +164,8 @@ def _label_only(moment: float, rng: random.Random, voltage: bool, sigma: float |
 def recorded(path: Path, battery: Battery, folder: Path) -> dict[float, Asked]:
     """One recorded discharge, cut off at each moment; nothing where it ends within ten minutes."""
     title, *lines = path.read_text().splitlines()
-    drawn = [line for line in lines if abs(float(line.split(",")[2])) > LEAST_AMPS]
+    loaded = [i for i, line in enumerate(lines) if abs(float(line.split(",")[2])) > LEAST_AMPS]
+    drawn = lines[loaded[0] : loaded[-1] + 1] if loaded else []
     times = [float(line.split(",")[0]) for line in drawn]
     if not times or times[-1] - times[0] < SHORTEST:
         return {}

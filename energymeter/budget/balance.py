@@ -95,11 +95,12 @@ class Balance(NamedTuple):
         """How long it lasts at ``level``; ``None`` without a load, or where the interval says nothing."""
         return self.forecast(level).hours
 
-    def forecast(self, level: Level | None) -> HoursLeft:
+    def forecast(self, level: Level | None, help: str = "") -> HoursLeft:
         """How long it lasts at ``level``, or why that cannot be told, and what would help.
 
         The value is by the nominal capacity of a known cell. Of an unknown one it is the median, which is
-        less: labels promise more than cells give.
+        less: labels promise more than cells give. ``help``: what would narrow an interval that is too
+        wide, if that is known better than here.
         """
         if level is None:
             return HoursLeft(None, "no load was seen yet")
@@ -120,7 +121,7 @@ class Balance(NamedTuple):
                 None,
                 f"cannot tell: {self.battery.mah:g} mAh cannot give so much; check its size and the units",
             )
-        return HoursLeft.of(hours, self._help())
+        return HoursLeft.of(hours, help or self._help())
 
     def _help(self) -> str:
         """What would make the interval narrower."""

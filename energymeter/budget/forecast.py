@@ -19,6 +19,8 @@ Z95 = 1.959964
 """Standard deviations on either side of the middle 95 % of a normal distribution."""
 WIDEST = 30.0
 """Times the lower bound of an interval that still says something."""
+_FAR_MORE = 1000.0
+"""Times the lower bound; beyond that the upper one is no number to print."""
 _TAIL = 0.025
 """Probability on either side of a 95 % interval."""
 _NEVER = 1e-9
@@ -115,7 +117,8 @@ class HoursLeft(NamedTuple):
         if hours.high <= WIDEST * hours.low:
             return cls(hours)
         low, high = (duration(3600 * bound, rough=True) for bound in (hours.low, hours.high))
-        return cls(None, f"cannot tell yet: anything from {low} to {high}; {help}")
+        reach = f"{low} or far more" if hours.high > _FAR_MORE * hours.low > 0 else f"from {low} to {high}"
+        return cls(None, f"cannot tell yet: anything {reach}; {help}")
 
     def __str__(self) -> str:
         if self.hours is not None:

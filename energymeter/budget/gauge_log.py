@@ -31,8 +31,11 @@ _GAP_SECONDS = 300.0
 """Between two readings, more than both is a gap: the device slept, or only its logger did."""
 _LARGEST = 50.0
 """Exponent of a factor, so that it stays a number."""
+_MOST_PERCENT = 110.0
 _FULL_SHARE = 0.97
 """From here on the voltage sags as that of a full battery."""
+_LARGE_GAP = 0.10
+"""Relative uncertainty of the capacity above which gaps are what makes an interval too wide."""
 _OFTEN = 5
 _FAR = 3.0
 """So many rises, and so many times their median, tell a gauge's recoveries from a charger."""
@@ -267,6 +270,8 @@ def _by_energy(drawn: _Drawn, battery: Battery, gauge: Gauge | None, empty: floa
         known = [level for level in drawn.levels if math.isfinite(level)]
         if known and known[-1] <= empty:
             return GaugeHours(None, "energy", _joined(notes), _at_empty(known[-1], empty, gauge.unit))
+        if known and gauge.in_percent and max(known) > _MOST_PERCENT:
+            raise LogError(f"the gauge reads {max(known):g} %, so it is no percent: rename its column")
         share = gauge.share(known[0] if known else math.nan, battery) - gauge.share(empty, battery)
         if not share > 0:
             raise LogError(
@@ -278,7 +283,7 @@ def _by_energy(drawn: _Drawn, battery: Battery, gauge: Gauge | None, empty: floa
             missed += lasted
         else:
             load.add(lasted, mean * lasted)
-            joules, seconds = joules + mean * lasted, seconds + lasted
+            joules, seconds = max(joules + mean * lasted, 0.0), seconds + lasted  # full is full
     level = load.level()
     if level is None or joules <= 0:
         return GaugeHours(None, "energy", _joined(notes), _NOTHING)
@@ -291,7 +296,9 @@ def _by_energy(drawn: _Drawn, battery: Battery, gauge: Gauge | None, empty: floa
     gain = battery.taken_joules(unseen, missed) / math.sqrt(12) / whole.capacity_joules if missed else 0.0
     at_cell = volts is not None and (drawn.at_cell or near) and share > _FULL_SHARE
     sag = sag_of(drawn.times_s, drawn.volts, drawn.watts) if at_cell else None
-    found = whole._replace(gain=gain, sag=sag).forecast(level)
+    found = whole._replace(gain=gain, sag=sag).forecast(
+        level, "log without gaps" if gain > _LARGE_GAP else ""
+    )
     return GaugeHours(found.hours, "energy", _joined(notes), found.reason)
 
 

@@ -139,7 +139,7 @@ def read(path: str) -> Gauge | None:
         drawn([row.watts for row in kept]),
         any(row.at_cell for row in kept),
         note,
-        [row.volts for row in kept] if power else [],
+        [row.volts for row in kept] if power else (),
         said,
     )
 
