@@ -6,8 +6,8 @@
 * cells known only by their label, drawn from the prior, without and with a logged voltage, asked when 10, 25,
   50 and 75 % of the run are over.
 
-`python -m benchmarks.budget_intervals FOLDER` asks recorded discharges at the same moments instead. FOLDER
-has one CSV per discharge, from full to the end: ``time_s``, ``voltage_V``, ``current_A``; ``--battery`` says
+`python -m benchmarks.budget_intervals FOLDER …` asks recorded discharges at the same moments instead. A folder
+has the discharges of one load, one CSV each, from full to the end: ``time_s``, ``voltage_V``, ``current_A``; ``--battery`` says
 what is on the label.
 
 Each row has how many intervals were given (the others were "cannot tell yet"), the share that held the truth
@@ -17,7 +17,7 @@ needs: an interval that is as wide as the middle 95 % of the errors, in the loga
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import NormalDist, median
 from tempfile import TemporaryDirectory
@@ -209,21 +209,40 @@ def row(name: str, asked: Sequence[Asked]) -> str:
     )
 
 
+def by_load(found: Mapping[str, Sequence[dict[float, Asked]]]) -> str:
+    """A table with a row for each folder and a column for each moment: the share held, and of how many."""
+    lines = ["| load | " + " | ".join(f"{moment:.0%}" for moment in MOMENTS) + " |", "|---" * 5 + "|"]
+    for name, runs in found.items():
+        cells = []
+        for moment in MOMENTS:
+            given = [run[moment] for run in runs if run and run[moment].hours is not None]
+            share = sum(one.held for one in given) / len(given) if given else math.nan
+            cells.append(f"{share:.1%} of {len(given)}")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 @click.command()
-@click.argument("folder", required=False)
+@click.argument("folders", nargs=-1)
 @click.option("--battery", default="2000mAh", show_default=True, help="The label of the recorded cells.")
 @click.option("--celsius", type=float, help="Their temperature, if it is to be known.")
-def main(folder: str | None, battery: str, celsius: float | None) -> None:
+def main(folders: tuple[str, ...], battery: str, celsius: float | None) -> None:
     """Print how many of the intervals hold the truth."""
     head = "| asked at | given | held | width, factor | width over needed |\n|---|---|---|---|---|"
-    if folder is not None:
+    if folders:
         label = Battery.parse(battery).with_(efficiency=1.0)
         label = label if celsius is None else label.with_(celsius=celsius)
         with TemporaryDirectory() as parts:
-            found = [recorded(path, label, Path(parts)) for path in sorted(Path(folder).glob("*.csv"))]
-        click.echo(head)
+            found = {
+                Path(folder).name: [
+                    recorded(path, label, Path(parts)) for path in sorted(Path(folder).glob("*.csv"))
+                ]
+                for folder in folders
+            }
+        click.echo(f"{by_load(found)}\n\n{head}")
         for moment in MOMENTS:
-            click.echo(row(f"{moment:.0%} of the run", [one[moment] for one in found if one]))
+            asked = [run[moment] for runs in found.values() for run in runs if run]
+            click.echo(row(f"{moment:.0%} of the run", asked))
         return
     click.echo(f"{TRIALS} intervals each held the truth in, with seeds {SEEDS}:")
     for load in LOADS:
@@ -231,9 +250,8 @@ def main(folder: str | None, battery: str, celsius: float | None) -> None:
         each = " ".join(f"{share:6.1%}" for share in shares)
         click.echo(f"{load:12} {each}   together {sum(shares) / len(shares):6.1%}")
     for voltage in (False, True):
-        click.echo(
-            f"\nknown only by the label, {'with' if voltage else 'without'} a logged voltage:\n\n{head}"
-        )
+        word = "with" if voltage else "without"
+        click.echo(f"\nknown only by the label, {word} a logged voltage:\n\n{head}")
         for moment in MOMENTS:
             click.echo(row(f"{moment:.0%} of the run", label_only(moment, TRIALS, voltage=voltage)))
 

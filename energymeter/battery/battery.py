@@ -302,8 +302,8 @@ class Battery(_Fields):
             return f"capacity known within {self.capacity_sigma:.0%} (standard uncertainty)"
         also = [f"{self.health:.0%} health"] if self.health != 1 else []
         also += [f"{self.celsius:g} °C"] if self.celsius is not None else []
-        by = ", ".join(["the label", *also])
-        return f"capacity unknown: by {by} only; a measured full discharge makes it known"
+        at = f" ({', '.join(also)})" if also else ""
+        return f"capacity unknown: only the label is known{at}; a measured full discharge would narrow it"
 
     def spread(self, watts: float | None = None, gain: float = 0.0) -> Spread:
         """How the real energy spreads about `joules` at ``watts`` at the rail; None: at the rated discharge.

@@ -127,8 +127,7 @@ class Balance(NamedTuple):
         """What would make the interval narrower."""
         if self.sigma is None and not self.battery.known:
             return (
-                "the cell is known only by its label: give the mAh of one full discharge (--measured, "
-                "Battery.measured)"
+                "the cell is known only by its label: measure a full discharge and give its mAh (--measured)"
             )
         return "what is left is less than the uncertainty of the capacity: charge the battery"
 

@@ -16,6 +16,7 @@ from energymeter.cli.budget_options import (
     basis_option,
     battery_option,
     json_option,
+    known,
     known_options,
     plain,
     seconds,
@@ -60,10 +61,8 @@ def new(
     **changes: float | None,
 ) -> None:
     """Make budget NAME with a full battery."""
-    given = {k: v for k, v in {**changes, "celsius": celsius}.items() if v is not None}
-    chosen = Battery.parse(battery, basis).with_(**given)
-    if measured is not None:
-        chosen = chosen.measured(measured)
+    given = {k: v for k, v in changes.items() if v is not None}
+    chosen = known(Battery.parse(battery, basis).with_(**given), measured, celsius)
     if name in Ledger().names():
         raise SpecError(f"budget {name!r} is there already: `energymeter budget reset {name}` fills it again")
     made = Budget(name, chosen, shares=dict(_stage_share(text) for text in shares))
@@ -164,12 +163,23 @@ def spend(
 @click.argument("name")
 @click.option("--battery", default=None, help="A new one instead of the old one charged.")
 @basis_option
+@known_options
 @click.option("--note", default="")
 @json_option
-def reset(name: str, battery: str | None, basis: Any, note: str, as_json: bool) -> None:
+def reset(
+    name: str,
+    battery: str | None,
+    basis: Any,
+    measured: float | None,
+    celsius: float | None,
+    note: str,
+    as_json: bool,
+) -> None:
     """The battery of budget NAME is full again. Earlier lines stay, and count no more."""
     opened = Budget(name)
-    line = opened.reset(Battery.parse(battery, basis) if battery else None, note)
+    new = Battery.parse(battery, basis) if battery else opened.battery
+    changed = known(new, measured, celsius)
+    line = opened.reset(changed if battery or changed != opened.battery else None, note)
     _written(opened, line, as_json)
 
 

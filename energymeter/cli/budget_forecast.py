@@ -17,8 +17,8 @@ from energymeter.budget.gauge_log import hours_from_log
 from energymeter.cli.budget_options import (
     basis_option,
     battery_option,
-    chosen,
     json_option,
+    known,
     known_options,
     level,
     plain,
@@ -80,7 +80,10 @@ def forecast(
     if log is not None:
         named = _given("battery") or measured is not None
         _forecast_log(
-            log, chosen(battery, basis, measured, celsius) if named else None, empty or 0.0, as_json
+            log,
+            known(Battery.parse(battery, basis), measured, celsius) if named else None,
+            empty or 0.0,
+            as_json,
         )
         return
     if name is not None:
@@ -90,7 +93,7 @@ def forecast(
     if all(value is None for value in given.values()):
         _course(as_json)
         return
-    facts = _planned(chosen(battery, basis, measured, celsius), options)
+    facts = _planned(known(Battery.parse(battery, basis), measured, celsius), options)
     click.echo(json.dumps(plain(facts)) if as_json else "\n".join(_sentences(facts, options)))
 
 

@@ -42,12 +42,11 @@ def level(text: str) -> float:
     return float(match[1])
 
 
-def chosen(battery: str, basis: Any, measured: float | None, celsius: float | None) -> Battery:
-    """The battery of the options."""
-    found = Battery.parse(battery, basis)
+def known(battery: Battery, measured: float | None, celsius: float | None) -> Battery:
+    """A battery with what the options know of it."""
     if celsius is not None:
-        found = found.with_(celsius=celsius)
-    return found if measured is None else found.measured(measured)
+        battery = battery.with_(celsius=celsius)
+    return battery if measured is None else battery.measured(measured)
 
 
 def known_options(command: F) -> F:
