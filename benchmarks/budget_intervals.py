@@ -4,11 +4,13 @@
 
 * known cells (log-normal about their label, 10 %) under four kinds of load, asked at a random moment;
 * cells known only by their label, drawn from the prior, without and with a logged voltage, asked when 10, 25,
-  50 and 75 % of the run are over.
+  50 and 75 % of the run are over;
+* gauges of whole percents, by their slope alone, at the same moments: one counts the charge, under a steady
+  load, a bursty one and a user's, and one slips by up to 20 % when the load comes on.
 
-`python -m benchmarks.budget_intervals FOLDER …` asks recorded discharges at the same moments instead. A folder
-has the discharges of one load, one CSV each, from full to the end: ``time_s``, ``voltage_V``, ``current_A``; ``--battery`` says
-what is on the label.
+`python -m benchmarks.budget_intervals FOLDER …` asks recorded discharges at the same moments. A folder
+has the discharges of one load, one CSV each, from full to the end: ``time_s``, ``voltage_V``, ``current_A``;
+``--battery`` says what is on the label.
 
 Each row has how many intervals were given (the others were "cannot tell yet"), the share that held the truth
 with its Wilson interval, their median width as a factor, and how much of that width the spread of the errors
@@ -30,7 +32,7 @@ from energymeter.battery.battery import Battery
 from energymeter.battery.capacity import LABEL_SIGMA, Unknown
 from energymeter.budget.balance import Balance
 from energymeter.budget.forecast import Z95, Forecast
-from energymeter.budget.gauge_log import hours_from_log
+from energymeter.budget.gauge_log import hours_from_gauge, hours_from_log
 from energymeter.budget.voltage import MODEL_SHARE, MODEL_VOLTS, Sag
 from energymeter.text import Estimate
 
@@ -42,6 +44,7 @@ LEAST_AMPS = 0.2
 STEP = 5.0
 SIGMA = 0.10
 TRIALS = 3000
+GAUGE_TRIALS = 300
 SEEDS = (1, 2, 3)
 
 
@@ -117,6 +120,47 @@ def coverage(load: str, trials: int, seed: int = 1) -> float:
     found = [held(load, rng, normal.inv_cdf((i + rng.random()) / trials)) for i in range(trials)]
     given = [one for one in found if one is not None]
     return sum(given) / len(given)
+
+
+def user(rng: random.Random) -> Iterator[float]:
+    """A phone in use: every half hour another program, or none."""
+    while True:
+        level = rng.choice((0.4, 0.8, 1.5, 2.5, 4.0))
+        for _ in range(round(1800 / STEP)):
+            yield level * rng.gauss(1, 0.02)
+
+
+GAUGED: dict[str, tuple[Callable[[random.Random], Iterator[float]], float]] = {
+    "counts, steady": (steady, 0.0),
+    "counts, bursty": (bursty, 0.0),
+    "counts, user": (user, 0.0),
+    "slips, steady": (steady, 0.2),
+}
+"""Loads, and the most by which the gauge slips within the first tenth of the run."""
+
+
+def gauged(name: str, moment: float, trials: int, seed: int = 1) -> list["Asked"]:
+    """Forecasts by the slope of a gauge of whole percents, of a phone's 50 kJ."""
+    rng = random.Random(f"{name} {moment} {seed}")
+    return [_gauged(*GAUGED[name], moment, rng) for _ in range(trials)]
+
+
+def _gauged(
+    load: Callable[[random.Random], Iterator[float]], most: float, moment: float, rng: random.Random
+) -> "Asked":
+    used, total = [0.0], rng.uniform(30e3, 60e3)
+    for watts in load(rng):
+        used.append(used[-1] + watts * STEP)
+        if used[-1] >= total:
+            break
+    ask, slip = round(moment * (len(used) - 1)), rng.uniform(0, most)
+    shares = [joules / total for joules in used[: ask + 1 : 12]]
+    levels = [
+        round(100 * (1 - share - slip * (1 - share) * min(share / 0.1, 1.0) * (share < 1)))
+        for share in shares
+    ]
+    hours = hours_from_gauge([12 * STEP * i for i in range(len(levels))], levels)
+    return Asked(hours, (len(used) - 1 - 12 * (len(levels) - 1)) * STEP / 3600)
 
 
 class Asked(NamedTuple):
@@ -254,6 +298,10 @@ def main(folders: tuple[str, ...], battery: str, celsius: float | None) -> None:
         click.echo(f"\nknown only by the label, {word} a logged voltage:\n\n{head}")
         for moment in MOMENTS:
             click.echo(row(f"{moment:.0%} of the run", label_only(moment, TRIALS, voltage=voltage)))
+    click.echo(f"\nby the slope of a gauge:\n\n{head.replace('asked at', 'gauge')}")
+    for name in GAUGED:
+        for moment in MOMENTS:
+            click.echo(row(f"{name}, {moment:.0%}", gauged(name, moment, GAUGE_TRIALS)))
 
 
 if __name__ == "__main__":

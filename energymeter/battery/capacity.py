@@ -31,13 +31,13 @@ from statistics import NormalDist
 from typing import NamedTuple, Protocol
 
 _STEP = 0.01
-"""Of the grid, in the logarithm of the ratio."""
+"""The width of a grid step, in the logarithm of the ratio."""
 _RATE_STEP = math.log(1.05)
 _GAIN_STEP = 0.005
 _PIECES = 400
-"""Of equal probability, into which a factor is divided."""
+"""A factor is divided into so many pieces of equal probability."""
 _LEAST_LEFT = 0.05
-"""Of the voltage; with less no device runs."""
+"""The share of the voltage without which no device runs."""
 LABEL_SIGMA = 0.04
 _TAILS = 4.5
 """Standard deviations of a normal factor that are kept."""
@@ -56,7 +56,7 @@ class Spread(Protocol):
 
 
 class LogNormal(NamedTuple):
-    """Of a known cell: as far up as down, median 1."""
+    """The spread of a known cell: as far up as down, with median 1."""
 
     sigma: float
 
@@ -125,7 +125,7 @@ class Factor(NamedTuple):
     """The distribution of one cause, by its quantile function."""
 
     quantile: Callable[[float], float]
-    """Of a probability in (0, 1); rising or falling."""
+    """The value at a probability in (0, 1); it may rise or fall with it."""
 
     def weights(self) -> tuple[int, list[float]]:
         """Where on the grid the factor's logarithm begins, and its weight in each step from there on."""

@@ -162,7 +162,7 @@ class Account:
         return self.forecast().hours
 
     def forecast(self) -> HoursLeft:
-        """The hours left, or the reason why they cannot be told, and what would help."""
+        """The hours left, or the reason why there are none, and what would help."""
         return self.balance_now().forecast(self.level())
 
     def outlook(self, hour: float | None = None) -> Outlook | None:

@@ -96,7 +96,7 @@ class Balance(NamedTuple):
         return self.forecast(level).hours
 
     def forecast(self, level: Level | None, help: str = "") -> HoursLeft:
-        """How long it lasts at ``level``, or why that cannot be told, and what would help.
+        """How long it lasts at ``level``, or why there is no answer, and what would help.
 
         The value is by the nominal capacity of a known cell. Of an unknown one it is the median, which is
         less: labels promise more than cells give. ``help``: what would narrow an interval that is too

@@ -45,7 +45,7 @@ class GaugeHours(NamedTuple):
     """What a gauge's log says."""
 
     hours: Estimate | None
-    """``None``: that cannot be told, for the ``reason``."""
+    """``None``: for the ``reason``."""
     method: str
     """``energy`` (power and a capacity) or ``slope`` (of the gauge alone)."""
     note: str = ""
@@ -201,7 +201,7 @@ class _Drawn(NamedTuple):
     times_s: Sequence[float]
     watts: Sequence[float]
     levels: Sequence[float]
-    """Of the gauge, if there is one."""
+    """What the gauge read, if there is one."""
     volts: Sequence[float]
     """Empty where they were not logged."""
     at_cell: bool
@@ -221,7 +221,7 @@ def _drawn(path: str, gauge: Gauge | None) -> _Drawn | None:
     if gauge is not None:
         if not any(map(math.isfinite, gauge.watts)):
             return None
-        # Only what followed the last charging tells which sign means drawing.
+        # Only what followed the last charging shows which sign means drawing.
         rows = [row for row in enumerate(gauge.levels) if math.isfinite(row[1])]
         first = 0
         if rows:

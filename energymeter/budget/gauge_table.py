@@ -88,7 +88,7 @@ class Gauge(NamedTuple):
 
     @property
     def unit(self) -> str:
-        """Of the levels, for people."""
+        """The unit of the levels, for people."""
         return " %" if self.in_percent else ""
 
     def share(self, level: float, battery: Battery) -> float:

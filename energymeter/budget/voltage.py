@@ -1,8 +1,8 @@
 """What the sag of a battery's voltage shows of its capacity: how much of its charge is gone by now.
 
 Under a steady load the resistance takes the same from the first and from the last reading, so that the sag
-between the two is that of the resting cell, `ocv.sagged`. On the plateau between 3.7 and 3.85 V that tells
-little; that the knee at the end has not come yet, or that it has, tells much.
+between the two is that of the resting cell, `ocv.sagged`. On the plateau between 3.7 and 3.85 V that shows
+little; that the knee at the end has not come yet, or that it has, shows much.
 """
 
 import math
@@ -16,8 +16,8 @@ MODEL_VOLTS = 0.03
 MODEL_SHARE = 0.10
 """The same as a share of the sag: resistance grows as a cell empties, and shrinks as it warms [M]."""
 _WINDOW = 0.05
-"""Of the rows, at the start and at the end."""
-_SETTLED_SECONDS = 60.0
+"""The share of the rows that is averaged at the start and at the end."""
+_ONSET_SECONDS = 60.0
 """Within the first minute of a load the voltage falls by what is no loss of charge."""
 _STEADY = 0.25
 """Most by which the power may have changed between the two."""
@@ -28,12 +28,12 @@ _MOST_CELLS = 4
 
 
 class Sag(NamedTuple):
-    """Of one cell, from full."""
+    """How far one cell has sagged from full."""
 
     volts: float
 
     def likelihood(self, used: float) -> float:
-        """Of this sag where the share ``used`` of the energy is gone; of any chemistry in `ocv`."""
+        """The likelihood of this sag where the share ``used`` is gone, over the chemistries in `ocv`."""
         found = 0.0
         for table in ocv.TABLES:
             expected = ocv.sagged(table, used)
@@ -55,7 +55,7 @@ def sag_of(times_s: Sequence[float], volts: Sequence[float], watts: Sequence[flo
     ]
     mean = math.fsum(row[2] for row in rows) / max(len(rows), 1)
     loaded = [row for row in rows if row[2] > mean / 2]
-    loaded = [row for row in loaded if row[0] >= loaded[0][0] + _SETTLED_SECONDS]
+    loaded = [row for row in loaded if row[0] >= loaded[0][0] + _ONSET_SECONDS]
     size = max(round(_WINDOW * len(loaded)), _FEWEST)
     if len(loaded) < 2 * size:
         return None

@@ -193,7 +193,7 @@ def test_only_what_is_above_empty_counts(forecast: Log) -> None:
 
 @pytest.mark.parametrize("battery", [KNOWN, None])
 @pytest.mark.parametrize(("start", "empty"), [(60, 7.0), (53, 0.0)])
-def test_at_or_below_empty_and_running_nothing_can_be_told(
+def test_at_or_below_empty_and_running_there_are_no_hours(
     forecast: Log, battery: Battery | None, start: float, empty: float
 ) -> None:
     found = forecast(
