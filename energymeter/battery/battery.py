@@ -38,6 +38,7 @@ _COLD = ((-20.0, 0.60), (0.0, 0.85), (20.0, 1.0))
 
 
 _USABLE = 0.9
+_MOST_HEALTH = 1.2
 _GAUGED = 0.10
 """Relative standard uncertainty of what a battery's own gauge says of its full charge [M]."""
 _DECLARED = 0.10
@@ -140,7 +141,7 @@ class Battery(_Fields):
                 raise SpecError(
                     f"a battery's {name} must be from {least:g} to {most:g}, not {getattr(self, name)!r}"
                 )
-        for name, top in (("usable", 1.0), ("health", 1.2)):
+        for name, top in (("usable", 1.0), ("health", _MOST_HEALTH)):
             if not 1e-6 <= getattr(self, name) <= top:
                 raise SpecError(f"a battery's {name} is a share in (0, {top:g}], not {getattr(self, name)!r}")
         if not 1.0 <= self.peukert <= 2.0:
@@ -238,10 +239,16 @@ class Battery(_Fields):
         """A copy with the health that one full discharge of ``mah``, on the side of the basis, shows.
 
         ``capacity_sigma``: the remaining uncertainty; discharges of one cell repeat within a few percent [M].
+
+        Raises:
+            SpecError: more than such a battery gives.
         """
-        return self.with_(
-            health=self.health * mah * 3.6 * self.volts / self.joules, capacity_sigma=capacity_sigma
-        )
+        health = self.health * mah * 3.6 * self.volts / self.joules
+        if health > _MOST_HEALTH:
+            raise SpecError(
+                f"a discharge of {mah:g} mAh is more than a battery of {self.mah:g} mAh gives: correct either"
+            )
+        return self.with_(health=health, capacity_sigma=capacity_sigma)
 
     def __repr__(self) -> str:
         return f"Battery({'; '.join(f'{name} {text}' for name, text in self._rows())})"

@@ -219,6 +219,11 @@ def test_cycles_alone_do_not_tell_the_aged_cell() -> None:
     assert unknown.low <= truth <= unknown.high
 
 
+def test_a_measured_charge_far_above_the_label_is_refused() -> None:
+    with pytest.raises(SpecError, match="3000 mAh is more than a battery of 2000 mAh gives"):
+        Battery(2000).measured(3000)
+
+
 def test_an_old_or_a_cold_cell_is_unknown_again() -> None:
     cell = Battery(2000).measured(1900)
     assert cell.known

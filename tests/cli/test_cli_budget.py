@@ -255,3 +255,37 @@ def test_a_load_too_small_for_numbers_is_refused() -> None:
     result = CliRunner().invoke(command, ["forecast", "--watts", "1e-308"])
     assert result.exit_code == 2
     assert "1e-308 is too close to 0; give 0, or at least 1e-12" in result.output
+
+
+def test_what_is_known_of_a_battery_is_said_in_every_command(tmp_path: Path) -> None:
+    assert "capacity unknown: only the label is known;" in say("new", "lab8")
+    assert json.loads(say("status", "lab8", "--json"))["capacity"] == "unknown"
+    say("reset", "lab8", "--measured", "3400")
+    known = json.loads(say("status", "lab8", "--json"))
+    assert known["capacity"] == "known"
+    assert known["mah"]["value"] == pytest.approx(3400)
+    say("spend", "lab8", "--joules", "3000", "--duration", "10min")
+    assert "capacity known within 3%" in say("forecast", "lab8")
+    say("reset", "lab8", "--celsius", "4")
+    assert "(94% health, 4 °C)" in say("status", "lab8")
+
+
+def test_no_hours_have_a_reason_in_text_and_in_json(tmp_path: Path) -> None:
+    file = tmp_path / "phone.csv"
+    file.write_text("time,percent\n" + "".join(f"{i * 60},{90 - i // 6}\n" for i in range(25)))
+    assert "cannot tell yet: anything " in say("forecast", "--log", str(file))
+    early = json.loads(say("forecast", "--log", str(file), "--json"))
+    assert early["hours"] is None
+    assert "log " in early["reason"]
+    assert "--battery" in early["reason"]
+    at_empty = say("forecast", "--log", str(file), "--empty", "86%")
+    assert "cannot tell: the gauge reads 86 %" in at_empty
+    say("new", "lab9")
+    say("spend", "lab9", "--joules", "44000", "--duration", "2h")
+    status = json.loads(say("status", "lab9", "--json"))
+    assert status["hours"] is None
+    assert status["reason"].startswith("cannot tell yet: anything from")
+    assert "--measured" in say("status", "lab9")
+    refused = CliRunner().invoke(command, ["forecast", "--watts", "3", "--empty", "7%"])
+    assert isinstance(refused.exception, SpecError)
+    assert "--log" in str(refused.exception)
