@@ -16,10 +16,12 @@ Two conventions are in use for "mAh", and `Battery.basis` names the one that is 
 """
 
 import json
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
+from energymeter.battery.capacity import LogNormal, Spread, Unknown, unknown
 from energymeter.battery.converter import Converter
 from energymeter.battery.gauge import full_charge
 from energymeter.errors import SpecError
@@ -33,6 +35,14 @@ _MOST = 1e12
 _COLD = ((-20.0, 0.60), (0.0, 0.85), (20.0, 1.0))
 """Share of capacity left at °C: middle of -30..50 % and -10..20 % [M]. Recorded: an 18650 at 4 °C gave
 1.21 to 1.80 of 2 Ah (NASA PCoE); a CR123A 92 h at 20 °C, 56 h at -10 °C, 46 h at -20 °C."""
+
+
+_USABLE = 0.9
+_MOST_HEALTH = 1.2
+_GAUGED = 0.10
+"""Relative standard uncertainty of what a battery's own gauge says of its full charge [M]."""
+_DECLARED = 0.10
+"""The same of milliamp-hours at the rail: no label says them, the user does, with all losses counted."""
 
 
 class Input(Protocol):
@@ -53,7 +63,7 @@ class _Fields(NamedTuple):
     rated_hours: float
     celsius: float | None
     self_discharge: float
-    capacity_sigma: float
+    capacity_sigma: float | None
     input: Input | None
 
 
@@ -74,8 +84,9 @@ class Battery(_Fields):
         rated_hours: H above, the discharge time for which ``mah`` was rated (5 h for lithium).
         celsius: temperature of the cell; None: no correction.
         self_discharge: share of the full battery lost in 30 days; 0 is "none", lithium about 0.02 [M].
-        capacity_sigma: relative standard uncertainty of all of the above together: 0.10 for a known
-            cell, 0.20 for an unknown one.
+        capacity_sigma: relative standard uncertainty of all of the above together, for a known cell: 0.03
+            after a full discharge at this load, 0.10 by a gauge or a data sheet's curve. None: the cell is
+            *unknown*, and its interval is the prior of `energymeter.battery.capacity`. At the rail: 0.10.
         input: what charges it in use; see `energymeter.battery.solar`.
 
     Raises:
@@ -96,7 +107,7 @@ class Battery(_Fields):
         rated_hours: float = 5.0,
         celsius: float | None = None,
         self_discharge: float = 0.0,
-        capacity_sigma: float = 0.10,
+        capacity_sigma: float | None = None,
         input: Input | None = None,
     ) -> "Battery":
         if basis not in ("cell", "rail"):
@@ -111,14 +122,14 @@ class Battery(_Fields):
             mah,
             volts if volts is not None else 5.0 if rail else 3.85,
             efficiency if efficiency is not None else 1.0 if rail else 0.90,
-            usable if usable is not None else 1.0 if rail else 0.9,
+            usable if usable is not None else 1.0 if rail else _USABLE,
             health,
             basis,
             peukert,
             rated_hours,
             celsius,
             self_discharge,
-            capacity_sigma,
+            _DECLARED if capacity_sigma is None and rail else capacity_sigma,
             input,
         )
         self._check()
@@ -130,13 +141,13 @@ class Battery(_Fields):
                 raise SpecError(
                     f"a battery's {name} must be from {least:g} to {most:g}, not {getattr(self, name)!r}"
                 )
-        for name, top in (("usable", 1.0), ("health", 1.2)):
+        for name, top in (("usable", 1.0), ("health", _MOST_HEALTH)):
             if not 1e-6 <= getattr(self, name) <= top:
                 raise SpecError(f"a battery's {name} is a share in (0, {top:g}], not {getattr(self, name)!r}")
         if not 1.0 <= self.peukert <= 2.0:
             raise SpecError(f"a Peukert exponent lies between 1 (none) and 2, not {self.peukert!r}")
         for name in ("self_discharge", "capacity_sigma"):
-            if not 0 <= getattr(self, name) < 1:
+            if not 0 <= (getattr(self, name) or 0.0) < 1:
                 raise SpecError(f"a battery's {name} is a share in [0, 1), not {getattr(self, name)!r}")
         if self.celsius is not None and not -40 <= self.celsius <= 80:
             raise SpecError(f"no lithium cell works at {self.celsius!r} °C: give -40 to 80")
@@ -160,21 +171,21 @@ class Battery(_Fields):
         """A power bank by its printed label: 3.7 V cells behind a 5 V converter.
 
         10 000 mAh are 7 400 mAh at 5 V before loss; 0.85 is a good converter
-        (powerprofiler.net/blog/power-banks-101). An unknown cell: 20 %.
+        (powerprofiler.net/blog/power-banks-101).
         """
-        return cls(mah, volts=3.7, efficiency=0.85, usable=1.0, capacity_sigma=0.20)
+        return cls(mah, volts=3.7, efficiency=0.85, usable=1.0)
 
     @classmethod
     def laptop(cls, root: str | Path = "/sys/class/power_supply") -> "Battery":
         """The battery of this machine, by its gauge; measured at the battery, so there is no converter.
 
-        Usable 0.93: a recorded laptop shut down at 7 %.
+        Usable 0.93: a recorded laptop shut down at 7 %. The gauge knows the charge of today within 10 %.
 
         Raises:
             SourceMissing: the kernel shows no system battery here.
         """
         mah, volts, health = full_charge(str(root))
-        return cls(mah, volts=volts, efficiency=1.0, usable=0.93, health=health)
+        return cls(mah, volts=volts, efficiency=1.0, usable=0.93, health=health, capacity_sigma=_GAUGED)
 
     @classmethod
     def parse(cls, text: str, basis: Basis = "cell") -> "Battery":
@@ -208,21 +219,36 @@ class Battery(_Fields):
         return presets[kind](mah) if mah else presets[kind]()
 
     def with_(self, **changes: Any) -> "Battery":
-        """A copy with some values changed; it is checked like a new battery."""
+        """A copy with some values changed; it is checked like a new battery.
+
+        At another temperature, what was known of its capacity is known no more, unless ``capacity_sigma`` is
+        given, too.
+        """
+        if changes.get("celsius", self.celsius) != self.celsius:
+            changes.setdefault("capacity_sigma", None)
         return Battery(**{**self._asdict(), **changes})
 
     def aged(self, cycles: float) -> "Battery":
-        """After so many full cycles: about a fifth is lost at 500 [M], linearly, never below 0.3."""
-        return self.with_(health=max(1 - 0.2 * cycles / 500, 0.3))
+        """After so many full cycles: about a fifth is lost at 500 [M], linearly, never below 0.3.
+
+        Cycles tell little of one cell, so it is an unknown one.
+        """
+        return self.with_(health=max(1 - 0.2 * cycles / 500, 0.3), capacity_sigma=None)
 
     def measured(self, mah: float, *, capacity_sigma: float = 0.03) -> "Battery":
         """A copy with the health that one full discharge of ``mah``, on the side of the basis, shows.
 
         ``capacity_sigma``: the remaining uncertainty; discharges of one cell repeat within a few percent [M].
+
+        Raises:
+            SpecError: more than such a battery gives.
         """
-        return self.with_(
-            health=self.health * mah * 3.6 * self.volts / self.joules, capacity_sigma=capacity_sigma
-        )
+        health = self.health * mah * 3.6 * self.volts / self.joules
+        if health > _MOST_HEALTH:
+            raise SpecError(
+                f"a discharge of {mah:g} mAh is more than a battery of {self.mah:g} mAh gives: correct either"
+            )
+        return self.with_(health=health, capacity_sigma=capacity_sigma)
 
     def __repr__(self) -> str:
         return f"Battery({'; '.join(f'{name} {text}' for name, text in self._rows())})"
@@ -270,6 +296,41 @@ class Battery(_Fields):
     def joules(self) -> float:
         """Joules from full to cut-off at the rated rate, on the side of the basis."""
         return self.wh * 3600 * self.usable * self.health * cold_share(self.celsius)
+
+    @property
+    def known(self) -> bool:
+        """Whether more is known of its capacity than the label; an old or a cold cell is unknown again."""
+        return self.capacity_sigma is not None
+
+    @property
+    def knowledge(self) -> str:
+        """What is known of the capacity, in a sentence."""
+        if self.capacity_sigma is not None:
+            return f"capacity known within {self.capacity_sigma:.0%} (standard uncertainty)"
+        also = [f"{self.health:.0%} health"] if self.health != 1 else []
+        also += [f"{self.celsius:g} °C"] if self.celsius is not None else []
+        at = f" ({', '.join(also)})" if also else ""
+        return f"capacity unknown: only the label is known{at}; a measured full discharge would narrow it"
+
+    def spread(self, watts: float | None = None, gain: float = 0.0) -> Spread:
+        """How the real energy spreads about `joules` at ``watts`` at the rail; None: at the rated discharge.
+
+        ``gain``: relative standard uncertainty of the meter that counts what is drawn.
+        """
+        if self.capacity_sigma is not None:
+            return LogNormal(math.hypot(self.capacity_sigma, gain))
+        rate = 1 / self.rated_hours if watts is None else self.converter.cell_watts(watts) / self.wh
+        return unknown(
+            Unknown(
+                health_given=self.health != 1.0,
+                celsius=self.celsius,
+                peukert_given=self.peukert != 1.0,
+                usable_given=self.usable != _USABLE,
+                converter=self.efficiency != 1.0 and not isinstance(self.efficiency, Converter),
+            ),
+            rate,
+            gain,
+        )
 
     @property
     def converter(self) -> Converter:

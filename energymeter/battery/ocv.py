@@ -71,6 +71,21 @@ def state_of_charge(
     return Estimate(value, low, high)
 
 
+def sagged(table: str, used: float) -> float:
+    """Volts that a cell has sagged from full, at rest, once the share ``used`` of its charge is gone.
+
+    Raises:
+        SpecError: no such table.
+    """
+    rows = _rows(table)
+    share = min(max(1 - used, 0.0), 1.0)
+    for (upper_volts, upper), (lower_volts, lower) in pairwise(rows):
+        if share >= lower:
+            volts = lower_volts + (upper_volts - lower_volts) * (share - lower) / (upper - lower)
+            return rows[0][0] - volts
+    return rows[0][0] - rows[-1][0]
+
+
 def mean_volts(table: str = "lco-4.20") -> float:
     """Mean resting volts over a full discharge: ampere-hours times this are the cell's watt-hours at no load.
 

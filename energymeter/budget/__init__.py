@@ -7,7 +7,10 @@ if TYPE_CHECKING:
     from energymeter.budget.account import Account as Account
     from energymeter.budget.balance import Balance as Balance
     from energymeter.budget.forecast import Forecast as Forecast
+    from energymeter.budget.forecast import HoursLeft as HoursLeft
     from energymeter.budget.gauge_log import hours_from_gauge as hours_from_gauge
+    from energymeter.budget.gauge_log import hours_from_log as hours_from_log
+    from energymeter.budget.gauge_log import left_by_gauge as left_by_gauge
     from energymeter.budget.ledger import Debit as Debit
     from energymeter.budget.ledger import Ledger as Ledger
 
@@ -16,8 +19,8 @@ __all__, __getattr__, __dir__ = face(
     {
         "account": "Account",
         "balance": "Balance",
-        "forecast": "Forecast",
-        "gauge_log": "hours_from_gauge",
+        "forecast": "Forecast HoursLeft",
+        "gauge_log": "hours_from_gauge hours_from_log left_by_gauge",
         "ledger": "Debit Ledger",
     },
 )

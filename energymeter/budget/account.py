@@ -12,7 +12,7 @@ from energymeter.battery.battery import Battery
 from energymeter.battery.solar import Outlook, outlook
 from energymeter.budget.balance import Balance, Outcome, Unit, percent_text
 from energymeter.budget.claims import Claim
-from energymeter.budget.forecast import Forecast, Level
+from energymeter.budget.forecast import Forecast, HoursLeft, Level
 from energymeter.budget.ledger import LIMIT, Debit, Ledger, Line, SpanTotal
 from energymeter.clock import Clock, SystemClock
 from energymeter.errors import EnergyMeterError, LedgerError, SpecError
@@ -158,8 +158,12 @@ class Account:
 
     @property
     def remaining_hours(self) -> Estimate | None:
-        """Hours left at the load since it last changed; ``None`` when no load was seen."""
-        return self.balance_now().hours(self.level())
+        """Hours left at the load since it last changed; ``None`` where `forecast` says why not."""
+        return self.forecast().hours
+
+    def forecast(self) -> HoursLeft:
+        """The hours left, or the reason why there are none, and what would help."""
+        return self.balance_now().forecast(self.level())
 
     def outlook(self, hour: float | None = None) -> Outlook | None:
         """How long it lasts at this load while `Battery.input` charges it; ``None``: no load was seen.
@@ -316,7 +320,7 @@ class Account:
         # few joules with a large uncertainty, as of a moment's run, say nothing of a gain beyond "unknown"
         doubt = totals.uncertainty_microjoules
         gain = min(abs(doubt) / 2 / totals.microjoules, 1.0) if doubt and totals.microjoules > 0 else 0.0
-        return Balance(battery, battery.joules * share, taken, math.hypot(battery.capacity_sigma, gain))
+        return Balance(battery, battery.joules * share, taken, None, gain)
 
 
 def _micro(amount: float) -> int:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from energymeter.battery.battery import Battery
-from energymeter.budget.forecast import SHORT_WINDOW, Z95, Level, hours_left, left
+from energymeter.battery.capacity import LogNormal, Spread, updated
+from energymeter.budget.forecast import SHORT_WINDOW, Z95, HoursLeft, Level, hours_left, left
+from energymeter.budget.voltage import Sag
 from energymeter.text import Estimate, significant
 
 
@@ -59,9 +61,16 @@ class Balance(NamedTuple):
     battery: Battery
     capacity_joules: float
     taken_joules: float
-    sigma: float
+    sigma: float | None
     """Relative standard uncertainty of the capacity as this meter counts it: a gain error of the meter
-    moves what was taken and what will be drawn alike, which is the same as a wrong capacity."""
+    moves what was taken and what will be drawn alike, which is the same as a wrong capacity. ``None``: the
+    battery's own `Battery.spread`, with the ``gain``."""
+    gain: float = 0.0
+    """Relative standard uncertainty of the meter, where ``sigma`` does not contain it."""
+    running: bool = False
+    """The device that draws on it is known to run, so that something is left in any case."""
+    sag: Sag | None = None
+    """What the voltage shows, of a cell known only by its label."""
 
     def after(self, joules: float, seconds: float) -> "Balance":
         """Once ``joules`` more were drawn at the rail within ``seconds``."""
@@ -70,23 +79,57 @@ class Balance(NamedTuple):
     @property
     def share(self) -> Estimate:
         """Left of what a full battery (or the stage's share of it) gives, 0 to 1."""
-        return self._left.scaled(1 / self.capacity_joules, "")
+        return self._left().scaled(1 / self.capacity_joules, "")
 
     @property
     def mah(self) -> Estimate:
         """Usable milliamp-hours left, at the battery's own volts."""
-        return self._left.scaled(1 / self.battery.volts / 3.6, "mAh")
+        return self._left().scaled(1 / self.battery.volts / 3.6, "mAh")
 
     def rail_joules(self, level: Level | None) -> Estimate:
         """What the rail can still have; a converter curve is taken at the load's level."""
-        return self._left.scaled(self._rail_share(level), "J")
+        watts = level.watts if level else None
+        return self._left(watts).scaled(self.battery.rail_share(watts), "J")
 
     def hours(self, level: Level | None) -> Estimate | None:
-        """How long it lasts at ``level``; ``None`` without a load."""
+        """How long it lasts at ``level``; ``None`` without a load, or where the interval says nothing."""
+        return self.forecast(level).hours
+
+    def forecast(self, level: Level | None, help: str = "") -> HoursLeft:
+        """How long it lasts at ``level``, or why there is no answer, and what would help.
+
+        The value is by the nominal capacity of a known cell. Of an unknown one it is the median, which is
+        less: labels promise more than cells give. ``help``: what would narrow an interval that is too
+        wide, if that is known better than here.
+        """
         if level is None:
-            return None
-        drawn = self.battery.drawn_watts(level.watts)
-        return hours_left(self.capacity_joules, self.sigma, self.taken_joules, drawn, level)
+            return HoursLeft(None, "no load was seen yet")
+        drawn, spread = self.battery.drawn_watts(level.watts), self._spread(level.watts)
+        left_over = self.taken_joules < self.capacity_joules
+        if not left_over and not self.running:
+            return HoursLeft(None, "it is used up by its label; charge it and reset the budget")
+        hours = hours_left(
+            self.capacity_joules,
+            spread,
+            self.taken_joules,
+            drawn,
+            level,
+            running=self.running or not isinstance(spread, LogNormal),  # half of them would be empty else
+        )
+        if not hours.high:
+            return HoursLeft(
+                None,
+                f"cannot tell: {self.battery.mah:g} mAh cannot give so much; check its size and the units",
+            )
+        return HoursLeft.of(hours, help or self._help())
+
+    def _help(self) -> str:
+        """What would make the interval narrower."""
+        if self.sigma is None and not self.battery.known:
+            return (
+                "the cell is known only by its label: measure a full discharge and give its mAh (--measured)"
+            )
+        return "what is left is less than the uncertainty of the capacity: charge the battery"
 
     def units_left(self, unit: Unit | None, level: Level | None, name: str) -> Estimate | None:
         """How many more units there is energy for, were nothing else drawn."""
@@ -120,9 +163,16 @@ class Balance(NamedTuple):
     def _repr_html_(self) -> str:
         return f"<table><tr><td>{percent_text(self.share)} left</td><td>{self.mah}</td></tr></table>"
 
-    @property
-    def _left(self) -> Estimate:
-        return left(self.capacity_joules, self.sigma, self.taken_joules)
+    def _spread(self, watts: float | None) -> Spread:
+        if self.sigma is not None:
+            return LogNormal(self.sigma)
+        spread = self.battery.spread(watts, self.gain)
+        if self.sag is None or self.battery.known:
+            return spread
+        return updated(spread, self.sag.of_ratio(self.taken_joules / self.capacity_joules))
+
+    def _left(self, watts: float | None = None) -> Estimate:
+        return left(self.capacity_joules, self._spread(watts), self.taken_joules)
 
     def _rail_share(self, level: Level | None) -> float:
         return self.battery.rail_share(level.watts if level else None)

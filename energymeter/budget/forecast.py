@@ -12,10 +12,19 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from energymeter.text import Estimate
+from energymeter.battery.capacity import LogNormal, Spread
+from energymeter.text import Estimate, duration
 
 Z95 = 1.959964
 """Standard deviations on either side of the middle 95 % of a normal distribution."""
+WIDEST = 30.0
+"""Times the lower bound of an interval that still says something."""
+_FAR_MORE = 1000.0
+"""Times the lower bound; beyond that the upper one is no number to print."""
+_TAIL = 0.025
+"""Probability on either side of a 95 % interval."""
+_NEVER = 1e-9
+"""Probability below which a battery is not taken to be that much larger than its label."""
 _BLOCKS = 128
 _LEAST = 4
 """Blocks on either side of a change point, and those that show a scatter."""
@@ -92,6 +101,31 @@ class Level(NamedTuple):
         return after if self.changes else _EVER * after
 
 
+class HoursLeft(NamedTuple):
+    """The hours left, or why there are none."""
+
+    hours: Estimate | None
+    reason: str = ""
+    """Why there are none, and what would help; empty where there are some."""
+
+    @classmethod
+    def of(cls, hours: Estimate, help: str) -> "HoursLeft":
+        """``hours``, unless their interval is too wide to be of use: then the ``help``.
+
+        A factor of more than 30 between the bounds says no more than "minutes or days".
+        """
+        if hours.high <= WIDEST * hours.low:
+            return cls(hours)
+        low, high = (duration(3600 * bound, rough=True) for bound in (hours.low, hours.high))
+        reach = f"{low} or far more" if hours.high > _FAR_MORE * hours.low > 0 else f"from {low} to {high}"
+        return cls(None, f"cannot tell yet: anything {reach}; {help}")
+
+    def __str__(self) -> str:
+        if self.hours is not None:
+            return str(self.hours)
+        return self.reason if self.reason.startswith("cannot tell") else f"unknown: {self.reason}"
+
+
 class Forecast:
     """Takes in a load stretch by stretch, in constant memory, and computes its present level.
 
@@ -135,26 +169,53 @@ class Forecast:
         self._width = sorted(block.seconds for block in self._blocks)[len(self._blocks) // 2]
 
 
-def left(total: float, sigma: float, spent: float, unit: str = "") -> Estimate:
-    """What is left of ``total`` (median; log-normal, relative ``sigma``) without ``spent``; 0 or more."""
-    spread = math.exp(Z95 * sigma)
-    low, value, high = (max(total * factor - spent, 0.0) for factor in (1 / spread, 1.0, spread))
-    return Estimate(value, low, high, unit)
+def left(
+    total: float, spread: float | Spread, spent: float, unit: str = "", *, running: bool = False
+) -> Estimate:
+    """What is left of ``total`` without ``spent``: the value by ``total``, and the 95 % interval; 0 or more.
+
+    ``spread`` of the real total about ``total``; a number is the relative sigma of a log-normal one.
+    ``running``: something is certainly left, as a device that still runs on it shows; the value is then the
+    median of all batteries that have lasted as long.
+    """
+    if isinstance(spread, float | int):
+        spread = LogNormal(spread)
+    value = max(total - spent, 0.0)
+    alive = spread.survival(spent / total) if running else 1.0
+    if not alive > _NEVER:  # no battery of this label holds as much
+        return Estimate(value, value, value, unit)
+    low, median, high = (
+        max(total * spread.at_survival(p * alive) - spent, 0.0) for p in (1 - _TAIL, 0.5, _TAIL)
+    )
+    if running:
+        return Estimate(median, low, high, unit)
+    return Estimate(value, min(low, value), max(high, value), unit)
 
 
-def hours_left(total: float, sigma: float, spent: float, drawn_watts: float, level: Level) -> Estimate:
-    """Hours until ``total`` joules (relative ``sigma``) are gone at ``drawn_watts``, taken at ``level``.
+def hours_left(
+    total: float,
+    spread: float | Spread,
+    spent: float,
+    drawn_watts: float,
+    level: Level,
+    *,
+    running: bool = False,
+) -> Estimate:
+    """Hours until ``total`` joules (see `left`) are gone at ``drawn_watts``, taken at ``level``.
 
     Each bound joins two independent distances from the value in quadrature: what an uncertain capacity
     moves it by (absolute: it stays as wide while the rest shrinks), and what an uncertain load does.
     """
-    energy = left(total, sigma, spent)
+    energy = left(total, spread, spent, running=running)
     seconds = energy.value / drawn_watts
-    spread = math.exp(Z95 * level.sigma(max(seconds, energy.high / drawn_watts / 2)))
-    low = math.hypot(energy.value - energy.low, energy.value * (1 - 1 / spread))
-    high = math.hypot(energy.high - energy.value, energy.value * (spread - 1))
-    scale = 1 / drawn_watts / 3600
-    return Estimate(energy.value, max(energy.value - low, 0.0), energy.value + high).scaled(scale, "h")
+    factor = math.exp(Z95 * level.sigma(max(seconds, energy.high / drawn_watts / 2)))
+    high = energy.value + math.hypot(energy.high - energy.value, energy.value * (factor - 1))
+    if running and energy.low:  # in the logarithm, so that the bound stays above the nothing it cannot be
+        ratio = math.hypot(math.log(energy.value / energy.low), math.log(factor))
+        low = energy.value * math.exp(-ratio)
+    else:
+        low = energy.value - math.hypot(energy.value - energy.low, energy.value * (1 - 1 / factor))
+    return Estimate(energy.value, max(low, 0.0), high).scaled(1 / drawn_watts / 3600, "h")
 
 
 def _level(blocks: Sequence[Block], starts: Sequence[int]) -> Level | None:

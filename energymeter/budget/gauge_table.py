@@ -25,6 +25,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from energymeter.battery.battery import Battery
 from energymeter.errors import LogError
 from energymeter.recordings.cells import Column, cell_value
 from energymeter.recordings.formats import format_of
@@ -33,7 +34,7 @@ from energymeter.recordings.record import Hints, options_in
 from energymeter.recordings.shape import Shape, shape_of
 from energymeter.recordings.textfile import small_text
 from energymeter.recordings.times import time_column
-from energymeter.recordings.titles import is_level, is_remaining, is_state, meaning
+from energymeter.recordings.titles import Title, is_level, is_remaining, is_state, meaning
 from energymeter.units import number
 
 _POWERED = re.compile(
@@ -75,12 +76,30 @@ class Gauge(NamedTuple):
     levels: list[float]
     in_percent: bool
     watts: list[float]
-    """What was drawn, by a column of power or those of volts and amps; NaN where none tells it. Gauges do not
-    agree on the sign: what most rows have is taken for drawing, the other for charging."""
+    """What was drawn, by a column of power or those of volts and amps; NaN where there is none."""
     at_cell: bool
     """That is before any converter: the gauge's own figures, by their titles."""
     note: str = ""
     """What was left out."""
+    volts: Sequence[float] = ()
+    """Where the power is volts times amps."""
+    said: Title | None = None
+    """What the title of a level that is no percent says."""
+
+    @property
+    def unit(self) -> str:
+        """The unit of the levels, for people."""
+        return " %" if self.in_percent else ""
+
+    def share(self, level: float, battery: Battery) -> float:
+        """What part of the battery a level is; NaN: the level's unit is unknown."""
+        if self.in_percent:
+            return level / 100
+        factor = self.said.factor if self.said is not None else None
+        if factor is None or self.said is None:
+            return math.nan if level else 0.0
+        full = battery.mah * 3.6 * (battery.volts if self.said.quantity == "joules" else 1.0)
+        return level * factor / full / battery.health
 
 
 class _Row(NamedTuple):
@@ -89,6 +108,7 @@ class _Row(NamedTuple):
     powered: bool
     watts: float = math.nan
     at_cell: bool = False
+    volts: float = math.nan
 
 
 def read(path: str) -> Gauge | None:
@@ -99,7 +119,7 @@ def read(path: str) -> Gauge | None:
     """
     path, hints = options_in(path, Hints(caller="budget forecast --log"))
     lines = small_text(path)
-    in_percent, rows, note = _rows(path, lines, hints)
+    in_percent, rows, note, said = _rows(path, lines, hints)
     if rows is None:
         return None
     kept: list[_Row] = []
@@ -108,37 +128,62 @@ def read(path: str) -> Gauge | None:
             kept = []
         else:
             kept.append(row)
-    known = sorted(row.watts for row in kept if not math.isnan(row.watts))
-    sign = -1.0 if known and known[len(known) // 2] < 0 else 1.0
+    levels = [row.level for row in kept]
+    if in_percent and _is_fraction(levels):
+        levels = [100 * level for level in levels]
+    power = any(math.isfinite(row.volts) for row in kept)
     return Gauge(
         [row.at for row in kept],
-        [row.level for row in kept],
+        levels,
         in_percent,
-        [sign * row.watts for row in kept],
+        drawn([row.watts for row in kept]),
         any(row.at_cell for row in kept),
         note,
+        [row.volts for row in kept] if power else (),
+        said,
     )
 
 
-def _rows(path: str, lines: Sequence[str], hints: Hints) -> tuple[bool, Iterable[_Row] | None, str]:
+def _is_fraction(levels: Sequence[float]) -> bool:
+    """Whether a state of charge runs from 0 to 1: no gauge of percents shows as many values below one."""
+    known = {level for level in levels if math.isfinite(level)}
+    return bool(known) and max(known) <= 1 and len({level for level in known if 0 < level < 1}) > 1
+
+
+def drawn(watts: Sequence[float]) -> list[float]:
+    """The power with the sign that drawing is positive.
+
+    Devices do not agree on the sign: what most rows with any power have is taken for drawing, the other for
+    charging.
+    """
+    signs = [math.copysign(1.0, power) for power in watts if power and math.isfinite(power)]
+    sign = -1.0 if math.fsum(signs) < 0 else 1.0
+    return [sign * power for power in watts]
+
+
+def _rows(
+    path: str, lines: Sequence[str], hints: Hints
+) -> tuple[bool, Iterable[_Row] | None, str, Title | None]:
     entries = _ENTRY.findall("".join(lines)) if any("<UsageEntry" in line for line in lines) else []
     if entries:
-        return (True, *_report(entries))
+        return (True, *_report(entries), None)
     head = next((line for line in lines if line.strip()), "")
     if not _BEGINS.match(head):
         table = _table(path, lines, hints)
         if table is not None:
             return table
     elif "%" not in head and len(cells := head.split("\t")) == 3 and number(cells[1]) is not None:
-        return True, _upower(line.rstrip("\r\n").split("\t") for line in lines), ""
+        return True, _upower(line.rstrip("\r\n").split("\t") for line in lines), "", None
     elif number(head.split()[0].strip(",;")) is not None:
         table = _table(path, lines, hints)
         if table is not None:
             return table
-    return (True, *_of_one_battery(path, list(_blocks(lines))))
+    return (True, *_of_one_battery(path, list(_blocks(lines))), None)
 
 
-def _table(path: str, lines: Sequence[str], hints: Hints) -> tuple[bool, Iterable[_Row], str] | None:
+def _table(
+    path: str, lines: Sequence[str], hints: Hints
+) -> tuple[bool, Iterable[_Row], str, Title | None] | None:
     """The rows of a table; ``None``: no title of it names a gauge."""
     shape = shape_of(lines[:_HEAD_LINES])
     if shape is None:
@@ -166,9 +211,12 @@ def _table(path: str, lines: Sequence[str], hints: Hints) -> tuple[bool, Iterabl
                 continue  # half a row at the end, repeated titles
             powered = any(_powered(cells[i]) for i in states if i < len(cells))
             at += written.epoch_of_zero() or 0.0
-            yield _Row(at, _level(cells, column, shape), powered, _watts(cells, power, shape), at_cell)
+            values = [_value(cells, column, shape) for column in power]
+            volts = values[0] if len(values) == 2 else math.nan
+            watts = math.prod(values) if values else math.nan
+            yield _Row(at, _level(cells, column, shape), powered, watts, at_cell, volts)
 
-    return bool(levels), read_rows(), ""
+    return bool(levels), read_rows(), "", None if levels else said
 
 
 def _level(cells: Sequence[str], column: Column, shape: Shape) -> float:
@@ -176,11 +224,8 @@ def _level(cells: Sequence[str], column: Column, shape: Shape) -> float:
     return cell_value(cell.strip().removesuffix("%").strip(), column, shape.decimal)
 
 
-def _watts(cells: Sequence[str], power: Sequence[Column], shape: Shape) -> float:
-    watts = 1.0 if power else math.nan
-    for column in power:
-        watts *= cell_value(cells[column.place] if column.place < len(cells) else "", column, shape.decimal)
-    return watts
+def _value(cells: Sequence[str], column: Column, shape: Shape) -> float:
+    return cell_value(cells[column.place] if column.place < len(cells) else "", column, shape.decimal)
 
 
 def _powered(state: str) -> bool:

@@ -12,7 +12,16 @@ from energymeter.battery.battery import Battery
 from energymeter.budget.balance import percent_text
 from energymeter.budget.ledger import Ledger, Line
 from energymeter.cli.budget_forecast import forecast
-from energymeter.cli.budget_options import basis_option, battery_option, json_option, plain, seconds, share
+from energymeter.cli.budget_options import (
+    basis_option,
+    battery_option,
+    json_option,
+    known,
+    known_options,
+    plain,
+    seconds,
+    share,
+)
 from energymeter.cli.options import Finite, Positive
 from energymeter.errors import SpecError
 from energymeter.meter.budget import Budget
@@ -36,15 +45,24 @@ def budget() -> None:
 @click.option("--efficiency", type=share, help="From the cell to the rail, such as 90%.")
 @click.option("--usable", type=share, help="Share taken before cut-off.")
 @click.option("--health", type=share, help="Share of the rated charge left by age.")
+@known_options
 @click.option(
     "--share", "shares", multiple=True, metavar="STAGE=SHARE", help="A stage's share; may be repeated."
 )
 @json_option
 def new(
-    name: str, battery: str, basis: Any, shares: tuple[str, ...], as_json: bool, **changes: float | None
+    name: str,
+    battery: str,
+    basis: Any,
+    shares: tuple[str, ...],
+    measured: float | None,
+    celsius: float | None,
+    as_json: bool,
+    **changes: float | None,
 ) -> None:
     """Make budget NAME with a full battery."""
-    chosen = Battery.parse(battery, basis).with_(**{k: v for k, v in changes.items() if v is not None})
+    given = {k: v for k, v in changes.items() if v is not None}
+    chosen = known(Battery.parse(battery, basis).with_(**given), measured, celsius)
     if name in Ledger().names():
         raise SpecError(f"budget {name!r} is there already: `energymeter budget reset {name}` fills it again")
     made = Budget(name, chosen, shares=dict(_stage_share(text) for text in shares))
@@ -54,6 +72,7 @@ def new(
         return
     label = f"{significant(chosen.mah)} mAh at {chosen.volts:g} V"
     click.echo(f"{name}: {label}, counted at the {chosen.basis}; usable {made.remaining_mah}")
+    click.echo(chosen.knowledge)
     click.echo(chosen.why())
 
 
@@ -65,6 +84,7 @@ def status(name: str, stage: str | None, as_json: bool) -> None:
     """What is left of budget NAME, and what drew on it."""
     opened = Budget(name)
     seen = opened.stage(stage) if stage else opened
+    lasts = seen.forecast()
     facts = {
         "budget": name,
         "stage": stage,
@@ -72,7 +92,9 @@ def status(name: str, stage: str | None, as_json: bool) -> None:
         "share": seen.remaining_share,
         "joules": seen.remaining_joules,
         "mah": seen.remaining_mah,
-        "hours": seen.remaining_hours,
+        "hours": lasts.hours,
+        "reason": lasts.reason,
+        "capacity": "known" if seen.battery.known else "unknown",
         "runs": seen.runs_left(),
         "spans": seen.spans(),
     }
@@ -84,7 +106,8 @@ def status(name: str, stage: str | None, as_json: bool) -> None:
     click.echo(
         f"  left    {seen.remaining_mah} at the {seen.battery.basis} · {seen.remaining_joules} at the rail"
     )
-    click.echo(f"  lasts   {seen.remaining_hours or 'unknown: no load was seen yet'}")
+    click.echo(f"  lasts   {lasts}")
+    click.echo(f"  cell    {seen.battery.knowledge}")
     click.echo(f"  runs    {facts['runs'] or 'unknown: none was debited yet'}")
     for span, total in seen.spans().items():
         each = (
@@ -140,12 +163,23 @@ def spend(
 @click.argument("name")
 @click.option("--battery", default=None, help="A new one instead of the old one charged.")
 @basis_option
+@known_options
 @click.option("--note", default="")
 @json_option
-def reset(name: str, battery: str | None, basis: Any, note: str, as_json: bool) -> None:
+def reset(
+    name: str,
+    battery: str | None,
+    basis: Any,
+    measured: float | None,
+    celsius: float | None,
+    note: str,
+    as_json: bool,
+) -> None:
     """The battery of budget NAME is full again. Earlier lines stay, and count no more."""
     opened = Budget(name)
-    line = opened.reset(Battery.parse(battery, basis) if battery else None, note)
+    new = Battery.parse(battery, basis) if battery else opened.battery
+    changed = known(new, measured, celsius)
+    line = opened.reset(changed if battery or changed != opened.battery else None, note)
     _written(opened, line, as_json)
 
 

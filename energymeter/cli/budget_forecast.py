@@ -12,9 +12,19 @@ from energymeter.battery.battery import Battery
 from energymeter.battery.planning import Load, course_table, inferences_a_charge, planned
 from energymeter.battery.solar import Panel, outlook
 from energymeter.boards import find_board
-from energymeter.budget.forecast import left
+from energymeter.budget.forecast import HoursLeft, left
 from energymeter.budget.gauge_log import hours_from_log
-from energymeter.cli.budget_options import basis_option, battery_option, json_option, plain, seconds, share
+from energymeter.cli.budget_options import (
+    basis_option,
+    battery_option,
+    json_option,
+    known,
+    known_options,
+    level,
+    plain,
+    seconds,
+    share,
+)
 from energymeter.cli.options import Finite, Positive
 from energymeter.errors import SpecError
 from energymeter.meter.budget import Budget
@@ -44,6 +54,10 @@ from energymeter.text import Estimate, duration, significant
 @click.option("--last", type=seconds, help="Say what mean power lasts this long, such as 24h.")
 @click.option("--iterations", type=click.IntRange(1, 10**12), help="With NAME: will so many runs finish?")
 @click.option("--log", help="A discharge so far, with percent or watts.")
+@click.option(
+    "--empty", type=level, help="With --log: what the gauge reads when the device dies, such as 7%."
+)
+@known_options
 @json_option
 def forecast(
     name: str | None,
@@ -51,6 +65,9 @@ def forecast(
     basis: Any,
     iterations: int | None,
     log: str | None,
+    empty: float | None,
+    measured: float | None,
+    celsius: float | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -58,16 +75,25 @@ def forecast(
 
     With nothing given, the course's table: 4 Ah at 2, 0.6 and 0.15 A, both ways of counting.
     """
+    if empty is not None and log is None:
+        raise SpecError("--empty is a level of a gauge: give its --log, too")
     if log is not None:
-        _forecast_log(log, Battery.parse(battery, basis) if _given("battery") else None, as_json)
+        named = _given("battery") or measured is not None
+        _forecast_log(
+            log,
+            known(Battery.parse(battery, basis), measured, celsius) if named else None,
+            empty or 0.0,
+            as_json,
+        )
         return
     if name is not None:
         _forecast_budget(Budget(name), iterations, as_json)
         return
-    if all(value is None for key, value in options.items() if key != "hour"):
+    given = {**options, "hour": None, "measured": measured, "celsius": celsius}
+    if all(value is None for value in given.values()):
         _course(as_json)
         return
-    facts = _planned(Battery.parse(battery, basis), options)
+    facts = _planned(known(Battery.parse(battery, basis), measured, celsius), options)
     click.echo(json.dumps(plain(facts)) if as_json else "\n".join(_sentences(facts, options)))
 
 
@@ -83,7 +109,8 @@ def _planned(battery: Battery, options: Mapping[str, Any]) -> dict[str, Any]:
     )
     if load is None and options["solar"]:
         raise SpecError("say what draws on it under the sun, in --watts or as a --board")
-    facts: dict[str, Any] = {"battery": battery._asdict(), "why": battery.why()}
+    facts: dict[str, Any] = {"battery": battery._asdict(), "why": battery.why(), **_capacity(battery)}
+    facts["knowledge"] = battery.knowledge
     if load is not None:
         facts |= _hours_of(battery, load)
         if options["solar"]:
@@ -97,10 +124,12 @@ def _planned(battery: Battery, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hours_of(battery: Battery, load: Load) -> dict[str, Any]:
+    label_hours = _finite(battery.hours(load.watts))
     return {
         "watts": load.watts,
         "load": load.description,
-        "hours": _with_sigma(battery, _finite(battery.hours(load.watts))),
+        "hours": _with_spread(battery, label_hours, load.watts),
+        "label_hours": label_hours,
         "rail_convention_hours": _finite(Battery(battery.mah, basis="rail").hours(load.watts)),
     }
 
@@ -111,6 +140,10 @@ def _sentences(facts: Mapping[str, Any], options: Mapping[str, Any]) -> list[str
         hours = facts["hours"]
         lines.append(f"{facts['load']}: {significant(facts['watts'])} W at the rail")
         lines.append(f"  lasts {hours}" if hours else "  draws nothing: it lasts")
+        if hours and facts["capacity"] == "unknown":
+            lines.append(f"  by the label alone {duration(3600 * facts['label_hours'], rough=True)}")
+        if hours:
+            lines.append(f"  {facts['knowledge']}")
         if facts["battery"]["basis"] == "cell" and facts["rail_convention_hours"]:
             rail = facts["rail_convention_hours"]
             lines.append(
@@ -134,25 +167,40 @@ def _given(option: str) -> bool:
     return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT
 
 
-def _forecast_log(path: str, battery: Battery | None, as_json: bool) -> None:
-    hours, method, note = hours_from_log(path, battery)
+def _forecast_log(path: str, battery: Battery | None, empty: float, as_json: bool) -> None:
+    found = hours_from_log(path, battery, empty=empty)
     if as_json:
-        click.echo(json.dumps(plain({"log": path, "method": method, "hours": hours, "note": note})))
+        click.echo(json.dumps(plain({"log": path, **found._asdict()} | _capacity(battery))))
         return
-    by = "the gauge's slope" if method == "slope" else "what was drawn of the battery"
-    click.echo(f"{path}: lasts {hours or 'unknown: nothing was discharged'} by {by}{note and ', ' + note}")
+    by = "the gauge's slope" if found.method == "slope" else "what was drawn of the battery"
+    note = found.note and f", {found.note}"
+    click.echo(f"{path}: {_lasts(HoursLeft(found.hours, found.reason))}")
+    click.echo(f"  by {by}{note}")
+    if found.hours and battery is not None and found.method == "energy":
+        click.echo(f"  {battery.knowledge}")
 
 
 def _forecast_budget(opened: Budget, iterations: int | None, as_json: bool) -> None:
     outcome = opened.will_finish(iterations) if iterations else None
-    facts = {"hours": opened.remaining_hours, "runs": opened.runs_left(), "outcome": outcome}
+    lasts, runs = opened.forecast(), opened.runs_left()
     if as_json:
-        click.echo(json.dumps(plain(facts)))
+        facts = {"hours": lasts.hours, "reason": lasts.reason, "runs": runs, "outcome": outcome}
+        click.echo(json.dumps(plain(facts | _capacity(opened.battery))))
         return
-    click.echo(f"{opened.name}: lasts {facts['hours'] or 'unknown: no load was seen yet'}")
-    click.echo(f"  {facts['runs'] or 'no run was debited yet'}")
+    click.echo(f"{opened.name}: {_lasts(lasts)}")
+    click.echo(f"  {opened.battery.knowledge}")
+    click.echo(f"  {runs or 'no run was debited yet'}")
     if outcome is not None:
         click.echo(f"  {iterations} more runs: {outcome}")
+
+
+def _lasts(left: HoursLeft) -> str:
+    return str(left) if left.reason.startswith("cannot tell") else f"lasts {left}"
+
+
+def _capacity(battery: Battery | None) -> dict[str, str]:
+    """For JSON: whether more is known of the battery than its label."""
+    return {} if battery is None else {"capacity": "known" if battery.known else "unknown"}
 
 
 def _course(as_json: bool) -> None:
@@ -171,5 +219,5 @@ def _finite(hours: float | None) -> float | None:
     return hours if hours is not None and math.isfinite(hours) else None
 
 
-def _with_sigma(battery: Battery, hours: float | None) -> Estimate | None:
-    return None if hours is None else left(hours, battery.capacity_sigma, 0.0, "h")
+def _with_spread(battery: Battery, hours: float | None, watts: float) -> Estimate | None:
+    return None if hours is None else left(hours, battery.spread(watts), 0.0, "h", running=True)

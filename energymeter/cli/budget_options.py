@@ -1,12 +1,16 @@
 """Words, options and JSON that the budget's subcommands share."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import click
 
+from energymeter.battery.battery import Battery
+from energymeter.cli.options import Finite, Positive
 from energymeter.units import UNITS
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _LONGEST = 1e6 * 86400
 _DURATIONS = {**UNITS["seconds"], "d": 86400.0}
@@ -28,6 +32,30 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise click.BadParameter(f"{text!r} is no share: write 10% or 0.1")
     return value
+
+
+def level(text: str) -> float:
+    """A reading of a gauge, such as ``7%`` or ``150``."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%?", text.strip())
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no level of a gauge: write 7% or, as the gauge counts, 150")
+    return float(match[1])
+
+
+def known(battery: Battery, measured: float | None, celsius: float | None) -> Battery:
+    """A battery with what the options know of it."""
+    if celsius is not None:
+        battery = battery.with_(celsius=celsius)
+    return battery if measured is None else battery.measured(measured)
+
+
+def known_options(command: F) -> F:
+    """What is known of the battery beyond its label."""
+    measured = click.option(
+        "--measured", type=Positive(max=1e9), help="mAh that one full discharge gave: the cell is known."
+    )
+    celsius = click.option("--celsius", type=Finite(-40, 80), help="Temperature of the cell.")
+    return measured(celsius(command))
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")

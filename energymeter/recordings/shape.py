@@ -146,7 +146,8 @@ def _is_value(cell: str) -> bool:
 def _titles(
     lines: Sequence[str], table: Sequence[tuple[int, list[str]]], first: int, width: int
 ) -> tuple[int | None, tuple[str, ...]]:
-    """The line above the first row that names the columns."""
+    """The line above the first row that names the columns; one of units alone, if there is no other."""
+    units: tuple[int | None, tuple[str, ...]] = None, ()
     for place, cells in reversed(table):
         if place >= first:
             continue
@@ -154,13 +155,12 @@ def _titles(
         if text.startswith("#"):
             cells = [cells[0].lstrip("# "), *cells[1:]]
         named = [cell for cell in cells if cell and not _is_value(cell)]
-        if (
-            abs(len(cells) - width) <= 2
-            and len(named) * 2 >= min(width, len(cells))
-            and not _all_units(cells)
-        ):
-            return place, tuple(printable(cell.strip()) for cell in cells)
-    return None, ()
+        if abs(len(cells) - width) <= 2 and len(named) * 2 >= min(width, len(cells)):
+            found = place, tuple(printable(cell.strip()) for cell in cells)
+            if not _all_units(cells):
+                return found
+            units = found
+    return units
 
 
 def _units_below(lines: Sequence[str], titles: int, first: int, delimiter: str) -> list[str]:

@@ -17,7 +17,7 @@ UPS = "traces/rpi4_ups_discharge/batt_log_2021-04-28_203426.csv"
 SOLAR = "traces/rpi_solar/battery_log.csv"
 
 
-@given(st.floats(0.5, 50), st.integers(5, 90), st.floats(0.001, 1e6))
+@given(st.floats(0.5, 50), st.integers(10, 90), st.floats(0.001, 1e6))
 def test_a_straight_fall_goes_on_in_any_unit(hours: float, seen: int, unit: float) -> None:
     times = [i * hours * 36 for i in range(seen + 1)]
     estimate = hours_from_gauge(times, [(100 - i) * unit for i in range(seen + 1)])
@@ -55,7 +55,7 @@ def test_only_the_fall_since_the_charger_counts_and_jitter_is_none() -> None:
     assert early.value == pytest.approx(estimate.value * 63 / 70, rel=0.01)
 
 
-@given(st.floats(4, 30), st.floats(0.1, 0.9), st.floats(0, 1), st.sampled_from([10.0, 30.0, 60.0]))
+@given(st.floats(4, 30), st.floats(0.12, 0.9), st.floats(0, 1), st.sampled_from([10.0, 30.0, 60.0]))
 def test_a_gauge_of_whole_percents_is_off_by_few_percent(
     hours: float, share: float, phase: float, every: float
 ) -> None:
@@ -125,10 +125,10 @@ def test_the_pi_4_ups_percent_all_the_way_down() -> None:
     table = [[float(word) for word in row] for row in rows(UPS)]
     times, percent = [row[0] for row in table], [row[3] for row in table]
     lasted = times[-1] - times[0]
-    for share in (0.01, 0.05, 0.10, 0.25, 0.5, 0.75, 0.9):
+    for share in (0.05, 0.10, 0.25, 0.5, 0.75, 0.9):
         seen = next(i for i, at in enumerate(times) if at - times[0] >= share * lasted)
-        estimate = hours_from_gauge(times[:seen], percent[:seen], empty=1.0)
-        assert estimate is not None
+        estimate = hours_from_gauge(times[:seen], percent[:seen], empty=0.0)
+        assert estimate is not None, share
         assert estimate.low <= (times[-1] - times[seen]) / 3600 <= estimate.high
 
 
@@ -138,7 +138,8 @@ def test_the_pi_4_ups_by_its_power(tmp_path: Path) -> None:
     quarter = next(i for i, row in enumerate(table) if float(row[0]) - 78 >= 0.25 * 4.12 * 3600)
     head = "Time (s),Volts (mV),Power (mW),Remaining %\n"
     path = log(tmp_path / "ups.csv", head + "".join(",".join(row) + "\n" for row in table[:quarter]))
-    battery = Battery(33.593 / 0.79 / 3.7 * 1000, volts=3.7, efficiency=1.0, usable=1.0)
+    battery = Battery(33.593 / 0.79 / 3.7 * 1000, volts=3.7, capacity_sigma=0.05)
+    battery = battery.with_(efficiency=1.0, usable=1.0)
     hours = hours_from_log(path, battery)
     assert hours.method == "energy"
     assert hours.hours is not None
@@ -156,16 +157,16 @@ def test_a_night_without_sun_and_a_morning_with_it() -> None:
     night = next(i for i, row in enumerate(table) if row[0] == "2021-06-07 06:30:00")
     estimate = hours_from_gauge(times[:night], percent[:night])
     assert estimate is not None
-    assert estimate.value == pytest.approx(54 / 15 * 10, rel=0.3), "it fell by 9 % at once"
+    assert estimate.value == pytest.approx(54 / 15 * 10, rel=0.3), "it fell by 9 % within one step"
     assert hours_from_gauge(times[:17], percent[:17]) is None  # 69 to 67: one step of this gauge
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_gauges_own_volts_and_amps_are_of_the_cell(tmp_path: Path, sign: int) -> None:
-    """Linux: µV and µA, discharging told with either sign; no converter stands between."""
+    """Linux: µV and µA, discharging with either sign; no converter stands between."""
     table = "".join(f"{i * 60},{50 - i // 10},Discharging,4000000,{sign * 500000}\n" for i in range(31))
     path = log(tmp_path / "a.csv", f"time_s,capacity,status,voltage_now,current_now\n{table}")
-    hours = hours_from_log(path, Battery(2000, volts=5.0, efficiency=0.8, usable=1.0))
+    hours = hours_from_log(path, Battery(2000, volts=5.0, efficiency=0.8, usable=1.0, capacity_sigma=0.1))
     assert hours.method == "energy"
     assert hours.hours is not None
     assert hours.hours.value == pytest.approx((5.0 - 1.0) / 2)
@@ -174,7 +175,7 @@ def test_the_gauges_own_volts_and_amps_are_of_the_cell(tmp_path: Path, sign: int
 def test_what_was_charged_is_given_back(tmp_path: Path) -> None:
     """Two of three minutes draw 3 W, one charges with as much: 1 W in the mean, of 9 Wh, for three hours."""
     table = "".join(f"{i},{90 - i // 60},{-3.0 if i % 3 else 3.0}\n" for i in range(181))
-    battery = Battery(2000, volts=5.0, efficiency=1.0, usable=1.0)
+    battery = Battery(2000, volts=5.0, efficiency=1.0, usable=1.0, capacity_sigma=0.1)
     hours = hours_from_log(log(tmp_path / "a.csv", f"time (min),percent,power (W)\n{table}"), battery)
     assert hours.hours is not None
     assert hours.hours.value == pytest.approx(6.0, rel=0.02)

@@ -81,7 +81,7 @@ def gauge(tmp_path: Path, text: str) -> Gauge | None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_each_shape_tells_the_fall_since_it_was_charged(tmp_path: Path, shape: str) -> None:
+def test_each_shape_shows_the_fall_since_it_was_charged(tmp_path: Path, shape: str) -> None:
     found = gauge(tmp_path, SHAPES[shape])
     assert found is not None
     assert found.levels == PERCENTS[3:]
@@ -92,7 +92,7 @@ def test_each_shape_tells_the_fall_since_it_was_charged(tmp_path: Path, shape: s
     assert hours.value == pytest.approx(82 / 9 * 1.5)
 
 
-def test_on_the_charger_nothing_can_be_told(tmp_path: Path) -> None:
+def test_on_the_charger_there_are_no_hours(tmp_path: Path) -> None:
     found = gauge(tmp_path, "time,percent,plugged\n" + "".join(f"{i * 60},{90 - i},2\n" for i in range(9)))
     assert found == Gauge([], [], True, [], False)
     assert hours_from_log(str(tmp_path / "log")).hours is None
@@ -109,14 +109,14 @@ def test_a_full_mac_on_its_adapter(tmp_path: Path) -> None:
 
 
 def test_charge_and_energy_count_too(tmp_path: Path) -> None:
-    rows = "".join(f"{START + 60 * i},{2_000_000 - 10_000 * i},Discharging\n" for i in range(11))
+    rows = "".join(f"{START + 60 * i},{2_000_000 - 10_000 * i},Discharging\n" for i in range(41))
     for title in ("charge_now", "energy_now", "charge_counter (uAh)"):
         found = gauge(tmp_path, f"timestamp,{title},status\n{rows}")
         assert found is not None
         assert not found.in_percent
         hours = hours_from_log(str(tmp_path / "log")).hours
         assert hours is not None
-        assert hours.value == pytest.approx(190 / 60)
+        assert hours.value == pytest.approx(160 / 60)
 
 
 def test_seconds_since_the_start_stay_seconds(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_rows_without_a_level_are_gaps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "hello\n", "time,colour\n1,red\n", "1700000000 nothing here\n"])
-def test_what_is_no_gauges_log_is_told_in_one_sentence(tmp_path: Path, text: str) -> None:
+def test_what_is_no_gauges_log_gets_one_sentence(tmp_path: Path, text: str) -> None:
     assert gauge(tmp_path, text) is None
     with pytest.raises(LogError, match=r"write a CSV of time and percent"):
         hours_from_log(str(tmp_path / "log"))

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,9 @@ def test_the_courses_table() -> None:
 def test_a_board_and_a_phone() -> None:
     text = say("forecast", "--board", "jetson-nano", "--battery", "phone")
     assert "NVIDIA Jetson Nano Developer Kit, 10 W" in text
-    assert "lasts 1 h 15 min (1 h 2 min to 1 h 31 min)" in text
+    assert "lasts 56 min (32 min to 1 h 14 min)" in text
+    assert "by the label alone 1 h 15 min" in text
+    assert "capacity unknown" in text
     assert "rail convention 2.00 h" in text
     assert "lasts 2 h" in say("forecast", "--board", "jetson-nano", "--basis", "rail")
 
@@ -51,7 +54,12 @@ def test_duty_period_sun_and_a_goal() -> None:
     assert "21400 inferences of 2.1 J a charge" in text
     assert "to last 24 h: 0.520 W" in say("forecast", "--last", "24h")
     facts = json.loads(say("forecast", "--watts", "3", "--last", "1d", "--json"))
-    assert facts["hours"]["value"] == pytest.approx(4 * 3.85 * 0.81 / 3)
+    assert facts["label_hours"] == pytest.approx(4 * 3.85 * 0.81 / 3)
+    assert facts["capacity"] == "unknown"
+    assert facts["hours"]["low"] < facts["hours"]["value"] < facts["label_hours"]
+    known = json.loads(say("forecast", "--watts", "3", "--measured", "3600", "--json"))
+    assert known["capacity"] == "known"
+    assert known["hours"]["value"] == pytest.approx(3.6 * 3.85 * 0.9 / 3)
     assert facts["watts_to_last"] == pytest.approx(4 * 3.85 * 0.81 / 24)
 
 
@@ -61,7 +69,8 @@ def test_a_budgets_life() -> None:
         say("spend", "lab4", "--joules", "3000", "--duration", "10min", "--stage", "inference")
     text = say("status", "lab4")
     assert "spent   6000 J" in text
-    assert "lasts   2 h 10 min" in text
+    assert re.search(r"lasts   1 h \d+ min \(\d+ min to 2 h \d+ min\)", text)
+    assert "capacity unknown: only the label is known;" in text
     assert "inference: 78 %" in text
     assert json.loads(say("status", "lab4", "--stage", "inference", "--json"))["spent_joules"] == 6000.0
     say("spend", "lab4", "--amend", "1", "--wh", "0.5", "--note", "misread")
@@ -99,9 +108,12 @@ def test_a_discharge_by_its_log(tmp_path: Path) -> None:
     file = tmp_path / "phone.csv"
     file.write_text("time,percent,power_W\n" + "".join(f"{i * 60},{90 - i // 6},2.0\n" for i in range(61)))
     assert "lasts 8 h (" in say("forecast", "--log", str(file))
-    energy = json.loads(say("forecast", "--log", str(file), "--battery", "phone", "--json"))
-    assert energy["method"] == "energy"
-    assert energy["hours"]["value"] == pytest.approx((4 * 3.85 * 0.81 * 0.9 - 2) / 2)
+    energy = json.loads(say("forecast", "--log", str(file), "--measured", "3600", "--json"))
+    assert (energy["method"], energy["capacity"], energy["reason"]) == ("energy", "known", "")
+    assert energy["hours"]["value"] == pytest.approx((3.6 * 3.85 * 0.9 * 0.9 - 2) / 2)
+    label = json.loads(say("forecast", "--log", str(file), "--battery", "phone", "--json"))
+    assert label["capacity"] == "unknown"
+    assert label["hours"]["low"] < energy["hours"]["low"]
     file.write_text("time,percent\n0,90\n60,91\n")
     assert "unknown: nothing was discharged" in say("forecast", "--log", str(file))
 
@@ -243,3 +255,37 @@ def test_a_load_too_small_for_numbers_is_refused() -> None:
     result = CliRunner().invoke(command, ["forecast", "--watts", "1e-308"])
     assert result.exit_code == 2
     assert "1e-308 is too close to 0; give 0, or at least 1e-12" in result.output
+
+
+def test_what_is_known_of_a_battery_is_said_in_every_command(tmp_path: Path) -> None:
+    assert "capacity unknown: only the label is known;" in say("new", "lab8")
+    assert json.loads(say("status", "lab8", "--json"))["capacity"] == "unknown"
+    say("reset", "lab8", "--measured", "3400")
+    known = json.loads(say("status", "lab8", "--json"))
+    assert known["capacity"] == "known"
+    assert known["mah"]["value"] == pytest.approx(3400)
+    say("spend", "lab8", "--joules", "3000", "--duration", "10min")
+    assert "capacity known within 3%" in say("forecast", "lab8")
+    say("reset", "lab8", "--celsius", "4")
+    assert "(94% health, 4 °C)" in say("status", "lab8")
+
+
+def test_no_hours_have_a_reason_in_text_and_in_json(tmp_path: Path) -> None:
+    file = tmp_path / "phone.csv"
+    file.write_text("time,percent\n" + "".join(f"{i * 60},{90 - i // 6}\n" for i in range(25)))
+    assert "cannot tell yet: anything " in say("forecast", "--log", str(file))
+    early = json.loads(say("forecast", "--log", str(file), "--json"))
+    assert early["hours"] is None
+    assert "log " in early["reason"]
+    assert "--battery" in early["reason"]
+    at_empty = say("forecast", "--log", str(file), "--empty", "86%")
+    assert "cannot tell: the gauge reads 86 %" in at_empty
+    say("new", "lab9")
+    say("spend", "lab9", "--joules", "44000", "--duration", "2h")
+    status = json.loads(say("status", "lab9", "--json"))
+    assert status["hours"] is None
+    assert status["reason"].startswith("cannot tell yet: anything from")
+    assert "--measured" in say("status", "lab9")
+    refused = CliRunner().invoke(command, ["forecast", "--watts", "3", "--empty", "7%"])
+    assert isinstance(refused.exception, SpecError)
+    assert "--log" in str(refused.exception)
