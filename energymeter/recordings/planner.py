@@ -519,10 +519,21 @@ class Planner:
         if self._hints.time is not None and self._hints.time in self._titles:
             time = self._titles.index(self._hints.time)
         else:
-            time = max(range(len(self._titles)), key=lambda p: near(p, ("time", "date", "timestamp", "when")))
+            words = ("time", "date", "timestamp", "when")
+            rising = [place for place in range(len(self._titles)) if self._rises(place)]
+            time = max(rising or range(len(self._titles)), key=lambda place: near(place, words))
         values = [p for p in numeric if p != time] or numeric
         value = max(values, key=lambda p: near(p, ("power", "watt", "value", "load")))
         return {"time": self._label(time), "watts": self._label(value), "unit": "W"}
+
+    def _rises(self, place: int) -> bool:
+        """Whether each cell of a column is a later time than the one before."""
+        try:
+            column = self._read_time(place)
+            at = [] if column is None else [column.seconds(cell) for cell in self._filled(place)]
+        except (LogError, ValueError, OverflowError):
+            return False
+        return len(at) > 1 and all(map(float.__lt__, at[:-1], at[1:]))
 
     def _label(self, place: int) -> str:
         return self._titles[place] or str(place + 1)
@@ -608,6 +619,8 @@ class Planner:
                 del known[total]
                 return
             per_row = title.kind == "per row" or falls * 10 > len(steps)
+            if per_row and title.kind != "per row" and _starts_again(raw, rows):
+                per_row = False
             if not per_row and steps and not any(steps):
                 self._ask(f"{column.title!r} never changes: whether it counts up is not known", self._guess())
             known[total] = column._replace(kind="per row" if per_row else "")
@@ -670,6 +683,14 @@ class Planner:
             f"{what} {column.title!r} is not known",
             {column.quantity: self._label(column.place), option: guess},
         )
+
+
+def _starts_again(raw: Sequence[float], rows: Sequence[int]) -> bool:
+    """Whether a column that falls is a counter that was reset: it rises for longer, from near 0 again."""
+    pairs = [(raw[a], raw[b]) for a, b in itertools.pairwise(rows)]
+    largest = max((b - a for a, b in pairs), default=0.0)
+    falls = [b for a, b in pairs if b < a]
+    return len(falls) * 4 < len(pairs) and all(0 <= value <= largest / 2 for value in falls)
 
 
 def _times(factor: float, power: float) -> str:

@@ -15,6 +15,8 @@ DELIMITERS = {"\t": "tab", ";": "semicolon", "|": "bar", ",": "comma", " ": "spa
 """In the order in which they win: a comma may also be the decimal mark, and a space may stand in a date."""
 _COMMA_NUMBER = re.compile(r"[-+]?\d+,(\d+)(?:[eE][-+]?\d+)?(?:\s*[^\d\s]{1,5})?$")
 _POINT_NUMBER = re.compile(r"[-+]?\d*\.\d+(?:[eE][-+]?\d+)?(?:\s*[^\d\s]{1,5})?$")
+_RULE = re.compile(r"[\s|+:=-]*[-=]{2}[\s|+:=-]*$")
+"""A line that only parts the titles from the rows, as in Markdown."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _MOST_CONTROL = 0.02
 """Of a text, the share of signs that are for no reader."""
@@ -98,7 +100,11 @@ def shape_of(lines: Sequence[str], delimiter: str = "") -> Shape | None:
 
 def _by(lines: Sequence[str], delimiter: str) -> tuple[float, Shape] | None:
     """How much of the lines is a table with this delimiter, and its shape."""
-    table = [(place, split(line, delimiter)) for place, line in enumerate(lines) if line.strip()]
+    table = [
+        (place, split(line, delimiter))
+        for place, line in enumerate(lines)
+        if line.strip() and not _RULE.match(line)
+    ]
     wide = [(place, cells) for place, cells in table if len(cells) > 1]
     table = wide if wide or delimiter != "," else table  # one column alone is a table of nothing else
     rows = [(place, cells) for place, cells in table if not lines[place].startswith("#") and _is_row(cells)]
@@ -181,7 +187,7 @@ def _titles_alone(
     lines: Sequence[str], table: Sequence[tuple[int, list[str]]], delimiter: str
 ) -> tuple[float, Shape] | None:
     """A table whose rows are still to come."""
-    if not table:
+    if not table or len(table[-1][1]) < 2:
         return None
     place, cells = table[-1]
     cells = [cells[0].lstrip("# "), *cells[1:]]
@@ -206,4 +212,6 @@ def rows_of(lines: Iterator[str], shape: Shape) -> Iterator[list[str]]:
     """The cells of every line from here on."""
     if shape.delimiter == " ":
         return (line.split() for line in lines if line.strip())
+    if shape.delimiter == "|":
+        return (split(line, "|") for line in lines if not _RULE.match(line))
     return csv.reader(lines, delimiter=shape.delimiter, skipinitialspace=True)

@@ -201,6 +201,8 @@ class _Reading:
             )
             if "raw_joules" in columns:
                 facts = facts._replace(semantics="counter")
+            elif self._layout_kind("joules") == "per row":
+                facts = facts._replace(semantics="mean")
             said = tuple(dict.fromkeys((*notes, *(label + note for note in own_notes))))
             records.append(
                 Record(
