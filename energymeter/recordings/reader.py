@@ -9,6 +9,7 @@ our CSV, JSON lines    a first line of JSON (after ``#`` in a CSV) with ``"forma
 our Parquet            the schema's ``energymeter`` entry; ``FILE.parquet.parts`` left by a killed run
 EnergyRunner ``.bin``  byte 0xF1, float32 rate, float32 µJ per period (MLPerf Tiny, eembc/energyrunner)
 PTDaemon ``spl.txt``   ``Time,…,Watts,…,Volts,…,Amps,…`` rows (MLPerf power, mlcommons/power-dev)
+tegrastats, powermetrics  their lines and blocks become the rows of a table, see `blocks`
 other CSV              column names with units, ``Power (mW)`` or ``current_A``, or the columns given
 =====================  ==============================================================================
 
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import cast
 
 from energymeter.errors import LogError, NotMeasured
+from energymeter.recordings.blocks import as_table
 from energymeter.recordings.foreign import read_energyrunner, read_ptdaemon
 from energymeter.recordings.own import read_own
 from energymeter.recordings.parquet import read_parquet
@@ -90,4 +92,8 @@ def _read_stream(path: str, file: io.BufferedReader, hints: Hints, most: int | N
         if start.startswith(b"Time,") and b",Watts," in start:
             return [read_ptdaemon(path, lines)]
         rest = lines.whole()
-        return read_table(path, head_of(rest), rest, lines, hints)
+        head = head_of(rest)
+        table = as_table(path, head, rest)
+        if table is not None:
+            head, rest = head_of(table), table
+        return read_table(path, head, rest, lines, hints)

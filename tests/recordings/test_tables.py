@@ -405,3 +405,17 @@ def test_no_traceback_from_any_mixture(tmp_path: Path) -> None:
         except (LogError, NotMeasured):
             continue
         assert not math.isnan(usage.joules)
+
+
+def test_a_rail_named_after_an_input_is_not_the_whole(tmp_path: Path) -> None:
+    text = "time_s,Power VDD_GPU_SOC (mW),Power VDD_CPU_CV (mW),Power VIN_SYS_5V0 (mW)\n"
+    with pytest.raises(LogError, match="3 columns of power, and which contain others is not known"):
+        read(write(tmp_path, text + rows("{i},5000,3000,2000")))
+
+
+def test_dates_without_a_time_are_no_times(tmp_path: Path) -> None:
+    """Eleven rows of one day are not spread over a second."""
+    text = "Date,Time,power_W,\n" + rows("4.5.2026,10:00:{i:02}.5,10,") + "Date,Time,power_W,\n"
+    assert joules(tmp_path, text) == pytest.approx(100)
+    with pytest.raises(LogError, match="time"):
+        read(write(tmp_path, "Date,power_W\n" + rows("4.5.2026,10")))
