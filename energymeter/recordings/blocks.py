@@ -18,14 +18,14 @@ from energymeter.errors import LogError
 _RAIL = re.compile(r"\b([A-Z][A-Z0-9_]+) (\d+)(?:mW)?/(\d+)(?:mW)?(?=\s|/|$)")
 _STAMP = re.compile(r"\s*(\d\d)-(\d\d)-(\d{4}) (\d\d:\d\d:\d\d)\s")
 _WHOLE = "VDD_IN", "POM_5V_IN", "VIN"
-"""Rails that feed all others; on boards without one, no rail is the whole (rbonghi/jetson_stats)."""
+"""Rails that feed all others; on other boards no rail is the whole (rbonghi/jetson_stats)."""
 _BLOCK = re.compile(r"\*+ Sampled system activity \(([^)]*)\) \(([\d.]+)ms elapsed\)")
 _PACKAGE = re.compile(
     r"(?:Combined Power \(CPU \+ GPU(?: \+ ANE)?\)|Intel energy model derived package power \([^)]*\)): "
     r"*([\d.]+) ?(m?W)"
 )
 _SLACK_S = 2.0
-"""Stamps are whole seconds: blocks follow one another where they differ by less from the sum of the lengths."""
+"""Stamps are whole seconds: where they differ by less from the sum of the lengths, nothing was left out."""
 
 
 class Log(NamedTuple):

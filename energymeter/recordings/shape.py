@@ -101,7 +101,7 @@ def shape_of(lines: Sequence[str], delimiter: str = "") -> Shape | None:
 def _by(lines: Sequence[str], delimiter: str) -> tuple[float, Shape] | None:
     """How much of the lines is a table with this delimiter, and its shape."""
     table = [
-        (place, split(line, delimiter))
+        (place, split(line.lstrip("#"), delimiter))
         for place, line in enumerate(lines)
         if line.strip() and not _RULE.match(line)
     ]
@@ -116,7 +116,7 @@ def _by(lines: Sequence[str], delimiter: str) -> tuple[float, Shape] | None:
     if not regular:
         return None
     first = regular[0][0]
-    at, titles = _titles(lines, table, first, width)
+    at, titles = _titles(table, first, width)
     units = at is not None and _units_below(lines, at, first, delimiter)
     if units:
         titles = tuple(f"{t} [{u.strip('[]()')}]" if u else t for t, u in zip(titles, units, strict=False))
@@ -150,15 +150,12 @@ def _is_value(cell: str) -> bool:
 
 
 def _titles(
-    lines: Sequence[str], table: Sequence[tuple[int, list[str]]], first: int, width: int
+    table: Sequence[tuple[int, list[str]]], first: int, width: int
 ) -> tuple[int | None, tuple[str, ...]]:
     """The line above the first row that names the columns."""
     for place, cells in reversed(table):
         if place >= first:
             continue
-        text = lines[place]
-        if text.startswith("#"):
-            cells = [cells[0].lstrip("# "), *cells[1:]]
         named = [cell for cell in cells if cell and not _is_value(cell)]
         if (
             abs(len(cells) - width) <= 2
@@ -190,7 +187,6 @@ def _titles_alone(
     if not table or len(table[-1][1]) < 2:
         return None
     place, cells = table[-1]
-    cells = [cells[0].lstrip("# "), *cells[1:]]
     shape = Shape(
         delimiter, ".", tuple(map(printable, cells)), len(lines), tuple(lines[:place]), lines[place]
     )
