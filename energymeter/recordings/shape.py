@@ -18,6 +18,9 @@ _POINT_NUMBER = re.compile(r"[-+]?\d*\.\d+(?:[eE][-+]?\d+)?(?:\s*[^\d\s]{1,5})?$
 _RULE = re.compile(r"[\s|+:=-]*[-=]{2}[\s|+:=-]*$")
 """A line that only parts the titles from the rows, as in Markdown."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_UNTITLED = 0.8
+"""A delimiter that finds no titles is less likely: a decimal comma parts numbers and no titles."""
+_PREAMBLE_ROWS = 3
 _MOST_CONTROL = 0.02
 """Of a text, the share of signs that are for no reader."""
 
@@ -117,6 +120,8 @@ def _by(lines: Sequence[str], delimiter: str) -> tuple[float, Shape] | None:
         return None
     first = regular[0][0]
     at, titles = _titles(table, first, width)
+    if at is None or len(regular[0][1]) != width:
+        first, at, titles = _below_preamble(table, regular, width) or (first, at, titles)
     units = at is not None and _units_below(lines, at, first, delimiter)
     if units:
         titles = tuple(f"{t} [{u.strip('[]()')}]" if u else t for t, u in zip(titles, units, strict=False))
@@ -126,7 +131,18 @@ def _by(lines: Sequence[str], delimiter: str) -> tuple[float, Shape] | None:
         1, sum(1 for place, line in enumerate(lines) if place >= first and line.strip())
     )
     shape = Shape(delimiter, decimal, titles, first, preamble, "" if at is None else lines[at])
-    return share * (1.0 if width > 1 else 0.1), shape
+    return share * (1.0 if width > 1 else 0.1) * (1.0 if titles else _UNTITLED), shape
+
+
+def _below_preamble(
+    table: Sequence[tuple[int, list[str]]], regular: Sequence[tuple[int, list[str]]], width: int
+) -> tuple[int, int, tuple[str, ...]] | None:
+    """The first row, and the titles, where a line such as ``Serial 0012`` stood above and looked like a row."""
+    for place, _ in regular[1 : _PREAMBLE_ROWS + 1]:
+        at, titles = _titles([line for line in table if line[0] > regular[0][0]], place, width)
+        if at is not None and not any(title.lstrip("\"' +-")[:1].isdigit() for title in titles):
+            return place, at, titles
+    return None
 
 
 def _is_row(cells: Sequence[str]) -> bool:

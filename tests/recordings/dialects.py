@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 _START = datetime(2026, 5, 4, 21, 58, 30, tzinfo=timezone.utc)
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "spaces": "   "}
 _TIMES = {
-    "time": "count",
     "Time (s)": "count",
+    "time": "count",
     "elapsed": "h:mm:ss",
     "t_ms": "ms",
     "Timestamp (ms)": "epoch ms",
