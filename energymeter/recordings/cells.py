@@ -22,9 +22,14 @@ class Column(NamedTuple):
     unit: str = ""
 
     @property
+    def symbol(self) -> str:
+        """Its unit, for people."""
+        return self.unit or ("in the cells" if self.factor is None else SYMBOLS[self.quantity])
+
+    @property
     def said(self) -> str:
         """For people."""
-        unit = self.unit or ("in the cells" if self.factor is None else SYMBOLS[self.quantity])
+        unit = self.symbol
         return (
             self.title
             if f"[{unit}]" in self.title

@@ -29,11 +29,11 @@ from energymeter.recordings.foreign import read_energyrunner, read_ptdaemon
 from energymeter.recordings.own import read_own
 from energymeter.recordings.parquet import read_parquet
 from energymeter.recordings.record import DECOMPRESSION, Hints, Lines, Record, options_in
-from energymeter.recordings.table import head_of, read_table
-from energymeter.recordings.textfile import BUFFER_BYTES, GZIP, most_expanded, text_of
+from energymeter.recordings.table import head_of, plan, read_table
+from energymeter.recordings.textfile import BUFFER_BYTES, GZIP, most_expanded, open_lines, text_of
 from energymeter.recordings.writer import PARTS_SUFFIX
 
-__all__ = ["Hints", "Record", "read", "typical_interval"]
+__all__ = ["Hints", "Record", "explained", "read", "typical_interval"]
 
 _SNIFFED_BYTES = 256
 
@@ -66,6 +66,23 @@ def read(path: str, hints: Hints = Hints()) -> list[Record]:  # noqa: B008 - an 
             "again"
         )
     return records
+
+
+def explained(path: str, hints: Hints = Hints()) -> list[str]:  # noqa: B008 - an immutable tuple
+    """What each column of a table of others is read as, line by line, by its first rows alone.
+
+    Raises:
+        LogError, NotMeasured, SpecError: see `read`.
+    """
+    path, hints = options_in(path, hints)
+    with open_lines(path) as lines:
+        rest = lines.whole()
+        head = head_of(rest)
+        if head and head[0].startswith(("# {", "{")):
+            return [f"{path} is a log of energymeter: its columns are known"]
+        table = as_table(path, head, rest)
+        layout, _ = plan(path, head_of(table) if table is not None else head, hints)
+    return [f"{path} is read as {layout.said()}", *layout.explained()]
 
 
 def typical_interval(times: "array[float]") -> float:

@@ -137,7 +137,7 @@ def _by(lines: Sequence[str], delimiter: str) -> tuple[float, Shape] | None:
 def _below_preamble(
     table: Sequence[tuple[int, list[str]]], regular: Sequence[tuple[int, list[str]]], width: int
 ) -> tuple[int, int, tuple[str, ...]] | None:
-    """The first row, and the titles, where a line such as ``Serial 0012`` stood above and looked like a row."""
+    """The first row and the titles, where a line such as ``Serial 0012`` above them looks like a row."""
     for place, _ in regular[1 : _PREAMBLE_ROWS + 1]:
         at, titles = _titles([line for line in table if line[0] > regular[0][0]], place, width)
         if at is not None and not any(title.lstrip("\"' +-")[:1].isdigit() for title in titles):

@@ -1,14 +1,14 @@
-"""Tables in all dialects, from a known truth: the reader gives that truth or asks, and answers nearly always."""
+"""Tables in all dialects, from a known truth: the reader gives it or asks, and asks seldom."""
 
 import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from tests.recordings.dialects import Table, tables
 
 from energymeter import Trace
 from energymeter.errors import LogError, NotMeasured
+from tests.recordings.dialects import Table, tables
 
 EXAMPLES = int(os.environ.get("ENERGYMETER_FUZZ_TABLES", "150"))
 """More by hand: see docs/recordings.md."""

@@ -8,7 +8,7 @@ import pytest
 
 from energymeter import Trace
 from energymeter.errors import LogError, NotMeasured, SpecError
-from energymeter.recordings.reader import Hints, Record, read
+from energymeter.recordings.reader import Hints, Record, explained, read
 
 EPOCH = 1_777_888_800
 
@@ -419,3 +419,13 @@ def test_dates_without_a_time_are_no_times(tmp_path: Path) -> None:
     assert joules(tmp_path, text) == pytest.approx(100)
     with pytest.raises(LogError, match="time"):
         read(write(tmp_path, "Date,power_W\n" + rows("4.5.2026,10")))
+
+
+def test_columns_are_explained_by_the_first_rows_alone(tmp_path: Path) -> None:
+    text = "time_s,power_W,gpu\n" + rows("{i},10.0,0", 500) + "damage\n" * 5
+    said = explained(write(tmp_path, text))
+    assert said[1:] == ["  1. time_s: time [s]", "  2. power_W: watts [W]", "  3. gpu: device"]
+    with pytest.raises(LogError, match="it has, parted by comma: a, b"):
+        explained(write(tmp_path, "a,b\n" + rows("x,1")))
+    with pytest.raises(LogError, match="is empty"):
+        explained(write(tmp_path, ""))
