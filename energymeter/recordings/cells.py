@@ -23,7 +23,7 @@ class Column(NamedTuple):
 
     @property
     def symbol(self) -> str:
-        """Its unit, for people."""
+        """The unit, for people."""
         return self.unit or ("in the cells" if self.factor is None else SYMBOLS[self.quantity])
 
     @property

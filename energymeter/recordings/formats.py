@@ -16,7 +16,7 @@ class Format(NamedTuple):
     place: Place = "rail"
     columns: Mapping[str, str] = {}
     """Titles in lower case, and the quantity and unit they stand for; empty: no measurement of the load."""
-    refusal: str = ""
+    reason: str = ""
     """Why no energy over time can be read from it, and what to do."""
 
 
@@ -62,7 +62,7 @@ FORMATS: Sequence[Format] = (
     Format(
         "turbostat table",
         _has("pkgwatt", "cpu"),
-        refusal="its rows are of single processors; record again with turbostat --Summary",
+        reason="its rows are of single processors; record again with turbostat --Summary",
     ),
     Format(
         "turbostat table",
@@ -80,20 +80,20 @@ FORMATS: Sequence[Format] = (
     Format(
         "codecarbon emissions.csv",
         _has("run_id", "duration", "emissions", "energy_consumed"),
-        refusal="each row is the total of one run (energy_consumed, kWh; modelled where no meter was found), "
+        reason="each row is the total of one run (energy_consumed, kWh; modelled where no meter was found), "
         "so it holds no energy over time; add that column",
     ),
     Format(
         "powertop report",
         lambda shape: any("powertop" in line.lower() for line in shape.preamble),
-        refusal="it shares a battery's discharge out among programs and holds no measured watts; "
+        reason="it shares a battery's discharge out among programs and holds no measured watts; "
         "record with a meter",
     ),
     Format(
         "Shelly EM data",
         _has("timestamp", "a_total_act_energy"),
         columns={"a_total_act_energy": "joules Wh per row"},
-        refusal="it has a column of energy for each phase; add them, and name that column with --joules",
+        reason="it has a column of energy for each phase; add them, and name that column with --joules",
     ),
     Format("Home Assistant history", _has("entity_id", "state", "last_changed"), "instant", "wall"),
 )

@@ -87,8 +87,8 @@ class Planner:
             LogError: something is missing or unclear; the message asks for it.
             SpecError: a hint names a unit of something else.
         """
-        if self._known is not None and self._known.refusal and not self._hints.named:
-            raise LogError(f"{self._path} is a {self._known.name}: {self._known.refusal}")
+        if self._known is not None and self._known.reason and not self._hints.named:
+            raise LogError(f"{self._path} is recognised as {self._known.name}: {self._known.reason}")
         if not self._shape.titles and not (self._hints.time and self._hints.named):
             self._ask("it has no titles", self._numbered())
         time, time_column_, time_title, used = self._time()
@@ -139,7 +139,7 @@ class Planner:
     def _ask(self, what: str, answer: Mapping[str, str] | None = None) -> NoReturn:
         titles = [title for title in self._titles if title] if self._shape.titles else []
         if self._known is not None:
-            what = f"it is a {self._known.name}; {what}"
+            what = f"recognised as {self._known.name}; {what}"
         raise question(
             self._path, self._hints, what, titles=titles, delimiter=self._shape.said, answer=answer
         )

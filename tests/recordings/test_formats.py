@@ -24,7 +24,7 @@ class Sample(NamedTuple):
     joules: float | None = 100.0
     """``None``: the file holds no energy, which must be reported."""
     said: str = ""
-    """Of what was recognised, or of the refusal."""
+    """A part of what was recognised or answered."""
     hints: dict[str, str] = {}  # noqa: RUF012 - of a tuple
 
 

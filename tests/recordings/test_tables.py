@@ -383,7 +383,7 @@ def test_hints_behind_a_path(tmp_path: Path) -> None:
         read(f"{path}?wat=P")
 
 
-def test_what_a_refusal_says_can_be_pasted(tmp_path: Path) -> None:
+def test_what_an_error_says_can_be_pasted(tmp_path: Path) -> None:
     """The guess is read from the message, given as it stands, and answers."""
     path = write(tmp_path, "moment;Wert;Farbe\n" + rows("{i};10;rot"))
     said = ""
