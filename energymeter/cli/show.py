@@ -9,6 +9,7 @@ import click
 
 from energymeter.cli.options import loaded
 from energymeter.recordings.question import spelled
+from energymeter.recordings.reader import Hints, explained
 from energymeter.recordings.trace import Trace
 from energymeter.recordings.writer import PARTS_SUFFIX
 from energymeter.text import duration, significant, with_uncertainty
@@ -36,9 +37,14 @@ _GAPS_SHOWN = 10
     help="Of its rows; else as the file says, or instants.",
 )
 @click.option("--board", help="Whose power it is: implausible values are refused.")
+@click.option("--columns", is_flag=True, help="What each column is read as, by the first rows alone.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
-def show(file: str, as_json: bool, **hints: Any) -> None:
+def show(file: str, columns: bool, as_json: bool, **hints: Any) -> None:
     """What FILE holds: totals, gaps, where it came from. Reads our logs and other CSV files."""
+    if columns:
+        for line in explained(file, Hints(**hints, caller="show")):
+            click.echo(line)
+        return
     trace = loaded(file, "show", quiet=as_json, **hints)
     if trace.is_charge_alone:
         _show_charge(trace, file, as_json)

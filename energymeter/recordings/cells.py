@@ -6,6 +6,9 @@ from typing import NamedTuple
 from energymeter.recordings.titles import SYMBOLS
 from energymeter.units import UNITS, amount, find_unit
 
+_MOST = 1e15
+"""In SI; a larger number is damage, or a code for no value."""
+
 
 class Column(NamedTuple):
     """A column that is read."""
@@ -19,9 +22,14 @@ class Column(NamedTuple):
     unit: str = ""
 
     @property
+    def symbol(self) -> str:
+        """The unit, for people."""
+        return self.unit or ("in the cells" if self.factor is None else SYMBOLS[self.quantity])
+
+    @property
     def said(self) -> str:
         """For people."""
-        unit = self.unit or ("in the cells" if self.factor is None else SYMBOLS[self.quantity])
+        unit = self.symbol
         return (
             self.title
             if f"[{unit}]" in self.title
@@ -47,11 +55,13 @@ def cell_value(cell: str, column: Column, decimal: str = ".") -> float:
         value, unit = found
         if unit:
             known = find_unit(unit)
-            return (
-                value * UNITS[known[0]][known[1]]
-                if known is not None and known[0] == column.quantity
-                else math.nan
-            )
-    if "_" in cell or not math.isfinite(value):
+            if known is None or known[0] != column.quantity:
+                return math.nan
+            return _plausible(value * UNITS[known[0]][known[1]])
+    if "_" in cell or column.factor is None:
         return math.nan
-    return value * column.factor if column.factor is not None else math.nan
+    return _plausible(value * column.factor)
+
+
+def _plausible(value: float) -> float:
+    return value if abs(value) < _MOST else math.nan

@@ -78,6 +78,7 @@ def _facts(channel: dict[str, Any], counted_sources: Any) -> Facts:
     fields = channel["facts"]
     if not isinstance(fields, dict):
         raise TypeError("the facts of a channel are no object")
+    fields = {_NAMES_OF_0_1_0.get(name, name): value for name, value in fields.items()}
     unknown = set(fields) - set(Facts._fields)
     if unknown:
         raise ValueError(f"{printable(str(sorted(unknown)[0]))!r} is not known of a channel")
@@ -118,6 +119,8 @@ def _field(name: str, value: Any) -> Any:
     return number_in(value, low, high, name)
 
 
+_NAMES_OF_0_1_0 = {"own_time": "replayed", "seen": "duty", "lag": "latency"}
+"""Names in logs of version 0.1.0, and what these facts are called now."""
 _MOST = 1e12
 _MOST_CHARACTERS = 1000
 _MOST_CHANNELS = 1024

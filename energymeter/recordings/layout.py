@@ -55,3 +55,19 @@ class Layout(NamedTuple):
         if channels > 1:
             known.append(f"{channels} channels")
         return f"{self.name()}: {', '.join(known)}"
+
+    def explained(self) -> list[str]:
+        """Each column and what it is taken for."""
+        roles = {column.place: f"{column.quantity} [{column.symbol}]" for column in self.columns}
+        times = {self.time_title, *self.time_title.split(" and ")}
+        said = []
+        for place, title in enumerate(self.shape.titles):
+            role = roles.get(place, "not used")
+            if title in times and place not in roles:
+                role = f"time {self.time_column.said}"
+            elif place in self.devices:
+                role = "device"
+            elif title in self.others:
+                role = "not used: it may be contained in the power that is read"
+            said.append(f"  {place + 1}. {title or '(empty)'}: {role}")
+        return said

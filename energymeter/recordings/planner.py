@@ -87,6 +87,8 @@ class Planner:
             LogError: something is missing or unclear; the message asks for it.
             SpecError: a hint names a unit of something else.
         """
+        if self._known is not None and self._known.reason and not self._hints.named:
+            raise LogError(f"{self._path} is recognised as {self._known.name}: {self._known.reason}")
         if not self._shape.titles and not (self._hints.time and self._hints.named):
             self._ask("it has no titles", self._numbered())
         time, time_column_, time_title, used = self._time()
@@ -136,6 +138,8 @@ class Planner:
 
     def _ask(self, what: str, answer: Mapping[str, str] | None = None) -> NoReturn:
         titles = [title for title in self._titles if title] if self._shape.titles else []
+        if self._known is not None:
+            what = f"recognised as {self._known.name}; {what}"
         raise question(
             self._path, self._hints, what, titles=titles, delimiter=self._shape.said, answer=answer
         )
@@ -240,6 +244,8 @@ class Planner:
 
     def _read_time(self, place: int) -> TimeColumn | None:
         unit = self._hints.time_unit or self._meant[place].unit
+        if self._are_days(place):
+            return None
         if not unit and "mm:ss" in self._titles[place].lower().replace("hh:mm:ss", ""):
             unit = "mm:ss"
         try:
@@ -254,6 +260,14 @@ class Planner:
             named = {"time": self._titles[place] or str(place + 1)} if self._hints.time else {}
             guess = "mm:ss" if "mm:ss" in str(unclear) else "ms"
             self._ask(f"{unclear} in {self._titles[place]!r}", {**named, "time_unit": guess})
+
+    def _are_days(self, place: int) -> bool:
+        """Whether these are dates without a time, several rows a day: when each was taken is not said."""
+        cells = self._filled(place)
+        found = [clock_of(cell) for cell in cells]
+        return len(set(cells)) < len(cells) and all(
+            clock is not None and clock.day is not None and clock.seconds is None for clock in found
+        )
 
     def _time_candidates(self) -> list[int]:
         """Columns that may be the time, the best first: by title, else dates by their cells."""
@@ -464,9 +478,7 @@ class Planner:
         columns = self._without_repeats([column for column in columns if column.kind != "per row"])
         if len(columns) < 2:
             return columns[0] if columns else None
-        whole = [
-            c for c in columns if set(self._subject(c).split()) & TOTALS or self._subject(c).endswith(" in")
-        ]
+        whole = [column for column in columns if _is_whole(self._subject(column))]
         bare = [c for c in columns if not self._subject(c)]
         others = [c for c in columns if c not in whole]
         if len(whole) != 1 and len(bare) == 1:
@@ -499,7 +511,7 @@ class Planner:
         return [*kept.values(), *doubled]
 
     def _one_current(self, columns: Sequence[Column]) -> Column | None:
-        whole = [c for c in columns if set(self._subject(c).split()) & TOTALS or not self._subject(c)]
+        whole = [c for c in columns if _is_whole(self._subject(c)) or not self._subject(c)]
         if len(whole) == 1:
             return whole[0]
         names = ", ".join(repr(column.title) for column in columns)
@@ -519,10 +531,21 @@ class Planner:
         if self._hints.time is not None and self._hints.time in self._titles:
             time = self._titles.index(self._hints.time)
         else:
-            time = max(range(len(self._titles)), key=lambda p: near(p, ("time", "date", "timestamp", "when")))
+            words = ("time", "date", "timestamp", "when")
+            rising = [place for place in range(len(self._titles)) if self._rises(place)]
+            time = max(rising or range(len(self._titles)), key=lambda place: near(place, words))
         values = [p for p in numeric if p != time] or numeric
         value = max(values, key=lambda p: near(p, ("power", "watt", "value", "load")))
         return {"time": self._label(time), "watts": self._label(value), "unit": "W"}
+
+    def _rises(self, place: int) -> bool:
+        """Whether each cell of a column is a later time than the one before."""
+        try:
+            column = self._read_time(place)
+            at = [] if column is None else [column.seconds(cell) for cell in self._filled(place)]
+        except (LogError, ValueError, OverflowError):
+            return False
+        return len(at) > 1 and all(map(float.__lt__, at[:-1], at[1:]))
 
     def _label(self, place: int) -> str:
         return self._titles[place] or str(place + 1)
@@ -608,6 +631,8 @@ class Planner:
                 del known[total]
                 return
             per_row = title.kind == "per row" or falls * 10 > len(steps)
+            if per_row and title.kind != "per row" and _starts_again(raw, rows):
+                per_row = False
             if not per_row and steps and not any(steps):
                 self._ask(f"{column.title!r} never changes: whether it counts up is not known", self._guess())
             known[total] = column._replace(kind="per row" if per_row else "")
@@ -670,6 +695,20 @@ class Planner:
             f"{what} {column.title!r} is not known",
             {column.quantity: self._label(column.place), option: guess},
         )
+
+
+def _is_whole(subject: str) -> bool:
+    """Whether a column is of all that others are parts of; ``VIN_SYS_5V0`` is one rail of three."""
+    words = set(subject.split())
+    return (bool(words & TOTALS) or subject.endswith(" in")) and "5v0" not in words
+
+
+def _starts_again(raw: Sequence[float], rows: Sequence[int]) -> bool:
+    """Whether a column that falls is a counter that was reset: it rises for longer, from near 0 again."""
+    pairs = [(raw[a], raw[b]) for a, b in itertools.pairwise(rows)]
+    largest = max((b - a for a, b in pairs), default=0.0)
+    falls = [b for a, b in pairs if b < a]
+    return len(falls) * 4 < len(pairs) and all(0 <= value <= largest / 2 for value in falls)
 
 
 def _times(factor: float, power: float) -> str:

@@ -9,6 +9,7 @@ our CSV, JSON lines    a first line of JSON (after ``#`` in a CSV) with ``"forma
 our Parquet            the schema's ``energymeter`` entry; ``FILE.parquet.parts`` left by a killed run
 EnergyRunner ``.bin``  byte 0xF1, float32 rate, float32 µJ per period (MLPerf Tiny, eembc/energyrunner)
 PTDaemon ``spl.txt``   ``Time,…,Watts,…,Volts,…,Amps,…`` rows (MLPerf power, mlcommons/power-dev)
+tegrastats, powermetrics  their lines and blocks become the rows of a table, see `blocks`
 other CSV              column names with units, ``Power (mW)`` or ``current_A``, or the columns given
 =====================  ==============================================================================
 
@@ -23,15 +24,16 @@ from pathlib import Path
 from typing import cast
 
 from energymeter.errors import LogError, NotMeasured
+from energymeter.recordings.blocks import as_table
 from energymeter.recordings.foreign import read_energyrunner, read_ptdaemon
 from energymeter.recordings.own import read_own
 from energymeter.recordings.parquet import read_parquet
 from energymeter.recordings.record import DECOMPRESSION, Hints, Lines, Record, options_in
-from energymeter.recordings.table import head_of, read_table
-from energymeter.recordings.textfile import BUFFER_BYTES, GZIP, most_expanded, text_of
+from energymeter.recordings.table import head_of, plan, read_table
+from energymeter.recordings.textfile import BUFFER_BYTES, GZIP, most_expanded, open_lines, text_of
 from energymeter.recordings.writer import PARTS_SUFFIX
 
-__all__ = ["Hints", "Record", "read", "typical_interval"]
+__all__ = ["Hints", "Record", "explained", "read", "typical_interval"]
 
 _SNIFFED_BYTES = 256
 
@@ -66,6 +68,23 @@ def read(path: str, hints: Hints = Hints()) -> list[Record]:  # noqa: B008 - an 
     return records
 
 
+def explained(path: str, hints: Hints = Hints()) -> list[str]:  # noqa: B008 - an immutable tuple
+    """What each column of a table of others is read as, line by line, by its first rows alone.
+
+    Raises:
+        LogError, NotMeasured, SpecError: see `read`.
+    """
+    path, hints = options_in(path, hints)
+    with open_lines(path) as lines:
+        rest = lines.whole()
+        head = head_of(rest)
+        if head and head[0].startswith(("# {", "{")):
+            return [f"{path} is a log of energymeter: its columns are known"]
+        table = as_table(path, head, rest)
+        layout, _ = plan(path, head_of(table) if table is not None else head, hints)
+    return [f"{path} is read as {layout.said()}", *layout.explained()]
+
+
 def typical_interval(times: "array[float]") -> float:
     """The median time between two rows, s; 1 for fewer than two."""
     steps = sorted(later - earlier for earlier, later in itertools.pairwise(times) if later > earlier)
@@ -90,4 +109,8 @@ def _read_stream(path: str, file: io.BufferedReader, hints: Hints, most: int | N
         if start.startswith(b"Time,") and b",Watts," in start:
             return [read_ptdaemon(path, lines)]
         rest = lines.whole()
-        return read_table(path, head_of(rest), rest, lines, hints)
+        head = head_of(rest)
+        table = as_table(path, head, rest)
+        if table is not None:
+            head, rest = head_of(table), table
+        return read_table(path, head, rest, lines, hints)

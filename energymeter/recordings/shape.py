@@ -15,7 +15,12 @@ DELIMITERS = {"\t": "tab", ";": "semicolon", "|": "bar", ",": "comma", " ": "spa
 """In the order in which they win: a comma may also be the decimal mark, and a space may stand in a date."""
 _COMMA_NUMBER = re.compile(r"[-+]?\d+,(\d+)(?:[eE][-+]?\d+)?(?:\s*[^\d\s]{1,5})?$")
 _POINT_NUMBER = re.compile(r"[-+]?\d*\.\d+(?:[eE][-+]?\d+)?(?:\s*[^\d\s]{1,5})?$")
+_RULE = re.compile(r"[\s|+:=-]*[-=]{2}[\s|+:=-]*$")
+"""A line that only parts the titles from the rows, as in Markdown."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_UNTITLED = 0.8
+"""A delimiter that finds no titles is less likely: a decimal comma parts numbers and no titles."""
+_PREAMBLE_ROWS = 3
 _MOST_CONTROL = 0.02
 """Of a text, the share of signs that are for no reader."""
 
@@ -98,7 +103,11 @@ def shape_of(lines: Sequence[str], delimiter: str = "") -> Shape | None:
 
 def _by(lines: Sequence[str], delimiter: str) -> tuple[float, Shape] | None:
     """How much of the lines is a table with this delimiter, and its shape."""
-    table = [(place, split(line, delimiter)) for place, line in enumerate(lines) if line.strip()]
+    table = [
+        (place, split(line.lstrip("#"), delimiter))
+        for place, line in enumerate(lines)
+        if line.strip() and not _RULE.match(line)
+    ]
     wide = [(place, cells) for place, cells in table if len(cells) > 1]
     table = wide if wide or delimiter != "," else table  # one column alone is a table of nothing else
     rows = [(place, cells) for place, cells in table if not lines[place].startswith("#") and _is_row(cells)]
@@ -110,7 +119,9 @@ def _by(lines: Sequence[str], delimiter: str) -> tuple[float, Shape] | None:
     if not regular:
         return None
     first = regular[0][0]
-    at, titles = _titles(lines, table, first, width)
+    at, titles = _titles(table, first, width)
+    if at is None or len(regular[0][1]) != width:
+        first, at, titles = _below_preamble(table, regular, width) or (first, at, titles)
     units = at is not None and _units_below(lines, at, first, delimiter)
     if units:
         titles = tuple(f"{t} [{u.strip('[]()')}]" if u else t for t, u in zip(titles, units, strict=False))
@@ -120,7 +131,18 @@ def _by(lines: Sequence[str], delimiter: str) -> tuple[float, Shape] | None:
         1, sum(1 for place, line in enumerate(lines) if place >= first and line.strip())
     )
     shape = Shape(delimiter, decimal, titles, first, preamble, "" if at is None else lines[at])
-    return share * (1.0 if width > 1 else 0.1), shape
+    return share * (1.0 if width > 1 else 0.1) * (1.0 if titles else _UNTITLED), shape
+
+
+def _below_preamble(
+    table: Sequence[tuple[int, list[str]]], regular: Sequence[tuple[int, list[str]]], width: int
+) -> tuple[int, int, tuple[str, ...]] | None:
+    """The first row and the titles, where a line such as ``Serial 0012`` above them looks like a row."""
+    for place, _ in regular[1 : _PREAMBLE_ROWS + 1]:
+        at, titles = _titles([line for line in table if line[0] > regular[0][0]], place, width)
+        if at is not None and not any(title.lstrip("\"' +-")[:1].isdigit() for title in titles):
+            return place, at, titles
+    return None
 
 
 def _is_row(cells: Sequence[str]) -> bool:
@@ -144,16 +166,13 @@ def _is_value(cell: str) -> bool:
 
 
 def _titles(
-    lines: Sequence[str], table: Sequence[tuple[int, list[str]]], first: int, width: int
+    table: Sequence[tuple[int, list[str]]], first: int, width: int
 ) -> tuple[int | None, tuple[str, ...]]:
     """The line above the first row that names the columns; one of units alone, if there is no other."""
     units: tuple[int | None, tuple[str, ...]] = None, ()
     for place, cells in reversed(table):
         if place >= first:
             continue
-        text = lines[place]
-        if text.startswith("#"):
-            cells = [cells[0].lstrip("# "), *cells[1:]]
         named = [cell for cell in cells if cell and not _is_value(cell)]
         if abs(len(cells) - width) <= 2 and len(named) * 2 >= min(width, len(cells)):
             found = place, tuple(printable(cell.strip()) for cell in cells)
@@ -181,10 +200,9 @@ def _titles_alone(
     lines: Sequence[str], table: Sequence[tuple[int, list[str]]], delimiter: str
 ) -> tuple[float, Shape] | None:
     """A table whose rows are still to come."""
-    if not table:
+    if not table or len(table[-1][1]) < 2:
         return None
     place, cells = table[-1]
-    cells = [cells[0].lstrip("# "), *cells[1:]]
     shape = Shape(
         delimiter, ".", tuple(map(printable, cells)), len(lines), tuple(lines[:place]), lines[place]
     )
@@ -206,4 +224,6 @@ def rows_of(lines: Iterator[str], shape: Shape) -> Iterator[list[str]]:
     """The cells of every line from here on."""
     if shape.delimiter == " ":
         return (line.split() for line in lines if line.strip())
+    if shape.delimiter == "|":
+        return (split(line, "|") for line in lines if not _RULE.match(line))
     return csv.reader(lines, delimiter=shape.delimiter, skipinitialspace=True)

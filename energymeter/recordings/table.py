@@ -64,7 +64,8 @@ def plan(path: str, head: Sequence[str], hints: Hints) -> tuple[Layout, Shape]:
         for line in itertools.islice(head, shape.rows_from, None)
         if line.strip() and not line.startswith("#")
     ]
-    if rows and rows[-1:] and not head[-1].endswith("\n") and len(head) > 1:
+    rows = [cells for cells in rows if tuple(cells) != shape.titles]
+    if rows and not head[-1].endswith("\n") and len(head) > 1:
         rows = rows[:-1] or rows
     if not rows and sum(meaning(title).quantity is not None for title in shape.titles) > 1:
         raise NotMeasured(_NOTHING.format(path))
@@ -201,6 +202,8 @@ class _Reading:
             )
             if "raw_joules" in columns:
                 facts = facts._replace(semantics="counter")
+            elif self._layout_kind("joules") == "per row":
+                facts = facts._replace(semantics="mean")
             said = tuple(dict.fromkeys((*notes, *(label + note for note in own_notes))))
             records.append(
                 Record(

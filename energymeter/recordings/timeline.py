@@ -54,8 +54,12 @@ def timeline(times: "array[float]", starts: Collection[int] = (), *, dated: bool
 
 
 def _typical(times: Sequence[float]) -> float:
-    steps = sorted(b - a for a, b in itertools.pairwise(times) if b > a)
-    return steps[len(steps) // 2] if steps else 1.0
+    """The median step; steps next to a fall are longer or shorter for the row that is out of place."""
+    steps = [b - a for a, b in itertools.pairwise(times)]
+    around = zip([1.0, *steps], steps, [*steps[1:], 1.0], strict=False)
+    ahead = sorted(step for before, step, after in around if step > 0 and before >= 0 and after >= 0)
+    ahead = ahead or sorted(step for step in steps if step > 0)
+    return ahead[len(ahead) // 2] if ahead else 1.0
 
 
 def _joined(

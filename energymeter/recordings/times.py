@@ -215,6 +215,11 @@ class Counts(TimeColumn):
         self.said = said
 
     def seconds(self, cell: str) -> float:
+        if not self._since_1970 and self._decimal == ".":  # most logs: no digits beyond those of a float
+            value = float(cell) * self._factor
+            if not math.isfinite(value) or "_" in cell:
+                raise ValueError(cell)
+            return value
         text = cell.strip()
         if self._origin is None:
             # counts of nanoseconds have more digits than a float holds: differences are of whole numbers

@@ -57,6 +57,15 @@ def test_every_error_ends_with_its_code(
     [
         (["log", "nosuch"], 2, "there is no driver 'nosuch'"),
         (["log", "manual:5W", "--duration", "nan"], 2, "not a finite number"),
+        *(
+            (["budget", "forecast", option, value], 2, said)
+            for option in ("--watts", "--joules", "--idle", "--hour")
+            for value, said in (
+                ("nan", "not a finite number"),
+                ("inf", "not a finite number"),
+                ("-5", "range"),
+            )
+        ),
         (["log", "manual:5W", "--duration", "0"], 2, "range"),
         (["log", "manual:5W", "--rate", "0"], 2, "reads nothing"),
         (["log", "manual:5W", "--rate", "1e9"], 2, "cannot be read at 1e+09 Hz"),

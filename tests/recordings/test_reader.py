@@ -279,3 +279,18 @@ def test_energyrunner_periods(tmp_path: Path) -> None:
     trace = Trace.load(path)
     assert trace.watts.tolist() == pytest.approx([1e-3, 2e-3, 3e-3])
     assert trace.usage().joules == pytest.approx(5e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "joules", "samples"),
+    [("log-0.1.0.csv", 12.805526100547054, 21), ("log-0.1.0.jsonl", 7.981488072905402, 13),
+     ("log-0.1.0.parquet", 12.835743713719115, 21)],
+)  # fmt: skip
+def test_logs_of_earlier_versions_are_read(name: str, joules: float, samples: int) -> None:
+    """The figures are those that the version that wrote the log showed for it; these files never change."""
+    if name.endswith(".parquet"):
+        pytest.importorskip("pyarrow")
+    trace = Trace.load(Path(__file__).parent / "fixtures" / name)
+    assert trace.usage().joules == pytest.approx(joules, rel=1e-9)
+    assert len(trace) == samples
+    assert trace.usage().provenance == "simulated"
