@@ -50,6 +50,7 @@ def test_the_public_names_are_frozen():
         "SpecError",
         "Trace",
         "Usage",
+        "compare",
         "measure",
     ]
     assert all(getattr(energymeter, name) for name in energymeter.__all__)

@@ -1,0 +1,22 @@
+"""Deciding with measured energy: `compare`."""
+
+from energymeter.lazy import face
+
+TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
+if TYPE_CHECKING:
+    from energymeter.comparison.arms import compare as compare
+    from energymeter.comparison.comparison import Comparison as Comparison
+    from energymeter.comparison.comparison import Verdict as Verdict
+    from energymeter.comparison.interleaved import Interrupted as Interrupted
+    from energymeter.comparison.interleaved import Protocol as Protocol
+    from energymeter.comparison.runs import Run as Run
+
+__all__, __getattr__, __dir__ = face(
+    __name__,
+    {
+        "arms": "compare",
+        "comparison": "Comparison Verdict",
+        "interleaved": "Interrupted Protocol",
+        "runs": "Run",
+    },
+)
