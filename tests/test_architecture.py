@@ -52,6 +52,7 @@ def test_the_public_names_are_frozen():
         "Usage",
         "compare",
         "measure",
+        "sweep",
     ]
     assert all(getattr(energymeter, name) for name in energymeter.__all__)
     assert set(energymeter.__all__) < set(dir(energymeter))

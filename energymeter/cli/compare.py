@@ -2,18 +2,19 @@
 
 import json
 import os
-import time
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from energymeter.cli import INTERRUPTED
 from energymeter.cli.budget_options import battery_option
 from energymeter.cli.comparison_options import (
     call_of,
     ended_by_signals,
     grid_in,
     measuring,
+    new_folder,
     progress,
     protocol_of,
 )
@@ -21,7 +22,6 @@ from energymeter.cli.options import Positive, loaded, meter_of
 from energymeter.errors import NotComparable, SpecError
 
 _SEPARATOR = "---"
-_INTERRUPTED = 130
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -125,7 +125,7 @@ def _compare_commands(lines: list[list[str]], options: dict[str, Any]) -> None:
         Arm(name, shown(line), call_of(line, options["units_regex"]), per[number % len(per)])
         for number, (name, line) in enumerate(zip(names, lines, strict=True))
     ]
-    folder = Folder(options["out"] or _new_folder(), protocol.plan(arms))
+    folder = Folder(options["out"] or new_folder(), protocol.plan(arms))
     shared = _shared(options)
     interrupted = False
     try:
@@ -153,21 +153,13 @@ def _compare_commands(lines: list[list[str]], options: dict[str, Any]) -> None:
         click.echo(f"the baseline of {len(runs)} runs is in {options['save_baseline']}", err=True)
     if interrupted:
         click.echo(f"interrupted: the same command with --out {folder.path} continues", err=True)
-        raise SystemExit(_INTERRUPTED)
+        raise SystemExit(INTERRUPTED)
 
 
 def _meter(options: dict[str, Any]) -> Any:
     return meter_of(
         options["source"], {name: options[name] for name in ("rate_hz", "require", "card", "no_calibration")}
     )
-
-
-def _new_folder() -> str:
-    """A folder for a comparison that was given none, by the time at which it began."""
-    from energymeter.paths import user_folder
-
-    name = time.strftime("%Y-%m-%d-%H%M%S", time.gmtime())
-    return os.path.join(user_folder("data"), "comparisons", f"{name}-{os.getpid()}")
 
 
 # Recordings -----------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
-"""What commands that compare share: options, arms from command lines, and a line of progress."""
+"""What `compare` and `sweep` share: options, arms from command lines, and a line of progress."""
 
+import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -129,3 +131,11 @@ def ended_by_signals() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def new_folder() -> str:
+    """A folder for runs that were given none, by the time at which they began."""
+    from energymeter.paths import user_folder
+
+    name = time.strftime("%Y-%m-%d-%H%M%S", time.gmtime())
+    return os.path.join(user_folder("data"), "comparisons", f"{name}-{os.getpid()}")

@@ -405,9 +405,9 @@ class Comparison:
                 f"J/{unit} (± sd of a run)",
                 [significant(r.joules_per_unit, 4) + s for r, s in zip(rows, spread, strict=True)],
             ),
-            ("  net of idle", [_known(r.net_joules_per_unit) for r in rows]),
+            ("  net of idle", [_net(r) for r in rows]),
             ("W", [significant(r.watts) for r in rows]),
-            (f"time/{unit}", [duration(r.seconds_per_unit) for r in rows]),
+            (f"time/{unit}", [time_text(r.seconds_per_unit) for r in rows]),
             (f"mAh/{unit}", [_known(r.mah_per_unit) for r in rows]),
             (
                 "battery lasts",
@@ -584,6 +584,24 @@ def _mean(runs: Sequence[Run], what: Callable[[Run], float]) -> float:
 
 def _known(value: float | None, figures: int = 3) -> str | None:
     return None if value is None else significant(value, figures)
+
+
+def _net(row: Row) -> str | None:
+    """What is left of a difference of equals is no energy."""
+    net = row.net_joules_per_unit
+    return None if net is None else significant(net if abs(net) > 1e-6 * row.joules_per_unit else 0.0)
+
+
+def time_text(seconds: float) -> str:
+    """A time to three figures, as two arms may differ by less than a digit of `duration`.
+
+    >>> time_text(0.0031416), time_text(2.5), time_text(3e-6)
+    ('3.14 ms', '2.50 s', '3.00 µs')
+    """
+    factor, unit = next(
+        (f, u) for f, u in ((1, "s"), (1e3, "ms"), (1e6, "µs"), (1e9, "ns")) if seconds * f >= 1 or f == 1e9
+    )
+    return f"{significant(seconds * factor)} {unit}"
 
 
 def _exp(shift: float) -> float:

@@ -34,6 +34,8 @@ class Arm(NamedTuple):
     call: Callable[[], Work | None]
     per: float = 1.0
     """Units of one call."""
+    before: Callable[[], object] | None = None
+    """Called before each of its runs, outside of it."""
 
 
 class Protocol(NamedTuple):
@@ -92,6 +94,7 @@ def measure_arms(
     folder: Folder | None = None,
     *,
     progress: Callable[[int, int, str], object] = lambda done, total, name: None,
+    over: Callable[[Sequence[Run]], bool] = lambda runs: False,
 ) -> tuple[list[Run], list[float]]:
     """The runs in the order of their times, and the idle power in between.
 
@@ -100,6 +103,7 @@ def measure_arms(
         meter: not entered yet.
         folder: keeps each run when it is made; what is there already is not measured again.
         progress: called before each run.
+        over: asked before each run whether to end with what is known.
 
     Raises:
         SpecError: arms with the same name, or fewer than one.
@@ -117,7 +121,7 @@ def measure_arms(
         bench = _Bench(arms, protocol, meter, folder, kept, idle)
         try:
             with meter:
-                bench.measure(turns, progress)
+                bench.measure(turns, progress, over)
         except KeyboardInterrupt:
             raise Interrupted(*_in_order(kept, idle)) from None
     return _in_order(kept, idle)
@@ -142,20 +146,27 @@ class _Bench:
         self._arms, self._protocol, self._meter, self._folder = arms, protocol, meter, folder
         self._kept, self._idle = kept, idle
 
-    def measure(self, turns: Sequence[Turn], progress: Callable[[int, int, str], object]) -> None:
+    def measure(
+        self,
+        turns: Sequence[Turn],
+        progress: Callable[[int, int, str], object],
+        over: Callable[[Sequence[Run]], bool],
+    ) -> None:
         protocol, total = self._protocol, len(self._arms) * self._protocol.runs
         for _ in range(protocol.warmup):
             for arm in self._arms:
-                self._prepare()
+                self._prepare(arm)
                 progress(len(self._kept), total, f"warmup {arm.name}")
                 self._call(arm)
         block = None
         for turn in turns:
+            if over(list(self._kept.values())):
+                break
             if turn.pair // 2 != block:
                 block = turn.pair // 2
                 self._measure_idle(turn.number)
             arm = self._arms[turn.arm]
-            self._prepare()
+            self._prepare(arm)
             self._cool()
             progress(len(self._kept), total, arm.name)
             run = self._run(arm, turn.pair)
@@ -164,7 +175,9 @@ class _Bench:
                 self._folder.keep(turn.number, run)
         self._measure_idle(turns[-1].number + 1)
 
-    def _prepare(self) -> None:
+    def _prepare(self, arm: Arm) -> None:
+        if arm.before is not None:
+            arm.before()
         if self._protocol.prepare is not None:
             self._protocol.prepare()
 

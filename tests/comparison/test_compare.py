@@ -20,9 +20,18 @@ from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.recordings.trace import Trace
 
 QUICK: dict[str, Any] = {"source": "manual:5V,0.6A", "min_seconds": 0.02, "idle": 0.02}
-COMMAND = tuple(
-    "compare --source manual:5V,0.6A --rate 200 --min-seconds 0.02 --idle 0.01 --warmup 0 --anyway".split()
+COMMAND = (
+    "compare",
+    "--source",
+    "manual:5V,0.6A",
+    "--rate",
+    "200",
+    "--min-seconds",
+    "0.02",
+    "--idle",
+    "0.01",
 )
+COMMAND += ("--warmup", "0", "--anyway")
 """Anyway, because a busy machine may make such short runs too short."""
 
 
@@ -229,10 +238,10 @@ def test_an_interrupted_command_continues_with_its_folder(number: signal.Signals
         "--json",
         "--",
         "sleep",
-        "0.02",
+        "0.2",
         "---",
         "sleep",
-        "0.01",
+        "0.15",
     )
     process = subprocess.Popen(
         [sys.executable, "-m", "energymeter", *words],
