@@ -53,7 +53,7 @@ class Protocol(NamedTuple):
     celsius: float | None = None
     """Rest until the hottest zone is below."""
     idle: float | None = None
-    """Seconds of idle power before the first block, between blocks and after the last; ``None``: a tenth of
+    """Seconds of idle power before the first block, between blocks and after the last; ``None``: a twentieth of
     ``min_seconds``."""
     seed: int = 0
     unit: str = "run"
@@ -196,7 +196,7 @@ class _Bench:
 
     def _measure_idle(self, number: int) -> None:
         protocol = self._protocol
-        seconds = protocol.min_seconds / 10 if protocol.idle is None else protocol.idle
+        seconds = protocol.min_seconds / 20 if protocol.idle is None else protocol.idle
         if not seconds > 0:
             return
         with self._meter.span("idle") as span:
