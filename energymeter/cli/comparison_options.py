@@ -62,7 +62,7 @@ def measuring(command: F) -> F:
         click.option(
             "--idle",
             type=Finite(min=0, max=1e6),
-            help="Seconds of idle power before, between and after the blocks.  [default: a twentieth of a run]",
+            help="Seconds of idle power before, between and after blocks.  [default: a twentieth of a run]",
         ),
         click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the order."),
         click.option("--unit", help="What is counted: inference, token, epoch.  [default: run]"),

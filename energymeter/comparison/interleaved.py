@@ -53,8 +53,8 @@ class Protocol(NamedTuple):
     celsius: float | None = None
     """Rest until the hottest zone is below."""
     idle: float | None = None
-    """Seconds of idle power before the first block, between blocks and after the last; ``None``: a twentieth of
-    ``min_seconds``."""
+    """Seconds of idle power before the first block, between blocks and after the last; ``None``: a twentieth
+    of ``min_seconds``."""
     seed: int = 0
     unit: str = "run"
     workload: str = ""

@@ -10,6 +10,7 @@ from energymeter.comparison.comparison import Comparison
 from energymeter.comparison.runs import Run
 from energymeter.comparison.statistics import Floats
 from energymeter.errors import SpecError
+from energymeter.recordings.writer import FORMAT
 
 if TYPE_CHECKING:
     from energymeter.battery.battery import Battery
@@ -72,7 +73,7 @@ def compare_recordings(
                 started=trace.epoch_s,
             )
         )
-        if not trace.is_own:
+        if not trace.read_as.startswith(FORMAT.split()[0]):
             runs[-1] = runs[-1]._replace(sources=(_UNKNOWN,))
         series[names[number]] = _power(trace, start, end)
     paired = paired and not alone

@@ -11,6 +11,7 @@ a wide one (Hesterberg, "What Teachers Should Know about the Bootstrap", 2015).
 """
 
 import math
+import sys
 from collections.abc import Sequence
 from statistics import NormalDist
 from typing import NamedTuple
@@ -218,12 +219,9 @@ def _two_sided(chances: Floats, seen: int) -> float:
 
 
 def _scipy(test: str, *samples: Floats) -> float | None:
-    """The exact test of scipy; None where it is not installed."""
-    try:
-        from scipy import stats
-    except ImportError:
-        return None
-    return float(getattr(stats, test)(*samples, method="exact").pvalue)
+    """The exact test of scipy where the program has loaded it; loading it takes seconds on a small board."""
+    stats = sys.modules.get("scipy.stats")
+    return None if stats is None else float(getattr(stats, test)(*samples, method="exact").pvalue)
 
 
 def holm(chances: Sequence[float]) -> list[float]:

@@ -324,6 +324,14 @@ def test_one_recording_each_proves_no_small_difference(tmp_path: Path) -> None:
     assert "these two recordings differ by +2.0" in done.stdout
 
 
+def test_files_of_others_name_no_meter_so_their_names_are_no_difference(tmp_path: Path) -> None:
+    for name, watts in (("float.csv", 5), ("int8.csv", 3)):
+        (tmp_path / name).write_text("time_s,watts\n" + "".join(f"{i},{watts}.{i % 3}\n" for i in range(60)))
+    done = in_pipe("compare", str(tmp_path / "float.csv"), str(tmp_path / "int8.csv"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "a meter that the file does not name" in done.stdout
+
+
 def test_several_recordings_an_arm_are_runs(tmp_path: Path) -> None:
     for name, watts in (("a", 5.0), ("b", 4.0)):
         for run in range(4):
