@@ -2,16 +2,18 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from comparison.simulated_runs import HERE, run
 
+from energymeter.comparison.commands import command, pattern
 from energymeter.comparison.conditions import Conditions
 from energymeter.comparison.runs import Folder, Run, load_baseline, save_baseline
 from energymeter.energy.uncertainty import Component
-from energymeter.errors import LogError
+from energymeter.errors import LogError, SpecError
 
 ONE = run("A", 3, 50.0, started=1.7e9, components=(Component("power gain", 0.1, "ina219", True),), metric=0.9)
 
@@ -117,3 +119,37 @@ def test_conditions_of_a_board(tmp_path: Path) -> None:
 def test_conditions_of_a_machine_that_says_nothing(tmp_path: Path) -> None:
     assert Conditions.now(str(tmp_path))._replace(host="") == Conditions()
     assert Run.from_dict(run("A", 0, 1.0, before=HERE, after=Conditions()).to_dict()).before == HERE
+
+
+def test_files_are_the_users_own_and_no_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("of somebody")
+    folder = Folder(tmp_path / "f", {})
+    os.symlink(tmp_path / "other", tmp_path / "f" / "run-000000.json")
+    folder.keep(0, ONE)
+    os.symlink(tmp_path / "other", tmp_path / "base.json")
+    save_baseline(tmp_path / "base.json", [ONE], force=True)
+    assert (tmp_path / "other").read_text() == "of somebody"
+    assert os.stat(tmp_path / "f").st_mode & 0o777 == 0o700
+    for file in (tmp_path / "f" / "run-000000.json", tmp_path / "base.json"):
+        assert os.lstat(file).st_mode & 0o777 == 0o600
+
+
+def test_what_is_too_large_or_no_regular_file_is_refused(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, {})
+    with open(tmp_path / "run-000000.json", "wb") as file:
+        file.truncate((1 << 20) + 1)
+    with pytest.raises(LogError, match="larger than"):
+        folder.runs()
+    os.unlink(tmp_path / "run-000000.json")
+    os.mkfifo(tmp_path / "run-000000.json")
+    with pytest.raises(LogError, match="no regular file"):
+        folder.runs()
+
+
+def test_of_the_output_of_a_command_the_end_is_searched() -> None:
+    flood = "import sys; sys.stdout.write('9 tokens\\n' + 'x' * (2 << 20) + '\\n7 tokens\\n')"
+    found = command([sys.executable, "-c", flood], units=pattern(r"^(\d+) tokens", "--units-regex"))()
+    assert found.units == 7
+    first = "import sys; sys.stdout.write('9 tokens\\n' + 'x' * (2 << 20))"
+    with pytest.raises(SpecError, match="has no number"):
+        command([sys.executable, "-c", first], units=pattern(r"^(\d+) tokens", "--units-regex"))()
