@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import block_cost
+import compare_cost
 import decode_cost
 import import_cost
 import instructions
@@ -27,6 +28,7 @@ _PARTS: dict[str, Callable[[bool], dict[str, Figure]]] = {
     "spans": span_cost.measure,
     "sampling": sampling.measure,
     "long run": long_run.measure,
+    "comparison": compare_cost.measure,
     "decoding": decode_cost.measure,
     "instructions": instructions.measure,
 }

@@ -14,6 +14,8 @@ TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
     from energymeter.battery import Battery as Battery
     from energymeter.carbon import Grid as Grid
+    from energymeter.comparison import compare as compare
+    from energymeter.comparison import sweep as sweep
     from energymeter.energy import Usage as Usage
     from energymeter.errors import EnergyMeterError as EnergyMeterError
     from energymeter.errors import NotMeasured as NotMeasured
@@ -31,6 +33,7 @@ __all__, __getattr__, __dir__ = face(
     {
         "battery": "Battery",
         "carbon": "Grid",
+        "comparison": "compare sweep",
         "energy": "Usage",
         "errors": "EnergyMeterError NotMeasured SourceError SpecError",
         "meter": "Budget EnergyMeter measure",

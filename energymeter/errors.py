@@ -20,7 +20,9 @@ code the command line ends with (0 is success, 2 is click's own "wrong usage")::
     ├── CalibrationError     ValueError       10   a calibration is refused, foreign or tampered
     ├── LedgerError          RuntimeError     11   a budget's ledger cannot be used
     ├── BudgetExhausted      RuntimeError     12   the battery's reserve is reached
-    └── GridError            LookupError      13   no such zone or region, or no live intensity
+    ├── GridError            LookupError      13   no such zone or region, or no live intensity
+    ├── NotComparable        ValueError       14   a comparison is refused, or has too few runs
+    └── CommandFailed        ChildProcessError 1   a compared command failed; its exit code is ours
 
 A message is one sentence that ends with what to do about it.
 """
@@ -129,3 +131,13 @@ class GridError(EnergyMeterError, LookupError):
     """No such zone or region, or its live intensity is unavailable."""
 
     exit_code = 13
+
+
+class NotComparable(EnergyMeterError, ValueError):
+    """A comparison has no verdict: a reason speaks against it, or there are too few runs."""
+
+    exit_code = 14
+
+
+class CommandFailed(EnergyMeterError, ChildProcessError):
+    """A command of a comparison failed; ``exit_code`` is its own."""

@@ -50,7 +50,9 @@ def test_the_public_names_are_frozen():
         "SpecError",
         "Trace",
         "Usage",
+        "compare",
         "measure",
+        "sweep",
     ]
     assert all(getattr(energymeter, name) for name in energymeter.__all__)
     assert set(energymeter.__all__) < set(dir(energymeter))

@@ -362,6 +362,7 @@ NO_CLAIM = (
 HOSTILE, HERE = "recordings/test_hostile_files.py", "test_security.py"
 CARDS, DEVICES = "calibration/test_calibration_card.py", "cli/test_cli_devices.py"
 EXEC, LINK, LAST = "drivers/test_exec.py", "drivers/links/test_http_link.py", "discovery/test_last_choice.py"
+RUNS = "comparison/test_runs.py"
 CLAIMS: dict[str, list[str]] = {
     # what files of others can do
     "a recording (CSV, JSON lines, Parquet)": [
@@ -465,6 +466,24 @@ CLAIMS: dict[str, list[str]] = {
     "the last choice of a source |the user's": [
         f"{LAST}::test_it_is_kept_for_this_user_alone",
         f"{LAST}::test_no_link_is_followed",
+    ],
+    "a run or plan in the folder": [
+        f"{RUNS}::test_what_is_too_large_or_no_regular_file_is_refused",
+        f"{RUNS}::test_a_damaged_run_is_named",
+    ],
+    "the output of a compared command": [f"{RUNS}::test_of_the_output_of_a_command_the_end_is_searched"],
+    "`compare` and `sweep` run the commands": ["comparison/test_compare.py::test_two_commands"],
+    "`sweep --board` writes": [
+        "comparison/test_sweep.py::test_a_board_axis_is_set_for_each_run_and_restored",
+        "comparison/test_sweep.py::test_what_a_killed_sweep_left_is_restored_by_the_next_one",
+    ],
+    "the runs of a comparison or sweep": [
+        f"{RUNS}::test_a_folder_of_other_things_is_refused",
+        f"{RUNS}::test_files_are_the_users_own_and_no_link_is_followed",
+    ],
+    "a baseline |": [
+        f"{RUNS}::test_a_baseline_is_read_as_it_was_written_and_never_replaced",
+        f"{RUNS}::test_files_are_the_users_own_and_no_link_is_followed",
     ],
     "a ledger |": [f"{HOSTILE}::test_folders_that_are_made_are_their_owners_alone"],
     "a calibration card |the user's": [

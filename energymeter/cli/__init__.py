@@ -21,6 +21,8 @@ _COMMANDS = {
     "devices": "Sources on this machine; what is missing, and why.",
     "log": "Show and record what a source measures.",
     "run": "Measure a command.",
+    "compare": "Which of several commands or recordings uses less energy?",
+    "sweep": "Energy over a grid of settings, and the settings worth having.",
     "calibrate": "Fit a meter against a reference and write its card.",
     "check": "Quality of a source: noise, zero, timing, resolution, aliasing.",
     "align": "Clock offset and drift between two recordings, from load steps.",

@@ -1,0 +1,238 @@
+"""`sweep`: the grid, the front, the best of k by enumeration, limits, and settings that are restored."""
+
+import csv
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comparison.simulated_runs import run
+from devices.terminal import environment, in_pipe
+
+from energymeter import sweep
+from energymeter.comparison.board_axes import BoardAxis, board_axis, restored
+from energymeter.comparison.sweeping import Sweep
+from energymeter.errors import LogError, NotMeasured, SourceForbidden, SpecError
+
+QUICK: dict[str, Any] = {"source": "manual:5V,0.6A", "min_seconds": 0.0, "idle": 0.01}
+COMMAND = ("sweep", "--source", "manual:5V,0.6A", "--min-seconds", "0.01", "--idle", "0.01", "--runs", "2")
+
+
+def swept(*points: tuple[float, float | None]) -> Sweep:
+    """Joules and metric of each setting."""
+    runs = [run(f"n={i}", 0, joules, metric=metric) for i, (joules, metric) in enumerate(points)]
+    return Sweep(runs, {f"n={i}": {"n": str(i)} for i in range(len(points))}, flops=1e9)
+
+
+def test_a_function_at_every_setting() -> None:
+    seen: list[tuple[int, int]] = []
+
+    def work(bits: int, threads: int) -> float:
+        seen.append((bits, threads))
+        time.sleep(0.002 * bits)
+        return bits / 10
+
+    result = sweep(work, {"bits": [1, 4], "threads": [1, 2]}, runs=2, **QUICK)
+    assert {(s.values["bits"], s.values["threads"]) for s in result.settings} == set(
+        itertools.product("14", "12")
+    )
+    assert len(seen) == 8
+    assert [s.metric for s in result.settings] == [0.1, 0.1, 0.4, 0.4]
+    assert {s.runs for s in result.settings} == {2}
+
+
+def test_the_front_by_hand() -> None:
+    result = swept((10, 0.7), (20, 0.8), (30, 0.75), (20, 0.6), (40, 0.9))
+    assert [s.values["n"] for s in result.front] == ["0", "1", "4"]
+    assert "worth having" in str(result)
+
+
+def test_without_a_metric_time_counts() -> None:
+    runs = [run("a", 0, 10.0, 4.0), run("b", 0, 20.0, 2.0), run("c", 0, 30.0, 3.0)]
+    front = Sweep(runs, {name: {"n": name} for name in "abc"}).front
+    assert [s.values["n"] for s in front] == ["a", "b"]
+
+
+def test_equal_settings_are_both_worth_having() -> None:
+    assert len(swept((10, 0.7), (10, 0.7)).front) == 2
+
+
+@pytest.mark.parametrize("tries", [1, 2, 3, 5])
+def test_the_best_of_k_by_enumeration(tries: int) -> None:
+    metrics = [0.3, 0.9, 0.5, 0.5, 0.7]
+    result = swept(*((1.0, metric) for metric in metrics))
+    best = [max(chosen) for chosen in itertools.combinations(metrics, tries)]
+    assert result.best_of(tries) == pytest.approx(sum(best) / len(best))
+    with pytest.raises(SpecError, match="from 1 to"):
+        result.best_of(6)
+
+
+def test_operations_per_joule() -> None:
+    assert swept((50, None)).settings[0].flop_per_joule == pytest.approx(1e9 / 0.5)
+
+
+def test_a_budget_ends_it_with_what_is_known() -> None:
+    result = sweep(lambda n: time.sleep(0.02), {"n": [1, 2, 3]}, runs=5, budget_joules=0.15, **QUICK)
+    assert not result.complete
+    assert 0.15 <= sum(one.joules for one in result.runs) < 3.0
+    with pytest.raises(NotMeasured, match="more time or joules"):
+        sweep(lambda n: None, {"n": [1]}, minutes=0.0, **QUICK)
+
+
+def test_it_is_saved_as_a_table(tmp_path: Path) -> None:
+    result = swept((10, 0.7), (20, 0.8))
+    result.save(tmp_path / "s.csv")
+    rows = list(csv.DictReader((tmp_path / "s.csv").open()))
+    assert [(row["n"], float(row["joules_per_unit"])) for row in rows] == [("0", 0.1), ("1", 0.2)]
+    with pytest.raises(LogError, match="exists"):
+        result.save(tmp_path / "s.csv")
+    with pytest.raises(SpecError, match="neither"):
+        result.save(tmp_path / "s.txt")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed here")
+    result.save(tmp_path / "s.parquet")
+    assert parquet.read_table(tmp_path / "s.parquet").column("metric").to_pylist() == [0.7, 0.8]
+
+
+# The board ------------------------------------------------------------------------------------------------
+
+
+def cpufreq(root: Path) -> list[Path]:
+    """The governors of two policies."""
+    files = []
+    for number, governor in enumerate(("ondemand", "schedutil")):
+        folder = root / f"sys/devices/system/cpu/cpufreq/policy{number}"
+        folder.mkdir(parents=True)
+        (folder / "scaling_governor").write_text(governor + "\n")
+        files.append(folder / "scaling_governor")
+    return files
+
+
+def governors(files: list[Path]) -> list[str]:
+    return [file.read_text().strip() for file in files]
+
+
+def test_a_board_axis_is_set_for_each_run_and_restored(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    files = cpufreq(tmp_path)
+    seen: list[list[str]] = []
+    hook = board_axis("governor", str(tmp_path))
+    grid = {"governor": ["powersave", "performance"]}
+    result = sweep(lambda: seen.append(governors(files)), grid, board=[hook], runs=2, **QUICK)
+    assert sorted(map(tuple, seen)) == [("performance",) * 2] * 2 + [("powersave",) * 2] * 2
+    assert governors(files) == ["ondemand", "schedutil"]
+    assert not (tmp_path / "data/energymeter/board.json").exists()
+    assert len(result.settings) == 2
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_a_board_axis_is_restored_after_errors(
+    error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    files = cpufreq(tmp_path)
+
+    def fails() -> None:
+        assert governors(files) == ["powersave"] * 2
+        raise error
+
+    with pytest.raises(error):
+        sweep(fails, {"governor": ["powersave"]}, board=[board_axis("governor", str(tmp_path))], **QUICK)
+    assert governors(files) == ["ondemand", "schedutil"]
+
+
+def test_what_a_killed_sweep_left_is_restored_by_the_next_one(tmp_path: Path) -> None:
+    files = cpufreq(tmp_path)
+    hook = board_axis("governor", str(tmp_path))
+    file = str(tmp_path / "board.json")
+    Path(file).write_text(json.dumps({"governor": hook.read(), "nvpmodel": "2"}))
+    hook.write("powersave")  # and there it was killed
+    with restored([hook], file):
+        assert governors(files) == ["ondemand", "schedutil"]
+    assert governors(files) == ["ondemand", "schedutil"]
+    assert json.loads(Path(file).read_text()) == {"nvpmodel": "2"}, "which is for a sweep of that axis"
+
+
+def test_without_permission_nothing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+    def refuse(value: str) -> None:
+        raise PermissionError(value)
+
+    called: list[int] = []
+    with pytest.raises(SourceForbidden, match="run it with sudo"):
+        sweep(
+            lambda: called.append(1), {"mode": ["1"]}, board=[BoardAxis("mode", lambda: "0", refuse)], **QUICK
+        )
+    assert not called
+
+
+def test_a_board_without_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="no cpufreq"):
+        board_axis("governor", str(tmp_path))
+    with pytest.raises(SpecError, match="give one of governor, max_khz, nvpmodel"):
+        board_axis("turbo")
+
+
+# The command ----------------------------------------------------------------------------------------------
+
+
+def test_a_command_at_every_setting(tmp_path: Path) -> None:
+    done = in_pipe(
+        *COMMAND, "--over", "a=1,2", "--over", "b=x", "--metric-regex", r"acc=([\d.]+)", "--json",
+        "--out", str(tmp_path / "f"), "--export", str(tmp_path / "t.csv"), "--", "echo", "{b} acc=0.{a}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert [(s["values"], s["metric"]) for s in result["settings"]] == [
+        ({"a": "1", "b": "x"}, 0.1),
+        ({"a": "2", "b": "x"}, 0.2),
+    ]
+    assert result["best_of"] == {"1": pytest.approx(0.15), "2": 0.2}
+    assert (tmp_path / "t.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--over", "a=1,2", "--", "true"), "no {a}"),
+        (("--over", "a", "--", "echo", "{a}"), "no axis"),
+        (("--over", "a=1,1", "--", "echo", "{a}"), "no axis"),
+        (("--over", "a=1", "--board", "turbo", "--", "echo", "{a}"), "no setting 'turbo'"),
+        (("--over", "a=1", "--metric-regex", "(", "--", "echo", "{a}"), "no regular expression"),
+    ],
+)
+def test_what_makes_no_sense_ends_with_a_sentence(
+    arguments: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
+    done = in_pipe(*COMMAND, "--out", str(tmp_path / "f"), *arguments)
+    assert done.returncode == 2, done.stdout
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupted_sweep_continues(tmp_path: Path) -> None:
+    out = tmp_path / "f"
+    words = (*COMMAND, "--over", "a=1,2,3,4", "--json", "--out", str(out), "--", "sleep", "0.1{a}")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "energymeter", *words],
+        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    while not list(out.glob("run-*.json")):
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    if process.returncode == 0:
+        pytest.skip("this machine was too slow to interrupt it")
+    assert process.returncode == 130, err
+    assert "with --out" in err
+    again = in_pipe(*words)
+    assert again.returncode == 0, again.stderr
+    assert len(json.loads(again.stdout)["runs"]) == 8
