@@ -130,6 +130,8 @@ class _Text:
         new = 0 if resume else os.O_TRUNC if force else os.O_EXCL
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         self._fd = os.open(path, flags | new, 0o644)
+        opened = os.fstat(self._fd)
+        self._identity = opened.st_dev, opened.st_ino
         try:
             if resume:
                 self._drop_half_row()
@@ -177,8 +179,13 @@ class _Text:
         self.rows += len(lines)
 
     def _check_file(self) -> None:
-        """Rows that go into a file without a name are lost, and so are those somebody cut off."""
+        """Rows that go into a file without a name are lost, and so are those somebody cut off.
+
+        A program that samples in a thread and closes every number it finds may have its own file there.
+        """
         file = os.fstat(self._fd)
+        if (file.st_dev, file.st_ino) != self._identity:
+            raise OSError(errno.EBADF, "the program closed its file")
         if file.st_nlink == 0:
             raise OSError(errno.ENOENT, "its file was removed")
         if file.st_size < self._whole_bytes:
@@ -205,7 +212,15 @@ class _Text:
             closed = {"window_s": _window_s(window_ns, self._start_ns), "sha256": self._sha256.hexdigest()}
             self._write(self._last_line(json.dumps({"closed": closed})).encode())
         finally:
-            os.close(self._fd)
+            if self._is_ours():
+                os.close(self._fd)
+
+    def _is_ours(self) -> bool:
+        try:
+            file = os.fstat(self._fd)
+        except OSError:
+            return False
+        return (file.st_dev, file.st_ino) == self._identity
 
 
 class _Csv(_Text):

@@ -61,7 +61,7 @@ def _judge_log(record: Record, judge: Judge, number: int, run: Run) -> None:
     end = Moments(first.earliest, last.latest) if excused else last
     if record.breaks:  # the rows of the last second are lost then
         first = Moments(first.earliest, min(end.latest, max(first.latest, *record.breaks) + _LAST_SECONDS))
-    LogJudge(judge, paths[0], channels, Extent(first, end)).judge(
+    LogJudge(judge, paths[0], channels, Extent(first, end), window=run.extent).judge(
         lost=excused or not judge.healthy_run(run),
         unix=record.unix_offset + record.epoch_ns * 1e-9,
         replayed=record.program.seed % 3 == 0,
@@ -90,6 +90,7 @@ class LogJudge:
         channels: what was recorded.
         extent: from the first sample to the last one.
         origin: what the truth calls the log's second 0; None: known by its first sample only.
+        window: of the run, which a log that was closed carries.
     """
 
     def __init__(
@@ -99,8 +100,10 @@ class LogJudge:
         channels: Sequence[Channel],
         extent: Extent,
         origin: float | None = None,
+        window: Extent | None = None,
     ) -> None:
         self._judge, self._verdict, self._origin = judge, judge.verdict, origin
+        self._window_of_run = window
         self._path, self._channels, self._extent = path, channels, extent
 
     def judge(self, *, lost: bool, unix: float | None, replayed: bool) -> None:
@@ -122,7 +125,9 @@ class LogJudge:
         except (ValueError, AttributeError) as error:
             self._verdict.found(f"crash {type(error).__name__}", "log", str(error))
             return
-        self._judge.usage("log", "log", usage, self._extent, self._channels)
+        closed = trace.window_s is not None and self._window_of_run is not None
+        extent = self._window_of_run if closed else self._extent
+        self._judge.usage("log", "log", usage, extent, self._channels)
         self._shown(usage)
         self._windows(trace, unix)
         if replayed:

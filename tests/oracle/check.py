@@ -122,15 +122,18 @@ class Judge:
     def sampled(self, channels: Sequence[Channel], extent: Extent, begun: float) -> tuple[Moments, Moments]:
         """When the first and the last sample of a run were taken: a curve reaches from one to the other."""
         grace = max(self._grace(channel) for channel in channels) + 0.1
-        firsts, lasts = [], []
+        firsts, lasts, earliest = [], [], math.inf
         for channel in channels:
             since = max(begun, extent.start.earliest - 3.0)
             inside = [t for t in channel.times if since <= t <= extent.end.latest + grace]
+            if channel.spec.late and not channel.spec.stamped and inside:
+                late = min(channel.spec.late, inside[0] - since)
+                earliest = min(earliest, inside[0] - late)  # half of what its first answer took
             firsts += inside[:1]
             lasts += inside[-1:]
         if not firsts:
             return extent.start, extent.end
-        first = Moments(min(firsts) - _STAMP_SECONDS, min(firsts) + _STAMP_SECONDS)
+        first = Moments(min(earliest, min(firsts) - _STAMP_SECONDS), min(firsts) + _STAMP_SECONDS)
         last = Moments(min(extent.end.earliest, *lasts) - grace, min(extent.end.latest, max(lasts)) + grace)
         return first, last
 
@@ -291,7 +294,8 @@ class Judge:
     @staticmethod
     def _grace(channel: Channel) -> float:
         """Seconds at the edges of a stretch that a meter may count or not."""
-        return 2.2 * (1 / channel.hz + channel.spec.renews) + 0.03 + channel.spec.slow + channel.spec.batch
+        waits = 1 / channel.hz + channel.spec.renews + channel.spec.news
+        return 2.2 * waits + 0.03 + channel.spec.slow + channel.spec.batch
 
     @staticmethod
     def _tolerance(channel: Channel, start: float, end: float) -> float:
