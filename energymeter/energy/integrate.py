@@ -223,6 +223,8 @@ class Integrator:
         if not reading.fresh:
             if last is None or not final or self._semantics == "counter":
                 return None  # what a counter has counted since then is unknown
+            if at_ns - max(last.at_ns, self._heard_ns) > self.gap_limit_ns:
+                return None  # and so is what was drawn after so long a silence
             reading = Reading(last.volts, last.amps, last.watts, self._raw_joules, self._raw_coulombs)
         watts = reading.power
         if last is None:

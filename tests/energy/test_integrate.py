@@ -162,6 +162,14 @@ def test_a_counter_without_a_newer_value_at_the_end_says_nothing_of_the_time_sin
     assert integrator.add(SECOND * 30, Reading(fresh=False), final=True) is None
 
 
+@pytest.mark.parametrize("semantics", ["instant", "mean"])
+def test_a_value_is_not_held_to_the_end_across_a_gap(semantics):
+    integrator = Integrator(Facts(semantics=semantics), SECOND)
+    integrator.add(0, Reading(watts=1.0))
+    assert integrator.add(SECOND + 1, Reading(fresh=False), final=True) is None
+    assert integrator.add(SECOND, Reading(fresh=False), final=True).joules == pytest.approx(1.0)
+
+
 def test_time_that_does_not_go_forward_is_ignored():
     integrator = Integrator(Facts(), SECOND)
     integrator.add(100, Reading(watts=1.0))

@@ -61,7 +61,7 @@ def _judge_log(record: Record, judge: Judge, number: int, run: Run) -> None:
     end = Moments(first.earliest, last.latest) if excused else last
     if record.breaks:  # the rows of the last second are lost then
         first = Moments(first.earliest, min(end.latest, max(first.latest, *record.breaks) + _LAST_SECONDS))
-    LogJudge(judge, paths[0], channels, Extent(first, end), window=run.extent).judge(
+    LogJudge(judge, paths[0], channels, Extent(first, end), window=None if run.open else run.extent).judge(
         lost=excused or not judge.healthy_run(run),
         unix=record.unix_offset + record.epoch_ns * 1e-9,
         replayed=record.program.seed % 3 == 0,
@@ -106,8 +106,8 @@ class LogJudge:
         self._window_of_run = window
         self._path, self._channels, self._extent = path, channels, extent
 
-    def judge(self, *, lost: bool, unix: float | None, replayed: bool) -> None:
-        """Everything.
+    def judge(self, *, lost: bool, unix: float | None, replayed: bool) -> bool:
+        """Everything; False if it cannot be read.
 
         Args:
             lost: the log may hold no sample.
@@ -121,10 +121,10 @@ class LogJudge:
         except EnergyMeterError as error:
             if not lost:
                 self._verdict.found("log lost", "log", f"{type(error).__name__}: {error}")
-            return
+            return False
         except (ValueError, AttributeError) as error:
             self._verdict.found(f"crash {type(error).__name__}", "log", str(error))
-            return
+            return False
         closed = trace.window_s is not None and self._window_of_run is not None
         extent = self._window_of_run if closed else self._extent
         self._judge.usage("log", "log", usage, extent, self._channels)
@@ -132,6 +132,7 @@ class LogJudge:
         self._windows(trace, unix)
         if replayed:
             self._replayed(usage)
+        return True
 
     def _shown(self, usage: dict[str, Any]) -> None:
         """``energymeter show`` says the same."""

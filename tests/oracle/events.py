@@ -158,7 +158,9 @@ class Record:
         for process, step in self._inner:
             meter = self._block_meter(step)
             extent = self._extent(process, step)
-            if meter is not None and extent is not None:
+            step_way = getattr(self.steps.get(step), "way", "")
+            refused = step_way == "open" and self.failed(step)  # it goes on although it was not entered
+            if meter is not None and extent is not None and not refused:
                 of_meter[meter, process].append(extent)
         for event in self.of("idle"):
             step = self.steps[event["step"]]
