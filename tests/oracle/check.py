@@ -478,7 +478,8 @@ class Judge:
                 chosen = min(near, key=lambda at: (*self._mismatch(left[at], usage, channels), at))
             place = max(place, chosen)
             extent = left.pop(chosen).extent
-            if all(self._came(channel, asked) >= extent.end.earliest for channel in channels):
+            seen = [min(self._came(channel, asked), run.sampled_until) for channel in channels]
+            if min(seen) >= extent.end.earliest:
                 self._usage(f"{figure} {number}", "span", usage, extent, channels)
 
     def _mismatch(

@@ -78,7 +78,9 @@ class Record:
                 continue
             if until < run.extent.end.latest:  # the worker never leaves it
                 run = run._replace(
-                    extent=Extent(run.extent.start, Moments(_LONG_AFTER, _LONG_AFTER)), open=True
+                    extent=Extent(run.extent.start, Moments(_LONG_AFTER, _LONG_AFTER)),
+                    open=True,
+                    sampled_until=run.extent.end.earliest,
                 )
             found.append(run)
         return found

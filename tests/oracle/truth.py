@@ -175,6 +175,8 @@ class Run(NamedTuple):
     """Its samples go to the meter's log."""
     begun: float = -math.inf
     """Its first sample was taken after this moment, s."""
+    sampled_until: float = math.inf
+    """A worker sees no sample after this moment: its parent has left the run."""
 
 
 class Stretch(NamedTuple):
