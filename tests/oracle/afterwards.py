@@ -299,7 +299,8 @@ class _Ledger:
     def _bracket(run: Run) -> float:
         start, end = run.extent
         late = 0.0 if run.open else end.latest - end.earliest
-        return 0.3 * (start.latest - start.earliest) + min(late, 0.05)
+        early = start.latest - start.earliest  # a baseline reads for longer than it counts
+        return early * (0.3 if run.logged else 1.0) + min(late, 0.05)
 
     def _runs(self, meters: set[int]) -> list[Run]:
         paying = {number for number, meter in enumerate(self._record.program.meters) if meter.budget}
