@@ -24,6 +24,7 @@ _ALIGN_SECONDS = 0.5
 """The Unix time in a log is so well known."""
 _NEVER = 1e9
 _LAST_SECONDS = 0.5
+_EXIT_SECONDS = 3.0
 _one_at_a_time = threading.Lock()
 """A click runner takes standard output away from the whole process."""
 _SHARES = ((0.0, 1.0), (0.1037, 0.3091), (0.3533, 0.9017), (0.5, 0.5001))
@@ -61,7 +62,10 @@ def _judge_log(record: Record, judge: Judge, number: int, run: Run) -> None:
     end = Moments(first.earliest, last.latest) if excused else last
     if record.breaks:  # the rows of the last second are lost then
         first = Moments(first.earliest, min(end.latest, max(first.latest, *record.breaks) + _LAST_SECONDS))
-    LogJudge(judge, paths[0], channels, Extent(first, end), window=None if run.open else run.extent).judge(
+    window = run.extent
+    if run.open or not record.of("finished"):  # it was left when the program ended
+        window = Extent(run.extent.start, Moments(end.earliest, end.latest + _EXIT_SECONDS))
+    LogJudge(judge, paths[0], channels, Extent(first, end), window=window).judge(
         lost=excused or not judge.healthy_run(run),
         unix=record.unix_offset + record.epoch_ns * 1e-9,
         replayed=record.program.seed % 3 == 0,

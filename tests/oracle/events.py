@@ -157,13 +157,15 @@ class Record:
 
     def _runs(self) -> Iterable[Run]:
         of_meter: dict[tuple[int, str], list[Extent]] = defaultdict(list)
+        of_others: dict[tuple[int, str], list[Extent]] = defaultdict(list)  # other meters of the same source
         for process, step in self._inner:
             meter = self._block_meter(step)
             extent = self._extent(process, step)
             step_way = getattr(self.steps.get(step), "way", "")
             refused = step_way == "open" and self.failed(step)  # it goes on although it was not entered
             if meter is not None and extent is not None and not refused:
-                of_meter[meter, process].append(extent)
+                alike = isinstance(self.steps.get(step.partition(".")[0]), s.ForkWhileLeaving)
+                (of_others if alike else of_meter)[meter, process].append(extent)
         for event in self.of("idle"):
             step = self.steps[event["step"]]
             assert isinstance(step, s.Idle)
@@ -173,10 +175,13 @@ class Record:
                 idle = Extent(start, Moments(whole.earliest + event["seconds"], whole.latest))
                 within = [run for run in of_meter[step.meter, event["process"]] if _encloses(run, idle)]
                 if not within:
-                    yield Run(step.meter, event["process"], idle, logged=False)
+                    yield Run(step.meter, event["process"], idle, logged=False, begun=whole.earliest)
         for (meter, process), extents in of_meter.items():
             for together in _connected(extents):
                 yield _run(meter, process, together)
+        for (meter, process), extents in of_others.items():
+            for together in _connected(extents):
+                yield _run(meter, process, together)._replace(logged=False)
 
     def _closer(self, run: Run) -> Run:
         """A run begins when every source has answered, and a last sample is taken when it has ended."""

@@ -113,6 +113,8 @@ class _Generator:
                 spec["troubles"] = (("odd", start, start, value),)
             case "late":
                 spec["late"] = rnd.choice([0.3, 0.8, 1.3])
+                if quantity == "joules":  # when in so long a first read it was counted, nobody can know
+                    spec["stamped"] = True
             case "nominal" if spec["way"] == "stream":
                 spec["nominal_hz"] = rnd.choice([1.0, 10.0])
             case "restart" if quantity == "joules":
