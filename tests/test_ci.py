@@ -59,3 +59,14 @@ def test_at_most_fifteen_are_skipped(
 
 def test_a_folder_without_reports_is_refused(table: ModuleType, tmp_path: Path) -> None:
     assert table.main(str(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("category", [UserWarning, DeprecationWarning, RuntimeWarning])
+def test_a_warning_in_our_own_package_fails_a_test(category: type[Warning]) -> None:
+    module = {"__name__": "energymeter.sampling.loop", "category": category}
+    with pytest.raises(category, match="of ours"):
+        exec("import warnings; warnings.warn('of ours', category)", module)
+
+
+def test_what_a_test_leaves_open_fails_it(pytestconfig: pytest.Config) -> None:
+    assert "error::pytest.PytestUnraisableExceptionWarning" in pytestconfig.getini("filterwarnings")
