@@ -410,17 +410,63 @@ FAULTS = (
         "self._forgotten = self._life, weakref",
         "leaked*",
     ),
+    _one(
+        "W7",
+        "logs of several channels are read at the times of the first",
+        "recordings/trace.py",
+        "times = np.union1d(self.time_s, other.time_s)",
+        "times = self.time_s",
+        "log*|trace*|*differs",
+    ),
+    Fault(
+        "W9",
+        "a replay plays the first channel only",
+        (
+            Edit(
+                "drivers/replay.py",
+                '            for record in records\n            if record.columns["time_s"]\n',
+                '            for record in records[:1]\n            if record.columns["time_s"]\n',
+            ),
+        ),
+        "replay*",
+    ),
+    _one(
+        "W13",
+        "the age of a value that is renewed seldom does not widen the ±",
+        "sampling/curve.py",
+        "        ages = facts.age_seconds if facts.renewal_seconds or facts.smoothing_seconds else None\n",
+        "        ages = None\n",
+        "*joules|*too narrow",
+    ),
+    _one(
+        "W14",
+        "a channel is read faster than it has news",
+        "sampling/session.py",
+        "min(config.pace(), part.facts.max_hz)",
+        "config.pace()",
+        "*joules|*too narrow|*coverage",
+    ),
+    _one(
+        "W22",
+        "the checksum of a log is not compared",
+        "recordings/own.py",
+        'fits = closed["sha256"] == sha256',
+        "fits = True",
+        "damage unnoticed",
+    ),
+    _one(
+        "H19",
+        "a log that nobody reads holds up whoever writes it",
+        "recordings/writer.py",
+        "            os.set_blocking(self._fd, False)\n",
+        "            pass\n",
+        "hang|slow leave|leaked*",
+    ),
 )
 
 NOT_EXPRESSED = {
-    "W7": "the edit comes with the sum of traces over the union of their times",
-    "W9": "the edit comes with the replay of several channels",
-    "W13": "the edit comes with the renewal interval",
-    "W14": "the edit comes with the pace of channels",
-    "W22": "the edit comes with the checksums of logs",
     "W24": "an argument of the command line, no program",
     "H16": "only root can give up its rights",
-    "H19": "where a log writes is no line that could be taken back",
     "H20": "a flood of output has no known power",
 }
 """Rows without an edit, and why."""
