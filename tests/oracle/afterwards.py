@@ -163,7 +163,11 @@ class LogJudge:
         starts = [start + a * seconds for a, _ in _SHARES]
         ends = [start + b * seconds for _, b in _SHARES]
         by_trace = trace.energy(starts, ends)
-        by_file = window_joules(self._path, starts, ends)
+        try:
+            by_file = window_joules(self._path, starts, ends)
+        except EnergyMeterError as error:
+            self._verdict.found("window_joules refused", "log", str(error))
+            return
         for a, b, one, other in zip(starts, ends, by_trace, by_file, strict=True):
             if not math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-7):
                 self._verdict.found(

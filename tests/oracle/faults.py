@@ -1,6 +1,6 @@
 """``make oracle-faults``: puts each known fault back, alone, and times the oracle until it finds it.
 
-    python -m oracle.faults [ROW...] [--seconds 120] [--first SEED]
+    python -m oracle.faults [ROW...] [--seconds 120] [--first SEED] [--kept]
 
 Each fault is an edit of a copy of the package. The rows are those of the table in ``README.md`` here, which
 this command prints again with the seeds and seconds of its own run.
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
+_SEEDS = Path(__file__).resolve().parent / "seeds"
 _PACKAGES = ("energymeter", "drivers", "calibration")
 
 
@@ -503,6 +504,33 @@ def _searched(fault: Fault, tree: Path, seconds: float, first: int) -> Search:
     return Search(fault, seed, took, finding)
 
 
+def replayed(fault: Fault) -> Search | None:
+    """Put a fault back, and run the kept programs of its row instead of random ones; None: there are none."""
+    numbers = {f"{row[0]}{int(row[1:]):02}" for row in fault.row.split(" (")[0].split()}
+    names = sorted(path for path in _SEEDS.glob("*.json") if path.name[:3] in numbers)
+    tree, start = Path(tempfile.mkdtemp(prefix="oracle-fault-")), time.monotonic()
+    try:
+        for package in _PACKAGES:
+            shutil.copytree(ROOT / package, tree / package, symlinks=True)
+        fault.put_back(tree)
+        for path in names:
+            done = _python(f"from oracle.faults import codes_of; codes_of({str(path)!r})", tree)
+            seen = json.loads(done.stdout) if not done.returncode else []
+            code = next((code for code in seen if fault.shows(code)), None)
+            if code is not None:
+                return Search(fault, 0, time.monotonic() - start, f"{code} by {path.stem}")
+        return Search(fault, None, time.monotonic() - start, "") if names else None
+    finally:
+        shutil.rmtree(tree, ignore_errors=True)
+
+
+def codes_of(path: str) -> None:
+    """In a process of its own: the codes that a kept program finds."""
+    from oracle.run import kept, verdict_on
+
+    print(json.dumps(sorted({finding.code for finding in verdict_on(kept(Path(path))).findings})))
+
+
 def _python(code: str, tree: Path) -> "subprocess.CompletedProcess[str]":
     path = [str(tree), str(ROOT / "tests")]
     return subprocess.run(
@@ -561,14 +589,17 @@ def main() -> int:
     parser.add_argument("rows", nargs="*", help="these alone; none: all")
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--kept", action="store_true", help="run the kept programs of each row alone")
     options = parser.parse_args()
     wanted = [fault for fault in FAULTS if not options.rows or fault.row.split()[0] in options.rows]
     missed = 0
     print("| row | fault, put back | found by seed | after | as |\n|---|---|---|---|---|")
     for fault in wanted:
-        found = search(fault, options.seconds, options.first)
+        found = replayed(fault) if options.kept else search(fault, options.seconds, options.first)
+        if found is None:
+            continue
         missed += found.seed is None
-        seed = "not found" if found.seed is None else str(found.seed)
+        seed = "not found" if found.seed is None else str(found.seed) if found.seed else "kept"
         print(f"| {fault.row} | {fault.what} | {seed} | {found.seconds:.0f} s | {found.code} |", flush=True)
     return 1 if missed else 0
 
