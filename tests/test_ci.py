@@ -1,6 +1,7 @@
 """The table at the end of `.ci/run`: what some run executes is not skipped, and too many skips fail."""
 
 import importlib.util
+import warnings
 from pathlib import Path
 from types import ModuleType
 
@@ -59,3 +60,13 @@ def test_at_most_fifteen_are_skipped(
 
 def test_a_folder_without_reports_is_refused(table: ModuleType, tmp_path: Path) -> None:
     assert table.main(str(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("category", [UserWarning, DeprecationWarning, RuntimeWarning])
+def test_a_warning_in_our_own_package_fails_a_test(category: type[Warning]) -> None:
+    with pytest.raises(category, match="of ours"):
+        warnings.warn_explicit("of ours", category, "loop.py", 1, module="energymeter.sampling.loop")
+
+
+def test_what_a_test_leaves_open_fails_it(pytestconfig: pytest.Config) -> None:
+    assert "error::pytest.PytestUnraisableExceptionWarning" in pytestconfig.getini("filterwarnings")

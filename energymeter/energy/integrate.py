@@ -215,14 +215,16 @@ class Integrator:
 
         A counter that has not ticked yet is waited for, so that the curve runs straight from tick
         to tick, and so is an instant that the device has not renewed. ``final`` takes what there is: a
-        counter as it stands, and where the device has nothing newer, its last value, held to the end.
+        counter as it stands, and where the device has nothing newer, its last power, held to the end.
         """
         last = self._last
         if last is not None and at_ns <= last.at_ns:
             return None
         if not reading.fresh:
-            if last is None or not final:
-                return None
+            if last is None or not final or self._semantics == "counter":
+                return None  # what a counter has counted since then is unknown
+            if at_ns - max(last.at_ns, self._heard_ns) > self.gap_limit_ns:
+                return None  # and so is what was drawn after so long a silence
             reading = Reading(last.volts, last.amps, last.watts, self._raw_joules, self._raw_coulombs)
         watts = reading.power
         if last is None:

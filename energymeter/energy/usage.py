@@ -131,9 +131,9 @@ class Usage(NamedTuple):
     @property
     def interpolated_uncertainty(self) -> float | None:
         """± of ``interpolated_joules`` in J: in a gap, anything from nothing to the peak may have flowed."""
-        if self.interpolated_joules is None:
+        if self.interpolated_joules is None or self.peak_watts is None:
             return None
-        most = (self.peak_watts or 0.0) * self.gap_seconds
+        most = self.peak_watts * self.gap_seconds
         return math.hypot(self.uncertainty, K * most / math.sqrt(12))
 
     def to_dict(self) -> dict[str, Any]:

@@ -367,7 +367,8 @@ class EnergyMeter:
         """
         run = self._latest_run()
         run.resolve_spans()
-        return SpansByName({name: Spans(run, name) for name in [*run.spans.edges]})
+        progress = run.progress()
+        return SpansByName({name: Spans(run, name, progress) for name in [*run.spans.edges]})
 
     def _progress(self, items: int) -> str:
         try:

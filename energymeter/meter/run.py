@@ -40,6 +40,16 @@ class Recording(NamedTuple):
     """Every source is a replay that is over."""
 
 
+class Progress(NamedTuple):
+    """How the sampling of the counted channels went up to one moment."""
+
+    interval_seconds: tuple[float, ...]
+    """The observed time between two samples of each."""
+    missed: int
+    overhead: Overhead
+    notes: tuple[str, ...]
+
+
 class Run:
     """Sources being sampled, the window between two moments, and the spans within.
 
@@ -212,13 +222,21 @@ class Run:
             curve.window(self.start_ns, end_ns, start) for curve, start in zip(curves, starts, strict=True)
         ]
 
-    def usage_of(self, windows: Sequence[Window]) -> Usage:
+    def usage_of(self, windows: Sequence[Window], progress: Progress | None = None) -> Usage:
         """The usage of a window of each counted channel.
+
+        Args:
+            windows: what each of them measured.
+            progress: what it says of the sampling; None: as it is now.
 
         Raises:
             NotMeasured: one of them has nothing in it, with the reason.
         """
-        return self._combined(self.counted, windows)
+        return self._combined(self.counted, windows, progress)
+
+    def progress(self) -> Progress:
+        """How the sampling of the counted channels went so far."""
+        return self._progress(self.counted)
 
     def resolve_spans(self) -> None:
         """Work out the spans that have ended, the sample after the last one waited for."""
@@ -270,31 +288,43 @@ class Run:
         if left_ns > 0:
             self.sampler.wait_past(at_ns, left_ns * 1e-9)
 
-    def _combined(self, channels: Sequence[SampledChannel], windows: Sequence[Window]) -> Usage:
+    def _combined(
+        self, channels: Sequence[SampledChannel], windows: Sequence[Window], progress: Progress | None = None
+    ) -> Usage:
         for channel, window in zip(channels, windows, strict=True):
             if not window.covered_seconds > 0 and channel.curve.error:
                 raise NotMeasured(
                     f"{channel.info.name} measured nothing in this window; check it: {channel.curve.error}"
                 )
-        parts = [self._part(channel, window) for channel, window in zip(channels, windows, strict=True)]
+        progress = progress or self._progress(channels)
+        parts = [
+            self._part(channel, window, interval)
+            for channel, window, interval in zip(channels, windows, progress.interval_seconds, strict=True)
+        ]
         titles, warnings = self._calibrations(channels, windows)
-        overhead = self._overhead(channels)
         compared = [  # a device's own counter knows nothing of a calibration
             part if part.model else part._replace(own_counter=channel.own_counter(part.window.seconds))
             for channel, part in zip(channels, parts, strict=True)
         ]
         return combine(
             compared,
-            missed=sum(c.curve.counts[count] for c in channels for count in _MISSED),
-            overhead=overhead,
+            missed=progress.missed,
+            overhead=progress.overhead,
             calibration=titles,
             nominal_volts=self._nominal_volts,
             idle=self._idle,
-            notes=(*self._notes, *self.sampler.notes(), *self._throttled, *warnings),
+            notes=(*progress.notes, *warnings),
         )
 
-    def _part(self, channel: SampledChannel, window: Window) -> Part:
-        interval_seconds = channel.curve.interval_seconds(1 / channel.info.rate_hz)
+    def _progress(self, channels: Sequence[SampledChannel]) -> Progress:
+        return Progress(
+            tuple(c.curve.interval_seconds(1 / c.info.rate_hz) for c in channels),
+            sum(c.curve.counts[count] for c in channels for count in _MISSED),
+            self._overhead(channels),
+            (*self._notes, *self.sampler.notes(), *self._throttled),
+        )
+
+    def _part(self, channel: SampledChannel, window: Window, interval_seconds: float) -> Part:
         part = Part(channel.info.name, channel.info.facts, window, interval_seconds)
         applied = self.applied(channel)
         if applied is None:

@@ -16,7 +16,7 @@ from energymeter.text import significant
 
 if TYPE_CHECKING:
     from energymeter.energy.usage import Usage
-    from energymeter.meter.run import Run
+    from energymeter.meter.run import Progress, Run
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -182,9 +182,10 @@ class Spans:
     for at least 99.5 % of their time.
     """
 
-    def __init__(self, run: "Run", name: str) -> None:
+    def __init__(self, run: "Run", name: str, progress: "Progress") -> None:
         self.name = name
         self._run = run
+        self._progress = progress
         self._snapshot = run.spans.snapshot(name)
 
     def __len__(self) -> int:
@@ -203,7 +204,8 @@ class Spans:
             NotMeasured: there was none, or nothing of them was measured.
         """
         self._refuse_none()
-        return self._run.usage_of([self._sum(number) for number in range(len(self._snapshot.channels))])
+        windows = [self._sum(number) for number in range(len(self._snapshot.channels))]
+        return self._run.usage_of(windows, self._progress)
 
     @property
     def joules(self) -> Statistics:
@@ -266,7 +268,7 @@ class Spans:
 
     def _usage(self, number: int) -> "Usage | None":
         try:
-            return self._run.usage_of(self._snapshot.windows(number))
+            return self._run.usage_of(self._snapshot.windows(number), self._progress)
         except NotMeasured:
             return None
 

@@ -15,9 +15,10 @@ import json
 import os
 import re
 import stat
+import time
 from array import array
 from collections.abc import Sequence
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Protocol
 
 from energymeter.energy.integrate import Sample
@@ -42,6 +43,9 @@ _LONGEST_ROW_BYTES = 65_536
 _HASH_BYTES = 1 << 20
 _OWN_PART = re.compile(r"\d{6}\.(?:parquet|unfinished)|whole\.unfinished")
 _NAN = float("nan")
+_HEADER_SECONDS = 1.0
+"""How long the reader of a pipe has to make room for the header."""
+_LOOK_SECONDS = 0.1
 
 
 class Recorder(Protocol):
@@ -49,12 +53,17 @@ class Recorder(Protocol):
 
     rows: int
     """On disk."""
+    waits: bool
+    """It is a pipe, and its reader makes no room."""
 
     def row(self, channel: int, sample: Sample) -> None:
         """Keep one sample."""
 
     def flush(self) -> None:
         """Hand what is buffered to the operating system."""
+
+    def abandon(self) -> None:
+        """Wait no longer for a pipe that nobody reads; the thread that writes to it gets an OSError."""
 
     def close(self, window_ns: tuple[int, int] | None = None) -> None:
         """Flush and finish the file.
@@ -130,12 +139,18 @@ class _Text:
         new = 0 if resume else os.O_TRUNC if force else os.O_EXCL
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         self._fd = os.open(path, flags | new, 0o644)
+        opened = os.fstat(self._fd)
+        self._identity = opened.st_dev, opened.st_ino
+        self._is_file = stat.S_ISREG(opened.st_mode)
+        self.waits = self._abandoned = False
+        if not self._is_file:  # a pipe: who reads it may stop, and no write must hold us up for that
+            os.set_blocking(self._fd, False)
         try:
             if resume:
                 self._drop_half_row()
                 self._hash_what_is_there()
             if not os.fstat(self._fd).st_size:
-                self._write(self._head(header).encode())
+                self._write(self._head(header).encode(), _HEADER_SECONDS)
         except OSError:
             os.close(self._fd)
             raise
@@ -177,19 +192,35 @@ class _Text:
         self.rows += len(lines)
 
     def _check_file(self) -> None:
-        """Rows that go into a file without a name are lost, and so are those somebody cut off."""
+        """Rows that go into a file without a name are lost, and so are those somebody cut off.
+
+        A program that samples in a thread and closes every number it finds may have its own file there.
+        """
         file = os.fstat(self._fd)
+        if (file.st_dev, file.st_ino) != self._identity:
+            raise OSError(errno.EBADF, "the program closed its file")
         if file.st_nlink == 0:
             raise OSError(errno.ENOENT, "its file was removed")
         if file.st_size < self._whole_bytes:
             raise OSError(errno.EIO, "another program cut its file short")
 
-    def _write(self, data: bytes) -> None:
+    def abandon(self) -> None:
+        self._abandoned = True
+
+    def _write(self, data: bytes, seconds: float = inf) -> None:
         written = 0
+        give_up = time.monotonic() + seconds
         try:
             while written < len(data):
-                written += os.write(self._fd, data[written:])
+                try:
+                    written += os.write(self._fd, data[written:])
+                except BlockingIOError:
+                    if self._abandoned or time.monotonic() > give_up:
+                        raise OSError(errno.EAGAIN, "nobody reads it") from None
+                    self._wait_for_room()
         except OSError:
+            if not self._is_file:
+                raise
             # a full disk may have taken half a row: the file shall end with a whole one
             whole = data.rfind(b"\n", 0, written) + 1
             os.ftruncate(self._fd, os.fstat(self._fd).st_size - (written - whole))
@@ -199,13 +230,28 @@ class _Text:
         self._sha256.update(data)
         self._whole_bytes = os.fstat(self._fd).st_size
 
+    def _wait_for_room(self) -> None:
+        import select  # for a pipe only
+
+        poll = select.poll()
+        poll.register(self._fd, select.POLLOUT)
+        self.waits = not poll.poll(_LOOK_SECONDS * 1000)
+
     def close(self, window_ns: tuple[int, int] | None = None) -> None:
         try:
             self.flush()
             closed = {"window_s": _window_s(window_ns, self._start_ns), "sha256": self._sha256.hexdigest()}
             self._write(self._last_line(json.dumps({"closed": closed})).encode())
         finally:
-            os.close(self._fd)
+            if self._is_ours():
+                os.close(self._fd)
+
+    def _is_ours(self) -> bool:
+        try:
+            file = os.fstat(self._fd)
+        except OSError:
+            return False
+        return (file.st_dev, file.st_ino) == self._identity
 
 
 class _Csv(_Text):
@@ -260,6 +306,7 @@ class _Parquet:
         except ImportError:
             raise ExtraMissing("pyarrow", "parquet", "a Parquet log") from None
         self.rows = 0
+        self.waits = False
         self._arrow = pyarrow
         self._path = path
         self._names = names
@@ -311,6 +358,9 @@ class _Parquet:
         self._part += 1
         self.rows += rows
         self._clear()
+
+    def abandon(self) -> None:
+        """It is no pipe."""
 
     def close(self, window_ns: tuple[int, int] | None = None) -> None:
         if self._channels or not self._part:

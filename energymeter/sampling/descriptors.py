@@ -34,8 +34,12 @@ class Descriptor:
 
     def ours(self) -> bool:
         """Whether the number still stands for what was opened."""
+        return self.is_also(self.fd)
+
+    def is_also(self, fd: int) -> bool:
+        """Whether another number stands for what was opened."""
         try:
-            return self.fd >= 0 and _identity(self.fd) == self._identity
+            return fd >= 0 and _identity(fd) == self._identity
         except OSError:
             return False
 

@@ -105,7 +105,7 @@ class LogWriter:
         steps, since = self._steps, time.monotonic()
         while self._thread.is_alive():
             self._thread.join(_LOOK_SECONDS)
-            if self._steps != steps or self._computes():
+            if self._steps != steps or (not self._recorder.waits and self._computes()):
                 steps, since = self._steps, time.monotonic()
             stalled = time.monotonic() - since
             if stalled > STALL_SECONDS and counts[Count.LOG_STATE] != LogState.STALLED:
@@ -115,6 +115,7 @@ class LogWriter:
                 )
                 counts[Count.LOG_STATE] = LogState.STALLED
             if stalled > GIVE_UP_SECONDS:
+                self._recorder.abandon()
                 return
 
     def _run(self) -> None:

@@ -25,8 +25,19 @@ FINISH_LOG_SECONDS = 300.0
 """Joining the parts of a long Parquet log, once all sources are done."""
 LOOK_SECONDS = 0.02
 
-_pinned: list[memoryview] = []
+_pinned: list[mmap.mmap] = []
 """Memory of a program that closed its descriptor: freeing it would close what has the number now."""
+
+
+class _Mapping(mmap.mmap):
+    """Memory of a file. Before Python 3.13 it has a copy of the descriptor, closed when it is freed."""
+
+    copy = -1
+    file: Descriptor
+
+    def __del__(self) -> None:
+        if self.copy >= 0 and not self.file.is_also(self.copy):
+            _pinned.append(self)
 
 
 class ProcessHost:
@@ -36,7 +47,6 @@ class ProcessHost:
         self.memory = memoryview(b"")
         self._file: Descriptor | None = None
         self._child: Child | None = None
-        self._copy = -1
 
     @property
     def pid(self) -> int | None:
@@ -83,7 +93,7 @@ class ProcessHost:
             self._child = spawn(config, (self._file.fd,), last_words.fd)
             answer = _answer(self._child, last_words)
             if not resume:
-                self._map(self._file.fd, answer["bytes"])
+                self.memory = memoryview(_mapped(self._file, answer["bytes"]))
         except OSError as failure:
             self._abort(resume)
             if isinstance(failure, errors.EnergyMeterError):
@@ -99,17 +109,6 @@ class ProcessHost:
             if last_words is not None:
                 last_words.close()
         return [ChannelInfo.from_json(channel) for channel in answer["channels"]]
-
-    def _map(self, fd: int, size: int) -> None:
-        if sys.version_info >= (3, 13):
-            self.memory = memoryview(mmap.mmap(fd, size, trackfd=False))
-            return
-        number = os.dup(fd)
-        os.close(
-            number
-        )  # an mmap object opens a copy, very likely this number, and closes it when it is freed
-        self.memory = memoryview(mmap.mmap(fd, size))
-        self._copy = number if _same(fd, number) else -1
 
     def _abort(self, resume: bool) -> None:
         child, self._child = self._child, None
@@ -145,8 +144,6 @@ class ProcessHost:
         if child is not None:
             child.release()
         if self._file is not None:
-            if self._copy >= 0 and not _same(self._file.fd, self._copy):
-                _pinned.append(self.memory)
             self._file.close()  # the mapping stays
 
     @staticmethod
@@ -162,11 +159,15 @@ class ProcessHost:
                 return
 
 
-def _same(fd: int, other: int) -> bool:
-    """Whether two descriptors are open and of one file."""
-    with contextlib.suppress(OSError):
-        return os.path.sameopenfile(fd, other)
-    return False
+def _mapped(file: Descriptor, size: int) -> mmap.mmap:
+    if sys.version_info >= (3, 13):
+        return mmap.mmap(file.fd, size, trackfd=False)
+    number = os.dup(file.fd)
+    os.close(number)  # the copy very likely gets this number
+    mapping = _Mapping(file.fd, size)
+    if file.is_also(number):
+        mapping.copy, mapping.file = number, file
+    return mapping
 
 
 def _answer(child: Child, last_words: Descriptor) -> dict[str, Any]:

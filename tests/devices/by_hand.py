@@ -84,7 +84,7 @@ class Bench:
     def spans(self, name: str = "span") -> Spans:
         run = self.life.latest
         run.resolve_spans()
-        return Spans(run, name)
+        return Spans(run, name, run.progress())
 
     def sleep(self, nanoseconds: int) -> None:
         """Let time pass without a sample."""

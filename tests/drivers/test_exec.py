@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from devices.opened import open_for_test
 from devices.processes import until
 
 from energymeter.drivers.exec import Exec
@@ -47,7 +48,7 @@ def test_json_with_paths_and_units() -> None:
         amps="$.psu[0].i",
     )
     check_source(lambda: source, accuracy_known=False)
-    source.open()
+    open_for_test(source)
     assert source.read()[:3] == pytest.approx((5.02, 0.9, 4.5))
     source.close()
 
@@ -55,7 +56,7 @@ def test_json_with_paths_and_units() -> None:
 def test_a_counter() -> None:
     source = Exec("""echo '{"kwh": 1.5}'""", joules="$.kwh", joules_unit="kWh")
     assert source.facts.semantics == "counter"
-    source.open()
+    open_for_test(source)
     assert source.read().joules == 5.4e6
 
 
@@ -63,17 +64,17 @@ def test_no_shell_unless_asked(tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     source = Exec(f"echo 1 ; touch {flag}", unit="W")
     with pytest.raises(SourceError, match="no number"):
-        source.open()
+        open_for_test(source)
     assert not flag.exists()
     shelled = Exec(f"touch {flag} ; echo 1", unit="W", shell=True)
-    shelled.open()
+    open_for_test(shelled)
     assert flag.exists()
 
 
 def test_failure_shows_the_last_line_of_stderr() -> None:
     source = Exec("echo first >&2; echo 'no such sensor' >&2; exit 3", unit="W", shell=True)
     with pytest.raises(SourceError, match=r"exit code 3: no such sensor; try it"):
-        source.open()
+        open_for_test(source)
 
 
 def test_death_by_a_signal() -> None:
@@ -85,7 +86,7 @@ def test_a_hung_command_is_killed_with_its_children(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     source = Exec(f"sleep 60 & echo $! > {pid}; wait", unit="W", shell=True, timeout=1.0)
     with pytest.raises(SourceTimeout, match="was killed"):
-        source.open()
+        open_for_test(source)
     until(lambda: not _alive(int(pid.read_text())))
 
 
@@ -129,7 +130,7 @@ def test_a_stream_conforms_and_counts_what_is_no_sample() -> None:
     readings = check_source(lambda: Exec(command, unit="W", stream=True, shell=True, accuracy=0.1), reads=7)
     assert [r.watts for r in readings[:7]] == [1, 2, 3, 4, 5, 6, 7]
     source = Exec(command, unit="W", stream=True, shell=True)
-    source.open()
+    open_for_test(source)
     assert [r.watts for r in fresh(source, 7)] == [1, 2, 3, 4, 5, 6, 7]
     assert source.lost == 1
     source.close()
@@ -137,7 +138,7 @@ def test_a_stream_conforms_and_counts_what_is_no_sample() -> None:
 
 def test_a_stream_that_ends_says_so_after_its_last_line() -> None:
     source = Exec("printf '1\\n2'", unit="W", stream=True)
-    source.open()
+    open_for_test(source)
     assert [source.read().watts, source.read().watts] == [1, 2]
     with pytest.raises(SourceEnded):
         source.read()
@@ -145,7 +146,7 @@ def test_a_stream_that_ends_says_so_after_its_last_line() -> None:
 
 def test_a_stream_that_fails_says_why() -> None:
     source = Exec("echo 1; echo lost the bus >&2; exit 1", unit="W", stream=True, shell=True)
-    source.open()
+    open_for_test(source)
     assert source.read().watts == 1
     with pytest.raises(SourceError, match="exit code 1: lost the bus"):
         source.read()
@@ -153,7 +154,7 @@ def test_a_stream_that_fails_says_why() -> None:
 
 def test_a_silent_stream_beats_and_a_read_of_it_gives_up() -> None:
     source = Exec("sleep 30", unit="W", stream=True, timeout=0.1)
-    source.open()
+    open_for_test(source)
     with pytest.raises(SourceTimeout, match="flush"):
         source.read()
     source.close()
@@ -162,14 +163,14 @@ def test_a_silent_stream_beats_and_a_read_of_it_gives_up() -> None:
 def test_a_stream_drowning_in_stderr_goes_on() -> None:
     script = "import sys; sys.stderr.write('e' * 300000 + '\\n'); print(1, flush=True)"
     source = Exec(f'{sys.executable} -S -c "{script}"', unit="W", stream=True)
-    source.open()
+    open_for_test(source)
     assert source.read().watts == 1
 
 
 def test_endless_lines_are_dropped_and_counted() -> None:
     script = "print('9' * 200000); print(7, flush=True)"
     source = Exec(f'{sys.executable} -S -c "{script}"', unit="W", stream=True)
-    source.open()
+    open_for_test(source)
     assert source.read().watts == 7
     assert source.lost >= 1
 
@@ -221,18 +222,18 @@ def test_a_name_shows_the_program_and_nothing_of_its_arguments() -> None:
 def test_an_endless_answer_is_refused_before_it_fills_the_memory() -> None:
     source = Exec("yes 1", unit="W", timeout=5.0)
     with pytest.raises(SourceError, match="more than a megabyte"):
-        source.open()
+        open_for_test(source)
 
 
 def test_what_a_command_says_cannot_move_the_cursor() -> None:
     source = Exec("printf '\\033[2Jgone\\n' >&2; exit 1", unit="W", shell=True)
     with pytest.raises(SourceError, match=r"exit code 1: \\x1b\[2Jgone"):
-        source.open()
+        open_for_test(source)
 
 
 def test_what_a_command_leaves_running_does_not_hold_up_its_answer() -> None:
     source = Exec("sleep 60 & echo 5", unit="W", shell=True, timeout=5.0)
     began = time.monotonic()
-    source.open()
+    open_for_test(source)
     assert source.read().watts == 5.0
     assert time.monotonic() - began < 2.0

@@ -5,6 +5,7 @@ import socket
 from typing import Any
 
 import pytest
+from devices.opened import open_for_test
 from devices.web import DigestLogin, Said, Web, basic
 
 from energymeter.drivers.http import Http
@@ -35,14 +36,14 @@ def test_json_conforms_and_keeps_the_urls_own_query() -> None:
 def test_a_bare_number_in_its_unit() -> None:
     with Web(page) as web:
         source = Http(f"http://{web.address}/bare", unit="mW")
-        source.open()
+        open_for_test(source)
         assert source.read().watts == 4.53
 
 
 def test_a_counter_in_watt_minutes_needs_saying() -> None:
     with Web(page) as web:
         source = Http(f"http://{web.address}/api?id=3&watts=no", joules="$.meters[0].total", joules_unit="Wh")
-        source.open()
+        open_for_test(source)
         assert source.facts.semantics == "counter"
         assert source.read().joules == pytest.approx(5.3 * 3600)
 
@@ -55,19 +56,19 @@ def test_logins_and_that_nothing_of_them_is_shown(monkeypatch: pytest.MonkeyPatc
 
     with Web(guarded) as web:
         source = Http(f"http://me:p%40ss@{web.address}/x?token=tok3n", unit="W")
-        source.open()
+        open_for_test(source)
         assert source.read().watts == 1
         assert source.name.startswith(f"http@http://{web.address}/x#")
         assert "tok" not in source.name.partition("#")[2]
         wrong = Http(f"http://{web.address}/x?token=tok3n", unit="W", user="me", password="gue55")
         with pytest.raises(SourceForbidden) as caught:
-            wrong.open()
+            open_for_test(wrong)
         assert "gue55" not in repr(caught.value)
         assert "tok3n" not in repr(caught.value)
     monkeypatch.setenv("HUB", "p@ss")
     with Web(DigestLogin(lambda t, h: Said(200, "2"), "p@ss", user="me")) as web:
         source = Http(f"http://{web.address}/", unit="W", user="me", password_env="HUB")
-        source.open()
+        open_for_test(source)
         assert source.read().watts == 2
 
 
@@ -89,7 +90,7 @@ def test_answers_without_the_number(path: str, options: dict[str, Any], match: s
 def test_gone_and_back() -> None:
     with Web(page) as web:
         source = Http(f"http://{web.address}/bare", unit="mW")
-        source.open()
+        open_for_test(source)
         web.vanish()
         with pytest.raises(SourceMissing):
             source.read()

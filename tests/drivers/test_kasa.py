@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import pytest
+from devices.opened import open_for_test
 from devices.plugs import KasaPlug
 from devices.python_kasa import FakePackage
 from devices.real_recordings import recorded
@@ -56,7 +57,7 @@ def test_both_generations_conform(said: dict[str, Any], expected: tuple[float, .
         readings = check_source(lambda: Kasa(plug.address))
         assert readings[0][:3] == pytest.approx(expected)
         source = Kasa(plug.address)
-        source.open()
+        open_for_test(source)
         assert source.counters().joules == pytest.approx(joules)
         assert source.identity == "8006AA"
 
@@ -74,7 +75,7 @@ def test_recorded_replies() -> None:
         )
         with KasaPlug(entry["reply"]["emeter"]) as plug:
             source = Kasa(plug.address)
-            source.open()
+            open_for_test(source)
             assert source.read()[:3] == pytest.approx(expected), entry["device"]
             wh = now["total_wh"] if milli else now["total"] * 1e3
             assert source.counters().joules == pytest.approx(wh * 3600), entry["device"]
@@ -85,7 +86,7 @@ def test_an_outlet_of_a_strip() -> None:
     strip = {"8006AA00": FIRST, "8006AA01": SECOND}
     with KasaPlug(strip, children=("00", "01")) as plug:
         source = Kasa(plug.address, outlet=1)
-        source.open()
+        open_for_test(source)
         assert source.read().watts == pytest.approx(61.753)
         assert source.identity == "8006AA01"
         with pytest.raises(SourceMissing, match="has 2 outlets"):
@@ -114,7 +115,7 @@ def test_error_objects(said: dict[str, Any], match: str) -> None:
 def test_without_sysinfo_there_is_no_identity_but_a_reading() -> None:
     with KasaPlug(SECOND, sysinfo=False) as plug:
         source = Kasa(plug.address)
-        source.open()
+        open_for_test(source)
         assert source.identity == ""
 
 
@@ -135,7 +136,7 @@ def test_something_else_answers(raw: bytes, match: str) -> None:
 def test_unplugged_and_back_mid_run() -> None:
     with KasaPlug(SECOND) as plug:
         source = Kasa(plug.address)
-        source.open()
+        open_for_test(source)
     with pytest.raises(SourceError):
         source.read()
     with plug:
@@ -181,7 +182,7 @@ def test_newer_plugs_through_python_kasa(package: FakePackage) -> None:
     readings = check_source(newer)
     assert readings[0][:3] == (121.215, 0.033, 1.003)
     source = newer()
-    source.open()
+    open_for_test(source)
     assert source.counters().joules == pytest.approx(0.971 * 3.6e6)
     assert source.identity == "8022F0"
     source.close()
@@ -191,7 +192,7 @@ def test_newer_plugs_through_python_kasa(package: FakePackage) -> None:
 def test_a_newer_plug_without_voltage_and_total(package: FakePackage) -> None:
     package.energy.voltage = package.energy.current = package.energy.consumption_total = None
     source = newer()
-    source.open()
+    open_for_test(source)
     assert source.read()[:3] == (None, None, 1.003)
     assert source.counters().joules is None
 
@@ -222,7 +223,7 @@ def test_outlets_of_a_newer_strip(package: FakePackage) -> None:
     with pytest.raises(SourceMissing, match="has 1 outlets"):
         newer(outlet=1).open()
     source = newer(outlet=0)
-    source.open()
+    open_for_test(source)
     assert source.identity == "8022F0-child"
 
 

@@ -4,6 +4,7 @@ import socket
 from typing import Any
 
 import pytest
+from devices.opened import open_for_test
 from devices.plugs import ShellyRpc
 from devices.real_recordings import recorded
 from devices.web import DigestLogin, Said, Web
@@ -35,7 +36,7 @@ def test_conforms_and_reads_the_plugs_own_watts() -> None:
 def test_the_counter_and_the_identity() -> None:
     with Web(ShellyRpc({"Switch:0": PLUG})) as web:
         source = Shelly(web.address)
-        source.open()
+        open_for_test(source)
         assert source.counters().joules == pytest.approx(6.532 * 3600)
         assert source.identity == "shellyplusplugs-d4d4da000001"
         source.close()
@@ -49,7 +50,7 @@ def test_a_counter_with_an_answer_of_its_own_is_asked_for_once_a_minute(
     monkeypatch.setattr("energymeter.drivers.shelly.time.monotonic", lambda: now[0])
     with Web(device) as web:
         source = Shelly(web.address)
-        source.open()
+        open_for_test(source)
         assert source.counters().joules == pytest.approx(3600)
         device.status["EMData:0"] = {"id": 0, "total_act": 2.0}
         now[0] += 59
@@ -64,7 +65,7 @@ def test_recorded_replies(entry: int) -> None:
     said = recorded("wire/shelly_gen2_gen3_status.json")[entry]["reply"]
     with Web(ShellyRpc({"Switch:0": said})) as web:
         source = Shelly(web.address)
-        source.open()
+        open_for_test(source)
         reading, counters = source.read(), source.counters()
         source.close()
     assert (reading.watts, reading.volts, reading.amps) == (said["apower"], said["voltage"], said["current"])
@@ -83,7 +84,7 @@ def test_other_meters_of_the_family_are_found() -> None:
     }
     with Web(ShellyRpc({"EM:0": three_phases, "EMData:0": {"id": 0, "total_act": 5415414.19}})) as web:
         source = Shelly(web.address)
-        source.open()
+        open_for_test(source)
         assert source.read()[:3] == (None, 11.116, 2413.825)
         assert source.counters().joules == pytest.approx(5415414.19 * 3600)
     one_phase = {
@@ -96,7 +97,7 @@ def test_other_meters_of_the_family_are_found() -> None:
     }
     with Web(ShellyRpc({"EM1:1": one_phase})) as web:
         source = Shelly(web.address, id=1, component="EM1")
-        source.open()
+        open_for_test(source)
         assert source.read()[:3] == (234.9, 2.598, 501.8)
 
 
@@ -105,7 +106,7 @@ def test_a_switch_that_meters_nothing_next_to_a_meter() -> None:
     clamp = {"id": 0, "current": 0.08, "voltage": 234.9, "act_power": 0, "aprt_power": 18.7}
     with Web(ShellyRpc({"Switch:0": relay, "EM1:0": clamp})) as web:
         source = Shelly(web.address)
-        source.open()
+        open_for_test(source)
         assert source.read().watts == 0.0
     with Web(ShellyRpc({"Switch:0": relay})) as web:
         with pytest.raises(SourceMissing, match="No handler for"):
@@ -122,7 +123,7 @@ def test_login_with_the_right_and_the_wrong_password(monkeypatch: pytest.MonkeyP
         assert set(guard.refused) == {"no answer", "stale"}
         source = Shelly(web.address, password="gue55")
         with pytest.raises(SourceForbidden, match="refuses the user name or password") as caught:
-            source.open()
+            open_for_test(source)
         with pytest.raises(SourceForbidden, match="asks for a password"):
             Shelly(web.address).open()
     assert "gue55" not in f"{caught.value!r}{source!r}{source.name}"
@@ -140,7 +141,7 @@ def test_replies_without_a_power(said: dict[str, Any], kind: type[SourceError], 
     rpc = ShellyRpc({"Switch:0": PLUG})
     with Web(rpc) as web:
         source = Shelly(web.address)
-        source.open()
+        open_for_test(source)
         rpc.status["Switch:0"] = said
         with pytest.raises(kind, match=match):
             source.read()
@@ -170,7 +171,7 @@ def test_no_such_channel() -> None:
 def test_unplugged_and_back_mid_run() -> None:
     with Web(ShellyRpc({"Switch:0": PLUG})) as web:
         source = Shelly(web.address)
-        source.open()
+        open_for_test(source)
         web.vanish()
         for _ in range(2):
             with pytest.raises(SourceMissing):
@@ -202,5 +203,5 @@ def test_what_a_device_says_cannot_move_the_cursor() -> None:
     rpc = ShellyRpc({"Switch:0": {"id": 0, "apower": 5.0}}, device="plug\x1b[2J")
     with Web(rpc) as web:
         source = Shelly(web.address)
-        source.open()
+        open_for_test(source)
         assert source.identity == "plug\\x1b[2J"

@@ -4,6 +4,7 @@ import socket
 from typing import Any
 
 import pytest
+from devices.opened import open_for_test
 from devices.plugs import TasmotaConsole
 from devices.real_recordings import recorded
 from devices.web import Said, Web
@@ -26,7 +27,7 @@ TWO = {"Total": [1.5, 2.25], "Power": [10, 32], "Voltage": 229, "Current": [0.1,
 
 def opened(web: Web, **options: Any) -> Tasmota:
     source = Tasmota(web.address, **options)
-    source.open()
+    open_for_test(source)
     return source
 
 

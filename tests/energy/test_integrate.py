@@ -154,6 +154,22 @@ def test_stale_readings_say_nothing_until_the_last_one_which_holds_the_value():
     assert (last.joules, last.coulombs) == (pytest.approx(5.0), pytest.approx(1.0))
 
 
+def test_a_counter_without_a_newer_value_at_the_end_says_nothing_of_the_time_since():
+    integrator = Integrator(Facts(semantics="counter"), SECOND)
+    integrator.add(0, Reading(joules=7.0))
+    assert integrator.add(SECOND, Reading(joules=9.0)).joules == 2.0
+    assert integrator.add(SECOND * 5 // 4, Reading(fresh=False), final=True) is None
+    assert integrator.add(SECOND * 30, Reading(fresh=False), final=True) is None
+
+
+@pytest.mark.parametrize("semantics", ["instant", "mean"])
+def test_a_value_is_not_held_to_the_end_across_a_gap(semantics):
+    integrator = Integrator(Facts(semantics=semantics), SECOND)
+    integrator.add(0, Reading(watts=1.0))
+    assert integrator.add(SECOND + 1, Reading(fresh=False), final=True) is None
+    assert integrator.add(SECOND, Reading(fresh=False), final=True).joules == pytest.approx(1.0)
+
+
 def test_time_that_does_not_go_forward_is_ignored():
     integrator = Integrator(Facts(), SECOND)
     integrator.add(100, Reading(watts=1.0))

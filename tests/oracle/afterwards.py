@@ -24,6 +24,7 @@ _ALIGN_SECONDS = 0.5
 """The Unix time in a log is so well known."""
 _NEVER = 1e9
 _LAST_SECONDS = 0.5
+_EXIT_SECONDS = 3.0
 _one_at_a_time = threading.Lock()
 """A click runner takes standard output away from the whole process."""
 _SHARES = ((0.0, 1.0), (0.1037, 0.3091), (0.3533, 0.9017), (0.5, 0.5001))
@@ -61,7 +62,10 @@ def _judge_log(record: Record, judge: Judge, number: int, run: Run) -> None:
     end = Moments(first.earliest, last.latest) if excused else last
     if record.breaks:  # the rows of the last second are lost then
         first = Moments(first.earliest, min(end.latest, max(first.latest, *record.breaks) + _LAST_SECONDS))
-    LogJudge(judge, paths[0], channels, Extent(first, end)).judge(
+    window = run.extent
+    if run.open or not record.of("finished"):  # it was left when the program ended
+        window = Extent(run.extent.start, Moments(end.earliest, end.latest + _EXIT_SECONDS))
+    LogJudge(judge, paths[0], channels, Extent(first, end), window=window).judge(
         lost=excused or not judge.healthy_run(run),
         unix=record.unix_offset + record.epoch_ns * 1e-9,
         replayed=record.program.seed % 3 == 0,
@@ -90,6 +94,7 @@ class LogJudge:
         channels: what was recorded.
         extent: from the first sample to the last one.
         origin: what the truth calls the log's second 0; None: known by its first sample only.
+        window: of the run, which a log that was closed carries.
     """
 
     def __init__(
@@ -99,12 +104,14 @@ class LogJudge:
         channels: Sequence[Channel],
         extent: Extent,
         origin: float | None = None,
+        window: Extent | None = None,
     ) -> None:
         self._judge, self._verdict, self._origin = judge, judge.verdict, origin
+        self._window_of_run = window
         self._path, self._channels, self._extent = path, channels, extent
 
-    def judge(self, *, lost: bool, unix: float | None, replayed: bool) -> None:
-        """Everything.
+    def judge(self, *, lost: bool, unix: float | None, replayed: bool) -> bool:
+        """Everything; False if it cannot be read.
 
         Args:
             lost: the log may hold no sample.
@@ -118,15 +125,18 @@ class LogJudge:
         except EnergyMeterError as error:
             if not lost:
                 self._verdict.found("log lost", "log", f"{type(error).__name__}: {error}")
-            return
+            return False
         except (ValueError, AttributeError) as error:
             self._verdict.found(f"crash {type(error).__name__}", "log", str(error))
-            return
-        self._judge.usage("log", "log", usage, self._extent, self._channels)
+            return False
+        closed = trace.window_s is not None and self._window_of_run is not None
+        extent = self._window_of_run if closed else self._extent
+        self._judge.usage("log", "log", usage, extent, self._channels)
         self._shown(usage)
         self._windows(trace, unix)
         if replayed:
             self._replayed(usage)
+        return True
 
     def _shown(self, usage: dict[str, Any]) -> None:
         """``energymeter show`` says the same."""
@@ -153,7 +163,11 @@ class LogJudge:
         starts = [start + a * seconds for a, _ in _SHARES]
         ends = [start + b * seconds for _, b in _SHARES]
         by_trace = trace.energy(starts, ends)
-        by_file = window_joules(self._path, starts, ends)
+        try:
+            by_file = window_joules(self._path, starts, ends)
+        except EnergyMeterError as error:
+            self._verdict.found("window_joules refused", "log", str(error))
+            return
         for a, b, one, other in zip(starts, ends, by_trace, by_file, strict=True):
             if not math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-7):
                 self._verdict.found(
@@ -293,7 +307,8 @@ class _Ledger:
     def _bracket(run: Run) -> float:
         start, end = run.extent
         late = 0.0 if run.open else end.latest - end.earliest
-        return 0.3 * (start.latest - start.earliest) + min(late, 0.05)
+        early = start.latest - start.earliest  # a baseline reads for longer than it counts
+        return early * (0.3 if run.logged else 1.0) + min(late, 0.05)
 
     def _runs(self, meters: set[int]) -> list[Run]:
         paying = {number for number, meter in enumerate(self._record.program.meters) if meter.budget}

@@ -27,6 +27,8 @@ _PERIOD_SECONDS = 3.0
 _EDGE_SECONDS = 2e-4
 _STAMP_SECONDS = 0.02
 """A sample has the time of its reading but for so much."""
+_ON_ITS_WAY_SECONDS = 0.03
+"""A reading may be so old before it is a sample."""
 _HARMLESS = ("sampled by a thread", "± without the unknown accuracy")
 
 
@@ -122,15 +124,18 @@ class Judge:
     def sampled(self, channels: Sequence[Channel], extent: Extent, begun: float) -> tuple[Moments, Moments]:
         """When the first and the last sample of a run were taken: a curve reaches from one to the other."""
         grace = max(self._grace(channel) for channel in channels) + 0.1
-        firsts, lasts = [], []
+        firsts, lasts, earliest = [], [], math.inf
         for channel in channels:
             since = max(begun, extent.start.earliest - 3.0)
             inside = [t for t in channel.times if since <= t <= extent.end.latest + grace]
+            if channel.spec.late and not channel.spec.stamped and inside:
+                late = min(channel.spec.late, inside[0] - since)
+                earliest = min(earliest, inside[0] - late)  # half of what its first answer took
             firsts += inside[:1]
             lasts += inside[-1:]
         if not firsts:
             return extent.start, extent.end
-        first = Moments(min(firsts) - _STAMP_SECONDS, min(firsts) + _STAMP_SECONDS)
+        first = Moments(min(earliest, min(firsts) - _STAMP_SECONDS), min(firsts) + _STAMP_SECONDS)
         last = Moments(min(extent.end.earliest, *lasts) - grace, min(extent.end.latest, max(lasts)) + grace)
         return first, last
 
@@ -166,9 +171,17 @@ class Judge:
     @staticmethod
     def _newest(channel: Channel, at: float) -> float | None:
         """The newest sample that a meter must know of by now, if its source goes on."""
-        known = [time for time in channel.times if time <= at]
+        known = [time for time in channel.times if time <= at - _ON_ITS_WAY_SECONDS]
         slack = 2 * (1 / channel.hz + channel.spec.renews) + 0.06 + channel.spec.slow + channel.spec.batch
         return known[-1] - slack if known else None
+
+    @staticmethod
+    def _came(channel: Channel, at: float) -> float:
+        """The time of the newest sample that had come by a moment; infinity after the last one of all."""
+        known = [time for time in channel.times if time <= at - _ON_ITS_WAY_SECONDS]
+        if not channel.times or len(known) == len(channel.times):
+            return math.inf
+        return known[-1] if known else -math.inf
 
     def _refusal(self, figure: str, run: Run, window: Extent, error: dict[str, Any]) -> None:
         """An error instead of a figure: fine where something was wrong, at most 2 % elsewhere."""
@@ -256,7 +269,11 @@ class Judge:
         tolerance = self._far * value["uncertainty"] + sum(self._tolerance(c, start, end) for c in channels)
         tolerance += _EXACT * abs(high) + 1e-9
         if coverage >= COVERED:  # what is missing may have been its peak
-            tolerance += (1 - coverage) * seconds * sum(c.wave.extremes(start, end)[1] for c in channels)
+            for channel, part in zip(channels, parts, strict=True):
+                missing = (1 - coverage) * seconds
+                if len(channels) > 1:  # coverage weighs each by its energy
+                    missing = max(missing, end - start - part.seconds) * math.ceil(1 - coverage)
+                tolerance += missing * channel.wave.extremes(start, end)[1]
         if not low - tolerance <= joules <= high + tolerance:
             self.verdict.found(
                 f"{kind} joules",
@@ -291,7 +308,8 @@ class Judge:
     @staticmethod
     def _grace(channel: Channel) -> float:
         """Seconds at the edges of a stretch that a meter may count or not."""
-        return 2.2 * (1 / channel.hz + channel.spec.renews) + 0.03 + channel.spec.slow + channel.spec.batch
+        waits = 1 / channel.hz + channel.spec.renews + channel.spec.news
+        return 2.2 * waits + 0.03 + channel.spec.slow + channel.spec.batch
 
     @staticmethod
     def _tolerance(channel: Channel, start: float, end: float) -> float:
@@ -356,6 +374,8 @@ class Judge:
         """The peak is that of the readings in the window."""
         peak = value["peak_watts"]
         if peak is None or len(channels) > 1 or channels[0].spec.quantity == "joules":
+            return
+        if figure.startswith("company"):  # another program has readings of its own
             return
         inner_start, inner_end = places[-1][0] + bracket, places[0][1]
         inner, _ = channels[0].peaks(inner_start, inner_end)
@@ -422,7 +442,7 @@ class Judge:
         usages = value.get("usages", {}).get("value")
         doubt = None
         if usages is not None:
-            self._each(figure, usages, known, run, channels)
+            self._each(figure, usages, known, run, channels, answer.asked.latest)
             doubt = [usage["uncertainty"] for usage in usages]
         self._statistics(figure, value, known, must, run, channels, doubt)
 
@@ -440,6 +460,7 @@ class Judge:
         known: list[Stretch],
         run: Run,
         channels: Sequence[Channel],
+        asked: float,
     ) -> None:
         """Every usage belongs to a span; those of about one moment may come in any order."""
         left, place = dict(enumerate(known)), 0
@@ -456,7 +477,10 @@ class Judge:
             if len(near) > 1:
                 chosen = min(near, key=lambda at: (*self._mismatch(left[at], usage, channels), at))
             place = max(place, chosen)
-            self._usage(f"{figure} {number}", "span", usage, left.pop(chosen).extent, channels)
+            extent = left.pop(chosen).extent
+            seen = [min(self._came(channel, asked), run.sampled_until) for channel in channels]
+            if min(seen) >= extent.end.earliest:
+                self._usage(f"{figure} {number}", "span", usage, extent, channels)
 
     def _mismatch(
         self, span: Stretch, usage: dict[str, Any], channels: Sequence[Channel]

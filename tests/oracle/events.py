@@ -78,7 +78,9 @@ class Record:
                 continue
             if until < run.extent.end.latest:  # the worker never leaves it
                 run = run._replace(
-                    extent=Extent(run.extent.start, Moments(_LONG_AFTER, _LONG_AFTER)), open=True
+                    extent=Extent(run.extent.start, Moments(_LONG_AFTER, _LONG_AFTER)),
+                    open=True,
+                    sampled_until=run.extent.end.earliest,
                 )
             found.append(run)
         return found
@@ -155,11 +157,15 @@ class Record:
 
     def _runs(self) -> Iterable[Run]:
         of_meter: dict[tuple[int, str], list[Extent]] = defaultdict(list)
+        of_others: dict[tuple[int, str], list[Extent]] = defaultdict(list)  # other meters of the same source
         for process, step in self._inner:
             meter = self._block_meter(step)
             extent = self._extent(process, step)
-            if meter is not None and extent is not None:
-                of_meter[meter, process].append(extent)
+            step_way = getattr(self.steps.get(step), "way", "")
+            refused = step_way == "open" and self.failed(step)  # it goes on although it was not entered
+            if meter is not None and extent is not None and not refused:
+                alike = isinstance(self.steps.get(step.partition(".")[0]), s.ForkWhileLeaving)
+                (of_others if alike else of_meter)[meter, process].append(extent)
         for event in self.of("idle"):
             step = self.steps[event["step"]]
             assert isinstance(step, s.Idle)
@@ -169,10 +175,13 @@ class Record:
                 idle = Extent(start, Moments(whole.earliest + event["seconds"], whole.latest))
                 within = [run for run in of_meter[step.meter, event["process"]] if _encloses(run, idle)]
                 if not within:
-                    yield Run(step.meter, event["process"], idle, logged=False)
+                    yield Run(step.meter, event["process"], idle, logged=False, begun=whole.earliest)
         for (meter, process), extents in of_meter.items():
             for together in _connected(extents):
                 yield _run(meter, process, together)
+        for (meter, process), extents in of_others.items():
+            for together in _connected(extents):
+                yield _run(meter, process, together)._replace(logged=False)
 
     def _closer(self, run: Run) -> Run:
         """A run begins when every source has answered, and a last sample is taken when it has ended."""

@@ -69,7 +69,7 @@ class _Generator:
         resolution = rnd.choice([0.0, 0.001, 0.01]) if quantity != "joules" else rnd.choice([1e-6, 1e-3])
         wave = self.wave(hz)
         peak = max(max(a, b) for _, a, b in wave)
-        wrapping = quantity == "joules" and rnd.random() < 0.4
+        wrapping = quantity == "joules" and rnd.random() < 0.4 and hz >= 20
         way = "stream" if semantics == "instant" and rnd.random() < 0.2 else "read"
         spec: dict[str, Any] = dict(  # noqa: C408 - as the fields are spelled
             wave=wave,
@@ -113,6 +113,8 @@ class _Generator:
                 spec["troubles"] = (("odd", start, start, value),)
             case "late":
                 spec["late"] = rnd.choice([0.3, 0.8, 1.3])
+                if quantity == "joules":  # when in so long a first read it was counted, nobody can know
+                    spec["stamped"] = True
             case "nominal" if spec["way"] == "stream":
                 spec["nominal_hz"] = rnd.choice([1.0, 10.0])
             case "restart" if quantity == "joules":
@@ -185,7 +187,7 @@ class _Generator:
             steps.append(s.Rush(meter))
         if rnd.random() < 0.04 and self._meters[0].budget:
             steps.append(s.ForkWhileLeaving(0))
-        if rnd.random() < 0.03:
+        if rnd.random() < 0.03 and not self._meters[meter].budget:  # that would pay to the program's end
             steps.append(s.Block((), meter, "forgotten"))
         way = rnd.choice(["with"] * 8 + ["async", "function", "generator", "agenerator", "twice", "raises"])
         block: s.Step = s.Block(self._body(meter, 0), meter, way)

@@ -65,6 +65,9 @@ class Tally:
         self.healthy += verdict.healthy
         self.refused += verdict.refused
         for finding in verdict.findings:
+            if finding.code not in self.found:  # an hour is long to wait for it
+                line = f"{tried.kind} seed {tried.seed}: {finding.code}: {finding.message[:200]}"
+                print(line, file=sys.__stderr__, flush=True)  # a click runner may have the other streams
             self.found[finding.code].append((tried, finding, time.monotonic() - self._start))
         for kind, score in _one_of_each(verdict.scores):
             self._ratios[kind].append(score)

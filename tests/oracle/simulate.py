@@ -283,10 +283,10 @@ class _Simulation:
             Moments(min(starts), begun),
             Moments(max(ends), max(max(ends), self._run.seconds + 1e-3)),
         )
-        LogJudge(self._judge, self._log, channels, extent, 0.0).judge(
-            lost=False, unix=None, replayed=self._run.seed % 7 == 0
+        readable = LogJudge(self._judge, self._log, channels, extent, 0.0).judge(
+            lost=bool(self._run.kills), unix=None, replayed=self._run.seed % 7 == 0
         )
-        if self._judge.verdict.findings:
+        if not readable or self._judge.verdict.findings:
             return
         self._saved(channels, extent)
         self._damaged()

@@ -712,10 +712,7 @@ class Stage:
 
     def finish(self, meters: list[EnergyMeter]) -> None:
         """The last questions, and whether everything was given back."""
-        for step, number, spans, said in self._kept:
-            now = json.dumps({label: self._of_spans(one) for label, one in spans.items()})
-            if now != said:
-                self._note("changed", step=step, meter=number, before=json.loads(said), after=json.loads(now))
+        self._check_kept()
         for number in range(len(meters)):
             self._last_questions(meters[number], number)
         own = getattr(self, "_own_files", [])
@@ -735,6 +732,13 @@ class Stage:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
         faulthandler.cancel_dump_traceback_later()
+
+    def _check_kept(self) -> None:
+        """What was kept says what it said then."""
+        for step, number, spans, said in self._kept:
+            now = json.dumps({label: self._of_spans(one) for label, one in spans.items()})
+            if now != said:
+                self._note("changed", step=step, meter=number, before=json.loads(said), after=json.loads(now))
 
     def _last_questions(self, meter: EnergyMeter, number: int) -> None:
         for what in ("usage", "usages", "spans", "trace"):

@@ -20,15 +20,6 @@ from oracle.shrink import shrunk
 from oracle.simulate import LongRun, long_run, simulate
 from oracle.wave import Piece, Wave
 
-OPEN: dict[str, str] = {
-    "W07": "logs of several channels are summed in two ways",
-    "W09": "a replay plays the first channel only",
-    "W13": "an instant that repeats counts as fresh",
-    "W14": "rails are read at the pace of the whole",
-    "W21": "± of an interpolated window ignores the power behind its gap",
-    "W22": "a log that was cut says nothing",
-}
-"""Kept programs that still fail, by the row of the fault, with the reason."""
 _AGAIN = 3
 """Times that a kept program is run, on a machine that may be busy, before it is believed to fail."""
 
@@ -232,13 +223,8 @@ def test_a_program_that_does_not_end_is_found(tmp_path: Path) -> None:
 KEPT = sorted(path.stem for path in SEEDS.glob("*.json"))
 
 
-def expected(name: str) -> pytest.MarkDecorator | tuple[()]:
-    reason = OPEN.get(name[:3])
-    return pytest.mark.xfail(reason=reason, strict=False) if reason else ()
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [pytest.param(name, marks=expected(name)) for name in KEPT])
+@pytest.mark.parametrize("name", KEPT)
 def test_what_was_found_once_is_not_found_again(name: str) -> None:
     for _ in range(_AGAIN):
         verdict = verdict_on(kept(SEEDS / f"{name}.json"))

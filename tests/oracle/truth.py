@@ -139,7 +139,7 @@ class Channel:
     def peaks(self, start: float, end: float) -> tuple[float, float]:
         """The highest reading within a window, and of the window with a neighbour on either side, W."""
         first, last = bisect_left(self.times, start), bisect_right(self.times, end)
-        inner = self.watts[first + 1 : last - 1]
+        inner = self.watts[first + 1 : max(last - 1, 0)]
         outer = self.watts[max(0, first - 2) : last + 2]
         return max(inner, default=0.0), max(outer, default=0.0)
 
@@ -175,6 +175,8 @@ class Run(NamedTuple):
     """Its samples go to the meter's log."""
     begun: float = -math.inf
     """Its first sample was taken after this moment, s."""
+    sampled_until: float = math.inf
+    """A worker sees no sample after this moment: its parent has left the run."""
 
 
 class Stretch(NamedTuple):

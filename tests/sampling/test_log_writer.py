@@ -1,10 +1,15 @@
 """The log's thread: nothing that happens to a log holds up the sampling or is kept quiet."""
 
+import contextlib
+import os
 import threading
 
 import pytest
 
 from energymeter.energy.integrate import Sample
+from energymeter.errors import LogError
+from energymeter.recordings import writer
+from energymeter.recordings.writer import open_recorder
 from energymeter.sampling import log_writer
 from energymeter.sampling.log_writer import LogWriter
 from energymeter.sampling.memory import HEAD_BYTES, Count, Head, LogState
@@ -21,6 +26,7 @@ class Disk:
         self.ready.set()
         self.busy = threading.Event()
         self.error = None
+        self.waits = self.abandoned = False
         self._buffered = 0
 
     def row(self, channel, sample):
@@ -33,6 +39,9 @@ class Disk:
             raise self.error
         self.rows += self._buffered
         self._buffered = 0
+
+    def abandon(self):
+        self.abandoned = True
 
     def close(self, window_ns=None):
         self.closed += 1
@@ -100,6 +109,50 @@ def test_a_log_that_is_stalled_at_the_end_is_reported_and_given_up(log, disk, he
     log.close()
     assert head.counts[Count.LOG_STATE] == LogState.STALLED
     assert "0 rows are written" in head.error
+    assert disk.abandoned
+
+
+@pytest.fixture
+def pipe(tmp_path):
+    """A named pipe that is full and that nobody reads."""
+    path = tmp_path / "log.csv"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    writing = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    yield str(path)
+    os.close(reader)
+    os.close(writing)
+
+
+def test_a_pipe_that_nobody_reads_is_refused(pipe, monkeypatch):
+    monkeypatch.setattr(writer, "_HEADER_SECONDS", 0.05)
+    with pytest.raises(LogError, match="nobody reads it"):
+        open_recorder(pipe, {}, ["a"], 0, force=True, resume=False)
+
+
+def test_a_thread_does_not_wait_for_a_pipe_that_was_given_up(pipe, head, monkeypatch):
+    monkeypatch.setattr(writer, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(log_writer, "GIVE_UP_SECONDS", 0.2)
+    recorder = open_recorder(_emptied(pipe), {}, ["a"], 0, force=True, resume=False)
+    log = LogWriter(pipe, recorder, head)
+    log.start()
+    record = log.recording(0)
+    for _ in range(5000):
+        record(0, SAMPLE)
+    log.close()
+    log._thread.join(20)
+    assert not log._thread.is_alive()
+    assert "nobody reads it" in head.error
+
+
+def _emptied(path):
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    os.read(fd, 65_536)
+    os.close(fd)
+    return path
 
 
 @pytest.mark.parametrize(
