@@ -1,4 +1,4 @@
-"""Hours left by a battery gauge's log (percent, mAh, µWh): by the power beside it, else by its slope."""
+"""Hours left by a battery gauge's log (percent, mAh, µWh): from its power column, or else from its slope."""
 
 import math
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class GaugeHours(NamedTuple):
     """What a gauge's log says."""
 
     hours: Estimate | None
-    """``None``: nothing was discharged, so it cannot be told."""
+    """``None``: nothing was discharged, so there is no forecast."""
     method: str
     """``energy`` (power and a capacity) or ``slope`` (of the gauge alone)."""
     note: str = ""
@@ -133,8 +133,8 @@ def hours_from_log(path: str, battery: Battery | None = None) -> GaugeHours:
         return GaugeHours(powered, "energy")
     if gauge is None:
         raise LogError(
-            f"{path} has no gauge's column that is known: write a CSV of time and percent, or log watts and "
-            "name the battery."
+            f"{path} has no known gauge column: write a CSV of time and percent, or log watts and "
+            "name the battery"
         )
     return GaugeHours(hours_from_gauge(gauge.times_s, gauge.levels), "slope", gauge.note)
 

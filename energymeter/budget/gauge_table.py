@@ -75,8 +75,8 @@ class Gauge(NamedTuple):
     levels: list[float]
     in_percent: bool
     watts: list[float]
-    """What was drawn, by a column of power or those of volts and amps; NaN where none tells it. Gauges do not
-    agree on the sign: what most rows have is taken for drawing, the other for charging."""
+    """Power drawn from the battery, from a power column or from volts and amps; NaN where there is none.
+    Gauges disagree on the sign: the sign of most rows counts as drawing, the other as charging."""
     at_cell: bool
     """That is before any converter: the gauge's own figures, by their titles."""
     note: str = ""

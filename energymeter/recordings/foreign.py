@@ -20,18 +20,20 @@ def read_energyrunner(path: str, file: IO[bytes]) -> Record:
 
     Raises:
         NotMeasured: there are no samples.
-        LogError: its rate makes no sense.
+        LogError: its rate is out of range.
     """
     raw = file.read()
     if len(raw) < 9:
-        raise NotMeasured(f"{path} holds no samples.")
+        raise NotMeasured(f"{path} holds no samples; record again")
     (rate_hz,) = struct.unpack_from("<f", raw, 1)
     microjoules = array("f")
     microjoules.frombytes(raw[5 : 5 + (len(raw) - 5) // 4 * 4])
     if sys.byteorder == "big":
         microjoules.byteswap()
     if not 1e-3 < rate_hz < 1e7:
-        raise LogError(f"{path} is no EnergyRunner trace: a rate of {rate_hz:g} Hz makes no sense.")
+        raise LogError(
+            f"{path} is not an EnergyRunner trace: its rate must be from 0.001 to 1e7 Hz, not {rate_hz:g}"
+        )
     watts = array("d", (energy * 1e-6 * rate_hz for energy in microjoules))
     times = array("d", ((i + 1) / rate_hz for i in range(len(watts))))
     return Record(_name(path), Facts(semantics="mean"), {"time_s": times, "watts": watts}, None, {})

@@ -17,7 +17,7 @@ _COMMA_NUMBER = re.compile(r"[-+]?\d+,(\d+)(?:[eE][-+]?\d+)?(?:\s*[^\d\s]{1,5})?
 _POINT_NUMBER = re.compile(r"[-+]?\d*\.\d+(?:[eE][-+]?\d+)?(?:\s*[^\d\s]{1,5})?$")
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _MOST_CONTROL = 0.02
-"""Of a text, the share of signs that are for no reader."""
+"""The largest share of control characters that a text file may contain."""
 
 
 class Shape(NamedTuple):

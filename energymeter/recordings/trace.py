@@ -243,7 +243,7 @@ class Trace:
         return np.asarray(totals[i] + share * (totals[j] - totals[i]))
 
     def energy(self, starts_s: npt.ArrayLike, ends_s: npt.ArrayLike) -> Floats:
-        """Joules of many windows at once; same shape as the arguments."""
+        """Joules of many windows in one call; same shape as the arguments."""
         return self.at(ends_s) - self.at(starts_s)
 
     def usage(self, start_s: float | None = None, end_s: float | None = None) -> Usage:

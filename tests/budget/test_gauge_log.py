@@ -114,7 +114,7 @@ def test_power_and_a_battery_go_before_the_slope(tmp_path: Path) -> None:
 
 
 def test_what_is_no_gauge_log(tmp_path: Path) -> None:
-    with pytest.raises(LogError, match="no gauge's column"):
+    with pytest.raises(LogError, match="no known gauge column"):
         hours_from_log(log(tmp_path / "a.csv", "time,colour\n1,red\n"))
     with pytest.raises(LogError, match="cannot be read"):
         hours_from_log(str(tmp_path / "none.csv"))
@@ -156,13 +156,13 @@ def test_a_night_without_sun_and_a_morning_with_it() -> None:
     night = next(i for i, row in enumerate(table) if row[0] == "2021-06-07 06:30:00")
     estimate = hours_from_gauge(times[:night], percent[:night])
     assert estimate is not None
-    assert estimate.value == pytest.approx(54 / 15 * 10, rel=0.3), "it fell by 9 % at once"
+    assert estimate.value == pytest.approx(54 / 15 * 10, rel=0.3), "it fell by 9 % in one step"
     assert hours_from_gauge(times[:17], percent[:17]) is None  # 69 to 67: one step of this gauge
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_gauges_own_volts_and_amps_are_of_the_cell(tmp_path: Path, sign: int) -> None:
-    """Linux: µV and µA, discharging told with either sign; no converter stands between."""
+    """Linux: µV and µA, discharging may have either sign, and there is no converter in between."""
     table = "".join(f"{i * 60},{50 - i // 10},Discharging,4000000,{sign * 500000}\n" for i in range(31))
     path = log(tmp_path / "a.csv", f"time_s,capacity,status,voltage_now,current_now\n{table}")
     hours = hours_from_log(path, Battery(2000, volts=5.0, efficiency=0.8, usable=1.0))

@@ -81,7 +81,7 @@ def gauge(tmp_path: Path, text: str) -> Gauge | None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_each_shape_tells_the_fall_since_it_was_charged(tmp_path: Path, shape: str) -> None:
+def test_each_shape_gives_the_fall_since_the_last_charge(tmp_path: Path, shape: str) -> None:
     found = gauge(tmp_path, SHAPES[shape])
     assert found is not None
     assert found.levels == PERCENTS[3:]
@@ -92,7 +92,7 @@ def test_each_shape_tells_the_fall_since_it_was_charged(tmp_path: Path, shape: s
     assert hours.value == pytest.approx(82 / 9 * 1.5)
 
 
-def test_on_the_charger_nothing_can_be_told(tmp_path: Path) -> None:
+def test_there_is_no_forecast_on_the_charger(tmp_path: Path) -> None:
     found = gauge(tmp_path, "time,percent,plugged\n" + "".join(f"{i * 60},{90 - i},2\n" for i in range(9)))
     assert found == Gauge([], [], True, [], False)
     assert hours_from_log(str(tmp_path / "log")).hours is None
@@ -133,7 +133,7 @@ def test_rows_without_a_level_are_gaps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "hello\n", "time,colour\n1,red\n", "1700000000 nothing here\n"])
-def test_what_is_no_gauges_log_is_told_in_one_sentence(tmp_path: Path, text: str) -> None:
+def test_other_files_are_not_taken_for_gauge_logs(tmp_path: Path, text: str) -> None:
     assert gauge(tmp_path, text) is None
     with pytest.raises(LogError, match=r"write a CSV of time and percent"):
         hours_from_log(str(tmp_path / "log"))

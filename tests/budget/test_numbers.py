@@ -102,7 +102,7 @@ def test_the_uncertainty_of_a_load_ahead_is_the_sum_of_its_three_parts() -> None
     assert load.sigma(400.0) == pytest.approx(math.sqrt(noise**2 + 0.002**2 + change))
 
 
-def test_a_load_that_steps_is_told_by_its_last_level() -> None:
+def test_a_load_that_steps_is_forecast_from_its_last_level() -> None:
     load = Forecast()
     for _ in range(40):
         load.add(1.0, 2.0)
