@@ -15,13 +15,13 @@ from energymeter.energy.integrate import Sample, Weights
 from energymeter.energy.uncertainty import Part
 from energymeter.energy.usage import Usage, combine, least_trusted
 from energymeter.energy.window import STEP_IN_LINE, STEP_IN_MEAN, Window
-from energymeter.errors import ExtraMissing, LogError, NotMeasured, SpecError
+from energymeter.errors import EnergyMeterError, ExtraMissing, LogError, NotMeasured, SpecError
 from energymeter.reading import Facts
 from energymeter.recordings import reader
 from energymeter.recordings.arrays import Floats, begun, integrated, running, scatter
 from energymeter.recordings.record import Hints, options_in
 from energymeter.recordings.writer import COLUMNS, FORMAT, open_recorder, reason
-from energymeter.text import printable
+from energymeter.text import duration, html_table, printable
 
 if TYPE_CHECKING:
     import pandas
@@ -205,6 +205,20 @@ class Trace:
 
     def __len__(self) -> int:
         return len(self.time_s)
+
+    def __repr__(self) -> str:
+        """``Trace(sim:pi4: 52 samples in 1.02 s · 6.391 J ± 0.078 · …)``."""
+        return f"Trace({printable(' + '.join(self.names))}: {' · '.join(self._texts())})"
+
+    def _repr_html_(self) -> str:
+        return html_table([[printable(" + ".join(self.names)), *self._texts()]])
+
+    def _texts(self) -> list[str]:
+        count = "1 sample" if len(self) == 1 else f"{len(self)} samples"
+        try:
+            return [f"{count} in {duration(self.seconds)}", str(self.usage())]
+        except EnergyMeterError as error:  # a view never fails
+            return [f"{count} in {duration(self.seconds)}", printable(str(error))]
 
     @property
     def seconds(self) -> float:
