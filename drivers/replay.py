@@ -185,7 +185,7 @@ class _Part:
         return first if self._window_s is None else max(first, self._window_s[0])
 
     def rows(self, number: int) -> Iterator[tuple[float, int, Reading]]:
-        """Its samples within the window that was measured, with one on each of its edges."""
+        """The recorded samples inside the measured window, with one sample on each edge."""
         times = self._columns["time_s"]
         start, end = self._window_s or (times[0], times[-1])
         first, last = bisect_left(times, start), bisect_right(times, end)

@@ -73,7 +73,9 @@ class Table:
         except NotMeasured:
             return
         except LogError as unclear:
-            raise SourceError(f"{self._name}: {str(unclear).removeprefix(f'{self._path}: ')}") from unclear
+            sentence = str(unclear).removeprefix(f"{self._path}: ")  # it ends with the remedy
+            relayed = f"{self._name}: {sentence}"
+            raise SourceError(relayed) from unclear
 
     def row(self, line: str) -> Row | None:
         """The sample in this line; ``None``: a comment, the titles, or something above them.

@@ -31,7 +31,7 @@ Basis = Literal["cell", "rail"]
 
 _MONTH = 30 * 86400.0
 _MOST = 1e12
-"""Of mAh, volts and hours: no battery has more, and their products stay finite."""
+"""The limit for mAh, volts and hours. No battery exceeds it, and products of such numbers stay finite."""
 _COLD = ((-20.0, 0.60), (0.0, 0.85), (20.0, 1.0))
 """Share of capacity left at °C: middle of -30..50 % and -10..20 % [M]. Recorded: an 18650 at 4 °C gave
 1.21 to 1.80 of 2 Ah (NASA PCoE); a CR123A 92 h at 20 °C, 56 h at -10 °C, 46 h at -20 °C."""

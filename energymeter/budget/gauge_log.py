@@ -188,7 +188,7 @@ def hours_from_log(path: str, battery: Battery | None = None, *, empty: float = 
         return _by_energy(drawn, battery, gauge, empty)
     if gauge is None:
         raise LogError(
-            f"{path} has no gauge's column that is known: write a CSV of time and percent, or log watts and "
+            f"{path} has no known gauge column: write a CSV of time and percent, or log watts and "
             "name the battery"
         )
     found = left_by_gauge(gauge.times_s, gauge.levels, empty=empty, unit=gauge.unit)

@@ -20,7 +20,7 @@ def read_energyrunner(path: str, file: IO[bytes]) -> Record:
 
     Raises:
         NotMeasured: there are no samples.
-        LogError: its rate makes no sense.
+        LogError: its rate is out of range.
     """
     raw = file.read()
     if len(raw) < 9:
@@ -32,7 +32,7 @@ def read_energyrunner(path: str, file: IO[bytes]) -> Record:
         microjoules.byteswap()
     if not 1e-3 < rate_hz < 1e7:
         raise LogError(
-            f"{path} is no EnergyRunner trace: a rate of {rate_hz:g} Hz makes no sense; record again"
+            f"{path} is not an EnergyRunner trace: its rate must be from 0.001 to 1e7 Hz, not {rate_hz:g}"
         )
     watts = array("d", (energy * 1e-6 * rate_hz for energy in microjoules))
     times = array("d", ((i + 1) / rate_hz for i in range(len(watts))))

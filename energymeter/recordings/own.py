@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from energymeter.recordings.header import empty_records, parse_header, window_of
 from energymeter.recordings.record import DECOMPRESSION, EXPANDED, Lines, Record
-from energymeter.recordings.thinning import BLOCK_ROWS, Keeper
+from energymeter.recordings.thinning import BLOCK_ROWS, ChannelRows
 from energymeter.recordings.writer import CLOSED, COLUMNS
 
 NOT_CLOSED = "its end is missing: its run was killed or still goes on, or the file was cut short"
@@ -104,8 +104,8 @@ def _json_rows(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
 
 def _filled(records: list[Record], rows: Iterable[dict[str, Any]]) -> tuple[list[Record], str]:
     """The records with the rows of their channels up to the first that is damaged, and that damage."""
-    keepers = {record.name: Keeper(record) for record in records}
-    newest = dict.fromkeys(keepers, -math.inf)
+    rows_of = {record.name: ChannelRows(record) for record in records}
+    newest = dict.fromkeys(rows_of, -math.inf)
     by_name = {record.name: record.columns for record in records}
     only = records[0].name if len(records) == 1 else None
     damage = ""
@@ -120,10 +120,10 @@ def _filled(records: list[Record], rows: Iterable[dict[str, Any]]) -> tuple[list
             for column, value in zip(COLUMNS, numbers, strict=True):
                 columns[column].append(value)
             if len(columns["time_s"]) >= BLOCK_ROWS:
-                keepers[name].take()
+                rows_of[name].take()
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError, csv.Error) as unreadable:
-        damage = f"its row {sum(map(len, keepers.values())) + 1} is damaged ({unreadable})"
-    return [keepers[record.name].finished() for record in records], damage
+        damage = f"its row {sum(map(len, rows_of.values())) + 1} is damaged ({unreadable})"
+    return [rows_of[record.name].finished() for record in records], damage
 
 
 def _cell(value: Any) -> float:

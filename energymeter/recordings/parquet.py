@@ -17,12 +17,12 @@ from energymeter.errors import ExtraMissing, LogError, NotMeasured
 from energymeter.recordings.header import empty_records, parse_header, window_of
 from energymeter.recordings.own import NOT_CLOSED
 from energymeter.recordings.record import Record
-from energymeter.recordings.thinning import Keeper
+from energymeter.recordings.thinning import ChannelRows
 from energymeter.recordings.writer import COLUMNS, own_parts
 
 _BATCH_ROWS = 65_536
 MOST_GROUP_ROWS = 1 << 24
-"""Sixteen times what pyarrow writes unless told otherwise, and 256 times what we do."""
+"""Sixteen times pyarrow's default, and 256 times what our own logs use."""
 
 
 def parquet_files(path: str) -> list[Path]:
@@ -111,7 +111,7 @@ class _Reading:
 
     def __init__(self, records: Sequence[Record]) -> None:
         self._records = records
-        self._keepers = [Keeper(record) for record in records]
+        self._rows_of = [ChannelRows(record) for record in records]
         self._newest = [-math.inf] * len(records)
         self._sums = [dict.fromkeys(COLUMNS, 0) for _ in records]
         self.rows = 0
@@ -137,8 +137,8 @@ class _Reading:
             if whole:
                 self._newest[number] = float(times[whole - 1])
                 self.rows += whole
-            at = len(self._keepers[number])
-            self._keepers[number].take()
+            at = len(self._rows_of[number])
+            self._rows_of[number].take()
             if whole < len(times):
                 raise ValueError(f"its row {at + 1} does not go forward in time")
 
@@ -154,7 +154,7 @@ class _Reading:
 
     def finished(self) -> list[Record]:
         """The records with their rows."""
-        return [keeper.finished() for keeper in self._keepers]
+        return [rows.finished() for rows in self._rows_of]
 
 
 def check_columns(file: Any) -> None:

@@ -31,7 +31,7 @@ class Record(NamedTuple):
     damage: str = ""
     """What could not be read, if the file is not whole."""
     calibration: Any = None
-    """Of our own logs, what `energymeter.energy.correction.Applied` reads; None: as the data sheet says."""
+    """As `energymeter.energy.correction.Applied` reads it, from our own logs; None: the data sheet."""
     start_s: float = 0.0
     """What the first row's own clock says, where it counts from a start."""
     read_as: str = ""
@@ -51,7 +51,7 @@ class Hints(NamedTuple):
     """Also a constant voltage, such as ``3.7V`` or ``3.7``."""
     amps: str | None = None
     unit: str | None = None
-    """Of the power column, over what its title says."""
+    """The unit of the power column; it overrides the unit in the title."""
     semantics: Semantics | None = None
     """``instant`` or ``mean``; ``None``: as the file says, else instants."""
     board: str | None = None

@@ -22,7 +22,7 @@ _UNTITLED = 0.8
 """A delimiter that finds no titles is less likely: a decimal comma parts numbers and no titles."""
 _PREAMBLE_ROWS = 3
 _MOST_CONTROL = 0.02
-"""Of a text, the share of signs that are for no reader."""
+"""The largest share of control characters that a text file may contain."""
 
 
 class Shape(NamedTuple):

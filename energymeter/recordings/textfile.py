@@ -17,7 +17,7 @@ GZIP = b"\x1f\x8b"
 BUFFER_BYTES = 1 << 16
 """Read before the encoding is decided."""
 MOST_CHARACTERS = 64_000_000
-"""Of a table that is held as a whole."""
+"""The longest table that is held in memory as a whole."""
 _MOST_EXPANSION, _MOST_EXPANDED_BYTES = 200, 1 << 28
 """A log of a load that never changes is compressed to a fiftieth."""
 _HEAD_LINES = 400

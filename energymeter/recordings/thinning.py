@@ -23,7 +23,7 @@ _TOTALS = ("time_s", "joules", "coulombs", "covered_s")
 _RATES = (("watts", "joules"), ("amps", "coulombs"))
 
 
-class Keeper:
+class ChannelRows:
     """The rows of one channel of our own logs, taken a block at a time.
 
     Args:

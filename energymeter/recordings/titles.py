@@ -45,7 +45,7 @@ _NO_VALUE = vocabulary(
     "enabled rpm fan humidity pressure memory speed rate zone estimate estimated default requested "
     "enforced range fullscale peak offset phase_angle"
 )
-"""Beside a quantity's word they make another thing of it: a power limit draws nothing."""
+"""Words that change the meaning of a quantity: a power limit is not a power draw."""
 _MEAN = vocabulary("avg average mean averaged mittel moyenne rolling")
 _INSTANT = vocabulary("instant instantaneous now momentary actual live present")
 _PER_ROW = vocabulary("delta diff difference increment interval per")
@@ -67,7 +67,7 @@ ADDED_DEVICES = vocabulary(
     "gpu index uuid gpu_uuid gpu_index gpu_name gpu_id pci_bus_id gpu_bus_id name node host hostname "
     "device device_id device_name deviceid serial serial_number card"
 )
-"""Of these each is a device by itself; channels, rails and sensors may contain each other."""
+"""Words for separate devices. Channels, rails and sensors, by contrast, may contain each other."""
 TOTALS = vocabulary(
     "total tot system sys sum all overall input psys wall board whole main vin vdd_in pom_5v_in"
 )

@@ -15,13 +15,13 @@ from energymeter.energy.integrate import Sample, Weights
 from energymeter.energy.uncertainty import Part
 from energymeter.energy.usage import Usage, combine, least_trusted
 from energymeter.energy.window import STEP_IN_LINE, STEP_IN_MEAN, Window
-from energymeter.errors import ExtraMissing, LogError, NotMeasured, SpecError
+from energymeter.errors import EnergyMeterError, ExtraMissing, LogError, NotMeasured, SpecError
 from energymeter.reading import Facts
 from energymeter.recordings import reader
 from energymeter.recordings.arrays import Floats, begun, integrated, running, scatter
 from energymeter.recordings.record import Hints, options_in
 from energymeter.recordings.writer import COLUMNS, FORMAT, open_recorder, reason
-from energymeter.text import printable
+from energymeter.text import duration, html_table, printable
 
 if TYPE_CHECKING:
     import pandas
@@ -206,6 +206,20 @@ class Trace:
     def __len__(self) -> int:
         return len(self.time_s)
 
+    def __repr__(self) -> str:
+        """``Trace(sim:pi4: 52 samples in 1.02 s · 6.391 J ± 0.078 · …)``."""
+        return f"Trace({printable(' + '.join(self.names))}: {' · '.join(self._texts())})"
+
+    def _repr_html_(self) -> str:
+        return html_table([[printable(" + ".join(self.names)), *self._texts()]])
+
+    def _texts(self) -> list[str]:
+        count = "1 sample" if len(self) == 1 else f"{len(self)} samples"
+        try:
+            return [f"{count} in {duration(self.seconds)}", str(self.usage())]
+        except EnergyMeterError as error:  # a view never fails
+            return [f"{count} in {duration(self.seconds)}", printable(str(error))]
+
     @property
     def seconds(self) -> float:
         """From the first sample to the last."""
@@ -243,7 +257,7 @@ class Trace:
         return np.asarray(totals[i] + share * (totals[j] - totals[i]))
 
     def energy(self, starts_s: npt.ArrayLike, ends_s: npt.ArrayLike) -> Floats:
-        """Joules of many windows at once; same shape as the arguments."""
+        """Joules of many windows in one call; same shape as the arguments."""
         return self.at(ends_s) - self.at(starts_s)
 
     def usage(self, start_s: float | None = None, end_s: float | None = None) -> Usage:

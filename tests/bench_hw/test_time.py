@@ -14,7 +14,7 @@ SUSPEND = Path("/sys/module/suspend/parameters/pm_test_delay")
 
 
 def test_the_machine_is_stopped_for_a_while() -> None:
-    """Its clocks stop with it: for the guest no time passes, and no energy is made of it."""
+    """The guest's clocks stop with it, so no time passes and no energy may be added."""
     with EnergyMeter("rapl@package-0", rate_hz=20) as meter:
         time.sleep(1.0)
         began = time.monotonic()

@@ -3,7 +3,7 @@
     run.py CACHE PYTHON
 
 The kernel is Debian's, the device tree is the board's, the SD card holds Debian's Python; the package is the
-working tree. Ends with 0 where this cannot be had (no Debian packages, no QEMU), and says so in one line.
+working tree. Without Debian packages or QEMU it exits with 0 and prints the reason on one line.
 """
 
 import json

@@ -114,7 +114,7 @@ def test_power_and_a_battery_go_before_the_slope(tmp_path: Path) -> None:
 
 
 def test_what_is_no_gauge_log(tmp_path: Path) -> None:
-    with pytest.raises(LogError, match="no gauge's column"):
+    with pytest.raises(LogError, match="no known gauge column"):
         hours_from_log(log(tmp_path / "a.csv", "time,colour\n1,red\n"))
     with pytest.raises(LogError, match="cannot be read"):
         hours_from_log(str(tmp_path / "none.csv"))

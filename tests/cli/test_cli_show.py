@@ -46,10 +46,10 @@ def test_json_is_strict(tmp_path: Path) -> None:
     one = Trace.integrate([0, 1, 2], [1.0] * 3, facts=FACTS, name="a")
     other = Trace.integrate([0, 1, 2], [2.0] * 3, facts=FACTS, name="b")
     (one + other).save(tmp_path / "x.jsonl")
-    told = json.loads(show(tmp_path / "x.jsonl", "--json").stdout, parse_constant=refuse)
-    assert (told["samples"], told["joules"], told["gaps"], told["unfinished"]) == (3, 6.0, [], False)
-    assert {name: usage["joules"] for name, usage in told["channels"].items()} == {"a": 2.0, "b": 4.0}
-    assert told["started"] is None
+    shown = json.loads(show(tmp_path / "x.jsonl", "--json").stdout, parse_constant=refuse)
+    assert (shown["samples"], shown["joules"], shown["gaps"], shown["unfinished"]) == (3, 6.0, [], False)
+    assert {name: usage["joules"] for name, usage in shown["channels"].items()} == {"a": 2.0, "b": 4.0}
+    assert shown["started"] is None
 
 
 def test_channels_one_by_one(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def parquet_logs() -> list[bytes]:
 
 
 def card(content: bytes) -> None:
-    """As it is, and sealed anew: the seal is no signature."""
+    """Read as it is, then with a new seal: the seal is not a signature."""
     text = content.decode("utf-8", "replace")
     with contextlib.suppress(EnergyMeterError):
         _use(Card.loads(text, "x"))

@@ -43,8 +43,8 @@ def _judge_log(record: Record, judge: Judge, number: int, run: Run) -> None:
     paths = _logs(record.folder, number)
     if len([one for one in record.runs_for("0", number, _NEVER) if one.logged]) > 1:  # each where it began
         paths = sorted(paths, key=_written)[-1:]
-    told = [event for event in record.of("log") if event["meter"] == number and event["error"]]
-    excused = bool(told) or not record.of("finished")  # the meter said so, or the program was ended
+    reported = [event for event in record.of("log") if event["meter"] == number and event["error"]]
+    excused = bool(reported) or not record.of("finished")  # the meter said so, or the program was ended
     if len(paths) != 1:
         if paths or not excused:
             judge.verdict.found("log places", "log", f"the log is in {len(paths)} places: {paths}")
@@ -147,10 +147,10 @@ class LogJudge:
             if result.exit_code:
                 self._verdict.found("show fails", "show", f"{result.output[-500:]} {result.exception!r}")
                 return
-        told = json.loads(shown.output)
+        fields = json.loads(shown.output)
         for name in ("joules", "seconds", "coverage", "uncertainty"):
-            if not math.isclose(told[name], usage[name], rel_tol=1e-6, abs_tol=1e-9):
-                self._verdict.found("show differs", "show", f"{name} {told[name]} instead of {usage[name]}")
+            if not math.isclose(fields[name], usage[name], rel_tol=1e-6, abs_tol=1e-9):
+                self._verdict.found("show differs", "show", f"{name} {fields[name]} instead of {usage[name]}")
 
     def _windows(self, trace: Trace, unix: float | None) -> None:
         """Windows of the log: two ways to read them, and the truth."""
@@ -201,15 +201,15 @@ class LogJudge:
         try:
             with meter:
                 pass
-            told = meter.usage.to_dict()
+            replayed = meter.usage.to_dict()
         except EnergyMeterError as error:
             if len(self._channels) == 1 and usage["coverage"] >= COVERED:
                 self._verdict.found("replay refused", "replay", str(error))
             return
-        tolerance = 1e-3 * abs(usage["joules"]) + FAR * told["uncertainty"] + 1e-6
-        if abs(told["joules"] - usage["joules"]) > tolerance and told["coverage"] >= COVERED:
+        tolerance = 1e-3 * abs(usage["joules"]) + FAR * replayed["uncertainty"] + 1e-6
+        if abs(replayed["joules"] - usage["joules"]) > tolerance and replayed["coverage"] >= COVERED:
             self._verdict.found(
-                "replay differs", "replay", f"{told['joules']:.6g} J, the log {usage['joules']:.6g} J"
+                "replay differs", "replay", f"{replayed['joules']:.6g} J, the log {usage['joules']:.6g} J"
             )
 
 
@@ -282,8 +282,8 @@ class _Ledger:
         ]
 
     def _text(self, spent: float, low: float, high: float, lines: Sequence[Any]) -> str:
-        told = ", ".join(f"{line.kind} {line.joules:.4g} J" for line in lines)
-        return f"says {spent:.6g} J, true {low:.6g} to {high:.6g} J; lines: {told}"
+        entries = ", ".join(f"{line.kind} {line.joules:.4g} J" for line in lines)
+        return f"says {spent:.6g} J, true {low:.6g} to {high:.6g} J; lines: {entries}"
 
     def _true(self, meters: set[int], channels: Sequence[Channel]) -> tuple[float, float]:
         """The least and the most that the board can have drawn while somebody paid, J."""

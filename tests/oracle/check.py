@@ -36,7 +36,7 @@ class Finding(NamedTuple):
     """One lie, crash, hang or leak."""
 
     code: str
-    """Its kind, the same for the same defect."""
+    """The kind of finding; the same defect always has the same code."""
     figure: str
     message: str
 
@@ -59,7 +59,7 @@ class Verdict:
         self.healthy = 0
         """Figures of windows in which every source was read without a gap."""
         self.refused = 0
-        """Of the healthy ones."""
+        """Healthy windows for which an error came instead of a figure."""
 
     def found(self, code: str, figure: str, message: str) -> None:
         self.findings.append(Finding(code, figure, message))
@@ -102,7 +102,7 @@ class Judge:
         run = runs[-1]
         window = self._window(run, answer.asked)
         if answer.error is not None:
-            self._refusal(figure, run, window, answer.error)
+            self._error_instead(figure, run, window, answer.error)
             return
         match answer.what:
             case "usage":
@@ -148,7 +148,7 @@ class Judge:
         return self._healthy(self._counted(run.meter), run.extent.start.latest, run.extent.end.earliest)
 
     def tolerance(self, channel: Channel, start: float, end: float) -> float:
-        """Of what no meter can know, J."""
+        """Joules that no meter can know."""
         return self._tolerance(channel, start, end)
 
     def _counted(self, meter: int) -> list[Channel]:
@@ -160,7 +160,7 @@ class Judge:
         return sum(min(end - start, 10.0) for _, start, end, _ in troubles)
 
     def _window(self, run: Run, asked: Moments) -> Extent:
-        """Of a run, as it is known when asked: one that goes on ends with its newest sample."""
+        """The window of a run as known when asked. A run that is still open ends with its newest sample."""
         if not run.open and run.extent.end.latest <= asked.earliest:
             return run.extent
         # a run that is being left while it is asked, or goes on
@@ -183,7 +183,7 @@ class Judge:
             return math.inf
         return known[-1] if known else -math.inf
 
-    def _refusal(self, figure: str, run: Run, window: Extent, error: dict[str, Any]) -> None:
+    def _error_instead(self, figure: str, run: Run, window: Extent, error: dict[str, Any]) -> None:
         """An error instead of a figure: fine where something was wrong, at most 2 % elsewhere."""
         self.verdict.figures += 1
         _, shortest = window.seconds[1], window.seconds[0]
@@ -313,7 +313,7 @@ class Judge:
 
     @staticmethod
     def _tolerance(channel: Channel, start: float, end: float) -> float:
-        """Of what no meter can know: a reading that was held up, or has no time of its own."""
+        """Joules that no meter can know, because a reading was delayed or carries no device time."""
         part = channel.measured(start, end)
         low, high = channel.wave.extremes(start - 0.1, end + 0.1)
         late = max(0.0, min(part.longest, 1.0) - 1 / channel.hz) + 0.002
@@ -493,7 +493,7 @@ class Judge:
         grace = max(self._grace(channel) for channel in channels)
         extra = max(0.0, covered - max(part.seconds + part.possibly for part in parts) - grace)
         lacking = max(0.0, min(part.seconds for part in parts) - covered - grace)
-        return round(extra + lacking, 6), round(_beside(span, usage["seconds"]), 9)
+        return round(extra + lacking, 6), round(_excess_seconds(span, usage["seconds"]), 9)
 
     def _statistics(
         self,
@@ -506,7 +506,7 @@ class Judge:
         doubt: list[float] | None,
     ) -> None:
         """Totals and means are those of covered spans, and say how many were left out."""
-        told = value["joules"]
+        total = value["joules"]
         self.verdict.figures += 1
         ends = [(span, _ends(span)) for span in known]
         whole = [
@@ -521,14 +521,14 @@ class Judge:
                 for c in channels
             )
         ]
-        if "error" in told:
+        if "error" in total:
             if must and len(whole) == len(known) and not self._blind(run):
                 slowest = max(1 / channel.hz for channel in channels)
                 if all(b - a > 2 * slowest for _, a, b in whole):
                     self.verdict.healthy += 1
                     self.verdict.refused += 1
             return
-        said = told["value"]
+        said = total["value"]
         n = said["n"]
         sure = [item for item in whole if item[0] in must]
         if n > len(whole) + len(maybe):
@@ -562,7 +562,7 @@ class Judge:
                 self.verdict.found(
                     "statistics median", figure, f"says {said['median']:.6g}, true {middle:.6g} J"
                 )
-        if n < value["n"] and not _tells(said, value["n"] - n):
+        if n < value["n"] and not _mentions(said, value["n"] - n):
             self.verdict.found(
                 "left out silently", figure, f"{said} is of {n} spans of {value['n']} and does not say so"
             )
@@ -688,8 +688,8 @@ class Judge:
         tolerance = FAR * usage["uncertainty"] + 1e-6 * event["joules"]
         if abs(usage["joules"] - event["joules"]) <= tolerance and whole:
             return
-        told = event["killed"] and (usage["coverage"] < COVERED or usage["notes"])
-        if not told or usage["joules"] > event["joules"] + tolerance:
+        reported = event["killed"] and (usage["coverage"] < COVERED or usage["notes"])
+        if not reported or usage["joules"] > event["joules"] + tolerance:
             self.verdict.found(
                 "replay joules",
                 event["step"],
@@ -733,7 +733,7 @@ def _lost_edges(channel: Channel) -> float:
     return 3.5 * (1 / channel.hz + channel.spec.renews) + 0.06 + channel.spec.slow + channel.spec.batch
 
 
-def _beside(span: Stretch, seconds: float) -> float:
+def _excess_seconds(span: Stretch, seconds: float) -> float:
     """How far a length is from what the span can have lasted, s."""
     low, high = span.extent.seconds
     return max(low - seconds, seconds - high, 0.0)
@@ -741,7 +741,7 @@ def _beside(span: Stretch, seconds: float) -> float:
 
 def _fits(span: Stretch, seconds: float) -> bool:
     low, high = span.extent.seconds
-    return _beside(span, seconds) <= (_EDGE_SECONDS if high > low else 2e-6)
+    return _excess_seconds(span, seconds) <= (_EDGE_SECONDS if high > low else 2e-6)
 
 
 def _ends(span: Stretch) -> tuple[float, float]:
@@ -750,7 +750,7 @@ def _ends(span: Stretch) -> tuple[float, float]:
     return (start, end) if end > start else (span.extent.start.earliest, span.extent.end.latest)
 
 
-def _tells(statistics: dict[str, Any], left_out: int) -> bool:
+def _mentions(statistics: dict[str, Any], left_out: int) -> bool:
     """Some figure or sentence says how many were left out."""
     figures = [
         value for name, value in statistics.items() if name not in ("n", "total", "mean", "sd", "median")

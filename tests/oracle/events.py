@@ -146,7 +146,7 @@ class Record:
         return found
 
     def _extent(self, process: str, step: str) -> Extent | None:
-        """Of something that was entered and, but for the program's end, left."""
+        """The window from enter to exit; the end of the program counts as an exit."""
         inner = self._inner.get((process, step))
         if inner is None:
             return None

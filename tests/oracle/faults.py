@@ -349,7 +349,7 @@ FAULTS = (
     ),
     _one(
         "H14",
-        "a fork beside a transaction of the ledger",
+        "a fork during a transaction of the ledger",
         "budget/ledger_file.py",
         "        self._changed.wait_for(lambda: not self._inside, self._PATIENCE_SECONDS)\n",
         "",

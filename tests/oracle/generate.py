@@ -251,7 +251,7 @@ class _Generator:
             (0.8, lambda: s.Idle(meter, 0.3)),
             (0.8, lambda: s.Keep(meter)),
             (0.8, lambda: s.Block((self._sleep(),), meter, "with")),
-            (0.0 if spec.budget else 0.6, s.Closerange),  # not beside a thread that writes the ledger
+            (0.0 if spec.budget else 0.6, s.Closerange),  # not while a thread writes the ledger
             (0.6, lambda: s.Guarded(rnd.choice(["guard", "track", "function", "generator", "endless"]))),
         ]
         if depth < 2:

@@ -109,7 +109,7 @@ class Known:
         self.begin()
 
     def begin(self) -> None:
-        """Open without a look at the troubles: what a rail cannot refuse by itself."""
+        """Open without checking for troubles: a rail cannot refuse this by itself."""
         if self._log_fd is None:
             self._log_fd = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         now_ns = self._clock.monotonic_ns()

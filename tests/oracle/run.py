@@ -28,7 +28,7 @@ from oracle.steps import Program
 
 SEEDS = Path(__file__).resolve().parent / "seeds"
 REFUSED_SHARE = 0.02
-"""Of the figures of healthy programs, so many may be refused."""
+"""The share of figures of healthy programs that may be refused."""
 WIDE = 2.0
 """The ± is at most so many times the error that 95 of 100 stay below."""
 RIGHT_SHARE = 0.93
@@ -165,7 +165,7 @@ def _real(seed: int) -> Tried:
 def _long(seed: int) -> Tried:
     """In a process of its own: its arithmetic must not hold up the others."""
     start = time.monotonic()
-    code = f"import sys; sys.path[:0] = {PATH!r}; from oracle.run import told; told({seed})"
+    code = f"import sys; sys.path[:0] = {PATH!r}; from oracle.run import print_verdict; print_verdict({seed})"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
@@ -181,7 +181,7 @@ def _long(seed: int) -> Tried:
     return Tried("long", seed, verdict, time.monotonic() - start)
 
 
-def told(seed: int) -> None:
+def print_verdict(seed: int) -> None:
     """The verdict on a long run, as JSON on standard output."""
     verdict = simulate(long_run(seed))
     fields = {

@@ -248,10 +248,10 @@ class Stage:
         self._note("warning", category=category.__name__, message=str(message))
 
     def _unraisable(self, about: Any) -> None:
-        self._note("crash", of="unraisable", **_told(about.exc_value))
+        self._note("crash", of="unraisable", **_fields_of(about.exc_value))
 
     def _thread_died(self, about: Any) -> None:
-        self._note("crash", of=f"thread {about.thread and about.thread.name}", **_told(about.exc_value))
+        self._note("crash", of=f"thread {about.thread and about.thread.name}", **_fields_of(about.exc_value))
 
     @contextlib.contextmanager
     def around(self, step: str) -> Iterator[None]:
@@ -264,7 +264,7 @@ class Stage:
         except Deliberate:
             self._note("raised", step=step)
         except Exception as error:  # noqa: BLE001 - judged by the checker
-            self._note("error", step=step, **_told(error))
+            self._note("error", step=step, **_fields_of(error))
         finally:
             self._note("outer", step=step, start=start_ns, end=_now())
 
@@ -429,7 +429,7 @@ class Stage:
             yield
             time.sleep(lives)
         except BaseException as error:  # noqa: BLE001 - judged by the checker
-            self._note("error", step="worker", **_told(error))
+            self._note("error", step="worker", **_fields_of(error))
         finally:
             os._exit(0)
 
@@ -466,10 +466,10 @@ class Stage:
         stage.ask(f"{step}.usage", meter, number, "usage")
 
     def fork_while_leaving(self, step: str, number: int, times: int) -> None:
-        """Forks beside a thread that enters and leaves a meter of its own."""
+        """Fork while a thread enters and leaves its own meter."""
         done = threading.Event()
         with self.around(f"{step}.first"), self.meter(number, log=False), self.inside(f"{step}.first"):
-            pass  # what is imported late is there now: a fork beside an import hangs by itself
+            pass  # import late modules now: a fork during an import hangs by itself
 
         def others() -> None:
             turn = 0
@@ -550,7 +550,7 @@ class Stage:
             baseline = meter.idle(seconds)
             fields = {"watts": baseline.watts, "uncertainty": baseline.uncertainty}
         except Exception as error:  # noqa: BLE001 - judged by the checker
-            fields = _told(error)
+            fields = _fields_of(error)
         self._note("idle", step=step, start=start_ns, end=_now(), seconds=seconds, **fields)
 
     def chdir(self) -> None:
@@ -698,7 +698,7 @@ class Stage:
             value = question()
             json.dumps(value, allow_nan=False)
         except Exception as error:  # noqa: BLE001 - judged by the checker
-            return _told(error)
+            return _fields_of(error)
         return {"value": value}
 
     def keep(self, step: str, meter: EnergyMeter, number: int) -> None:
@@ -780,8 +780,8 @@ class Stage:
 def _of_usage(usage: Any) -> dict[str, Any]:
     """A usage as plain JSON; its texts must be made without an error as well."""
     _ = str(usage), usage.explain(), usage._repr_html_()
-    told: dict[str, Any] = usage.to_dict()
-    return told
+    fields: dict[str, Any] = usage.to_dict()
+    return fields
 
 
 def _of_statistics(statistics: Any) -> dict[str, Any]:
@@ -811,7 +811,7 @@ def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
 
 
-def _told(error: BaseException) -> dict[str, Any]:
+def _fields_of(error: BaseException) -> dict[str, Any]:
     """An error, for the record."""
     if error is None:
         return {"error": "none", "ours": False, "message": ""}

@@ -26,7 +26,7 @@ class SourceSpec:
     band: tuple[float, float, float] = (0.01, 0.0, 0.0)
     """± gain, offset and resolution that its facts promise."""
     gain: float = 0.0
-    """Its own error of gain, within the band; ``offset`` alike."""
+    """The gain error of this source, inside the band; the same for ``offset``."""
     offset: float = 0.0
     wrap: float = 0.0
     max_watts: float = 0.0
@@ -41,7 +41,7 @@ class SourceSpec:
     slow: float = 0.0
     """Seconds that a reading takes."""
     stamped: bool = True
-    """Its readings carry the device's own time."""
+    """Whether readings carry the device's own time."""
     window: float = 0.0
     """A mean of the last so many seconds, whenever it is read."""
     describes: bool = False
@@ -125,7 +125,7 @@ class Sleep(Step):
 
 @dataclasses.dataclass(frozen=True)
 class Hold(Step):
-    """Let time pass in a call that no other thread of the program can run beside."""
+    """Let time pass in a call that blocks every other thread of the program."""
 
     seconds: float = 0.3
 

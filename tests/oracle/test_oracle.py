@@ -187,15 +187,15 @@ def test_a_span_too_many_is_found(calm: Record) -> None:
 
 def test_a_wrong_statistic_is_found(calm: Record) -> None:
     def diluted(value: dict[str, dict[str, dict[str, dict[str, float]]]]) -> object:
-        told = value["a"]["joules"]["value"]
-        told["total"] /= 2
-        told["mean"] /= 2
+        joules = value["a"]["joules"]["value"]
+        joules["total"] /= 2
+        joules["mean"] /= 2
         return value
 
     assert "statistics total" in codes(changed(calm, "spans", diluted))
 
 
-def test_a_refusal_is_counted_where_nothing_was_wrong(calm: Record) -> None:
+def test_an_error_is_counted_where_nothing_was_wrong(calm: Record) -> None:
     error = {"error": "NotMeasured", "ours": True, "message": "nothing"}
     other = copy.copy(calm)
     other.answers = [

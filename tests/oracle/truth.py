@@ -170,11 +170,11 @@ class Run(NamedTuple):
     loose: bool = False
     """Several threads entered and left: only its bounds are known."""
     open: bool = False
-    """It was never left."""
+    """Whether it was never left."""
     logged: bool = True
-    """Its samples go to the meter's log."""
+    """Whether its samples go to the meter's log."""
     begun: float = -math.inf
-    """Its first sample was taken after this moment, s."""
+    """The first sample was taken after this moment, s."""
     sampled_until: float = math.inf
     """A worker sees no sample after this moment: its parent has left the run."""
 

@@ -25,7 +25,7 @@ class Piece(NamedTuple):
 
 
 class Wave:
-    """Pieces that repeat for ever, the first one at second 0.
+    """Pieces that repeat forever; the first one starts at second 0.
 
     >>> wave = Wave([Piece(1.0, 4.0, 4.0), Piece(1.0, 0.0, 2.0)])
     >>> wave.joules(0.5, 4.0), wave.watts(3.5)

@@ -124,14 +124,14 @@ def test_our_own_channels_names_can_be_printed(tmp_path: Path) -> None:
     assert read(str(out))[0].name.isprintable()
 
 
-def test_titles_of_a_csv_are_told_without_their_escapes(tmp_path: Path) -> None:
+def test_errors_quote_csv_titles_without_their_escapes(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text(f"when,{ESCAPE}\n1,2\n")
     with pytest.raises(LogError, match=r"\\x1b\[2J") as refused:
         read(str(tmp_path / "x.csv"))
     assert "\x1b" not in str(refused.value)
 
 
-def test_a_cards_reference_is_told_without_its_escapes() -> None:
+def test_errors_quote_a_cards_reference_without_its_escapes() -> None:
     fields = json.loads(TARGETS["card"].seeds()[0])
     fields["reference"]["name"] = ESCAPE
     made = Card._of(fields)

@@ -245,12 +245,12 @@ def test_titles_that_only_begin_like_time(tmp_path: Path) -> None:
     assert record.columns["time_s"].tolist() == [0.0, 1.0]
 
 
-def test_dates_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+def test_unreadable_dates_are_reported(tmp_path: Path) -> None:
     with pytest.raises(LogError, match=r"no row whose time can be read; its first is 'yesterday"):
         read(write(tmp_path, "x.csv", "time,power_W\nyesterday,5\n"))
 
 
-def test_wrong_unit_is_told_with_the_right_one(tmp_path: Path) -> None:
+def test_a_wrong_unit_is_reported_with_the_right_one(tmp_path: Path) -> None:
     path = write(tmp_path, "pi4.csv", "time_s,power_W\n0,5000\n1,5000\n")
     with pytest.raises(ImplausibleReading, match="say unit=mW"):
         read(path)
@@ -269,7 +269,7 @@ def test_ptdaemon_keeps_what_precedes_damage(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
 def test_energyrunner_rate_that_makes_no_sense(tmp_path: Path, rate: float) -> None:
-    with pytest.raises(LogError, match="makes no sense"):
+    with pytest.raises(LogError, match="rate must be"):
         read(write(tmp_path, "e.bin", b"\xf1" + struct.pack("<3f", rate, 1.0, 1.0)))
 
 

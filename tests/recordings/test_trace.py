@@ -270,3 +270,19 @@ def test_to_pandas() -> None:
     assert frame.index.name == "time_s"
     assert frame.index.tolist() == [0, 0.5, 1, 1.5, 2], "the times of both"
     assert frame["watts"].tolist() == pytest.approx([8.1] * 5)
+
+
+def test_views_show_the_channel_the_samples_and_the_energy() -> None:
+    trace = Trace.integrate([0, 1, 2], [3.0, 3.0, 3.0], name="<pi>")
+    assert repr(trace).startswith("Trace(<pi>: 3 samples in 2.0 s · 6.000 J · 3.00 W mean · 2.0 s")
+    assert trace._repr_html_().startswith(
+        "<table><tr><td>&lt;pi&gt;</td><td>3 samples in 2.0 s</td><td>6.000 J"
+    )
+
+
+def test_a_view_of_a_trace_without_energy_says_why() -> None:
+    assert repr(Trace.integrate([], [], name="pi")) == (
+        "Trace(pi: 0 samples in 0 s · this trace holds no samples; measure again)"
+    )
+    charge = Trace.integrate([0, 1], amps=[1.0, 1.0], name="pi")
+    assert "give the voltage" in repr(charge)

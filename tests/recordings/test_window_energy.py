@@ -94,7 +94,7 @@ def test_a_channel_may_say_nothing_for_many_groups(tmp_path, silent):
     assert window_joules(path, starts, ends) == pytest.approx(sum(each), abs=1e-9)
 
 
-def test_nothing_recorded_is_told(tmp_path):
+def test_an_empty_log_is_reported(tmp_path):
     path = str(tmp_path / "run.parquet")
     write(path, rows=0)
     with pytest.raises(NotMeasured, match="no sample"):
@@ -107,7 +107,7 @@ def test_nothing_recorded_is_told(tmp_path):
         window_joules(path, [0.0], [1.0])
 
 
-def test_damage_is_told_by_its_time(tmp_path):
+def test_damage_is_reported_with_its_time(tmp_path):
     path = tmp_path / "run.parquet"
     write(str(path), rows=3 * ROWS)
     at = parquet.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
@@ -152,7 +152,7 @@ def test_the_answer_has_the_shape_of_the_question(tmp_path):
     assert window_joules(path, [1.0], [0.5]) == pytest.approx(-window_joules(path, [0.5], [1.0]))
 
 
-def test_no_log_is_told(tmp_path):
+def test_a_missing_log_is_reported(tmp_path):
     with pytest.raises(NotMeasured, match="nothing is left"):
         window_joules(str(tmp_path / "absent.parquet"), [0.0], [1.0])
     (tmp_path / "x.parquet").write_bytes(b"PAR1 no")

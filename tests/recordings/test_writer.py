@@ -238,8 +238,8 @@ def test_full_disk_keeps_whole_rows(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
-def test_a_file_removed_or_cut_short_under_us_is_told(tmp_path: Path, suffix: str) -> None:
-    for spoil, told in (
+def test_a_file_that_is_removed_or_cut_short_is_reported(tmp_path: Path, suffix: str) -> None:
+    for spoil, reason in (
         (Path.unlink, "removed"),
         (lambda path: os.truncate(path, 0), "cut its file short"),
     ):
@@ -250,8 +250,8 @@ def test_a_file_removed_or_cut_short_under_us_is_told(tmp_path: Path, suffix: st
         assert out.rows == 6
         spoil(path)
         fill(out, 3, first=3)
-        with pytest.raises(OSError, match=told):
+        with pytest.raises(OSError, match=reason):
             out.flush()
         assert out.rows == 6
-        with pytest.raises(OSError, match=told):
+        with pytest.raises(OSError, match=reason):
             out.close()
