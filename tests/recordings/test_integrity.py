@@ -38,6 +38,13 @@ def _digit(raw: bytearray, rnd: random.Random) -> bytes:
     return bytes(raw)
 
 
+def _late_digit(raw: bytearray, rnd: random.Random) -> bytes:
+    """What the total ends with: the last rows and the window of the closing record."""
+    digits = [at for at in range(len(raw) - 700, len(raw)) if 48 <= raw[at] <= 57]
+    raw[rnd.choice(digits)] = 48 + rnd.randrange(10)
+    return bytes(raw)
+
+
 def _dropped_line(raw: bytearray, rnd: random.Random) -> bytes:
     lines = bytes(raw).split(b"\n")
     del lines[rnd.randrange(len(lines))]
@@ -77,8 +84,8 @@ def _zeroed(raw: bytearray, rnd: random.Random) -> bytes:
 
 
 DAMAGES: list[Damage] = [
-    _flipped, _cut, _swapped, _digit, _dropped_line, _doubled_line, _exchanged_lines, _dropped, _inserted,
-    _zeroed,
+    _flipped, _cut, _swapped, _digit, _late_digit, _dropped_line, _doubled_line, _exchanged_lines, _dropped,
+    _inserted, _zeroed,
 ]  # fmt: skip
 
 
