@@ -10,7 +10,7 @@ from typing import IO, Any
 from energymeter.recordings.header import empty_records, parse_header, window_of
 from energymeter.recordings.record import DECOMPRESSION, EXPANDED, Lines, Record
 from energymeter.recordings.thinning import BLOCK_ROWS, ChannelRows
-from energymeter.recordings.writer import CLOSED, COLUMNS
+from energymeter.recordings.writer import CLOSED, COLUMNS, closing_checksum
 
 NOT_CLOSED = "its end is missing: its run was killed or still goes on, or the file was cut short"
 _CHANGED = "it was changed after it was closed, so its figures may be wrong"
@@ -37,7 +37,7 @@ def read_own(path: str, file: IO[bytes], most: int | None = None) -> list[Record
     damage = damage or lines.damage
     window, note = None, NOT_CLOSED
     if lines.closing is not None:
-        window, note = _closing(lines.closing, lines.sha256_before)
+        window, note = _closing(lines.closing, lines.sha256)
         if lines.after_closing and not damage:
             damage = "rows follow its closing record"
     notes = (note,) if note else ()
@@ -46,12 +46,12 @@ def read_own(path: str, file: IO[bytes], most: int | None = None) -> list[Record
     ]
 
 
-def _closing(text: str, sha256: str) -> tuple[tuple[float, float] | None, str]:
+def _closing(text: str, before: "hashlib._Hash") -> tuple[tuple[float, float] | None, str]:
     """The window of a closing record, and what is wrong with the file."""
     try:
         closed = json.loads(text)["closed"]
         window = window_of(closed)
-        fits = closed["sha256"] == sha256
+        fits = closed["sha256"] == closing_checksum(before, closed["window_s"])
     except (KeyError, TypeError, ValueError, RecursionError):
         return None, _CHANGED
     return (window, "") if fits else (None, _CHANGED)
@@ -63,10 +63,10 @@ class _HashedLines:
     def __init__(self, file: IO[bytes], most: int | None) -> None:
         self._file = file
         self._room = math.inf if most is None else most
-        self._sha256 = hashlib.sha256()
+        self.sha256 = hashlib.sha256()
+        """Of the lines before the closing record."""
         self.damage = ""
         self.closing: str | None = None
-        self.sha256_before = ""
         self.after_closing = False
         self._lines = self._read()
 
@@ -85,10 +85,10 @@ class _HashedLines:
                     return
                 line = raw.decode("utf-8", errors="replace")
                 if line.removeprefix("# ").startswith(CLOSED):
-                    self.closing, self.sha256_before = line.removeprefix("# "), self._sha256.hexdigest()
+                    self.closing = line.removeprefix("# ")
                     self.after_closing = bool(self._file.read(1))
                     return
-                self._sha256.update(raw)
+                self.sha256.update(raw)
                 yield line
         except DECOMPRESSION as damage:
             self.damage = f"it cannot be decompressed to its end ({damage})"

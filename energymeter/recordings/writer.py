@@ -25,6 +25,7 @@ from energymeter.energy.integrate import Sample
 from energymeter.errors import ExtraMissing, LogError
 
 if TYPE_CHECKING:
+    import hashlib
     from pathlib import Path
 
 COLUMNS = ("time_s", "volts", "amps", "watts", "joules", "coulombs", "covered_s")
@@ -240,7 +241,8 @@ class _Text:
     def close(self, window_ns: tuple[int, int] | None = None) -> None:
         try:
             self.flush()
-            closed = {"window_s": _window_s(window_ns, self._start_ns), "sha256": self._sha256.hexdigest()}
+            window_s = _window_s(window_ns, self._start_ns)
+            closed = {"window_s": window_s, "sha256": closing_checksum(self._sha256, window_s)}
             self._write(self._last_line(json.dumps({"closed": closed})).encode())
         finally:
             if self._is_ours():
@@ -252,6 +254,13 @@ class _Text:
         except OSError:
             return False
         return (file.st_dev, file.st_ino) == self._identity
+
+
+def closing_checksum(before: "hashlib._Hash", window_s: Any) -> str:
+    """The checksum of a closing record: of all bytes before it, and of the window that it states."""
+    seal = before.copy()
+    seal.update(json.dumps(window_s).encode())
+    return seal.hexdigest()
 
 
 class _Csv(_Text):

@@ -51,6 +51,9 @@ class Channel:
         last = memory.last()
         self._last_ns = last.at_ns if last is not None else None
         self.period_ns = round(1e9 / rate_hz)
+        self.spent_ns: int | None = None
+        """What reading took of the time since the last sample, the waits that were asked for included but not
+        those for a processor or for Python's lock; ``None`` for a stream, whose samples come unasked."""
         self.due_ns = 0
         """When it is read next, at the earliest: nothing is read more often than it has news."""
         most_watts = source.facts.max_watts
@@ -85,8 +88,14 @@ class Channel:
             return None
         self._writer.append(sample)
         if self._last_ns is not None and not self.source.facts.renewal_seconds:
-            integrator.gap_limit_ns = self._gap_rule.observe(sample.at_ns - self._last_ns)
+            spent_ns = self.spent_ns
+            # a loop that was starved is no slower source: its gaps stay gaps, however many there are
+            interval_ns = sample.at_ns - self._last_ns
+            usual_ns = interval_ns if spent_ns is None else min(interval_ns, spent_ns)
+            integrator.gap_limit_ns = self._gap_rule.observe(usual_ns)
         self._last_ns = sample.at_ns
+        if self.spent_ns is not None:
+            self.spent_ns = 0
         if integrator.gaps:
             counts[Count.SUSPENDED_UJ] = self._asleep_uj + round(integrator.asleep_joules * 1e6)
             counts[Count.GAPS] = self._gaps_before[0] + integrator.gaps
@@ -237,11 +246,17 @@ class SourceLoop:
         pace, channels, period_ns = self._pace, self._channels, self._period_ns
         deadline_ns = pace.now_ns()
         failures = 0
+        for channel in channels:
+            channel.spent_ns = 0
         while True:
+            begun_ns = pace.now_ns()
             failures = 0 if self._read_all(channels) else failures + 1
             if failures >= FAILURES_BEFORE_REOPEN:
                 return False
             now_ns = pace.now_ns()
+            spent_ns = max(period_ns, now_ns - begun_ns)
+            for channel in channels:
+                channel.spent_ns = (channel.spent_ns or 0) + spent_ns
             if now_ns >= self._housekeeping_ns:
                 self._keep_house()
             deadline_ns += period_ns

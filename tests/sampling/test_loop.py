@@ -1,5 +1,7 @@
 """The loop that reads sources: on time, late, failing, coming back, streaming, ending."""
 
+import itertools
+
 import pytest
 
 from energymeter.energy.correction import Correction
@@ -454,6 +456,36 @@ def test_the_gap_limit_of_a_stream_is_that_of_its_true_rate():
     assert rig.count(Count.GAPS) == 1
     assert rig.count(Count.GAP_NS) == 10**9
     assert rig.curve.interval_seconds(1.0) == pytest.approx(0.0025)
+
+
+class Starved(ScriptedPace):
+    """Gives the loop a processor only now and then: a few readings in time, then none for a while."""
+
+    def __init__(self, end_ns, waits_ms):
+        super().__init__(end_ns)
+        self._late = itertools.cycle(waits_ms)
+
+    def wait_until(self, deadline_ns):
+        return super().wait_until(max(deadline_ns, self.time_ns + next(self._late) * MS))
+
+
+@pytest.mark.parametrize(
+    "waits_ms", [[700, 1100, 900, 0, 0, 0, 0, 0], [400, 2000, 800, 1500], [0, 0, 0, 60, 60, 60, 0, 0]]
+)
+def test_a_loop_that_is_starved_is_no_slower_source(waits_ms):
+    pace, times = Starved(60 * 10**9, waits_ms), []
+
+    def script(n, pace):
+        times.append(pace.time_ns)
+        return Reading(watts=2.0)
+
+    source, own = Scripted(pace, script), memory()
+    SourceLoop(SourceConfig(source, 100.0), [Channel(source, own, 100.0)], pace).run()
+    window = Curve(own, trapezoids=True).window(0, 60 * 10**9)
+    waits_ns = [after - before for before, after in itertools.pairwise(times)]
+    assert max(waits_ns) >= 60 * MS
+    assert window.covered_seconds == pytest.approx(1e-9 * sum(ns for ns in waits_ns if ns <= 35 * MS))
+    assert window.joules == pytest.approx(2.0 * window.covered_seconds)
 
 
 def test_readings_slower_than_asked_for_are_covered_once_their_pace_is_known():
