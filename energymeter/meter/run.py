@@ -296,12 +296,13 @@ class Run:
                 raise NotMeasured(
                     f"{channel.info.name} measured nothing in this window; check it: {channel.curve.error}"
                 )
-        progress = progress or self._progress(channels)
+        intervals = progress.interval_seconds if progress is not None else _intervals(channels)
         parts = [
             self._part(channel, window, interval)
-            for channel, window, interval in zip(channels, windows, progress.interval_seconds, strict=True)
+            for channel, window, interval in zip(channels, windows, intervals, strict=True)
         ]
         titles, warnings = self._calibrations(channels, windows)
+        progress = progress or self._progress(channels)
         compared = [  # a device's own counter knows nothing of a calibration
             part if part.model else part._replace(own_counter=channel.own_counter(part.window.seconds))
             for channel, part in zip(channels, parts, strict=True)
@@ -318,7 +319,7 @@ class Run:
 
     def _progress(self, channels: Sequence[SampledChannel]) -> Progress:
         return Progress(
-            tuple(c.curve.interval_seconds(1 / c.info.rate_hz) for c in channels),
+            _intervals(channels),
             sum(c.curve.counts[count] for c in channels for count in _MISSED),
             self._overhead(channels),
             (*self._notes, *self.sampler.notes(), *self._throttled),
@@ -360,6 +361,10 @@ class Run:
             sum(channel.curve.counts[Count.READS] for channel in channels),
             sum(channel.curve.counts[Count.MOVED_BYTES] for channel in channels),
         )
+
+
+def _intervals(channels: Sequence[SampledChannel]) -> tuple[float, ...]:
+    return tuple(channel.curve.interval_seconds(1 / channel.info.rate_hz) for channel in channels)
 
 
 def _alone(channel: SampledChannel) -> SampledChannel:

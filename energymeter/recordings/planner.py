@@ -88,7 +88,8 @@ class Planner:
             SpecError: a hint names a unit of something else.
         """
         if self._known is not None and self._known.reason and not self._hints.named:
-            raise LogError(f"{self._path} is recognised as {self._known.name}: {self._known.reason}")
+            recognised = f"{self._path} is recognised as {self._known.name}: {self._known.reason}"
+            raise LogError(recognised)  # the reason ends with the remedy
         if not self._shape.titles and not (self._hints.time and self._hints.named):
             self._ask("it has no titles", self._numbered())
         time, time_column_, time_title, used = self._time()

@@ -171,10 +171,19 @@ class Session:
                 loop.run()
             for thread in others:
                 thread.join()
+            self._await_stop()
         finally:
             self._head.counts[Count.STATE] = State.ENDED  # what may still take long is the log
             self._close_log()
-        while not self._pace.wait_until(self._pace.now_ns() + 60_000_000_000):
+
+    def _await_stop(self) -> None:
+        """Keep the log open beyond a recording's end: the window in its closing record is known later."""
+        counts = self._head.counts
+        if not counts[Count.STOP]:
+            counts[Count.STATE] = State.ENDED
+            if self._log_writer is not None:
+                self._log_writer.flush()
+        while not counts[Count.STOP] and not self._pace.wait_until(self._pace.now_ns() + 60_000_000_000):
             pass
 
     def close(self) -> None:

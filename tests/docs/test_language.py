@@ -47,7 +47,7 @@ BANNED = {
     r"believed(?=\()": "usable_points",
     "bridged_joules|_bridged": "gap_fill_joules",
     "scatter_joules2": "variance_joules2",
-    "own_time": "replayed",
+    r'own_time(?!": ")': "replayed",  # a key in logs of 0.1.0
     r"facts\.seen|seen(?==)": "duty",
     r"facts\.lag|lag(?==)": "latency",
     "in_figures": "significant",

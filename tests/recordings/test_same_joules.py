@@ -58,3 +58,12 @@ def test_the_usage_of_a_meter_is_that_of_its_log(source: str) -> None:
     with EnergyMeter(source, out="run.csv", rate_hz=50) as meter:
         sum(math.sqrt(n) for n in range(1_000_000))
     assert_agree("run.csv", meter.usage.joules, meter.usage.seconds)
+
+
+def test_a_recording_that_ends_before_the_run_has_the_window_of_the_run() -> None:
+    rows = (f"{n / 50},{100 + 0.06 * n}\n" for n in range(11))
+    Path("short.csv").write_text("time_s,energy_J\n" + "".join(rows))
+    done = in_pipe("log", "replay@short.csv", "--duration", "2", "--out", "run.csv", "--json")
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout.splitlines()[-1])
+    assert_agree("run.csv", printed["joules"], printed["seconds"])
