@@ -439,7 +439,7 @@ def test_a_log_and_a_counter_s_table_become_a_card(desk):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("seconds,mah\n0,1\n", "must name time_s"),
+        ("when,mah\n0,1\n", "must name time_s"),
         ("time_s,mah\n0,1\n0,2\n", "line 3: times must rise"),
         ("time_s,mah\n0,x\n", "line 2"),
         ("time_s,mah\n", "no reading"),

@@ -451,7 +451,7 @@ FAULTS = (
         "W22",
         "the checksum of a log is not compared",
         "recordings/own.py",
-        'fits = closed["sha256"] == sha256',
+        'fits = closed["sha256"] == closing_checksum(before, closed["window_s"])',
         "fits = True",
         "damage unnoticed",
     ),
