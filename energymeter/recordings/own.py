@@ -64,7 +64,7 @@ class _HashedLines:
         self._file = file
         self._room = math.inf if most is None else most
         self.sha256 = hashlib.sha256()
-        """Of the lines before the closing record."""
+        """The digest of the lines before the closing record."""
         self.damage = ""
         self.closing: str | None = None
         self.after_closing = False

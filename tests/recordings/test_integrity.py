@@ -1,4 +1,4 @@
-"""No random damage of a closed log changes a total without a warning or a refusal."""
+"""No random damage of a closed log changes a total without a warning or an error."""
 
 import math
 import random
