@@ -1,10 +1,4 @@
-<<<<<<< HEAD
-"""No random damage of a closed log changes a total without a warning or a error."""
-||||||| 2fd258b
-"""No random damage of a closed log changes a total without a warning or a refusal."""
-=======
 """No random damage of a closed log changes a total without a warning or an error."""
->>>>>>> r4-house
 
 import math
 import random
