@@ -6,6 +6,11 @@ Ampere and later, except GA100, ``nvmlDeviceGetPowerUsage`` is the mean of the l
 instant; newer drivers offer both by name (``NVML_FI_DEV_POWER_INSTANT`` and ``…_AVERAGE``).
 Source: NVML API reference, nvmlDeviceGetPowerUsage and nvmlDeviceGetTotalEnergyConsumption.
 
+Measured on one H200 (driver 580.159): energy, instants and means are all renewed every 100 ms, and the
+mean is a trailing one of 1 s. Of 5 s with a burst of 2 s the counter gave 1786 J, the instants 1798 J, the
+means 1795 J. A burst of 0.4 s alone was 278 J by the counter (standard deviation 16 J) and 221 J by the
+means (81 J). Work that is still queued belongs to no span: give the meter ``sync=torch.cuda.synchronize``.
+
 All of a GPU is measured, whoever uses it. One that the kernel has put to sleep (``power/runtime_status``) is
 left asleep: NVML would wake it by the question alone. On a Jetson NVML starts but knows no power
 (``Not Supported``): that is no sensor, never 0 W; use ``jetson`` there.
@@ -13,7 +18,7 @@ left asleep: NVML would wake it by the question alone. On a Jetson NVML starts b
 Accuracy: ±5 %, the figure of NVML's own reference.
 Counters: the GPU's own joules are the curve since Volta.
 Loss: the counter misses nothing; of instants the loss is unknown.
-Tested on: a stand-in for the library; real hardware: none yet.
+Tested on: a stand-in for the library; real hardware: one H200, by hand.
 """
 
 import importlib

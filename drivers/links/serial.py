@@ -43,8 +43,10 @@ class SerialLine:
             SourceMissing, SourceForbidden, SourceBusy: with the remedy.
         """
         self._drop()
-        import serial
-
+        try:
+            import serial
+        except ImportError as error:
+            raise SourceMissing(f"{self.place} needs pyserial: pip install pyserial") from error
         try:
             self._port = serial.Serial(
                 self.place, self._baudrate, stopbits=self._stop_bits, timeout=0, exclusive=True

@@ -23,7 +23,7 @@ from energymeter.discovery.ports import (
     how_to_wire,
     serial_ports,
 )
-from energymeter.errors import SpecError
+from energymeter.errors import SourceMissing, SpecError
 from energymeter.sampling import priority
 from energymeter.spec import parse
 from energymeter.text import printable, significant
@@ -89,7 +89,12 @@ def devices(
     else:
         choice = best(findings)
         remember(choice, findings)
-    board, ports, foreign = detect_board(), serial_ports(), foreign_packages()
+    board, foreign = detect_board(), foreign_packages()
+    try:
+        ports = serial_ports()
+    except SourceMissing as missing:
+        click.echo(f"warning: {missing}", err=True)
+        ports = []
     answer = _report(choice, findings, board, ports, foreign)
     if file is not None:
         write(file, bundle(answer))

@@ -5,6 +5,7 @@ import re
 from typing import NamedTuple
 
 from energymeter.boards import Board
+from energymeter.errors import SourceMissing
 from energymeter.paths import below, entries
 from energymeter.text import printable
 
@@ -46,8 +47,15 @@ def device_nodes(root: str = "/") -> list[str]:
 
 
 def serial_ports() -> list[Port]:
-    """USB and Bluetooth serial ports; those on the board itself are left out."""
-    from serial.tools.list_ports import comports
+    """USB and Bluetooth serial ports; those on the board itself are left out.
+
+    Raises:
+        SourceMissing: pyserial, which lists them, is not installed.
+    """
+    try:
+        from serial.tools.list_ports import comports
+    except ImportError as error:
+        raise SourceMissing("serial ports cannot be listed without pyserial: pip install pyserial") from error
 
     return [
         Port(port.device, f"{port.vid:04x}:{port.pid:04x}" if port.vid else "", printable(port.product or ""))

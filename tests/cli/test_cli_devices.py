@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -228,3 +229,13 @@ def test_an_acceptance_is_written_once(tmp_path: Path) -> None:
 
 def test_an_acceptance_is_of_one_source() -> None:
     assert isinstance(run("--acceptance", "manual:5W,manual:3W").exception, SpecError)
+
+
+def test_without_pyserial_everything_else_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "serial", None)
+    monkeypatch.setitem(sys.modules, "serial.tools", None)
+    monkeypatch.setitem(sys.modules, "serial.tools.list_ports", None)
+    result = CliRunner().invoke(devices, [], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "warning: serial ports cannot be listed without pyserial: pip install pyserial" in result.stderr
+    assert result.stdout
