@@ -300,7 +300,8 @@ def test_three_processes_on_one_board_pay_it_once(users_budget: Budget, tmp_path
     ]
     runs = [[float(word) for word in process.communicate()[0].split()] for process in processes]
     board = 5.0 * (max(end for _, end, _ in runs) - min(start for start, _, _ in runs))
-    assert max(joules for _, _, joules in runs) - 0.01 <= users_budget.spent_joules <= board
+    # who takes the claim over begins with its next sample: on a busy machine some of a handover is nobody's
+    assert 0.9 * max(joules for _, _, joules in runs) <= users_budget.spent_joules <= board
 
 
 # -- forks -------------------------------------------------------------------------------------------
