@@ -17,6 +17,7 @@ from energymeter.drivers.links.sysfs import Files, Numeric, ShuntMonitor, SysFil
 from energymeter.drivers.protocols.jetson import counted_rails
 from energymeter.paths import below, entries, peek, peek_name, peek_number
 from energymeter.reading import Band, Facts
+from energymeter.units import number
 
 __all__ = ["Iio"]
 
@@ -87,14 +88,25 @@ def _value(folder: str, name: str, kind: str, scale: float) -> tuple[Numeric, fl
     unit = _SI[kind] * (1.0 if kind == "voltage" else scale)
     if name.endswith("_input"):
         return SysFile(path), unit
-    stem = path.removesuffix("_raw")
-    shared = os.path.join(folder, f"in_{kind}")  # one scale for all channels of a kind
-    offset = _first(f"{stem}_offset", f"{shared}_offset") or 0.0
-    return _Raw(path, offset), unit * (_first(f"{stem}_scale", f"{shared}_scale") or 1.0)
+    offset = number(_stated(folder, name, kind, "offset")) or 0.0
+    return _Raw(path, offset), unit * (number(_stated(folder, name, kind, "scale")) or 1.0)
 
 
-def _first(*paths: str) -> float | None:
-    return next((value for path in paths if (value := peek_number(path)) is not None), None)
+def _stated(folder: str, name: str, kind: str, what: str) -> str | None:
+    """The offset or scale of a raw value as the kernel writes it, its own or that of all of its kind."""
+    own, shared = (
+        os.path.join(folder, f"{stem}_{what}") for stem in (name.removesuffix("_raw"), f"in_{kind}")
+    )
+    said = peek(own)
+    return peek(shared) if said is None else said
+
+
+def _known(folder: str, name: str, kind: str) -> bool:
+    """Whether it is known what a 1 means: an offset or a scale that is there and no number says nothing."""
+    offset, scale = (_stated(folder, name, kind, what) for what in ("offset", "scale"))
+    return name.endswith("_input") or (
+        (offset is None or number(offset) is not None) and (scale is None or number(scale) not in (None, 0.0))
+    )
 
 
 def _chip(folder: str) -> str:
@@ -106,24 +118,24 @@ def _rails(folder: str, scale: float) -> dict[str, Files]:
     names: dict[str, dict[str, str]] = {}
     for name in entries(folder):
         if match := _VALUE.fullmatch(name):
-            kind, number, _ = match.groups()
-            names.setdefault(number, {})[kind] = name
+            kind, place, _ = match.groups()
+            names.setdefault(place, {})[kind] = name
     if "in_shunt_resistor" in entries(folder) and {"1", "3"} <= names.keys():
         names = {"1": {kind: names[n][kind] for kind, n in _INA2XX.items() if kind in names.get(n, {})}}
     chip = _chip(folder)
     rails: dict[str, Files] = {}
-    for number, kinds in names.items():
-        labels = [peek(os.path.join(folder, f"in_{kind}{number}_label")) for kind in ("voltage", "current")]
-        able = set(kinds)
+    for place, kinds in names.items():
+        labels = [peek(os.path.join(folder, f"in_{kind}{place}_label")) for kind in ("voltage", "current")]
+        able = {kind for kind, name in kinds.items() if _known(folder, name, kind)}
         if not chip.startswith(_NUMBERED_ALIKE) and (labels[0] is None or labels[0] != labels[1]):
             able.discard("current")  # equal numbers alone do not say that they belong together
         if chip.startswith(_MICRO_UNITS):
             able -= {"power", "energy"}
-        if peek(os.path.join(folder, f"in_energy{number}_en")) == "0":
+        if peek(os.path.join(folder, f"in_energy{place}_en")) == "0":
             able.discard("energy")  # this accumulator stands still
         chosen = next((way for way in _WAYS if way.keys() <= able), None)
         if chosen is not None:
-            rails[labels[1] or labels[0] or number or "0"] = {
+            rails[labels[1] or labels[0] or place or "0"] = {
                 quantity: _value(folder, kinds[kind], kind, scale) for kind, quantity in chosen.items()
             }
     return rails

@@ -173,3 +173,20 @@ def test_files_nobody_may_read(sysfs: Sysfs) -> None:
     sysfs.forbid(f"{folder}/in_current3_raw")
     with pytest.raises(SourceForbidden):
         opened(sysfs)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("in_power0_scale", "nan"),
+        ("in_power0_scale", "0"),
+        ("in_power_scale", "none"),
+        ("in_power0_offset", "none"),
+    ],
+)
+def test_a_power_in_an_unknown_unit_is_no_power(sysfs: Sysfs, key: str, said: str) -> None:
+    folder = device(sysfs, 0, {"name": "adc", "in_power0_raw": 1000, key: said})
+    with pytest.raises(SourceMissing, match="measures power"):
+        opened(sysfs)
+    sysfs.put(f"{folder}/{key}", "2")
+    assert opened(sysfs).read().watts == pytest.approx(1.002 if key.endswith("offset") else 2.0)
