@@ -223,9 +223,7 @@ def test_a_program_that_does_not_end_is_found(tmp_path: Path) -> None:
 KEPT = sorted(path.stem for path in SEEDS.glob("*.json"))
 
 
-OPEN = {
-    "W21-stalled-stream": "interpolated joules of a short window in a stall are too few, and their ± too narrow"
-}
+OPEN = {"W21-stalled-stream": "in a stall a short window interpolates too few joules, with too narrow a ±"}
 
 
 @pytest.mark.slow
