@@ -33,7 +33,7 @@ def serial_meter(plug: Plug, node: str) -> tuple[Plugged, str]:
 @each_port
 def test_a_serial_meter(plug: Plug, node: str) -> None:
     _, path = serial_meter(plug, node)
-    with EnergyMeter(f"um25c@{path}", rate_hz=5) as meter:
+    with EnergyMeter(f"um25c@{path}", rate_hz=2) as meter:
         time.sleep(3.0)
     assert meter.usage.mean_watts == pytest.approx(2.5, rel=0.001)
     assert meter.usage.coverage > 0.2
@@ -42,7 +42,7 @@ def test_a_serial_meter(plug: Plug, node: str) -> None:
 @each_port
 def test_a_serial_meter_unplugged_and_plugged_in_again(plug: Plug, node: str) -> None:
     plugged, path = serial_meter(plug, node)
-    with EnergyMeter(f"um25c@{path}", rate_hz=5) as meter:
+    with EnergyMeter(f"um25c@{path}", rate_hz=2) as meter:
         time.sleep(2.0)
         plugged.unplug()
         until(lambda: not os.path.exists(path), "vanished node")
