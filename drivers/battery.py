@@ -160,6 +160,7 @@ class _Cell:
         self._folder = os.path.join(supplies.folder, name)
         self._files: dict[str, SysFile] = {}
         self._discharging = Discharging(self.name)
+        self._gauge = Gauge(self.name)
 
     def open(self) -> None:
         """Nothing to do: the files are opened by the first read."""
@@ -237,7 +238,6 @@ class _ByEnergy(_Cell):
 
     def __init__(self, name: str, supplies: _Supplies) -> None:
         super().__init__(name, supplies)
-        self._gauge = Gauge(self.name)
         self.facts = gauge_facts(joule_step=self._step("energy") * JOULES_PER_UWH)
 
     def _measured(self) -> Reading:
@@ -249,7 +249,6 @@ class _ByCharge(_Cell):
 
     def __init__(self, name: str, supplies: _Supplies) -> None:
         super().__init__(name, supplies)
-        self._gauge = Gauge(self.name)
         coulombs = self._step("charge") * COULOMBS_PER_UAH
         volts = (self._known("voltage", "now") or 3.7e6) * 1e-6
         self.facts = gauge_facts(coulomb_step=coulombs, joule_step=coulombs * volts)

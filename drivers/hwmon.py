@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from energymeter.drivers.links.sysfs import Files, ShuntMonitor, SysFile, asleep, is_display, only
+from energymeter.drivers.links.sysfs import MOST_WATTS, Files, ShuntMonitor, SysFile, asleep, is_display, only
 from energymeter.drivers.protocols.jetson import connected, counted_rails
 from energymeter.errors import SourceMissing
 from energymeter.paths import below, entries, peek, peek_name
@@ -38,8 +38,6 @@ _WHOLE = ("system", "card", "pin")
 _CORE = re.compile(r"e?core *\d+", re.IGNORECASE)
 _SOCKET = re.compile(r"e?(socket|package|pkg)( *(id)? *\d+)?", re.IGNORECASE)
 """Labels of a processor's cores and of what contains them (amd_energy.rst: ``Ecore000``, ``Esocket0``)."""
-_MAX_WATTS = 20e3
-"""More than one chip can tell: the largest power shelves. Codes for "no value" are far above."""
 _UNITS = {"volts": 1e-3, "amps": 1e-3, "watts": 1e-6, "joules": 1e-6}
 
 
@@ -93,7 +91,7 @@ class Hwmon(ShuntMonitor):
     kind = "part"
     driver = "hwmon"
 
-    facts = Facts(max_watts=_MAX_WATTS, default_hz=10.0, max_hz=200.0)
+    facts = Facts(max_watts=MOST_WATTS, default_hz=10.0, max_hz=200.0)
 
     def __init__(self, place: str = "", *, wake: bool = False, **options: Any) -> None:
         super().__init__(place, **options)

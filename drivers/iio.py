@@ -13,7 +13,7 @@ Tested on: emulated kernel files; real hardware: none yet.
 import os
 import re
 
-from energymeter.drivers.links.sysfs import Files, Numeric, ShuntMonitor, SysFile, only
+from energymeter.drivers.links.sysfs import MOST_WATTS, Files, Numeric, ShuntMonitor, SysFile, only
 from energymeter.drivers.protocols.jetson import counted_rails
 from energymeter.paths import below, entries, peek, peek_name, peek_number
 from energymeter.reading import Band, Facts
@@ -28,8 +28,6 @@ _NUMBERED_ALIKE = ("ina", "pac19")
 """Devices (by how their names begin) whose ``in_voltageN`` and ``in_currentN`` are one place."""
 _MICRO_UNITS = "pac193"
 """pac1934.c scales power to µW and energy to µJ, by its own arithmetic, where the ABI has mW and J."""
-_MOST_WATTS = 20e3
-"""More than one chip can tell."""
 _INA2XX = {"voltage": "1", "power": "2", "current": "3"}  # its channels: shunt, bus, power, current
 
 
@@ -43,7 +41,7 @@ class Iio(ShuntMonitor):
     kind = "part"
     driver = "iio"
 
-    facts = Facts(max_watts=_MOST_WATTS, default_hz=10.0, max_hz=500.0)
+    facts = Facts(max_watts=MOST_WATTS, default_hz=10.0, max_hz=500.0)
 
     def open(self) -> None:
         """Find the device and its rails.

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from typing import Any
 
 from energymeter.drivers.links.channels import Parts
-from energymeter.drivers.links.sysfs import asleep, is_display
+from energymeter.drivers.links.sysfs import asleep, is_display, must_be_awake
 from energymeter.errors import (
     ExtraMissing,
     SourceError,
@@ -224,8 +224,7 @@ class _Gpu:
         """Nothing to do: the library is open."""
 
     def read(self) -> Reading:
-        if self._pci and asleep(self._pci):
-            raise SourceError(f"{self.name} sleeps; it is read again when something else wakes it")
+        must_be_awake(self._pci, self.name)
         try:
             return self._look()
         except self._library.NVMLError as error:

@@ -22,6 +22,8 @@ _MISSING = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTDIR)
 _NO_VALUE = frozenset([2.0**32 - 1, 1e3 * (2.0**32 - 1), 2.0**31 - 1, -(2.0**31), 2.0**63, 2.0**64])
 """What firmware answers for "unknown": all bits set, or the least and the largest number."""
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
+MOST_WATTS = 20e3
+"""More than one monitoring chip can tell: the largest power shelves. Codes for "no value" are far above."""
 
 
 def translated(error: OSError, where: str, forbidden: str = "") -> SourceError:
@@ -47,6 +49,16 @@ def asleep(folder: str) -> bool:
     """Whether the kernel has put a device to sleep (runtime power management); an empty folder: never."""
     status = peek(os.path.join(folder, "power/runtime_status")) if folder else None
     return status in ("suspended", "suspending")
+
+
+def must_be_awake(folder: str, name: str) -> None:
+    """Leave a device asleep while something else measures.
+
+    Raises:
+        SourceError: it sleeps.
+    """
+    if asleep(folder):
+        raise SourceError(f"{name} sleeps; it is read again when something else wakes it")
 
 
 class SysFile:
@@ -157,8 +169,7 @@ class Rail:
 
     def read(self) -> Reading:
         """The files' values; one that fails is left out, unless no energy can be known without it."""
-        if self._sleeper and asleep(self._sleeper):
-            raise SourceError(f"{self.name} sleeps; it is read again when something else wakes it")
+        must_be_awake(self._sleeper, self.name)
         values: dict[str, float] = {}
         failure: SourceError | None = None
         for quantity, (file, unit) in self._files.items():
