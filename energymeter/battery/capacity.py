@@ -79,6 +79,17 @@ class Tabled(NamedTuple):
     survivals: tuple[float, ...]
     """Falling from 1 to 0, one each `_STEP`."""
 
+    @classmethod
+    def of(cls, start: float, weights: Sequence[float]) -> "Tabled":
+        """From the weight of each step of the grid."""
+        total, left = math.fsum(weights), 1.0
+        survivals = [1.0]
+        for weight in weights:
+            left = max(left - weight / total, 0.0)
+            survivals.append(left)
+        survivals[-1] = 0.0
+        return cls(start, tuple(survivals))
+
     def survival(self, ratio: float) -> float:
         if ratio <= 0:
             return 1.0
@@ -110,15 +121,9 @@ def updated(prior: Spread, likelihood: Callable[[float], float]) -> Tabled:
         (before - after) * likelihood(math.exp(edge + _STEP / 2))
         for edge, (before, after) in zip(edges[:-1], pairwise(survived), strict=True)
     ]
-    total, left = math.fsum(weights), 1.0
-    if not total > 0:  # what was seen fits no battery of this label: it says nothing
+    if not math.fsum(weights) > 0:  # what was seen fits no battery of this label: it says nothing
         return Tabled(low, tuple(survived))
-    survivals = [1.0]
-    for weight in weights:
-        left = max(left - weight / total, 0.0)
-        survivals.append(left)
-    survivals[-1] = 0.0
-    return Tabled(low, tuple(survivals))
+    return Tabled.of(low, weights)
 
 
 class Factor(NamedTuple):
@@ -210,13 +215,7 @@ def _unknown(what: Unknown, rate: float, gain: float) -> Tabled:
     for factor in what.factors(rate).values():
         first, its = factor.weights()
         start, weights = start + first, _convolved(weights, its)
-    total, left = math.fsum(weights), 1.0
-    survivals = [1.0]
-    for weight in weights:
-        left = max(left - weight / total, 0.0)
-        survivals.append(left)
-    survivals[-1] = 0.0
-    return Tabled((start - 0.5) * _STEP, tuple(survivals))
+    return Tabled.of((start - 0.5) * _STEP, weights)
 
 
 def _normal(sigma: float) -> tuple[int, list[float]]:

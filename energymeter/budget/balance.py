@@ -88,8 +88,7 @@ class Balance(NamedTuple):
 
     def rail_joules(self, level: Level | None) -> Estimate:
         """What the rail can still have; a converter curve is taken at the load's level."""
-        watts = level.watts if level else None
-        return self._left(watts).scaled(self.battery.rail_share(watts), "J")
+        return self._left(level.watts if level else None).scaled(self._rail_share(level), "J")
 
     def hours(self, level: Level | None) -> Estimate | None:
         """How long it lasts at ``level``; ``None`` without a load, or where the interval says nothing."""

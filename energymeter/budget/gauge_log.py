@@ -84,10 +84,9 @@ def left_by_gauge(
             rows.append(row)
     if rows and rows[-1][1] <= empty:
         return HoursLeft(None, _at_empty(rows[-1][1], empty, unit))
-    steps = sorted(abs(after - before) for (_, before), (_, after) in pairwise(rows) if after != before)
-    if not steps:
+    step = _step(rows)
+    if not step:
         return HoursLeft(None, _NOTHING)
-    step = steps[len(steps) // 2]
     jitter = _jitter([level for _, level in rows], step)
     since = rows[_full(rows, jitter) :]
     line, slope = _line(since)
@@ -126,6 +125,12 @@ def _further(above: float, fell: float, step: float) -> float:
         narrow = math.prod(_spreads(above - middle, fell + middle, step)) <= WIDEST
         least, most = (least, middle) if narrow else (middle, most)
     return most
+
+
+def _step(rows: Sequence[tuple[float, float]]) -> float:
+    """By how much the gauge usually moves when it does; 0 if it never does."""
+    moves = sorted(abs(after - before) for (_, before), (_, after) in pairwise(rows) if after != before)
+    return moves[len(moves) // 2] if moves else 0.0
 
 
 def _jitter(levels: Sequence[float], step: float) -> float:
@@ -225,9 +230,8 @@ def _drawn(path: str, gauge: Gauge | None) -> _Drawn | None:
         rows = [row for row in enumerate(gauge.levels) if math.isfinite(row[1])]
         first = 0
         if rows:
-            steps = sorted(abs(b - a) for (_, a), (_, b) in pairwise(rows) if a != b)
-            jitter = _jitter([level for _, level in rows], steps[len(steps) // 2]) if steps else 0.0
-            top = _full(rows, jitter) if steps else 0
+            step = _step(rows)
+            top = _full(rows, _jitter([level for _, level in rows], step)) if step else 0
             while top and rows[top - 1][1] == rows[top][1]:  # it was drawn from before the gauge moved, too
                 top -= 1
             first = rows[top][0]

@@ -236,7 +236,7 @@ class Run:
 
     def progress(self) -> Progress:
         """How the sampling of the counted channels went so far."""
-        return self._progress(self.counted)
+        return self._progress(self.counted, _intervals(self.counted))
 
     def resolve_spans(self) -> None:
         """Work out the spans that have ended, the sample after the last one waited for."""
@@ -302,7 +302,7 @@ class Run:
             for channel, window, interval in zip(channels, windows, intervals, strict=True)
         ]
         titles, warnings = self._calibrations(channels, windows)
-        progress = progress or self._progress(channels)
+        progress = progress or self._progress(channels, intervals)
         compared = [  # a device's own counter knows nothing of a calibration
             part if part.model else part._replace(own_counter=channel.own_counter(part.window.seconds))
             for channel, part in zip(channels, parts, strict=True)
@@ -317,9 +317,9 @@ class Run:
             notes=(*progress.notes, *warnings),
         )
 
-    def _progress(self, channels: Sequence[SampledChannel]) -> Progress:
+    def _progress(self, channels: Sequence[SampledChannel], intervals: tuple[float, ...]) -> Progress:
         return Progress(
-            _intervals(channels),
+            intervals,
             sum(c.curve.counts[count] for c in channels for count in _MISSED),
             self._overhead(channels),
             (*self._notes, *self.sampler.notes(), *self._throttled),

@@ -133,7 +133,7 @@ class Trace:
         if not samples:
             raise NotMeasured(f"{name} has no samples; measure for longer")
         if start_ns is None:
-            start_ns = samples[0].at_ns if start_ns is None else start_ns
+            start_ns = samples[0].at_ns
         columns = {
             "time_s": np.array([(s.at_ns - start_ns) * 1e-9 for s in samples]),
             "covered_s": np.array([s.covered_ns * 1e-9 for s in samples]),
