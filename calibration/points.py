@@ -1,15 +1,14 @@
 """Points of a calibration: means of the meter and of the reference over the same time."""
 
-import contextlib
 import csv
+import io
 import itertools
 import math
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from energymeter.errors import CalibrationError, LogError
+from energymeter.paths import replace_file
 from energymeter.reading import Band
 from energymeter.recordings.textfile import TitledTable, titled_table
 from energymeter.text import csv_text
@@ -170,20 +169,11 @@ def _point(row: dict[str, str], table: TitledTable, where: str) -> Point:
 
 def write_csv(path: str, points: Iterable[Point]) -> None:
     """Points to a CSV that `read_csv` reads; replaced whole, so that Ctrl-C leaves the old or the new."""
-    # a new file with a name that nobody can foresee: no link that lies there is followed
-    descriptor, partial = tempfile.mkstemp(
-        prefix=f"{os.path.basename(path)}.", dir=os.path.dirname(path) or "."
-    )
-    try:
-        with open(descriptor, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(Point._fields)
-            writer.writerows([_cell(cell) for cell in point] for point in points)
-        os.replace(partial, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
-        raise
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(Point._fields)
+    writer.writerows([_cell(cell) for cell in point] for point in points)
+    replace_file(path, text.getvalue())
 
 
 def _cell(value: object) -> object:

@@ -106,6 +106,27 @@ def peek_number(path: str) -> float | None:
     return number(peek(path))
 
 
+def replace_file(path: str, text: str) -> None:
+    """Write a file, for this user alone, that is whole or as it was before; a link in its place is replaced.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    import contextlib
+    import tempfile  # slow to import, and seldom needed
+
+    # a new file with a name that nobody can foresee: no link that lies there is followed
+    descriptor, unfinished = tempfile.mkstemp(prefix=".unfinished.", dir=os.path.dirname(path) or ".")
+    try:
+        with open(descriptor, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        os.replace(unfinished, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(unfinished)
+        raise
+
+
 def read_file(path: str, most_bytes: int) -> bytes:
     """The content of a regular file of limited size; no device, pipe or folder is waited for.
 

@@ -1,7 +1,7 @@
 """Numbers, durations, estimates, tables and foreign text, as they are printed."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 _MOST_DECIMALS = 6
@@ -160,6 +160,22 @@ def csv_text(text: str) -> str:
     except ValueError:
         return f"'{text}"
     return text
+
+
+def aligned(rows: Sequence[Sequence[str]], left: int | None = None) -> list[str]:
+    """The lines of a table whose first ``left`` columns (``None``: all) are flush left, and the others right.
+
+    >>> aligned([["", "A"], ["J", "1.5"]], left=1)
+    ['     A', 'J  1.5']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if left is None or place < left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def html_table(rows: Iterable[Iterable[object]], head: Iterable[object] = ()) -> str:

@@ -14,11 +14,12 @@ from energymeter.cli.comparison_options import (
     ended_by_signals,
     grid_in,
     measuring,
+    meter_in,
     new_folder,
     progress,
     protocol_of,
 )
-from energymeter.cli.options import Positive, loaded, meter_of
+from energymeter.cli.options import Positive, loaded
 from energymeter.errors import NotComparable, SpecError
 
 _SEPARATOR = "---"
@@ -130,7 +131,7 @@ def _compare_commands(lines: list[list[str]], options: dict[str, Any]) -> None:
     interrupted = False
     try:
         with ended_by_signals(), progress() as show:
-            runs, idle = measure_arms(arms, protocol, _meter(options), folder, progress=show)
+            runs, idle = measure_arms(arms, protocol, meter_in(options), folder, progress=show)
     except Interrupted as stopped:
         runs, idle, interrupted = stopped.runs, stopped.idle, True
     click.echo(f"{len(runs)} of {len(arms) * protocol.runs} runs are kept in {folder.path}", err=True)
@@ -154,12 +155,6 @@ def _compare_commands(lines: list[list[str]], options: dict[str, Any]) -> None:
     if interrupted:
         click.echo(f"interrupted: the same command with --out {folder.path} continues", err=True)
         raise SystemExit(INTERRUPTED)
-
-
-def _meter(options: dict[str, Any]) -> Any:
-    return meter_of(
-        options["source"], {name: options[name] for name in ("rate_hz", "require", "card", "no_calibration")}
-    )
 
 
 # Recordings -----------------------------------------------------------------------------------------------

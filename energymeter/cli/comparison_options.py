@@ -10,34 +10,36 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from energymeter.cli.options import Finite, Positive
+from energymeter.cli.options import (
+    Finite,
+    Positive,
+    card_option,
+    json_option,
+    meter_of,
+    no_card_option,
+    require_option,
+    with_options,
+)
 from energymeter.comparison.commands import command, pattern
 from energymeter.comparison.interleaved import Protocol, Work
 from energymeter.meter.progress import LiveLine
 
 if TYPE_CHECKING:
     from energymeter.carbon.grid import Grid
+    from energymeter.meter.meter import EnergyMeter
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def measuring(command: F) -> F:
     """Options of the meter and of the runs."""
-    decorators = (
+    return with_options(
+        command,
         click.option("--source", help="The source to measure with."),
         click.option("--rate", "rate_hz", type=Positive(), help="Readings per second."),
-        click.option(
-            "--require",
-            type=click.Choice(["measured", "manual", "modelled", "simulated"]),
-            help="Refuse a source of any other provenance (exit code 3).",
-        ),
-        click.option(
-            "--calibration",
-            "card",
-            type=click.Path(exists=True, dir_okay=False),
-            help="Use this card instead of the meter's own.",
-        ),
-        click.option("--no-calibration", is_flag=True, help="Use the readings without the meter's card."),
+        require_option,
+        card_option,
+        no_card_option,
         click.option(
             "--min-seconds",
             type=Finite(min=0, max=1e6),
@@ -73,11 +75,14 @@ def measuring(command: F) -> F:
             "--workload", default="", help="What the commands have to do; printed with the numbers."
         ),
         click.option("--zone", help="For grams of CO₂e: a zone such as DEU."),
-        click.option("--json", "as_json", is_flag=True, help="JSON instead of text."),
+        json_option,
     )
-    for decorate in reversed(decorators):
-        command = decorate(command)
-    return command
+
+
+def meter_in(options: dict[str, Any]) -> "EnergyMeter":
+    """The meter that the `measuring` options describe."""
+    named = {name: options[name] for name in ("rate_hz", "require", "card", "no_calibration")}
+    return meter_of(options["source"], named)
 
 
 def protocol_of(options: dict[str, Any]) -> Protocol:

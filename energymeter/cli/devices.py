@@ -26,7 +26,7 @@ from energymeter.discovery.ports import (
 from energymeter.errors import SourceMissing, SpecError
 from energymeter.sampling import priority
 from energymeter.spec import parse
-from energymeter.text import printable, significant
+from energymeter.text import aligned, printable, significant
 
 _WHAT = {
     "meter": "external meter",
@@ -214,10 +214,8 @@ def _warning(foreign: list[str]) -> str:
     )
 
 
-def _table(rows: list[list[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+def _table(rows: list[list[str]]) -> list[str]:
+    return [f"  {line}" for line in aligned(rows)]
 
 
 def _wrapped(text: str, indent: str) -> Iterable[str]:

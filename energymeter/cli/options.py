@@ -69,39 +69,52 @@ class Positive(Finite):
         super().__init__(min=1e-9, max=max)
 
 
+def with_options(command: F, *decorators: Callable[[F], F]) -> F:
+    """A command with these options, in the order of its help."""
+    for decorate in reversed(decorators):
+        command = decorate(command)
+    return command
+
+
+require_option = click.option(
+    "--require",
+    type=click.Choice(["measured", "manual", "modelled", "simulated"]),
+    help="Refuse a source of any other provenance (exit code 3).",
+)
+card_option = click.option(
+    "--calibration",
+    "card",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Use this card instead of the meter's own.",
+)
+no_card_option = click.option(
+    "--no-calibration", is_flag=True, help="Use the readings without the meter's card."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+
+
 def metering(command: F) -> F:
     """The options that make an `EnergyMeter`, see `meter_of`, and ``--json``."""
-    decorators = (
+    return with_options(
+        command,
         click.option("--rate", "rate_hz", type=Finite(), help="Readings per second."),
         click.option("--out", type=click.Path(dir_okay=False), help="Record to .csv, .jsonl or .parquet."),
         click.option("--force", is_flag=True, help="Replace the file if it exists."),
-        click.option(
-            "--require",
-            type=click.Choice(["measured", "manual", "modelled", "simulated"]),
-            help="Refuse a source of any other provenance (exit code 3).",
-        ),
+        require_option,
         click.option(
             "--nominal-volts", type=Positive(), help="Count mAh at this voltage if no current is measured."
         ),
         click.option("--budget", help="The budget to debit; see `energymeter budget`."),
         click.option("--stage", help="The stage of the budget to debit."),
-        click.option(
-            "--calibration",
-            "card",
-            type=click.Path(exists=True, dir_okay=False),
-            help="Use this card instead of the meter's own.",
-        ),
-        click.option("--no-calibration", is_flag=True, help="Use the readings without the meter's card."),
+        card_option,
+        no_card_option,
         click.option(
             "--celsius",
             type=Finite(min=-100, max=150),
             help="Temperature of the air, to compare with the card's.",
         ),
-        click.option("--json", "as_json", is_flag=True, help="JSON instead of text."),
+        json_option,
     )
-    for decorate in reversed(decorators):
-        command = decorate(command)
-    return command
 
 
 def meter_of(source: str | None, options: dict[str, Any]) -> EnergyMeter:

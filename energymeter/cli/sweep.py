@@ -11,11 +11,12 @@ from energymeter.cli.comparison_options import (
     call_of,
     ended_by_signals,
     measuring,
+    meter_in,
     new_folder,
     progress,
     protocol_of,
 )
-from energymeter.cli.options import Positive, meter_of
+from energymeter.cli.options import Positive
 from energymeter.errors import SpecError
 
 
@@ -56,9 +57,7 @@ def sweep(words: tuple[str, ...], **options: Any) -> None:
         line = [re.sub(r"\{(\w+)\}", lambda m: str(setting.get(m[1], m[0])), word) for word in words]
         return shown(line), call_of(line, options["units_regex"], options["metric_regex"])
 
-    meter = meter_of(
-        options["source"], {name: options[name] for name in ("rate_hz", "require", "card", "no_calibration")}
-    )
+    meter = meter_in(options)
     folder = options["out"] or new_folder()
     try:
         with ended_by_signals(), progress() as show:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from energymeter.comparison.comparison import Comparison
-from energymeter.comparison.interleaved import Arm, Protocol, Work, measure_arms
+from energymeter.comparison.interleaved import Arm, Protocol, Work, measure_arms, title_of
 from energymeter.comparison.runs import Folder
 from energymeter.errors import SpecError
 from energymeter.meter.meter import EnergyMeter
@@ -55,16 +55,13 @@ def compare(
     """
     if len(functions) < 2:
         raise SpecError("a comparison needs two functions at least; give a second one")
-    unknown = set(protocol) - set(Protocol._fields)
-    if unknown:
-        raise SpecError(f"compare has no option {min(unknown)!r}; give some of {', '.join(Protocol._fields)}")
-    asked = Protocol(**protocol)
+    asked = Protocol.asked("compare", protocol)
     asked.check()
     titles = list(names) if names is not None else _titles(functions)
     if len(titles) != len(functions):
         raise SpecError(f"{len(titles)} names are given for {len(functions)} functions: give one for each")
     arms = [
-        Arm(title, _title(function), _counted(function, per), 1.0 if callable(per) else per)
+        Arm(title, title_of(function), _counted(function, per), 1.0 if callable(per) else per)
         for title, function in zip(titles, functions, strict=True)
     ]
     meter = source if isinstance(source, EnergyMeter) else EnergyMeter(source)
@@ -95,10 +92,6 @@ def _counted(function: Callable[[], object], per: "float | Callable[[Any], float
         return Work()
 
     return call
-
-
-def _title(function: Callable[[], object]) -> str:
-    return str(getattr(function, "__qualname__", repr(function)))
 
 
 def _titles(functions: Sequence[Callable[[], object]]) -> list[str]:

@@ -105,11 +105,11 @@ def restored(axes: Sequence[BoardAxis], path: str | None = None) -> Iterator[Non
     write_json(file, kept | before)
     try:
         for axis in axes:
-            _write(axis, before[axis.name])  # what it is already: shows whether this user may
+            _restore(axis, before[axis.name])  # what it is already: shows whether this user may
         yield
     finally:
         for axis in axes:
-            _write(axis, before[axis.name])
+            _restore(axis, before[axis.name])
         left = {name: value for name, value in kept.items() if name not in before}
         if left:
             write_json(file, left)
@@ -128,12 +128,24 @@ def _kept(file: str) -> dict[str, str]:
     return kept
 
 
-def _write(axis: BoardAxis, value: str) -> None:
+def set_axis(axis: BoardAxis, value: str) -> None:
+    """Give the board another value, of an axis that this user may set.
+
+    Raises:
+        SpecError: the board does not take it.
+    """
     try:
         axis.write(value)
-    except PermissionError:
-        raise SourceForbidden(f"this user may not set {axis.name!r} of the board; run it with sudo") from None
     except OSError as failure:
         raise SpecError(
             f"{axis.name} cannot be {value!r} ({failure}); give a value that the board has"
         ) from failure
+
+
+def _restore(axis: BoardAxis, value: str) -> None:
+    try:
+        set_axis(axis, value)
+    except SpecError as refused:
+        if not isinstance(refused.__cause__, PermissionError):
+            raise
+        raise SourceForbidden(f"this user may not set {axis.name!r} of the board; run it with sudo") from None

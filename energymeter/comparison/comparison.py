@@ -13,7 +13,7 @@ from energymeter.comparison.comparable import reasons_against
 from energymeter.comparison.runs import Run
 from energymeter.comparison.statistics import LEVEL, Floats, Shift
 from energymeter.errors import SpecError
-from energymeter.text import Estimate, duration, html_table, printable, significant
+from energymeter.text import Estimate, aligned, duration, html_table, printable, significant
 
 if TYPE_CHECKING:
     from energymeter.carbon.grid import Grid
@@ -427,13 +427,6 @@ class Comparison:
         programs = [f"{printable(row.arm)}: {printable(row.program)}" for row in self.rows]
         first = self.runs[0]
         table = [["", *names], *self._lines()]
-        widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
-        lines = [
-            "  ".join(
-                [line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))]
-            )
-            for line in table
-        ]
         about = [f"workload: {printable(first.workload)}"] if first.workload else []
         source = f"{' + '.join(first.sources)}, {first.provenance} at the {first.place}"
         if not first.calibration:
@@ -446,7 +439,7 @@ class Comparison:
                 *about,
                 f"source: {source}",
                 "",
-                *(line.rstrip() for line in lines),
+                *aligned(table, left=1),
                 "",
                 *verdicts,
                 *details,

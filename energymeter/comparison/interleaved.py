@@ -38,6 +38,11 @@ class Arm(NamedTuple):
     """Called before each of its runs, outside of it."""
 
 
+def title_of(function: Callable[..., object]) -> str:
+    """What an arm is called that is a function."""
+    return str(getattr(function, "__qualname__", repr(function)))
+
+
 class Protocol(NamedTuple):
     """How the runs are made."""
 
@@ -58,6 +63,18 @@ class Protocol(NamedTuple):
     seed: int = 0
     unit: str = "run"
     workload: str = ""
+
+    @classmethod
+    def asked(cls, caller: str, fields: dict[str, Any]) -> "Protocol":
+        """The protocol with these fields.
+
+        Raises:
+            SpecError: one is not known; the message names the ``caller``.
+        """
+        unknown = set(fields) - set(cls._fields)
+        if unknown:
+            raise SpecError(f"{caller} has no option {min(unknown)!r}; give some of {', '.join(cls._fields)}")
+        return cls(**fields)
 
     def check(self) -> None:
         """Raises `SpecError` where a number makes no sense."""

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, get_args
 
@@ -12,7 +11,7 @@ from energymeter.energy.correction import number_in
 from energymeter.energy.uncertainty import Component
 from energymeter.energy.usage import Usage
 from energymeter.errors import LogError, NotMeasured
-from energymeter.paths import entries, read_file
+from energymeter.paths import entries, read_file, replace_file
 from energymeter.reading import Place, Provenance
 from energymeter.text import printable
 
@@ -216,17 +215,15 @@ class Folder:
         Raises:
             LogError: it cannot be written.
         """
-        try:
-            self._write(f"run-{number:06}.json", run.to_dict())
-        except OSError as failure:
-            raise LogError(
-                f"{self.path} cannot be written ({failure.strerror}); free some space"
-            ) from failure
+        self._keep(f"run-{number:06}.json", run.to_dict())
 
     def keep_idle(self, number: int, watts: float) -> None:
-        """Write the idle power that was measured before run ``number``."""
+        """Write the idle power that was measured before run ``number``; raises as `keep`."""
+        self._keep(f"idle-{number:06}.json", {"watts": watts})
+
+    def _keep(self, name: str, content: dict[str, Any]) -> None:
         try:
-            self._write(f"idle-{number:06}.json", {"watts": watts})
+            self._write(name, content)
         except OSError as failure:
             raise LogError(
                 f"{self.path} cannot be written ({failure.strerror}); free some space"
@@ -238,12 +235,9 @@ class Folder:
         Raises:
             LogError: a file is damaged.
         """
-        found = {}
-        for name in entries(self.path):
-            if name.startswith("run-") and name.endswith(".json"):
-                path = os.path.join(self.path, name)
-                found[int(name[4:-5])] = run_of(read_json(path, _MOST_BYTES), path)
-        return found
+        return {
+            number: run_of(read_json(path, _MOST_BYTES), path) for number, path in self._kept("run-").items()
+        }
 
     def idle(self) -> dict[int, float]:
         """The idle powers that were kept, by the number of the run that followed.
@@ -252,15 +246,21 @@ class Folder:
             LogError: a file is damaged.
         """
         found = {}
-        for name in entries(self.path):
-            if name.startswith("idle-") and name.endswith(".json"):
-                path = os.path.join(self.path, name)
-                try:
-                    watts = number_in(read_json(path, _MOST_BYTES)["watts"], -_MOST, _MOST, "the idle power")
-                except (KeyError, TypeError, ValueError) as damage:
-                    raise LogError(f"{path} is damaged ({damage}); remove it") from damage
-                found[int(name[5:-5])] = watts
+        for number, path in self._kept("idle-").items():
+            try:
+                watts = number_in(read_json(path, _MOST_BYTES)["watts"], -_MOST, _MOST, "the idle power")
+            except (KeyError, TypeError, ValueError) as damage:
+                raise LogError(f"{path} is damaged ({damage}); remove it") from damage
+            found[number] = watts
         return found
+
+    def _kept(self, prefix: str) -> dict[int, str]:
+        """The paths of the files of one kind, by their number."""
+        return {
+            int(name.removeprefix(prefix).removesuffix(".json")): os.path.join(self.path, name)
+            for name in entries(self.path)
+            if name.startswith(prefix) and name.endswith(".json")
+        }
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         write_json(os.path.join(self.path, name), content)
@@ -272,14 +272,7 @@ def write_json(path: str, content: Any) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    descriptor, unfinished = tempfile.mkstemp(prefix=".unfinished.", dir=os.path.dirname(path) or ".")
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1, allow_nan=False)
-        os.replace(unfinished, path)
-    except BaseException:
-        os.unlink(unfinished)
-        raise
+    replace_file(path, json.dumps(content, indent=1, allow_nan=False))
 
 
 def read_json(path: str, most_bytes: int) -> Any:

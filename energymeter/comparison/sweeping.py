@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from energymeter.comparison.board_axes import BoardAxis, restored
+from energymeter.comparison.board_axes import BoardAxis, restored, set_axis
 from energymeter.comparison.comparison import time_text
-from energymeter.comparison.interleaved import Arm, Protocol, Work, measure_arms
+from energymeter.comparison.interleaved import Arm, Protocol, Work, measure_arms, title_of
 from energymeter.comparison.runs import Folder, Run
 from energymeter.errors import ExtraMissing, LogError, NotMeasured, SpecError
 from energymeter.meter.meter import EnergyMeter
-from energymeter.text import csv_text, printable, significant
+from energymeter.text import aligned, csv_text, printable, significant
 
 _MOST_SETTINGS = 10_000
 
@@ -151,8 +151,7 @@ class Sweep:
                 ]
             )
         kept = [c for c in range(len(titles)) if c < len(axes) or any(line[c] for line in lines[1:])]
-        widths = {c: max(len(line[c]) for line in lines) for c in kept}
-        table = ["  ".join(printable(line[c]).rjust(widths[c]) for c in kept).rstrip() for line in lines]
+        table = aligned([[printable(line[c]) for c in kept] for line in lines], left=0)
         source = f"source: {' + '.join(first.sources)}, {first.provenance} at the {first.place}"
         about = [f"workload: {printable(first.workload)}"] if first.workload else []
         ended = (
@@ -195,10 +194,7 @@ def sweep(
         SourceForbidden: this user may not change a setting of the board.
         Interrupted: on Ctrl-C; it has the runs that were made.
     """
-    unknown = set(protocol) - set(Protocol._fields)
-    if unknown:
-        raise SpecError(f"sweep has no option {min(unknown)!r}; give some of {', '.join(Protocol._fields)}")
-    asked = Protocol(**{"runs": 3, "warmup": 0, **protocol})
+    asked = Protocol.asked("sweep", {"runs": 3, "warmup": 0, **protocol})
     hooks = {axis.name for axis in board}
 
     def call(setting: dict[str, object]) -> Work:
@@ -206,10 +202,9 @@ def sweep(
         number = isinstance(result, (int, float)) and not isinstance(result, bool)
         return Work(metric=float(result) if number else None)  # type: ignore[arg-type]
 
-    title = str(getattr(function, "__qualname__", repr(function)))
     return run_sweep(
         grid,
-        lambda setting: (title, lambda: call(setting)),
+        lambda setting: (title_of(function), lambda: call(setting)),
         asked,
         source if isinstance(source, EnergyMeter) else EnergyMeter(source),
         board=board,
@@ -246,7 +241,7 @@ def run_sweep(
     def before(setting: dict[str, object]) -> Callable[[], object] | None:
         def apply() -> None:
             for axis in board:
-                _set(axis, str(setting[axis.name]))
+                set_axis(axis, str(setting[axis.name]))
 
         return apply if board else None
 
@@ -269,15 +264,6 @@ def run_sweep(
         flops=flops,
         complete=len(runs) == len(arms) * protocol.runs,
     )
-
-
-def _set(axis: BoardAxis, value: str) -> None:
-    try:
-        axis.write(value)
-    except OSError as failure:
-        raise SpecError(
-            f"{axis.name} cannot be {value!r} ({failure}); give a value that the board has"
-        ) from failure
 
 
 def _settings(grid: Mapping[str, Sequence[object]]) -> dict[str, dict[str, object]]:

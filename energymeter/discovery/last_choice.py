@@ -4,11 +4,10 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Collection, Iterable
 
 from energymeter.discovery.ports import device_nodes, rights
-from energymeter.paths import below, entries, peek, user_folder
+from energymeter.paths import below, entries, peek, replace_file, user_folder
 
 _DEVICE_FOLDERS = (
     "sys/bus/usb/devices",
@@ -30,17 +29,9 @@ def remember(choice: list[object], signs: Collection[str]) -> None:
     """
     path = _path()
     kept = {"choice": choice, "signs": sorted(signs), "fingerprint": fingerprint(signs)}
-    unfinished = ""
-    try:
+    with contextlib.suppress(OSError):  # a read-only home: the sources are probed again next time
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        # a new file with a name that nobody can foresee: no link that lies there is followed
-        descriptor, unfinished = tempfile.mkstemp(prefix="choice.", dir=os.path.dirname(path))
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(kept, file)
-        os.replace(unfinished, path)
-    except OSError:  # a read-only home: the sources are probed again next time
-        with contextlib.suppress(OSError):
-            os.unlink(unfinished)
+        replace_file(path, json.dumps(kept))
 
 
 def recall() -> object:

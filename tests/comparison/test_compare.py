@@ -3,14 +3,13 @@
 import json
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from devices.terminal import environment, in_pipe
+from devices.processes import until
+from devices.terminal import in_pipe, started
 
 from energymeter import EnergyMeter, compare
 from energymeter.comparison import Interrupted
@@ -243,12 +242,8 @@ def test_an_interrupted_command_continues_with_its_folder(number: signal.Signals
         "sleep",
         "0.15",
     )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "energymeter", *words],
-        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    while not list(out.glob("run-*.json")):
-        time.sleep(0.002)
+    process = started(*words)
+    until(lambda: list(out.glob("run-*.json")))
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     kept = len(list(out.glob("run-*.json")))

@@ -3,17 +3,15 @@
 import csv
 import itertools
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from comparison.simulated_runs import run
-from devices.terminal import environment, in_pipe
+from devices.processes import until
+from devices.terminal import in_pipe, started
 
 from energymeter import sweep
 from energymeter.comparison.board_axes import BoardAxis, board_axis, restored
@@ -221,13 +219,9 @@ def test_what_makes_no_sense_ends_with_a_sentence(
 def test_an_interrupted_sweep_continues(tmp_path: Path) -> None:
     out = tmp_path / "f"
     words = (*COMMAND, "--over", "a=1,2,3,4", "--json", "--out", str(out), "--", "sleep", "0.1{a}")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "energymeter", *words],
-        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    while not list(out.glob("run-*.json")):
-        time.sleep(0.002)
-    os.kill(process.pid, signal.SIGTERM)
+    process = started(*words)
+    until(lambda: list(out.glob("run-*.json")))
+    process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     if process.returncode == 0:
         pytest.skip("this machine was too slow to interrupt it")
