@@ -15,7 +15,8 @@ from _figures import ROOT, measured
 from growth_page import Series
 
 from energymeter.reading import Facts
-from energymeter.recordings.writer import COLUMNS, FORMAT, PARQUET_OPTIONS
+from energymeter.recordings.header import COLUMNS, FORMAT
+from energymeter.recordings.writer import PARQUET_OPTIONS
 
 _LOG_SIZES = tuple(10**power for power in range(3, 9))
 _SHOWN_BYTES_A_ROW = 125

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from energymeter.calibration.checks import GAINS
 from energymeter.calibration.line_fit import Floats, york
+from energymeter.calibration.point_checks import GAINS
 from energymeter.energy.correction import Line
 from energymeter.errors import CalibrationError
 from energymeter.reading import Band

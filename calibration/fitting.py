@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from energymeter.calibration.checks import (
+from energymeter.calibration.line_fit import Floats, with_tempco, york
+from energymeter.calibration.point_checks import (
     FAR,
     NEAR_ZERO,
     check_gain,
@@ -18,7 +19,6 @@ from energymeter.calibration.checks import (
     unit_of,
     warnings_of,
 )
-from energymeter.calibration.line_fit import Floats, with_tempco, york
 from energymeter.calibration.points import Point, Reference
 from energymeter.energy.correction import Line, Model
 from energymeter.errors import CalibrationError

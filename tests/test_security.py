@@ -34,9 +34,9 @@ from energymeter.drivers.protocols import text_table
 from energymeter.errors import EnergyMeterError, LedgerError, LogError, SpecError
 from energymeter.reading import Facts
 from energymeter.recordings import parquet, textfile
+from energymeter.recordings.header import COLUMNS, FORMAT
 from energymeter.recordings.reader import read
 from energymeter.recordings.trace import Trace
-from energymeter.recordings.writer import COLUMNS, FORMAT
 from energymeter.spec import parse
 
 ROOT = Path(__file__).parents[1]

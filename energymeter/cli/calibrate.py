@@ -8,10 +8,10 @@ from typing import NamedTuple
 import click
 
 from energymeter.calibration import card as cards
-from energymeter.calibration.checks import usable_points
 from energymeter.calibration.clock_gain import clock_gain
 from energymeter.calibration.fitting import fit_all, model_of
 from energymeter.calibration.plot import draw
+from energymeter.calibration.point_checks import usable_points
 from energymeter.calibration.points import UNITS, Point, Reference, band, read_csv, write_csv
 from energymeter.calibration.procedure import Settings, guided, table
 from energymeter.calibration.source_buffer import ReadingBuffer

@@ -10,7 +10,7 @@ from energymeter.comparison.comparison import Comparison
 from energymeter.comparison.runs import Run
 from energymeter.comparison.statistics import Floats
 from energymeter.errors import SpecError
-from energymeter.recordings.writer import FORMAT
+from energymeter.recordings.header import FORMAT
 
 if TYPE_CHECKING:
     from energymeter.battery.battery import Battery

@@ -1,89 +1,16 @@
 """From readings to the energy curve: joules, coulombs and covered time since the start.
 
-One rule for each semantics, and the only place where a counter's wrap is undone. Plain floats with
+One rule for each semantics. Plain floats with
 compensated sums (Kahan 1965): after a day at 1 kHz the total is still right to 1e-9.
 """
 
 from typing import NamedTuple
 
+from energymeter.energy.counters import coulombs_between, joules_between
 from energymeter.reading import Facts, Reading
-
-_HELD_UP_SECONDS = 0.05
-"""How long a busy machine may keep a reading from its time stamp: what a counter gained meanwhile seems to
-flow in no time, and is no reset for that."""
-
-
-_GAP_INTERVALS = 3.5
-_GAP_FLOOR_NS = 3_000_000
-_GAP_CEILING_NS = 1e18
-"""32 years: only times that make no sense are further apart."""
-_SHORTEST_NS = 50_000
-IN_A_ROW = 3
-
-
-def gap_limit_ns(interval_ns: float) -> int:
-    """How far apart two readings may be and still be joined: 3.5 usual intervals, and at least 3 ms.
-
-    Two readings in a row may be lost and the third may be late by half an interval; what is longer was not
-    measured. Less than 3 ms is within what Linux lets one busy program run before another one gets its turn
-    (``base_slice_ns`` with eight processors or more), so it says nothing of the source.
-
-    >>> gap_limit_ns(10e6), gap_limit_ns(1e6), gap_limit_ns(1e5)
-    (35000000, 3500000, 3000000)
-
-    Args:
-        interval_ns: the usual time between two readings: the median of those observed.
-    """
-    return max(round(min(_GAP_INTERVALS * interval_ns, _GAP_CEILING_NS)), _GAP_FLOOR_NS)
-
-
-def tick_wait_ns(rate_hz: float) -> int:
-    """How long a counter that stands still is waited for: three periods and a quarter of a second.
-
-    Its energy is not lost meanwhile, it only comes as one step.
-    """
-    return round(3e9 / rate_hz) + 250_000_000
-
 
 _REPEATS = 0.75
 """A value read in step with its renewal comes a little early at times, and is no repeat even so."""
-
-
-class GapRule:
-    """The gap limit of a channel. It follows the interval that is observed, whatever was asked for.
-
-    The usual interval changes when three in a row are less than half or more than one and a half of it, to
-    their median; the very first one is taken at its word if it is longer. One gap changes nothing.
-
-    Args:
-        nominal_ns: the interval that was asked for.
-    """
-
-    def __init__(self, nominal_ns: float) -> None:
-        # lines that a pipe held back and delivers together are no faster source
-        self.shortest_ns = min(_SHORTEST_NS, nominal_ns / 10)
-        self._unusual: list[float] = []
-        self._first = True
-        self.follow(nominal_ns)
-
-    def follow(self, usual_ns: float) -> None:
-        """Take this for the usual interval from now on."""
-        self.limit_ns = gap_limit_ns(usual_ns)
-        self.from_ns, self.to_ns = usual_ns / 2, 1.5 * usual_ns
-        self._unusual.clear()
-
-    def observe(self, interval_ns: float) -> int:
-        """Take one more interval into account; the limit from now on."""
-        first, self._first = self._first, False
-        if self.from_ns <= interval_ns <= self.to_ns:
-            self._unusual.clear()
-        elif interval_ns >= self.shortest_ns:
-            self._unusual.append(interval_ns)
-            if len(self._unusual) == IN_A_ROW:
-                self.follow(sorted(self._unusual)[IN_A_ROW // 2])
-            elif first and interval_ns > self.to_ns:
-                self.follow(interval_ns)
-        return self.limit_ns
 
 
 class Sample(NamedTuple):
@@ -343,15 +270,13 @@ class Integrator:
 
     def _add_counters(self, reading: Reading, dt_ns: int) -> None:
         seconds = dt_ns * 1e-9
-        joules = self._difference(
-            self._raw_joules, reading.joules, self._joules_wrap, self._max_watts, seconds
-        )
+        joules = joules_between(self._raw_joules, reading.joules, self._joules_wrap, self._max_watts, seconds)
         self._counter_watts = None if joules is None else joules / seconds
         if joules is None:
             self._gap(None, None, dt_ns)
             return
         self._joules.add(joules)
-        coulombs = _signed_difference(self._raw_coulombs, reading.coulombs, self._coulombs_wrap)
+        coulombs = coulombs_between(self._raw_coulombs, reading.coulombs, self._coulombs_wrap)
         if coulombs is None and reading.amps is not None:
             coulombs = reading.amps * seconds
         if coulombs is not None:
@@ -360,41 +285,9 @@ class Integrator:
             self._volt_seconds.add(reading.volts * seconds)
         self._covered_ns += dt_ns
 
-    @staticmethod
-    def _difference(
-        before: float | None, now: float | None, wrap: float | None, max_watts: float | None, seconds: float
-    ) -> float | None:
-        """Joules between two counter values; ``None`` where a wrap and a reset look the same."""
-        if before is None or now is None:
-            return None
-        most = None if max_watts is None else max_watts * seconds
-        if wrap is not None and most is not None and most >= wrap:
-            return None  # it may have gone round more than once
-        joules = now - before
-        if joules < 0:
-            if wrap is None:
-                return None
-            joules += wrap
-            # without a known maximum, a wrap counts only from the last tenth into the first
-            if joules < 0 or (most is None and joules > wrap / 5):
-                return None
-        if max_watts is not None and joules > 1.05 * max_watts * (seconds + _HELD_UP_SECONDS) + 1e-3:
-            return None
-        return joules
-
     def _gap(self, before: float | None, now: float | None, dt_ns: int) -> None:
         self.gaps += 1
         self._jump = 0.0
         self.gap_ns += dt_ns
         if before is not None and now is not None:
             self._gap_fill += (before + now) / 2 * dt_ns * 1e-9
-
-
-def _signed_difference(before: float | None, now: float | None, wrap: float | None) -> float | None:
-    """Coulombs between two values of a counter that runs both ways and may wrap at ± half its range."""
-    if before is None or now is None:
-        return None
-    coulombs = now - before
-    if wrap is not None and abs(coulombs) > wrap / 2:
-        coulombs -= wrap if coulombs > 0 else -wrap
-    return coulombs

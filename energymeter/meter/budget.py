@@ -13,7 +13,8 @@ from energymeter.meter import active
 from energymeter.meter import billing as billings
 from energymeter.meter.active import RunningMeter
 from energymeter.meter.billing import Billing
-from energymeter.meter.loops import Guard, Loop, Status
+from energymeter.meter.guard import Guard, Status
+from energymeter.meter.loops import Loop
 from energymeter.meter.progress import Progress, total_of
 from energymeter.meter.wrapped import wrapped
 

@@ -1,47 +1,20 @@
-"""Loops that draw on a budget: they show how far the battery carries them, and end in time."""
+"""Loops that draw on a budget: they learn what a step costs and show how far the battery carries them."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-from energymeter.budget.balance import Balance, Outcome, Unit, percent_text
-from energymeter.budget.forecast import Forecast, Level
-from energymeter.errors import BudgetExhausted
+from energymeter.budget.balance import Outcome, Unit
+from energymeter.budget.forecast import Forecast
 from energymeter.meter.billing import Billing, cost_of
+from energymeter.meter.guard import Guard, Status, Watch
 from energymeter.meter.progress import Progress
 from energymeter.meter.usage_delta import NOTHING
-from energymeter.text import Estimate, duration, significant
+from energymeter.text import duration, significant
 
 T = TypeVar("T")
 
 _CHECK_NS = 100_000_000
 """Between two checks of the meter; between them an iteration costs one read of the clock."""
-
-
-class Status(NamedTuple):
-    """The state of a loop, for its callbacks."""
-
-    balance: Balance
-    level: Level | None
-    hours: Estimate | None
-    step: int
-
-    def __str__(self) -> str:
-        hours = f", {duration(3600 * self.hours.value, rough=True)} left" if self.hours else ""
-        return f"{percent_text(self.balance.share)} of the battery{hours} after step {self.step}"
-
-
-class Guard(NamedTuple):
-    """When a loop ends, and what is called.
-
-    It ends before the reserve is touched. With ``on_low`` that is called instead, once, and the loop
-    ends when the battery is empty; there ``on_empty`` is called first. ``raises``: it ends with
-    `BudgetExhausted` instead of quietly.
-    """
-
-    reserve: float
-    on_low: Callable[[Status], object] | None = None
-    on_empty: Callable[[Status], object] | None = None
-    raises: bool = False
 
 
 class Loop:
@@ -50,15 +23,13 @@ class Loop:
     def __init__(
         self, billing: Billing, name: str, total: int | None, progress: Progress, guard: Guard | None = None
     ) -> None:
-        self._billing, self._name, self._total, self._guard = billing, name, total, guard
+        self._billing, self._name, self._total = billing, name, total
         self._progress = progress
         self._start = self._counted = billing.poll() or NOTHING
         self._done = self._measured = 0
         self._joules = 0.0
         self._cost = Forecast()
-        self._was_low = False
-        self._taken: float | None = None
-        self._most = 0.0
+        self._watch = Watch(guard)
 
     def run(self, items: Iterable[T], monotonic_ns: Callable[[], int]) -> Iterator[T]:
         """Pass the items on until they, or the battery, run out.
@@ -82,34 +53,11 @@ class Loop:
             self._progress.close(done, self._text(self._check(done, last=True)))
 
     def _goes_on(self, done: int) -> bool:
-        """Check the meter and ask the guard."""
+        """Check the meter, show how far it is, and ask the guard."""
         status = self._check(done)
         if self._progress.due():
             self._progress.show(done, self._text(status))
-        balance, guard = status.balance, self._guard
-        if self._taken is not None:
-            # As much may be drawn again before the next check, and that must not touch the reserve.
-            self._most = max(self._most, balance.taken_joules - self._taken)
-        self._taken = balance.taken_joules
-        if guard is None:
-            return True
-        free = balance.capacity_joules - balance.taken_joules - self._most
-        if not self._was_low and free <= guard.reserve * balance.capacity_joules:
-            self._was_low = True
-            if guard.on_low is None:
-                return self._ends(guard, status, "reserve")
-            guard.on_low(status)
-        return free > 0 or self._ends(guard, status, "end")
-
-    @staticmethod
-    def _ends(guard: Guard, status: Status, what: str) -> bool:
-        if what == "end" and guard.on_empty is not None:
-            guard.on_empty(status)
-        if guard.raises:
-            raise BudgetExhausted(
-                f"the battery's {what} is reached, {status}: charge it and reset the budget"
-            )
-        return False
+        return self._watch.goes_on(status)
 
     def _check(self, done: int, *, last: bool = False) -> Status:
         """Read the meter and learn what a step costs: by the steps that were fully measured."""

@@ -13,7 +13,7 @@ from energymeter.energy.usage import Idle, Overhead, Usage, combine
 from energymeter.energy.window import NOTHING, Point, Window
 from energymeter.errors import NotMeasured, SamplerError
 from energymeter.meter import throttling
-from energymeter.meter.span_store import SpanStore
+from energymeter.meter.span_resolver import SpanResolver
 from energymeter.reading import Reading
 from energymeter.sampling.memory import Count
 from energymeter.sampling.sampler import SampledChannel, Sampler
@@ -112,7 +112,7 @@ class Run:
             self._replayed = any(channel.info.facts.replayed for channel in self.counted)
             self._cards.check(channel.info.identity for channel in channels)
             refuse(self)
-            self.spans = SpanStore(
+            self.spans = SpanResolver(
                 [channel.curve for channel in self.counted],
                 min(round(c.curve.capacity / c.info.rate_hz * 0.25e9) for c in channels),
                 self._clock.monotonic_ns,

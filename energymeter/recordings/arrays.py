@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from energymeter.energy.integrate import IN_A_ROW, GapRule, Weights
+from energymeter.energy.gaps import IN_A_ROW, GapRule
+from energymeter.energy.integrate import Weights
 from energymeter.reading import Facts
 
 Floats = npt.NDArray[np.float64]
@@ -57,7 +58,7 @@ def _seen(steps: Floats, known: Floats, facts: Facts) -> npt.NDArray[np.bool_]:
 
 
 def _gaps(steps: Floats) -> npt.NDArray[np.bool_]:
-    """Which intervals are gaps, by `energymeter.energy.integrate.GapRule`, a block at a time."""
+    """Which intervals are gaps, by `energymeter.energy.gaps.GapRule`, a block at a time."""
     if not len(steps):
         return np.zeros(0, bool)
     in_ns = np.rint(steps * 1e9)

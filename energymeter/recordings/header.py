@@ -1,4 +1,4 @@
-"""The first line of our own logs: whose channels follow, and what is known of them."""
+"""The head of our own logs: what is known of each channel that follows, as JSON, and the titles of a CSV."""
 
 import json
 from array import array
@@ -8,8 +8,22 @@ from energymeter.energy.correction import number_in
 from energymeter.errors import LogError
 from energymeter.reading import Band, Facts, Place, Provenance, Semantics
 from energymeter.recordings.record import Record
-from energymeter.recordings.writer import COLUMNS, FORMAT
 from energymeter.text import printable
+
+COLUMNS = ("time_s", "volts", "amps", "watts", "joules", "coulombs", "covered_s")
+"""SI units; ``time_s`` from the start of the run. A file of several channels has ``source`` as its last."""
+FORMAT = "energymeter log 1"
+
+
+def csv_head(header: dict[str, Any], channels: int) -> str:
+    """The first two lines of a CSV: the header as a comment, and the titles of the columns."""
+    columns = (*COLUMNS, "source") if channels > 1 else COLUMNS
+    return f"# {json.dumps(header)}\n{','.join(columns)}\n"
+
+
+def jsonl_head(header: dict[str, Any]) -> str:
+    """The first line of a log in JSON lines."""
+    return json.dumps(header) + "\n"
 
 
 def parse_header(path: str, line: str) -> dict[str, Any]:
@@ -144,18 +158,3 @@ _OPTIONAL = ("joules_wrap", "coulombs_wrap", "max_watts", "still_seconds")
 def _started(value: Any) -> float | None:
     """Unix time, or none."""
     return None if value is None else number_in(value, -_MOST, _MOST, "the start")
-
-
-def window_of(closed: Any) -> tuple[float, float] | None:
-    """The window in a closing record.
-
-    Raises:
-        KeyError, TypeError, ValueError: it makes no sense.
-    """
-    window = closed["window_s"]
-    if window is None:
-        return None
-    start, end = (number_in(edge, -_MOST, _MOST, "the window") for edge in window)
-    if not start <= end:
-        raise ValueError("the window ends before it begins")
-    return start, end

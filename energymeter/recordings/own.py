@@ -7,10 +7,10 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
-from energymeter.recordings.header import empty_records, parse_header, window_of
+from energymeter.recordings.closing import CLOSED, closing_checksum, window_of
+from energymeter.recordings.header import COLUMNS, empty_records, parse_header
 from energymeter.recordings.record import DECOMPRESSION, EXPANDED, Lines, Record
 from energymeter.recordings.thinning import BLOCK_ROWS, ChannelRows
-from energymeter.recordings.writer import CLOSED, COLUMNS, closing_checksum
 
 NOT_CLOSED = "its end is missing: its run was killed or still goes on, or the file was cut short"
 _CHANGED = "it was changed after it was closed, so its figures may be wrong"

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from energymeter.errors import ExtraMissing, LogError, NotMeasured
-from energymeter.recordings.header import empty_records, parse_header, window_of
+from energymeter.recordings.closing import window_of
+from energymeter.recordings.header import COLUMNS, empty_records, parse_header
 from energymeter.recordings.own import NOT_CLOSED
 from energymeter.recordings.record import Record
 from energymeter.recordings.thinning import ChannelRows
-from energymeter.recordings.writer import COLUMNS, own_parts
+from energymeter.recordings.writer import own_parts
 
 _BATCH_ROWS = 65_536
 MOST_GROUP_ROWS = 1 << 24

@@ -19,8 +19,9 @@ from energymeter.errors import EnergyMeterError, ExtraMissing, LogError, NotMeas
 from energymeter.reading import Facts
 from energymeter.recordings import reader
 from energymeter.recordings.arrays import Floats, begun, integrated, running, scatter
+from energymeter.recordings.header import COLUMNS, FORMAT
 from energymeter.recordings.record import Hints, options_in
-from energymeter.recordings.writer import COLUMNS, FORMAT, open_recorder, reason
+from energymeter.recordings.writer import open_recorder, reason
 from energymeter.text import duration, html_table, printable
 
 if TYPE_CHECKING:

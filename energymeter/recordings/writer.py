@@ -23,14 +23,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from energymeter.energy.integrate import Sample
 from energymeter.errors import ExtraMissing, LogError
+from energymeter.recordings.closing import CLOSED, checksums, closing_checksum, sealed
+from energymeter.recordings.header import COLUMNS, FORMAT, csv_head, jsonl_head
 
 if TYPE_CHECKING:
-    import hashlib
     from pathlib import Path
 
-COLUMNS = ("time_s", "volts", "amps", "watts", "joules", "coulombs", "covered_s")
-"""SI units; ``time_s`` from the start of the run. A file of several channels has ``source`` as its last."""
-FORMAT = "energymeter log 1"
 PARTS_SUFFIX = ".parts"
 PARQUET_OPTIONS: dict[str, Any] = {
     "compression": "zstd",
@@ -38,8 +36,6 @@ PARQUET_OPTIONS: dict[str, Any] = {
     "use_dictionary": ["source"],  # no two totals are alike: a dictionary of them costs time and room
     "write_page_checksum": True,
 }
-CLOSED = '{"closed": '
-"""How a closing record begins; in a CSV it stands behind ``# ``."""
 _LONGEST_ROW_BYTES = 65_536
 _HASH_BYTES = 1 << 20
 _OWN_PART = re.compile(r"\d{6}\.(?:parquet|unfinished)|whole\.unfinished")
@@ -256,17 +252,9 @@ class _Text:
         return (file.st_dev, file.st_ino) == self._identity
 
 
-def closing_checksum(before: "hashlib._Hash", window_s: Any) -> str:
-    """The checksum of a closing record: of all bytes before it, and of the window that it states."""
-    seal = before.copy()
-    seal.update(json.dumps(window_s).encode())
-    return seal.hexdigest()
-
-
 class _Csv(_Text):
     def _head(self, header: dict[str, Any]) -> str:
-        columns = (*COLUMNS, "source") if len(self._names) > 1 else COLUMNS
-        return f"# {json.dumps(header)}\n{','.join(columns)}\n"
+        return csv_head(header, len(self._names))
 
     def _line(self, channel: int, sample: Sample) -> str:
         source = f",{_quoted(self._names[channel])}" if len(self._names) > 1 else ""
@@ -278,7 +266,7 @@ class _Csv(_Text):
 
 class _JsonLines(_Text):
     def _head(self, header: dict[str, Any]) -> str:
-        return json.dumps(header) + "\n"
+        return jsonl_head(header)
 
     def _line(self, channel: int, sample: Sample) -> str:
         row: dict[str, object] = dict(zip(COLUMNS, _numbers(sample, self._start_ns), strict=True))
@@ -409,29 +397,6 @@ def join_parts(path: str, window_s: list[float] | None = None) -> None:
         raise
     os.replace(unfinished, path)
     remove_parts(path)
-
-
-def sealed(header: str, closed: str) -> dict[str, str]:
-    """The metadata of a Parquet log's schema: its header, its closing record, and their checksum."""
-    import hashlib
-
-    seal = hashlib.sha256(f"{header}\n{closed}".encode()).hexdigest()
-    return {"energymeter": header, "energymeter_closed": closed, "energymeter_sha256": seal}
-
-
-def checksums(table: Any, sums: dict[str, dict[str, int]]) -> None:
-    """Continue the CRC-32 of each channel's columns with the rows of a table; "" is an only channel."""
-    from zlib import crc32
-
-    import numpy as np
-
-    owners = table["source"].to_numpy(zero_copy_only=False) if "source" in table.schema.names else None
-    for name in [""] if owners is None else sorted(set(owners)):
-        own = slice(None) if owners is None else owners == name
-        column_sums = sums.setdefault(name, dict.fromkeys(COLUMNS, 0))
-        for column in COLUMNS:
-            values = np.ascontiguousarray(table[column].to_numpy()[own])
-            column_sums[column] = crc32(values.tobytes(), column_sums[column])
 
 
 def own_parts(path: str) -> "list[Path]":

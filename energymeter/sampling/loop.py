@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from math import inf
 
 from energymeter.energy.correction import Correction
-from energymeter.energy.integrate import GapRule, Integrator, Sample, tick_wait_ns
+from energymeter.energy.gaps import GapRule, tick_wait_ns
+from energymeter.energy.integrate import Integrator, Sample
 from energymeter.errors import EnergyMeterError, SourceEnded, SourceError
 from energymeter.reading import Reading
 from energymeter.sampling.config import SourceConfig

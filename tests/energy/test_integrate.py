@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energymeter.energy.correction import Correction
-from energymeter.energy.integrate import GapRule, Integrator, Sample, gap_limit_ns
+from energymeter.energy.gaps import GapRule, gap_limit_ns
+from energymeter.energy.integrate import Integrator, Sample
 from energymeter.reading import Facts, Reading
 
 SECOND = 1_000_000_000

@@ -9,7 +9,8 @@ import pytest
 
 from energymeter.drivers.pzem import Pzem
 from energymeter.drivers.shelly import Shelly
-from energymeter.energy.integrate import Integrator, gap_limit_ns, tick_wait_ns
+from energymeter.energy.gaps import gap_limit_ns, tick_wait_ns
+from energymeter.energy.integrate import Integrator
 from energymeter.energy.uncertainty import OwnCounter, Part, components_of, expanded
 from energymeter.energy.usage import combine
 from energymeter.errors import NotMeasured

@@ -32,10 +32,10 @@ from energymeter.errors import EnergyMeterError
 from energymeter.meter.budget import Budget
 from energymeter.meter.usage_delta import UsageDelta
 from energymeter.reading import Facts
+from energymeter.recordings.header import COLUMNS, FORMAT
 from energymeter.recordings.reader import read
 from energymeter.recordings.trace import Trace
 from energymeter.recordings.window_energy import window_joules
-from energymeter.recordings.writer import COLUMNS, FORMAT
 from energymeter.spec import parse
 
 

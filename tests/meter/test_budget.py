@@ -17,7 +17,7 @@ from energymeter.errors import BudgetExhausted, LedgerError, SpecError
 from energymeter.meter import active
 from energymeter.meter.billing import join
 from energymeter.meter.budget import Budget
-from energymeter.meter.loops import Status
+from energymeter.meter.guard import Status
 from energymeter.meter.meter import EnergyMeter
 
 RAIL = Battery(1000, basis="rail")  # 18 kJ at 5 V

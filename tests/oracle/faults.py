@@ -81,13 +81,13 @@ FAULTS = (
         "an exception leaves resolved spans half written",
         (
             Edit(
-                "energymeter/meter/span_store.py",
+                "energymeter/meter/span_resolver.py",
                 '        exact, rounded = array("d"), array("f")\n',
                 '        blocks = self.blocks or (_Block(array("d"), array("f")),)\n'
                 "        exact, rounded = blocks[-1]\n",
             ),
             Edit(
-                "energymeter/meter/span_store.py",
+                "energymeter/meter/span_resolver.py",
                 "        blocks = self.blocks\n"
                 "        if blocks and len(blocks[-1].exact) < _EXACT * _BLOCK:\n"
                 "            exact, rounded = blocks[-1].exact + exact, blocks[-1].rounded + rounded\n"
@@ -216,7 +216,7 @@ FAULTS = (
     _one(
         "W21",
         "the limit for gaps is that of the promised rate",
-        "energy/integrate.py",
+        "energy/gaps.py",
         "        first, self._first = self._first, False\n",
         "        return self.limit_ns\n        first, self._first = self._first, False\n",
         "*coverage|statistics count|*interpolated|*joules",
@@ -250,14 +250,14 @@ FAULTS = (
         "a signal handler that asks for spans waits for itself",
         (
             Edit(
-                "energymeter/meter/span_store.py",
+                "energymeter/meter/span_resolver.py",
                 "        opened = [*self.open.values()]",
                 '        self._lock = getattr(self, "_lock", None) or __import__("threading").Lock()\n'
                 "        self._lock.acquire()\n"
                 "        opened = [*self.open.values()]",
             ),
             Edit(
-                "energymeter/meter/span_store.py",
+                "energymeter/meter/span_resolver.py",
                 "        self.due_ns = self.now_ns() + self._keep_ns()\n",
                 "        self.due_ns = self.now_ns() + self._keep_ns()\n        self._lock.release()\n",
             ),

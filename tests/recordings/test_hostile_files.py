@@ -30,9 +30,10 @@ from energymeter.meter.budget import Budget
 from energymeter.meter.usage_delta import UsageDelta
 from energymeter.paths import cards_folder, user_folder
 from energymeter.reading import Facts
+from energymeter.recordings.header import COLUMNS, FORMAT
 from energymeter.recordings.reader import read
 from energymeter.recordings.window_energy import window_joules
-from energymeter.recordings.writer import COLUMNS, FORMAT, open_recorder
+from energymeter.recordings.writer import open_recorder
 
 ROOT = Path(__file__).parents[2]
 HEADER = {"format": FORMAT, "channels": [{"name": "a", "facts": Facts()._asdict()}]}

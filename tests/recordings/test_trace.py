@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.energy.integrate import GapRule, Integrator
+from energymeter.energy.gaps import GapRule
+from energymeter.energy.integrate import Integrator
 from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.reading import Band, Facts, Reading, Semantics
 from energymeter.recordings.trace import Trace

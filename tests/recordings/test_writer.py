@@ -13,8 +13,9 @@ import pytest
 from energymeter.energy.integrate import Sample
 from energymeter.errors import LogError
 from energymeter.reading import Facts
+from energymeter.recordings.header import COLUMNS
 from energymeter.recordings.reader import read
-from energymeter.recordings.writer import COLUMNS, PARTS_SUFFIX, Recorder, _Parquet, open_recorder
+from energymeter.recordings.writer import PARTS_SUFFIX, Recorder, _Parquet, open_recorder
 
 NAMES = ["rail", 'manual:5V,0.6A "#1"']
 SUFFIXES = ["csv", "jsonl", "parquet"]

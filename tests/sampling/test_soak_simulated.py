@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from energymeter.reading import Band, Facts, Reading
+from energymeter.recordings.header import COLUMNS
 from energymeter.recordings.reader import read
-from energymeter.recordings.writer import COLUMNS
 from energymeter.sampling import log_writer
 from energymeter.sampling.config import LogConfig, SourceConfig
 from energymeter.sampling.curve import Curve

@@ -120,7 +120,7 @@ class _Channel(NamedTuple):
     resolved: dict[str, Resolved] = {}  # noqa: RUF012 - never written to
 
 
-class SpanStore:
+class SpanResolver:
     """All spans of one run by name: 16 bytes each, and 40 a channel once resolved.
 
     Args:
