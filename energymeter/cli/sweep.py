@@ -22,7 +22,9 @@ from energymeter.errors import SpecError
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("--over", "axes", multiple=True, required=True, help="An axis and its values: bits=4,8,16.")
-@click.option("--board", "boards", multiple=True, help="An axis of the board: governor, max_khz or nvpmodel.")
+@click.option(
+    "--board", "boards", multiple=True, help="An axis of the board: governor, max_khz, cores, nvpmodel."
+)
 @click.option("--runs", type=click.IntRange(1, 10_000), default=3, show_default=True, help="Of each setting.")
 @measuring
 @click.option("--per", type=Positive(), default=1.0, help="Units of one command.")
@@ -30,6 +32,9 @@ from energymeter.errors import SpecError
     "--metric-regex", help="Accuracy or the like, as the command prints it: first group, last match."
 )
 @click.option("--flops", type=Positive(max=1e30), help="Floating-point operations of one unit, for GFLOP/J.")
+@click.option("--bytes", type=Positive(max=1e30), help="Memory traffic of one unit, B, for its roofline.")
+@click.option("--peak-gflops", type=Positive(max=1e15), help="What the board computes at most, GFLOP/s.")
+@click.option("--peak-gbytes", type=Positive(max=1e15), help="What its memory carries at most, GB/s.")
 @click.option("--budget-joules", type=Positive(), help="End when so much is used.")
 @click.option("--minutes", type=Positive(), help="End after so many minutes.")
 @click.option("--out", type=click.Path(file_okay=False), help="Folder of the runs; continues what is there.")
@@ -45,6 +50,7 @@ def sweep(words: tuple[str, ...], **options: Any) -> None:
     from energymeter.comparison.board_axes import board_axis
     from energymeter.comparison.commands import shown
     from energymeter.comparison.interleaved import Interrupted
+    from energymeter.comparison.roofline import roofline_of
     from energymeter.comparison.sweeping import run_sweep
 
     grid = dict(_axis(text) for text in options["axes"])
@@ -69,7 +75,8 @@ def sweep(words: tuple[str, ...], **options: Any) -> None:
                 board=[board_axis(name) for name in options["boards"]],
                 progress=show,
                 out=folder,
-                **{key: options[key] for key in ("per", "flops", "budget_joules", "minutes")},
+                roofline=roofline_of(*(options[name] for name in _ROOFLINE)),
+                **{key: options[key] for key in ("per", "budget_joules", "minutes")},
             )
     except Interrupted as stopped:
         click.echo(f"{len(stopped.runs)} runs are kept in {folder}", err=True)
@@ -78,6 +85,9 @@ def sweep(words: tuple[str, ...], **options: Any) -> None:
     click.echo(json.dumps(result.to_dict()) if options["as_json"] else str(result))
     if options["export"] is not None:
         result.save(options["export"], force=options["force"])
+
+
+_ROOFLINE = ("flops", "bytes", "peak_gflops", "peak_gbytes")
 
 
 def _axis(text: str) -> tuple[str, list[str]]:

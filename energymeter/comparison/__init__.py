@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from energymeter.comparison.comparison import Verdict as Verdict
     from energymeter.comparison.interleaved import Interrupted as Interrupted
     from energymeter.comparison.interleaved import Protocol as Protocol
+    from energymeter.comparison.roofline import Roofline as Roofline
     from energymeter.comparison.runs import Run as Run
     from energymeter.comparison.sweeping import Sweep as Sweep
     from energymeter.comparison.sweeping import sweep as sweep
@@ -21,6 +22,7 @@ __all__, __getattr__, __dir__ = face(
         "board_axes": "BoardAxis",
         "comparison": "Comparison Verdict",
         "interleaved": "Interrupted Protocol",
+        "roofline": "Roofline",
         "runs": "Run",
         "sweeping": "Sweep sweep",
     },

@@ -28,16 +28,21 @@ class BoardAxis(NamedTuple):
 
 
 def board_axis(name: str, root: str = "/") -> BoardAxis:
-    """A built-in hook: ``governor`` or ``max_khz`` of cpufreq on all processors, or ``nvpmodel`` of a Jetson.
+    """A built-in hook of the board.
+
+    ``governor`` and ``max_khz`` are those of cpufreq on all processors, ``cores`` is how many processors are
+    online, ``nvpmodel`` is the power mode of a Jetson.
 
     Raises:
         SpecError: there is no such hook, or this board has no such setting.
     """
     if name == "nvpmodel":
         return BoardAxis(name, _nvpmodel, lambda mode: _run(["nvpmodel", "-m", mode]))
+    if name == "cores":
+        return _cores(root)
     if name not in _CPUFREQ:
         raise SpecError(
-            f"there is no setting {name!r} of a board; give one of {', '.join(_CPUFREQ)}, nvpmodel"
+            f"there is no setting {name!r} of a board; give one of {', '.join(_CPUFREQ)}, cores, nvpmodel"
         )
     policies = below(glob.escape(root), "sys/devices/system/cpu/cpufreq/policy*")
     files = sorted(glob.glob(os.path.join(policies, _CPUFREQ[name])))
@@ -52,6 +57,42 @@ def board_axis(name: str, root: str = "/") -> BoardAxis:
                 setting.write(values[number % len(values)])
 
     return BoardAxis(name, lambda: " ".join(peek(file) or "" for file in files), write)
+
+
+def _cores(root: str) -> BoardAxis:
+    """How many processors are online: the first ones, and which they were before.
+
+    A processor without a file ``online`` cannot be switched off: the first one, on most boards.
+    """
+    folders = glob.glob(below(glob.escape(root), "sys/devices/system/cpu/cpu[0-9]*"))
+    folders.sort(key=lambda folder: int(folder.rpartition("cpu")[2]))
+    files = [os.path.join(folder, "online") for folder in folders]
+    if not any(map(os.path.exists, files)):
+        raise SpecError("this board cannot switch processors off; leave out --board cores")
+
+    def read() -> str:
+        return " ".join((peek(file) or "1").strip() for file in files)
+
+    def write(value: str) -> None:
+        states = value.split(" ") if " " in value else _first_online(value, len(files))
+        for file, state in sorted(zip(files, states, strict=True), key=lambda pair: pair[1], reverse=True):
+            if os.path.exists(file):
+                with open(file, "w", encoding="ascii") as setting:
+                    setting.write(state)
+            elif state == "0":
+                raise OSError(f"{os.path.dirname(file)} cannot be switched off")
+
+    return BoardAxis("cores", read, write)
+
+
+def _first_online(value: str, count: int) -> list[str]:
+    """
+    >>> _first_online("2", 4)
+    ['1', '1', '0', '0']
+    """
+    if not value.isdecimal() or not 1 <= int(value) <= count:
+        raise OSError(f"this board has 1 to {count}")
+    return ["1" if number < int(value) else "0" for number in range(count)]
 
 
 _CPUFREQ = {"governor": "scaling_governor", "max_khz": "scaling_max_freq"}

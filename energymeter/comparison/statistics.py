@@ -11,7 +11,6 @@ a wide one (Hesterberg, "What Teachers Should Know about the Bootstrap", 2015).
 """
 
 import math
-import sys
 from collections.abc import Sequence
 from statistics import NormalDist
 from typing import NamedTuple
@@ -219,9 +218,12 @@ def _two_sided(chances: Floats, seen: int) -> float:
 
 
 def _scipy(test: str, *samples: Floats) -> float | None:
-    """The exact test of scipy where the program has loaded it; loading it takes seconds on a small board."""
-    stats = sys.modules.get("scipy.stats")
-    return None if stats is None else float(getattr(stats, test)(*samples, method="exact").pvalue)
+    """The exact test of scipy, where it is installed."""
+    try:
+        import scipy.stats as stats
+    except ImportError:
+        return None
+    return float(getattr(stats, test)(*samples, method="exact").pvalue)
 
 
 def holm(chances: Sequence[float]) -> list[float]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from energymeter.comparison.board_axes import BoardAxis, restored, set_axis
 from energymeter.comparison.comparison import time_text
 from energymeter.comparison.interleaved import Arm, Protocol, Work, measure_arms, title_of
+from energymeter.comparison.roofline import Roofline
 from energymeter.comparison.runs import Folder, Run
 from energymeter.errors import ExtraMissing, LogError, NotMeasured, SpecError
 from energymeter.meter.meter import EnergyMeter
@@ -32,6 +33,9 @@ class Setting(NamedTuple):
     watts: float
     metric: float | None
     flop_per_joule: float | None
+    flop_per_second: float | None
+    roof_share: float | None
+    """How much of the board's roof is reached, see `energymeter.comparison.roofline`."""
     worth: bool
     """On the Pareto front: no other setting is better in both respects."""
 
@@ -42,7 +46,7 @@ class Sweep:
     Args:
         runs: of all settings; the arm of each is the label of its setting.
         settings: label: values of the axes, in their order.
-        flops: floating-point operations of one unit, for operations per joule.
+        roofline: the operations of one unit, for operations per joule, and the limits of the board.
         complete: whether every setting has all of its runs.
     """
 
@@ -51,15 +55,15 @@ class Sweep:
         runs: Sequence[Run],
         settings: Mapping[str, dict[str, str]],
         *,
-        flops: float | None = None,
+        roofline: Roofline | None = None,
         complete: bool = True,
     ) -> None:
         if not runs:
             raise NotMeasured("nothing of the sweep was measured; give it more time or joules")
         self.runs, self.complete, self.unit = tuple(runs), complete, runs[0].unit
-        self.total = len(settings)
+        self.total, self.roofline = len(settings), roofline
         measured = {label: [run for run in runs if run.arm == label] for label in settings}
-        found = [_setting(settings[label], part, flops) for label, part in measured.items() if part]
+        found = [_setting(settings[label], part, roofline) for label, part in measured.items() if part]
         self.settings = [one._replace(worth=not any(_better(b, one) for b in found)) for one in found]
 
     @property
@@ -135,7 +139,18 @@ class Sweep:
     def __str__(self) -> str:
         first = self.runs[0]
         axes = list(self.settings[0].values)
-        titles = [*axes, f"J/{self.unit}", "± sd", "W", f"time/{self.unit}", "metric", "GFLOP/J", ""]
+        titles = [
+            *axes,
+            f"J/{self.unit}",
+            "± sd",
+            "W",
+            f"time/{self.unit}",
+            "metric",
+            "GFLOP/J",
+            "GFLOP/s",
+            "of roof",
+            "",
+        ]
         lines = [titles]
         for s in sorted(self.settings, key=lambda s: s.joules_per_unit):
             lines.append(
@@ -147,6 +162,8 @@ class Sweep:
                     time_text(s.seconds_per_unit),
                     "" if s.metric is None else significant(s.metric, 4),
                     "" if s.flop_per_joule is None else significant(s.flop_per_joule / 1e9),
+                    "" if s.flop_per_second is None else significant(s.flop_per_second / 1e9),
+                    "" if s.roof_share is None else f"{100 * s.roof_share:.0f} %",
                     "worth having" if s.worth else "",
                 ]
             )
@@ -157,6 +174,7 @@ class Sweep:
         ended = (
             [] if self.complete else [f"ended early: {len(self.settings)} of {self.total} settings measured"]
         )
+        about += [str(self.roofline)] if self.roofline else []
         return "\n".join([source, *about, "", *table, *ended])
 
     def __repr__(self) -> str:
@@ -170,7 +188,7 @@ def sweep(
     source: "str | EnergyMeter | None" = None,
     board: Sequence[BoardAxis] = (),
     per: float = 1.0,
-    flops: float | None = None,
+    roofline: Roofline | None = None,
     out: str | os.PathLike[str] | None = None,
     budget_joules: float | None = None,
     minutes: float | None = None,
@@ -184,7 +202,7 @@ def sweep(
         source: as for `EnergyMeter`, or a meter.
         board: hooks of the axes that are settings of the board; the function does not get these.
         per: units of one call.
-        flops: floating-point operations of one unit.
+        roofline: the operations of one unit, and the limits of the board.
         out: a folder that keeps every run; an interrupted sweep continues there.
         budget_joules, minutes: end with what is known.
         protocol: fields of `energymeter.comparison.Protocol`; 3 runs, unless given.
@@ -209,7 +227,7 @@ def sweep(
         source if isinstance(source, EnergyMeter) else EnergyMeter(source),
         board=board,
         per=per,
-        flops=flops,
+        roofline=roofline,
         out=out,
         budget_joules=budget_joules,
         minutes=minutes,
@@ -224,7 +242,7 @@ def run_sweep(
     *,
     board: Sequence[BoardAxis] = (),
     per: float = 1.0,
-    flops: float | None = None,
+    roofline: Roofline | None = None,
     out: str | os.PathLike[str] | None = None,
     budget_joules: float | None = None,
     minutes: float | None = None,
@@ -261,7 +279,7 @@ def run_sweep(
     return Sweep(
         runs,
         {label: {k: str(v) for k, v in setting.items()} for label, setting in settings.items()},
-        flops=flops,
+        roofline=roofline,
         complete=len(runs) == len(arms) * protocol.runs,
     )
 
@@ -287,20 +305,23 @@ def _settings(grid: Mapping[str, Sequence[object]]) -> dict[str, dict[str, objec
     return found
 
 
-def _setting(values: dict[str, str], runs: Sequence[Run], flops: float | None) -> Setting:
+def _setting(values: dict[str, str], runs: Sequence[Run], roofline: Roofline | None) -> Setting:
     each = [run.joules_per_unit for run in runs]
     joules = math.fsum(each) / len(each)
     squares = math.fsum((x - joules) ** 2 for x in each)
+    seconds = math.fsum(run.seconds_per_unit for run in runs) / len(runs)
     metrics = [run.metric for run in runs if run.metric is not None]
     return Setting(
         values,
         len(runs),
         joules,
         math.sqrt(squares / (len(each) - 1)) / joules if len(each) > 1 else None,
-        math.fsum(run.seconds_per_unit for run in runs) / len(runs),
+        seconds,
         math.fsum(run.watts for run in runs) / len(runs),
         math.fsum(metrics) / len(metrics) if metrics else None,
-        None if flops is None else flops / joules,
+        None if roofline is None else roofline.flops / joules,
+        None if roofline is None else roofline.flops / seconds,
+        None if roofline is None else roofline.share(seconds),
         False,
     )
 

@@ -300,11 +300,6 @@ def is_state(text: str) -> bool:
     return _STATE.search(text) is not None
 
 
-def is_device(text: str) -> bool:
-    """Whether a column says which device a row is of."""
-    return device_key(text) in DEVICES
-
-
 def device_key(text: str) -> str:
     """A title as `DEVICES` spells it."""
     return "_".join(word for word in _SEPARATOR.split(text.strip().lower().strip("#\"'")) if word)

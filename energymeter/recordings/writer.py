@@ -124,7 +124,6 @@ class _Text:
         resume: bool,
     ) -> None:
         self.rows = 0
-        self.rows_before = 0
         self._names = names
         self._start_ns = start_ns
         self._buffer: list[str] = []
@@ -176,7 +175,6 @@ class _Text:
         at, size = 0, os.fstat(self._fd).st_size
         while at < size and (piece := os.pread(self._fd, _HASH_BYTES, at)):
             self._sha256.update(piece)
-            self.rows_before += piece.count(b"\n")
             at += len(piece)
 
     def row(self, channel: int, sample: Sample) -> None:

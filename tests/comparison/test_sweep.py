@@ -14,7 +14,8 @@ from devices.processes import until
 from devices.terminal import in_pipe, started
 
 from energymeter import sweep
-from energymeter.comparison.board_axes import BoardAxis, board_axis, restored
+from energymeter.comparison.board_axes import BoardAxis, board_axis, restored, set_axis
+from energymeter.comparison.roofline import Roofline, roofline_of
 from energymeter.comparison.sweeping import Sweep
 from energymeter.errors import LogError, NotMeasured, SourceForbidden, SpecError
 
@@ -25,7 +26,7 @@ COMMAND = ("sweep", "--source", "manual:5V,0.6A", "--min-seconds", "0.01", "--id
 def swept(*points: tuple[float, float | None]) -> Sweep:
     """Joules and metric of each setting."""
     runs = [run(f"n={i}", 0, joules, metric=metric) for i, (joules, metric) in enumerate(points)]
-    return Sweep(runs, {f"n={i}": {"n": str(i)} for i in range(len(points))}, flops=1e9)
+    return Sweep(runs, {f"n={i}": {"n": str(i)} for i in range(len(points))}, roofline=Roofline(1e9))
 
 
 def test_a_function_at_every_setting() -> None:
@@ -73,6 +74,28 @@ def test_the_best_of_k_by_enumeration(tries: int) -> None:
 
 def test_operations_per_joule() -> None:
     assert swept((50, None)).settings[0].flop_per_joule == pytest.approx(1e9 / 0.5)
+
+
+@pytest.mark.parametrize(("bytes", "roof_gflops", "limit"), [(4e9, 2.5, "memory"), (1e8, 8.0, "arithmetic")])
+def test_the_position_under_the_roof_by_hand(bytes: float, roof_gflops: float, limit: str) -> None:
+    roofline = roofline_of(1e9, bytes, peak_gflops=8.0, peak_gbytes=10.0)
+    runs = [run("a", 0, 10.0, seconds=100.0)]  # 100 units of 1 s, 1 GFLOP each
+    result = Sweep(runs, {"a": {"n": "a"}}, roofline=roofline)
+    setting = result.settings[0]
+    assert setting.flop_per_second == pytest.approx(1e9)
+    assert setting.roof_share == pytest.approx(1 / roof_gflops)
+    assert f"{roof_gflops:.3g}" in str(result).replace(".00", "")
+    assert f"by the board's {limit}" in str(result)
+
+
+def test_a_limit_without_what_it_limits_is_refused() -> None:
+    with pytest.raises(SpecError, match="give --flops"):
+        roofline_of(None, peak_gflops=1.0)
+    with pytest.raises(SpecError, match="give --bytes"):
+        roofline_of(1e9, None, peak_gbytes=1.0)
+    known = roofline_of(1e9, 1e9)
+    assert known is not None
+    assert known.share(1.0) is None, "no limit of the board is known"
 
 
 def test_a_budget_ends_it_with_what_is_known() -> None:
@@ -130,6 +153,37 @@ def test_a_board_axis_is_set_for_each_run_and_restored(
     assert len(result.settings) == 2
 
 
+def processors(root: Path, states: str) -> list[Path]:
+    """Folders of processors; the first one cannot be switched off."""
+    files = [root / f"sys/devices/system/cpu/cpu{number}/online" for number in range(len(states))]
+    for file, state in zip(files, states, strict=True):
+        file.parent.mkdir(parents=True)
+        if file != files[0]:
+            file.write_text(state + "\n")
+    return files[1:]
+
+
+def test_cores_are_switched_off_and_on_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    files = processors(tmp_path, "1101")
+    seen: set[str] = set()
+    hook = board_axis("cores", str(tmp_path))
+    sweep(lambda: seen.add("".join(governors(files))), {"cores": [1, 3]}, board=[hook], runs=1, **QUICK)
+    assert seen == {"000", "110"}
+    assert governors(files) == ["1", "0", "1"]
+
+
+def test_a_number_of_cores_that_the_board_has_not(tmp_path: Path) -> None:
+    processors(tmp_path, "11")
+    hook = board_axis("cores", str(tmp_path))
+    for value in ("0", "3", "two"):
+        with pytest.raises(SpecError, match=f"cores cannot be '{value}' .this board has 1 to 2"):
+            set_axis(hook, value)
+    (tmp_path / "sys/devices/system/cpu/cpu1/online").unlink()
+    with pytest.raises(SpecError, match="cannot switch processors off"):
+        board_axis("cores", str(tmp_path))
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
 def test_a_board_axis_is_restored_after_errors(
     error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -175,7 +229,7 @@ def test_without_permission_nothing_is_measured(tmp_path: Path, monkeypatch: pyt
 def test_a_board_without_the_setting(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="no cpufreq"):
         board_axis("governor", str(tmp_path))
-    with pytest.raises(SpecError, match="give one of governor, max_khz, nvpmodel"):
+    with pytest.raises(SpecError, match="give one of governor, max_khz, cores, nvpmodel"):
         board_axis("turbo")
 
 
@@ -204,6 +258,7 @@ def test_a_command_at_every_setting(tmp_path: Path) -> None:
         (("--over", "a", "--", "echo", "{a}"), "no axis"),
         (("--over", "a=1,1", "--", "echo", "{a}"), "no axis"),
         (("--over", "a=1", "--board", "turbo", "--", "echo", "{a}"), "no setting 'turbo'"),
+        (("--over", "a=1", "--peak-gflops", "8", "--", "echo", "{a}"), "give --flops"),
         (("--over", "a=1", "--metric-regex", "(", "--", "echo", "{a}"), "no regular expression"),
     ],
 )
