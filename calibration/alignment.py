@@ -7,6 +7,7 @@ import numpy as np
 
 from energymeter.calibration.line_fit import Floats, york
 from energymeter.errors import CalibrationError
+from energymeter.units import STEP
 
 _MOST_CELLS = 1 << 20
 _LIKENESS = 0.5
@@ -123,6 +124,6 @@ def _through(marks: Floats, cell: float, likeness: float) -> Alignment:
         return Alignment(float(apart.mean()), cell, None, None, count, likeness)
     middle = float(marks[:, 0].mean())
     line = york(marks[:, 0] - middle, apart, np.zeros(count), np.ones(count))
-    scatter = max(math.sqrt(line.chi_squared / (count - 2)), cell / math.sqrt(12))
+    scatter = max(math.sqrt(line.chi_squared / (count - 2)), cell * STEP)
     slope_u, level_u = (scatter * math.sqrt(float(line.covariance[i, i])) for i in (0, 1))
     return Alignment(line.offset - line.slope * middle, level_u, line.slope, slope_u, count, likeness)

@@ -5,7 +5,6 @@ The seal detects a file that was edited, cut short or damaged. It is not a signa
 
 import hashlib
 import json
-import os
 import re
 import sys
 import time
@@ -14,11 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from energymeter.calibration.points import Point, Reference
-from energymeter.energy.correction import EXTRAPOLATION, UNKNOWN_KELVIN, Applied, Line, Model, number_in
+from energymeter.energy.correction import EXTRAPOLATION, UNKNOWN_KELVIN, Applied, Line, Model
 from energymeter.errors import CalibrationError
-from energymeter.paths import cards_folder, read_file
+from energymeter.paths import below, cards_folder, peek, read_file, replace_file
 from energymeter.reading import Band
 from energymeter.text import html_table, printable, significant
+from energymeter.units import number_in
 from energymeter.version import __version__
 
 FORMAT = "energymeter calibration card 1"
@@ -90,7 +90,7 @@ class Card(NamedTuple):
         """
         return Applied(self.title, self.model, self.kelvin(celsius))
 
-    def doubts(self, now: float, celsius: float | None, amps: float | None) -> list[str]:
+    def warnings(self, now: float, celsius: float | None, amps: float | None) -> list[str]:
         """Why this card may not hold today.
 
         Args:
@@ -228,13 +228,8 @@ def is_bus_address(identity: str) -> bool:
 def board_serial(root: str = "/") -> str:
     """The identity of this board: its serial number from the firmware, or else its machine id, hashed."""
     for path in ("proc/device-tree/serial-number", "etc/machine-id"):
-        try:
-            with open(os.path.join(root, path), "rb") as file:
-                text = file.read(256).strip(b"\0\n ")
-        except OSError:
-            continue
-        if text:
-            return hashlib.sha256(b"energymeter " + text).hexdigest()[:16]
+        if text := peek(below(root, path)):
+            return hashlib.sha256(f"energymeter {text}".encode()).hexdigest()[:16]
     return "unknown"
 
 
@@ -251,13 +246,9 @@ def save(card: Card, path: Path | None = None) -> Path:
         CalibrationError: it cannot be written.
     """
     path = path or path_of(card)
-    partial = path.with_suffix(".part")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)
-        with partial.open("x", encoding="utf-8") as file:  # never through a link that lies there
-            file.write(card.dumps())
-        os.replace(partial, path)
+        replace_file(str(path), card.dumps())
     except OSError as failure:
         raise CalibrationError(
             f"{path} cannot be written: {failure.strerror}; name another with --card"

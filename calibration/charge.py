@@ -1,6 +1,5 @@
 """Charge against a counter: a long window in which one meter is integrated and the other counts."""
 
-import math
 from collections.abc import Sequence
 
 from energymeter.calibration.charge_reference import fit_charge, ticks
@@ -13,6 +12,7 @@ from energymeter.reading import Band
 from energymeter.recordings.textfile import titled_table
 from energymeter.recordings.times import time_column
 from energymeter.recordings.titles import meaning
+from energymeter.units import RECTANGLE
 
 _MOST = 1e12
 
@@ -38,7 +38,7 @@ def charge_line(
         CalibrationError: the two make no calibration, with the reason.
     """
     zeros = [point for point in points if point.channel == "amps" and point.reference == 0]
-    offset = meter.offset / math.sqrt(3)
+    offset = meter.offset * RECTANGLE
     zero = (
         fit(zeros, meter, reference).line if zeros else Line(1.0, 0.0, ((0.0, 0.0), (0.0, offset**2)), 0, 0)
     )

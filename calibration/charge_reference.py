@@ -11,9 +11,9 @@ from energymeter.calibration.point_checks import GAINS
 from energymeter.energy.correction import Line
 from energymeter.errors import CalibrationError
 from energymeter.reading import Band
+from energymeter.text import percent
+from energymeter.units import RECTANGLE, STEP
 
-_RECTANGLE = 1 / math.sqrt(3)
-_LATE = 1 / math.sqrt(12)
 _WANTED = 0.01
 
 
@@ -41,12 +41,11 @@ def ticks(times_s: Sequence[float], counts: Sequence[float]) -> Ticks:
     moved = [i for i in range(1, len(counts)) if counts[i] > counts[i - 1]]
     if len(moved) < 2:
         raise CalibrationError(
-            f"the counter changed {len(moved)} times in {times_s[-1] - times_s[0]:.0f} s; wait for at least "
-            "two "
-            "changes, and for a hundred to get a good gain"
+            f"the counter changed {len(moved)} times in {times_s[-1] - times_s[0]:.0f} s; wait for at "
+            "least two changes, and for a hundred to get a good gain"
         )
     first, last = moved[0], moved[-1]
-    late = max(times_s[first] - times_s[first - 1], times_s[last] - times_s[last - 1]) * _LATE
+    late = max(times_s[first] - times_s[first - 1], times_s[last] - times_s[last - 1]) * STEP
     return Ticks(
         (times_s[first] + times_s[first - 1]) / 2,
         (times_s[last] + times_s[last - 1]) / 2,
@@ -85,18 +84,16 @@ def fit_charge(
     if not GAINS[0] <= gain <= GAINS[1]:
         raise CalibrationError(
             f"the counter measured {gain:.3g} times the meter's charge, outside {GAINS[0]} to {GAINS[1]}: "
-            "check the "
-            "shunt value, and that the counter is in the same wire"
+            "check the shunt value, and that the counter is in the same wire"
         )
     amps = shown / seconds
     edges = math.sqrt(2) * counter.late_s / seconds
     if edges > _WANTED:
         raise CalibrationError(
-            f"{seconds:.0f} s are too short: the counter's steps alone cause ±{100 * edges:.1f} %; measure "
-            "longer, "
-            "or read the counter more often"
+            f"{seconds:.0f} s are too short: the counter's steps alone cause ±{percent(edges, 1)}; "
+            "measure longer, or read the counter more often"
         )
-    variance = gain**2 * (edges**2 + (reference.gain * _RECTANGLE) ** 2) + offset_variance / amps**2
+    variance = gain**2 * (edges**2 + (reference.gain * RECTANGLE) ** 2) + offset_variance / amps**2
     mixed = -offset_variance / amps
     return Line(gain, offset, ((variance, mixed), (mixed, offset_variance)), 0.0, amps)
 
@@ -125,8 +122,7 @@ def fit_clock(device_s: Sequence[float], host_s: Sequence[float]) -> ClockGain:
     if abs(found.slope - 1) > 0.05:
         raise CalibrationError(
             f"the meter's second is {found.slope:.3g} s here, too far off for an oscillator; check the unit "
-            "of "
-            "its time stamps"
+            "of its time stamps"
         )
     scatter = math.sqrt(found.chi_squared / (len(device_s) - 2))
     return ClockGain(found.slope, scatter * math.sqrt(float(found.covariance[0, 0])))

@@ -46,8 +46,7 @@ def clock_gain(meter: ReadingBuffer, clock: Clock, hours: float, report: Callabl
             if amps is None or coulombs is None or abs(amps) < _LEAST_AMPS:
                 raise SpecError(
                     f"the clock of {meter.meter.name} cannot be compared: connect a load, and use a meter "
-                    "that reports "
-                    "current and charge"
+                    "that reports current and charge"
                 )
             if before is not None:
                 device.append(

@@ -23,9 +23,7 @@ from energymeter.calibration.points import Point, Reference
 from energymeter.energy.correction import Line, Model
 from energymeter.errors import CalibrationError
 from energymeter.reading import Band, Facts
-
-_RECTANGLE = 1 / math.sqrt(3)
-_STEP = 1 / math.sqrt(12)
+from energymeter.units import RECTANGLE, STEP
 
 
 class Fit(NamedTuple):
@@ -73,12 +71,12 @@ def fit(points: Sequence[Point], meter: Band, reference: Band) -> Fit:
     shown = np.array([point.shown for point in points])
     true = np.array([point.reference for point in points])
     u_shown = np.hypot([point.shown_u for point in points], _own_step(points, meter))
-    u_true = np.hypot([point.reference_u for point in points], reference.resolution * _STEP)
+    u_true = np.hypot([point.reference_u for point in points], reference.resolution * STEP)
     u_true = np.where(u_true > 0, u_true, np.maximum(1e-9, 1e-6 * np.abs(true).max()))
     if points[0].channel == "volts" and too_close(shown, u_shown):
         return _level(points, shown, true, u_shown, u_true, meter, reference)
     check_spread(points, shown, u_shown)
-    check_reference(points, shown, true)
+    check_reference(points, true)
     found = york(shown, true, u_shown, u_true)
     u = np.hypot(u_true, found.slope * u_shown)
     rests = true - found.at(shown)
@@ -143,13 +141,13 @@ def _spread(points: Sequence[Point]) -> bool:
 
 def _own_step(points: Sequence[Point], meter: Band) -> float:
     """The standard deviation of one step, if the points have no scatter of their own."""
-    return 0.0 if any(point.shown_u for point in points) else meter.resolution * _STEP
+    return 0.0 if any(point.shown_u for point in points) else meter.resolution * STEP
 
 
 def _zero(points: Sequence[Point], meter: Band) -> Fit:
     """Offset only, from points at no load."""
     shown = np.array([point.shown for point in points])
-    u = np.hypot([point.shown_u for point in points], meter.resolution * _STEP)
+    u = np.hypot([point.shown_u for point in points], meter.resolution * STEP)
     offset = -float(shown.mean())
     variance = float((u**2).sum()) / len(points) ** 2
     limit = FAR * math.sqrt(variance) + 3 * (meter.offset + meter.resolution)
@@ -158,10 +156,10 @@ def _zero(points: Sequence[Point], meter: Band) -> Fit:
             f"at zero load the meter shows {-offset:.4g} {unit_of(points)}, far beyond the "
             f"±{meter.offset:.2g} of its data sheet: disconnect the load and everything else from the meter"
         )
-    line = Line(1.0, offset, (((meter.gain * _RECTANGLE) ** 2, 0.0), (0.0, variance)), 0.0, 0.0)
+    line = Line(1.0, offset, (((meter.gain * RECTANGLE) ** 2, 0.0), (0.0, variance)), 0.0, 0.0)
     rests = tuple(float(-x - offset) for x in shown)
-    doubt = "only the zero was taken: the gain is as uncertain as the data sheet says"
-    return Fit(line, tuple(points), rests, (math.nan,) * len(points), (doubt,))
+    warning = "only the zero was taken: the gain is as uncertain as the data sheet says"
+    return Fit(line, tuple(points), rests, (math.nan,) * len(points), (warning,))
 
 
 def _level(
@@ -181,17 +179,17 @@ def _level(
     rests = true - gain * shown
     check_residuals(points, shown, true, rests, np.hypot(u_true, u_shown), u_shown, u_true, meter)
     worse = max(1.0, float((rests**2 * weights).sum()) / max(1, len(points) - 1))
-    offset = (meter.offset * _RECTANGLE) ** 2
+    offset = (meter.offset * RECTANGLE) ** 2
     variance = (worse / float(weights.sum()) + offset) / level**2
     covariance = ((variance, -offset / level), (-offset / level, offset))
     line = Line(gain, 0.0, covariance, float(shown.min()), float(shown.max()))
-    doubt = f"the voltage was {level:.4g} V at every load: elsewhere it is no better than the data sheet"
+    warning = f"the voltage was {level:.4g} V at every load: elsewhere it is no better than the data sheet"
     return Fit(
         line._replace(covariance=_with_reference(line, 1.0, reference)),
         points,
         tuple(map(float, rests)),
         (math.nan,) * len(points),
-        (doubt,),
+        (warning,),
     )
 
 
@@ -219,8 +217,8 @@ def _with_reference(line: Line, worse: float, reference: Band) -> tuple[tuple[fl
     covariance = np.array(line.covariance) * worse
     common = np.zeros(len(covariance))
     common[:2] = line.gain, line.offset
-    covariance += np.outer(common, common) * (reference.gain * _RECTANGLE) ** 2
-    covariance[1, 1] += (reference.offset * _RECTANGLE) ** 2
+    covariance += np.outer(common, common) * (reference.gain * RECTANGLE) ** 2
+    covariance[1, 1] += (reference.offset * RECTANGLE) ** 2
     return tuple(map(tuple, covariance.tolist()))
 
 

@@ -7,11 +7,11 @@ import html
 import importlib
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from energymeter.calibration.fitting import Fit
 from energymeter.errors import CalibrationError, ExtraMissing
+from energymeter.paths import replace_file
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 640, 360, 80, 50, 40
 _LABELS = (
@@ -83,7 +83,7 @@ def draw(fits: Mapping[tuple[str, str], Fit], path: str) -> None:
         if path.lower().endswith(".png"):
             _png(path, residuals(fits))
         else:
-            Path(path).write_text(chart(*_LABELS, residuals(fits)), encoding="utf-8")
+            replace_file(path, chart(*_LABELS, residuals(fits)))
     except OSError as failure:
         raise CalibrationError(
             f"{path} cannot be written: {failure.strerror}; name another file"

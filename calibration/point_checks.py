@@ -71,13 +71,12 @@ def check_spread(points: Sequence[Point], shown: Floats, u_shown: Floats) -> Non
         )
 
 
-def check_reference(points: Sequence[Point], shown: Floats, true: Floats) -> None:
+def check_reference(points: Sequence[Point], true: Floats) -> None:
     """Refuse a reference that never changes."""
     if np.ptp(true) == 0:
         raise CalibrationError(
             f"the reference shows {true[0]:.4g} {unit_of(points)} at every load: connect it to the same "
-            "load, and "
-            "read it for each one"
+            "load, and read it for each one"
         )
 
 

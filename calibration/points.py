@@ -12,6 +12,7 @@ from energymeter.paths import replace_file
 from energymeter.reading import Band
 from energymeter.recordings.textfile import TitledTable, titled_table
 from energymeter.text import csv_text
+from energymeter.units import STEP
 
 UNITS = {"volts": "V", "amps": "A", "watts": "W"}
 """What can be calibrated: voltage and current separately, or power if a meter reports nothing else."""
@@ -79,7 +80,7 @@ def average(readings: Sequence[float], resolution: float = 0.0) -> Mean:
     effective = max(1.0, n * (1 - r) / (1 + r))
     scatter = squares / (n - 1) / effective
     # scatter over a step or more averages the steps out; less does not
-    step = resolution / math.sqrt(12) if squares < n * (resolution / 2) ** 2 else 0.0
+    step = resolution * STEP if squares < n * (resolution / 2) ** 2 else 0.0
     half = n // 2
     drift = math.fsum(readings[-half:]) / half - math.fsum(readings[:half]) / half
     steps = math.fsum((b - a) ** 2 for a, b in itertools.pairwise(readings)) / 2 / (n - 1)

@@ -70,8 +70,8 @@ def guided(
         points += taken
         keep(points)
         person.say("; ".join(_point_text(point) for point in taken) or "no point was taken")
-        if load.doubt:
-            person.say(f"warning: the reference may come later than the meter: {load.doubt}")
+        if load.warning:
+            person.say(f"warning: the reference may come later than the meter: {load.warning}")
         elif load.alignment is not None and load.alignment != aligned:
             aligned = load.alignment
             person.say(_delay_text(aligned))

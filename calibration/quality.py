@@ -8,6 +8,7 @@ import numpy as np
 from energymeter.calibration.line_fit import Floats
 from energymeter.errors import NotMeasured
 from energymeter.reading import Band, Facts
+from energymeter.text import percent
 
 _FEWEST = 10
 _RISK = 0.01
@@ -104,14 +105,16 @@ def _warnings(found: Quality, facts: Facts) -> list[str]:
         )
     if counts.duplicates > 0.1 * counts.reads:
         warnings.append(
-            f"{counts.duplicates / counts.reads:.0%} of the reads had nothing new: use a lower rate"
+            f"{percent(counts.duplicates / counts.reads)} of the reads had nothing new: use a lower rate"
         )
     if counts.missed + counts.failed + counts.lost:
         warnings.append(
             f"{counts.missed} readings came too late, {counts.failed} failed, {counts.lost} were lost"
         )
     if found.headroom is not None and found.headroom > 0.8:
-        warnings.append(f"the load reaches {found.headroom:.0%} of the range: short peaks may be clipped")
+        warnings.append(
+            f"the load reaches {percent(found.headroom)} of the range: short peaks may be clipped"
+        )
     if found.aliasing > _RISK:
         warnings.append(
             "the load changes faster than it is sampled: use a higher rate, or a meter that averages"

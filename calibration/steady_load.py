@@ -47,7 +47,7 @@ class SteadyLoad:
     ) -> None:
         self.meter, self.reference, self._clock = meter, reference, clock
         self.alignment: Alignment | None = None
-        self.doubt = ""
+        self.warning = ""
         """Why the two could not be aligned, although the load has changed."""
         self._period = 1 / rate_hz
         self._failures = 0
@@ -160,14 +160,14 @@ class SteadyLoad:
         ]
         if not _stepped(columns[1]):
             return False
-        before, self.doubt = self.alignment, ""
+        before, self.warning = self.alignment, ""
         try:
             found = align(*columns)
         except CalibrationError as reason:
-            self.doubt = str(reason) if before is None else ""
+            self.warning = str(reason) if before is None else ""
             return False
         if abs(found.offset_s) > _LATEST_SECONDS:
-            self.doubt = (
+            self.warning = (
                 f"the reference's steps come {found.offset_s:.1f} s later; check that it is in the same wire"
             )
             return False

@@ -169,7 +169,7 @@ class Fnirsi(WireMeter, StreamingSource):
             self._wire.write(command(code))
 
     def _checked(self, report: bytes) -> list[Sample]:
-        """The samples of a data packet; none, and counted, where it cannot be usable_points."""
+        """The samples of a data packet; none, and counted, where it cannot be true."""
         fits = crc_fits(report)
         self._crc_right += fits
         self._crc_wrong += not fits

@@ -22,10 +22,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from energymeter.drivers.links.sysfs import MOST_WATTS, Files, ShuntMonitor, SysFile, asleep, is_display, only
-from energymeter.drivers.protocols.jetson import connected, counted_rails
 from energymeter.errors import SourceMissing
 from energymeter.paths import below, entries, peek, peek_name
 from energymeter.reading import Band, Facts
+from energymeter.recordings.tegrastats import connected, counted_rails
 from energymeter.units import number
 
 __all__ = ["Hwmon"]

@@ -14,9 +14,9 @@ import os
 import re
 
 from energymeter.drivers.links.sysfs import MOST_WATTS, Files, Numeric, ShuntMonitor, SysFile, only
-from energymeter.drivers.protocols.jetson import counted_rails
 from energymeter.paths import below, entries, peek, peek_name, peek_number
 from energymeter.reading import Band, Facts
+from energymeter.recordings.tegrastats import counted_rails
 from energymeter.units import number
 
 __all__ = ["Iio"]

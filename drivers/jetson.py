@@ -19,10 +19,11 @@ Tested on: emulated kernel files, laid out like recorded ones; real hardware: no
 import os
 
 from energymeter.drivers.links.sysfs import Files, Rails, SysFile
-from energymeter.drivers.protocols.jetson import MOST_WATTS, connected, pinned_rails
+from energymeter.drivers.protocols.jetson import MOST_WATTS, pinned_rails
 from energymeter.errors import SourceMissing, SpecError
 from energymeter.paths import below, entries, peek_name, peek_number
 from energymeter.reading import Band, Facts
+from energymeter.recordings.tegrastats import connected
 
 __all__ = ["Jetson"]
 

@@ -23,9 +23,10 @@ from typing import NamedTuple
 from energymeter.drivers.links.channels import Parts, Shared, Snapshot
 from energymeter.drivers.links.command import Lines
 from energymeter.drivers.links.sysfs import translated
-from energymeter.drivers.protocols.jetson import MOST_WATTS, pinned_rails, printed_rails
+from energymeter.drivers.protocols.jetson import MOST_WATTS, pinned_rails
 from energymeter.errors import SourceEnded, SourceError, SourceMissing, SourceTimeout, SpecError
 from energymeter.reading import Band, Facts, Reading
+from energymeter.recordings.tegrastats import printed_rails
 
 __all__ = ["Tegrastats"]
 

@@ -26,6 +26,24 @@ def significant(number: float, figures: int = 3) -> str:
     return f"{float(rounded):.{max(figures - 1 - exponent, 0)}f}"
 
 
+def percent(share: float, decimals: int = 0) -> str:
+    """A share in percent.
+
+    >>> percent(0.4), percent(0.99951, 1)
+    ('40 %', '100.0 %')
+    """
+    return f"{100 * share:.{decimals}f} %"
+
+
+def partly_measured(coverage: float) -> bool:
+    """Whether so little of a time was measured that a result says how much.
+
+    >>> partly_measured(0.9995), partly_measured(0.9)
+    (False, True)
+    """
+    return coverage < 0.9995
+
+
 def with_uncertainty(number: float, uncertainty: float, unit: str) -> str:
     """A number to the place of the second digit of its ±, with a prefix that keeps it readable.
 
@@ -48,6 +66,18 @@ def with_uncertainty(number: float, uncertainty: float, unit: str) -> str:
         return f"{number:.3f} {prefix}{unit} ± ∞"
     digits = min(max(0, 1 - math.floor(math.log10(uncertainty))), _MOST_DECIMALS)
     return f"{number:.{digits}f} {prefix}{unit} ± {max(uncertainty, 10**-_MOST_DECIMALS):.{digits}f}"
+
+
+def time_text(seconds: float) -> str:
+    """A time to three figures, as two arms may differ by less than a digit of `duration`.
+
+    >>> time_text(0.0031416), time_text(2.5), time_text(3e-6)
+    ('3.14 ms', '2.50 s', '3.00 µs')
+    """
+    factor, unit = next(
+        (f, u) for f, u in ((1, "s"), (1e3, "ms"), (1e6, "µs"), (1e9, "ns")) if seconds * f >= 1 or f == 1e9
+    )
+    return f"{significant(seconds * factor)} {unit}"
 
 
 # (up to this many hours, round to this many minutes): steps of maks-a/batterym (README), <= 4.2 % off.

@@ -5,6 +5,11 @@ import re
 
 from energymeter.errors import SpecError
 
+RECTANGLE = 1 / math.sqrt(3)
+"""A limit "± a at most" as a standard uncertainty (GUM 4.3.7)."""
+STEP = 1 / math.sqrt(12)
+"""A resolution, or a length of time within which something happened, as a standard uncertainty."""
+
 UNITS = {
     "watts": {"W": 1.0, "mW": 1e-3, "uW": 1e-6, "nW": 1e-9, "kW": 1e3},
     "volts": {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "kV": 1e3},
@@ -121,3 +126,17 @@ def number(value: object) -> float | None:
     if isinstance(value, str) and "_" in value:  # Python reads 1_000 as a number; no meter writes it
         return None
     return converted if math.isfinite(converted) else None
+
+
+def number_in(value: object, low: float, high: float, what: str) -> float:
+    """A number of a file that lies within its limits; whoever sealed the file may have made it up.
+
+    Raises:
+        TypeError: it is not a number.
+        ValueError: it is outside of its limits.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{what} is not a number")
+    if not low <= value <= high:
+        raise ValueError(f"{what} is not between {low:g} and {high:g}")
+    return float(value)

@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from typing import Any, BinaryIO, NamedTuple
 
-from energymeter.drivers.protocols.jetson import printed_rails
 from energymeter.drivers.protocols.text_fields import Fields
 from energymeter.errors import LogError, NotMeasured, SourceError, SourceForbidden, SourceMissing
 from energymeter.reading import Reading
@@ -12,6 +11,7 @@ from energymeter.recordings.layout import ARRIVAL, Layout
 from energymeter.recordings.record import Hints
 from energymeter.recordings.shape import shape_of
 from energymeter.recordings.table import HEAD_LINES, plan
+from energymeter.recordings.tegrastats import printed_rails
 from energymeter.text import printable
 
 LONGEST_LINE = 1 << 16

@@ -25,7 +25,7 @@ from energymeter.battery.capacity import LogNormal, Spread, Unknown, unknown
 from energymeter.battery.converter import Converter
 from energymeter.battery.gauge import full_charge
 from energymeter.errors import SpecError
-from energymeter.text import html_table, significant
+from energymeter.text import html_table, percent, significant
 
 Basis = Literal["cell", "rail"]
 
@@ -259,14 +259,14 @@ class Battery(_Fields):
     def _rows(self) -> list[tuple[str, str]]:
         rows = [
             ("label", f"{self.mah:g} mAh at {self.volts:g} V, counted at the {self.basis}"),
-            ("usable", f"{significant(self.joules / 3600)} Wh ({self.usable:.0%})"),
+            ("usable", f"{significant(self.joules / 3600)} Wh ({percent(self.usable)})"),
             (
                 "at the rail",
                 f"{significant(self.rail_joules() / 3600)} Wh, {significant(self.rail_mah())} mAh at 5 V",
             ),
         ]
         if self.health != 1.0:
-            rows.append(("health", f"{self.health:.0%}"))
+            rows.append(("health", f"{percent(self.health)}"))
         if self.celsius is not None:
             rows.append(("temperature", f"{self.celsius:g} °C"))
         if self.input is not None:
@@ -306,8 +306,8 @@ class Battery(_Fields):
     def knowledge(self) -> str:
         """What is known of the capacity, in a sentence."""
         if self.capacity_sigma is not None:
-            return f"capacity known within {self.capacity_sigma:.0%} (standard uncertainty)"
-        also = [f"{self.health:.0%} health"] if self.health != 1 else []
+            return f"capacity known within {percent(self.capacity_sigma)} (standard uncertainty)"
+        also = [f"{percent(self.health)} health"] if self.health != 1 else []
         also += [f"{self.celsius:g} °C"] if self.celsius is not None else []
         at = f" ({', '.join(also)})" if also else ""
         return f"capacity unknown: only the label is known{at}; a measured full discharge would narrow it"
@@ -420,8 +420,7 @@ class Battery(_Fields):
         share = self.rail_mah(rail_volts=rail_volts) / self.mah
         return (
             f"The label's {self.mah / 1000:g} Ah are charge at the cell's {self.volts:g} V, and a converter "
-            "makes "
-            f"{rail_volts:g} V of it with some loss, so only {share:.0%} of these Ah arrive there."
+            f"makes {rail_volts:g} V of it with some loss, so only {percent(share)} of these Ah arrive there."
         )
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from energymeter.battery.battery import Battery
 from energymeter.boards import Board
 from energymeter.errors import SpecError
+from energymeter.text import percent
 
 COURSE = (("jetson-nano", 2.0), ("raspberry-pi", 0.6), ("pi-zero-w", 0.15))
 """The course's boards and the round currents (A, at 5 V) of its battery table."""
@@ -112,21 +113,12 @@ def planned(
     if duty is not None:
         if busy is None or idle is None:
             raise SpecError("a duty cycle needs busy and idle watts, or a board with known ones")
-        return Load(duty_watts(busy, idle, duty), f"{busy:g} W for {duty:.0%} of the time, else {idle:g} W")
+        return Load(
+            duty_watts(busy, idle, duty), f"{busy:g} W for {percent(duty)} of the time, else {idle:g} W"
+        )
     if busy is None:
         return None
     return Load(busy, f"{board.title}, {busy:g} W" if board and watts is None else f"{busy:g} W")
-
-
-def early_exit_joules(full_joules: float, early_joules: float, exit_share: float) -> float:
-    """Mean joules per inference if a share of them ends at an early exit.
-
-    >>> early_exit_joules(full_joules=0.5, early_joules=0.2, exit_share=0.6)
-    0.32
-    """
-    if not 0 <= exit_share <= 1:
-        raise SpecError(f"the share that exits early is in [0, 1], not {exit_share!r}")
-    return exit_share * early_joules + (1 - exit_share) * full_joules
 
 
 def inferences_a_charge(battery: Battery, joules: float, watts: float | None = None) -> float:

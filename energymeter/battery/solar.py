@@ -6,7 +6,7 @@ from typing import NamedTuple
 from energymeter.battery.battery import Battery
 from energymeter.errors import ExtraMissing, NotMeasured, SpecError
 from energymeter.source import Source
-from energymeter.text import duration
+from energymeter.text import duration, percent
 
 _STEPS = 288
 """A day in steps of five minutes."""
@@ -135,9 +135,11 @@ class Outlook(NamedTuple):
         return self.hours is None
 
     def __str__(self) -> str:
+        margin = f"{100 * self.margin:+.0f} %"
         if self.hours is not None:
-            return f"{duration(3600 * self.hours, rough=True)} left (the day's balance is {self.margin:+.0%})"
-        return f"sustained, margin {self.margin:+.0%}, down to {self.lowest_share:.0%} before sunrise"
+            left = duration(3600 * self.hours, rough=True)
+            return f"{left} left (the day's balance is {margin})"
+        return f"sustained, margin {margin}, down to {percent(self.lowest_share)} before sunrise"
 
 
 def outlook(battery: Battery, watts: float, *, share: float = 1.0, hour: float = 12.0) -> Outlook | None:

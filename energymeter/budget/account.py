@@ -16,7 +16,7 @@ from energymeter.budget.forecast import Forecast, HoursLeft, Level
 from energymeter.budget.ledger import LIMIT, Debit, Ledger, Line, SpanTotal
 from energymeter.clock import Clock, SystemClock
 from energymeter.errors import EnergyMeterError, LedgerError, SpecError
-from energymeter.text import Estimate
+from energymeter.text import Estimate, html_table
 
 A = TypeVar("A", bound="Account")
 
@@ -282,10 +282,7 @@ class Account:
         return f"<{type(self).__name__} {self._title()!r}: {', '.join(self._facts())}>"
 
     def _repr_html_(self) -> str:
-        import html
-
-        cells = "".join(f"<td>{html.escape(text)}</td>" for text in (self._title(), *self._facts()))
-        return f"<table><tr>{cells}</tr></table>"
+        return html_table([(self._title(), *self._facts())])
 
     def _title(self) -> str:
         return self.name if self.stage_name is None else f"{self.name} · {self.stage_name}"
@@ -318,8 +315,12 @@ class Account:
             stretches = self._ledger.stretches(self._id, stage)
             taken = math.fsum(battery.taken_joules(joules, seconds) for seconds, joules in stretches)
         # few joules with a large uncertainty, as of a moment's run, say nothing of a gain beyond "unknown"
-        doubt = totals.uncertainty_microjoules
-        gain = min(abs(doubt) / 2 / totals.microjoules, 1.0) if doubt and totals.microjoules > 0 else 0.0
+        uncertainty = totals.uncertainty_microjoules
+        gain = (
+            min(abs(uncertainty) / 2 / totals.microjoules, 1.0)
+            if uncertainty and totals.microjoules > 0
+            else 0.0
+        )
         return Balance(battery, battery.joules * share, taken, None, gain)
 
 

@@ -8,7 +8,7 @@ from energymeter.battery.battery import Battery
 from energymeter.battery.capacity import LogNormal, Spread, updated
 from energymeter.budget.forecast import SHORT_WINDOW, Z95, HoursLeft, Level, hours_left, left
 from energymeter.budget.voltage import Sag
-from energymeter.text import Estimate, significant
+from energymeter.text import Estimate, html_table, percent, significant
 
 
 class Unit(NamedTuple):
@@ -51,7 +51,7 @@ class Outcome(NamedTuple):
     def __str__(self) -> str:
         word = "" if self.sure else "probably "
         if self.finishes:
-            return f"{word}finishes with {self.share_left.value:.0%} left"
+            return f"{word}finishes with {percent(self.share_left.value)} left"
         return f"{word}stops at step {self.stops_at.value:.0f}"
 
 
@@ -160,7 +160,7 @@ class Balance(NamedTuple):
         return f"<Balance: {self} at the {self.battery.basis}>"
 
     def _repr_html_(self) -> str:
-        return f"<table><tr><td>{percent_text(self.share)} left</td><td>{self.mah}</td></tr></table>"
+        return html_table([(f"{percent_text(self.share)} left", self.mah)])
 
     def _spread(self, watts: float | None) -> Spread:
         if self.sigma is not None:

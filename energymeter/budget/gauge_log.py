@@ -15,6 +15,7 @@ from energymeter.errors import LogError
 from energymeter.recordings import reader
 from energymeter.recordings.record import Hints, options_in
 from energymeter.text import Estimate, duration, significant
+from energymeter.units import STEP
 
 _SLOPE_SIGMA = 0.5
 """Relative standard uncertainty of a gauge's slope [M]. Since-start slopes of recorded discharges were off
@@ -297,7 +298,7 @@ def _by_energy(drawn: _Drawn, battery: Battery, gauge: Gauge | None, empty: floa
         notes.append(f"{duration(missed, rough=True)} without readings, counted as half the mean load")
     whole = Balance(battery, battery.joules * share, 0.0, None, running=True)
     whole = whole.after(joules, seconds).after(unseen / 2, missed)
-    gain = battery.taken_joules(unseen, missed) / math.sqrt(12) / whole.capacity_joules if missed else 0.0
+    gain = battery.taken_joules(unseen, missed) * STEP / whole.capacity_joules if missed else 0.0
     at_cell = volts is not None and (drawn.at_cell or near) and share > _FULL_SHARE
     sag = sag_of(drawn.times_s, drawn.volts, drawn.watts) if at_cell else None
     found = whole._replace(gain=gain, sag=sag).forecast(

@@ -184,7 +184,7 @@ class Ledger:
                     FROM lines WHERE budget = ? AND run = ? AND kind = 'debit'""",
                 (budget, run),
             ).fetchone()
-            joules, coulombs, seconds, doubt = (
+            joules, coulombs, seconds, uncertainty = (
                 _whole_sum(high, low) for high, low in zip(had[0:8:2], had[1:8:2], strict=True)
             )
             if had[-1] and total.microjoules == joules and total.microseconds == seconds:
@@ -196,7 +196,7 @@ class Ledger:
                 # A meter's uncertainty is nearly all gain and grows with the energy: differences add up.
                 uncertainty_microjoules=None
                 if total.uncertainty_microjoules is None
-                else max(total.uncertainty_microjoules - doubt, 0),
+                else max(total.uncertainty_microjoules - uncertainty, 0),
             )
             line = self._append(db, budget, "debit", run, stage, None, difference, charge)
             for name, spans in total.spans.items():
@@ -236,8 +236,16 @@ class Ledger:
             if undone:
                 raise LedgerError(f"line {line} is undone already: debit it again if that was a mistake")
             now = _whole_sum(high, low)
-            run, stage, coulombs, seconds, doubt, provenance, sources = row
-            back = Debit(-now, coulombs and -coulombs, -seconds, doubt and -doubt, provenance, sources, note)
+            run, stage, coulombs, seconds, u, provenance, sources = row
+            back = Debit(
+                -now,
+                coulombs and -coulombs,
+                -seconds,
+                u and -u,
+                provenance,
+                sources,
+                note,
+            )
             change = (
                 back
                 if microjoules is None
@@ -284,8 +292,8 @@ class Ledger:
                     FROM lines WHERE {_MINE} AND {_SINCE}""",
                 {"budget": budget, "stage": stage},
             ).fetchone()
-        doubt = None if unknown else _whole_sum(*sums[2:])
-        return Totals(str(battery[0]), _whole_sum(*sums[:2]), doubt, int(lines))
+        uncertainty = None if unknown else _whole_sum(*sums[2:])
+        return Totals(str(battery[0]), _whole_sum(*sums[:2]), uncertainty, int(lines))
 
     def stretches(self, budget: int, stage: str | None, latest: int = -1) -> list[Stretch]:
         """Each debit since the last reset as amended, without the undone ones, oldest first."""

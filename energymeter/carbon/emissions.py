@@ -12,7 +12,7 @@ from energymeter.carbon.grid import Grid
 from energymeter.carbon.grid_lookup import NO_ZONE
 from energymeter.errors import GridError, SpecError
 from energymeter.reading import Place
-from energymeter.text import html_table, significant, with_uncertainty
+from energymeter.text import html_table, partly_measured, percent, significant, with_uncertainty
 
 _MOST_KWH = 1e15
 """A hundred times what the world uses in a year; more is a mistake, and would overflow."""
@@ -202,9 +202,9 @@ def _notes(usage: Energy, chain: Supply, grid: Grid, embodied: Embodied | None) 
     notes = []
     if usage.provenance != "measured":
         notes.append(f"the energy is {usage.provenance}, not measured")
-    if usage.coverage < 0.9995:
+    if partly_measured(usage.coverage):
         notes.append(
-            f"only {100 * usage.coverage:.1f} % of the time was measured: the grams are those of that part"
+            f"only {percent(usage.coverage, 1)} of the time was measured: the grams are those of that part"
         )
     if usage.place == "die":
         notes.append("measured on the die: the rest of the board is not included, so this is a lower bound")

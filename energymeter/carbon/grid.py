@@ -9,7 +9,7 @@ import math
 from energymeter.carbon.grid_lookup import look_up, look_up_cloud
 from energymeter.carbon.grid_tables import GRAMS_PER_POUND, MOST_GRAMS_PER_KWH, WORLD
 from energymeter.errors import SpecError
-from energymeter.text import html_table, significant
+from energymeter.text import html_table, percent, significant
 
 ANNUAL_RELATIVE = 0.20
 """± (k = 2, relative) of a yearly national average: twice the root mean square difference, 10 %,
@@ -107,7 +107,7 @@ class Grid:
 
     def _figure_text(self) -> str:
         kind = "marginal " if self.marginal else ""
-        spread = "unknown" if self.relative is None else f"{100 * self.relative:.0f} %"
+        spread = "unknown" if self.relative is None else f"{percent(self.relative)}"
         return f"{significant(self.grams_per_kwh, 4)} {kind}g/kWh ± {spread}"
 
     def __repr__(self) -> str:

@@ -5,13 +5,13 @@ import json
 import click
 
 from energymeter.calibration.alignment import align as alignment
-from energymeter.cli.options import loaded
+from energymeter.cli.options import json_option, loaded
 
 
 @click.command()
 @click.argument("a")
 @click.argument("b")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+@json_option
 def align(a: str, b: str, as_json: bool) -> None:
     """How far the clock of recording B is from that of A, by the steps of the load that both saw."""
     one, other = loaded(a, "align", quiet=as_json), loaded(b, "align", quiet=as_json)

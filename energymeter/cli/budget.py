@@ -15,18 +15,17 @@ from energymeter.cli.budget_forecast import forecast
 from energymeter.cli.budget_options import (
     basis_option,
     battery_option,
-    json_option,
     known,
     known_options,
     plain,
     seconds,
     share,
 )
-from energymeter.cli.options import Finite, Positive
+from energymeter.cli.options import Finite, Positive, json_option
 from energymeter.errors import SpecError
 from energymeter.meter.budget import Budget
 from energymeter.meter.usage_delta import UsageDelta
-from energymeter.text import csv_text, printable, significant
+from energymeter.text import csv_text, percent, printable, significant
 
 _LAST_LINE = 2**63 - 1
 """The largest integer of SQLite."""
@@ -117,7 +116,7 @@ def status(name: str, stage: str | None, as_json: bool) -> None:
         click.echo(f"  {printable(span):7} {each}, {total.measured} measured{left_out}")
     for part, its in {}.items() if stage else opened.shares.items():
         click.echo(
-            f"  {printable(part)}: {percent_text(opened.stage(part).remaining_share)} of its {its:.0%}"
+            f"  {printable(part)}: {percent_text(opened.stage(part).remaining_share)} of its {percent(its)}"
         )
 
 

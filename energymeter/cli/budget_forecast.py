@@ -1,7 +1,6 @@
 """`energymeter budget forecast`: how long a budget lasts, or a board and a battery that are only planned."""
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +16,6 @@ from energymeter.budget.gauge_log import hours_from_log
 from energymeter.cli.budget_options import (
     basis_option,
     battery_option,
-    json_option,
     known,
     known_options,
     level,
@@ -25,10 +23,11 @@ from energymeter.cli.budget_options import (
     seconds,
     share,
 )
-from energymeter.cli.options import Finite, Positive
+from energymeter.cli.options import Finite, Positive, json_option
 from energymeter.errors import SpecError
 from energymeter.meter.budget import Budget
 from energymeter.text import Estimate, duration, significant
+from energymeter.units import number
 
 
 @click.command()
@@ -124,13 +123,13 @@ def _planned(battery: Battery, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hours_of(battery: Battery, load: Load) -> dict[str, Any]:
-    label_hours = _finite(battery.hours(load.watts))
+    label_hours = number(battery.hours(load.watts))
     return {
         "watts": load.watts,
         "load": load.description,
         "hours": _with_spread(battery, label_hours, load.watts),
         "label_hours": label_hours,
-        "rail_convention_hours": _finite(Battery(battery.mah, basis="rail").hours(load.watts)),
+        "rail_convention_hours": number(Battery(battery.mah, basis="rail").hours(load.watts)),
     }
 
 
@@ -212,11 +211,6 @@ def _course(as_json: bool) -> None:
     for row in rows:
         click.echo(f"{row.board:14}{row.amps:5.2f} A  {row.rail_hours:14.2f} h  {row.cell_hours:26.2f} h")
     click.echo(Battery(4000, volts=3.7, efficiency=0.9, usable=1.0).why())
-
-
-def _finite(hours: float | None) -> float | None:
-    """``None`` also for a load so small that the hours are no number any more."""
-    return hours if hours is not None and math.isfinite(hours) else None
 
 
 def _with_spread(battery: Battery, hours: float | None, watts: float) -> Estimate | None:

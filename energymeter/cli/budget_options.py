@@ -58,7 +58,6 @@ def known_options(command: F) -> F:
     return measured(celsius(command))
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 battery_option = click.option(
     "--battery",
     default="phone",

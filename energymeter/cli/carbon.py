@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from energymeter.cli.options import Finite, Positive
+from energymeter.cli.options import Finite, Positive, json_option
 
 if TYPE_CHECKING:
     from energymeter.carbon.amount import Energy
@@ -39,9 +39,6 @@ def _live_options(command: Any) -> Any:
     ):
         command = option(command)
     return command
-
-
-_json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 
 
 def _live(service: str, zone: str | None, url: str | None, fallback: "Grid | None" = None) -> "LiveGrid":
@@ -83,7 +80,7 @@ def carbon() -> None:
     "--years", type=Positive(max=1000), default=4.0, show_default=True, help="Lifetime of the board."
 )
 @click.option("--litres-per-kwh", type=Finite(min=0, max=1e6), help="Water of generation (EWIF).")
-@_json_option
+@json_option
 @_live_options
 def of_file(
     file: str,
@@ -155,7 +152,7 @@ def _show(result: "Carbon") -> None:
 
 @carbon.command()
 @click.argument("search", default="")
-@_json_option
+@json_option
 def grids(search: str, as_json: bool) -> None:
     """The zones in the built-in tables whose code or name contains SEARCH."""
     from energymeter.carbon.grid_lookup import figures, look_up
@@ -182,7 +179,7 @@ def grids(search: str, as_json: bool) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A forecast of your own: CSV with columns from,to,g_per_kwh (ISO times with zone).",
 )
-@_json_option
+@json_option
 @_live_options
 def when(
     watt_hours: float,

@@ -6,14 +6,14 @@ import time
 import click
 
 from energymeter.calibration.quality import Counts, Quality, examine
-from energymeter.cli.options import Positive
+from energymeter.cli.options import Positive, json_option
 from energymeter.reading import Facts
 from energymeter.recordings.trace import Trace
 from energymeter.sampling.config import SourceConfig
 from energymeter.sampling.memory import Count
 from energymeter.sampling.sampler import SampledChannel, Sampler
 from energymeter.spec import parse
-from energymeter.text import duration, significant
+from energymeter.text import duration, percent, significant
 
 
 @click.command()
@@ -21,7 +21,7 @@ from energymeter.text import duration, significant
 @click.option("--seconds", type=Positive(), default=10.0, show_default=True, help="For how many seconds.")
 @click.option("--rate", "rate_hz", type=Positive(), help="Readings per second.")
 @click.option("--zero", is_flag=True, help="The load is off: show the offset.")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+@json_option
 def check(source: str, seconds: float, rate_hz: float | None, zero: bool, as_json: bool) -> None:
     """Measure the quality of SOURCE, without its card: noise, zero, timing, steps, headroom and aliasing."""
     sampler = Sampler([SourceConfig(spec, rate_hz) for group in parse(source) for spec in group])
@@ -69,13 +69,13 @@ def _text(facts: Facts, found: Quality) -> str:
         ),
         ("interval", f"{interval} ± {jitter}, longest {longest}"),
         *(
-            (("duty, latency", f"{facts.duty:.0%}, {facts.latency:.0%} of the interval"),)
+            (("duty, latency", f"{percent(facts.duty)}, {percent(facts.latency)} of the interval"),)
             if facts.duty
             else ()
         ),
         ("reads", f"{found.counts.reads}, {found.counts.duplicates} of them with nothing new"),
-        ("share of the range", "unknown" if found.headroom is None else f"{found.headroom:.1%}"),
-        ("aliasing", f"{found.aliasing:.2%} of the energy depends on which samples are taken"),
+        ("share of the range", "unknown" if found.headroom is None else f"{percent(found.headroom, 1)}"),
+        ("aliasing", f"{percent(found.aliasing, 2)} of the energy depends on which samples are taken"),
         ("least energy in 1 s", f"{significant(found.least_joules, 2)} J"),
     ]
     return "\n".join(

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from energymeter.boards import Board, detect_board
-from energymeter.cli.options import Positive
+from energymeter.cli.options import Positive, json_option
 from energymeter.clock import SystemClock
 from energymeter.discovery.bug_report import bundle, names_of, refuse_existing, write
 from energymeter.discovery.choice import Choice, Finding, best, find, named, remember
@@ -40,7 +40,7 @@ _WIDEST = 100
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+@json_option
 @click.option(
     "--bundle",
     "file",

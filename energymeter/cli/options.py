@@ -47,8 +47,8 @@ class Finite(click.FloatRange):
 
     name = "number"
 
-    def __init__(self, min: float = -1e15, max: float = 1e15, *, min_open: bool = False) -> None:
-        super().__init__(min=min, max=max, min_open=min_open)
+    def __init__(self, min: float = -1e15, max: float = 1e15) -> None:
+        super().__init__(min=min, max=max)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         converted: float = click.FLOAT.convert(value, param, ctx)

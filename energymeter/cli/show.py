@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from energymeter.cli.options import loaded
+from energymeter.cli.options import json_option, loaded
 from energymeter.recordings.question import spelled
 from energymeter.recordings.reader import Hints, explained
 from energymeter.recordings.trace import Trace
@@ -38,7 +38,7 @@ _GAPS_SHOWN = 10
 )
 @click.option("--board", help="Whose power it is: implausible values are refused.")
 @click.option("--columns", is_flag=True, help="What each column is read as, by the first rows alone.")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+@json_option
 def show(file: str, columns: bool, as_json: bool, **hints: Any) -> None:
     """What FILE holds: totals, gaps, where it came from. Reads our logs and other CSV files."""
     if columns:

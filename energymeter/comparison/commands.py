@@ -33,9 +33,8 @@ def command(
     *,
     units: "re.Pattern[str] | None" = None,
     metric: "re.Pattern[str] | None" = None,
-    show_output: bool = False,
 ) -> Callable[[], Work]:
-    """A call that runs a command to its end. Its output is discarded unless it is searched or shown.
+    """A call that runs a command to its end. Its output is discarded unless it is searched.
 
     The call raises:
         SpecError: there is no such command.
@@ -51,8 +50,8 @@ def command(
                 done = subprocess.run(
                     words,
                     stdin=subprocess.DEVNULL,
-                    stdout=None if show_output and not searched else quiet,
-                    stderr=None if show_output else err,
+                    stdout=quiet,
+                    stderr=err,
                     check=False,
                 )
             except OSError as error:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from energymeter.comparison.runs import Run
-from energymeter.text import significant
+from energymeter.text import percent, significant
 
 LEAST_COVERAGE = 0.95
 STEPS_OF_RATES = ("voltage resolution", "current resolution", "power resolution")
@@ -29,14 +29,14 @@ def reasons_against(arms: Sequence[Sequence[Run]]) -> list[str]:
     least = min(run.coverage for runs in arms for run in runs)
     if least < LEAST_COVERAGE:
         found.append(
-            f"only {100 * least:.1f} % of a run was measured, and {100 * LEAST_COVERAGE:.0f} % are needed: "
+            f"only {percent(least, 1)} of a run was measured, and {percent(LEAST_COVERAGE)} are needed: "
             "lower the rate, or repair the connection"
         )
     short = max((_random_share(run), run) for runs in arms for run in runs)
     if short[0] > _MOST_RANDOM:
         found.append(
             f"runs of {significant(short[1].seconds)} s are too short for this meter, whose samples leave "
-            f"{100 * short[0]:.0f} % of their energy uncertain: raise --min-seconds or the rate"
+            f"{percent(short[0])} of their energy uncertain: raise --min-seconds or the rate"
         )
     return found
 

@@ -13,7 +13,17 @@ from energymeter.comparison.comparable import reasons_against
 from energymeter.comparison.runs import Run
 from energymeter.comparison.statistics import LEVEL, Floats, Shift
 from energymeter.errors import SpecError
-from energymeter.text import Estimate, aligned, duration, html_table, printable, significant
+from energymeter.text import (
+    Estimate,
+    aligned,
+    duration,
+    html_table,
+    partly_measured,
+    percent,
+    printable,
+    significant,
+    time_text,
+)
 
 if TYPE_CHECKING:
     from energymeter.carbon.grid import Grid
@@ -370,8 +380,8 @@ class Comparison:
                 f"the idle power was {significant(min(self.idle))} to {significant(max(self.idle))} W"
             )
         least = min(run.coverage for run in runs)
-        if least < 0.9995:
-            found.append(f"{100 * least:.1f} % of the least covered run was measured")
+        if partly_measured(least):
+            found.append(f"{percent(least, 1)} of the least covered run was measured")
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -399,7 +409,7 @@ class Comparison:
         """The table: a row for each figure, a column for each arm."""
         rows = self.rows
         unit = printable(self.runs[0].unit)
-        spread = [("" if math.isnan(row.spread) else f" ± {100 * row.spread:.1f} %") for row in rows]
+        spread = [("" if math.isnan(row.spread) else f" ± {percent(row.spread, 1)}") for row in rows]
         figures: list[tuple[str, list[str | None]]] = [
             (
                 f"J/{unit} (± sd of a run)",
@@ -583,18 +593,6 @@ def _net(row: Row) -> str | None:
     """What is left of a difference of equals is no energy."""
     net = row.net_joules_per_unit
     return None if net is None else significant(net if abs(net) > 1e-6 * row.joules_per_unit else 0.0)
-
-
-def time_text(seconds: float) -> str:
-    """A time to three figures, as two arms may differ by less than a digit of `duration`.
-
-    >>> time_text(0.0031416), time_text(2.5), time_text(3e-6)
-    ('3.14 ms', '2.50 s', '3.00 µs')
-    """
-    factor, unit = next(
-        (f, u) for f, u in ((1, "s"), (1e3, "ms"), (1e6, "µs"), (1e9, "ns")) if seconds * f >= 1 or f == 1e9
-    )
-    return f"{significant(seconds * factor)} {unit}"
 
 
 def _exp(shift: float) -> float:

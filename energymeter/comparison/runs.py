@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, get_args
 
 from energymeter.comparison.conditions import Conditions
-from energymeter.energy.correction import number_in
 from energymeter.energy.uncertainty import Component
 from energymeter.energy.usage import Usage
 from energymeter.errors import LogError, NotMeasured
 from energymeter.paths import entries, read_file, replace_file
 from energymeter.reading import Place, Provenance
 from energymeter.text import printable
+from energymeter.units import number_in
 
 FORMAT = "energymeter comparison 1"
 _PLAN = "plan.json"

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from energymeter.comparison.board_axes import BoardAxis, restored, set_axis
-from energymeter.comparison.comparison import time_text
 from energymeter.comparison.interleaved import Arm, Protocol, Work, measure_arms, title_of
 from energymeter.comparison.roofline import Roofline
 from energymeter.comparison.runs import Folder, Run
 from energymeter.errors import ExtraMissing, LogError, NotMeasured, SpecError
 from energymeter.meter.meter import EnergyMeter
-from energymeter.text import aligned, csv_text, printable, significant
+from energymeter.paths import replace_file
+from energymeter.text import aligned, csv_text, percent, printable, significant, time_text
 
 _MOST_SETTINGS = 10_000
 
@@ -127,8 +127,7 @@ class Sweep:
                 writer.writerows(
                     ["" if v is None else csv_text(str(v)) for v in row.values()] for row in rows
                 )
-                with open(path, "w", encoding="utf-8", newline="") as file:
-                    file.write(text.getvalue())
+                replace_file(path, text.getvalue())
             elif path.endswith(".parquet"):
                 _write_parquet(path, rows)
             else:
@@ -157,13 +156,13 @@ class Sweep:
                 [
                     *(s.values[axis] for axis in axes),
                     significant(s.joules_per_unit, 4),
-                    "" if s.spread is None else f"{100 * s.spread:.1f} %",
+                    "" if s.spread is None else f"{percent(s.spread, 1)}",
                     significant(s.watts),
                     time_text(s.seconds_per_unit),
                     "" if s.metric is None else significant(s.metric, 4),
                     "" if s.flop_per_joule is None else significant(s.flop_per_joule / 1e9),
                     "" if s.flop_per_second is None else significant(s.flop_per_second / 1e9),
-                    "" if s.roof_share is None else f"{100 * s.roof_share:.0f} %",
+                    "" if s.roof_share is None else f"{percent(s.roof_share)}",
                     "worth having" if s.worth else "",
                 ]
             )

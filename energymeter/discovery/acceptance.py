@@ -20,6 +20,7 @@ from energymeter.errors import NotMeasured, SourceError
 from energymeter.reading import Band, Facts
 from energymeter.source import Counters, Counting, Source
 from energymeter.text import duration, printable, significant
+from energymeter.units import number
 from energymeter.version import __version__
 
 _KEPT = 20_000
@@ -115,7 +116,7 @@ class Acceptance:
         channel: str = "",
     ) -> None:
         self._driver, self._clock, self._person = driver, clock, person
-        self._options = {name: value for name, value in options.items() if _is_number(value)}
+        self._options = {name: value for name, value in options.items() if number(value) is not None}
         rate_hz = source.facts.default_hz
         self._buffer = ReadingBuffer(source, rate_hz, clock, channel)
         self._period = 1 / rate_hz
@@ -173,8 +174,8 @@ class Acceptance:
         except NotMeasured as reason:
             return [Check("noise", False, str(reason)), self._count_check(before, after, failed)]
         noise = (
-            f"{significant(quality.mean_watts, 4)} W, noise {significant(quality.noise_watts, 2)} W a "
-            "sample, "
+            f"{significant(quality.mean_watts, 4)} W, "
+            f"noise {significant(quality.noise_watts, 2)} W a sample, "
             f"least energy in 1 s {significant(quality.least_joules, 2)} J"
         )
         asked = 1 / self._period
@@ -227,9 +228,9 @@ class Acceptance:
         answer = self._answer(
             "3 of 5: connect a known resistor and give its ohms, as in 10; Enter to leave it out"
         )
-        if not _is_number(answer) or not float(answer) > 0:
+        ohms = number(answer)
+        if ohms is None or ohms <= 0:
             return Check("resistor", None, "not done")
-        ohms = float(answer)
         self._forget()
         self._measure(seconds)
         pairs = [(s.volts, s.amps) for s in self._samples if s.volts is not None and s.amps is not None]
@@ -382,10 +383,3 @@ class Acceptance:
 
 def _limit(band: Band | None, value: float) -> float:
     return 0.0 if band is None else band.gain * abs(value) + band.offset + band.resolution
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False

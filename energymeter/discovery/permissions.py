@@ -9,9 +9,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from energymeter.discovery.ports import rights
+from energymeter.drivers.links.usb import plugged
 from energymeter.drivers.protocols.rapl import UDEV_RULE
 from energymeter.errors import EnergyMeterError
-from energymeter.paths import below, entries, peek
+from energymeter.paths import below, entries
 from energymeter.spec import driver_names, load_driver
 
 RULES_FILE = "/etc/udev/rules.d/70-energymeter.rules"
@@ -72,16 +74,10 @@ class Machine:
 
     def plugged(self, usb_ids: Iterable[tuple[int, int]]) -> bool:
         """Whether a device with one of these numbers is plugged in."""
-        wanted = {f"{vendor:04x}:{product:04x}" for vendor, product in usb_ids}
-        folder = below(self._root, "sys/bus/usb/devices")
-        return any(
-            f"{peek(below(folder, name, 'idVendor'))}:{peek(below(folder, name, 'idProduct'))}" in wanted
-            for name in entries(folder)
-        )
+        return bool(plugged(usb_ids, self._root))
 
     def _state(self, *parts: str) -> str:
-        path = below(self._root, *parts)
-        return "readable" if os.access(path, os.R_OK) else "closed" if os.path.lexists(path) else "absent"
+        return rights(below(self._root, *parts))
 
 
 def permissions(

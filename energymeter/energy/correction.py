@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from energymeter.reading import Facts, Reading
+from energymeter.units import RECTANGLE, number_in
 
 EXTRAPOLATION = 1.2
 """A line is not trusted further than this times its largest point."""
@@ -111,8 +112,8 @@ class Line(NamedTuple):
         fitted = len(self.covariance) > 2
         if kelvin is None:
             most = abs(self.gain_per_kelvin) if fitted else DRIFT_PER_KELVIN
-            return most * UNKNOWN_KELVIN / math.sqrt(3)
-        most = math.sqrt(self.covariance[2][2]) if fitted else DRIFT_PER_KELVIN / math.sqrt(3)
+            return most * UNKNOWN_KELVIN * RECTANGLE
+        most = math.sqrt(self.covariance[2][2]) if fitted else DRIFT_PER_KELVIN * RECTANGLE
         return most * abs(kelvin)
 
 
@@ -179,20 +180,6 @@ class Model(NamedTuple):
             clock_gain=number_in(fields["clock_gain"], *_GAINS, "clock_gain"),
             clock_uncertainty=number_in(fields["clock_uncertainty"], 0.0, 1.0, "clock_uncertainty"),
         )
-
-
-def number_in(value: Any, low: float, high: float, what: str) -> float:
-    """A number of a card or header that lies within its limits; whoever sealed the file may have made it up.
-
-    Raises:
-        TypeError: it is not a number.
-        ValueError: it is outside of its limits.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{what} is not a number")
-    if not low <= value <= high:
-        raise ValueError(f"{what} is not between {low:g} and {high:g}")
-    return float(value)
 
 
 class Applied(NamedTuple):

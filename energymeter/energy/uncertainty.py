@@ -13,10 +13,9 @@ from typing import NamedTuple
 from energymeter.energy.correction import Line, Model
 from energymeter.energy.window import Window
 from energymeter.reading import Band, Facts
+from energymeter.units import RECTANGLE, STEP
 
 K = 2.0
-_RECTANGLE = 1 / math.sqrt(3)
-_STEP = 1 / math.sqrt(12)
 _COUNTER_GAIN = 0.02
 
 
@@ -50,7 +49,7 @@ class OwnCounter(NamedTuple):
     def misplaced_joules(self, seconds: float) -> float:
         """What the sampling has misplaced in so much time as the counter sees it, one standard deviation."""
         difference = self.integral_joules - self.counter_joules
-        return math.hypot(difference, self.step_joules * _STEP * math.sqrt(2)) * seconds / self.seconds
+        return math.hypot(difference, self.step_joules * STEP * math.sqrt(2)) * seconds / self.seconds
 
 
 class Part(NamedTuple):
@@ -130,7 +129,7 @@ def _of_sampling(part: Part) -> list[Component]:
         return found
     misplaced = counter.misplaced_joules(window.seconds)
     if not counter.agrees:
-        return [*found, Component("disagreement with its own counter", misplaced * _RECTANGLE)]
+        return [*found, Component("disagreement with its own counter", misplaced * RECTANGLE)]
     sampled = math.hypot(*(share.joules for share in found))
     return found if sampled <= misplaced else [Component("sampling, bounded by its own counter", misplaced)]
 
@@ -143,7 +142,7 @@ def _unseen(part: Part) -> float:
     if share <= 0:
         return 0.0
     ticks = part.facts.semantics == "counter" and window.covered_seconds > 0
-    return abs(window.joules) * (interval / window.covered_seconds if ticks else 1.0) * share * _RECTANGLE
+    return abs(window.joules) * (interval / window.covered_seconds if ticks else 1.0) * share * RECTANGLE
 
 
 def _counts(facts: Facts) -> bool:
@@ -154,16 +153,16 @@ def _counts(facts: Facts) -> bool:
 
 def _clock(part: Part) -> list[Component]:
     known = part.model.clock_uncertainty if part.model is not None else 0.0
-    return [_systematic("time base", part.window.joules * (known or part.facts.clock * _RECTANGLE))]
+    return [_systematic("time base", part.window.joules * (known or part.facts.clock * RECTANGLE))]
 
 
 def _of_counter(part: Part) -> list[Component]:
     band, joules = part.facts.joules or Band(), part.window.joules
     # a difference of two readings, each good to one step
-    steps = Component("counter resolution", band.resolution * _STEP * math.sqrt(2))
+    steps = Component("counter resolution", band.resolution * STEP * math.sqrt(2))
     lines = _power_lines(part)
     if not lines:
-        return [_systematic("counter gain", joules * band.gain * _RECTANGLE), steps]
+        return [_systematic("counter gain", joules * band.gain * RECTANGLE), steps]
     gain = math.hypot(*(line.slope_uncertainty() / line.gain for line in lines))
     return [_systematic("calibrated counter gain", joules * gain), steps, *_drift(lines, part)]
 
@@ -190,13 +189,13 @@ def _of_rates(part: Part) -> list[Component]:
 def _of_rate(
     quantity: str, band: Band | None, line: Line | None, joules: float, weight: float
 ) -> list[Component]:
-    steps = Component(f"{quantity} resolution", weight * (band.resolution if band else 0.0) * _STEP)
+    steps = Component(f"{quantity} resolution", weight * (band.resolution if band else 0.0) * STEP)
     if line is None:
         if band is None:
             return []
         return [
-            _systematic(f"{quantity} gain", joules * band.gain * _RECTANGLE),
-            _systematic(f"{quantity} offset", weight * band.offset * _RECTANGLE),
+            _systematic(f"{quantity} gain", joules * band.gain * RECTANGLE),
+            _systematic(f"{quantity} offset", weight * band.offset * RECTANGLE),
             steps,
         ]
     # about its pivot a line's level and slope are independent of each other

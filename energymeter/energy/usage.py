@@ -16,7 +16,8 @@ from energymeter.energy.uncertainty import (
 from energymeter.energy.window import Window
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.reading import Band, Facts, Place, Provenance
-from energymeter.text import duration, significant, with_uncertainty
+from energymeter.text import duration, html_table, partly_measured, percent, significant, with_uncertainty
+from energymeter.units import STEP
 
 if TYPE_CHECKING:
     from energymeter.carbon.emissions import Carbon, GridNow
@@ -134,7 +135,7 @@ class Usage(NamedTuple):
         if self.interpolated_joules is None or self.peak_watts is None:
             return None
         most = self.peak_watts * self.gap_seconds
-        return math.hypot(self.uncertainty, K * most / math.sqrt(12))
+        return math.hypot(self.uncertainty, K * most * STEP)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain JSON types."""
@@ -184,11 +185,11 @@ class Usage(NamedTuple):
         if watts is not None:
             texts.append(f"{significant(watts)} W mean")
         texts += [duration(self.seconds), f"{' + '.join(self.sources)} {self.provenance}", *self.calibration]
-        if self.coverage < 0.9995:
-            texts.append(f"{100 * self.coverage:.1f} % of the time measured")
+        if partly_measured(self.coverage):
+            texts.append(f"{percent(self.coverage, 1)} of the time measured")
         if self.missed:
             texts.append(f"{self.missed} readings missed")
-        if self.coverage < 0.9995 and bounds is not None:
+        if partly_measured(self.coverage) and bounds is not None:
             texts.append(f"{significant(bounds[0])} to {significant(bounds[1])} J in the whole window")
         return [*texts, *self.notes]
 
@@ -196,10 +197,7 @@ class Usage(NamedTuple):
         return f"Usage({self})"
 
     def _repr_html_(self) -> str:
-        import html
-
-        cells = "".join(f"<td>{html.escape(text)}</td>" for text in self._texts())
-        return f"<table><tr>{cells}</tr></table>"
+        return html_table([self._texts()])
 
     def carbon(self, grid: "GridNow | str | None" = None, **options: Any) -> "Carbon":
         """Grams of CO₂e of this energy, with ±, zone, year and source.
@@ -306,7 +304,7 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
     bridged = sum(window.gap_fill_joules for window in windows)
     joules = sum(window.joules for window in windows)
     charge = _common_charge(counted)
-    notes = (*known.pop("notes", ()), *_doubts(counted))
+    notes = (*known.pop("notes", ()), *_warnings(counted))
     return Usage(
         seconds=seconds,
         joules=joules,
@@ -357,7 +355,7 @@ def _coverage(windows: Sequence[Window]) -> float:
     return min(1.0, max(min(seen), min(max(seen), measured)) / seconds)
 
 
-def _doubts(parts: Sequence[Part]) -> list[str]:
+def _warnings(parts: Sequence[Part]) -> list[str]:
     """Notes on channels whose accuracy is unknown, so that their ± holds only what the sampling adds; and on
     devices that contradict themselves."""
     counters = [(part.name, part.own_counter) for part in parts if part.own_counter is not None]
@@ -368,8 +366,8 @@ def _doubts(parts: Sequence[Part]) -> list[str]:
         if not own.agrees
     ]
     vague = [part.name for part in parts if not any(_bands(part.facts))]
-    doubts = [f"± without the unknown accuracy of {' + '.join(vague)}"] if vague else []
-    return doubts + disagreements
+    warnings = [f"± without the unknown accuracy of {' + '.join(vague)}"] if vague else []
+    return warnings + disagreements
 
 
 def _bands(facts: Facts) -> tuple[Band | None, ...]:

@@ -20,6 +20,7 @@ from energymeter.budget.account import Account
 from energymeter.budget.balance import Balance
 from energymeter.budget.claims import Charge, Claim
 from energymeter.budget.forecast import Forecast
+from energymeter.energy.window import COVERED
 from energymeter.errors import EnergyMeterError, LedgerError, NotMeasured, SpecError
 from energymeter.meter import active
 from energymeter.meter.active import RunningMeter
@@ -34,8 +35,6 @@ _POLL_SECONDS = 1.0
 _APART_NS = 500_000_000
 _REMEMBERED = 480
 """Polls that are remembered, half a second apart or more: twice as long as a claim takes to lapse."""
-COVERED = 0.995
-"""A span counts as measured from this coverage on."""
 
 
 def join(

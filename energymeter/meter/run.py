@@ -349,8 +349,8 @@ class Run:
             titles.append(f"{whose}{card.title}")
             amps = window.coulombs / window.covered_seconds if window.covered_seconds > 0 else math.nan
             known = None if math.isnan(amps) else amps
-            doubts = card.doubts(self._clock.time(), self._cards.celsius, known)
-            warnings += [f"{whose}{doubt}" for doubt in doubts]
+            reasons = card.warnings(self._clock.time(), self._cards.celsius, known)
+            warnings += [f"{whose}{reason}" for reason in reasons]
         return tuple(titles), warnings
 
     def _overhead(self, channels: Sequence[SampledChannel]) -> Overhead:

@@ -12,7 +12,7 @@ from energymeter.energy.window import COVERED, Window
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.meter.life import Life
 from energymeter.meter.wrapped import wrapped
-from energymeter.text import significant
+from energymeter.text import html_table, significant
 
 if TYPE_CHECKING:
     from energymeter.energy.usage import Usage
@@ -307,13 +307,7 @@ class SpansByName(dict[str, Spans]):
     """The spans of one block by name; a notebook shows them as a table."""
 
     def _repr_html_(self) -> str:
-        import html
-
-        def row(cells: Sequence[str], tag: str = "td") -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-        rows = [row(_cells(spans)) for spans in self.values()]
-        return f"<table>{row(_TITLES, 'th')}{''.join(rows)}</table>"
+        return html_table(map(_cells, self.values()), _TITLES)
 
 
 _TITLES = ("span", "calls", "left out", "J a call", "median J", "total J", "s a call")

@@ -28,10 +28,14 @@ class UsageDelta(NamedTuple):
         start = start or NOTHING
         joules = end.joules - start.joules
         charge = None if end.coulombs is None or start.coulombs is None else end.coulombs - start.coulombs
-        doubt = None if end.uncertainty is None or not end.joules else end.uncertainty * joules / end.joules
+        uncertainty = (
+            None if end.uncertainty is None or not end.joules else end.uncertainty * joules / end.joules
+        )
         seconds = end.seconds - start.seconds
         measured = end.seconds * end.coverage - start.seconds * start.coverage
-        return cls(joules, charge, *_covered(seconds, measured), doubt, end.provenance, tuple(end.sources))
+        return cls(
+            joules, charge, *_covered(seconds, measured), uncertainty, end.provenance, tuple(end.sources)
+        )
 
     def part(self, share: float) -> "UsageDelta":
         """The first ``share`` of it, 0 to 1, as if all went on evenly."""
@@ -47,14 +51,14 @@ class UsageDelta(NamedTuple):
         if not self.seconds:
             return later
         charge = None if self.coulombs is None or later.coulombs is None else self.coulombs + later.coulombs
-        doubts = (self.uncertainty, later.uncertainty)
-        known = [doubt for doubt in doubts if doubt is not None]
+        both = (self.uncertainty, later.uncertainty)
+        known = [one for one in both if one is not None]
         measured = self.measured_seconds + later.measured_seconds
         return UsageDelta(
             self.joules + later.joules,
             charge,
             *_covered(self.seconds + later.seconds, measured),
-            sum(known) if len(known) == len(doubts) else None,
+            sum(known) if len(known) == len(both) else None,
             later.provenance,
             tuple(dict.fromkeys(self.sources + later.sources)),
         )

@@ -14,11 +14,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from energymeter.errors import LogError
+from energymeter.recordings.tegrastats import counted_rails, printed_rails
 
-_RAIL = re.compile(r"\b([A-Z][A-Z0-9_]+) (\d+)(?:mW)?/(\d+)(?:mW)?(?=\s|/|$)")
 _STAMP = re.compile(r"\s*(\d\d)-(\d\d)-(\d{4}) (\d\d:\d\d:\d\d)\s")
-_WHOLE = "VDD_IN", "POM_5V_IN", "VIN"
-"""Rails that feed all others; on other boards no rail is the whole (rbonghi/jetson_stats)."""
 _BLOCK = re.compile(r"\*+ Sampled system activity \(([^)]*)\) \(([\d.]+)ms elapsed\)")
 _PACKAGE = re.compile(
     r"(?:Combined Power \(CPU \+ GPU(?: \+ ANE)?\)|Intel energy model derived package power \([^)]*\)): "
@@ -37,14 +35,14 @@ class Log(NamedTuple):
 
 
 def tegrastats(path: str, lines: Iterator[str]) -> Iterator[str]:
-    """The power of the whole board, W now, by line.
+    """The power of the whole board now, by line.
 
     Raises:
         LogError: no line has a stamp, or no rail is the whole board's.
     """
-    yield "tegrastats time,power [mW]\n"
+    yield "tegrastats time,power [W]\n"
     for line in lines:
-        rails = {name: value for name, value, _ in _RAIL.findall(line) if not name.endswith(("RAM", "SWAP"))}
+        rails = printed_rails(line)
         if not rails:
             yield line
             continue
@@ -54,14 +52,14 @@ def tegrastats(path: str, lines: Iterator[str]) -> Iterator[str]:
                 f"{path} is a log of tegrastats without times: JetPack 5 and later write them; "
                 "record again with energymeter log tegrastats"
             )
-        whole = next((name for name in _WHOLE if name in rails), None)
-        if whole is None:
+        counted = counted_rails(rails)
+        if len(counted) > 1:
             raise LogError(
                 f"{path} is a log of tegrastats, and none of its rails is the whole board's: "
                 f"{', '.join(rails)}; record again with energymeter log tegrastats, which knows your board"
             )
         month, day, year, clock = stamp.groups()
-        yield f"{year}-{month}-{day} {clock},{rails[whole]}\n"
+        yield f"{year}-{month}-{day} {clock},{rails[min(counted)]:.6g}\n"
 
 
 def powermetrics(path: str, lines: Iterator[str]) -> Iterator[str]:
@@ -92,7 +90,7 @@ def _epoch(text: str) -> float | None:
 LOGS: Sequence[Log] = (
     Log(
         "tegrastats log",
-        lambda text: "RAM " in text and bool(_RAIL.search(text)) and ("EMC" in text or "GR3D" in text),
+        lambda text: "RAM " in text and bool(printed_rails(text)) and ("EMC" in text or "GR3D" in text),
         tegrastats,
     ),
     Log("powermetrics text", lambda text: bool(_BLOCK.search(text)), powermetrics),

@@ -3,8 +3,8 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from energymeter.energy.correction import number_in
 from energymeter.recordings.header import COLUMNS
+from energymeter.units import number_in
 
 if TYPE_CHECKING:
     import hashlib

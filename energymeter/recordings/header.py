@@ -4,11 +4,11 @@ import json
 from array import array
 from typing import Any, get_args
 
-from energymeter.energy.correction import number_in
 from energymeter.errors import LogError
 from energymeter.reading import Band, Facts, Place, Provenance, Semantics
 from energymeter.recordings.record import Record
 from energymeter.text import printable
+from energymeter.units import number_in
 
 COLUMNS = ("time_s", "volts", "amps", "watts", "joules", "coulombs", "covered_s")
 """SI units; ``time_s`` from the start of the run. A file of several channels has ``source`` as its last."""

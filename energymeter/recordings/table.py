@@ -94,7 +94,7 @@ def read_table(path: str, head: list[str], lines: Iterator[str], source: Lines, 
     power = next((column for column in layout.columns if column.quantity == "watts"), None)
     for record in records:
         if board is not None and power is not None:
-            _check_plausible(path, record.columns["watts"], board, power.factor or 1.0, hints)
+            _check_plausible(path, record.columns["watts"], board, power.factor or 1.0)
     return records
 
 
@@ -339,7 +339,7 @@ def _letters(text: str) -> str:
     return "".join(sign for sign in text.lower() if sign.isascii() and sign.isalnum())
 
 
-def _check_plausible(path: str, watts: "array[float]", board: Board, factor: float, hints: Hints) -> None:
+def _check_plausible(path: str, watts: "array[float]", board: Board, factor: float) -> None:
     known = [value for value in watts if value == value]
     low, high = board.watts_range
     mean = sum(known) / len(known) if known else 0.0

@@ -38,7 +38,7 @@ def test_one_sentence_says_why() -> None:
     assert "converter" in Battery.phone().why()
     assert "converter" in Battery.phone("rail").why()
     cell = Battery(4000, volts=3.7, efficiency=0.9, usable=1.0)
-    assert "67%" in cell.why()
+    assert "67 %" in cell.why()
 
 
 def test_the_defaults_are_a_phone() -> None:
@@ -238,10 +238,10 @@ def test_an_old_or_a_cold_cell_is_unknown_again() -> None:
 def test_repr_and_a_notebook_show_content_with_units() -> None:
     cell = Battery(4000, volts=3.7, efficiency=0.9, usable=1.0, health=0.8, celsius=0.0)
     assert repr(cell) == (
-        "Battery(label 4000 mAh at 3.7 V, counted at the cell; usable 10.1 Wh (100%); "
-        "at the rail 9.06 Wh, 1810 mAh at 5 V; health 80%; temperature 0 °C)"
+        "Battery(label 4000 mAh at 3.7 V, counted at the cell; usable 10.1 Wh (100 %); "
+        "at the rail 9.06 Wh, 1810 mAh at 5 V; health 80 %; temperature 0 °C)"
     )
-    assert "<td>usable</td><td>10.1 Wh (100%)</td>" in cell._repr_html_()
+    assert "<td>usable</td><td>10.1 Wh (100 %)</td>" in cell._repr_html_()
 
 
 @pytest.mark.parametrize(

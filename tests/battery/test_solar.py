@@ -48,7 +48,7 @@ def test_a_charger_stretches_it() -> None:
     half = outlook(CELL.with_(input=Steady(1.0)), 1.8)  # 2 W leave the cell
     assert half is not None
     assert half.hours == pytest.approx(36.0)
-    assert str(half) == "1 d 12 h left (the day's balance is -50%)" or "36 h left" in str(half)
+    assert str(half) == "1 d 12 h left (the day's balance is -50 %)" or "36 h left" in str(half)
 
 
 def test_a_charger_that_gives_enough() -> None:
@@ -56,7 +56,7 @@ def test_a_charger_that_gives_enough() -> None:
     assert fed is not None
     assert fed.sustained
     assert fed.margin == pytest.approx(0.25)
-    assert "sustained, margin +25%" in str(fed)
+    assert "sustained, margin +25 %" in str(fed)
 
 
 def test_a_day_that_balances_and_a_night_that_does_not() -> None:

@@ -74,7 +74,7 @@ def test_it_finishes_or_it_stops() -> None:
     assert bad is not None
     assert good
     assert good.sure
-    assert str(good) == "finishes with 31% left"
+    assert str(good) == "finishes with 31 % left"
     assert not bad
     assert str(bad) == "stops at step 1012"
     close = FULL.outcome(unit, None, 990)

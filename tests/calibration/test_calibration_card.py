@@ -264,10 +264,10 @@ def test_boards_are_reported_apart_by_serial_number_then_machine_id(tmp_path):
 
 def test_what_speaks_against_a_card_is_said(folder):
     it = card()
-    assert it.doubts(MADE, 22.0, 1.0) == []
-    assert it.doubts(MADE + 400 * 86400, None, None) == ["its calibration is 1.1 years old"]
-    assert it.doubts(MADE, 35.0, None) == ["it was calibrated in air 13 K cooler"]
-    assert it.doubts(MADE, None, 1.3) == ["1.3 A is beyond the 1 A it was calibrated up to"]
+    assert it.warnings(MADE, 22.0, 1.0) == []
+    assert it.warnings(MADE + 400 * 86400, None, None) == ["its calibration is 1.1 years old"]
+    assert it.warnings(MADE, 35.0, None) == ["it was calibrated in air 13 K cooler"]
+    assert it.warnings(MADE, None, 1.3) == ["1.3 A is beyond the 1 A it was calibrated up to"]
     cards.save(it._replace(made=MADE - 10 * 365.25 * 86400))
     with EnergyMeter(Meter(), celsius=5.0) as meter:
         pass
@@ -345,7 +345,7 @@ def test_any_sealed_card_is_refused_or_can_be_used():
             corrected = loaded.model.correction(loaded.kelvin(20.0) or 0.0).of(Reading(volts=5.0, amps=1.0))
             assert math.isfinite(corrected.volts * corrected.amps)
             assert all(math.isfinite(line.uncertainty(1.0)) for line in loaded.model.amps.values())
-            assert isinstance(loaded.doubts(MADE, 20.0, 1.0), list)
+            assert isinstance(loaded.warnings(MADE, 20.0, 1.0), list)
     assert used > 20, "an offset of 0 or a name of x is allowed"
 
 

@@ -37,7 +37,7 @@ def test_a_load_that_swings_with_every_sample_is_aliased():
 @pytest.mark.parametrize(
     ("change", "warning"),
     [
-        ({"counts": Counts(500, 200, 0, 0, 0)}, "40% of the reads had nothing new"),
+        ({"counts": Counts(500, 200, 0, 0, 0)}, "40 % of the reads had nothing new"),
         ({"counts": Counts(500, 0, 3, 2, 1)}, "3 readings came too late, 2 failed, 1 were lost"),
         ({"facts": Facts(max_watts=3.3)}, "of the range"),
         ({"time": TIME + (TIME > 5)}, "longest pause was 1.02 s, 51 intervals"),

@@ -176,7 +176,7 @@ def test_bit_flips_on_hid(right: Verdict, flips: int) -> None:
     with EnergyMeter(Fnirsi(model="fnb58", wire=wire)) as meter:
         time.sleep(4.0)
     usage = meter.usage
-    assert energy_of_the_time_seen(usage, 2.5, within=1e-6), "not one spoiled packet was usable_points"
+    assert energy_of_the_time_seen(usage, 2.5, within=1e-6), "not one spoiled packet was taken for true"
     right(share(usage))
 
 

@@ -45,7 +45,7 @@ def test_a_board_and_a_phone() -> None:
 
 
 def test_duty_period_sun_and_a_goal() -> None:
-    assert "6.4 W for 10% of the time, else 3.06 W: 3.39 W" in say(
+    assert "6.4 W for 10 % of the time, else 3.06 W: 3.39 W" in say(
         "forecast", "--board", "pi4", "--duty", "10%"
     )
     text = say("forecast", "--every", "5min", "--joules", "2.1", "--idle", "0.5", "--solar", "20W,4h")
@@ -265,9 +265,9 @@ def test_what_is_known_of_a_battery_is_said_in_every_command(tmp_path: Path) -> 
     assert known["capacity"] == "known"
     assert known["mah"]["value"] == pytest.approx(3400)
     say("spend", "lab8", "--joules", "3000", "--duration", "10min")
-    assert "capacity known within 3%" in say("forecast", "lab8")
+    assert "capacity known within 3 %" in say("forecast", "lab8")
     say("reset", "lab8", "--celsius", "4")
-    assert "(94% health, 4 °C)" in say("status", "lab8")
+    assert "(94 % health, 4 °C)" in say("status", "lab8")
 
 
 def test_no_hours_have_a_reason_in_text_and_in_json(tmp_path: Path) -> None:

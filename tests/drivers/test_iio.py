@@ -8,7 +8,7 @@ from devices.sysfs import Sysfs, check_faults
 from energymeter.drivers.iio import Iio
 from energymeter.errors import SourceForbidden, SourceMissing, SpecError
 
-INA219 = {  # ina2xx-adc: shunt, bus, power, current; LSBs of an INA219 with 10 mΩ usable_points
+INA219 = {  # ina2xx-adc: shunt, bus, power, current; LSBs of an INA219 that believes in 10 mΩ
     "name": "ina219",
     "in_voltage0_raw": 500,
     "in_voltage0_scale": "0.010000",

@@ -9,9 +9,9 @@ from devices.real_recordings import recording
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.drivers.protocols.jetson import printed_rails
 from energymeter.drivers.tegrastats import Tegrastats
 from energymeter.errors import SourceEnded, SourceError, SourceMissing, SpecError
+from energymeter.recordings.tegrastats import printed_rails
 from energymeter.source import Source
 
 HEAD = "RAM 2448/62840MB (lfb 2x4MB) SWAP 0/31420MB (cached 0MB) IRAM 0/252kB(lfb 252kB) "

@@ -26,7 +26,7 @@ from energymeter.calibration.card import Card, _seal, make_card
 from energymeter.calibration.points import Point, Reference
 from energymeter.discovery import choice
 from energymeter.drivers import atorch, fnirsi, pmic, pzem, tc66c, um25c
-from energymeter.drivers.protocols import jetson, km003c, ppk2, um
+from energymeter.drivers.protocols import km003c, ppk2, um
 from energymeter.energy.correction import Line, Model
 from energymeter.errors import EnergyMeterError
 from energymeter.meter.budget import Budget
@@ -34,6 +34,7 @@ from energymeter.meter.usage_delta import UsageDelta
 from energymeter.reading import Facts
 from energymeter.recordings.header import COLUMNS, FORMAT
 from energymeter.recordings.reader import read
+from energymeter.recordings.tegrastats import printed_rails
 from energymeter.recordings.trace import Trace
 from energymeter.recordings.window_energy import window_joules
 from energymeter.spec import parse
@@ -147,7 +148,7 @@ def card(content: bytes) -> None:
 
 def _use(found: Card) -> None:
     assert found.title.isprintable()
-    found.doubts(1.7e9, 20.0, 1.0)
+    found.warnings(1.7e9, 20.0, 1.0)
     found.model.correction(found.kelvin(20.0) or 0.0)
     found.dumps()
 
@@ -267,7 +268,7 @@ def wires(content: bytes) -> None:
     plain = tc66c.pick(content, lambda block: block)
     found.append(plain and tc66c.decode(plain))
     text = content.decode("utf-8", "replace")
-    found += [tuple(jetson.printed_rails(text).values())]
+    found += [tuple(printed_rails(text).values())]
     with contextlib.suppress(EnergyMeterError):
         found += pmic._rails(text).values()
     with contextlib.suppress(EnergyMeterError, ValueError):

@@ -74,7 +74,7 @@ def test_spending_over_several_processes_lives(budget: Budget, ledger: Ledger) -
     assert runs is not None
     assert calls is not None
     assert (runs.value, calls.value) == pytest.approx((9, 1000))
-    assert str(again.will_finish(7)) == "probably finishes with 11% left"
+    assert str(again.will_finish(7)) == "probably finishes with 11 % left"
     assert str(again.will_finish(100)) == "stops at step 9"
     assert again.will_finish(5, per="train") is None
 
@@ -386,7 +386,7 @@ def test_the_line_in_a_pipe(budget: Budget, clock: ManualClock, capsys: pytest.C
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("infer:   3%|")
     assert " 100/3450 [" in last
-    assert last.endswith(", 20.0 mAh used · 0.200 mAh a step · 1 h 22 min left · finishes with 31% left]")
+    assert last.endswith(", 20.0 mAh used · 0.200 mAh a step · 1 h 22 min left · finishes with 31 % left]")
 
 
 def test_the_guard_ends_before_the_reserve(budget: Budget, clock: ManualClock) -> None:

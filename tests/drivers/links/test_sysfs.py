@@ -28,7 +28,7 @@ def sysfs(tmp_path: Path) -> Sysfs:
     return Sysfs(tmp_path)
 
 
-@pytest.mark.parametrize("module", ["links.tcp", "protocols.jetson", "protocols.gauge", "protocols.rapl"])
+@pytest.mark.parametrize("module", ["links.tcp", "protocols.gauge", "protocols.rapl"])
 def test_examples(module: str) -> None:
     done = doctest.testmod(importlib.import_module(f"energymeter.drivers.{module}"))
     assert done.attempted
