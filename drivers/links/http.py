@@ -182,13 +182,12 @@ class HttpClient:
         if self._login is not None:
             headers["Authorization"] = self._login.header(target)
         connection.request("GET", target, headers=headers)
-        response = connection.getresponse()
-        body = bytearray()
-        while chunk := response.read1(65536):
-            body += chunk
-            if len(body) > MOST_BYTES:
-                raise SourceError(f"{self._name} answers with more than a megabyte; check the address")
-        response.close()  # of the answer, not of the connection
+        with connection.getresponse() as response:  # closes the answer, not the connection
+            body = bytearray()
+            while chunk := response.read1(65536):
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    raise SourceError(f"{self._name} answers with more than a megabyte; check the address")
         promised = response.headers.get("Content-Length", "")
         if re.fullmatch("[0-9]{1,18}", promised) and len(body) < int(promised):
             raise ConnectionResetError("the answer is cut short")
