@@ -63,6 +63,8 @@ _BEATS = 40
 
 _FUTURE_NS = 1_000_000_000
 
+_REOPENED = " after it was opened again (a scripted wire needs answers for that, too)"
+
 _PATIENCE_SECONDS = 10.0
 """Silence on a scripted wire after which no driver may still wait: a sampler could not stop it."""
 
@@ -277,9 +279,11 @@ def check_source(
         source.close()  # twice is fine
     _check(source.name == name, name, f"changed its name to {source.name!r} while it was open")
     _refuses(source, "after close")
-    source.open()  # what the sampler does after a failure
     try:
-        readings += _take(source, 1, accuracy_known, again=True)
+        source.open()  # what the sampler does after a failure
+        readings += _take(source, 1, accuracy_known, _REOPENED)
+    except SourceError as error:
+        raise Broken(f"{name}: fails{_REOPENED}: {error}") from error
     finally:
         source.close()
     return readings
@@ -405,10 +409,9 @@ def _check_name(source: Source) -> str:
     return source.name
 
 
-def _take(source: Source, reads: int, accuracy_known: bool, *, again: bool = False) -> list[Reading]:
-    """``reads`` fresh readings, from the parts, the stream or the source; ``again``: after a reopen."""
+def _take(source: Source, reads: int, accuracy_known: bool, when: str = "") -> list[Reading]:
+    """``reads`` fresh readings, from the parts, the stream or the source itself."""
     tries = "1 try" if reads == 1 else f"{reads} tries"
-    when = " after it was opened again; a scripted wire needs answers for that, too" if again else ""
     channels = getattr(source, "channels", None)
     parts: Iterable[Source] = [source] if channels is None else channels()
     taken: list[Reading] = []

@@ -14,11 +14,12 @@ import pytest
 
 from energymeter import EnergyMeter
 from energymeter.clock import ManualClock
-from energymeter.errors import SourceEnded, SourceError, SourceMissing
+from energymeter.errors import SourceEnded, SourceError, SourceMissing, SourceTimeout
 from energymeter.reading import Band, Facts, Reading
 from energymeter.testing import (
     Broken,
     ScriptedSource,
+    ScriptedWire,
     check_facts,
     check_reading,
     check_source,
@@ -206,7 +207,7 @@ def test_a_source_that_opens_once_only() -> None:
             if self.times > 1:
                 raise SourceMissing("sound@1 is spent")
 
-    with pytest.raises(SourceMissing):
+    with pytest.raises(Broken, match=r"fails after it was opened again .*: sound@1 is spent"):
         check_source(Once)
 
 
@@ -363,6 +364,44 @@ def test_what_comes_in_two_pieces_is_read_in_two() -> None:
         assert wire.read(1.0) == b"5.0"
         wire.write(b"?")
         assert [wire.read(1.0), wire.read(1.0)] == [b"21,", b"0.613\n"]
+
+
+class Quick:
+    """Streams what comes on its wire; in silence it has nothing fresh, or fails."""
+
+    name, facts = "quick@1", Facts(watts=EXACT)
+
+    def __init__(self, wire: ScriptedWire, *, fails: bool) -> None:
+        self._wire, self._fails, self._at_ns = wire, fails, 0
+        self.open, self.close = wire.open, wire.close
+
+    def read(self) -> Reading:
+        return next(self.stream())
+
+    def stream(self) -> Iterator[Reading]:
+        while True:
+            came = self._wire.read(0.1)
+            if not came and self._fails:
+                raise SourceTimeout("quick@1 is silent: switch it on")
+            self._at_ns += 1
+            yield Reading(watts=float(came), at_ns=self._at_ns) if came else Reading(fresh=False)
+
+
+@pytest.mark.parametrize(
+    ("fails", "complaint"),
+    [
+        (True, r"fails after it was opened again \(a scripted wire .* too\): quick@1 is silent"),
+        (False, r"gave no fresh reading in 1 try after it was opened again \(a scripted wire"),
+    ],
+)
+def test_a_script_that_is_used_up_before_the_source_is_opened_again_is_named(
+    fails: bool, complaint: str
+) -> None:
+    lines = [(b"", b"5.0")] * 6
+    with expected_bytes(*lines, clock=ManualClock()) as wire:
+        check_source(lambda: Quick(wire, fails=fails))
+    with pytest.raises(Broken, match=complaint), expected_bytes(*lines[:5], clock=ManualClock()) as wire:
+        check_source(lambda: Quick(wire, fails=fails))
 
 
 def test_silence_takes_its_time_on_the_clock_and_what_came_takes_none() -> None:
