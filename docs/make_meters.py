@@ -1,4 +1,4 @@
-"""Writes ``docs/meters.md`` from what the drivers say of themselves: ``python docs/make_meters.py [RATES]``.
+"""Writes ``docs/meters.md`` from what the drivers say: ``.venv/bin/python docs/make_meters.py [RATES]``.
 
 RATES: new rates, as the tests in the virtual machine left them (``make bench-hw-rates``); they are kept in
 ``docs/rates.json`` until newer ones come.
@@ -34,7 +34,7 @@ HEAD = """\
 # Meters
 
 What each driver reads, how exactly, and what it was tested on. Every line comes from the driver itself:
-`python docs/make_meters.py` writes this page, and a test fails when it is stale.
+`.venv/bin/python docs/make_meters.py` writes this page, and a test fails when it is stale.
 
 No figure here was taken on a real meter of ours unless the last table says so: an *emulated wire* speaks the
 protocol as its sources describe it, and *recorded* bytes came from somebody's real device.
@@ -60,8 +60,16 @@ UNITS = {"volts": "V", "amps": "A", "watts": "W", "joules": "J", "coulombs": "C"
 PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 
 
+SOURCES = r"[Ss]ource|github\.com|Documentation/|Figures|Fields|Registers|Layout|\.java|from memory"
+
+
 def main(rates: str | None = None) -> None:
     """Write the page, after keeping new rates."""
+    silent = [
+        f"drivers/{name}.py: {lacks}" for name in driver_names() for lacks in lacking(docstring_of(name))
+    ]
+    if silent:
+        sys.exit("\n".join([*silent, "See docs/write-a-driver.md for a docstring that has it all."]))
     if rates is not None:
         keep(Path(rates))
     (ROOT / "docs" / "meters.md").write_text(page(), encoding="utf-8")
@@ -74,11 +82,11 @@ def page() -> str:
     trust = [["driver", "counters of its own", "loss", "tested on"]]
     for name in driver_names():
         driver = load_driver(name)
-        described = inspect.getmodule(driver).__doc__ or ""  # type: ignore[union-attr]
+        described = docstring_of(name)
         place, options = PLACES.get(name, ("", {}))
         known = driver(place, **options).facts if place else driver().facts
         code = f"`{name}`"
-        first = described.splitlines()[0].removeprefix(f"{name}: ").replace("``", "`")
+        first = described.partition("\n")[0].removeprefix(f"{name}: ").replace("``", "`")
         reads.append([code, first, _options(driver)])
         facts.append(
             [code, _says(known), f"{known.default_hz:g}, {known.max_hz:g}", *_exactness(known, described)]
@@ -119,6 +127,32 @@ def _rates() -> str:
     taken = json.loads(RATES.read_text(encoding="utf-8"))
     rows = [[f"`{driver}`", through, f"{hz:.0f}"] for driver, through, hz in sorted(taken["rates"])]
     return RATES_HEAD.format(**taken) + _table([["driver", "through", "readings a second"], *rows])
+
+
+def docstring_of(name: str) -> str:
+    """What the file of a driver says of itself."""
+    return inspect.getmodule(load_driver(name)).__doc__ or ""  # type: ignore[union-attr]
+
+
+def lacking(docstring: str) -> list[str]:
+    """What the docstring of a driver's file does not say, one sentence each; empty: it says all."""
+    if not docstring.strip():
+        return ["the file has no module docstring; begin it with one that says what the meter is"]
+    tested = label(docstring, "Tested on")
+    said = {
+        "a line `Counters: …`, what the meter itself adds up, or `none.`": label(docstring, "Counters"),
+        "a line `Loss: …`, how a sample that never came is noticed, or `none: ` and why": label(
+            docstring, "Loss"
+        ),
+        "a line `Tested on: …; real hardware: … .`": re.search(r"; real hardware: .+\.$", tested),
+        "how its readings join, such as `Semantics: instants.`": re.search(
+            r"\b(instant|mean|counter|curve)s?\b", docstring
+        ),
+        "where its figures come from, such as `Sources: …`, or the words `from memory`": re.search(
+            SOURCES, docstring
+        ),
+    }
+    return [f"the module docstring lacks {what}" for what, found in said.items() if not found]
 
 
 def label(docstring: str, name: str) -> str:

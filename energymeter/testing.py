@@ -4,8 +4,8 @@ The conformance suite asks whether a source keeps the contract. Each broken prom
 ``AssertionError`` whose sentence names the source and the promise::
 
     def test_my_meter():
-        check_source(lambda: MyMeter("/dev/ttyUSB0", port=EmulatedMeter()))
-        check_unplugged(lambda: MyMeter("/dev/ttyUSB0", port=NothingThere()))
+        check_source(lambda: MyMeter(wire=EmulatedMeter()))
+        check_unplugged(lambda: MyMeter("/dev/no-such-port"))
 
 `expected_bytes` is the wire of a driver's test, as a list of what is sent and what comes back.
 `ScriptedSource` is a source without hardware, for testing what uses one.
@@ -20,6 +20,7 @@ from itertools import islice, pairwise
 from types import FrameType
 from typing import get_args
 
+from energymeter.clock import Clock, SystemClock
 from energymeter.errors import EnergyMeterError, SourceEnded, SourceError, SourceMissing
 from energymeter.reading import Band, Facts, Place, Provenance, Reading, Semantics
 from energymeter.source import Source
@@ -61,6 +62,11 @@ _BEATS = 40
 """Signs of life that a stream may give before it must have given its samples."""
 
 _FUTURE_NS = 1_000_000_000
+
+_REOPENED = " after it was opened again (a scripted wire needs answers for that, too)"
+
+_PATIENCE_SECONDS = 10.0
+"""Silence on a scripted wire after which no driver may still wait: a sampler could not stop it."""
 
 
 class Broken(AssertionError):
@@ -118,19 +124,24 @@ class ScriptedSource:
 
 
 class ScriptedWire:
-    """The wire that `expected_bytes` gives: strict about what is sent, and without a clock."""
+    """The wire that `expected_bytes` gives: strict about what is sent; silence takes time on its clock."""
 
     place = "scripted wire"
 
-    def __init__(self, exchanges: Iterable[tuple[bytes, bytes | Exception]]) -> None:
+    def __init__(
+        self, exchanges: Iterable[tuple[bytes, bytes | Exception]], *, clock: Clock | None = None
+    ) -> None:
         self.moved_bytes = 0
         self.is_open = False
+        self._clock = clock or SystemClock()
+        self._silent_seconds = 0.0
         self._ahead = list(exchanges)
         self._waiting: list[bytes | Exception] = []
         self._hear()
 
     def open(self) -> None:
         self.is_open = True
+        self._silent_seconds = 0.0
 
     def close(self) -> None:
         self.is_open = False
@@ -140,36 +151,62 @@ class ScriptedWire:
 
         Raises:
             Broken: it is something else, or nothing more was expected.
+            SourceMissing: the wire is not open.
         """
-        expected = self._ahead[0][0] if self._ahead else b""
-        _check(data == expected, self.place, f"the driver sent {_shown(data)}; expected {_shown(expected)}")
+        self._check_open()
+        expected = _shown(self._ahead[0][0]) if self._ahead else "nothing, the script is used up"
+        right = bool(self._ahead) and data == self._ahead[0][0]
+        _check(right, self.place, f"the driver sent {_shown(data)}; expected {expected}")
         _, answer = self._ahead.pop(0)
         self._waiting.append(answer)
         self._hear()
+        self._silent_seconds = 0.0
         self.moved_bytes += len(data)
 
     def read(self, seconds: float = 0.0) -> bytes:
-        """Whatever waits, ``b""`` where nothing does; time does not pass."""
-        if self._waiting and isinstance(self._waiting[0], Exception):
-            raise self._waiting.pop(0)  # type: ignore[misc]
-        data = b""
-        while self._waiting and isinstance(self._waiting[0], bytes):
-            data += self._waiting.pop(0)  # type: ignore[operator]
-        self.moved_bytes += len(data)
-        return data
+        """What came next, one entry of the script a read; in silence ``b""``, after ``seconds`` on the clock.
+
+        Raises:
+            Broken: the driver has waited for 10 s in silence.
+            SourceMissing: the wire is not open.
+        """
+        self._check_open()
+        came = self._waiting.pop(0) if self._waiting else b""
+        if isinstance(came, Exception):
+            raise came
+        if came:
+            self._silent_seconds = 0.0
+        else:
+            self._clock.sleep(seconds)
+            self._silent_seconds += seconds
+            _check(
+                self._silent_seconds < _PATIENCE_SECONDS,
+                self.place,
+                f"the driver still waits after {_PATIENCE_SECONDS:g} s of silence; "
+                "raise SourceTimeout before that, and give the wire and the driver the same clock",
+            )
+        self.moved_bytes += len(came)
+        return came
 
     def readline(self) -> bytes:
-        """Up to the end of a line, as of a file."""
-        line, end, rest = self.read().partition(b"\n")
-        if rest:
-            self._waiting.insert(0, rest)
-            self.moved_bytes -= len(rest)
-        return line + end
+        """Up to the end of a line, as of a file; what there is of it in silence."""
+        line = b""
+        while not line.endswith(b"\n") and (came := self.read()):
+            head, end, rest = came.partition(b"\n")
+            line += head + end
+            if rest:
+                self._waiting.insert(0, rest)
+                self.moved_bytes -= len(rest)
+        return line
 
     def leftovers(self) -> list[str]:
         """What was expected and did not happen, and what came and was not read."""
         unread = [f"unread {_shown(data)}" for data in self._waiting if data]
         return unread + [f"{_shown(sent)} never sent" for sent, _ in self._ahead]
+
+    def _check_open(self) -> None:
+        if not self.is_open:
+            raise SourceMissing(f"{self.place} is not open: call open() first")
 
     def _hear(self) -> None:
         """What the device says without being asked comes as soon as all before it was sent."""
@@ -178,21 +215,30 @@ class ScriptedWire:
 
 
 @contextmanager
-def expected_bytes(*exchanges: tuple[bytes, bytes | Exception]) -> Iterator[ScriptedWire]:
+def expected_bytes(
+    *exchanges: tuple[bytes, bytes | Exception], clock: Clock | None = None
+) -> Iterator[ScriptedWire]:
     """A wire on which exactly this happens: (sent, received) in order, as the meter's manual shows it.
 
-    An empty ``sent`` is what the device says without being asked; an empty ``received`` is silence; an error
-    in its place is raised by the read.
+    An empty ``sent`` is what the device says without being asked; an empty ``received`` is one read in
+    silence; an error in its place is raised by the read. Each ``received`` comes in a read of its own, so two
+    of them are a frame in two pieces. The wire must be opened, as any.
 
     >>> with expected_bytes((b"MEAS?\\n", b"5.021,0.613\\n")) as wire:
+    ...     wire.open()
     ...     wire.write(b"MEAS?\\n")
     ...     wire.read()
     b'5.021,0.613\\n'
 
+    Args:
+        exchanges: what happens. `check_source` opens a source twice and takes ``reads`` + 1 readings.
+        clock: on which a read in silence takes its time; the driver's own. None: the system's.
+
     Raises:
-        Broken: the driver sent something else, or at the end something was never sent or never read.
+        Broken: the driver sent something else, or waited for 10 s in silence; or at the end something was
+            never sent or never read.
     """
-    wire = ScriptedWire(exchanges)
+    wire = ScriptedWire(exchanges, clock=clock)
     yield wire
     left = wire.leftovers()
     _check(not left, wire.place, f"something was left over: {', '.join(left)}")
@@ -233,9 +279,11 @@ def check_source(
         source.close()  # twice is fine
     _check(source.name == name, name, f"changed its name to {source.name!r} while it was open")
     _refuses(source, "after close")
-    source.open()  # what the sampler does after a failure
     try:
-        readings += _take(source, 1, accuracy_known)
+        source.open()  # what the sampler does after a failure
+        readings += _take(source, 1, accuracy_known, _REOPENED)
+    except SourceError as error:
+        raise Broken(f"{name}: fails{_REOPENED}: {error}") from error
     finally:
         source.close()
     return readings
@@ -361,15 +409,16 @@ def _check_name(source: Source) -> str:
     return source.name
 
 
-def _take(source: Source, reads: int, accuracy_known: bool) -> list[Reading]:
+def _take(source: Source, reads: int, accuracy_known: bool, when: str = "") -> list[Reading]:
     """``reads`` fresh readings, from the parts, the stream or the source itself."""
+    tries = "1 try" if reads == 1 else f"{reads} tries"
     channels = getattr(source, "channels", None)
     parts: Iterable[Source] = [source] if channels is None else channels()
     taken: list[Reading] = []
     for part in parts:
         check_facts(part.facts, part.name)
         fresh = [r for r in _readings(part, reads, accuracy_known) if r.fresh]
-        _check(bool(fresh), part.name, f"gave no fresh reading in {reads} tries")
+        _check(bool(fresh), part.name, f"gave no fresh reading in {tries}{when}")
         _check_series(fresh, part)
         taken += fresh
     _check(bool(taken), source.name, "has no channels")

@@ -142,8 +142,10 @@ def test_docs_and_examples_import_from_faces_only():
         for module in re.findall(
             r"^(?:from|import) (energymeter[\w.]*)", page.read_text(encoding="utf-8"), re.M
         ):
-            drivers = module.startswith("energymeter.drivers.") and module.count(".") == 2
-            assert module in faces or drivers, (page.name, module)
+            below_drivers = module.removeprefix("energymeter.drivers.").split(".")
+            drivers = module.startswith("energymeter.drivers.") and len(below_drivers) == 1
+            helpers = page.stem == "write-a-driver" and below_drivers[0] in SHARED_BY_DRIVERS
+            assert module in faces or drivers or helpers, (page.name, module)
 
 
 def test_the_core_has_a_dozen_flat_modules_at_most():
@@ -156,9 +158,15 @@ def test_a_driver_imports_only_what_the_contract_allows(path):
         parts = module.split(".")
         if parts[1] == "drivers":
             shared = parts[2] in SHARED_BY_DRIVERS or path.stem == "sim"  # which plays another's part
-            assert shared, "drivers share links and protocols, not each other"
+            assert shared, f"{path.name} imports {module}: drivers share links and protocols, not each other"
         else:
-            assert parts[1] in DRIVER_MAY_IMPORT
+            assert parts[1] in DRIVER_MAY_IMPORT, f"{path.name} imports {module}; see CONTRIBUTING.md"
+
+
+def test_contributors_read_what_a_driver_may_import():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.search(r"A driver imports the contract \((.+?)\)", page, re.S)
+    assert {"recordings", *re.findall(r"`(\w+)`", named[1])} == DRIVER_MAY_IMPORT
 
 
 @pytest.mark.parametrize("name", driver_names())
@@ -166,9 +174,11 @@ def test_every_driver_file_is_a_driver_that_is_held_to_the_contract(name):
     driver = load_driver(name)
     tests = [path.read_text(encoding="utf-8") for path in (ROOT / "tests/drivers").glob("test_*.py")]
     tests = "\n".join(text for text in tests if f"energymeter.drivers.{name} import" in text)
-    assert "check_source(" in tests
-    assert "check_unplugged(" in tests or name == "manual", "a number typed in cannot be unplugged"
-    assert driver.__doc__
+    assert tests, f"no file of tests/drivers has a line: from energymeter.drivers.{name} import …"
+    assert "check_source(" in tests, f"no test of {name} calls check_source"
+    # a number typed in cannot be unplugged
+    assert "check_unplugged(" in tests or name == "manual", f"no test of {name} calls check_unplugged"
+    assert driver.__doc__, f"the class of drivers/{name}.py has no docstring: its spec and its options"
     assert {"open", "read", "close"} <= set(dir(driver))
 
 
@@ -176,10 +186,10 @@ def test_every_driver_file_is_a_driver_that_is_held_to_the_contract(name):
     "path",
     [
         path
-        for folder in ("energymeter", "drivers", "calibration")
+        for folder in ("energymeter", "drivers", "calibration", "tests", "benchmarks", "examples", "docs")
         for path in (ROOT / folder).glob("**/*.py")
     ],
-    ids=lambda path: path.stem,
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
 )
 def test_the_first_line_of_a_file_says_what_it_is(path):
     assert path.read_text(encoding="utf-8").startswith('"""')

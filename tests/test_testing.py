@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from energymeter import EnergyMeter
-from energymeter.errors import SourceEnded, SourceError, SourceMissing
+from energymeter.clock import ManualClock
+from energymeter.errors import SourceEnded, SourceError, SourceMissing, SourceTimeout
 from energymeter.reading import Band, Facts, Reading
 from energymeter.testing import (
     Broken,
     ScriptedSource,
+    ScriptedWire,
     check_facts,
     check_reading,
     check_source,
@@ -205,7 +207,7 @@ def test_a_source_that_opens_once_only() -> None:
             if self.times > 1:
                 raise SourceMissing("sound@1 is spent")
 
-    with pytest.raises(SourceMissing):
+    with pytest.raises(Broken, match=r"fails after it was opened again .*: sound@1 is spent"):
         check_source(Once)
 
 
@@ -317,15 +319,17 @@ def test_a_scripted_source_follows_a_list_raises_its_errors_and_ends() -> None:
 
 
 def test_a_meter_measures_a_scripted_source() -> None:
-    with EnergyMeter(ScriptedSource(lambda n: Reading(watts=6.0)), rate_hz=50) as meter:
-        time.sleep(0.1)
+    source = ScriptedSource(lambda n: Reading(watts=6.0))
+    with EnergyMeter(source, rate_hz=50) as meter:
+        while source.reads < 5:
+            time.sleep(0.01)
     assert meter.usage.mean_watts == pytest.approx(6.0)
     assert meter.usage.provenance == "simulated"
 
 
 def test_expected_bytes_are_exchanged_in_order_and_counted() -> None:
     with expected_bytes(
-        (b"", b"hello"), (b"a", b"1"), (b"b", b""), (b"c", SourceMissing("gone: back"))
+        (b"", b"hello"), (b"a", b"1"), (b"b", b""), (b"c", SourceMissing("gone: back")), clock=ManualClock()
     ) as wire:
         wire.open()
         assert wire.read(1.0) == b"hello"
@@ -342,10 +346,95 @@ def test_expected_bytes_are_exchanged_in_order_and_counted() -> None:
 
 
 def test_lines_are_read_one_by_one() -> None:
-    with expected_bytes((b"?\n", b"1\n2\n3")) as wire:
+    with expected_bytes((b"?\n", b"1\n2\n3"), (b"", b"4\n5")) as wire:
+        wire.open()
         wire.write(b"?\n")
-        assert [wire.readline(), wire.readline(), wire.readline()] == [b"1\n", b"2\n", b"3"]
-    assert wire.moved_bytes == 7
+        assert [wire.readline(), wire.readline(), wire.readline(), wire.readline()] == [
+            b"1\n",
+            b"2\n",
+            b"34\n",
+            b"5",
+        ]
+    assert wire.moved_bytes == 10
+
+
+def test_what_comes_in_two_pieces_is_read_in_two() -> None:
+    with expected_bytes((b"", b"5.0"), (b"?", b"21,"), (b"", b"0.613\n")) as wire:
+        wire.open()
+        assert wire.read(1.0) == b"5.0"
+        wire.write(b"?")
+        assert [wire.read(1.0), wire.read(1.0)] == [b"21,", b"0.613\n"]
+
+
+class Quick:
+    """Streams what comes on its wire; in silence it has nothing fresh, or fails."""
+
+    name, facts = "quick@1", Facts(watts=EXACT)
+
+    def __init__(self, wire: ScriptedWire, *, fails: bool) -> None:
+        self._wire, self._fails, self._at_ns = wire, fails, 0
+        self.open, self.close = wire.open, wire.close
+
+    def read(self) -> Reading:
+        return next(self.stream())
+
+    def stream(self) -> Iterator[Reading]:
+        while True:
+            came = self._wire.read(0.1)
+            if not came and self._fails:
+                raise SourceTimeout("quick@1 is silent: switch it on")
+            self._at_ns += 1
+            yield Reading(watts=float(came), at_ns=self._at_ns) if came else Reading(fresh=False)
+
+
+@pytest.mark.parametrize(
+    ("fails", "complaint"),
+    [
+        (True, r"fails after it was opened again \(a scripted wire .* too\): quick@1 is silent"),
+        (False, r"gave no fresh reading in 1 try after it was opened again \(a scripted wire"),
+    ],
+)
+def test_a_script_that_is_used_up_before_the_source_is_opened_again_is_named(
+    fails: bool, complaint: str
+) -> None:
+    lines = [(b"", b"5.0")] * 6
+    with expected_bytes(*lines, clock=ManualClock()) as wire:
+        check_source(lambda: Quick(wire, fails=fails))
+    with pytest.raises(Broken, match=complaint), expected_bytes(*lines[:5], clock=ManualClock()) as wire:
+        check_source(lambda: Quick(wire, fails=fails))
+
+
+def test_silence_takes_its_time_on_the_clock_and_what_came_takes_none() -> None:
+    clock = ManualClock()
+    with expected_bytes((b"", b""), (b"", b"a"), clock=clock) as wire:
+        wire.open()
+        assert [wire.read(0.25), clock.monotonic_ns()] == [b"", 250_000_000]
+        assert [wire.read(0.25), clock.monotonic_ns()] == [b"a", 250_000_000]
+        assert [wire.read(0.5), clock.monotonic_ns()] == [b"", 750_000_000]
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["one clock", "a clock of its own"])
+def test_a_driver_that_waits_in_silence_without_end_is_stopped(shared: bool) -> None:
+    """One that never gives up; and one whose own clock stands still, because nothing moves it."""
+    clock, wires = ManualClock(), ManualClock()
+    with (
+        pytest.raises(Broken, match=r"10 s of silence; raise SourceTimeout before that, and .* same clock"),
+        expected_bytes((b"", b"a"), clock=clock if shared else wires) as wire,
+    ):
+        wire.open()
+        while shared or clock.monotonic_ns() < 2e9:
+            wire.read(0.25)
+
+
+def test_a_wire_that_was_not_opened_is_neither_read_nor_written() -> None:
+    with expected_bytes() as wire:
+        for use in (lambda: wire.write(b""), lambda: wire.read(0.0), wire.readline):
+            with pytest.raises(SourceMissing, match=r"not open: call open\(\)"):
+                use()
+        wire.open()
+        wire.close()
+        with pytest.raises(SourceMissing):
+            wire.read(0.0)
 
 
 @pytest.mark.parametrize(
@@ -354,11 +443,13 @@ def test_lines_are_read_one_by_one() -> None:
         ([b"b"], 0, "the driver sent 62; expected 61"),
         ([], 0, "left over: 61 never sent"),
         ([b"a"], 0, "left over: unread 31"),
-        ([b"a", b"a"], 1, "the driver sent 61; expected nothing"),
+        ([b"a", b"a"], 1, "the driver sent 61; expected nothing, the script is used up"),
+        ([b"a", b""], 1, "the driver sent nothing; expected nothing, the script is used up"),
     ],
 )
 def test_expected_bytes_are_strict(sent: list[bytes], reads: int, complaint: str) -> None:
     with pytest.raises(Broken, match=complaint), expected_bytes((b"a", b"1")) as wire:
+        wire.open()
         for data in sent:
             wire.write(data)
         for _ in range(reads):

@@ -1,0 +1,1 @@
+"""Drivers on a real Linux kernel in a virtual machine: see `run.py` and `Makefile.inc`."""

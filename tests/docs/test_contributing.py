@@ -2,6 +2,8 @@
 
 import configparser
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,23 @@ def test_every_make_target_is_described_and_every_described_target_exists() -> N
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert {"check", "chaos", "bench"} <= targets
     assert set(re.findall(r"\bmake ([a-z][a-z-]*)(?=`| +#|$)", page, re.MULTILINE)) == targets
+    rows = re.findall(r"^\| `make ([a-z-]+)` \|", page, re.MULTILINE)
+    assert sorted(rows) == sorted(targets), "each target has one row of the table"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed here")
+def test_make_clean_removes_whatever_git_ignores_and_nothing_else(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    kept = {"Makefile", "energymeter", "energymeter/usage.py", "build.sh", ".cached"}
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+    made = {re.sub(r"^\*", "any", pattern).replace("*", "-3.12").rstrip("/") for pattern in ignored}
+    assert {".venv-3.12", ".cache", "any.egg-info"} <= made
+    for name in made | {"energymeter/__pycache__"}:
+        (tmp_path / name / "deep").mkdir(parents=True)
+    for name in kept - {"Makefile", "energymeter"}:
+        (tmp_path / name).touch()
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")} == kept
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.stem[:4])

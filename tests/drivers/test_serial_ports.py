@@ -1,18 +1,54 @@
 """What lies between a driver and its port, where other tests hand in a wire: baud, stop bits, ids, places."""
 
-from typing import Any
+import sys
+from typing import Any, NamedTuple
 
 import pytest
 
-from energymeter.drivers.atorch import Atorch
 from energymeter.drivers.fnirsi import MODELS, Fnirsi
-from energymeter.drivers.ppk2 import Ppk2
 from energymeter.drivers.pzem import Pzem
 from energymeter.drivers.tc66c import Tc66c
 from energymeter.drivers.um24c import Um24c
 from energymeter.drivers.um25c import Um25c
 from energymeter.drivers.um34c import Um34c
 from energymeter.errors import SourceError
+from energymeter.spec import driver_names, load_driver, parse
+
+
+class Port(NamedTuple):
+    """How a meter's manual says that its port is set."""
+
+    baudrate: int
+    stop_bits: int = 1
+
+
+PORTS = {
+    "atorch@/dev/rfcomm0": Port(9_600),
+    "ppk2@/dev/ttyACM0": Port(115_200),
+    "pzem@/dev/ttyUSB0?model=003": Port(9_600, stop_bits=2),
+    "pzem@/dev/ttyUSB0?model=004t": Port(9_600),
+    "pzem@/dev/ttyUSB0?model=014": Port(9_600),
+    "pzem@/dev/ttyUSB0?model=016": Port(9_600),
+    "pzem@/dev/ttyUSB0?model=017": Port(9_600, stop_bits=2),
+    "tc66c@/dev/ttyACM0": Port(115_200),
+    "um24c@/dev/rfcomm0": Port(9_600),
+    "um25c@/dev/rfcomm0": Port(9_600),
+    "um34c@/dev/rfcomm0": Port(9_600),
+}
+"""Every driver of a serial port: a new one has its line here, by its manual and not by its code."""
+
+
+def has_a_serial_port(name: str) -> bool:
+    """Whether the file of a driver, or of a base class of its, imports the serial link."""
+    return any(hasattr(sys.modules[base.__module__], "SerialLine") for base in load_driver(name).__mro__)
+
+
+def test_every_driver_of_a_serial_port_is_listed() -> None:
+    serial = {name for name in driver_names() if has_a_serial_port(name)}
+    listed = {spec.partition("@")[0] for spec in PORTS}
+    assert serial == listed, (
+        f"add to PORTS: {serial - listed or 'nothing'}; remove: {listed - serial or 'nothing'}"
+    )
 
 
 @pytest.fixture
@@ -30,30 +66,14 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return seen
 
 
-@pytest.mark.parametrize(
-    ("make", "baudrate", "stop_bits"),
-    [
-        (lambda: Tc66c("/dev/ttyACM0"), 115_200, 1),
-        (lambda: Ppk2("/dev/ttyACM0"), 115_200, 1),
-        (lambda: Um24c("/dev/rfcomm0"), 9_600, 1),
-        (lambda: Um25c("/dev/rfcomm0"), 9_600, 1),
-        (lambda: Um34c("/dev/rfcomm0"), 9_600, 1),
-        (lambda: Pzem("/dev/ttyUSB0", model="004t"), 9_600, 1),
-        (lambda: Pzem("/dev/ttyUSB0", model="014"), 9_600, 1),
-        (lambda: Pzem("/dev/ttyUSB0", model="016"), 9_600, 1),
-        (lambda: Pzem("/dev/ttyUSB0", model="003"), 9_600, 2),
-        (lambda: Pzem("/dev/ttyUSB0", model="017"), 9_600, 2),
-        (lambda: Atorch("/dev/rfcomm0"), 9_600, 1),
-    ],
-)
-def test_a_port_is_opened_as_its_meter_speaks(
-    make: Any, baudrate: int, stop_bits: int, opened: list[dict[str, Any]]
-) -> None:
-    source = make()
+@pytest.mark.parametrize("spec", PORTS)
+def test_a_port_is_opened_as_its_meter_speaks(spec: str, opened: list[dict[str, Any]]) -> None:
+    ((one,),) = parse(spec)
+    source = one.build()
     with pytest.raises(SourceError):
         source.open()
-    assert [(one["baudrate"], one["stopbits"], one["exclusive"]) for one in opened] == [
-        (baudrate, stop_bits, True)
+    assert [(port["place"], port["baudrate"], port["stopbits"], port["exclusive"]) for port in opened] == [
+        (one.place, *PORTS[spec], True)
     ]
     assert opened[0]["place"] in source.name
 

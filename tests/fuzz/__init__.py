@@ -1,0 +1,1 @@
+"""The readers of files and frames under atheris: see `fuzz.py`."""
