@@ -1,6 +1,7 @@
 """A strict little web server on 127.0.0.1 for emulated plugs, with the digest login of RFC 7616."""
 
 import base64
+import contextlib
 import hashlib
 import re
 import socket
@@ -82,7 +83,8 @@ class Web:
     def hang_up(self) -> None:
         """Close every connection, but go on listening, as a plug does after idle time."""
         for connection in list(self._open):
-            connection.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # the other side was first
+                connection.shutdown(socket.SHUT_RDWR)
 
     def vanish(self) -> None:
         """Pull the plug."""
