@@ -348,7 +348,7 @@ class Trace:
     def _held(self, moments: Floats) -> Floats:
         """The totals at some moments; where the samples end, the last power is held."""
         beyond = np.maximum(moments - self.time_s[-1], 0.0)
-        return self.at(moments) + np.nan_to_num(self.watts[-1]) * beyond
+        return np.asarray(self.at(moments) + np.nan_to_num(self.watts[-1]) * beyond)
 
     def gaps(self) -> list[tuple[float, float]]:
         """Stretches nobody measured, as (start, end) in s; less than half an interval is none."""
