@@ -72,7 +72,7 @@ class Record:
         """The runs of a meter that a process knows, of those that began before a moment, oldest first."""
         found = []
         for run in self.runs:
-            if run.meter != meter or run.extent.start.earliest > before:
+            if run.meter != meter or run.other or run.extent.start.earliest > before:
                 continue
             until = self._known_until(run.process, process)
             if until is None or run.extent.start.latest > until:
@@ -195,7 +195,7 @@ class Record:
                 yield _run(meter, process, together)
         for (meter, process), extents in of_others.items():
             for together in _connected(extents):
-                yield _run(meter, process, together)._replace(logged=False)
+                yield _run(meter, process, together)._replace(logged=False, other=True)
 
     def _closer(self, run: Run) -> Run:
         """A run begins when every source has answered, and a last sample is taken when it has ended."""
