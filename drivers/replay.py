@@ -158,6 +158,9 @@ class _Part:
             default_hz=1 / typical_interval(record.columns["time_s"]),
             max_hz=_MAX_HZ,
             replayed=fast,
+            # its rows were chosen when they were recorded: one that repeats is none to leave out
+            renewal_seconds=0.0,
+            smoothing_seconds=facts.renewal_seconds + facts.smoothing_seconds,
         )
         if facts.semantics == "counter":  # its power is the counter's, and so is its ±
             self.facts = self.facts._replace(volts=None, amps=None, watts=None)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from energymeter.energy.counters import coulombs_between, joules_between
 from energymeter.reading import Facts, Reading
 
-_REPEATS = 0.75
+_IN_STEP = 0.75
 """A value read in step with its renewal comes a little early at times, and is no repeat even so."""
 
 
@@ -106,7 +106,7 @@ class Integrator:
         self._coulombs_wrap = facts.coulombs_wrap
         self._max_watts = facts.max_watts
         self.gap_limit_ns = gap_limit_ns
-        self._renewal_ns = round(_REPEATS * facts.renewal_seconds * 1e9)
+        self._renewal_ns = round(facts.renewal_seconds * 1e9)
         self._still_ns = None if facts.still_seconds is None else round(facts.still_seconds * 1e9)
         self._tick_wait_ns = max(gap_limit_ns if tick_wait_ns is None else tick_wait_ns, self._still_ns or 0)
         self._joules = _Sum(resume.joules if resume else None)
@@ -178,7 +178,7 @@ class Integrator:
             else:
                 silent_ns = at_ns - max(last.at_ns, self._heard_ns)
                 self._heard_ns = at_ns
-                stale = dt_ns < self._renewal_ns and self._repeats(last, reading)
+                stale = self._is_stale(dt_ns, silent_ns) and self._repeats(last, reading)
                 if stale and silent_ns <= self.gap_limit_ns and not final:
                     return None
                 self._add_instants(last, watts, reading, dt_ns, silent_ns)
@@ -210,6 +210,11 @@ class Integrator:
     def _repeats(last: Sample, reading: Reading) -> bool:
         """Whether a reading says what the last sample said: the device has not renewed it."""
         return (reading.volts, reading.amps) == (last.volts, last.amps) and reading.power == last.watts
+
+    def _is_stale(self, dt_ns: int, silent_ns: int) -> bool:
+        """Whether a repeat is the old value still; one that is read in step with its renewal is not."""
+        in_step = silent_ns >= self._renewal_ns / 2
+        return dt_ns < (_IN_STEP * self._renewal_ns if in_step else self._renewal_ns)
 
     def _add_instants(
         self, last: Sample, watts: float | None, reading: Reading, dt_ns: int, silent_ns: int

@@ -1,6 +1,8 @@
 """What one channel measured between two moments, and the points of its curve that a window lies between."""
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 COVERED = 0.995
@@ -11,6 +13,9 @@ COVERED = 0.995
 # moved by only h f, is level. Root mean squares over f, in units of the difference that the samples show:
 STEP_IN_LINE = math.sqrt(1 / 20)
 STEP_IN_MEAN = math.sqrt(1 / 10)
+NEWEST = 32
+"""So many samples say how much power changes from one to the next."""
+_ENOUGH_STEPS = 8
 _STEP_AROUND = math.sqrt(1 / 6)
 """The same of a window much shorter than the interval, in which a straight line gives power h f."""
 
@@ -69,3 +74,37 @@ class Window(NamedTuple):
 
 NOTHING = Window(math.nan, math.nan, math.nan, math.nan, 0.0, 0.0, 0.0, 0.0, math.nan)
 """The window of a channel that has no sample yet."""
+
+
+def late_joules(half: float, whole: float) -> float:
+    """What a window misplaces whose curve is late by anything up to some time, one standard deviation.
+
+    The mean square by Simpson's rule.
+
+    Args:
+        half, whole: how the energy of the window changes if the curve moves by half of it, and by all of it.
+    """
+    square = (4 * half * half + whole * whole) / 6
+    return math.sqrt(square) if math.isfinite(square) else 0.0
+
+
+def unseen_joules(watts: Sequence[float], seconds: float) -> float:
+    """What a window misplaces by a step that the device has not shown yet, one standard deviation.
+
+    The newest value may be old: of the time since then nobody knows anything newer. A step of height h that
+    came anywhere within it, t long, misplaces h t/√3. How high steps are, the samples say. A few of them say
+    little: with none, a step may be as high as the power; each one takes an eighth of the weight from that.
+
+    >>> [round(unseen_joules([2.0] * count, 0.3), 3) for count in (1, 3, 10)]
+    [0.346, 0.237, 0.0]
+
+    Args:
+        watts: the power of the newest samples, oldest first.
+        seconds: how much of the window lies in that time.
+    """
+    steps = [after - before for before, after in pairwise(watts)]
+    if steps and steps[-1] == 0:
+        steps.pop()  # it may be the same value still
+    prior = max(0.0, 1.0 - len(steps) / _ENOUGH_STEPS)
+    square = (prior * watts[-1] ** 2 + sum(step * step for step in steps)) / (prior + len(steps))
+    return math.sqrt(square / 3) * seconds

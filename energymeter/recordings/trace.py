@@ -14,7 +14,14 @@ from energymeter.energy.correction import Applied
 from energymeter.energy.integrate import Sample, Weights
 from energymeter.energy.uncertainty import Part
 from energymeter.energy.usage import Usage, combine, least_trusted
-from energymeter.energy.window import STEP_IN_LINE, STEP_IN_MEAN, Window
+from energymeter.energy.window import (
+    NEWEST,
+    STEP_IN_LINE,
+    STEP_IN_MEAN,
+    Window,
+    late_joules,
+    unseen_joules,
+)
 from energymeter.errors import EnergyMeterError, ExtraMissing, LogError, NotMeasured, SpecError
 from energymeter.reading import Facts
 from energymeter.recordings import reader
@@ -289,6 +296,7 @@ class Trace:
 
     def _part(self, start: float, end: float) -> Part:
         inside = self.watts[(self.time_s >= start) & (self.time_s <= end)]
+        edge = math.hypot(self._edge(start) + self._edge(end), self._aged(start, end))
         draw = Window(
             seconds=end - start,
             joules=self._spent("joules", start, end),
@@ -297,7 +305,7 @@ class Trace:
             covered_seconds=self._spent("covered_s", start, end),
             gap_fill_joules=self._gap_fill(start, end),
             variance_joules2=self._scatter(start, end),
-            edge_joules=self._edge(start) + self._edge(end),
+            edge_joules=edge,
             peak_watts=float(np.nanmax(inside)) if np.any(~np.isnan(inside)) else math.nan,
         )
         part = Part(" + ".join(self.names), self.facts._replace(counted=True), draw, self._typical_interval())
@@ -322,6 +330,25 @@ class Trace:
         seconds = self.covered_s[after] - self.covered_s[after - 1]
         share = STEP_IN_LINE if self.facts.semantics == "instant" else STEP_IN_MEAN
         return float(np.nan_to_num(step * seconds * share))
+
+    def _aged(self, start: float, end: float) -> float:
+        """What values that may be old misplace, as in `energymeter.sampling.curve.Curve`."""
+        seconds = self.facts.age_seconds(self._typical_interval())
+        if not seconds or np.all(np.isnan(self.watts)):
+            return 0.0
+        moved = np.array([0.0, seconds / 2, seconds])
+        none, half, whole = self._held(end + moved) - self._held(start + moved)
+        last = float(self.time_s[-1])
+        unseen = max(0.0, min(end, last) - max(start, last - seconds))
+        newest = self.watts[-NEWEST:]
+        known = [float(watts) for watts in newest[~np.isnan(newest)]]
+        late = late_joules(float(half - none), float(whole - none))
+        return math.hypot(late, unseen_joules(known, unseen) if known else 0.0)
+
+    def _held(self, moments: Floats) -> Floats:
+        """The totals at some moments; where the samples end, the last power is held."""
+        beyond = np.maximum(moments - self.time_s[-1], 0.0)
+        return np.asarray(self.at(moments) + np.nan_to_num(self.watts[-1]) * beyond)
 
     def gaps(self) -> list[tuple[float, float]]:
         """Stretches nobody measured, as (start, end) in s; less than half an interval is none."""

@@ -9,7 +9,16 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 
 from energymeter.energy.integrate import Sample
-from energymeter.energy.window import NOTHING, STEP_IN_LINE, STEP_IN_MEAN, Point, Window
+from energymeter.energy.window import (
+    NEWEST,
+    NOTHING,
+    STEP_IN_LINE,
+    STEP_IN_MEAN,
+    Point,
+    Window,
+    late_joules,
+    unseen_joules,
+)
 from energymeter.reading import Facts
 from energymeter.sampling.memory import ChannelMemory, Count
 
@@ -125,23 +134,28 @@ class Curve:
         if self._age_seconds is None:
             return window
         late_ns = round(self._age_seconds(self.interval_seconds(0.0)) * 1e9)
-        late = self._late_joules(start_ns, end_ns, late_ns, window.joules)
-        return window._replace(edge_joules=math.hypot(window.edge_joules, late))
-
-    def _late_joules(self, start_ns: int, end_ns: int, late_ns: int, joules: float) -> float:
-        """What a window misplaces whose curve is late by anything up to ``late_ns``, one standard deviation.
-
-        The curve moved by as much says what it would have been; the mean square by Simpson's rule. Where the
-        curve ends, its last power is held.
-        """
         half, whole = (
-            self._held_joules(end_ns + moved_ns) - self._held_joules(start_ns + moved_ns) - joules
+            self._held_joules(end_ns + moved_ns) - self._held_joules(start_ns + moved_ns) - window.joules
             for moved_ns in (late_ns // 2, late_ns)
         )
-        square = (4 * half * half + whole * whole) / 6
-        return math.sqrt(square) if math.isfinite(square) else 0.0
+        unseen = self._unseen_joules(start_ns, end_ns, late_ns)
+        return window._replace(edge_joules=math.hypot(window.edge_joules, late_joules(half, whole), unseen))
+
+    def _unseen_joules(self, start_ns: int, end_ns: int, late_ns: int) -> float:
+        """What the newest value, which may be so old, does not show of a window."""
+        newest = self.last()
+        if newest is None or newest.watts is None:
+            return 0.0
+        unseen_ns = min(end_ns, newest.at_ns) - max(start_ns, newest.at_ns - late_ns)
+        if unseen_ns <= 0:
+            return 0.0
+        numbers = range(max(self._oldest(), len(self) - NEWEST), len(self))
+        samples = [sample for number in numbers if (sample := self._memory.sample(number)) is not None]
+        watts = [sample.watts for sample in samples if sample.watts is not None]
+        return unseen_joules(watts, unseen_ns * 1e-9) if watts else 0.0
 
     def _held_joules(self, at_ns: int) -> float:
+        """The total at a moment; where the curve ends, its last power is held."""
         joules, newest = self.at(at_ns).joules, self.last()
         if newest is None or newest.watts is None or at_ns <= newest.at_ns:
             return joules
@@ -155,6 +169,8 @@ class Curve:
         for _ in range(_PATIENCE):
             count, oldest = len(self), self._oldest()
             first, last = max(self._index(start_ns, oldest), oldest), self._index(end_ns, oldest)
+            if first == last < count - 1 and self._ring.times[last % capacity] < start_ns:
+                last += 1  # it lies between two
             peak = -math.inf
             if first <= last:
                 left, right = first % capacity, last % capacity + 1

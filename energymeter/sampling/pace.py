@@ -15,6 +15,8 @@ from energymeter.sampling.memory import Count, Head
 _LONGEST_WAIT_SECONDS = 1.0
 _BLIND_WAIT_SECONDS = 0.05
 """Without its pipe a loop cannot be woken; it looks at the word this often."""
+_CLOCK_TRIES, _TOGETHER_NS = 10, 10_000_000
+"""Two clocks that were read further apart say nothing of a sleep."""
 _FD_SETSIZE = 1024
 """``select`` waits to the microsecond, for descriptors below this; ``poll`` to the millisecond, for any."""
 
@@ -100,7 +102,15 @@ class SystemPace:
     def suspended_ns(self) -> int:
         if self._boot_clock is None:
             return 0
-        return time.clock_gettime_ns(self._boot_clock) - time.monotonic_ns()
+        # a busy machine may stop this program between the two clocks: then they are read again
+        asleep_ns, before_ns = 0, time.monotonic_ns()
+        for _ in range(_CLOCK_TRIES):
+            boot_ns, after_ns = time.clock_gettime_ns(self._boot_clock), time.monotonic_ns()
+            asleep_ns = boot_ns - after_ns
+            if after_ns - before_ns < _TOGETHER_NS:
+                break
+            before_ns = after_ns
+        return asleep_ns
 
 
 def _waiter(fd: int) -> Callable[[float], bool]:

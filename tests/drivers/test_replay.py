@@ -215,3 +215,13 @@ def test_log_show_and_replay_say_the_same_joules(tmp_path: Path) -> None:
         assert shown.joules == pytest.approx(meter.usage.joules, rel=1e-9)
         assert shown.seconds == pytest.approx(meter.usage.seconds, rel=1e-9)
         assert played(str(path)).joules == pytest.approx(meter.usage.joules, rel=1e-6)
+
+
+def test_rows_that_repeat_are_played_however_slowly_their_device_renews(tmp_path: Path) -> None:
+    """The last row of a log repeats the one before: the power was held to the end."""
+    facts = Facts(renewal_seconds=0.2)
+    trace = Trace.integrate([0.0, 0.2, 0.4, 0.48], [5.0, 5.0, 5.0, 5.0], facts=facts, name="plug")
+    trace.save(tmp_path / "run.csv")
+    with EnergyMeter(f"replay@{tmp_path}/run.csv?speed=max") as meter:
+        pass
+    assert meter.usage.joules == pytest.approx(5.0 * 0.48)

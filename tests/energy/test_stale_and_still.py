@@ -15,6 +15,7 @@ from energymeter.energy.uncertainty import OwnCounter, Part, components_of, expa
 from energymeter.energy.usage import combine
 from energymeter.errors import NotMeasured
 from energymeter.reading import Band, Facts, Reading
+from energymeter.recordings.trace import Trace
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.memory import ChannelMemory, CurveWriter, channel_bytes
 
@@ -49,6 +50,47 @@ def test_a_value_that_repeats_is_not_a_second_measurement():
     rows = [(t, Reading(volts=12.0, amps=1.0 + t // 8)) for t in range(33)]
     curve, _ = curve_of(GAUGE, rows)
     assert [sample.at_ns // SECOND for sample in curve.samples()] == [0, 8, 16, 24, 32]
+
+
+PLUG = Facts(renewal_seconds=0.3, default_hz=50.0)
+
+
+def test_a_repeat_within_the_renewal_is_stale_unless_the_device_is_read_in_step_with_it():
+    fast, _ = curve_of(PLUG, [(t / 50, Reading(watts=5.0)) for t in range(41)], 50.0)
+    assert [round(sample.at_ns / SECOND, 2) for sample in fast.samples()] == [0.0, 0.3, 0.6, 0.8]
+    in_step, _ = curve_of(PLUG, [(t * 0.29, Reading(watts=5.0)) for t in range(4)], 1 / 0.3)
+    assert [round(sample.at_ns / SECOND, 2) for sample in in_step.samples()] == [0.0, 0.29, 0.58, 0.87]
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_a_step_that_the_device_has_not_shown_yet_is_within_the_interval(before):
+    """The power falls right after the newest value, and the window ends before the next one."""
+    renewals = [2.0, 3.5, 5.5][2 - before :]
+    rows = [(t / 50, Reading(watts=renewals[t // 15])) for t in range(15 * (before + 1))]
+    end = rows[-1][0]
+    window, _ = window_of(PLUG, rows, 0.3 * before, end, 50.0)
+    true = 5.5 * 0.02 + 0.6 * (end - 0.3 * before - 0.02)
+    width = usage_of(PLUG, window).uncertainty
+    assert abs(window.joules - true) <= 1.3 * width  # a step this large, at once, is rare
+    assert width < 2.5 * window.joules
+
+
+def test_a_device_that_has_shown_steady_power_for_a_while_is_believed():
+    rows = [(t / 50, Reading(watts=5.0)) for t in range(200)]
+    curve, _ = curve_of(PLUG, rows, 50.0)
+    for start, end in ((0.0, 3.98), (3.7, 3.98)):
+        assert curve.window(round(start * SECOND), round(end * SECOND)).edge_joules == pytest.approx(0.0)
+
+
+def test_a_recording_is_as_uncertain_as_the_run_that_it_is_of():
+    rows = [(t / 50, Reading(watts=[1.0, 4.0, 2.0, 8.0][t // 15 % 4])) for t in range(101)]
+    curve, _ = curve_of(PLUG, rows, 50.0)
+    trace = Trace.from_samples(curve.samples(), "plug", PLUG)
+    for start, end in ((0.0, 2.0), (0.4, 1.1), (1.75, 2.0), (1.85, 1.95)):
+        live = curve.window(round(start * SECOND), round(end * SECOND))
+        (part,) = [one._part(start, end) for one in trace.parts]
+        assert part.window.joules == pytest.approx(live.joules)
+        assert part.window.edge_joules == pytest.approx(live.edge_joules, rel=0.25)
 
 
 def test_a_device_that_repeats_itself_for_a_while_is_not_a_gap():

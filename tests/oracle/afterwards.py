@@ -203,7 +203,7 @@ class LogJudge:
                 pass
             replayed = meter.usage.to_dict()
         except EnergyMeterError as error:
-            if len(self._channels) == 1 and usage["coverage"] >= COVERED:
+            if len(self._channels) == 1 and usage["coverage"] >= COVERED and usage["seconds"] > 0:
                 self._verdict.found("replay refused", "replay", str(error))
             return
         tolerance = 1e-3 * abs(usage["joules"]) + FAR * replayed["uncertainty"] + 1e-6
@@ -306,6 +306,8 @@ class _Ledger:
     @staticmethod
     def _bracket(run: Run) -> float:
         start, end = run.extent
+        if run.loose:  # only its bounds are known
+            return start.latest - start.earliest + end.latest - end.earliest
         late = 0.0 if run.open else end.latest - end.earliest
         early = start.latest - start.earliest  # a baseline reads for longer than it counts
         return early * (0.3 if run.logged else 1.0) + min(late, 0.05)

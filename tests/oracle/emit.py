@@ -65,8 +65,8 @@ class _Emitter:
                     yield from self._around(step.body, name, entered, step.way)
             case s.Many(label, _, count, seconds):
                 yield f"stage.many({name!r}, {meter}, {label!r}, {count}, {seconds!r})"
-            case s.Interrupted(label, _, times, count):
-                yield f"stage.interrupted({name!r}, {meter}, {label!r}, {times}, {count})"
+            case s.Interrupted(label, _, times, count, seconds):
+                yield f"stage.interrupted({name!r}, {meter}, {label!r}, {times}, {count}, {seconds!r})"
             case s.Signals():
                 yield f"with stage.signals({name!r}, {meter}, {step.label!r}):"
                 yield self._within(step.body)

@@ -42,7 +42,8 @@ class Record:
         """Unix time of monotonic second 0."""
         self._forked = {event["process"]: self._seconds(event["forked"]) for event in self.of("born")}
         self.breaks = [self._seconds(event["at"]) for event in self.of("kill")]
-        self.channels = [self._channels(number, spec) for number, spec in enumerate(program.meters)]
+        self.channels = [self._channels(number, spec, folder) for number, spec in enumerate(program.meters)]
+        self._visits: dict[tuple[str, int], list[Channel]] = {}
         self._outer = {(e["process"], e["step"]): self._moments(e) for e in self.of("outer")}
         self._inner = {(e["process"], e["step"]): self._moments(e) for e in self.of("inner")}
         for event in self.of("begun"):  # its program, or its worker, ended within
@@ -71,7 +72,7 @@ class Record:
         """The runs of a meter that a process knows, of those that began before a moment, oldest first."""
         found = []
         for run in self.runs:
-            if run.meter != meter or run.extent.start.earliest > before:
+            if run.meter != meter or run.other or run.extent.start.earliest > before:
                 continue
             until = self._known_until(run.process, process)
             if until is None or run.extent.start.latest > until:
@@ -95,6 +96,19 @@ class Record:
                 if inside and span.extent.end.earliest < min(until, before, run.extent.end.latest):
                     found.append(span)
         return found
+
+    def channels_of(self, run: Run) -> list[Channel]:
+        """What a run has measured; another program on the same board has readings of its own."""
+        visitor = run.process.rpartition(".")[2]
+        if not visitor.startswith("company"):
+            return self.channels[run.meter]
+        key = visitor, run.meter
+        if key not in self._visits:
+            folder = self.folder / f"visit-{visitor}"
+            self._visits[key] = self._channels(run.meter, self.program.meters[run.meter], folder)
+            for channel in self._visits[key]:
+                channel.begun([run.extent.start.earliest])
+        return self._visits[key]
 
     def within(self, kind: type[s.Step]) -> list[Run]:
         """The parts of runs that lie within steps of a kind which did not fail."""
@@ -126,7 +140,7 @@ class Record:
     def _moments(self, event: dict[str, Any]) -> Moments:
         return Moments(self._seconds(event["start"]), self._seconds(event["end"]))
 
-    def _channels(self, number: int, spec: s.MeterSpec) -> list[Channel]:
+    def _channels(self, number: int, spec: s.MeterSpec, folder: Path) -> list[Channel]:
         found = []
         for place, source in enumerate(spec.sources):
             of_whole = spec.rate_hz or source.nominal_hz or source.hz
@@ -137,7 +151,7 @@ class Record:
                     Channel(
                         f"known{name}",
                         one,
-                        rows(str(self.folder / f"{name}.rows")),
+                        rows(str(folder / f"{name}.rows")),
                         self.epoch_ns,
                         hz,
                         self.breaks,
@@ -181,14 +195,14 @@ class Record:
                 yield _run(meter, process, together)
         for (meter, process), extents in of_others.items():
             for together in _connected(extents):
-                yield _run(meter, process, together)._replace(logged=False)
+                yield _run(meter, process, together)._replace(logged=False, other=True)
 
     def _closer(self, run: Run) -> Run:
         """A run begins when every source has answered, and a last sample is taken when it has ended."""
         if run.loose or not run.logged:
             return run
         (begun, entered), (ending, left) = run.extent
-        channels = self.channels[run.meter]
+        channels = self.channels_of(run)
         first = max((channel.first_after(begun) for channel in channels), default=begun)
         last = max((channel.last_before(left) for channel in channels), default=left)
         start = Moments(min(max(begun, first), entered), entered)

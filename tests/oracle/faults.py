@@ -116,13 +116,24 @@ FAULTS = (
         "usage = self.usage",
         "idle watts",
     ),
-    _one(
+    Fault(
         "W6",
         "what `spans` gave changes later",
-        "meter/spans.py",
-        "        self._snapshot = run.spans.snapshot(name)\n",
-        "        type(self)._snapshot = property(lambda spans: spans._run.spans.snapshot(spans.name))\n",
-        "changed later",
+        (
+            Edit(
+                "energymeter/meter/spans.py",
+                "        self._snapshot = run.spans.snapshot(name)\n",
+                "        type(self)._snapshot = property(\n"
+                "            lambda spans: getattr(type(run.spans), 'newest', run.spans).snapshot(spans.name)\n"
+                "        )\n",
+            ),
+            Edit(
+                "energymeter/meter/span_resolver.py",
+                "        self._curves = tuple(curves)\n",
+                "        self._curves = tuple(curves)\n        type(self).newest = self\n",
+            ),
+        ),
+        "changed later|crash*",
     ),
     _one(
         "W8",
@@ -181,20 +192,43 @@ FAULTS = (
         "        pass",
         "ledger too little",
     ),
-    _one(
+    Fault(
         "W17",
         "a new charge pays for what was drawn before it",
-        "meter/billing.py",
-        "if claim.charge.number != self._charge.number:",
-        "if False:",
+        (
+            Edit(
+                "energymeter/meter/billing.py",
+                "if claim.charge.number != self._charge.number:",
+                "if False:",
+            ),
+            Edit(
+                "energymeter/meter/budget.py",
+                "        if billing is not None:\n            billing.pay_now()\n        return super().reset",
+                "        return super().reset",
+            ),
+        ),
         "ledger too much",
     ),
-    _one(
+    Fault(
         "W18",
-        "`drawing` around a meter that is entered later",
-        "meter/budget.py",
-        "        if meter is not None and not active.has(meter):\n",
-        "        if False:\n",
+        "`drawing` around a meter that is entered later counts its last run",
+        (
+            Edit(
+                "energymeter/meter/budget.py",
+                "        if meter is not None and not active.has(meter):\n",
+                "        if False:\n",
+            ),
+            Edit(
+                "energymeter/meter/billing.py",
+                "        self._charge = self._claim(meter.sources).charge\n",
+                '        self._charge = self._claim(("known0.0",)).charge\n',
+            ),
+            Edit(
+                "energymeter/meter/billing.py",
+                "            if self._meter is meter:\n",
+                "            if False:\n",
+            ),
+        ),
         "ledger*|crash*",
     ),
     _one(

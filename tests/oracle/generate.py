@@ -51,7 +51,8 @@ class _Generator:
             log = rnd.choice(["fifo", "bytes"])
         budget = not plain and rnd.random() < 0.35
         rate = 0.0
-        if rnd.random() < 0.04 and not budget:
+        healthy = all(source.healthy for source in sources)  # else its first sample may be minutes away
+        if rnd.random() < 0.04 and not budget and healthy:
             rate = rnd.choice([0.005, 0.008, 0.05])
         return s.MeterSpec(sources, as_object, rate, log, budget)
 
@@ -239,13 +240,16 @@ class _Generator:
         rnd = self._rnd
         spec = self._meters[meter]
         in_process = spec.object
+        quick = min(source.hz for source in spec.sources) >= 500
         choices: list[tuple[float, Callable[[], s.Step]]] = [
             (8, self._sleep),
             (12, lambda: self._span(meter, depth)),
             (5, lambda: self._ask(meter)),
             (1.5, lambda: s.Many("m", meter, rnd.choice([20, 100, 400]), rnd.choice([2e-4, 1e-3]))),
             (1.2, lambda: s.Tasks("t", meter, rnd.choice([3, 8]), 0.1)),
-            (1.4, lambda: s.Interrupted("i", meter, rnd.choice([3, 6]), rnd.choice([100, 300]))),
+            (1.0, lambda: s.Interrupted("i", meter, rnd.choice([3, 6]), rnd.choice([100, 300]))),
+            # longer than from one sample to the next: their own ± hides nothing
+            (0.6 if quick else 0.0, lambda: s.Interrupted("j", meter, 6, 40, 4e-3)),
             (0.6, lambda: s.Signals((self._sleep(),), meter, "g")),
             (1.0, lambda: s.Track(meter, rnd.choice(["endless", "plain"]), progress=rnd.random() < 0.5)),
             (0.8, lambda: s.Idle(meter, 0.3)),

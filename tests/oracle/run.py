@@ -56,7 +56,7 @@ class Tally:
         self.figures = self.healthy = self.refused = 0
         self.found: dict[str, list[tuple[Tried, Finding, float]]] = defaultdict(list)
         self._start = time.monotonic()
-        self._ratios: dict[str, list[float]] = defaultdict(list)
+        self._scores: dict[str, list[Score]] = defaultdict(list)
 
     def add(self, tried: Tried) -> None:
         self.programs[tried.kind] += 1
@@ -69,18 +69,17 @@ class Tally:
                 line = f"{tried.kind} seed {tried.seed}: {finding.code}: {finding.message[:200]}"
                 print(line, file=sys.__stderr__, flush=True)  # a click runner may have the other streams
             self.found[finding.code].append((tried, finding, time.monotonic() - self._start))
-        for kind, score in _one_of_each(verdict.scores):
-            self._ratios[kind].append(score)
+        for score in _one_of_each(verdict.scores):
+            self._scores[score.kind].append(score)
 
     def widths(self) -> list[Finding]:
         """Whether the ± is as wide as the errors are, for each kind of figure."""
         found = []
-        for kind, ratios in sorted(self._ratios.items()):
-            count = len(ratios)
+        for kind, scores in sorted(self._scores.items()):
+            count = len(scores)
             if count < _ENOUGH:
                 continue
-            right = sum(ratio <= 1 for ratio in ratios) / count
-            spread = sorted(ratios)[math.ceil(0.95 * count) - 1]
+            right, spread = _right(scores), _spread(scores)
             if right < RIGHT_SHARE - 2.5 * math.sqrt(0.05 / count):
                 found.append(Finding("± too narrow", kind, f"holds {right:.1%} of {count} errors"))
             if spread < 1 / WIDE:
@@ -90,6 +89,18 @@ class Tally:
         if self.healthy > 200 and self.refused > REFUSED_SHARE * self.healthy:
             found.append(Finding("refuses", "all", f"{self.refused} of {self.healthy} healthy figures"))
         return found
+
+    def spreads(self) -> Iterator[str]:
+        """How the ± compares with the errors, for each kind of figure."""
+        yield f"{'figure':44} programs  within ±  median ±, J  95 % of errors below, J  of their ±"
+        for kind, scores in sorted(self._scores.items(), key=lambda item: -len(item[1])):
+            if len(scores) >= _ENOUGH:
+                median = sorted(score.uncertainty for score in scores)[len(scores) // 2]
+                error = _quantile([abs(score.error) for score in scores])
+                yield (
+                    f"{kind:44} {len(scores):8} {_right(scores):9.1%} {median:12.4g} {error:24.4g} "
+                    f"{_spread(scores):11.2f}"
+                )
 
     def table(self) -> Iterator[str]:
         """What was found, by code."""
@@ -121,6 +132,8 @@ def main() -> int:
     widths = tally.widths()
     for finding in widths:
         print(f"{finding.code}: {finding.figure}: {finding.message}")
+    for line in tally.spreads():
+        print(line)
     print(tally.summary())
     if not options.no_shrink:
         for code, found in list(tally.found.items())[:_SHRUNK]:
@@ -220,13 +233,27 @@ def _keep(code: str, tried: Tried, folder: Path) -> None:
     print(path.read_text())
 
 
-def _one_of_each(scores: list[Score]) -> Iterator[tuple[str, float]]:
-    """One ratio a kind: the figures of one program share their errors."""
+def _one_of_each(scores: list[Score]) -> Iterator[Score]:
+    """One score a kind: the figures of one program share their errors."""
     seen: set[str] = set()
     for score in scores:
         if score.kind not in seen and score.uncertainty > 0:
             seen.add(score.kind)
-            yield score.kind, abs(score.error) / score.uncertainty
+            yield score
+
+
+def _right(scores: list[Score]) -> float:
+    """The share of errors within their ±."""
+    return sum(abs(score.error) <= score.uncertainty for score in scores) / len(scores)
+
+
+def _spread(scores: list[Score]) -> float:
+    """The error that 95 of 100 stay below, as a share of its ±."""
+    return _quantile([abs(score.error) / score.uncertainty for score in scores])
+
+
+def _quantile(numbers: list[float], share: float = 0.95) -> float:
+    return sorted(numbers)[math.ceil(share * len(numbers)) - 1]
 
 
 if __name__ == "__main__":

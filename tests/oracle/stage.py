@@ -358,7 +358,9 @@ class Stage:
             spans.append((span.start_ns, span.end_ns))
         self._note("spans", step=step, edges=spans)
 
-    def interrupted(self, step: str, meter: EnergyMeter, label: str, times: int, count: int) -> None:
+    def interrupted(
+        self, step: str, meter: EnergyMeter, label: str, times: int, count: int, seconds: float
+    ) -> None:
         """Short spans, and an alarm that raises while they are resolved."""
         armed = False
 
@@ -369,12 +371,12 @@ class Stage:
         before = signal.signal(signal.SIGALRM, ring)
         try:
             for number in range(times):
-                self.many(f"{step}.{number}", meter, label, count, 2e-4)
+                self.many(f"{step}.{number}", meter, label, count, seconds)
                 time.sleep(0.03)
                 with contextlib.suppress(Alarm):
                     try:
                         armed = True
-                        signal.setitimer(signal.ITIMER_REAL, 4e-4 * (1 + number % 5), 0.01)
+                        signal.setitimer(signal.ITIMER_REAL, 1e-4 * (1 + 3 * number % 10), 0.01)
                         with contextlib.suppress(EnergyMeterError):
                             _ = [len(spans) for spans in meter.spans.values()]
                     finally:

@@ -167,6 +167,7 @@ class Interrupted(Step):
     meter: int = 0
     times: int = 3
     count: int = 300
+    seconds: float = 2e-4
 
 
 @dataclasses.dataclass(frozen=True)

@@ -223,14 +223,8 @@ def test_a_program_that_does_not_end_is_found(tmp_path: Path) -> None:
 KEPT = sorted(path.stem for path in SEEDS.glob("*.json"))
 
 
-OPEN = {"W21-stalled-stream": "in a stall a short window interpolates too few joules, with too narrow a ±"}
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.xfail(reason=OPEN[n])) if n in OPEN else n for n in KEPT],
-)
+@pytest.mark.parametrize("name", KEPT)
 def test_what_was_found_once_is_not_found_again(name: str) -> None:
     for _ in range(_AGAIN):
         verdict = verdict_on(kept(SEEDS / f"{name}.json"))

@@ -13,6 +13,7 @@ from oracle.wave import Wave
 _LEARN = 6
 _RECENT = 60
 """Readings."""
+_TOGETHER_SECONDS = 5e-5
 
 
 class Moments(NamedTuple):
@@ -146,7 +147,8 @@ class Channel:
     def _gap(self, number: int) -> float:
         """Less than this after a reading is no gap: the limit follows the pace of the readings before."""
         recent = self.times[max(0, number - _RECENT) : number + 1]
-        steps = [b - a for a, b in pairwise(recent)]
+        # lines that were held back and come together say nothing of the pace
+        steps = [b - a for a, b in pairwise(recent) if b - a >= _TOGETHER_SECONDS]
         triples = [sorted(steps[at : at + 3])[1] for at in range(len(steps) - 2)]
         return 4.5 * max(1 / self.hz, *triples, 0.0) + 4e-3
 
@@ -175,6 +177,8 @@ class Run(NamedTuple):
     """Whether its samples go to the meter's log."""
     begun: float = -math.inf
     """The first sample was taken after this moment, s."""
+    other: bool = False
+    """By another meter of the same source, which is not asked."""
     sampled_until: float = math.inf
     """A worker sees no sample after this moment: its parent has left the run."""
 

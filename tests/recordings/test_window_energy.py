@@ -74,6 +74,24 @@ def test_channels_that_count_are_added(tmp_path):
     assert window_joules(path, starts, ends) == pytest.approx(Trace.load(path).energy(starts, ends), abs=1e-9)
 
 
+def test_channels_need_not_answer_in_the_order_of_their_times(tmp_path):
+    path = str(tmp_path / "run.parquet")
+    facts = Facts()
+    channels = [{"name": name, "facts": facts._asdict(), "rate_hz": 1000.0} for name in "ab"]
+    recorder = open_recorder(path, {"channels": channels}, ("a", "b"), 0, force=True, resume=False)
+    growing = [Integrator(facts, 100_000_000) for _ in "ab"]
+    for n in range(2 * ROWS):
+        for channel, late_ns in ((0, 0), (1, 5_500_000)):  # what b says is older than what a has said
+            at_ns = 10_000_000 + n * 1_000_000 - late_ns
+            recorder.row(channel, growing[channel].add(at_ns, Reading(watts=1.0 + channel)))
+        recorder.flush()
+    recorder.close()
+    assert parquet.ParquetFile(path).num_row_groups == 4
+    starts, ends = windows(200, 2.0)
+    assert window_joules(path, starts, ends) == pytest.approx(Trace.load(path).energy(starts, ends), abs=1e-9)
+    assert window_joules(path, 0.5, 1.5) == pytest.approx(3.0)
+
+
 @pytest.mark.parametrize("semantics", ["instant", "mean"])
 def test_a_gap_has_no_energy_wherever_it_lies(tmp_path, semantics):
     path = str(tmp_path / "run.parquet")

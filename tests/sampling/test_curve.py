@@ -235,3 +235,12 @@ def test_a_spike_is_found_in_the_ring_and_in_the_history_and_nowhere_else():
     assert pen.curve.peak(10_000 * MS, 12_000 * MS) == 1.0
     assert pen.curve.peak(4_900 * MS, 19_999 * MS) == 8.0
     assert pen.curve.peak(0, 19_600 * MS) == 7.0
+
+
+def test_the_peak_of_a_window_between_two_samples_is_that_of_the_larger():
+    pen = Pen(capacity=1024)
+    pen.write((0, 1.0), (10 * MS, 2.0), (20 * MS, 9.0), (30 * MS, 1.0))
+    assert pen.curve.peak(12 * MS, 18 * MS) == 9.0
+    assert pen.curve.peak(22 * MS, 28 * MS) == 9.0
+    assert pen.curve.peak(2 * MS, 8 * MS) == 2.0
+    assert pen.curve.peak(10 * MS, 12 * MS) == 2.0, "it holds a sample"

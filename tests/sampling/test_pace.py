@@ -109,3 +109,14 @@ child = subprocess.Popen([sys.executable, "-c", {ORPHAN!r}, str({parent_pid})], 
         [sys.executable, "-c", middle], capture_output=True, text=True, timeout=20, check=True
     )
     assert done.stdout.strip() == "True"
+
+
+def test_a_program_that_is_stopped_between_two_clocks_has_not_slept(head, ends, monkeypatch):
+    """The time since boot and the time awake are read one after the other."""
+    moments = iter([0, 300_000_000, 300_000_100])  # the second is read long after the first
+    pace = SystemPace(head, ends[0].fd)
+    pace._boot_clock = 7
+    monkeypatch.setattr(time, "monotonic_ns", lambda: next(moments))
+    boots = iter([5_000_000_100, 5_300_000_050])
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda clock: next(boots))
+    assert pace.suspended_ns() == 5_300_000_050 - 300_000_100
