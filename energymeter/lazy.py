@@ -1,4 +1,4 @@
-"""What costs nothing until it is used: the faces of packages, and named tuples without `typing`.
+"""What costs nothing until it is used: the faces of packages, named tuples and protocols without `typing`.
 
 Importing `typing` takes as long as starting a bare interpreter. What every measurement loads, in the program
 and in the sampling process, does without it.
@@ -9,7 +9,10 @@ import sys
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
     from typing import NamedTuple as NamedTuple
+    from typing import Protocol as Protocol
+    from typing import runtime_checkable as runtime_checkable
 
 
 def face(
@@ -37,7 +40,7 @@ def face(
     return exported, load, lambda: sorted({*vars(sys.modules[package]), *exported})
 
 
-def module(name: str) -> object:
+def module(name: str) -> "Any":
     """A module by its full name, imported if it is not yet; `importlib` would load `warnings` for it."""
     __import__(name)
     return sys.modules[name]
@@ -93,3 +96,23 @@ if not TYPE_CHECKING:
         parameters = [f"{name}=defaults[{name!r}]" if name in defaults else name for name in fields]
         code = f"lambda cls, {', '.join(parameters)}: new(cls, ({', '.join(fields)},))"
         return eval(code, {"defaults": defaults, "new": tuple.__new__})  # noqa: S307 - the names are our own
+
+    class _Structure(type):
+        """What `isinstance` asks of a protocol: whether an object has all that its body names."""
+
+        def __instancecheck__(cls, instance):
+            return type(instance) is cls or all(hasattr(instance, name) for name in cls._members)
+
+    class Protocol(metaclass=_Structure):
+        """A protocol, declared and used as one of `typing`; also one that `isinstance` may be asked about."""
+
+        _members = ()
+
+        def __init_subclass__(cls):
+            if Protocol in cls.__bases__:
+                named = (*vars(cls), *vars(cls).get("__annotations__", ()))
+                cls._members = (*cls._members, *(name for name in named if not name.startswith("_")))
+
+    def runtime_checkable(protocol):
+        """Each of them is."""
+        return protocol

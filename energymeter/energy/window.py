@@ -1,7 +1,8 @@
 """What one channel measured between two moments, and the points of its curve that a window lies between."""
 
 import math
-from typing import NamedTuple
+
+from energymeter.lazy import NamedTuple
 
 COVERED = 0.995
 """The share of a window that must have been measured for its energy to stand for the whole window."""

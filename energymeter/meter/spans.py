@@ -1,8 +1,9 @@
 """What spans of one name used: each of them, all together, and their statistics."""
 
+from __future__ import annotations
+
 import math
 from array import array
-from collections.abc import Sequence
 from functools import cached_property
 from itertools import compress
 from operator import and_, eq, ge
@@ -14,6 +15,8 @@ from energymeter.text import html_table, significant
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from energymeter.energy.usage import Usage
     from energymeter.meter.run import Progress, Run
 
@@ -32,7 +35,7 @@ class Statistics(NamedTuple):
     unit: str = ""
 
     @classmethod
-    def of(cls, numbers: Sequence[float], unit: str = "", left_out: int = 0) -> "Statistics":
+    def of(cls, numbers: Sequence[float], unit: str = "", left_out: int = 0) -> Statistics:
         """The statistics of at least one number.
 
         >>> Statistics.of([1.0, 2.0, 3.0, 10.0], "J", left_out=1)
@@ -75,7 +78,7 @@ class Spans:
     for at least 99.5 % of their time.
     """
 
-    def __init__(self, run: "Run", name: str, progress: "Progress") -> None:
+    def __init__(self, run: Run, name: str, progress: Progress) -> None:
         self.name = name
         self._run = run
         self._progress = progress
@@ -85,12 +88,12 @@ class Spans:
         return self._snapshot.n
 
     @property
-    def usages(self) -> "list[Usage]":
+    def usages(self) -> list[Usage]:
         """The usage of each call in the order of their ends; without those of which nothing was measured."""
         return [usage for number in range(len(self)) if (usage := self._usage(number)) is not None]
 
     @property
-    def usage(self) -> "Usage":
+    def usage(self) -> Usage:
         """All calls together, with their coverage; overlapping calls count their common time twice.
 
         Raises:
@@ -131,7 +134,7 @@ class Spans:
         return Statistics.of(known, "mAh", len(self) - len(known))
 
     @cached_property
-    def _seconds(self) -> "array[float]":
+    def _seconds(self) -> array[float]:
         return self._snapshot.seconds()
 
     @cached_property
@@ -159,7 +162,7 @@ class Spans:
         if not len(self):
             raise NotMeasured(f"no span {self.name!r} has finished yet; ask again after its first call")
 
-    def _usage(self, number: int) -> "Usage | None":
+    def _usage(self, number: int) -> Usage | None:
         try:
             return self._run.usage_of(self._snapshot.windows(number), self._progress)
         except NotMeasured:
