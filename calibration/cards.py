@@ -1,18 +1,20 @@
 """The calibration cards for the meters here: found by identity, refused if they are foreign."""
 
-import os
-import warnings
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
-from energymeter.energy.correction import Correction
+import os
+
 from energymeter.errors import CalibrationError
+from energymeter.lazy import TYPE_CHECKING
 from energymeter.paths import cards_folder
 from energymeter.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
     from energymeter.calibration.card import Card
-    from energymeter.energy.correction import Applied
+    from energymeter.energy.correction import Applied, Correction
 
 
 class Cards:
@@ -27,7 +29,7 @@ class Cards:
 
     def __init__(
         self,
-        cards: Iterable["Card"] = (),
+        cards: Iterable[Card] = (),
         board: str = "",
         celsius: float | None = None,
         file: str | None = None,
@@ -43,7 +45,7 @@ class Cards:
             (self._own if mine else self._foreign)[card.identity] = card
 
     @classmethod
-    def here(cls, celsius: float | None = None, file: str | None = None) -> "Cards":
+    def here(cls, celsius: float | None = None, file: str | None = None) -> Cards:
         """The cards in the user's folder, or one file.
 
         Raises:
@@ -58,11 +60,11 @@ class Cards:
         cards = card.load_all() if file is None else [card.load(Path(file))]
         return cls(cards, card.board_serial() if cards else "", celsius, file)
 
-    def of(self, identity: str) -> "Card | None":
+    def of(self, identity: str) -> Card | None:
         """The card of a meter, if it has one."""
         return self._own.get(identity)
 
-    def applied(self, identity: str) -> "Applied | None":
+    def applied(self, identity: str) -> Applied | None:
         """What results keep of a meter's card, if it has one."""
         card = self.of(identity)
         return None if card is None else card.applied(self.celsius)
@@ -108,6 +110,8 @@ def _any_here() -> bool:
     try:
         return bool(os.listdir(folder))
     except PermissionError:
+        import warnings
+
         warnings.warn(
             f"no calibration card is used, because this user may not read {folder}: "
             "make that folder yours, or set XDG_CONFIG_HOME",

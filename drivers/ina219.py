@@ -25,12 +25,19 @@ Tested on: an emulated chip, recorded register values, the kernel's i2c-dev on i
     yet.
 """
 
-from typing import Any
+from __future__ import annotations
 
-from energymeter.drivers.protocols import ina, pi_ina219
+from energymeter.drivers.protocols import ina
 from energymeter.drivers.protocols.ina_chip import InaMeter
 from energymeter.errors import SourceError, SpecError
+from energymeter.lazy import TYPE_CHECKING
 from energymeter.reading import Reading
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from energymeter.drivers.protocols import pi_ina219
+
 
 __all__ = ["Ina219"]
 
@@ -99,6 +106,8 @@ class Ina219(InaMeter):
             ImplausibleReading: what it reads cannot be the ``board``.
         """
         if self._backend == "pi-ina219":
+            from energymeter.drivers.protocols import pi_ina219
+
             converter = self._converter
             self._library = pi_ina219.Backend(converter.chip, self._shunt, converter.timing.config)
             return

@@ -9,15 +9,12 @@ Loss: does not apply.
 Tested on: itself; real hardware: does not apply.
 """
 
-import re
-
 from energymeter.errors import SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 
 __all__ = ["Manual"]
 
-_QUANTITY = re.compile(r"(-?\d+)(?:\.(\d*))?\s*(k|m)?(W|V|A)")
-_PREFIX = {None: 1.0, "k": 1e3, "m": 1e-3}
+_PREFIX = {"": 1.0, "k": 1e3, "m": 1e-3}
 
 
 class Manual:
@@ -34,13 +31,20 @@ class Manual:
         self.name = f"manual:{place}"
         said: dict[str, tuple[float, Band]] = {}
         for part in place.split(","):
-            match = _QUANTITY.fullmatch(part.strip())
-            if match is None or match[4] in said:
+            written = part.strip()
+            number, unit = written[:-1], written[-1:]
+            prefix = number[-1:] if number.endswith(("k", "m")) else ""
+            whole, _, decimals = number.removesuffix(prefix).rstrip().partition(".")
+            if (
+                unit not in ("W", "V", "A")
+                or unit in said
+                or not whole.removeprefix("-").isdecimal()
+                or not (decimals.isdecimal() or not decimals)
+            ):
                 raise self._nonsense(place)
-            whole, decimals, prefix, unit = match.groups()
             scale = _PREFIX[prefix]
             value = float(f"{whole}.{decimals or 0}") * scale
-            said[unit] = (value, Band(resolution=10.0 ** -len(decimals or "") * scale))
+            said[unit] = (value, Band(resolution=10.0 ** -len(decimals) * scale))
         if set(said) not in ({"W"}, {"V", "A"}):
             raise self._nonsense(place)
         value_of = {unit: value for unit, (value, _) in said.items()}

@@ -15,6 +15,8 @@ Loss: the counter misses nothing between two reads less than its wrap apart.
 Tested on: emulated kernel files, recorded files of a laptop; real hardware: none yet.
 """
 
+from __future__ import annotations
+
 import os
 
 from energymeter.drivers.links.channels import Parts
@@ -22,7 +24,6 @@ from energymeter.drivers.links.sysfs import Rail, SysFile
 from energymeter.drivers.protocols.rapl import (
     UDEV_RULE,
     Counter,
-    OpenCounter,
     ZoneFolder,
     cpus,
     events,
@@ -31,8 +32,12 @@ from energymeter.drivers.protocols.rapl import (
     zones,
 )
 from energymeter.errors import SourceError, SourceMissing, SpecError
+from energymeter.lazy import TYPE_CHECKING
 from energymeter.paths import below, peek, peek_number
 from energymeter.reading import Band, Facts
+
+if TYPE_CHECKING:
+    from energymeter.drivers.protocols.rapl import OpenCounter
 
 __all__ = ["Rapl"]
 

@@ -11,8 +11,7 @@ Loss: none.
 Tested on: itself; real hardware: does not apply.
 """
 
-from collections import deque
-from collections.abc import Callable
+from __future__ import annotations
 
 from energymeter.boards import find_board
 from energymeter.clock import Clock, SystemClock
@@ -20,7 +19,12 @@ from energymeter.drivers.emulated.ina219 import Ina219Chip
 from energymeter.drivers.emulated.load import CpuLoad
 from energymeter.drivers.ina219 import Ina219
 from energymeter.errors import SpecError
+from energymeter.lazy import TYPE_CHECKING
 from energymeter.reading import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 __all__ = ["Sim"]
 
@@ -32,10 +36,11 @@ class _Current:
 
     def __init__(self, idle_amps: float, busy_amps: float, volts: float) -> None:
         self._idle, self._more, self._volts = idle_amps, busy_amps - idle_amps, volts
-        self._steps = deque([(0, 0.0, idle_amps)], maxlen=16)  # since ns, coulombs by then, amps from then
+        self._steps = [(0, 0.0, idle_amps)]  # since ns, coulombs by then, amps from then
 
     def follow(self, at_ns: int, busy: float) -> None:
-        self._steps.append((at_ns, self.charge(at_ns), self._idle + self._more * busy))
+        step = at_ns, self.charge(at_ns), self._idle + self._more * busy
+        self._steps = [*self._steps[-15:], step]
 
     def charge(self, at_ns: int) -> float:
         since, coulombs, amps = next((s for s in reversed(self._steps) if s[0] <= at_ns), self._steps[0])

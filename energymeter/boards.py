@@ -5,10 +5,14 @@ public figure was found; nothing is guessed. A wall figure becomes a rail figure
 efficiency, 0.873 (0.856 to 0.887) in the one public side-by-side (Sunny-Qin-0314/11-767-group-YU).
 """
 
-from typing import Literal, NamedTuple
+from __future__ import annotations
 
 from energymeter.errors import SpecError
+from energymeter.lazy import TYPE_CHECKING, NamedTuple
 from energymeter.paths import below, peek
+
+if TYPE_CHECKING:
+    from typing import Literal
 
 
 class Board(NamedTuple):

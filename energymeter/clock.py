@@ -1,23 +1,25 @@
 """Time as an argument: the system's clock, and one that a test moves by hand."""
 
 import time
-from typing import Protocol
 
 
-class Clock(Protocol):
+class Clock:
     """What the package needs of a clock."""
 
     def monotonic_ns(self) -> int:
         """Nanoseconds that never step; every sample and span edge is on this clock."""
+        raise NotImplementedError
 
     def time(self) -> float:
         """Seconds since 1970 UTC; for dates in files, never for durations."""
+        raise NotImplementedError
 
     def sleep(self, seconds: float) -> None:
         """Let ``seconds`` pass; zero or less returns immediately."""
+        raise NotImplementedError
 
 
-class SystemClock:
+class SystemClock(Clock):
     """The clock of this machine."""
 
     monotonic_ns = staticmethod(time.monotonic_ns)
@@ -28,7 +30,7 @@ class SystemClock:
             time.sleep(seconds)
 
 
-class ManualClock:
+class ManualClock(Clock):
     """A clock that moves only by hand; sleeping on it takes no time.
 
     >>> clock = ManualClock()

@@ -6,7 +6,6 @@ import stat
 import sys
 
 from energymeter.text import printable
-from energymeter.units import number
 
 _XDG = {
     "config": ("XDG_CONFIG_HOME", ".config"),
@@ -103,6 +102,8 @@ def peek_name(path: str) -> str:
 
 def peek_number(path: str) -> float | None:
     """The number a file holds now; None when there is none."""
+    from energymeter.units import number
+
     return number(peek(path))
 
 

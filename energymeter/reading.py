@@ -1,10 +1,21 @@
 """What a source says: one `Reading`, and the `Facts` that tell how far to trust it."""
 
-from typing import Any, Literal, NamedTuple
+from __future__ import annotations
 
-Semantics = Literal["instant", "mean", "counter"]
-Provenance = Literal["measured", "modelled", "manual", "simulated"]
-Place = Literal["wall", "rail", "cell", "die"]
+from energymeter.lazy import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any, Literal
+
+    Semantics = Literal["instant", "mean", "counter"]
+    Provenance = Literal["measured", "modelled", "manual", "simulated"]
+    Place = Literal["wall", "rail", "cell", "die"]
+else:
+    Semantics = Provenance = Place = str
+
+SEMANTICS: tuple[Semantics, ...] = ("instant", "mean", "counter")
+PROVENANCES: tuple[Provenance, ...] = ("measured", "modelled", "manual", "simulated")
+PLACES: tuple[Place, ...] = ("wall", "rail", "cell", "die")
 
 
 class Reading(NamedTuple):
@@ -104,7 +115,7 @@ class Facts(NamedTuple):
         return (min(renewal, interval_seconds) if renewal else 0.0) + self.smoothing_seconds
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> "Facts":
+    def from_json(cls, fields: dict[str, Any]) -> Facts:
         """The facts again, after ``_asdict()`` went through JSON.
 
         Raises:

@@ -40,10 +40,13 @@ Beyond the protocol a source *may* offer, and the sampler then uses:
     the socket of a service. `EnergyMeter()` probes again when one of them changes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from __future__ import annotations
 
+from energymeter.lazy import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 from energymeter.reading import Facts, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 @runtime_checkable
@@ -122,11 +125,11 @@ class Counters(NamedTuple):
     coulombs_step: float = 0.0
 
     @classmethod
-    def milli(cls, mah: int, mwh: int) -> "Counters":
+    def milli(cls, mah: int, mwh: int) -> Counters:
         """From whole milliamp-hours and milliwatt-hours, as small meters count."""
         return cls(mwh * 3.6, mah * 3.6, joules_step=3.6, coulombs_step=3.6)
 
-    def since(self, start: "Counters") -> "Counters":
+    def since(self, start: Counters) -> Counters:
         """What was counted after ``start``; ``None`` where the counter went backwards (it was cleared).
 
         >>> later = Counters(joules=39.6, coulombs=None, joules_step=3.6)

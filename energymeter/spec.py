@@ -12,22 +12,22 @@
 A comma or plus only joins where another driver's name follows it, so ``manual:5V,0.6A`` is one source.
 """
 
-import importlib
+from __future__ import annotations
+
 import os
-import re
-from types import UnionType
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from energymeter.errors import SpecError
+from energymeter.lazy import TYPE_CHECKING, NamedTuple, module
 
 if TYPE_CHECKING:
     import inspect
+    from typing import Any
 
     from energymeter.source import Source
 
-_NAME = r"[a-z][a-z0-9_-]*"
-_JOINT = re.compile(rf"([+,])(?={_NAME}(?:[@:?+,]|$))")
-_ONE = re.compile(rf'(?P<driver>{_NAME})(?:[@:](?P<place>"[^"]*"|[^?]*))?(?:\?(?P<options>.*))?', re.DOTALL)
+_FIRST_SIGNS = "abcdefghijklmnopqrstuvwxyz"
+_FURTHER_SIGNS = f"{_FIRST_SIGNS}0123456789_-"
+_AFTER_A_NAME = ("", "@", ":", "?", "+", ",")
 _ENTRY_POINTS = "energymeter.drivers"
 _FALSE, _TRUE = {"0", "no", "false", "off"}, {"1", "yes", "true", "on", ""}
 
@@ -39,7 +39,7 @@ class Spec(NamedTuple):
     place: str | None
     options: dict[str, str]
 
-    def build(self) -> "Source":
+    def build(self) -> Source:
         """Make the source; nothing is touched yet.
 
         Raises:
@@ -87,36 +87,58 @@ def parse(text: str) -> list[list[Spec]]:
 
 def _pieces(text: str) -> list[tuple[str, str]]:
     """The single specs of a text, each with the joint before it; quotes hide joints."""
-    masked = re.sub(r'"[^"]*"', lambda quoted: '"' + "x" * (len(quoted[0]) - 2) + '"', text)
-    if masked.count('"') % 2:
+    text = text.strip()
+    pieces, start, joint, quoted = [], 0, "", False
+    for place, sign in enumerate(text):
+        if sign == '"':
+            quoted = not quoted
+        elif sign in "+," and not quoted:
+            end = _name_end(text, place + 1)
+            if end > place + 1 and text[end : end + 1] in _AFTER_A_NAME:
+                pieces.append((text[start:place], joint))
+                start, joint = place + 1, sign
+    if quoted:
         raise SpecError(f"the source {_beginning(text)} has a quotation mark without its partner; close it")
-    pieces, start, joint = [], 0, ""
-    for match in _JOINT.finditer(masked):
-        pieces.append((text[start : match.start()], joint))
-        start, joint = match.end(), match[1]
     pieces.append((text[start:], joint))
     return pieces
 
 
+def _name_end(text: str, start: int = 0) -> int:
+    """Where the driver's name ends that begins at ``start``; ``start`` itself if none does."""
+    if text[start : start + 1] not in {*_FIRST_SIGNS}:
+        return start
+    end = start + 1
+    while end < len(text) and text[end] in _FURTHER_SIGNS:
+        end += 1
+    return end
+
+
 def _parse_one(text: str) -> Spec:
-    match = _ONE.fullmatch(text.strip())
-    if match is None:
+    text = text.strip()
+    end = _name_end(text)
+    name, place, rest = text[:end].replace("-", "_"), None, text[end:]
+    if rest.startswith(("@", ":")):
+        closing = rest.find('"', 2) + 1 if rest.startswith('"', 1) else 0
+        if closing and rest[closing : closing + 1] in ("", "?"):
+            place, rest = rest[2 : closing - 1], rest[closing:]
+        else:
+            before, mark, after = rest[1:].partition("?")
+            place, rest = before.strip('"') if before else None, mark + after
+    if not name or (rest and not rest.startswith("?")):
         raise SpecError(
             f"{_beginning(text)} is no source; write driver@place?option=value, such as ina219@1:0x40"
         )
-    place = match["place"]
-    return Spec(
-        match["driver"].replace("-", "_"), place.strip('"') if place else None, _options(match["options"])
-    )
+    return Spec(name, place, _options(rest[1:]))
 
 
 def _beginning(text: str) -> str:
     """A text up to what may be an address, a password or a command line, for errors."""
-    shown = re.split(r'["@?]', text, maxsplit=1)[0][:40]
+    end = min((text.index(sign) for sign in '"@?' if sign in text), default=len(text))
+    shown = text[: min(end, 40)]
     return repr(shown if shown == text else f"{shown}…")
 
 
-def _options(text: str | None) -> dict[str, str]:
+def _options(text: str) -> dict[str, str]:
     if not text:
         return {}
     from urllib.parse import unquote
@@ -141,13 +163,16 @@ def load_driver(name: str) -> Any:
     Raises:
         SpecError: there is no such driver; names that look alike are listed.
     """
-    from importlib.util import find_spec  # 2 ms that a name alone need not pay
-
-    module = f"energymeter.drivers.{name}"
-    if re.fullmatch(r"[a-z][a-z0-9_]*", name) and find_spec(module) is not None:
-        loaded = importlib.import_module(module)
-        (public,) = loaded.__all__
-        return getattr(loaded, public)
+    path = f"energymeter.drivers.{name}"
+    if _name_end(name) == len(name) > 0 and "-" not in name:
+        try:
+            loaded: Any = module(path)
+        except ModuleNotFoundError as missing:
+            if missing.name != path:
+                raise
+        else:
+            (public,) = loaded.__all__
+            return getattr(loaded, public)
     foreign = _registered().get(name)
     if foreign is not None:
         return foreign.load()
@@ -158,7 +183,7 @@ def load_driver(name: str) -> Any:
     raise SpecError(f"there is no driver {name!r}; {hint}")
 
 
-def options_of(driver: Any) -> "dict[str, inspect.Parameter]":
+def options_of(driver: Any) -> dict[str, inspect.Parameter]:
     """The options that a spec may give to a driver: keyword-only parameters of a simple type.
 
     A constructor that takes ``**options`` as well passes them on to that of its family's base class, whose
@@ -173,7 +198,7 @@ def options_of(driver: Any) -> "dict[str, inspect.Parameter]":
     )
     found: dict[str, inspect.Parameter] = {}
     for constructor in constructors:
-        parameters = inspect.signature(constructor, eval_str=True).parameters
+        parameters = inspect.signature(constructor).parameters
         own = {
             name: parameter
             for name, parameter in parameters.items()
@@ -192,9 +217,10 @@ def _registered() -> dict[str, Any]:
 
 
 def _kind(annotation: object) -> type | None:
-    """The simple type a spec can give for an annotation such as ``float | None``."""
-    alternatives = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
-    return next((kind for kind in (bool, int, float, str) if kind in alternatives), None)
+    """The simple type a spec can give for an annotation such as ``float | None``, evaluated or as written."""
+    written = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    alternatives = [alternative.strip() for alternative in written.split("|")]
+    return next((kind for kind in (bool, int, float, str) if kind.__name__ in alternatives), None)
 
 
 def _convert(driver: str, name: str, text: str, annotation: object) -> object:

@@ -18,11 +18,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice, pairwise
 from types import FrameType
-from typing import get_args
 
 from energymeter.clock import Clock, SystemClock
 from energymeter.errors import EnergyMeterError, SourceEnded, SourceError, SourceMissing
-from energymeter.reading import Band, Facts, Place, Provenance, Reading, Semantics
+from energymeter.reading import PLACES, PROVENANCES, SEMANTICS, Band, Facts, Reading
 from energymeter.source import Source
 
 __all__ = [
@@ -322,8 +321,8 @@ def check_facts(facts: Facts, name: str) -> None:
     Raises:
         Broken: what makes none.
     """
-    for word, words in ((facts.semantics, Semantics), (facts.provenance, Provenance), (facts.place, Place)):
-        _check(word in get_args(words), name, f"facts say {word!r}; use one of {', '.join(get_args(words))}")
+    for word, words in ((facts.semantics, SEMANTICS), (facts.provenance, PROVENANCES), (facts.place, PLACES)):
+        _check(word in words, name, f"facts say {word!r}; use one of {', '.join(words)}")
     _check(
         0 < facts.default_hz <= facts.max_hz < math.inf,
         name,

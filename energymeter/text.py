@@ -1,8 +1,14 @@
 """Numbers, durations, estimates, tables and foreign text, as they are printed."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+
+from energymeter.lazy import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
 
 _MOST_DECIMALS = 6
 _LEAST_EXPONENT, _MOST_EXPONENT = -6, 15
@@ -144,7 +150,7 @@ class Estimate(NamedTuple):
     high: float
     unit: str = ""
 
-    def scaled(self, factor: float, unit: str) -> "Estimate":
+    def scaled(self, factor: float, unit: str) -> Estimate:
         """The same in another unit: each number times ``factor`` (> 0)."""
         return Estimate(self.value * factor, self.low * factor, self.high * factor, unit)
 

@@ -1,7 +1,6 @@
 """Units to SI, and what counts as a number or an amount at all."""
 
 import math
-import re
 
 from energymeter.errors import SpecError
 
@@ -40,7 +39,7 @@ _SPELLINGS = {
 _FOLDED = {unit.lower(): unit for units in UNITS.values() for unit in units}
 _MEGA_OR_MILLI = {"MW", "MJ", "MWH", "MWh", "Mw", "Mj"}
 """Nobody logs megavolts or megaamperes."""
-_AMOUNT = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\d\s.,:;+-][^\d\s]{0,12})?$")
+_AMOUNT = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\d\s.,:;+-][^\d\s]{0,12})?$"
 
 
 def find_unit(text: str) -> tuple[str, str] | None:
@@ -73,7 +72,9 @@ def amount(text: str) -> tuple[float, str] | None:
     >>> amount("45.00 W"), amount("-3mA"), amount("7"), amount("[N/A]"), amount("2026-05-04")
     ((45.0, 'W'), (-3.0, 'mA'), (7.0, ''), None, None)
     """
-    found = _AMOUNT.match(text.strip())
+    import re  # as long to load as half of Python's start, which most sources need not wait for
+
+    found = re.match(_AMOUNT, text.strip())
     if found is None:
         return None
     value = float(found[1])

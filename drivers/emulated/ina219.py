@@ -8,9 +8,16 @@ answer. Nothing is computed before a register is read, so it costs nothing while
 Sources: TI SBOS448G 7.5 and 8.6, SBOS448F register 02h (CNVR). The registers change when a whole cycle ends.
 """
 
+from __future__ import annotations
+
 import errno
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+
+from energymeter.lazy import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
 
 RESET_CONFIG = 0x399F
 _CONFIG, _SHUNT, _BUS, _POWER, _CURRENT, _CALIBRATION = range(6)

@@ -5,10 +5,10 @@ INA family send the high byte first and SMBus words come low byte first, so each
 once. Registers wider than 16 bits need a plain I²C transfer.
 """
 
-import contextlib
+from __future__ import annotations
+
 import errno
 import os
-from typing import TYPE_CHECKING, Any, Protocol
 
 from energymeter.errors import (
     SourceBusy,
@@ -18,9 +18,11 @@ from energymeter.errors import (
     SourceTimeout,
     SpecError,
 )
+from energymeter.lazy import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import socket
+    from typing import Any
 
 _NOBODY = (errno.EREMOTEIO, errno.ENXIO, errno.ENODEV, errno.EIO)
 
@@ -108,10 +110,11 @@ class Chip:
 
     def _no_bus(self) -> str:
         """What to do where there is no such bus."""
-        buses = []
-        with contextlib.suppress(OSError):
+        try:
             names = os.listdir(os.path.dirname(self._path))
-            buses = sorted(int(n[4:]) for n in names if n.startswith("i2c-") and n[4:].isdigit())
+        except OSError:
+            names = []
+        buses = sorted(int(n[4:]) for n in names if n.startswith("i2c-") and n[4:].isdigit())
         if buses:
             have = ", ".join(map(str, buses))
             return f"there is no {self._path}: use bus {have}, or enable I2C for bus {self.bus}"
@@ -207,7 +210,7 @@ class Chip:
         )
 
 
-def _claim(bus: int, address: int) -> "socket.socket":
+def _claim(bus: int, address: int) -> socket.socket:
     """Take the chip for this process: two readers would clear each other's flags and change the range.
 
     The claim is a socket in Linux's abstract name space: no file, and it is gone when its process is.

@@ -11,22 +11,27 @@ has the bits that are fixed in the chips that have it (INA226 SBOS547 7.6.2, INA
 INA228 SLYS021: configuration registers).
 """
 
+from __future__ import annotations
+
 import os
-import re
-from collections.abc import Callable, Iterator
 
 from energymeter.boards import detect_board
 from energymeter.drivers.links.i2c import Chip, Wire
 from energymeter.drivers.protocols.ina import DIES, TI
 from energymeter.errors import SourceError, SourceMissing
+from energymeter.lazy import TYPE_CHECKING
 from energymeter.paths import below, entries, peek
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    OpenBus = Callable[[int, str], Wire]
+
+
 ADDRESSES = range(0x40, 0x50)
-_ADAPTERS = re.compile(r"usb|mcp2221|cp2112|ch341|ft232h", re.IGNORECASE)
+_ADAPTERS = ("usb", "mcp2221", "cp2112", "ch341", "ft232h")
 _RESET_CONFIG = 0x399F
 _BUS_VOLTS = (2.5, 26.0)
-
-OpenBus = Callable[[int, str], Wire]
 
 
 def open_bus(bus: int, root: str) -> Wire:
@@ -81,9 +86,10 @@ def buses(root: str) -> list[int]:
     found = set() if board is None or board.i2c_bus is None else {board.i2c_bus}
     adapters = below(root, "sys/bus/i2c/devices")
     for entry in entries(adapters):
-        match = re.fullmatch(r"i2c-(\d+)", entry)
-        if match and _ADAPTERS.search(peek(below(adapters, entry, "name")) or ""):
-            found.add(int(match[1]))
+        number = entry.removeprefix("i2c-")
+        title = (peek(below(adapters, entry, "name")) or "").lower()
+        if number != entry and number.isdecimal() and any(adapter in title for adapter in _ADAPTERS):
+            found.add(int(number))
     return sorted(bus for bus in found if os.path.exists(os.path.join(root, f"dev/i2c-{bus}")))
 
 

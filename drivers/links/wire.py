@@ -1,11 +1,15 @@
 """What moves a meter's bytes, whatever carries them: the `Wire`, a question over it, a meter behind it."""
 
+from __future__ import annotations
+
 import time
-from collections.abc import Callable
-from typing import Protocol
 
 from energymeter.errors import SourceError, SourceMissing, SourceTimeout, SpecError
+from energymeter.lazy import TYPE_CHECKING, Protocol
 from energymeter.reading import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Wire(Protocol):

@@ -4,13 +4,19 @@ All of them are shunt monitors: one converter measures the shunt and the bus in 
 and leaves results in registers. They differ in register numbers, steps and time tables; those are data.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 from energymeter.boards import find_board
 from energymeter.errors import ImplausibleReading, SpecError
+from energymeter.lazy import TYPE_CHECKING, NamedTuple
 from energymeter.reading import Band, Facts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
 
 SPREAD = 1.1
 """A conversion may take 10 % longer than typical (INA219 586/532 µs, SBOS448G 7.5; INA226 from memory)."""
@@ -205,7 +211,7 @@ class Kind(NamedTuple):
     """What to do about a current beyond its range."""
 
     @classmethod
-    def fast(cls, **table: Any) -> "Kind":
+    def fast(cls, **table: Any) -> Kind:
         """A chip with the registers that INA228, INA237 and INA238 share."""
         return cls(
             config_register=1,

@@ -1,13 +1,17 @@
 """The sources that the chips of the INA family make: set up, watched for a lost setting, read when ready."""
 
-from collections.abc import Iterator
+from __future__ import annotations
 
 from energymeter.clock import Clock, SystemClock
 from energymeter.drivers.links import i2c
-from energymeter.drivers.links.i2c_scan import places_of
 from energymeter.drivers.protocols import ina
 from energymeter.errors import SourceError, SourceMissing, SpecError
+from energymeter.lazy import TYPE_CHECKING
 from energymeter.reading import Band, Facts, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 _RANGE_REGISTER, _NARROW = 0, 1 << 4
 LATCH_READY = (0x0B, 1 << 15)
@@ -176,6 +180,8 @@ class InaSource:
     @classmethod
     def places(cls) -> Iterator[str]:
         """Where one answers."""
+        from energymeter.drivers.links.i2c_scan import places_of
+
         return places_of(cls.kinds[0].name)
 
     @property

@@ -5,12 +5,16 @@ and on its own it narrows and widens the gain by a flag that does not show clipp
 at the widest gain and clipping is looked for. Tested on pi-ina219 1.4.1 over the emulated chip.
 """
 
-from importlib import import_module
-from typing import Any
+from __future__ import annotations
 
 from energymeter.drivers.links import i2c
 from energymeter.errors import ExtraMissing, SourceError
+from energymeter.lazy import TYPE_CHECKING, module
 from energymeter.reading import Reading
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 _FULL_SCALE_MILLIVOLTS = 320.0
 
@@ -30,7 +34,7 @@ class Backend:
 
     def __init__(self, chip: i2c.Chip, shunt: float, times: int) -> None:
         try:
-            self._library: Any = import_module("ina219")
+            self._library: Any = module("ina219")
         except ImportError as error:
             raise ExtraMissing("pi-ina219", "pi-ina219", "backend=pi-ina219") from error
         self._chip = chip

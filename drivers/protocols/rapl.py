@@ -9,14 +9,22 @@ They are in ``/sys/bus/event_source/devices/power`` (arch/x86/events/rapl.c in t
 opened, in 64 bits, so they never wrap.
 """
 
+from __future__ import annotations
+
 import os
 import struct
-from collections.abc import Callable
-from typing import NamedTuple
 
 from energymeter.drivers.links.sysfs import translated
 from energymeter.errors import SourceError, SourceMissing
+from energymeter.lazy import TYPE_CHECKING, NamedTuple
 from energymeter.paths import entries, peek, peek_name, peek_number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    OpenCounter = Callable[[int, int, int], int]
+    """PMU type, event number, CPU: to a file descriptor."""
+
 
 _CONTROLS = ("intel-rapl", "intel-rapl-mmio", "intel-rapl-tpmi")
 """Where one zone may be shown; the first that has it wins."""
@@ -40,9 +48,6 @@ _CURE = (
     "system-wide counters are closed to this user; open them with "
     "`sudo sysctl kernel.perf_event_paranoid=0`, or give Python CAP_PERFMON"
 )
-
-OpenCounter = Callable[[int, int, int], int]
-"""PMU type, event number, CPU: to a file descriptor."""
 
 
 class ZoneFolder(NamedTuple):

@@ -4,14 +4,14 @@ import json
 import math
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from energymeter.comparison.conditions import Conditions
 from energymeter.energy.uncertainty import Component
 from energymeter.energy.usage import Usage
 from energymeter.errors import LogError, NotMeasured
 from energymeter.paths import entries, read_file, replace_file
-from energymeter.reading import Place, Provenance
+from energymeter.reading import PLACES, PROVENANCES, Place, Provenance
 from energymeter.text import printable
 from energymeter.units import number_in
 
@@ -140,7 +140,7 @@ class Run(NamedTuple):
             known[key] = _text(fields[key])
         for key in ("sources", "calibration", "notes"):
             known[key] = tuple(map(_text, fields.get(key, ())))
-        for key, allowed in (("provenance", get_args(Provenance)), ("place", get_args(Place))):
+        for key, allowed in (("provenance", PROVENANCES), ("place", PLACES)):
             if fields[key] not in allowed:
                 raise ValueError(f"its {key} is unknown")
             known[key] = fields[key]

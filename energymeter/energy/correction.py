@@ -1,11 +1,17 @@
 """What a calibration says: straight lines from what a meter shows to what is true, with their covariance."""
 
-import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from __future__ import annotations
 
+import math
+
+from energymeter.lazy import TYPE_CHECKING, NamedTuple
 from energymeter.reading import Facts, Reading
 from energymeter.units import RECTANGLE, number_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
 
 EXTRAPOLATION = 1.2
 """A line is not trusted further than this times its largest point."""
@@ -167,7 +173,7 @@ class Model(NamedTuple):
         }
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> "Model":
+    def from_json(cls, fields: Mapping[str, Any]) -> Model:
         """The model again.
 
         Raises:
@@ -196,7 +202,7 @@ class Applied(NamedTuple):
         return {"title": self.title, "model": self.model.to_json(), "kelvin": self.kelvin}
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> "Applied":
+    def from_json(cls, fields: Mapping[str, Any]) -> Applied:
         """The same again.
 
         Raises:

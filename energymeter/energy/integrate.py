@@ -4,9 +4,8 @@ One rule for each semantics. Plain floats with
 compensated sums (Kahan 1965): after a day at 1 kHz the total is still right to 1e-9.
 """
 
-from typing import NamedTuple
-
 from energymeter.energy.counters import coulombs_between, joules_between
+from energymeter.lazy import NamedTuple
 from energymeter.reading import Facts, Reading
 
 _IN_STEP = 0.75

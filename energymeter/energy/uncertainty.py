@@ -6,14 +6,19 @@ error in every sample. Where a calibration card belongs to the meter, its covari
 the data sheet's gain and offset. Everything printed uses the coverage factor `K`, about 95 %.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from energymeter.energy.correction import Line, Model
 from energymeter.energy.window import Window
+from energymeter.lazy import TYPE_CHECKING, NamedTuple
 from energymeter.reading import Band, Facts
 from energymeter.units import RECTANGLE, STEP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
 
 K = 2.0
 _COUNTER_GAIN = 0.02

@@ -1,8 +1,8 @@
 """What a window of time used: joules, mAh, watts, with ±, provenance and what was missed."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from energymeter.energy.uncertainty import (
     Component,
@@ -15,11 +15,15 @@ from energymeter.energy.uncertainty import (
 )
 from energymeter.energy.window import Window
 from energymeter.errors import NotMeasured, SpecError
+from energymeter.lazy import TYPE_CHECKING, NamedTuple
 from energymeter.reading import Band, Facts, Place, Provenance
 from energymeter.text import duration, html_table, partly_measured, percent, significant, with_uncertainty
 from energymeter.units import STEP
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
     from energymeter.carbon.emissions import Carbon, GridNow
 
 _GAUGE_STEPS = 3
@@ -199,7 +203,7 @@ class Usage(NamedTuple):
     def _repr_html_(self) -> str:
         return html_table([self._texts()])
 
-    def carbon(self, grid: "GridNow | str | None" = None, **options: Any) -> "Carbon":
+    def carbon(self, grid: GridNow | str | None = None, **options: Any) -> Carbon:
         """Grams of CO₂e of this energy, with ±, zone, year and source.
 
         Args:

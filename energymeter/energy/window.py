@@ -1,9 +1,12 @@
 """What one channel measured between two moments, and the points of its curve that a window lies between."""
 
 import math
-from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+
+from energymeter.lazy import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COVERED = 0.995
 """The share of a window that must have been measured for its energy to stand for the whole window."""

@@ -4,13 +4,17 @@ A meter measures the whole board, so these lists are of the process: threads, ta
 notebook share them. There is no other state of the process in this package.
 """
 
+from __future__ import annotations
+
 import os
 import threading
 import weakref
-from collections.abc import Hashable
-from typing import TYPE_CHECKING, Protocol
+
+from energymeter.lazy import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from energymeter.budget.account import Spent
 
 
@@ -18,7 +22,7 @@ class RunningMeter(Protocol):
     """What a budget needs of the meter around it."""
 
     @property
-    def usage(self) -> "Spent":
+    def usage(self) -> Spent:
         """The usage so far; raises `NotMeasured` before the first sample."""
 
     @property

@@ -1,13 +1,16 @@
 """The life of a meter: new, open, running, closed. One lock guards it; none is held while it closes."""
 
+from __future__ import annotations
+
 import os
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from energymeter.errors import SpecError
+from energymeter.lazy import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from energymeter.meter.run import Run
 
 
@@ -34,11 +37,11 @@ class Life:
         """A meter is being opened under the lock."""
         self._pid = os.getpid()
 
-    def opening(self, run: "Run") -> None:
+    def opening(self, run: Run) -> None:
         """This run is about to start: an interruption releases it."""
         self._opening = run
 
-    def enter(self, started: "Callable[[], Run]", entered: list[bool]) -> None:
+    def enter(self, started: Callable[[], Run], entered: list[bool]) -> None:
         """One more block; the first one starts a run. If that fails, nothing has changed.
 
         Args:
@@ -71,7 +74,7 @@ class Life:
             finally:
                 self._inside = False
 
-    def leave(self, finish: "Callable[[Run], None]", left: list[bool]) -> None:
+    def leave(self, finish: Callable[[Run], None], left: list[bool]) -> None:
         """One block less; the last one finishes the run.
 
         Args:

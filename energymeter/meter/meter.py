@@ -1,11 +1,9 @@
 """`EnergyMeter`: what a program holds in its hand."""
 
-import math
+from __future__ import annotations
+
 import os
 import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from energymeter.clock import SystemClock
 from energymeter.errors import (
@@ -16,27 +14,29 @@ from energymeter.errors import (
     SourceError,
     SpecError,
 )
-from energymeter.meter import active
-from energymeter.meter.life import Life
-from energymeter.meter.spans import Span, Spans, SpansByName, SyncedSpan
-from energymeter.meter.wrapped import wrapped
-from energymeter.spec import Spec, parse
+from energymeter.meter.span import Span, SyncedSpan
 from energymeter.version import __version__
 
+TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any, TypeVar
+
     from energymeter.budget.account import Account
     from energymeter.calibration.cards import Cards
     from energymeter.discovery.choice import Choice
     from energymeter.energy.usage import Idle, Usage
     from energymeter.meter.billing import Billing
     from energymeter.meter.run import Recording, Run
+    from energymeter.meter.spans import SpansByName
     from energymeter.reading import Provenance, Reading
     from energymeter.recordings.trace import Trace
     from energymeter.sampling.config import SourceConfig
     from energymeter.source import Source
+    from energymeter.spec import Spec
 
-T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
+    T = TypeVar("T")
+    F = TypeVar("F", bound=Callable[..., Any])
 
 
 class EnergyMeter:
@@ -73,14 +73,14 @@ class EnergyMeter:
 
     def __init__(
         self,
-        source: "str | Source | None" = None,
+        source: str | Source | None = None,
         *,
         rate_hz: float | None = None,
         out: str | os.PathLike[str] | None = None,
         force: bool = False,
-        require: "Provenance | None" = None,
+        require: Provenance | None = None,
         nominal_volts: float | None = None,
-        budget: "str | Account | None" = None,
+        budget: str | Account | None = None,
         stage: str | None = None,
         sync: Callable[[], object] | None = None,
         calibration: bool | str | os.PathLike[str] = True,
@@ -88,11 +88,13 @@ class EnergyMeter:
     ) -> None:
         if rate_hz is not None and not rate_hz > 0:
             raise SpecError(f"a rate of {rate_hz:g} Hz reads nothing; give a positive number")
+        from energymeter.meter.life import Life
+
         self._groups: list[list[Spec | Source]] | None = None
         self.choice: Choice | None = None
         """The source that was found, and why it; None where one was named."""
         if isinstance(source, str):
-            self._groups = [[*group] for group in parse(source)]
+            self._groups = _groups(source)
         elif source is not None:
             self._groups = [[source]]
         self._rate_hz = rate_hz
@@ -116,12 +118,14 @@ class EnergyMeter:
 
     # -- measuring ---------------------------------------------------------------------------------
 
-    def __enter__(self) -> "EnergyMeter":
+    def __enter__(self) -> EnergyMeter:
         entered: list[bool] = []
         try:
             self._life.enter(self._started, entered)
             if entered[0]:  # not within itself
                 self._release_when_forgotten()
+                from energymeter.meter import active
+
                 active.begin(self)
                 self._begin_billing()
             return self
@@ -133,7 +137,7 @@ class EnergyMeter:
     def __exit__(self, kind: object = None, *_: object) -> None:
         left: list[bool] = []
 
-        def finish(run: "Run") -> None:
+        def finish(run: Run) -> None:
             self._finish(run, failed=kind is not None)
 
         try:
@@ -148,7 +152,7 @@ class EnergyMeter:
                 self._after_block(failed=True)
             raise
 
-    async def __aenter__(self) -> "EnergyMeter":
+    async def __aenter__(self) -> EnergyMeter:
         return self.__enter__()
 
     async def __aexit__(self, kind: object = None, *_: object) -> None:
@@ -156,6 +160,8 @@ class EnergyMeter:
 
     def __call__(self, function: F) -> F:
         """Measure every call of a function; ``meter.usage`` is that of the last one."""
+        from energymeter.meter.wrapped import wrapped
+
         return wrapped(function, lambda: self)
 
     def _release_when_forgotten(self) -> None:
@@ -164,7 +170,7 @@ class EnergyMeter:
 
             self._forgotten = weakref.finalize(self, self._life.end)
 
-    def _finish(self, run: "Run", *, failed: bool = False) -> None:
+    def _finish(self, run: Run, *, failed: bool = False) -> None:
         try:
             run.finish()
         finally:  # also if the caller's sync failed, or if it is interrupted
@@ -173,7 +179,7 @@ class EnergyMeter:
             finally:
                 self._after_block(failed=failed)
 
-    def _abandon(self, run: "Run") -> None:
+    def _abandon(self, run: Run) -> None:
         """Undo an entry that went wrong later on."""
         try:
             run.release(discard_log=True)
@@ -184,6 +190,8 @@ class EnergyMeter:
         try:
             self._end_billing(failed=failed)
         finally:
+            from energymeter.meter import active
+
             active.end(self)
 
     # The budget ---------------------------------------------------------------------------------
@@ -224,12 +232,14 @@ class EnergyMeter:
             except EnergyMeterError as failure:
                 if not failed:
                     raise
+                import warnings
+
                 # the caller's own error goes first
                 warnings.warn(f"the budget was not debited: {failure}", stacklevel=2)
 
     # The source ---------------------------------------------------------------------------------
 
-    def _started(self) -> "Run":
+    def _started(self) -> Run:
         self._open_account()
         if self._groups is not None:
             return self._run(self._groups)
@@ -245,10 +255,10 @@ class EnergyMeter:
                 raise
             return self._run(self._chosen())
 
-    def _chosen(self) -> "list[list[Spec | Source]]":
-        return [[*group] for group in parse(self.choice.spec)] if self.choice is not None else []
+    def _chosen(self) -> list[list[Spec | Source]]:
+        return _groups(self.choice.spec) if self.choice is not None else []
 
-    def _run(self, groups: "list[list[Spec | Source]]") -> "Run":
+    def _run(self, groups: list[list[Spec | Source]]) -> Run:
         from energymeter.meter.run import Run  # another third: for those who measure
         from energymeter.sampling.config import LogConfig, SourceConfig
         from energymeter.sampling.sampler import Sampler
@@ -274,14 +284,14 @@ class EnergyMeter:
         run.start(self._refuse_lesser)
         return run
 
-    def _cards(self) -> "Cards":
+    def _cards(self) -> Cards:
         from energymeter.calibration.cards import Cards
 
         if isinstance(self._calibration, bool):
             return Cards.here(self._celsius) if self._calibration else Cards()
         return Cards.here(self._celsius, os.fspath(self._calibration))
 
-    def _refuse_lesser(self, run: "Run") -> None:
+    def _refuse_lesser(self, run: Run) -> None:
         for channel in run.counted:
             if self._require is not None and channel.info.facts.provenance != self._require:
                 raise ProvenanceRefused(
@@ -289,7 +299,7 @@ class EnergyMeter:
                     "source is required; `energymeter devices` lists what is here"
                 )
 
-    def idle(self, seconds: float = 30.0) -> "Idle":
+    def idle(self, seconds: float = 30.0) -> Idle:
         """Measure the baseline: what is drawn while nothing runs. Later usages are then gross and net of it.
 
         Within a running block it is that of these seconds alone.
@@ -301,7 +311,7 @@ class EnergyMeter:
             SpecError: ``seconds`` is not positive.
             NotMeasured: no sample was taken.
         """
-        if not 0 < seconds < math.inf:
+        if not 0 < seconds < float("inf"):
             raise SpecError(f"an idle time of {seconds:g} s measures nothing; give a positive number")
         self._idle = None
         log_file, self._log_file = self._log_file, None  # which is for what comes after
@@ -365,6 +375,8 @@ class EnergyMeter:
         Raises:
             NotMeasured: the meter was never entered.
         """
+        from energymeter.meter.spans import Spans, SpansByName
+
         run = self._latest_run()
         run.resolve_spans()
         progress = run.progress()
@@ -382,7 +394,7 @@ class EnergyMeter:
     # -- results -----------------------------------------------------------------------------------
 
     @property
-    def usage(self) -> "Usage":
+    def usage(self) -> Usage:
         """What was used since entering; while the block runs, up to the newest sample.
 
         Raises:
@@ -391,7 +403,7 @@ class EnergyMeter:
         return self._latest_run().usage()
 
     @property
-    def usages(self) -> "dict[str, Usage]":
+    def usages(self) -> dict[str, Usage]:
         """The same for every channel by itself, also for those that are not in the total.
 
         Raises:
@@ -409,7 +421,7 @@ class EnergyMeter:
         return tuple(channel.info.name for channel in self._latest_run().counted)
 
     @property
-    def latest(self) -> "Reading":
+    def latest(self) -> Reading:
         """What the counted sources drew at their newest samples; their watts added.
 
         Raises:
@@ -418,7 +430,7 @@ class EnergyMeter:
         return self._latest_run().latest()
 
     @property
-    def recording(self) -> "Recording":
+    def recording(self) -> Recording:
         """How the recording to ``out`` goes: rows, error, and whether every source is a replay that is over.
 
         Raises:
@@ -427,7 +439,7 @@ class EnergyMeter:
         return self._latest_run().recording()
 
     @property
-    def trace(self) -> "Trace":
+    def trace(self) -> Trace:
         """The samples of the counted sources as numpy columns, their power added.
 
         A run longer than the ring (a minute at 1 kHz) is thinned where it is old; ``out=`` keeps all.
@@ -453,7 +465,7 @@ class EnergyMeter:
         ]
         return sum(traces[1:], start=traces[0])
 
-    def _latest_run(self) -> "Run":
+    def _latest_run(self) -> Run:
         run = self._life.latest
         if run is None:
             raise NotMeasured("this meter has measured nothing yet; use `with meter:` around some code")
@@ -473,8 +485,17 @@ class EnergyMeter:
             return f"EnergyMeter({source}: {state}, {reason})"
 
 
-def _named(source: "Spec | Source") -> str:
+def _groups(text: str) -> list[list[Spec | Source]]:
+    """The sources of a spec: groups side by side, each a list of sources that add up."""
+    from energymeter.spec import parse
+
+    return [[*group] for group in parse(text)]
+
+
+def _named(source: Spec | Source) -> str:
     """A source as a person may see it: by its name, which holds no password, no query and no command line."""
+    from energymeter.spec import Spec
+
     if not isinstance(source, Spec):
         return source.name
     try:
@@ -483,7 +504,7 @@ def _named(source: "Spec | Source") -> str:
         return f"{source.driver}, with options that make no sense"
 
 
-def _header(configs: "Sequence[SourceConfig]", counted: int, started: float) -> dict[str, Any]:
+def _header(configs: Sequence[SourceConfig], counted: int, started: float) -> dict[str, Any]:
     """What a log file says of its origin: the first ``counted`` sources add up, the others are excluded."""
     system = os.uname()
     return {

@@ -1,26 +1,29 @@
 """One run: from entering a meter to leaving it."""
 
+from __future__ import annotations
+
 import math
 import os
 import threading
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from energymeter.clock import Clock
-from energymeter.energy.integrate import Sample
-from energymeter.energy.uncertainty import Part
-from energymeter.energy.usage import Idle, Overhead, Usage, combine
 from energymeter.energy.window import NOTHING, Point, Window
 from energymeter.errors import NotMeasured, SamplerError
+from energymeter.lazy import TYPE_CHECKING, NamedTuple
 from energymeter.meter import throttling
 from energymeter.meter.span_resolver import SpanResolver
-from energymeter.reading import Reading
 from energymeter.sampling.memory import Count
 from energymeter.sampling.sampler import SampledChannel, Sampler
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from energymeter.calibration.cards import Cards
     from energymeter.energy.correction import Applied
+    from energymeter.energy.integrate import Sample
+    from energymeter.energy.uncertainty import Part
+    from energymeter.energy.usage import Idle, Overhead, Usage
+    from energymeter.reading import Reading
 
 _WATCH_SECONDS = 0.25
 """How often the watchdog checks the sampling process."""
@@ -68,7 +71,7 @@ class Run:
         self,
         sampler: Sampler,
         first: int,
-        cards: "Cards",
+        cards: Cards,
         clock: Clock,
         *,
         nominal_volts: float | None = None,
@@ -95,7 +98,7 @@ class Run:
 
     # -- its life ------------------------------------------------------------------------------------
 
-    def start(self, refuse: "Callable[[Run], None]") -> None:
+    def start(self, refuse: Callable[[Run], None]) -> None:
         """Open the sources; the window begins when each has a sample. If that fails, all are released.
 
         Args:
@@ -258,6 +261,8 @@ class Run:
         Raises:
             NotMeasured: a channel has none.
         """
+        from energymeter.reading import Reading
+
         newest = [channel.curve.last() for channel in self.counted]
         known = [sample for sample in newest if sample is not None]
         if len(known) < len(newest):
@@ -291,6 +296,8 @@ class Run:
     def _combined(
         self, channels: Sequence[SampledChannel], windows: Sequence[Window], progress: Progress | None = None
     ) -> Usage:
+        from energymeter.energy.usage import combine
+
         for channel, window in zip(channels, windows, strict=True):
             if not window.covered_seconds > 0 and channel.curve.error:
                 raise NotMeasured(
@@ -326,13 +333,15 @@ class Run:
         )
 
     def _part(self, channel: SampledChannel, window: Window, interval_seconds: float) -> Part:
+        from energymeter.energy.uncertainty import Part
+
         part = Part(channel.info.name, channel.info.facts, window, interval_seconds)
         applied = self.applied(channel)
         if applied is None:
             return part
         return part._replace(model=applied.model, kelvin=applied.kelvin)
 
-    def applied(self, channel: SampledChannel) -> "Applied | None":
+    def applied(self, channel: SampledChannel) -> Applied | None:
         """The calibration of a channel, if it has one."""
         return self._cards.applied(channel.info.identity)
 
@@ -355,6 +364,8 @@ class Run:
 
     def _overhead(self, channels: Sequence[SampledChannel]) -> Overhead:
         """What the sampling took: one process reports its time on every channel, threads one a source."""
+        from energymeter.energy.usage import Overhead
+
         cpu_ns = {channel.info.source_index: channel.curve.counts[Count.CPU_NS] for channel in channels}
         return Overhead(
             (sum if self.sampler.in_process else max)(cpu_ns.values()) * 1e-9,

@@ -5,16 +5,21 @@ works on copies and puts them in place by one assignment. So threads, forked wor
 exceptions at any moment need no lock, and find either the old state or the new one.
 """
 
+from __future__ import annotations
+
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
 from itertools import chain
 from operator import sub
-from typing import NamedTuple
 
 from energymeter.energy.window import Point, Window
+from energymeter.lazy import TYPE_CHECKING, NamedTuple
 from energymeter.sampling.curve import Curve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
 
 _EXACT, _ROUNDED = 2, 6
 """The fields of a window after its seconds: joules and coulombs are kept as they are; the rest, of which
@@ -28,8 +33,8 @@ _BLOCK = 4096
 class _Block(NamedTuple):
     """Some spans' windows, row by row."""
 
-    exact: "array[float]"
-    rounded: "array[float]"
+    exact: array[float]
+    rounded: array[float]
 
 
 class Resolved(NamedTuple):
@@ -38,7 +43,7 @@ class Resolved(NamedTuple):
     n: int = 0
     blocks: tuple[_Block, ...] = ()
 
-    def column(self, field: str) -> "array[float]":
+    def column(self, field: str) -> array[float]:
         """One field of `Window` (except seconds) of every span."""
         place = Window._fields.index(field) - 1
         values = array("d" if place < _EXACT else "f")
@@ -60,8 +65,8 @@ class Resolved(NamedTuple):
         raise IndexError(f"span {number} of {self.n}")
 
     def extended(
-        self, curve: Curve, edges: "array[int]", closed: int, until_ns: float, starts: dict[int, Point]
-    ) -> "Resolved":
+        self, curve: Curve, edges: array[int], closed: int, until_ns: float, starts: dict[int, Point]
+    ) -> Resolved:
         """With the further spans, of ``closed``, that ended by ``until_ns``."""
         done = self.n
         exact, rounded = array("d"), array("f")
@@ -83,12 +88,12 @@ class Resolved(NamedTuple):
 class Snapshot(NamedTuple):
     """The spans of one name that had ended at one moment. It never changes: edges are only ever added."""
 
-    edges: "array[int]"
+    edges: array[int]
     n: int
     channels: tuple[Resolved, ...]
     """What each counted channel measured."""
 
-    def seconds(self) -> "array[float]":
+    def seconds(self) -> array[float]:
         """The duration of every span."""
         starts, ends = self.edges[0 : 2 * self.n : 2], self.edges[1 : 2 * self.n : 2]
         return array("d", map((1e-9).__mul__, map(sub, ends, starts)))
@@ -142,7 +147,7 @@ class SpanResolver:
         self.now_ns = now_ns
         self._channels = tuple(_Channel() for _ in curves)
 
-    def begin(self, name: str) -> "array[int]":
+    def begin(self, name: str) -> array[int]:
         """Keep spans of this name from now on; where their edges go."""
         return self.edges.setdefault(name, array("q"))
 

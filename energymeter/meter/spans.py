@@ -1,24 +1,24 @@
-"""Named stretches of the program: two clock reads now, their energy later, and their statistics."""
+"""What spans of one name used: each of them, all together, and their statistics."""
+
+from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import compress
 from operator import and_, eq, ge
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from energymeter.energy.window import COVERED, Window
-from energymeter.errors import NotMeasured, SpecError
-from energymeter.meter.life import Life
-from energymeter.meter.wrapped import wrapped
+from energymeter.errors import NotMeasured
+from energymeter.lazy import NamedTuple
 from energymeter.text import html_table, significant
 
+TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from energymeter.energy.usage import Usage
     from energymeter.meter.run import Progress, Run
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Statistics(NamedTuple):
@@ -35,7 +35,7 @@ class Statistics(NamedTuple):
     unit: str = ""
 
     @classmethod
-    def of(cls, numbers: Sequence[float], unit: str = "", left_out: int = 0) -> "Statistics":
+    def of(cls, numbers: Sequence[float], unit: str = "", left_out: int = 0) -> Statistics:
         """The statistics of at least one number.
 
         >>> Statistics.of([1.0, 2.0, 3.0, 10.0], "J", left_out=1)
@@ -71,110 +71,6 @@ class Statistics(NamedTuple):
         return f"Statistics({self})"
 
 
-class Span:
-    """One stretch: a ``with`` block, or a decorator that opens a stretch at every call.
-
-    Outside of the meter's block it measures nothing.
-    """
-
-    __slots__ = ("_edges", "_life", "_run", "end_ns", "name", "start_ns")
-
-    def __init__(self, life: Life, name: str) -> None:
-        self._life = life
-        self.name = name
-        self.start_ns = 0
-        self.end_ns = 0
-
-    def __enter__(self) -> "Span":
-        if self.start_ns:
-            raise SpecError("this span was used already; open a new one with meter.span(name)")
-        self._run = run = self._life.running
-        if run is None:
-            self.start_ns = self._life.now_ns()
-            return self
-        spans = run.spans
-        try:
-            self._edges = spans.edges[self.name]
-        except KeyError:
-            self._edges = spans.begin(self.name)
-        spans.open[self] = self.start_ns = spans.now_ns()
-        return self
-
-    def __exit__(self, kind: object = None, error: object = None, traceback: object = None) -> None:
-        run = self._run
-        if run is None:
-            self.end_ns = self._life.now_ns()
-            return
-        spans = run.spans
-        self.end_ns = end_ns = spans.now_ns()
-        self._edges.extend((self.start_ns, end_ns))
-        spans.open.pop(self, None)  # after that: a pass that comes between finds its start in any case
-        if end_ns > spans.due_ns:
-            spans.resolve()
-
-    def __call__(self, function: F) -> F:
-        life, name = self._life, self.name
-        return wrapped(function, lambda: Span(life, name))
-
-    @property
-    def usage(self) -> "Usage":
-        """What this stretch used; where its end was not measured yet, after at most one more sample.
-
-        Raises:
-            NotMeasured: it is still open, was outside of the meter's block, or nothing was read.
-        """
-        if not self.end_ns:
-            raise NotMeasured(f"the span {self.name!r} is still open; ask for its usage after its block")
-        if self._run is None:
-            raise NotMeasured(
-                f"the span {self.name!r} was outside of the meter's block; use `with meter:` around it"
-            )
-        self._run.wait_past(self.end_ns)
-        return self._run.usage_of(self._windows(self._run))
-
-    def _windows(self, run: "Run") -> list[Window]:
-        run.spans.resolve()
-        snapshot = run.spans.snapshot(self.name)
-        number = snapshot.find(self.start_ns, self.end_ns)
-        return (
-            snapshot.windows(number) if number is not None else run.spans.windows(self.start_ns, self.end_ns)
-        )
-
-    def __repr__(self) -> str:
-        if not self.end_ns:
-            return f"Span({self.name}: {'open' if self.start_ns else 'not entered yet'})"
-        try:
-            if self._run is None:
-                return f"Span({self.name}: outside of the meter's block)"
-            return f"Span({self.name}: {self._run.usage_of(self._windows(self._run))})"
-        except NotMeasured as reason:
-            return f"Span({self.name}: {reason})"
-
-
-class SyncedSpan(Span):
-    """A stretch whose edges wait for a device: kernels that are still queued belong to who queued them."""
-
-    __slots__ = ("_sync",)
-
-    def __init__(self, life: Life, name: str, sync: Callable[[], object]) -> None:
-        super().__init__(life, name)
-        self._sync = sync
-
-    def __enter__(self) -> Span:
-        self._sync()
-        return super().__enter__()
-
-    def __exit__(self, kind: object = None, error: object = None, traceback: object = None) -> None:
-        try:
-            self._sync()
-        finally:
-            super().__exit__()
-
-    def __call__(self, function: F) -> F:
-        life, name, sync = self._life, self.name, self._sync
-        return wrapped(function, lambda: SyncedSpan(life, name, sync))
-
-
 class Spans:
     """What ``meter.spans[name]`` answers: the calls that had ended when it was asked, and their statistics.
 
@@ -182,7 +78,7 @@ class Spans:
     for at least 99.5 % of their time.
     """
 
-    def __init__(self, run: "Run", name: str, progress: "Progress") -> None:
+    def __init__(self, run: Run, name: str, progress: Progress) -> None:
         self.name = name
         self._run = run
         self._progress = progress
@@ -192,12 +88,12 @@ class Spans:
         return self._snapshot.n
 
     @property
-    def usages(self) -> "list[Usage]":
+    def usages(self) -> list[Usage]:
         """The usage of each call in the order of their ends; without those of which nothing was measured."""
         return [usage for number in range(len(self)) if (usage := self._usage(number)) is not None]
 
     @property
-    def usage(self) -> "Usage":
+    def usage(self) -> Usage:
         """All calls together, with their coverage; overlapping calls count their common time twice.
 
         Raises:
@@ -238,7 +134,7 @@ class Spans:
         return Statistics.of(known, "mAh", len(self) - len(known))
 
     @cached_property
-    def _seconds(self) -> "array[float]":
+    def _seconds(self) -> array[float]:
         return self._snapshot.seconds()
 
     @cached_property
@@ -266,7 +162,7 @@ class Spans:
         if not len(self):
             raise NotMeasured(f"no span {self.name!r} has finished yet; ask again after its first call")
 
-    def _usage(self, number: int) -> "Usage | None":
+    def _usage(self, number: int) -> Usage | None:
         try:
             return self._run.usage_of(self._snapshot.windows(number), self._progress)
         except NotMeasured:

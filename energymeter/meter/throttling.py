@@ -5,8 +5,6 @@ raspberrypi/documentation): 0 to 3 are now, 16 to 19 the same four since boot.
 """
 
 import os
-import re
-import subprocess
 
 _SINCE_BOOT = 16
 _STATES = (
@@ -21,6 +19,9 @@ def read(command: str = "vcgencmd") -> int | None:
     """The bits as they stand; None on a machine that is no Raspberry Pi, or whose firmware will not say."""
     if not any(os.access(os.path.join(folder, command), os.X_OK) for folder in os.get_exec_path()):
         return None  # seen without the milliseconds that a failing start costs
+    import re
+    import subprocess
+
     try:
         done = subprocess.run(
             [command, "get_throttled"],

@@ -2,10 +2,10 @@
 
 import json
 from array import array
-from typing import Any, get_args
+from typing import Any
 
 from energymeter.errors import LogError
-from energymeter.reading import Band, Facts, Place, Provenance, Semantics
+from energymeter.reading import PLACES, PROVENANCES, SEMANTICS, Band, Facts
 from energymeter.recordings.record import Record
 from energymeter.text import printable
 from energymeter.units import number_in
@@ -112,10 +112,10 @@ def _field(name: str, value: Any) -> Any:
     Raises:
         TypeError, ValueError: it cannot be.
     """
-    words = {"semantics": Semantics, "provenance": Provenance, "place": Place}.get(name)
+    words = {"semantics": SEMANTICS, "provenance": PROVENANCES, "place": PLACES}.get(name)
     if words is not None:
-        if value not in get_args(words):
-            raise ValueError(f"{printable(str(value)[:40])!r} is none of {', '.join(get_args(words))}")
+        if value not in words:
+            raise ValueError(f"{printable(str(value)[:40])!r} is none of {', '.join(words)}")
         return value
     if name in ("counted", "replayed"):
         if not isinstance(value, bool):

@@ -1,17 +1,23 @@
 """What is to be sampled, into which log, and the channels that come of it.
 
-One shape each, in the program and in the sampling process; between the two they travel as JSON.
+One shape each, in the program and in the sampling process; between the two they travel as `messages`.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 from energymeter.errors import SpecError
+from energymeter.lazy import TYPE_CHECKING, NamedTuple
 from energymeter.reading import Facts
 from energymeter.sampling.memory import ChannelMemory, channel_bytes
 from energymeter.source import Source, Streaming
 from energymeter.spec import Spec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
 
 _SLOW_MACHINES = ("armv6l",)
 """One core of an ARM1176: Raspberry Pi Zero, Zero W and 1 (raspberrypi.com, processors)."""
@@ -31,7 +37,7 @@ class SourceConfig(NamedTuple):
     """``None``: the source's own default."""
 
     @classmethod
-    def from_json(cls, row: list[Any]) -> "SourceConfig":
+    def from_json(cls, row: list[Any]) -> SourceConfig:
         """The config again, after ``json.dumps``; its source must be a spec."""
         spec, rate_hz = row
         return cls(Spec(*spec), rate_hz)
@@ -105,7 +111,7 @@ class ChannelInfo(NamedTuple):
     """What the source says that the reader of a result should know."""
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> "ChannelInfo":
+    def from_json(cls, fields: dict[str, Any]) -> ChannelInfo:
         """The info again, after ``to_json`` went through JSON."""
         notes = tuple(fields.get("notes", ()))
         return cls(**{**fields, "facts": Facts.from_json(fields["facts"]), "notes": notes})

@@ -4,9 +4,10 @@ A reader checks every record that it takes a total from. If the writer has overt
 in the end in the history.
 """
 
+from __future__ import annotations
+
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
 
 from energymeter.energy.integrate import Sample
 from energymeter.energy.window import (
@@ -19,8 +20,13 @@ from energymeter.energy.window import (
     late_joules,
     unseen_joules,
 )
+from energymeter.lazy import TYPE_CHECKING
 from energymeter.reading import Facts
 from energymeter.sampling.memory import ChannelMemory, Count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 _NAN = math.nan
 _PATIENCE = 1000
@@ -55,7 +61,7 @@ class Curve:
         self._near: tuple[Sample, Sample] | None = None  # where the last search ended: spans come in order
 
     @classmethod
-    def of(cls, facts: Facts, memory: ChannelMemory) -> "Curve":
+    def of(cls, facts: Facts, memory: ChannelMemory) -> Curve:
         """The curve of a source with these facts."""
         ages = facts.age_seconds if facts.renewal_seconds or facts.smoothing_seconds else None
         return cls(memory, trapezoids=facts.semantics == "instant", age_seconds=ages)

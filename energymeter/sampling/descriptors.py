@@ -1,15 +1,21 @@
 """File descriptors of ours in somebody else's program, which may close them, fork, or have none left."""
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import os
 import weakref
-from collections.abc import Iterable
+
+from energymeter.lazy import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _LOWEST = 3
 """0 to 2 are the standard streams, even while the program has them closed."""
 
-_open: "weakref.WeakSet[Descriptor]" = weakref.WeakSet()
+_open: weakref.WeakSet[Descriptor] = weakref.WeakSet()
 
 
 class Descriptor:

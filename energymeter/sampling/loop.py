@@ -1,18 +1,25 @@
 """Reading sources at a steady pace, whatever they do: late, stale, failing, unplugged, ended."""
 
-from collections.abc import Callable, Iterator, Sequence
+from __future__ import annotations
+
 from math import inf
 
-from energymeter.energy.correction import Correction
 from energymeter.energy.gaps import GapRule, tick_wait_ns
 from energymeter.energy.integrate import Integrator, Sample
 from energymeter.errors import EnergyMeterError, SourceEnded, SourceError
+from energymeter.lazy import TYPE_CHECKING
 from energymeter.reading import Reading
 from energymeter.sampling.config import SourceConfig
 from energymeter.sampling.memory import ChannelMemory, Count, CurveWriter, State
 from energymeter.sampling.pace import Pace
 from energymeter.sampling.priority import Priority
 from energymeter.source import Counting, Divided, Source, Streaming, StreamingParts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from energymeter.energy.correction import Correction
+
 
 FAILURES_BEFORE_REOPEN = 3
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)

@@ -4,13 +4,18 @@ Stopping is a message, not the end of a pipe: a word in shared memory says what 
 wakes whoever waits. So it does not matter who else holds the pipe, such as a forked worker, or who closed it.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import time
-from collections.abc import Callable
-from typing import Protocol
 
+from energymeter.lazy import TYPE_CHECKING, Protocol
 from energymeter.sampling.memory import Count, Head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 _LONGEST_WAIT_SECONDS = 1.0
 _BLIND_WAIT_SECONDS = 0.05

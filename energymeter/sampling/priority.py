@@ -10,10 +10,18 @@ It must never hurt. A loop that takes more than 2 % of a core at 100 Hz (in prop
 gives its real-time priority back, and ``RLIMIT_RTTIME`` ends it for one that cannot even do that.
 """
 
+from __future__ import annotations
+
 import os
 import resource
-import signal
 import time
+
+from energymeter.lazy import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal  # `signal` makes enums of its numbers, which takes half of a bare start
 
 _NICE = -10
 _SHARE = 0.02

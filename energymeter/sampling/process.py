@@ -1,21 +1,28 @@
 """Sampling in a process of its own, as the measured program sees it."""
 
+from __future__ import annotations
+
 import contextlib
-import json
 import mmap
 import os
 import sys
 import time
-from collections.abc import Sequence
-from typing import Any
 
 from energymeter import errors
-from energymeter.energy.correction import Correction
 from energymeter.errors import SamplerError, SourceTimeout
+from energymeter.lazy import TYPE_CHECKING
 from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
 from energymeter.sampling.descriptors import Descriptor, anonymous_file
 from energymeter.sampling.memory import Count, Head, LogState, State, Stop
+from energymeter.sampling.messages import unpacked
 from energymeter.sampling.spawn import Child, spawn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from energymeter.energy.correction import Correction
+
 
 OPEN_SECONDS = 15.0
 """A source that has not opened by then never will."""
@@ -178,7 +185,7 @@ def _answer(child: Child, last_words: Descriptor) -> dict[str, Any]:
     """
     deadline = time.monotonic() + OPEN_SECONDS
     for line in child.lines(deadline):
-        answer: dict[str, Any] = json.loads(line)
+        answer = unpacked(line)
         if "error" in answer:
             raise _reported(answer["error"], answer["message"])
         return answer

@@ -1,25 +1,30 @@
 """The measured program's side of sampling: starts the sampling process, sees its curves, keeps it alive."""
 
+from __future__ import annotations
+
 import os
 import threading
-from collections.abc import Sequence
-from typing import NamedTuple
 
 from energymeter.clock import Clock, SystemClock
-from energymeter.energy.correction import Correction
-from energymeter.energy.uncertainty import OwnCounter
 from energymeter.energy.window import COVERED
 from energymeter.errors import LogError
+from energymeter.lazy import TYPE_CHECKING, NamedTuple
 from energymeter.sampling import priority
 from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.memory import Count, Head, State
 from energymeter.sampling.process import ProcessHost
 from energymeter.sampling.spawn import interpreter
-from energymeter.sampling.thread import ThreadHost
 from energymeter.sampling.uninterrupted import uninterrupted
 from energymeter.spec import Spec
-from energymeter.text import significant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from energymeter.energy.correction import Correction
+    from energymeter.energy.uncertainty import OwnCounter
+    from energymeter.sampling.thread import ThreadHost
+
 
 _FIRST_SAMPLE_SECONDS = 2.0
 _RESTARTS = 20
@@ -48,6 +53,8 @@ class SampledChannel(NamedTuple):
         Args:
             seconds: of a window. None if the counter ran for another time: it says nothing of a part of it.
         """
+        from energymeter.energy.uncertainty import OwnCounter
+
         counts = self.curve.counts
         for _ in range(_TRIES):  # until the sampler has not changed it meanwhile
             start_ns, end_ns = counts[Count.COUNTED_FROM_NS], counts[Count.COUNTED_TO_NS]
@@ -111,6 +118,8 @@ class Sampler:
         self.in_process = self.in_process or interpreter() is None
         try:
             if self.in_process:  # its sources are opened here, by the thread that the caller expects
+                from energymeter.sampling.thread import ThreadHost
+
                 self._host = ThreadHost()
                 self._open(self._host)
             else:
@@ -240,6 +249,8 @@ class Sampler:
         ]
         asleep = max((channel.observed(Count.SUSPENDED_NS) for channel in self.channels), default=0) * 1e-9
         if asleep:
+            from energymeter.text import significant
+
             gave = sum(channel.observed(Count.SUSPENDED_UJ) for channel in self.channels) * 1e-6
             besides = f"; the battery's gauge counted {significant(gave)} J meanwhile" if gave else ""
             notes.append(f"the machine slept {asleep:.1f} s, not measured{besides}")

@@ -1,9 +1,8 @@
 """One run's sources, opened, with memory for their curves and a file for their samples."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
-from energymeter.energy.correction import Correction
+from energymeter.lazy import TYPE_CHECKING
 from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
 from energymeter.sampling.loop import Channel, SourceLoop
 from energymeter.sampling.memory import (
@@ -22,7 +21,10 @@ from energymeter.text import printable
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Sequence
+    from typing import Any
 
+    from energymeter.energy.correction import Correction
     from energymeter.sampling.log_writer import LogWriter
 
 
@@ -202,7 +204,7 @@ class Session:
 
 def _opened(
     log: LogConfig, header: dict[str, Any], names: Sequence[str], head: Head, resume: bool, own_process: bool
-) -> "LogWriter":
+) -> LogWriter:
     """The log; what it takes is imported only where there is one."""
     from energymeter.recordings.writer import open_recorder
     from energymeter.sampling.log_writer import LogWriter
@@ -211,7 +213,7 @@ def _opened(
     return LogWriter(log.path, recorder, head, own_process=own_process)
 
 
-def _thread(loop: SourceLoop) -> "threading.Thread":
+def _thread(loop: SourceLoop) -> threading.Thread:
     import threading  # for several sources only
 
     return threading.Thread(target=loop.run, daemon=True)

@@ -1,21 +1,26 @@
 """Starts a child process of this package with a bare interpreter, and talks to it."""
 
+from __future__ import annotations
+
 import contextlib
-import json
 import os
-import re
 import select
-import signal
-import subprocess
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
-from typing import Any
 
 from energymeter.errors import SamplerError
+from energymeter.lazy import TYPE_CHECKING
 from energymeter.sampling.descriptors import Descriptor, anonymous_file, close, pipe
+from energymeter.sampling.messages import packed
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+else:
+    import _signal as signal  # `signal` makes enums of its numbers, which takes half of a bare start
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _ROOT = os.path.dirname(os.path.dirname(_HERE))
@@ -23,12 +28,12 @@ _SCRIPT = os.path.join(_HERE, "child.py")
 _FROM_ARCHIVE = (
     "import sys; sys.path.insert(0, sys.argv[1]); from energymeter.sampling.child import main; main()"
 )
-_PYTHON = re.compile(r"(python|pypy)[\d.]*t?d?(-dbg)?")
-"""The names of interpreters; a program that embeds Python has another one, and must not be started again."""
 _LONGEST_LINE = 1 << 20
 _REAP_SECONDS = 15.0
+_LOOK_SECONDS = (0.0005, 0.05)
+"""Between two looks whether a process has ended: at first, and at most."""
 
-_children: "weakref.WeakSet[Child]" = weakref.WeakSet()
+_children: weakref.WeakSet[Child] = weakref.WeakSet()
 
 
 def interpreter() -> str | None:
@@ -38,9 +43,19 @@ def interpreter() -> str | None:
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     here = os.path.join(sys.base_exec_prefix, "bin", version)
     for path in (sys.executable, getattr(sys, "_base_executable", None), here):
-        if path and _PYTHON.fullmatch(os.path.basename(path)) and os.path.isfile(path):
+        if path and is_python(os.path.basename(path)) and os.path.isfile(path):
             return path
     return None
+
+
+def is_python(name: str) -> bool:
+    """Whether an interpreter has this name; a program that embeds Python must not be started again.
+
+    >>> is_python("python3.13t"), is_python("pypy3"), is_python("python-app"), is_python("uwsgi")
+    (True, True, False, False)
+    """
+    version = name.removesuffix("-dbg").removesuffix("d").removesuffix("t")
+    return version.rstrip("0123456789.") in ("python", "pypy")
 
 
 def _archive() -> bool:
@@ -49,6 +64,50 @@ def _archive() -> bool:
     while not os.path.exists(folder) and os.path.dirname(folder) != folder:
         folder = os.path.dirname(folder)
     return os.path.isfile(folder)
+
+
+class _Process:
+    """A child of this process, until it is waited for."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.ended = False
+        self._lock = threading.Lock()
+        """Held while its number is used: it may stand for another process once this one was waited for."""
+
+    def has_ended(self) -> bool:
+        with self._lock:
+            return self._looked()
+
+    def send(self, number: int) -> None:
+        """Send a signal, if it has not ended.
+
+        Raises:
+            OSError: it has other rights now.
+        """
+        with self._lock:
+            if not self._looked():
+                os.kill(self.pid, number)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end; True if it has ended."""
+        end = time.monotonic() + seconds
+        pause, longest = _LOOK_SECONDS
+        while not self.has_ended():
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, longest)
+        return True
+
+    def _looked(self) -> bool:
+        if not self.ended:
+            try:
+                self.ended = os.waitpid(self.pid, os.WNOHANG)[0] == self.pid
+            except ChildProcessError:  # the program has waited for every child it had
+                self.ended = True
+        return self.ended
 
 
 class Child:
@@ -60,9 +119,7 @@ class Child:
         answer: the reading end of its standard output, which ends with it.
     """
 
-    def __init__(
-        self, process: "subprocess.Popen[bytes]", wake: tuple[Descriptor, Descriptor], answer: Descriptor
-    ) -> None:
+    def __init__(self, process: _Process, wake: tuple[Descriptor, Descriptor], answer: Descriptor) -> None:
         self.pid = process.pid
         self._process = process
         self._wake = wake
@@ -71,7 +128,7 @@ class Child:
         _children.add(self)
 
     def alive(self) -> bool:
-        return self._process.poll() is None
+        return not self._process.has_ended()
 
     def lines(self, deadline: float) -> Iterator[bytes]:
         """What it says, line by line, until it ends or ``time.monotonic()`` is past the deadline."""
@@ -87,7 +144,7 @@ class Child:
         if self._wake[1].ours():
             os.write(self._wake[1].fd, b"!")
         with contextlib.suppress(OSError):  # it may be stopped, and the program may have lost its rights
-            self._process.send_signal(signal.SIGCONT)
+            self._process.send(signal.SIGCONT)
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end; True if it has ended."""
@@ -96,14 +153,13 @@ class Child:
         while not ending and self._readable(end - time.monotonic()):
             ending = not os.read(self._answer.fd, 65_536)
         if ending:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(max(0.01, end - time.monotonic()))
+            self._process.wait(max(0.01, end - time.monotonic()))
         return not self.alive()
 
     def kill(self) -> None:
         """End it by force, without waiting."""
         with contextlib.suppress(OSError):
-            self._process.kill()
+            self._process.send(signal.SIGKILL)
 
     def release(self) -> None:
         """Close what connects it; one that has not ended is waited for by a thread, and killed in the end."""
@@ -113,14 +169,12 @@ class Child:
 
     def forget(self) -> None:
         """It is the child of another process, which forked this one."""
-        self._process.returncode = 0
+        self._process.ended = True
 
     def _reap(self) -> None:
-        try:
-            self._process.wait(_REAP_SECONDS)
-        except subprocess.TimeoutExpired:
+        if not self._process.wait(_REAP_SECONDS):
             self.kill()
-            self._process.wait()
+            self._process.wait(float("inf"))
 
     def _readable(self, seconds: float) -> bool:
         poll = select.poll()
@@ -128,13 +182,13 @@ class Child:
         return bool(poll.poll(max(0.0, seconds) * 1e3))
 
 
-def spawn(config: dict[str, Any], pass_fds: Sequence[int] = (), stderr: int = subprocess.DEVNULL) -> Child:
+def spawn(config: dict[str, Any], pass_fds: Sequence[int] = (), stderr: int | None = None) -> Child:
     """Start a child with its job.
 
     Args:
-        config: what it shall do; must be JSON. The program's import path is added.
+        config: what it shall do; what JSON can hold. The program's import path is added.
         pass_fds: descriptors that it inherits.
-        stderr: where its last words go.
+        stderr: where its last words go; None: nowhere.
 
     Raises:
         SamplerError: it cannot be started.
@@ -156,16 +210,23 @@ def spawn(config: dict[str, Any], pass_fds: Sequence[int] = (), stderr: int = su
         job = anonymous_file("energymeter-job")
         theirs.append(job)
         with open(job.fd, "wb", closefd=False) as file:
-            file.write(json.dumps({**config, "path": _import_path()}).encode())
+            file.write(packed({**config, "path": _import_path()}))
         how = [_SCRIPT] if os.path.isfile(_SCRIPT) else ["-c", _FROM_ARCHIVE, _ROOT]
-        process = subprocess.Popen(
+        if stderr is None:
+            nowhere = Descriptor(os.open(os.devnull, os.O_WRONLY))
+            theirs.append(nowhere)
+            stderr = nowhere.fd
+        streams = (wake[0].fd, its_answer.fd, stderr)
+        # a number that is given to itself is inherited; what else is, the child closes
+        inherited = [(fd, number) for number, fd in enumerate(streams)]
+        inherited += [(fd, fd) for fd in (*pass_fds, job.fd)]
+        pid = os.posix_spawn(  # `subprocess` takes as long to load as a bare interpreter to start
+            python,
             # -I ignores PYTHONUTF8: names of files must be the same bytes there as here
             [python, "-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}", *how, str(job.fd)],
-            stdin=wake[0].fd,
-            stdout=its_answer.fd,
-            stderr=stderr,
-            pass_fds=(*pass_fds, job.fd),
-            start_new_session=True,  # the terminal's Ctrl-C and Ctrl-Z are for the program
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, fd, number) for fd, number in inherited],
+            setsid=True,  # the terminal's Ctrl-C and Ctrl-Z are for the program
         )
     except OSError as failure:  # too many processes, too many open files
         close(mine)
@@ -178,7 +239,7 @@ def spawn(config: dict[str, Any], pass_fds: Sequence[int] = (), stderr: int = su
         raise
     finally:
         close(theirs)
-    return Child(process, wake, answer)
+    return Child(_Process(pid), wake, answer)
 
 
 def _import_path() -> list[str]:

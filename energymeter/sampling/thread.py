@@ -1,12 +1,14 @@
 """Sampling in a thread of the measured program: what an object that exists only there needs."""
 
+from __future__ import annotations
+
 import os
 import threading
 import time
-from collections.abc import Sequence
 
 from energymeter.energy.correction import Correction
 from energymeter.errors import SamplerError
+from energymeter.lazy import TYPE_CHECKING
 from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
 from energymeter.sampling.descriptors import Descriptor, close, pipe
 from energymeter.sampling.memory import Count, Head, LogState, State, Stop
@@ -14,6 +16,9 @@ from energymeter.sampling.pace import SystemPace
 from energymeter.sampling.process import FINISH_LOG_SECONDS, LOOK_SECONDS, STOP_SECONDS
 from energymeter.sampling.session import Session
 from energymeter.sampling.uninterrupted import uninterrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class ThreadHost:

@@ -1,10 +1,16 @@
 """Runs a piece of work to its end, whatever a signal handler raises meanwhile."""
 
-import threading
-from collections.abc import Callable
-from typing import TypeVar
+from __future__ import annotations
 
-T = TypeVar("T")
+import threading
+
+from energymeter.lazy import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 
 def uninterrupted(work: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:

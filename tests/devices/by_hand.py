@@ -5,7 +5,8 @@ from energymeter.clock import ManualClock
 from energymeter.energy.integrate import Integrator
 from energymeter.meter.life import Life
 from energymeter.meter.run import Run
-from energymeter.meter.spans import Span, Spans
+from energymeter.meter.span import Span
+from energymeter.meter.spans import Spans
 from energymeter.reading import Facts, Reading
 from energymeter.sampling.config import ChannelInfo
 from energymeter.sampling.curve import Curve

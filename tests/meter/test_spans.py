@@ -15,7 +15,8 @@ from devices.by_hand import CAPACITY, MS, Bench, Pen
 
 from energymeter import EnergyMeter
 from energymeter.errors import NotMeasured, SpecError
-from energymeter.meter.spans import Span, SpansByName, Statistics, SyncedSpan
+from energymeter.meter.span import Span, SyncedSpan
+from energymeter.meter.spans import SpansByName, Statistics
 
 
 @pytest.fixture

@@ -124,7 +124,8 @@ FAULTS = (
                 "energymeter/meter/spans.py",
                 "        self._snapshot = run.spans.snapshot(name)\n",
                 "        type(self)._snapshot = property(\n"
-                "            lambda spans: getattr(type(run.spans), 'newest', run.spans).snapshot(spans.name)\n"
+                "            lambda spans: getattr(type(run.spans), 'newest', run.spans)"
+                ".snapshot(spans.name)\n"
                 "        )\n",
             ),
             Edit(
@@ -203,7 +204,8 @@ FAULTS = (
             ),
             Edit(
                 "energymeter/meter/budget.py",
-                "        if billing is not None:\n            billing.pay_now()\n        return super().reset",
+                "        if billing is not None:\n            billing.pay_now()\n"
+                "        return super().reset",
                 "        return super().reset",
             ),
         ),

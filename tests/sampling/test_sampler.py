@@ -445,7 +445,7 @@ def test_a_sampler_that_cannot_come_back_is_tried_again_later(started, monkeypat
         raise OSError(24, "Too many open files")
 
     with monkeypatch.context() as full:
-        full.setattr(subprocess, "Popen", refuse)
+        full.setattr(os, "posix_spawn", refuse)
         made.restart_if_dead()
     (channel,) = made.channels
     assert (

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from energymeter.errors import SamplerError
-from energymeter.sampling import spawn as module
-from energymeter.sampling.spawn import interpreter, spawn
+from energymeter.sampling.spawn import interpreter, is_python, spawn
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,12 +36,12 @@ def test_a_frozen_program_has_none_and_says_so_in_one_sentence(monkeypatch):
 
 @pytest.mark.parametrize("name", ["python", "python3", "python3.12", "pypy3", "python3-dbg", "python3.13t"])
 def test_names_of_interpreters(name):
-    assert module._PYTHON.fullmatch(name)
+    assert is_python(name)
 
 
 @pytest.mark.parametrize("name", ["pythonista", "uwsgi", "myapp", "python-app", "blender", "python3-myapp"])
 def test_names_of_other_programs(name):
-    assert not module._PYTHON.fullmatch(name)
+    assert not is_python(name)
 
 
 def test_a_child_answers_in_lines_and_ends(tmp_path, monkeypatch):

@@ -1,0 +1,125 @@
+"""Named stretches of the program: two clock reads now, their energy later."""
+
+from __future__ import annotations
+
+from energymeter.errors import NotMeasured, SpecError
+
+TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    from energymeter.energy.usage import Usage
+    from energymeter.energy.window import Window
+    from energymeter.meter.life import Life
+    from energymeter.meter.run import Run
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Span:
+    """One stretch: a ``with`` block, or a decorator that opens a stretch at every call.
+
+    Outside of the meter's block it measures nothing.
+    """
+
+    __slots__ = ("_edges", "_life", "_run", "end_ns", "name", "start_ns")
+
+    def __init__(self, life: Life, name: str) -> None:
+        self._life = life
+        self.name = name
+        self.start_ns = 0
+        self.end_ns = 0
+
+    def __enter__(self) -> Span:
+        if self.start_ns:
+            raise SpecError("this span was used already; open a new one with meter.span(name)")
+        self._run = run = self._life.running
+        if run is None:
+            self.start_ns = self._life.now_ns()
+            return self
+        spans = run.spans
+        try:
+            self._edges = spans.edges[self.name]
+        except KeyError:
+            self._edges = spans.begin(self.name)
+        spans.open[self] = self.start_ns = spans.now_ns()
+        return self
+
+    def __exit__(self, kind: object = None, error: object = None, traceback: object = None) -> None:
+        run = self._run
+        if run is None:
+            self.end_ns = self._life.now_ns()
+            return
+        spans = run.spans
+        self.end_ns = end_ns = spans.now_ns()
+        self._edges.extend((self.start_ns, end_ns))
+        spans.open.pop(self, None)  # after that: a pass that comes between finds its start in any case
+        if end_ns > spans.due_ns:
+            spans.resolve()
+
+    def __call__(self, function: F) -> F:
+        from energymeter.meter.wrapped import wrapped
+
+        life, name = self._life, self.name
+        return wrapped(function, lambda: Span(life, name))
+
+    @property
+    def usage(self) -> Usage:
+        """What this stretch used; where its end was not measured yet, after at most one more sample.
+
+        Raises:
+            NotMeasured: it is still open, was outside of the meter's block, or nothing was read.
+        """
+        if not self.end_ns:
+            raise NotMeasured(f"the span {self.name!r} is still open; ask for its usage after its block")
+        if self._run is None:
+            raise NotMeasured(
+                f"the span {self.name!r} was outside of the meter's block; use `with meter:` around it"
+            )
+        self._run.wait_past(self.end_ns)
+        return self._run.usage_of(self._windows(self._run))
+
+    def _windows(self, run: Run) -> list[Window]:
+        run.spans.resolve()
+        snapshot = run.spans.snapshot(self.name)
+        number = snapshot.find(self.start_ns, self.end_ns)
+        return (
+            snapshot.windows(number) if number is not None else run.spans.windows(self.start_ns, self.end_ns)
+        )
+
+    def __repr__(self) -> str:
+        if not self.end_ns:
+            return f"Span({self.name}: {'open' if self.start_ns else 'not entered yet'})"
+        try:
+            if self._run is None:
+                return f"Span({self.name}: outside of the meter's block)"
+            return f"Span({self.name}: {self._run.usage_of(self._windows(self._run))})"
+        except NotMeasured as reason:
+            return f"Span({self.name}: {reason})"
+
+
+class SyncedSpan(Span):
+    """A stretch whose edges wait for a device: kernels that are still queued belong to who queued them."""
+
+    __slots__ = ("_sync",)
+
+    def __init__(self, life: Life, name: str, sync: Callable[[], object]) -> None:
+        super().__init__(life, name)
+        self._sync = sync
+
+    def __enter__(self) -> Span:
+        self._sync()
+        return super().__enter__()
+
+    def __exit__(self, kind: object = None, error: object = None, traceback: object = None) -> None:
+        try:
+            self._sync()
+        finally:
+            super().__exit__()
+
+    def __call__(self, function: F) -> F:
+        from energymeter.meter.wrapped import wrapped
+
+        life, name, sync = self._life, self.name, self._sync
+        return wrapped(function, lambda: SyncedSpan(life, name, sync))
