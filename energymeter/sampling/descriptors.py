@@ -3,13 +3,16 @@
 import contextlib
 import fcntl
 import os
+import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 _LOWEST = 3
 """0 to 2 are the standard streams, even while the program has them closed."""
 
 _open: "weakref.WeakSet[Descriptor]" = weakref.WeakSet()
+_inherited: dict[int, tuple[int, ...]] = {}
+"""What the program that a thread is starting inherits, by thread."""
 
 
 class Descriptor:
@@ -85,14 +88,30 @@ def anonymous_file(name: str) -> Descriptor:
         return Descriptor(os.dup(file.fileno()))
 
 
+@contextlib.contextmanager
+def inherited(fds: Iterable[int]) -> Iterator[None]:
+    """Keep these open in a child that this thread forks to start a program in it.
+
+    ``subprocess`` does not run the hooks of a fork for that; gevent's does.
+    """
+    thread = threading.get_ident()
+    _inherited[thread] = tuple(fds)
+    try:
+        yield
+    finally:
+        del _inherited[thread]
+
+
 def _identity(fd: int) -> tuple[int, int]:
     file = os.fstat(fd)
     return file.st_dev, file.st_ino
 
 
 def _forked() -> None:
+    kept = _inherited.get(threading.get_ident(), ())
     for descriptor in list(_open):
-        descriptor.close()
+        if descriptor.fd not in kept:
+            descriptor.close()
 
 
 os.register_at_fork(after_in_child=_forked)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from energymeter.errors import SamplerError
-from energymeter.sampling.descriptors import Descriptor, anonymous_file, close, pipe
+from energymeter.sampling.descriptors import Descriptor, anonymous_file, close, inherited, pipe
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _ROOT = os.path.dirname(os.path.dirname(_HERE))
@@ -158,15 +158,17 @@ def spawn(config: dict[str, Any], pass_fds: Sequence[int] = (), stderr: int = su
         with open(job.fd, "wb", closefd=False) as file:
             file.write(json.dumps({**config, "path": _import_path()}).encode())
         how = [_SCRIPT] if os.path.isfile(_SCRIPT) else ["-c", _FROM_ARCHIVE, _ROOT]
-        process = subprocess.Popen(
-            # -I ignores PYTHONUTF8: names of files must be the same bytes there as here
-            [python, "-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}", *how, str(job.fd)],
-            stdin=wake[0].fd,
-            stdout=its_answer.fd,
-            stderr=stderr,
-            pass_fds=(*pass_fds, job.fd),
-            start_new_session=True,  # the terminal's Ctrl-C and Ctrl-Z are for the program
-        )
+        passed = (*pass_fds, job.fd)
+        with inherited((wake[0].fd, its_answer.fd, stderr, *passed)):
+            process = subprocess.Popen(
+                # -I ignores PYTHONUTF8: names of files must be the same bytes there as here
+                [python, "-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}", *how, str(job.fd)],
+                stdin=wake[0].fd,
+                stdout=its_answer.fd,
+                stderr=stderr,
+                pass_fds=passed,
+                start_new_session=True,  # the terminal's Ctrl-C and Ctrl-Z are for the program
+            )
     except OSError as failure:  # too many processes, too many open files
         close(mine)
         raise SamplerError(

@@ -1,5 +1,6 @@
 """Which interpreter runs a child, and how a child answers."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -53,6 +54,19 @@ def test_a_child_answers_in_lines_and_ends(tmp_path, monkeypatch):
     sys.path.append(str(tmp_path))
     child = spawn({"job": "a_job", "say": "ha\n"})
     assert list(child.lines(time.monotonic() + 20)) == [b"ha", b"ha", b""]
+    assert child.wait(20)
+    child.release()
+
+
+def test_a_child_that_is_started_by_a_fork_of_python_keeps_what_it_is_given(tmp_path, monkeypatch):
+    """As gevent does it: hooks of a fork run in the child, and ours close what belongs to the program."""
+    (tmp_path / "a_job.py").write_text("def main(config):\n    print(config['say'])\n    raise SystemExit\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.path.append(str(tmp_path))
+    forks = functools.partial(subprocess.Popen, preexec_fn=int)  # with it the hooks run here, too
+    monkeypatch.setattr(module.subprocess, "Popen", forks)
+    child = spawn({"job": "a_job", "say": "ha"})
+    assert list(child.lines(time.monotonic() + 20))[:1] == [b"ha"]
     assert child.wait(20)
     child.release()
 
