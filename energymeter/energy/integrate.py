@@ -197,6 +197,8 @@ class Integrator:
         self._raw_joules: float | None = None
         self._raw_coulombs: float | None = None
         self._counter_watts: float | None = None
+        self.rise_error = ""
+        """Why a counter's rise was not counted the last time that one was not."""
         self.gaps = 0
         self.gap_ns = 0
         self.asleep_joules = 0.0
@@ -343,9 +345,7 @@ class Integrator:
 
     def _add_counters(self, reading: Reading, dt_ns: int) -> None:
         seconds = dt_ns * 1e-9
-        joules = self._difference(
-            self._raw_joules, reading.joules, self._joules_wrap, self._max_watts, seconds
-        )
+        joules = self._risen(self._raw_joules, reading.joules, seconds)
         self._counter_watts = None if joules is None else joules / seconds
         if joules is None:
             self._gap(None, None, dt_ns)
@@ -360,25 +360,31 @@ class Integrator:
             self._volt_seconds.add(reading.volts * seconds)
         self._covered_ns += dt_ns
 
-    @staticmethod
-    def _difference(
-        before: float | None, now: float | None, wrap: float | None, max_watts: float | None, seconds: float
-    ) -> float | None:
-        """Joules between two counter values; ``None`` where a wrap and a reset look the same."""
+    def _risen(self, before: float | None, now: float | None, seconds: float) -> float | None:
+        """Joules between two counter values; ``None``, and why in ``rise_error``, where nobody can tell."""
         if before is None or now is None:
             return None
+        wrap, max_watts = self._joules_wrap, self._max_watts
         most = None if max_watts is None else max_watts * seconds
         if wrap is not None and most is not None and most >= wrap:
-            return None  # it may have gone round more than once
+            self.rise_error = (
+                f"its counter begins again after {wrap:.6g} J, which may have happened more than once in the "
+                f"{seconds:.3g} s between two readings; read it more often"
+            )
+            return None
         joules = now - before
-        if joules < 0:
-            if wrap is None:
-                return None
+        if joules < 0 and wrap is not None:
             joules += wrap
             # without a known maximum, a wrap counts only from the last tenth into the first
-            if joules < 0 or (most is None and joules > wrap / 5):
-                return None
+            if most is None and joules > wrap / 5:
+                joules = -1.0
+        if joules < 0:
+            self.rise_error = "its counter fell, as after a reset; measure again"
+            return None
         if max_watts is not None and joules > 1.05 * max_watts * (seconds + _HELD_UP_SECONDS) + 1e-3:
+            self.rise_error = (
+                f"its counter rose by {joules:.6g} J in {seconds:.3g} s, more than can flow here"
+            )
             return None
         return joules
 
