@@ -8,22 +8,29 @@ flow in no time, and is no reset for that."""
 def joules_between(
     before: float | None, now: float | None, wrap: float | None, max_watts: float | None, seconds: float
 ) -> float | None:
-    """Joules between two counter values; ``None`` where a wrap and a reset look the same."""
+    """Joules between two counter values; ``None`` where a value is missing.
+
+    Raises:
+        ValueError: nobody can tell, and why.
+    """
     if before is None or now is None:
         return None
     most = None if max_watts is None else max_watts * seconds
     if wrap is not None and most is not None and most >= wrap:
-        return None  # it may have gone round more than once
+        raise ValueError(
+            f"its counter begins again after {wrap:.6g} J, which may have happened more than once in the "
+            f"{seconds:.3g} s between two readings; read it more often"
+        )
     joules = now - before
-    if joules < 0:
-        if wrap is None:
-            return None
+    if joules < 0 and wrap is not None:
         joules += wrap
         # without a known maximum, a wrap counts only from the last tenth into the first
-        if joules < 0 or (most is None and joules > wrap / 5):
-            return None
+        if most is None and joules > wrap / 5:
+            joules = -1.0
+    if joules < 0:
+        raise ValueError("its counter fell, as after a reset; measure again")
     if max_watts is not None and joules > 1.05 * max_watts * (seconds + _HELD_UP_SECONDS) + 1e-3:
-        return None
+        raise ValueError(f"its counter rose by {joules:.6g} J in {seconds:.3g} s, more than can flow here")
     return joules
 
 

@@ -123,6 +123,8 @@ class Integrator:
         self._raw_joules: float | None = None
         self._raw_coulombs: float | None = None
         self._counter_watts: float | None = None
+        self.rise_error = ""
+        """Why a counter's rise was not counted the last time that one was not."""
         self.gaps = 0
         self.gap_ns = 0
         self.asleep_joules = 0.0
@@ -274,7 +276,12 @@ class Integrator:
 
     def _add_counters(self, reading: Reading, dt_ns: int) -> None:
         seconds = dt_ns * 1e-9
-        joules = joules_between(self._raw_joules, reading.joules, self._joules_wrap, self._max_watts, seconds)
+        try:
+            joules = joules_between(
+                self._raw_joules, reading.joules, self._joules_wrap, self._max_watts, seconds
+            )
+        except ValueError as reason:
+            joules, self.rise_error = None, str(reason)
         self._counter_watts = None if joules is None else joules / seconds
         if joules is None:
             self._gap(None, None, dt_ns)

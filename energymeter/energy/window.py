@@ -1,5 +1,7 @@
 """What one channel measured between two moments, and the points of its curve that a window lies between."""
 
+from __future__ import annotations
+
 import math
 from itertools import pairwise
 

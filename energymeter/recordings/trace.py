@@ -295,7 +295,8 @@ class Trace:
         return combine(drawn, notes=self.notes, calibration=titles)
 
     def _part(self, start: float, end: float) -> Part:
-        inside = self.watts[(self.time_s >= start) & (self.time_s <= end)]
+        first, last = self._out_of_gaps(start, end)
+        inside = self.watts[(self.time_s >= first) & (self.time_s <= last)]
         edge = math.hypot(self._edge(start) + self._edge(end), self._aged(start, end))
         draw = Window(
             seconds=end - start,
@@ -311,6 +312,26 @@ class Trace:
         part = Part(" + ".join(self.names), self.facts._replace(counted=True), draw, self._typical_interval())
         known = self.calibration
         return part if known is None else part._replace(model=known.model, kelvin=known.kelvin)
+
+    def _out_of_gaps(self, start: float, end: float) -> tuple[float, float]:
+        """The window, with the sample on the other side of a gap that it begins or ends in.
+
+        What flowed in the gap is taken to be at most the peak, which may have been reached on that side.
+        """
+        first, last = start, end
+        after = int(np.searchsorted(self.time_s, start, side="right"))
+        if 0 < after < len(self) and start < self.time_s[after] - self._covered_before(after):
+            first = float(self.time_s[after - 1])
+        after = int(np.searchsorted(self.time_s, end, side="right"))
+        if 0 < after < len(self) and self.time_s[after - 1] < end < self.time_s[after] - self._covered_before(
+            after
+        ):
+            last = float(self.time_s[after])
+        return first, last
+
+    def _covered_before(self, number: int) -> float:
+        """The measured part of the interval that ends with a sample, s."""
+        return float(self.covered_s[number] - self.covered_s[number - 1])
 
     def _scatter(self, start: float, end: float) -> float:
         """Variance of the energy between, by the rule of `energymeter.energy.integrate`."""

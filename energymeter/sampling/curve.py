@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 
 _NAN = math.nan
+_WHOLE = 1 - 1e-9
+"""What is less of a window has a gap in it; rounding is not."""
 _PATIENCE = 1000
 """Searches repeated because the writer went round the ring meanwhile, or a record is not yet visible."""
 _MANY = 5
@@ -136,7 +138,10 @@ class Curve:
         if not len(self):
             return NOTHING
         start, end = start if start is not None else self.at(start_ns), self.at(end_ns)
-        window = Window.between(start, end, (end_ns - start_ns) * 1e-9, self.peak(start_ns, end_ns))
+        seconds = (end_ns - start_ns) * 1e-9
+        is_whole = end.covered_seconds - start.covered_seconds > _WHOLE * seconds
+        peak = self.peak(start_ns, end_ns if is_whole else self._out_of_gap(end_ns))
+        window = Window.between(start, end, seconds, peak)
         if self._age_seconds is None:
             return window
         late_ns = round(self._age_seconds(self.interval_seconds(0.0)) * 1e9)
@@ -146,6 +151,15 @@ class Curve:
         )
         unseen = self._unseen_joules(start_ns, end_ns, late_ns)
         return window._replace(edge_joules=math.hypot(window.edge_joules, late_joules(half, whole), unseen))
+
+    def _out_of_gap(self, end_ns: int) -> int:
+        """The next sample, where a window ends in a gap.
+
+        What flowed in the gap is taken to be at most the peak, and that may be on its other side.
+        """
+        before, after = self._around(end_ns)
+        begins_ns = after.at_ns - (after.covered_ns - before.covered_ns)
+        return after.at_ns if before.at_ns < end_ns < begins_ns else end_ns
 
     def _unseen_joules(self, start_ns: int, end_ns: int, late_ns: int) -> float:
         """What the newest value, which may be so old, does not show of a window."""
@@ -196,6 +210,8 @@ class Curve:
             first = bisect_left(history.times, start_ns, 0, count)
             last = bisect_left(history.times, end_ns, first, count)  # it covers the time before it, too
             peak = max(history.peaks[first : min(last + 1, count)], default=-math.inf)
+            if last == count and count and history.times[count - 1] < self.oldest_ns():
+                peak = max(peak, self._memory.head.coming_peak[0])  # the ring has forgotten some since
             if generation % 2 == 0 and generation == self.counts[Count.GENERATION]:
                 return peak
         rows = list(zip(history.times[:count], history.peaks[:count], strict=True))

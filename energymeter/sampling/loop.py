@@ -105,6 +105,9 @@ class Channel:
         if self.spent_ns is not None:
             self.spent_ns = 0
         if integrator.gaps:
+            if integrator.rise_error:
+                self._head.error = f"{self.source.name}: {integrator.rise_error}"
+                integrator.rise_error = ""
             counts[Count.SUSPENDED_UJ] = self._asleep_uj + round(integrator.asleep_joules * 1e6)
             counts[Count.GAPS] = self._gaps_before[0] + integrator.gaps
             counts[Count.GAP_NS] = self._gaps_before[1] + integrator.gap_ns

@@ -28,7 +28,7 @@ _WORDS = _RECORD.size // 8
 _CHECK_BITS = 24
 _CHECK_MASK = (1 << _CHECK_BITS) - 1
 """The rest of the last word is the sequence number: 40 bits last 34 years at 1 kHz."""
-_COUNTERS = 28
+_COUNTERS = 29
 _ERROR_BYTES = 240
 HEAD_BYTES = 8 * _COUNTERS + _ERROR_BYTES
 HISTORY_SAMPLES = 4096
@@ -44,7 +44,7 @@ class Count:
         RING_COUNT, HISTORY_COUNT, STRIDE, GENERATION, READS, FAILED, MISSED, DUPLICATES, LOST,
         MOVED_BYTES, GAPS, GAP_NS, STATE, SUSPENDED_NS, CPU_NS, RECORDED_ROWS,
         STOP, LOST_ROWS, LOG_STATE, PRIORITY, WINDOW_START_NS, WINDOW_END_NS, SUSPENDED_UJ,
-        COUNTED_FROM_NS, COUNTED_FROM_UJ, COUNTED_TO_NS, COUNTED_TO_UJ, COUNTED_STEP_UJ,
+        COUNTED_FROM_NS, COUNTED_FROM_UJ, COUNTED_TO_NS, COUNTED_TO_UJ, COUNTED_STEP_UJ, COMING_PEAK,
     ) = range(_COUNTERS)  # fmt: skip
 
 
@@ -166,6 +166,8 @@ class Head:
 
     def __init__(self, memory: memoryview) -> None:
         self.counts = memory[: 8 * _COUNTERS].cast("q")
+        self.coming_peak = memory[8 * Count.COMING_PEAK : 8 * Count.COMING_PEAK + 8].cast("d")
+        """The highest watts since the newest record of the history; kept once its stride is half the ring."""
         self._error = memory[8 * _COUNTERS : HEAD_BYTES]
 
     @property
@@ -217,12 +219,24 @@ class CurveWriter:
 
     def __init__(self, memory: ChannelMemory) -> None:
         self._counts, self._ring, self._history = memory.counts, memory.ring, memory.history
-        self._peak = -math.inf
+        self._coming_peak = memory.head.coming_peak
+        self._long = memory.capacity // 2
         if self._counts[Count.STRIDE] == 0:
             self._counts[Count.STRIDE] = 1
         if self._counts[Count.GENERATION] % 2:  # the last writer was killed while it thinned the history
             self._counts[Count.HISTORY_COUNT] = 1
             self._counts[Count.GENERATION] += 1
+        self._peak = self._unremembered(memory)
+
+    def _unremembered(self, memory: ChannelMemory) -> float:
+        """The highest watts that a writer that was killed had not put into the history yet."""
+        counts, ring = self._counts, self._ring
+        remembered = counts[Count.HISTORY_COUNT]
+        since_ns = self._history.times[remembered - 1] if remembered else -1
+        filled = min(counts[Count.RING_COUNT], ring.capacity)
+        rows = zip(ring.times[:filled], ring.peaks[:filled], strict=True)
+        coming = self._coming_peak[0] if counts[Count.STRIDE] > self._long else -math.inf
+        return max([coming, *(peak for at_ns, peak in rows if at_ns > since_ns)])
 
     def append(self, sample: Sample) -> None:
         counts = self._counts
@@ -230,9 +244,12 @@ class CurveWriter:
         watts = -math.inf if sample.watts is None else sample.watts
         record = self._ring.put(count % self._ring.capacity, count, sample, watts)
         counts[Count.RING_COUNT] = count + 1
+        stride = counts[Count.STRIDE]
         if watts > self._peak:
             self._peak = watts
-        if count % counts[Count.STRIDE] == 0:
+            if stride > self._long:
+                self._coming_peak[0] = watts
+        if count % stride == 0:
             self._remember(count, sample, watts, record)
 
     def _remember(self, sequence: int, sample: Sample, watts: float, record: bytes) -> None:
@@ -245,8 +262,8 @@ class CurveWriter:
             self._history.copy(counts[Count.HISTORY_COUNT], record)
         else:
             self._history.put(counts[Count.HISTORY_COUNT], sequence, sample, self._peak)
-        self._peak = -math.inf
         counts[Count.HISTORY_COUNT] += 1
+        self._peak = self._coming_peak[0] = -math.inf
 
     def _thin(self) -> None:
         """Drop every second sample of the history; the peak of what goes lives on in its successor."""
@@ -254,7 +271,7 @@ class CurveWriter:
         counts[Count.GENERATION] += 1  # odd: readers wait
         for kept in range(1, HISTORY_SAMPLES // 2):
             history.move(2 * kept, kept, max(history.peaks[2 * kept - 1], history.peaks[2 * kept]))
-        self._peak = max(self._peak, history.peaks[HISTORY_SAMPLES - 1])
+        self._peak = self._coming_peak[0] = max(self._peak, history.peaks[HISTORY_SAMPLES - 1])
         counts[Count.HISTORY_COUNT] = HISTORY_SAMPLES // 2
         counts[Count.STRIDE] *= 2
         counts[Count.GENERATION] += 1

@@ -122,6 +122,23 @@ def test_a_reading_held_up_on_its_way_is_no_reset():
     assert run(facts, readings)[-1].joules == pytest.approx(1.05)
 
 
+@pytest.mark.parametrize(
+    ("at_ns", "raw", "why"),
+    [
+        (600_000_000_000, 200.0, "begins again after 262143 J, which may have happened more than once"),
+        (1_000_000_000, 50.0, "fell, as after a reset"),
+        (1_000_000_000, 200_000.0, "rose by 199900 J in 1 s, more than can flow"),
+    ],
+)
+def test_a_rise_that_is_not_counted_says_why(at_ns, raw, why):
+    facts = RAPL if "fell" not in why else Facts(semantics="counter")
+    integrator = Integrator(facts, 10**12)
+    integrator.add(0, Reading(joules=100.0))
+    sample = integrator.add(at_ns, Reading(joules=raw))
+    assert sample.covered_ns == 0
+    assert why in integrator.rise_error
+
+
 def test_an_unknown_maximum_believes_a_wrap_only_near_the_ends():
     facts = Facts(semantics="counter", joules_wrap=1000.0)
     near = run(facts, [(0, Reading(joules=990.0)), (SECOND, Reading(joules=10.0))])[-1]

@@ -71,7 +71,7 @@ FAULTS = (
     _one(
         "W2",
         "spans after the block are kept",
-        "meter/spans.py",
+        "meter/span.py",
         "self._run = run = self._life.running\n",
         "self._run = run = self._life.latest\n",
         "span count",
@@ -419,8 +419,8 @@ FAULTS = (
         "H17 (interpreter)",
         "no path of the interpreter",
         "sampling/spawn.py",
-        "        if path and _PYTHON",
-        "        if _PYTHON",
+        "        if path and is_python(",
+        "        if is_python(",
         "crash TypeError",
     ),
     _one(

@@ -148,6 +148,20 @@ def test_gap_is_not_invented() -> None:
     assert "23.1 % of the time measured" in str(usage)
 
 
+@pytest.mark.parametrize(("window", "joules"), [((0.0, 7.0), 44.0), ((7.0, 13.0), 60.0)])
+def test_a_window_with_an_edge_in_a_gap_allows_for_the_power_on_its_other_side(
+    window: tuple[float, float], joules: float
+) -> None:
+    """Stepped from 2 to 10 W early in the gap: neither side alone says what flowed in it."""
+    trace = Trace.integrate([0, 1, 2, 12, 13], [2.0, 2.0, 2.0, 10.0, 10.0])
+    usage = trace.usage(*window)
+    assert usage.peak_watts == 10.0
+    assert usage.interpolated_joules is not None
+    assert usage.interpolated_uncertainty is not None
+    assert abs(usage.interpolated_joules - joules) <= usage.interpolated_uncertainty
+    assert trace.usage(0.0, 2.0).peak_watts == 2.0
+
+
 def test_unknown_rows_make_one_gap() -> None:
     trace = Trace.integrate([0, 1, 2, 3, 4], [2.0, 2.0, math.nan, math.inf, 2.0])
     assert trace.gaps() == [(1.0, 4.0)]

@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energymeter.energy.integrate import Integrator
+from energymeter.energy.uncertainty import Part
+from energymeter.energy.usage import combine
 from energymeter.reading import Facts, Reading
+from energymeter.sampling import memory as memory_module
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.memory import (
     HEAD_BYTES,
@@ -121,6 +124,33 @@ def test_the_history_keeps_the_whole_run_in_constant_memory():
     assert pen.curve.peak(20_000 * MS, 30_000 * MS) == 1.0
 
 
+@pytest.fixture
+def short_history(monkeypatch):
+    """A history of 16 samples, so that its stride soon is longer than the ring."""
+    monkeypatch.setattr(memory_module, "HISTORY_SAMPLES", 16)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_peak_that_the_ring_has_forgotten_and_the_history_does_not_have_yet_is_known(short_history, killed):
+    """Records of the history are 2048 samples apart here: the last one may be older than the ring."""
+    pen = Pen(capacity=1024)
+    count = 16 * 2048 + 1900
+    spike = count - 1000
+    rows = [(i * MS, 9.0 if i == spike else 2.0) for i in range(count)]
+    pen.write(*rows[: spike + 100])
+    if killed:  # the next sampler knows only what is in the memory
+        pen.writer = CurveWriter(pen.memory)
+    pen.write(*rows[spike + 100 :])
+    assert pen.memory.counts[Count.STRIDE] > 1024
+    remembered_ns = pen.memory.history.times[pen.memory.counts[Count.HISTORY_COUNT] - 1]
+    assert pen.curve.oldest_ns() > spike * MS > remembered_ns
+    assert pen.curve.peak(0, (count - 1) * MS) == 9.0
+    assert pen.curve.peak((spike - 1) * MS, (spike + 1) * MS) == 9.0
+    assert pen.curve.peak((count - 100) * MS, (count - 1) * MS) == 2.0
+    pen.write(*((i * MS, 2.0) for i in range(count, count + 2048)))
+    assert pen.curve.peak(0, count * MS) == 9.0, "also when the history has it"
+
+
 def test_an_edge_older_than_the_ring_is_found_in_the_history():
     pen = Pen(capacity=1024)
     pen.write(*((i * MS, 2.0) for i in range(20_000)))
@@ -221,6 +251,21 @@ def test_the_peak_of_any_window_is_that_of_its_samples_also_where_the_ring_has_w
             continue
         # the newest sample not later than the start belongs to it: its neighbour
         assert pen.curve.peak(start_ns, end_ns) == max(watts[first : last + 1])
+
+
+@pytest.mark.parametrize("semantics", ["instant", "mean"])
+def test_a_window_that_ends_in_a_gap_allows_for_the_power_on_its_other_side(semantics):
+    """The load stepped while nothing came: the power before the gap is no limit to what flowed in it."""
+    pen = Pen(semantics, gap_ns=200 * MS)
+    pen.write((0, 2.0), (100 * MS, 2.0), (200 * MS, 2.0), (2200 * MS, 10.0), (2300 * MS, 10.0))
+    window = pen.curve.window(0, 1200 * MS)
+    assert window.covered_seconds == pytest.approx(0.2)
+    assert window.peak_watts == 10.0
+    usage = combine([Part("stalled", Facts(semantics=semantics), window, 0.1)])
+    assert usage.bounds == pytest.approx((0.4, 10.4))
+    assert abs(usage.interpolated_joules - 8.4) <= 2.5 * usage.interpolated_uncertainty
+    assert pen.curve.window(0, 200 * MS).peak_watts == 2.0
+    assert pen.curve.window(0, 100 * MS).peak_watts == 2.0
 
 
 def test_a_spike_is_found_in_the_ring_and_in_the_history_and_nowhere_else():

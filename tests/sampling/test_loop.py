@@ -427,6 +427,14 @@ def test_a_counter_that_was_opened_again_begins_with_a_gap():
     assert rig.curve.window(3 * 10**9, 4 * 10**9).joules == pytest.approx(2.0)
 
 
+def test_a_counter_that_may_have_gone_round_twice_between_readings_says_so():
+    facts = Facts(semantics="counter", joules_wrap=100.0, max_watts=1000.0, still_seconds=1.0)
+    rig = Rig(lambda n, pace: Reading(joules=n * 7.0 % 100), seconds=3.0, rate_hz=2.0, facts=facts)
+    assert rig.curve.window(0, 3 * 10**9).covered_seconds == 0
+    assert "begins again after 100 J, which may have happened more than once in the 0.5 s" in rig.curve.error
+    assert "read it more often" in rig.curve.error
+
+
 class Faster:
     """A stream of 400 samples a second that is said to send one, and stands still for a second."""
 
