@@ -93,7 +93,7 @@ def late_joules(half: float, whole: float) -> float:
     return math.sqrt(square) if math.isfinite(square) else 0.0
 
 
-def unseen_joules(watts: Sequence[float], seconds: float) -> float:
+def unseen_joules(watts: "Sequence[float]", seconds: float) -> float:
     """What a window misplaces by a step that the device has not shown yet, one standard deviation.
 
     The newest value may be old: of the time since then nobody knows anything newer. A step of height h that

@@ -267,8 +267,9 @@ class EnergyMeter:
         configs = [SourceConfig(source, self._rate_hz) for group in groups for source in group]
         if self._log_file is not None:
             path, force = self._log_file
-            header = _header(configs, len(groups[0]), self._clock.time())
-            log = LogConfig(path, force, header, self._clock.monotonic_ns(), cards.in_log())
+            started, start_ns = self._clock.time(), self._clock.monotonic_ns()  # one moment on two clocks
+            header = _header(configs, len(groups[0]), started)
+            log = LogConfig(path, force, header, start_ns, cards.in_log())
         modelled = self.choice is not None and self.choice.modelled
         run = Run(
             Sampler(configs, log, cards.corrections()),

@@ -123,10 +123,8 @@ FAULTS = (
             Edit(
                 "energymeter/meter/spans.py",
                 "        self._snapshot = run.spans.snapshot(name)\n",
-                "        type(self)._snapshot = property(\n"
-                "            lambda spans: getattr(type(run.spans), 'newest', run.spans)"
-                ".snapshot(spans.name)\n"
-                "        )\n",
+                "        newest = type(run.spans)\n"
+                "        type(self)._snapshot = property(lambda s: newest.newest.snapshot(s.name))\n",
             ),
             Edit(
                 "energymeter/meter/span_resolver.py",
@@ -204,7 +202,8 @@ FAULTS = (
             ),
             Edit(
                 "energymeter/meter/budget.py",
-                "        if billing is not None:\n            billing.pay_now()\n"
+                "        if billing is not None:\n"
+                "            billing.pay_now()\n"
                 "        return super().reset",
                 "        return super().reset",
             ),

@@ -20,6 +20,7 @@ from oracle.steps import Program
 ROOT = Path(__file__).resolve().parents[2]
 PATH = [os.environ.get("ORACLE_PACKAGE", str(ROOT)), str(ROOT / "tests")]
 _LONGER_SECONDS = 25.0
+_MOST_LOAD = 5.0
 _ORPHAN_SECONDS = 3.0
 
 
@@ -41,7 +42,7 @@ def play(program: Program, keep: Path | None = None) -> Played:
     folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     try:
-        limit = program.seconds + _LONGER_SECONDS
+        limit = program.seconds + _LONGER_SECONDS * min(max(_load(), 1.0), _MOST_LOAD)
         (folder / "program.json").write_text(program.to_json())
         (folder / "program.py").write_text(emitted(program, str(folder), PATH, limit))
         _run(folder, limit + 10)
@@ -57,6 +58,11 @@ def play(program: Program, keep: Path | None = None) -> Played:
     finally:
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _load() -> float:
+    """How many programs share a processor of this machine; each then takes so many times longer."""
+    return os.getloadavg()[0] / (os.cpu_count() or 1)
 
 
 def _run(folder: Path, limit: float) -> None:

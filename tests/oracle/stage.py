@@ -103,7 +103,7 @@ class Stage:
         self._threads = set(threading.enumerate())
         self._files = self._open_files()
         self.epoch_ns = _now()
-        self._note("start", epoch_ns=self.epoch_ns, time=time.time() - _now() * 1e-9)
+        self._note("start", epoch_ns=self.epoch_ns, time=_unix_offset())
         for number, meter in enumerate(self.program.meters):
             for place, source in enumerate(meter.sources):
                 self._write_source(f"{number}.{place}", source)
@@ -846,6 +846,15 @@ def _write_recording(path: Path, rows: int, hz: float, channels: int) -> float:
     for number in range(channels):
         total += (3.0 + number) * (rows - 1) / hz
     return total
+
+
+def _unix_offset() -> float:
+    """Unix time of monotonic second 0, by the two of a few pairs of readings that are closest."""
+    pairs = []
+    for _ in range(5):
+        before, unix, after = _now(), time.time(), _now()
+        pairs.append((after - before, unix - after * 1e-9))
+    return min(pairs)[1]
 
 
 def _forbidden(*_: object) -> int:
