@@ -422,7 +422,7 @@ CLAIMS: dict[str, list[str]] = {
     "an attribute of the kernel": ["test_paths.py::test_an_attribute_is_one_page_at_most"],
     "an answer over HTTP": [
         f"{LINK}::test_one_deadline_holds_for_everything_that_drips",
-        f"{LINK}::test_a_flood_without_a_length_is_refused",
+        f"{LINK}::test_a_flood_without_a_length_is_refused_and_its_connection_closed",
     ],
     "the output of a command": [
         f"{EXEC}::test_an_endless_answer_is_refused_before_it_fills_the_memory",

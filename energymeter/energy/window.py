@@ -56,7 +56,7 @@ class Window(NamedTuple):
     peak_watts: float
 
     @classmethod
-    def between(cls, start: Point, end: Point, seconds: float, peak_watts: float) -> "Window":
+    def between(cls, start: Point, end: Point, seconds: float, peak_watts: float) -> Window:
         """The difference of two points of a curve.
 
         A total that is unknown at the start and known at the end began in between, at 0.
@@ -93,7 +93,7 @@ def late_joules(half: float, whole: float) -> float:
     return math.sqrt(square) if math.isfinite(square) else 0.0
 
 
-def unseen_joules(watts: "Sequence[float]", seconds: float) -> float:
+def unseen_joules(watts: Sequence[float], seconds: float) -> float:
     """What a window misplaces by a step that the device has not shown yet, one standard deviation.
 
     The newest value may be old: of the time since then nobody knows anything newer. A step of height h that

@@ -212,6 +212,8 @@ class Curve:
             peak = max(history.peaks[first : min(last + 1, count)], default=-math.inf)
             if last == count and count and history.times[count - 1] < self.oldest_ns():
                 peak = max(peak, self._memory.head.coming_peak[0])  # the ring has forgotten some since
+                if self.counts[Count.HISTORY_COUNT] != count:
+                    continue  # that peak went into the history meanwhile
             if generation % 2 == 0 and generation == self.counts[Count.GENERATION]:
                 return peak
         rows = list(zip(history.times[:count], history.peaks[:count], strict=True))

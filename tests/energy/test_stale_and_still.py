@@ -71,11 +71,11 @@ def test_a_step_that_the_device_has_not_shown_yet_is_within_the_interval(before)
     window, _ = window_of(PLUG, rows, 0.3 * before, end, 50.0)
     true = 5.5 * 0.02 + 0.6 * (end - 0.3 * before - 0.02)
     width = usage_of(PLUG, window).uncertainty
-    assert abs(window.joules - true) <= 1.3 * width  # a step this large, at once, is rare
+    assert abs(window.joules - true) <= 1.3 * width  # a step this large is rare
     assert width < 2.5 * window.joules
 
 
-def test_a_device_that_has_shown_steady_power_for_a_while_is_believed():
+def test_a_device_that_has_shown_steady_power_for_a_while_is_trusted():
     rows = [(t / 50, Reading(watts=5.0)) for t in range(200)]
     curve, _ = curve_of(PLUG, rows, 50.0)
     for start, end in ((0.0, 3.98), (3.7, 3.98)):
