@@ -58,12 +58,10 @@ if not TYPE_CHECKING:
         def __init_subclass__(cls):
             if NamedTuple not in cls.__bases__:
                 return  # it has the fields of its base
-            from _operator import itemgetter  # `operator` would make all of them in Python first
-
             fields = cls._fields = cls.__match_args__ = (*cls.__annotations__,)
             cls._field_defaults = {name: vars(cls)[name] for name in fields if name in vars(cls)}
             for place, name in enumerate(fields):
-                setattr(cls, name, property(itemgetter(place)))
+                setattr(cls, name, _getter(place))
 
         def __new__(cls, *values, **named):
             cls.__new__ = _constructor(cls._fields, cls._field_defaults)
@@ -90,6 +88,16 @@ if not TYPE_CHECKING:
         def __repr__(self):
             values = ", ".join(f"{name}={value!r}" for name, value in self._asdict().items())
             return f"{type(self).__name__}({values})"
+
+    def _getter(place):
+        """What reads one item by its name, as `collections` has it."""
+        try:
+            from _collections import _tuplegetter
+        except ImportError:  # an interpreter that is not CPython
+            from operator import itemgetter
+
+            return property(itemgetter(place))
+        return _tuplegetter(place, None)
 
     def _constructor(fields, defaults):
         """The ``__new__`` of a named tuple, compiled when its class is first called."""
