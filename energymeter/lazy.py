@@ -58,16 +58,26 @@ if not TYPE_CHECKING:
         def __init_subclass__(cls):
             if NamedTuple not in cls.__bases__:
                 return  # it has the fields of its base
-            from _operator import itemgetter  # `operator` would make all of them in Python first
-
             fields = cls._fields = cls.__match_args__ = (*cls.__annotations__,)
             cls._field_defaults = {name: vars(cls)[name] for name in fields if name in vars(cls)}
             for place, name in enumerate(fields):
-                setattr(cls, name, property(itemgetter(place)))
+                setattr(cls, name, _getter(place))
 
         def __new__(cls, *values, **named):
-            cls.__new__ = _constructor(cls._fields, cls._field_defaults)
-            return cls.__new__(cls, *values, **named)
+            if named or len(values) != len(cls._fields):
+                values = cls._completed(values, named)
+            return tuple.__new__(cls, values)
+
+        @classmethod
+        def _completed(cls, values, named):
+            """All values in the order of their fields, with those that were named and those by default."""
+            rest = cls._fields[len(values) :]
+            known = {**cls._field_defaults, **named}
+            wrong = set(named).difference(rest) or set(rest).difference(known)
+            if wrong or len(values) > len(cls._fields):
+                what = ", ".join(sorted(wrong)) or f"{len(values)} values"
+                raise TypeError(f"{cls.__name__} has the fields {', '.join(cls._fields)}; correct {what}")
+            return (*values, *(known[name] for name in rest))
 
         @classmethod
         def _make(cls, values):
@@ -91,11 +101,15 @@ if not TYPE_CHECKING:
             values = ", ".join(f"{name}={value!r}" for name, value in self._asdict().items())
             return f"{type(self).__name__}({values})"
 
-    def _constructor(fields, defaults):
-        """The ``__new__`` of a named tuple, compiled when its class is first called."""
-        parameters = [f"{name}=defaults[{name!r}]" if name in defaults else name for name in fields]
-        code = f"lambda cls, {', '.join(parameters)}: new(cls, ({', '.join(fields)},))"
-        return eval(code, {"defaults": defaults, "new": tuple.__new__})  # noqa: S307 - the names are our own
+    def _getter(place):
+        """What reads one item by its name, as `collections` has it."""
+        try:
+            from _collections import _tuplegetter
+        except ImportError:  # an interpreter that is not CPython
+            from operator import itemgetter
+
+            return property(itemgetter(place))
+        return _tuplegetter(place, None)
 
     class _Structure(type):
         """What `isinstance` asks of a protocol: whether an object has all that its body names."""

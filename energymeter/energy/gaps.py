@@ -59,7 +59,8 @@ class GapRule:
         """Take one more interval into account; the limit from now on."""
         first, self._first = self._first, False
         if self.from_ns <= interval_ns <= self.to_ns:
-            self._unusual.clear()
+            if self._unusual:
+                self._unusual.clear()
         elif interval_ns >= self.shortest_ns:
             self._unusual.append(interval_ns)
             if len(self._unusual) == IN_A_ROW:

@@ -34,6 +34,9 @@ class Sample(NamedTuple):
     variance_joules2: float = 0.0
 
 
+_sample = tuple.__new__  # as `Sample` is made by its own constructor, which looks at every argument first
+
+
 class _Sum:
     """A running sum that does not lose the small terms; ``None`` until the first one."""
 
@@ -44,13 +47,14 @@ class _Sum:
         self._lost = 0.0
 
     def add(self, term: float) -> None:
-        if self.total is None:
-            self.total = 0.0
+        before = self.total
+        if before is None:
+            before = 0.0
         corrected = term - self._lost
-        total = self.total + corrected
-        if term >= 0 and total < self.total:
-            total = self.total  # a correction never takes back what was counted
-        self._lost = (total - self.total) - corrected
+        total = before + corrected
+        if total < before and term >= 0:
+            total = before  # a correction never takes back what was counted
+        self._lost = (total - before) - corrected
         self.total = total
 
 
@@ -115,8 +119,9 @@ class Integrator:
         self._gap_fill = resume.gap_fill_joules if resume else 0.0
         self._scatter = resume.variance_joules2 if resume else 0.0
         self._jump = 0.0
-        self._weights = Weights.of(facts)
+        self._step_weight, self._turn_weight = Weights.of(facts)
         self._last = resume
+        self._last_ns = resume.at_ns if resume else 0
         self._interrupted = resume is not None
         self._heard_ns = 0
         self._moved = self._stood = self._slept = False
@@ -146,19 +151,28 @@ class Integrator:
         counter as it stands, and where the device has nothing newer, its last power, held to the end.
         """
         last = self._last
-        if last is not None and at_ns <= last.at_ns:
+        if last is not None and at_ns <= self._last_ns:
             return None
-        if not reading.fresh:
+        volts, amps, watts, joules, coulombs, _, _, fresh = reading
+        if not fresh:
             if last is None or not final or self._semantics == "counter":
                 return None  # what a counter has counted since then is unknown
             if at_ns - max(last.at_ns, self._heard_ns) > self.gap_limit_ns:
                 return None  # and so is what was drawn after so long a silence
-            reading = Reading(last.volts, last.amps, last.watts, self._raw_joules, self._raw_coulombs)
-        watts = reading.power
+            volts, amps, watts, joules, coulombs = (
+                last.volts,
+                last.amps,
+                last.watts,
+                self._raw_joules,
+                self._raw_coulombs,
+            )
+            reading = Reading(volts, amps, watts, joules, coulombs)
+        if watts is None and volts is not None and amps is not None:
+            watts = volts * amps
         if last is None:
             self._begin(watts, reading)
         else:
-            dt_ns = at_ns - last.at_ns
+            dt_ns = at_ns - self._last_ns
             if self._interrupted:  # nobody measured meanwhile
                 self._gap(last.watts, watts, dt_ns)
                 if self._slept and reading.joules is not None and self._raw_joules is not None:
@@ -177,26 +191,30 @@ class Integrator:
             elif self._semantics == "mean":
                 self._add_means(last, watts, reading, dt_ns)
             else:
-                silent_ns = at_ns - max(last.at_ns, self._heard_ns)
+                silent_ns = min(dt_ns, at_ns - self._heard_ns)
                 self._heard_ns = at_ns
                 stale = self._is_stale(dt_ns, silent_ns) and self._repeats(last, reading)
                 if stale and silent_ns <= self.gap_limit_ns and not final:
                     return None
                 self._add_instants(last, watts, reading, dt_ns, silent_ns)
-        self._raw_joules, self._raw_coulombs = reading.joules, reading.coulombs
-        self._last = Sample(
-            at_ns,
-            self._joules.total,
-            self._coulombs.total,
-            self._volt_seconds.total,
-            self._covered_ns,
-            self._gap_fill,
-            watts,
-            reading.volts,
-            reading.amps,
-            self._scatter,
+        self._raw_joules, self._raw_coulombs = joules, coulombs
+        self._last_ns = at_ns
+        self._last = last = _sample(
+            Sample,
+            (
+                at_ns,
+                self._joules.total,
+                self._coulombs.total,
+                self._volt_seconds.total,
+                self._covered_ns,
+                self._gap_fill,
+                watts,
+                volts,
+                amps,
+                self._scatter,
+            ),
         )
-        return self._last
+        return last
 
     def _begin(self, watts: float | None, reading: Reading) -> None:
         for total, known in (
@@ -221,19 +239,21 @@ class Integrator:
         self, last: Sample, watts: float | None, reading: Reading, dt_ns: int, silent_ns: int
     ) -> None:
         seconds = dt_ns * 1e-9
-        known = (last.watts is not None and watts is not None) or (
-            watts is None and last.amps is not None and reading.amps is not None
+        _, _, _, _, _, _, last_watts, last_volts, last_amps, _ = last
+        volts, amps, _, _, _, _, _, _ = reading
+        known = (last_watts is not None and watts is not None) or (
+            watts is None and last_amps is not None and amps is not None
         )
         if silent_ns > self.gap_limit_ns or not known:
-            self._gap(last.watts, watts, dt_ns)
+            self._gap(last_watts, watts, dt_ns)
             return
-        if last.watts is not None and watts is not None:
-            self._joules.add((last.watts + watts) / 2 * seconds)
-            self._scattered((watts - last.watts) * seconds)
-        if last.amps is not None and reading.amps is not None:
-            self._coulombs.add((last.amps + reading.amps) / 2 * seconds)
-        if last.volts is not None and reading.volts is not None:
-            self._volt_seconds.add((last.volts + reading.volts) / 2 * seconds)
+        if last_watts is not None and watts is not None:
+            self._joules.add((last_watts + watts) / 2 * seconds)
+            self._scattered((watts - last_watts) * seconds)
+        if last_amps is not None and amps is not None:
+            self._coulombs.add((last_amps + amps) / 2 * seconds)
+        if last_volts is not None and volts is not None:
+            self._volt_seconds.add((last_volts + volts) / 2 * seconds)
         self._covered_ns += dt_ns
 
     def _add_means(self, last: Sample, watts: float | None, reading: Reading, dt_ns: int) -> None:
@@ -258,9 +278,8 @@ class Integrator:
 
     def _scattered(self, jump: float) -> None:
         """Grow the variance of the energy by what a jump from one sample to the next shows, in J."""
-        step, turn = self._weights
         turned = -jump * self._jump
-        self._scatter += step * jump * jump + (turn * turned if turned > 0 else 0.0)
+        self._scatter += self._step_weight * jump * jump + (self._turn_weight * turned if turned > 0 else 0.0)
         self._jump = jump
 
     def _stood_still(self, ticked: bool, dt_ns: int, final: bool) -> bool:

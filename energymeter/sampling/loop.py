@@ -26,6 +26,9 @@ RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
 _HOUSEKEEPING_NS = 1_000_000_000
 _ABSURD = 1e15
 """No reading in SI units is as large: more than all of mankind draws, and squares of it still fit a float."""
+_ABSURD_SQUARE = _ABSURD * _ABSURD
+_SLEPT_NS = 50_000_000
+"""The clock that counts the machine's sleep and the one that does not are read apart; less is scheduling."""
 _HEADROOM = 1.1
 """A reading may be so many times what can flow at most, by the source's own inaccuracy."""
 _AHEAD_NS = 1_000_000_000
@@ -58,6 +61,8 @@ class Channel:
         facts = correction.wraps(source.facts) if correction is not None else source.facts
         last = memory.last()
         self._last_ns = last.at_ns if last is not None else None
+        self._reads = self.counts[Count.READS]
+        self._is_continuous = not source.facts.renewal_seconds
         self.period_ns = round(1e9 / rate_hz)
         self.spent_ns: int | None = None
         """What reading took of the time since the last sample, the waits that were asked for included but not
@@ -89,20 +94,21 @@ class Channel:
         if self._correct is not None:
             reading = self._correct(reading, getattr(self.source, "range", ""))
         integrator, counts = self.integrator, self.counts
-        counts[Count.READS] += 1
+        self._reads += 1
+        counts[Count.READS] = self._reads
         sample = integrator.add(at_ns if reading.at_ns is None else reading.at_ns, reading, final=final)
         if sample is None:
             counts[Count.DUPLICATES] += 1
             return None
         self._writer.append(sample)
-        if self._last_ns is not None and not self.source.facts.renewal_seconds:
-            spent_ns = self.spent_ns
+        taken_ns, spent_ns = sample.at_ns, self.spent_ns
+        if self._last_ns is not None and self._is_continuous:
             # a loop that was starved is no slower source: its gaps stay gaps, however many there are
-            interval_ns = sample.at_ns - self._last_ns
-            usual_ns = interval_ns if spent_ns is None else min(interval_ns, spent_ns)
+            interval_ns = taken_ns - self._last_ns
+            usual_ns = interval_ns if spent_ns is None or interval_ns < spent_ns else spent_ns
             integrator.gap_limit_ns = self._gap_rule.observe(usual_ns)
-        self._last_ns = sample.at_ns
-        if self.spent_ns is not None:
+        self._last_ns = taken_ns
+        if spent_ns is not None:
             self.spent_ns = 0
         if integrator.gaps:
             if integrator.rise_error:
@@ -115,16 +121,20 @@ class Channel:
 
     def _check(self, at_ns: int, reading: Reading) -> None:
         volts, amps, watts, joules, coulombs, seconds, own_ns, _ = reading
-        squares = (  # NaN and infinities survive in them, and text cannot be multiplied
-            (0.0 if volts is None else volts * volts)
-            + (0.0 if amps is None else amps * amps)
-            + (0.0 if watts is None else watts * watts)
-            + (0.0 if joules is None else joules * joules)
-            + (0.0 if coulombs is None else coulombs * coulombs)
-        )
+        squares = 0.0  # NaN and infinities survive in them, and text cannot be multiplied
+        if volts is not None:
+            squares += volts * volts
+        if amps is not None:
+            squares += amps * amps
+        if watts is not None:
+            squares += watts * watts
+        if joules is not None:
+            squares += joules * joules
+        if coulombs is not None:
+            squares += coulombs * coulombs
         most_watts = self._most_watts
         if (
-            not squares < _ABSURD * _ABSURD
+            not squares < _ABSURD_SQUARE
             or (most_watts is not None and abs(reading.power or 0.0) > most_watts)
             or (seconds is not None and not 0 <= seconds < inf)
             or (own_ns is not None and not self._is_time(own_ns, at_ns))
@@ -283,16 +293,17 @@ class SourceLoop:
     def _read_all(self, channels: Sequence[Channel], *, final: bool = False) -> bool:
         """One reading of every channel that is due; False if all of them failed."""
         tried = succeeded = False
-        now_ns = self._pace.now_ns
+        now_ns, half_ns = self._pace.now_ns, self._period_ns // 2
         for number, channel in enumerate(channels):
             before_ns = now_ns()
             if before_ns < channel.due_ns and not final:
                 continue
-            channel.due_ns = before_ns + channel.period_ns - self._period_ns // 2
+            channel.due_ns = before_ns + channel.period_ns - half_ns
             tried = True
             try:
                 reading = channel.source.read()
-                self._note_sleep()
+                if self._pace.suspended_ns() - self._asleep_ns > _SLEPT_NS:
+                    self._note_sleep()
                 sample = channel.take((before_ns + now_ns()) // 2, reading, final=final)
             except SourceEnded:
                 raise
@@ -394,7 +405,7 @@ class SourceLoop:
         """Count the time that the machine has slept, and measure nothing across it: sleep is not use."""
         asleep_ns = self._pace.suspended_ns()
         slept_ns, self._asleep_ns = asleep_ns - self._asleep_ns, asleep_ns
-        if slept_ns > 50_000_000:  # the two clocks are read apart; less is scheduling
+        if slept_ns > _SLEPT_NS:
             for channel in self._channels:
                 channel.counts[Count.SUSPENDED_NS] += slept_ns
                 channel.integrator.interrupt(asleep=True)

@@ -20,6 +20,8 @@ from energymeter.energy.integrate import Sample
 _FIELDS = struct.Struct("=qdddqdddddd")
 _CHECKED = struct.Struct(f"={_FIELDS.size}sQ")
 _RECORD = struct.Struct("=qdddqddddddQ")
+_RECORD_BYTES = _RECORD.size
+_pack_fields, _pack_checked_into = _FIELDS.pack, _CHECKED.pack_into  # once for each sample
 _WORD = struct.Struct("=Q")
 _PEAK = struct.Struct("=d")
 _PEAK_WORD = 9
@@ -33,6 +35,7 @@ _ERROR_BYTES = 240
 HEAD_BYTES = 8 * _COUNTERS + _ERROR_BYTES
 HISTORY_SAMPLES = 4096
 _NAN = math.nan
+_NO_WATTS = -math.inf
 _PATIENCE = 1000
 """A record is read again while it does not check. Only a writer at work is a reason, and it is soon done."""
 
@@ -95,10 +98,10 @@ class Track:
             peak_watts: the highest power since the record before.
 
         Returns:
-            what was written, for `copy`.
+            its fields, for `copy`.
         """
         at_ns, joules, coulombs, volt_seconds, covered_ns, gap_fill, watts, volts, amps, variance = sample
-        fields = _FIELDS.pack(
+        fields = _pack_fields(
             at_ns,
             _NAN if joules is None else joules,
             _NAN if coulombs is None else coulombs,
@@ -111,16 +114,17 @@ class Track:
             peak_watts,
             variance,
         )
-        record = _CHECKED.pack(
-            fields, sequence << _CHECK_BITS | crc32(fields, sequence & 0xFFFF_FFFF) & _CHECK_MASK
-        )
-        self.copy(slot, record)
-        return record
+        self.copy(slot, sequence, fields)
+        return fields
 
-    def copy(self, slot: int, record: bytes) -> None:
-        """Write a record that `put` has made."""
-        start = slot * _RECORD.size
-        self._bytes[start : start + _RECORD.size] = record
+    def copy(self, slot: int, sequence: int, fields: bytes) -> None:
+        """Write a record whose fields `put` has made."""
+        _pack_checked_into(
+            self._bytes,
+            slot * _RECORD_BYTES,
+            fields,
+            sequence << _CHECK_BITS | crc32(fields, sequence & 0xFFFF_FFFF) & _CHECK_MASK,
+        )
 
     def get(self, slot: int) -> tuple[int, Sample] | None:
         """A record's sequence number and sample; ``None`` while it is being written."""
@@ -153,7 +157,7 @@ class Track:
         at = 8 * _PEAK_WORD
         fields = raw[:at] + _PEAK.pack(peak_watts) + raw[at + 8 : _FIELDS.size]
         sequence = _WORD.unpack_from(raw, _FIELDS.size)[0] >> _CHECK_BITS
-        self.copy(target, _CHECKED.pack(fields, _check(sequence, fields)))
+        self.copy(target, sequence, fields)
 
 
 def _check(sequence: int, fields: bytes) -> int:
@@ -221,6 +225,7 @@ class CurveWriter:
         self._counts, self._ring, self._history = memory.counts, memory.ring, memory.history
         self._coming_peak = memory.head.coming_peak
         self._long = memory.capacity // 2
+        self._count = self._counts[Count.RING_COUNT]
         if self._counts[Count.STRIDE] == 0:
             self._counts[Count.STRIDE] = 1
         if self._counts[Count.GENERATION] % 2:  # the last writer was killed while it thinned the history
@@ -235,35 +240,35 @@ class CurveWriter:
         since_ns = self._history.times[remembered - 1] if remembered else -1
         filled = min(counts[Count.RING_COUNT], ring.capacity)
         rows = zip(ring.times[:filled], ring.peaks[:filled], strict=True)
-        coming = self._coming_peak[0] if counts[Count.STRIDE] > self._long else -math.inf
+        coming = self._coming_peak[0] if counts[Count.STRIDE] > self._long else _NO_WATTS
         return max([coming, *(peak for at_ns, peak in rows if at_ns > since_ns)])
 
     def append(self, sample: Sample) -> None:
-        counts = self._counts
-        count = counts[Count.RING_COUNT]
-        watts = -math.inf if sample.watts is None else sample.watts
-        record = self._ring.put(count % self._ring.capacity, count, sample, watts)
-        counts[Count.RING_COUNT] = count + 1
+        counts, count, watts = self._counts, self._count, sample.watts
+        if watts is None:
+            watts = _NO_WATTS
+        fields = self._ring.put(count % self._ring.capacity, count, sample, watts)
+        self._count = counts[Count.RING_COUNT] = count + 1
         stride = counts[Count.STRIDE]
         if watts > self._peak:
             self._peak = watts
             if stride > self._long:
                 self._coming_peak[0] = watts
         if count % stride == 0:
-            self._remember(count, sample, watts, record)
+            self._remember(count, sample, watts, fields)
 
-    def _remember(self, sequence: int, sample: Sample, watts: float, record: bytes) -> None:
+    def _remember(self, sequence: int, sample: Sample, watts: float, fields: bytes) -> None:
         counts = self._counts
         if counts[Count.HISTORY_COUNT] == HISTORY_SAMPLES:
             self._thin()
             if sequence % counts[Count.STRIDE]:
                 return
         if self._peak == watts:
-            self._history.copy(counts[Count.HISTORY_COUNT], record)
+            self._history.copy(counts[Count.HISTORY_COUNT], sequence, fields)
         else:
             self._history.put(counts[Count.HISTORY_COUNT], sequence, sample, self._peak)
         counts[Count.HISTORY_COUNT] += 1
-        self._peak = self._coming_peak[0] = -math.inf
+        self._peak = self._coming_peak[0] = _NO_WATTS
 
     def _thin(self) -> None:
         """Drop every second sample of the history; the peak of what goes lives on in its successor."""

@@ -31,7 +31,7 @@ _FROM_ARCHIVE = (
 _LONGEST_LINE = 1 << 20
 _REAP_SECONDS = 15.0
 _LOOK_SECONDS = (0.0005, 0.05)
-"""Between two looks whether a process has ended: at first, and at most."""
+"""Pauses while a process is waited for: the first, and the longest."""
 
 _children: weakref.WeakSet[Child] = weakref.WeakSet()
 
