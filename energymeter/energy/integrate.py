@@ -9,9 +9,6 @@ from typing import NamedTuple
 from energymeter.energy.counters import coulombs_between, joules_between
 from energymeter.reading import Facts, Reading
 
-_REPEATS = 0.75
-"""A value read in step with its renewal comes a little early at times, and is no repeat even so."""
-
 
 class Sample(NamedTuple):
     """One point of the curve: the running totals at ``at_ns``, and what was drawn there.
@@ -106,7 +103,7 @@ class Integrator:
         self._coulombs_wrap = facts.coulombs_wrap
         self._max_watts = facts.max_watts
         self.gap_limit_ns = gap_limit_ns
-        self._renewal_ns = round(_REPEATS * facts.renewal_seconds * 1e9)
+        self._renewal_ns = round(facts.renewal_seconds * 1e9)
         self._still_ns = None if facts.still_seconds is None else round(facts.still_seconds * 1e9)
         self._tick_wait_ns = max(gap_limit_ns if tick_wait_ns is None else tick_wait_ns, self._still_ns or 0)
         self._joules = _Sum(resume.joules if resume else None)
@@ -178,7 +175,7 @@ class Integrator:
             else:
                 silent_ns = at_ns - max(last.at_ns, self._heard_ns)
                 self._heard_ns = at_ns
-                stale = dt_ns < self._renewal_ns and self._repeats(last, reading)
+                stale = dt_ns < self._renewal_ns - silent_ns // 2 and self._repeats(last, reading)
                 if stale and silent_ns <= self.gap_limit_ns and not final:
                     return None
                 self._add_instants(last, watts, reading, dt_ns, silent_ns)
