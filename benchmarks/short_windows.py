@@ -4,7 +4,8 @@ Each trial draws a load, the phase of a meter and one window of it:
 
 * burst: one burst over rest, and the window is the burst, as when a span is around the code that works;
 * loop: bursts with pauses of random length, and the window is one of them;
-* random: power that steps at random moments, and the window lies anywhere.
+* random: power that steps at random moments, and the window lies anywhere;
+* steady: level power.
 
 `python -m benchmarks.short_windows [TRIALS [SEED]]` prints for each meter, load and length how many of the
 intervals held the true energy (with its Wilson interval), the median ± in shares of the true energy, and what
@@ -21,7 +22,12 @@ from statistics import median
 from typing import NamedTuple
 
 from benchmarks.budget_intervals import wilson
-from energymeter.energy.integrate import Integrator, gap_limit_ns, tick_wait_ns
+from energymeter.drivers.fnirsi import Fnirsi
+from energymeter.drivers.nvml import MEANS
+from energymeter.drivers.shelly import Shelly
+from energymeter.drivers.tc66c import Tc66c
+from energymeter.energy.gaps import gap_limit_ns, tick_wait_ns
+from energymeter.energy.integrate import Integrator
 from energymeter.energy.uncertainty import Part, components_of, expanded
 from energymeter.reading import Facts, Reading
 from energymeter.sampling.curve import Curve
@@ -47,11 +53,11 @@ class Meter(NamedTuple):
 
 
 METERS = (
-    Meter("NVML, means of 1 s", Facts(semantics="mean", duty=1.0, renewal_seconds=0.1), 1.0, 1.0, 0.1),
-    Meter("plug, means of 1 s", Facts(renewal_seconds=1.0, smoothing_seconds=1.0), 1.0, 1.0, 1.0),
+    Meter("NVML, means of 1 s", MEANS, 1.0, 1.0, 0.1),
+    Meter("plug, means of 1 s", Shelly.facts, 1.0, 1.0, 1.0),
     Meter("renewed every 0.3 s", Facts(renewal_seconds=0.3), 50.0, 0.02, 0.3),
-    Meter("USB meter, 100 Hz", Facts(smoothing_seconds=0.5), 100.0, 0.5, 0.01, smoothed=True),
-    Meter("USB meter, 5 Hz", Facts(smoothing_seconds=0.5), 5.0, 0.4, 0.1, smoothed=True),
+    Meter("FNIRSI, 100 Hz", Fnirsi.facts, 100.0, 0.5, 0.01, smoothed=True),
+    Meter("TC66C, 5 Hz", Tc66c.facts, 5.0, 0.4, 0.1, smoothed=True),
 )
 
 
@@ -99,10 +105,16 @@ def anywhere(rng: random.Random, seconds: float) -> tuple[Load, float]:
     return Load(steps), BEFORE + rng.random()
 
 
+def steady(rng: random.Random, seconds: float) -> tuple[Load, float]:
+    """Level power."""
+    return Load([(60.0, rng.uniform(1, 15))]), BEFORE + rng.random()
+
+
 LOADS: dict[str, Callable[[random.Random, float], tuple[Load, float]]] = {
     "burst": burst,
     "loop": loop,
     "random": anywhere,
+    "steady": steady,
 }
 
 
@@ -133,14 +145,15 @@ def trial(meter: Meter, load: str, seconds: float, rng: random.Random) -> Trial:
     samples = 4096
     memory = ChannelMemory(memoryview(bytearray(channel_bytes(samples))), samples)
     writer = CurveWriter(memory)
-    integrator = Integrator(meter.facts, gap_limit_ns(1e9 / meter.hz), tick_wait_ns=tick_wait_ns(meter.hz))
+    facts = meter.facts._replace(volts=None, amps=None, watts=None, joules=None)  # the sampling alone
+    integrator = Integrator(facts, gap_limit_ns(1e9 / meter.hz), tick_wait_ns=tick_wait_ns(meter.hz))
     for at, reading in readings(meter, true, end + BEFORE, rng):
         sample = integrator.add(round(at * 1e9), reading)
         if sample is not None:
             writer.append(sample)
-    curve = Curve.of(meter.facts, memory)
+    curve = Curve.of(facts, memory)
     window = curve.window(round(start * 1e9), round(end * 1e9))
-    part = Part("a meter", meter.facts, window, curve.interval_seconds(1 / meter.hz))
+    part = Part("a meter", facts, window, curve.interval_seconds(1 / meter.hz))
     joules = true.joules(end) - true.joules(start)
     return Trial(joules, window.joules - joules, expanded(components_of(part)))
 

@@ -8,6 +8,7 @@ none, from ``status``. Units: Documentation/ABI/testing/sysfs-class-power and
 Documentation/power/power_supply_class.rst in torvalds/linux.
 
 Accuracy: ±5 %, our own word: fuel gauges promise none [from memory]; steps of the gauge as found at open.
+Renewal: every 1 to 60 s, by maker; which, is unknown, so it is read once a second and repeats are no samples.
 Counters: the gauge's energy or charge is the curve.
 Loss: unknown; a gauge that has not moved is no sample.
 Tested on: emulated kernel files, recorded files of a laptop; real hardware: none yet.
@@ -271,7 +272,7 @@ class _ByPower(_Cell):
         max_watts=MAX_WATTS,
         renewal_seconds=60.0,
         default_hz=1.0,
-        max_hz=2.0,
+        max_hz=1.0,
     )
 
     def __init__(self, name: str, supplies: _Supplies, has: frozenset[str]) -> None:

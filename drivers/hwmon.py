@@ -11,6 +11,7 @@ and a board with 100 mΩ then reads ten times too much. ``hwmon@ina219?shunt=0.1
 resistor in ohms; current and power are scaled to it.
 
 Accuracy: of the chip behind it; ±1 % volts, ±2 % amps and watts are our own word where the chip is unknown.
+Renewal: as ``update_interval`` and ``power1_average_interval`` say, where there are such; else unknown.
 Counters: energy attributes (µJ) are the curve where a device has them.
 Loss: none; the kernel keeps only the newest value.
 Tested on: emulated kernel files, recorded files of an INA219 UPS HAT; real hardware: none yet.

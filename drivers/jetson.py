@@ -11,6 +11,7 @@ Semantics: instants. Sources: the boards' device trees, drivers/hwmon/ina3221.c 
     torvalds/linux.
 Accuracy: ±1.25 % amps (chip 0.25 %, TI SBOS576; shunt 1 % [from memory]) and 80 µV of shunt, ±0.25 % and 8
     mV.
+Renewal: each channel about 77 times a second.
 Counters: none.
 Loss: none; the kernel keeps only the newest value.
 Tested on: emulated kernel files, laid out like recorded ones; real hardware: none yet.
@@ -46,7 +47,7 @@ class Jetson(Rails):
     kind = "board"
 
     # a channel is converted about 77 times a second
-    facts = Facts(max_watts=MOST_WATTS, default_hz=10.0, max_hz=100.0)
+    facts = Facts(max_watts=MOST_WATTS, default_hz=10.0, max_hz=75.0)
 
     def __init__(self, place: str = "", *, root: str = "/") -> None:
         self.name = f"jetson@{place}" if place else "jetson"

@@ -10,6 +10,7 @@ AMD processors (Linux 5.8 and later) appear under the same ``intel-rapl`` names.
 Sources: Documentation/power/powercap/powercap.rst, drivers/powercap/intel_rapl_common.c in torvalds/linux.
 
 Accuracy: ±5 % for packages, our own word; ±20 % for DRAM (Desrochers et al., MEMSYS 2016).
+Renewal: about every millisecond.
 Counters: the processor's joules are the curve; their wrap is undone.
 Loss: the counter misses nothing between two reads less than its wrap apart.
 Tested on: emulated kernel files, recorded files of a laptop; real hardware: none yet.

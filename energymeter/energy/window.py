@@ -6,6 +6,11 @@ from typing import NamedTuple
 
 COVERED = 0.995
 """The share of a window that must have been measured for its energy to stand for the whole window."""
+LONG = 2
+"""A window of so many samples has one of its own, whatever its phase."""
+JOINED = 0.9
+"""Where there is no gap, at least so much of the time between two samples was measured: a mean of a second that
+is read every second leaves a little out."""
 
 # A window often begins where the load steps. A step by h at a share f of an interval dt is misplaced by
 # h dt f²/2 where a straight line joins the samples, and by h dt f (1 - f) where a mean, which itself has
@@ -20,7 +25,7 @@ _HIDDEN, _SEEN, _BURST = 1.0, 0.5, 5.0
 than they are, and more of it where no sample lies within the window: a burst of a fifth of a mean is five
 times as high as the mean shows."""
 _DELAYED = 0.95
-"""Of delays that are anything up to the greatest, 95 of 100 are less than this share of it."""
+"""95 of 100 delays, which may be anything up to the greatest, are less than this share of it."""
 
 
 class Point(NamedTuple):

@@ -14,7 +14,7 @@ from energymeter.energy.correction import Applied
 from energymeter.energy.integrate import Sample, Weights
 from energymeter.energy.uncertainty import Part
 from energymeter.energy.usage import Usage, combine, least_trusted
-from energymeter.energy.window import STEP_IN_LINE, STEP_IN_MEAN, Window
+from energymeter.energy.window import JOINED, LONG, STEP_IN_LINE, STEP_IN_MEAN, Edges, Near, Window
 from energymeter.errors import EnergyMeterError, ExtraMissing, LogError, NotMeasured, SpecError
 from energymeter.reading import Facts
 from energymeter.recordings import reader
@@ -297,7 +297,7 @@ class Trace:
             covered_seconds=self._spent("covered_s", start, end),
             gap_fill_joules=self._gap_fill(start, end),
             variance_joules2=self._scatter(start, end),
-            edge_joules=self._edge(start) + self._edge(end),
+            edge_joules=self._edge_joules(start, end),
             peak_watts=float(np.nanmax(inside)) if np.any(~np.isnan(inside)) else math.nan,
         )
         part = Part(" + ".join(self.names), self.facts._replace(counted=True), draw, self._typical_interval())
@@ -312,6 +312,36 @@ class Trace:
         near = slice(max(int(first) - 1, 0), int(last) + 1)
         jumps = np.nan_to_num(np.diff(self.watts[near]) * np.diff(self.covered_s[near]))
         return float(scatter(jumps, Weights.of(self.facts)).sum())
+
+    def _edge_joules(self, start: float, end: float) -> float:
+        """What the window's edges may misplace, by the rule of `energymeter.energy.window`."""
+        interval = self._typical_interval()
+        late = self.facts.age_seconds(interval)
+        if late or end - start < LONG * interval:
+            joined = end - start <= late + 2 * LONG * interval
+            first = self._samples_near(start, (end if joined else start) + late, start)
+            last = first if joined else self._samples_near(end, end + late, start)
+            if first is not None and last is not None:
+                most_watts = math.inf if self.facts.max_watts is None else self.facts.max_watts
+                return Edges(first, last, late, most_watts).misplaced_joules(end - start)
+        return self._edge(start) + self._edge(end)
+
+    def _samples_near(self, first: float, last: float, zero: float) -> Near | None:
+        """The samples from the third before ``first`` to the third after ``last``, between gaps."""
+        index, end = np.searchsorted(self.time_s, [first, last], side="right")
+        rows = list(range(max(int(index) - 3, 0), min(int(end) + 3, len(self))))
+        times, covered = self.time_s, self.covered_s
+        for row in rows[1:]:
+            if covered[row] - covered[row - 1] < JOINED * (times[row] - times[row - 1]):
+                if times[row] > first:
+                    rows = [one for one in rows if one < row]
+                    break
+                rows = [one for one in rows if one >= row]
+        joules, watts = self.joules[rows], self.watts[rows]
+        if len(rows) < 2 or np.isnan(joules).any() or np.isnan(watts).any():
+            return None
+        straight = self.facts.semantics == "instant"
+        return Near((times[rows] - zero).tolist(), joules.tolist(), watts.tolist(), straight)
 
     def _edge(self, at: float) -> float:
         """What a step of the power at this moment would be misplaced by."""

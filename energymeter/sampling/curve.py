@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from energymeter.energy.integrate import Sample
 from energymeter.energy.window import (
+    JOINED,
+    LONG,
     NOTHING,
     STEP_IN_LINE,
     STEP_IN_MEAN,
@@ -25,10 +27,6 @@ _NAN, _INF = math.nan, math.inf
 _PATIENCE = 1000
 """Searches repeated because the writer went round the ring meanwhile, or a record is not yet visible."""
 _MANY = 5
-_LONG = 2
-"""A window of so many samples has one of its own, whatever its phase."""
-_COVERED = 0.9
-"""Less of an interval is a gap; means of a second are read every second, give or take a little."""
 _TRIES = 8
 """Searches repeated because the history is being thinned; one whose writer was killed stays as it is."""
 
@@ -156,9 +154,9 @@ class Curve:
     def _edges(self, start_ns: int, end_ns: int) -> Edges | None:
         """What is around the window; ``None``: too little to say, or nothing but the steps there matters."""
         late_ns, near_ns = self.late_ns(), self._near_ns()
-        if not late_ns and end_ns - start_ns >= _LONG * near_ns:
+        if not late_ns and end_ns - start_ns >= LONG * near_ns:
             return None
-        joined = end_ns - start_ns <= late_ns + 2 * _LONG * near_ns
+        joined = end_ns - start_ns <= late_ns + 2 * LONG * near_ns
         start = self._samples_near(start_ns, (end_ns if joined else start_ns) + late_ns, start_ns)
         end = start if joined else self._samples_near(end_ns, end_ns + late_ns, start_ns)
         if start is None or end is None:
@@ -176,7 +174,8 @@ class Curve:
             sample = self._memory.sample(number)
             if sample is None or sample.joules is None or sample.watts is None:
                 return None
-            if samples and _is_gap(samples[-1], sample):
+            before = samples[-1] if samples else sample
+            if sample.covered_ns - before.covered_ns < JOINED * (sample.at_ns - before.at_ns):
                 if sample.at_ns > first_ns:
                     break
                 samples.clear()
@@ -311,10 +310,6 @@ class Curve:
             step_watts * covered_ns * 1e-9 * (STEP_IN_LINE if bent else STEP_IN_MEAN),
             step_watts,
         )
-
-
-def _is_gap(before: Sample, after: Sample) -> bool:
-    return after.covered_ns - before.covered_ns < _COVERED * (after.at_ns - before.at_ns)
 
 
 def _along(

@@ -1,0 +1,42 @@
+"""A short run of ``benchmarks/short_windows.py`` at a fixed seed; thousands of windows are drawn by hand."""
+
+import math
+import random
+from statistics import median
+
+import pytest
+
+from benchmarks.budget_intervals import wilson
+from benchmarks.short_windows import LENGTHS, METERS, trial
+
+TRIALS = {"FNIRSI, 100 Hz": 10, "renewed every 0.3 s": 15}
+"""Of those that have many samples; 40 of the others."""
+HIDDEN = {
+    ("renewed every 0.3 s", "burst", 0.2): "an instant that nobody read is in no value",
+    ("NVML, means of 1 s", "loop", 2.0): "pauses shorter than the means are in all of them alike",
+}
+
+
+@pytest.mark.parametrize("load", ["burst", "loop", "random"])
+@pytest.mark.parametrize("meter", METERS, ids=lambda meter: meter.name)
+def test_the_interval_of_a_short_window_holds(meter, load):
+    trials = TRIALS.get(meter.name, 40)
+    for seconds in LENGTHS:
+        rng = random.Random(f"{meter.name} {load} {seconds}")
+        found = [trial(meter, load, seconds, rng) for _ in range(trials)]
+        held = sum(abs(one.error) <= one.uncertainty for one in found)
+        least = 0.6 if (meter.name, load, seconds) in HIDDEN else 0.93
+        assert wilson(held, trials)[1] >= least, f"{held} of {trials} at {seconds} s"
+        if load == "burst" and seconds >= 0.4:  # not far wider than it must be
+            errors = sorted(abs(one.error) / one.joules for one in found)
+            wide = median(one.uncertainty / one.joules for one in found)
+            assert wide <= 3 * errors[math.ceil(0.95 * trials) - 1], f"{wide:.0%} at {seconds} s"
+
+
+def test_steady_power_is_known_in_any_window_but_for_what_one_mean_may_hide():
+    for meter in METERS:
+        if meter.facts.semantics == "mean":
+            continue
+        rng = random.Random(7)
+        steady = [trial(meter, "steady", 0.5, rng) for _ in range(5)]
+        assert all(one.uncertainty <= 0.02 * one.joules for one in steady if meter.hz * 0.5 >= 1), meter.name
