@@ -4,8 +4,7 @@ Each trial draws a load, the phase of a meter and one window of it:
 
 * burst: one burst over rest, and the window is the burst, as when a span is around the code that works;
 * loop: bursts with pauses of random length, and the window is one of them;
-* random: power that steps at random moments, and the window lies anywhere;
-* steady: level power.
+* random: power that steps at random moments, and the window lies anywhere.
 
 `python -m benchmarks.short_windows [TRIALS [SEED]]` prints for each meter, load and length how many of the
 intervals held the true energy (with its Wilson interval), the median ± in shares of the true energy, and what
@@ -105,16 +104,10 @@ def anywhere(rng: random.Random, seconds: float) -> tuple[Load, float]:
     return Load(steps), BEFORE + rng.random()
 
 
-def steady(rng: random.Random, seconds: float) -> tuple[Load, float]:
-    """Level power."""
-    return Load([(60.0, rng.uniform(1, 15))]), BEFORE + rng.random()
-
-
 LOADS: dict[str, Callable[[random.Random, float], tuple[Load, float]]] = {
     "burst": burst,
     "loop": loop,
     "random": anywhere,
-    "steady": steady,
 }
 
 

@@ -20,10 +20,10 @@ STEP_IN_MEAN = math.sqrt(1 / 10)
 _STEP_AROUND = math.sqrt(1 / 6)
 """The same of a window much shorter than the interval, in which a straight line gives power h f."""
 
-_HIDDEN, _SEEN, _BURST = 1.0, 0.5, 5.0
-"""How far power may go beyond the levels near an edge, in shares of their range. Means hide what is shorter
-than they are, and more of it where no sample lies within the window: a burst of a fifth of a mean is five
-times as high as the mean shows."""
+_BURST = 5.0
+"""A burst of a fifth of a mean is five times as high as the mean shows; so far above the levels near a window
+power may go within it, in shares of their range, where no sample lies within it. Elsewhere, and below, it may go
+as far beyond them as they are apart: means hide what is shorter than they are."""
 _DELAYED = 0.95
 """95 of 100 delays, which may be anything up to the greatest, are less than this share of it."""
 
@@ -142,8 +142,8 @@ class Edges(NamedTuple):
 def _stretched(level: tuple[float, float], most_watts: float, *, hidden: bool) -> tuple[float, float]:
     """The levels that power may have near an edge, by those that are seen there."""
     least, most = level
-    beyond = (_HIDDEN if hidden else _SEEN) * (most - least)
-    above = _BURST * (most - least) if hidden else beyond
+    beyond = most - least
+    above = _BURST * beyond if hidden else beyond
     return max(least - beyond, min(least, 0.0)), min(most + above, most_watts)
 
 
