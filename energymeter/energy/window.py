@@ -9,8 +9,8 @@ COVERED = 0.995
 LONG = 2
 """A window of so many samples has one of its own, whatever its phase."""
 JOINED = 0.9
-"""Where there is no gap, at least so much of the time between two samples was measured: a mean of a second that
-is read every second leaves a little out."""
+"""Where there is no gap, at least so much of the time between two samples was measured: a mean of a second
+that is read every second leaves a little out."""
 
 # A window often begins where the load steps. A step by h at a share f of an interval dt is misplaced by
 # h dt f²/2 where a straight line joins the samples, and by h dt f (1 - f) where a mean, which itself has
@@ -21,9 +21,9 @@ _STEP_AROUND = math.sqrt(1 / 6)
 """The same of a window much shorter than the interval, in which a straight line gives power h f."""
 
 _BURST = 5.0
-"""A burst of a fifth of a mean is five times as high as the mean shows; so far above the levels near a window
-power may go within it, in shares of their range, where no sample lies within it. Elsewhere, and below, it may go
-as far beyond them as they are apart: means hide what is shorter than they are."""
+"""How far above the levels near a window power may go within it, in shares of their range, where no sample
+lies within: a burst of a fifth of a mean is five times as high as the mean shows. Elsewhere, and below, it
+may go as far beyond the levels as they are apart: means hide what is shorter than they are."""
 _DELAYED = 0.95
 """95 of 100 delays, which may be anything up to the greatest, are less than this share of it."""
 
