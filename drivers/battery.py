@@ -284,6 +284,17 @@ class _ByPower(_Cell):
         if unknown and not self._supplies.another_discharges(self._key):
             raise SourceError(f"{self.name} does not say whether it charges; use its gauge: battery?by=gauge")
         if self._has_power:
-            return Reading(volts=self._volts(), watts=abs(self._number("power_now")) * 1e-6)
+            return Reading(volts=self._volts(), watts=self._used("power_now"))
         volts = abs(self._number("voltage_now")) * 1e-6
-        return Reading(volts=volts, amps=abs(self._number("current_now")) * 1e-6)
+        return Reading(volts=volts, amps=self._used("current_now"))
+
+    def _used(self, key: str) -> float:
+        """What flows out of it.
+
+        Raises:
+            SourceError: nothing, though it feeds the machine: its gauge has not measured yet.
+        """
+        used = abs(self._number(key)) * 1e-6
+        if not used and not self._supplies.another_discharges(self._key):
+            raise SourceError(f"{self.name} discharges and shows 0 in {key}; wait for its gauge's next value")
+        return used

@@ -49,6 +49,8 @@ _WHOLE = ("system", "card", "pin")
 _CORE = re.compile(r"e?core *\d+", re.IGNORECASE)
 _SOCKET = re.compile(r"e?(socket|package|pkg)( *(id)? *\d+)?", re.IGNORECASE)
 """Labels of a processor's cores and of what contains them (amd_energy.rst: ``Ecore000``, ``Esocket0``)."""
+_STILL_SECONDS = 2.0
+"""The slowest driver renews its counters once a second (amd_energy.c)."""
 _TINY_WATTS = 1e-3
 """No chip here shows less with any meaning."""
 _UNITS = {"volts": 1e-3, "amps": 1e-3, "watts": 1e-6, "joules": 1e-6}
@@ -200,13 +202,17 @@ def _sensors(device: _Device) -> list[_Sensor]:
         label = next(filter(None, labels), str(n))
         if files and connected(label):
             label = f"{label} {n}" if label in found else label
-            found[label] = _Sensor(label, files, _placed(facts, label))
+            found[label] = _Sensor(label, files, _placed(device, facts, label))
     return list(found.values())
 
 
 def _best(device: _Device, n: int) -> tuple[dict[str, str], Facts]:
     """The attributes that show number ``n``, and what is known of them; none if the kernel shows none."""
-    if energy := _attribute(device, f"energy{n}", "input"):
+    others = any(
+        f"{kind}{n}_{way}" in device.paths for kind in ("power", "curr") for way in ("input", "average")
+    )
+    energy = _attribute(device, f"energy{n}", "input")
+    if energy and (device.text(energy) != "0" or not others):
         return {"joules": energy}, _facts(device)._replace(semantics="counter")
     if pair := _pair(device, n, "input"):
         return pair, _facts(device)
@@ -260,7 +266,11 @@ def _files(device: _Device, sensor: _Sensor, scale: float, watts: float) -> File
     units = {**_UNITS, "watts": watts}
     return {
         quantity: (
-            SysFile(device.paths[name], full_scale=_full_scale(device, name)),
+            SysFile(
+                device.paths[name],
+                full_scale=_full_scale(device, name),
+                codes=quantity in ("watts", "joules"),
+            ),
             units[quantity] * (1.0 if quantity == "volts" else scale),
         )
         for quantity, name in sensor.files.items()
@@ -305,6 +315,11 @@ def _renewed(facts: Facts, seconds: float) -> Facts:
     return facts._replace(renewal_seconds=seconds, max_hz=hz, default_hz=min(hz, Hwmon.facts.default_hz))
 
 
-def _placed(facts: Facts, label: str) -> Facts:
-    inside = facts.semantics == "counter" and (_CORE.fullmatch(label) or _SOCKET.fullmatch(label))
-    return facts._replace(place="die") if inside else facts
+def _placed(device: _Device, facts: Facts, label: str) -> Facts:
+    if facts.semantics != "counter":
+        return facts
+    socket = _SOCKET.fullmatch(label) is not None
+    facts = facts._replace(place="die") if socket or _CORE.fullmatch(label) else facts
+    # cores rest, and so may a rail; what contains the cores, and a graphics card that is awake, never does
+    never_rests = socket or label.lower() == "card" or device.sleeper
+    return facts._replace(still_seconds=_STILL_SECONDS) if never_rests else facts

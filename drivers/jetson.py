@@ -159,7 +159,9 @@ def _files(
     named = {"volts": (millivolts, 1e-3), "amps": (milliamps, 1e-3), "watts": (microwatts, 1e-6)}
     return {
         quantity: (
-            SysFile(os.path.join(folder, name), _CURE, full_scale if quantity == "amps" else math.inf),
+            SysFile(
+                os.path.join(folder, name), _CURE, full_scale=full_scale if quantity == "amps" else math.inf
+            ),
             unit,
         )
         for quantity, (name, unit) in named.items()

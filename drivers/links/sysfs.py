@@ -23,6 +23,8 @@ _MISSING = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTDIR)
 _NO_VALUE = frozenset([2.0**32 - 1, 1e3 * (2.0**32 - 1), 2.0**31 - 1, -(2.0**31), 2.0**63, 2.0**64])
 """What firmware answers for "unknown": all bits set, or the least and the largest number."""
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
+_MOST_ERRNO = 4095
+"""MAX_ERRNO of the kernel (include/linux/err.h)."""
 _FULL_SCALE_VOLTS = (("ina3221", 0.1638), ("ina226", 0.08192), ("ina23", 0.08192), ("ina219", 0.32))
 """Across the shunt, by how the chips' names begin, as their kernel drivers set them (ina3221.c, ina2xx.c)."""
 MOST_WATTS = 20e3
@@ -78,9 +80,15 @@ class SysFile:
     never a counter that stands still.
     """
 
-    def __init__(self, path: str, forbidden: str = "", full_scale: float = math.inf) -> None:
-        """``forbidden``: the remedy for EACCES. ``full_scale``: the number at which the chip clips."""
+    def __init__(
+        self, path: str, forbidden: str = "", *, full_scale: float = math.inf, codes: bool = False
+    ) -> None:
+        """``forbidden``: the remedy for EACCES. ``full_scale``: the number at which the chip clips.
+
+        ``codes``: a small negative number is the error of a driver, shown in the place of a value.
+        """
         self.path = path
+        self._codes = codes
         self._forbidden = forbidden
         self._full_scale = full_scale
         self._fd = -1
@@ -115,7 +123,7 @@ class SysFile:
         """
         text = self.text()
         value = number(text)
-        if value in _NO_VALUE:
+        if value in _NO_VALUE or (self._codes and value is not None and -_MOST_ERRNO <= value < 0):
             raise SourceError(f"{self.path} says {text[:40]}, the code for no value; look into `dmesg`")
         if value is not None and abs(value) >= self._full_scale:
             raise SourceError(

@@ -419,3 +419,32 @@ def test_a_driver_that_counts_in_watts_is_reported_and_can_be_read(sysfs: Sysfs)
     assert (usage.mean_watts, usage.notes) == (pytest.approx(45.0), ())
     with pytest.raises(SpecError, match="no unit of watts"):
         Hwmon(power_unit="V")
+
+
+@pytest.mark.parametrize("code", [-1, -5, -22, -61, -110])
+def test_the_error_of_a_driver_in_the_place_of_a_value_is_no_power(sysfs: Sysfs, code: int) -> None:
+    chip(sysfs, 0, "a_chip", power1_input=code)
+    with pytest.raises(NotMeasured):
+        measured(opened(sysfs))
+
+
+def test_power_that_flows_back_is_measured(sysfs: Sysfs) -> None:
+    chip(sysfs, 0, "a_chip", power1_input=-4_000_000)
+    assert measured(opened(sysfs)).mean_watts == pytest.approx(-4.0)
+
+
+def test_an_energy_counter_that_never_counted_gives_way_to_the_power_next_to_it(sysfs: Sysfs) -> None:
+    chip(sysfs, 0, "a_chip", energy1_input=0, power1_input=30_000_000)
+    assert measured(opened(sysfs)).mean_watts == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize("label", ["card", "Esocket0", "pkg"])
+def test_a_counter_that_must_move_and_does_not_is_unknown(sysfs: Sysfs, label: str) -> None:
+    chip(sysfs, 0, "xe", energy1_input=5_000_000, energy1_label=label)
+    with pytest.raises(NotMeasured, match="stood still"):
+        measured(opened(sysfs), seconds=5.0)
+
+
+def test_a_rail_may_rest(sysfs: Sysfs) -> None:
+    chip(sysfs, 0, "ina238", energy1_input=5_000_000)
+    assert measured(opened(sysfs), seconds=5.0).joules == 0.0
