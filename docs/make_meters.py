@@ -50,6 +50,12 @@ of what driver and kernel can do: a real machine is faster, a real bus or meter 
 Taken on: {machine}.
 
 """
+FRESH_HEAD = """\
+Nothing is read faster than it is renewed, except where the last column says why. A value that repeats within
+its renewal is no second measurement, and its age is part of the ± of every window's edges. A *mean* is one of
+the time since the reading before; *lags by* is averaging that the device does by itself.
+
+"""
 REPORTS_HEAD = """\
 `energymeter devices --acceptance SOURCE` checks a meter in ten minutes: identity, noise, rate, zero, a known
 resistor, unplugging, and its counters against the integral. The report contains no personal data. Please
@@ -79,6 +85,16 @@ def page() -> str:
     """The whole page."""
     reads = [["driver", "reads", "options"]]
     facts = [["driver", "says", "readings a second: default, most", "limits of error", "steps"]]
+    fresh = [
+        [
+            "driver",
+            "mean or instant",
+            "renewed every",
+            "lags by up to",
+            "read at most every",
+            "what renews it",
+        ]
+    ]
     trust = [["driver", "counters of its own", "loss", "tested on"]]
     for name in driver_names():
         driver = load_driver(name)
@@ -91,10 +107,12 @@ def page() -> str:
         facts.append(
             [code, _says(known), f"{known.default_hz:g}, {known.max_hz:g}", *_exactness(known, described)]
         )
+        fresh.append([code, *_freshness(known), label(described, "Renewal")])
         trust.append([code, *(label(described, one) for one in ("Counters", "Loss", "Tested on"))])
     sections = (
         ("What they read", _table(reads)),
         ("How exactly", _table(facts)),
+        ("How fresh", FRESH_HEAD + _table(fresh)),
         ("How fast through the kernel", _rates()),
         ("How far to trust", _table(trust)),
         ("Reports from real hardware", _reports()),
@@ -176,6 +194,15 @@ def _default(value: Any) -> str:
 
 def _says(facts: Facts) -> str:
     return f"{facts.semantics}, {facts.place}, {facts.provenance}"
+
+
+def _freshness(facts: Facts) -> tuple[str, str, str, str]:
+    return (
+        facts.semantics,
+        _amount(facts.renewal_seconds, "s") if facts.renewal_seconds else "",
+        _amount(facts.smoothing_seconds, "s") if facts.smoothing_seconds else "",
+        _amount(1 / facts.max_hz, "s"),
+    )
 
 
 def _exactness(facts: Facts, described: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ plugged in, whatever ``status`` says. ``Charge counter`` is in µAh, ``voltage``
 
 Semantics: a counter. Source: that class of Android's.
 Accuracy: ±5 %, our own word: fuel gauges promise none [from memory]; steps of 1 mAh.
+Renewal: the phone's gauge moves every few seconds to minutes; one that has not moved is no sample.
 Counters: the battery's own charge counter is the curve.
 Loss: unknown; a gauge that has not moved is no sample.
 Tested on: an emulated command; real hardware: none yet.

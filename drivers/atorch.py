@@ -17,6 +17,7 @@ Layout: github.com/NiceLabs/atorch-console ``docs/protocol-design.md`` (MIT). Tw
 is in mAh (its own test has it ten times too big), and the energy of AC and DC meters is in 0.01 kWh and the
 DC charge in 0.01 Ah (read as Wh and W they contradict the voltage on the recorded frames).
 
+Renewal: the meter sends a report each second.
 Counters: USB 1 mAh and 10 mWh; DC 10 mAh and 10 Wh; AC 10 Wh.
 Loss: no sequence number; seconds without a report that the meter's own clock has counted too are lost.
 Tested on: an emulated wire, recorded frames; real hardware: none yet.

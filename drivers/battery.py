@@ -8,6 +8,7 @@ none, from ``status``. Units: Documentation/ABI/testing/sysfs-class-power and
 Documentation/power/power_supply_class.rst in torvalds/linux.
 
 Accuracy: ±5 %, our own word: fuel gauges promise none [from memory]; steps of the gauge as found at open.
+Renewal: every 1 to 60 s, by maker; which, is unknown, so it is read once a second and repeats are no samples.
 Counters: the gauge's energy or charge is the curve.
 Loss: unknown; a gauge that has not moved is no sample.
 Tested on: emulated kernel files, recorded files of a laptop; real hardware: none yet.
@@ -271,7 +272,7 @@ class _ByPower(_Cell):
         max_watts=MAX_WATTS,
         renewal_seconds=60.0,
         default_hz=1.0,
-        max_hz=2.0,
+        max_hz=1.0,
     )
 
     def __init__(self, name: str, supplies: _Supplies, has: frozenset[str]) -> None:
@@ -283,6 +284,17 @@ class _ByPower(_Cell):
         if unknown and not self._supplies.another_discharges(self._key):
             raise SourceError(f"{self.name} does not say whether it charges; use its gauge: battery?by=gauge")
         if self._has_power:
-            return Reading(volts=self._volts(), watts=abs(self._number("power_now")) * 1e-6)
+            return Reading(volts=self._volts(), watts=self._used("power_now"))
         volts = abs(self._number("voltage_now")) * 1e-6
-        return Reading(volts=volts, amps=abs(self._number("current_now")) * 1e-6)
+        return Reading(volts=volts, amps=self._used("current_now"))
+
+    def _used(self, key: str) -> float:
+        """What flows out of it.
+
+        Raises:
+            SourceError: nothing, though it feeds the machine: its gauge has not measured yet.
+        """
+        used = abs(self._number(key)) * 1e-6
+        if not used and not self._supplies.another_discharges(self._key):
+            raise SourceError(f"{self.name} discharges and shows 0 in {key}; wait for its gauge's next value")
+        return used

@@ -16,6 +16,7 @@ its start. Resolution, accuracy and rate are the writer's; ``accuracy=0.02`` sta
 unknown.
 
 Semantics: instants, or counters where a column of joules counts up. Source: none; see above.
+Renewal: as the other program writes.
 Counters: a column of joules.
 Loss: rows without their numbers are counted; rows never written cannot be.
 Tested on: growing files, recorded tegrastats lines; real hardware: none yet.

@@ -11,6 +11,7 @@ In a stream every line is stamped when it arrives, so the command must flush eac
 sample are counted in ``lost``. No shell runs the command unless ``shell=1``.
 
 Semantics: instants, or counters with ``joules=``. Source: the command.
+Renewal: as the command answers.
 Counters: ``joules=``, if the command prints one.
 Loss: lines of a stream that are no sample are counted.
 Tested on: real programs; real hardware: does not apply.

@@ -9,6 +9,7 @@ length, payload, check byte, possibly several in a notification or cut by it. Ki
 07: volts and amps in 1 mV and 1 mA, taken from a meter that sends no 04; 08: the counters; 03: model and
 serial number; others are ignored. Sent are AA 81 00 F4 and AA 82 00 A7, which start the flow.
 
+Renewal: ten reports a second; the meter itself averages over up to 0.5 s.
 Counters: the meter's own, in steps of 1e-5 Wh and 1e-5 Ah (0.036 J, 0.036 C).
 Loss: unknown: there is no sequence number.
 Tested on: an emulated wire (frames without the radio), one recorded notification; real hardware: none yet.

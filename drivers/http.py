@@ -13,6 +13,7 @@ A first-generation Shelly is read so: ``http@http://PLUG/status?watts=$.meters[0
 [from memory of its API, not tried].
 
 Semantics: instants, or counters with ``joules=``. Sources: RFC 7616 and RFC 7617 for the logins.
+Renewal: as the server does; unknown.
 Counters: ``joules=``, if the answer holds one.
 Loss: none; TCP delivers whole replies or an error.
 Tested on: an emulated server; real hardware: none yet.

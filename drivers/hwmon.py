@@ -11,22 +11,33 @@ and a board with 100 mΩ then reads ten times too much. ``hwmon@ina219?shunt=0.1
 resistor in ohms; current and power are scaled to it.
 
 Accuracy: of the chip behind it; ±1 % volts, ±2 % amps and watts are our own word where the chip is unknown.
+Renewal: as ``update_interval`` and ``power1_average_interval`` say, where there are such; else unknown.
 Counters: energy attributes (µJ) are the curve where a device has them.
 Loss: none; the kernel keeps only the newest value.
 Tested on: emulated kernel files, recorded files of an INA219 UPS HAT; real hardware: none yet.
 """
 
+import math
 import os
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from energymeter.drivers.links.sysfs import MOST_WATTS, Files, ShuntMonitor, SysFile, asleep, is_display, only
+from energymeter.drivers.links.sysfs import (
+    MOST_WATTS,
+    Files,
+    ShuntMonitor,
+    SysFile,
+    asleep,
+    full_scale_milliamps,
+    is_display,
+    only,
+)
 from energymeter.errors import SourceMissing
 from energymeter.paths import below, entries, peek, peek_name
 from energymeter.reading import Band, Facts
 from energymeter.recordings.tegrastats import connected, counted_rails
-from energymeter.units import number
+from energymeter.units import number, scale
 
 __all__ = ["Hwmon"]
 
@@ -38,6 +49,10 @@ _WHOLE = ("system", "card", "pin")
 _CORE = re.compile(r"e?core *\d+", re.IGNORECASE)
 _SOCKET = re.compile(r"e?(socket|package|pkg)( *(id)? *\d+)?", re.IGNORECASE)
 """Labels of a processor's cores and of what contains them (amd_energy.rst: ``Ecore000``, ``Esocket0``)."""
+_STILL_SECONDS = 2.0
+"""The slowest driver renews its counters once a second (amd_energy.c)."""
+_TINY_WATTS = 1e-3
+"""No chip here shows less with any meaning."""
 _UNITS = {"volts": 1e-3, "amps": 1e-3, "watts": 1e-6, "joules": 1e-6}
 
 
@@ -85,7 +100,8 @@ class Hwmon(ShuntMonitor):
     ``hwmon@NAME`` names it by chip (``ina219``), by its place on the bus (``1-0040``) or by ``hwmonN``;
     without, there must be only one. Energy counters are preferred, then volts and amps that surely belong
     together (finer than the chip's own product, and signed), then power. A graphics card that sleeps is
-    left asleep, unless ``wake=true``.
+    left asleep, unless ``wake=true``. ``power_unit`` is that of the power attributes: drivers from outside of
+    the kernel have been seen to count in watts.
     """
 
     kind = "part"
@@ -93,9 +109,12 @@ class Hwmon(ShuntMonitor):
 
     facts = Facts(max_watts=MOST_WATTS, default_hz=10.0, max_hz=200.0)
 
-    def __init__(self, place: str = "", *, wake: bool = False, **options: Any) -> None:
+    def __init__(
+        self, place: str = "", *, wake: bool = False, power_unit: str = "uW", **options: Any
+    ) -> None:
         super().__init__(place, **options)
         self._wakes = wake
+        self._power_unit = scale("watts", power_unit)
 
     @staticmethod
     def places(root: str = "/") -> Iterator[str]:
@@ -123,10 +142,26 @@ class Hwmon(ShuntMonitor):
         device = only(self._wanted, able, lambda device: device.handles, where, "hwmon@")
         if not self._wakes:
             _leave_asleep(device)
-        scale = self._scale(device.paths.get("shunt_resistor", f"{device.folder}/shunt_resistor"), 1e-6)
-        found = {sensor.label: (_files(device, sensor, scale), sensor.facts) for sensor in _sensors(device)}
+        shunt = device.paths.get("shunt_resistor", f"{device.folder}/shunt_resistor")
+        factor = self._scale(shunt, 1e-6)
+        sensors = _sensors(device)
+        found = {
+            sensor.label: (_files(device, sensor, factor, self._power_unit), sensor.facts)
+            for sensor in sensors
+        }
         sleeper = "" if self._wakes else device.sleeper
         self._take(f"hwmon:{device.name}", found, _counted(list(found)), sleeper)
+        self.notes = [*self.notes, *self._tiny(device)]
+
+    def _tiny(self, device: _Device) -> list[str]:
+        """A note for power that would be plausible in another unit than the kernel's."""
+        shown = [(rail.name, rail.watts()) for rail in self._parts if rail.facts.counted]
+        return [
+            f"{name} shows {watts * 1e6:g} µW: if its driver counts in watts, read it as "
+            f"hwmon@{device.bus}?power_unit=W"
+            for name, watts in shown
+            if watts is not None and 0 < watts < _TINY_WATTS and self._power_unit == _UNITS["watts"]
+        ]
 
 
 def _leave_asleep(device: _Device) -> None:
@@ -167,13 +202,17 @@ def _sensors(device: _Device) -> list[_Sensor]:
         label = next(filter(None, labels), str(n))
         if files and connected(label):
             label = f"{label} {n}" if label in found else label
-            found[label] = _Sensor(label, files, _placed(facts, label))
+            found[label] = _Sensor(label, files, _placed(device, facts, label))
     return list(found.values())
 
 
 def _best(device: _Device, n: int) -> tuple[dict[str, str], Facts]:
     """The attributes that show number ``n``, and what is known of them; none if the kernel shows none."""
-    if energy := _attribute(device, f"energy{n}", "input"):
+    others = any(
+        f"{kind}{n}_{way}" in device.paths for kind in ("power", "curr") for way in ("input", "average")
+    )
+    energy = _attribute(device, f"energy{n}", "input")
+    if energy and (device.text(energy) != "0" or not others):
         return {"joules": energy}, _facts(device)._replace(semantics="counter")
     if pair := _pair(device, n, "input"):
         return pair, _facts(device)
@@ -223,11 +262,28 @@ def _counted(labels: list[str]) -> frozenset[str]:
     return counted_rails(labels)
 
 
-def _files(device: _Device, sensor: _Sensor, scale: float) -> Files:
+def _files(device: _Device, sensor: _Sensor, scale: float, watts: float) -> Files:
+    units = {**_UNITS, "watts": watts}
     return {
-        quantity: (SysFile(device.paths[name]), _UNITS[quantity] * (1.0 if quantity == "volts" else scale))
+        quantity: (
+            SysFile(
+                device.paths[name],
+                full_scale=_full_scale(device, name),
+                codes=quantity in ("watts", "joules"),
+            ),
+            units[quantity] * (1.0 if quantity == "volts" else scale),
+        )
         for quantity, name in sensor.files.items()
     }
+
+
+def _full_scale(device: _Device, name: str) -> float:
+    """The number at which an attribute shows that its chip clips; infinite: unknown."""
+    found = _SENSOR.fullmatch(name)
+    if found is None or found[1] != "curr":
+        return math.inf
+    ohms = device.text(f"shunt{found[2]}_resistor") or device.text("shunt_resistor")
+    return full_scale_milliamps(device.name, number(ohms))
 
 
 def _gain(device: _Device, n: int) -> float:
@@ -259,6 +315,11 @@ def _renewed(facts: Facts, seconds: float) -> Facts:
     return facts._replace(renewal_seconds=seconds, max_hz=hz, default_hz=min(hz, Hwmon.facts.default_hz))
 
 
-def _placed(facts: Facts, label: str) -> Facts:
-    inside = facts.semantics == "counter" and (_CORE.fullmatch(label) or _SOCKET.fullmatch(label))
-    return facts._replace(place="die") if inside else facts
+def _placed(device: _Device, facts: Facts, label: str) -> Facts:
+    if facts.semantics != "counter":
+        return facts
+    socket = _SOCKET.fullmatch(label) is not None
+    facts = facts._replace(place="die") if socket or _CORE.fullmatch(label) else facts
+    # cores rest, and so may a rail; what contains the cores, and a graphics card that is awake, never does
+    never_rests = socket or label.lower() == "card" or device.sleeper
+    return facts._replace(still_seconds=_STILL_SECONDS) if never_rests else facts

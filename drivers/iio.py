@@ -5,6 +5,7 @@ A value is ``(raw + offset) × scale``, or ``…_input`` ready made, in mV, mA, 
 resistor the kernel believes in is ``in_shunt_resistor``, in ohms; ``?shunt=`` gives the true one.
 
 Accuracy: of the chip behind it; ±1 % volts, ±2 % amps and watts are our own word where the chip is unknown.
+Renewal: ``sampling_frequency``, where there is one.
 Counters: energy channels (J) are the curve where a device has them.
 Loss: none; the kernel keeps only the newest value.
 Tested on: emulated kernel files; real hardware: none yet.

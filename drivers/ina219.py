@@ -19,6 +19,7 @@ Sources: TI SBOS448G 7.5 (errors), 8.6 (registers), SBOS448F (what clears CNVR);
 chrisb2/pi_ina219 ina219.py and the kernel's drivers/iio/adc/ina2xx-adc.c. Default bus: 1 on a Raspberry Pi
 and a Jetson Nano; 7 on Orin Nano and AGX Orin, 8 on Xavier [from memory].
 
+Renewal: each conversion; its averaging is set by the rate.
 Counters: none.
 Loss: none.
 Tested on: an emulated chip, recorded register values, the kernel's i2c-dev on i2c-stub; real hardware: none

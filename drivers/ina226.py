@@ -11,6 +11,7 @@ INA230 and INA231 have no identity registers [from memory]: say ``chip=ina230``.
 Sources: kernel drivers/hwmon/ina2xx.c (registers, steps, reset value, averages); limits [from memory] after
 the datasheet.
 
+Renewal: each conversion; its averaging is set by the rate.
 Counters: none.
 Loss: none.
 Tested on: an emulated chip; real hardware: none yet.

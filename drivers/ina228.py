@@ -16,6 +16,7 @@ fails.
 Sources: TI SLYS021A table 7-3 (scaling), RobTillaart/INA228 (signedness), the embedded-devices crate's
 ina228 page (clock), e2e.ti.com thread 1391284 (the ready flag must be latched); its bit [from memory].
 
+Renewal: each conversion; the counters miss none.
 Counters: its joules and coulombs are the curve.
 Loss: the counters miss nothing; a brown-out, which zeroes them, is reported.
 Tested on: an emulated chip; real hardware: none yet.

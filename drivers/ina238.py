@@ -10,6 +10,7 @@ means, or instants where the current is measured for less than half of the perio
 Sources: kernel drivers/hwmon/ina238.c and ESPHome's ina2xx page (registers, steps), e2e.ti.com thread
 1391284 (the ready flag must be latched); its bit, die numbers and limits [from memory] after the datasheets.
 
+Renewal: each conversion; its averaging is set by the rate.
 Counters: none.
 Loss: none.
 Tested on: an emulated chip; real hardware: none yet.

@@ -8,6 +8,7 @@ half of the period.
 Sources: kernel drivers/hwmon/ina2xx.c (registers, steps, reset value); limits [from memory] after the
 datasheet.
 
+Renewal: each conversion; its averaging is set by the rate.
 Counters: none.
 Loss: none.
 Tested on: an emulated chip; real hardware: none yet.

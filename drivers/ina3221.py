@@ -13,6 +13,7 @@ current is measured for less than half of the period. Sources: kernel
 drivers/hwmon/ina3221.c (registers, steps, reset value, times); limits [from memory] after the datasheet.
 
 Accuracy: ±0.25 % and 80 µV of shunt, ±0.25 % and 8 mV of bus [from memory], and the shunt's tolerance.
+Renewal: each conversion of three channels; its averaging is set by the rate.
 Counters: none.
 Loss: none.
 Tested on: an emulated chip; real hardware: none yet.

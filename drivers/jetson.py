@@ -11,14 +11,16 @@ Semantics: instants. Sources: the boards' device trees, drivers/hwmon/ina3221.c 
     torvalds/linux.
 Accuracy: ±1.25 % amps (chip 0.25 %, TI SBOS576; shunt 1 % [from memory]) and 80 µV of shunt, ±0.25 % and 8
     mV.
+Renewal: each channel about 77 times a second.
 Counters: none.
 Loss: none; the kernel keeps only the newest value.
 Tested on: emulated kernel files, laid out like recorded ones; real hardware: none yet.
 """
 
+import math
 import os
 
-from energymeter.drivers.links.sysfs import Files, Rails, SysFile
+from energymeter.drivers.links.sysfs import Files, Rails, SysFile, full_scale_milliamps
 from energymeter.drivers.protocols.jetson import MOST_WATTS, pinned_rails
 from energymeter.errors import SourceMissing, SpecError
 from energymeter.paths import below, entries, peek_name, peek_number
@@ -46,7 +48,7 @@ class Jetson(Rails):
     kind = "board"
 
     # a channel is converted about 77 times a second
-    facts = Facts(max_watts=MOST_WATTS, default_hz=10.0, max_hz=100.0)
+    facts = Facts(max_watts=MOST_WATTS, default_hz=10.0, max_hz=75.0)
 
     def __init__(self, place: str = "", *, root: str = "/") -> None:
         self.name = f"jetson@{place}" if place else "jetson"
@@ -136,12 +138,14 @@ def _ina3221(folder: str) -> list[tuple[str, Files, float]]:
         label = peek_name(os.path.join(folder, key))
         if key.startswith("rail_name_"):
             number = key.removeprefix("rail_name_")
-            files = _files(folder, f"in_voltage{number}_input", f"in_current{number}_input")
+            most = full_scale_milliamps("ina3221", _SHUNT_OHMS * 1e6)
+            files = _files(folder, f"in_voltage{number}_input", f"in_current{number}_input", full_scale=most)
             micro_ohms = None
         elif key.startswith("in") and key.endswith("_label"):
             number = key.removeprefix("in").removesuffix("_label")
-            files = _files(folder, f"in{number}_input", f"curr{number}_input")
             micro_ohms = peek_number(os.path.join(folder, f"shunt{number}_resistor"))
+            most = full_scale_milliamps("ina3221", micro_ohms)
+            files = _files(folder, f"in{number}_input", f"curr{number}_input", full_scale=most)
         else:
             continue
         if connected(label):
@@ -149,10 +153,17 @@ def _ina3221(folder: str) -> list[tuple[str, Files, float]]:
     return rails
 
 
-def _files(folder: str, millivolts: str, milliamps: str, microwatts: str = "") -> Files:
+def _files(
+    folder: str, millivolts: str, milliamps: str, microwatts: str = "", full_scale: float = math.inf
+) -> Files:
     named = {"volts": (millivolts, 1e-3), "amps": (milliamps, 1e-3), "watts": (microwatts, 1e-6)}
     return {
-        quantity: (SysFile(os.path.join(folder, name), _CURE), unit)
+        quantity: (
+            SysFile(
+                os.path.join(folder, name), _CURE, full_scale=full_scale if quantity == "amps" else math.inf
+            ),
+            unit,
+        )
         for quantity, (name, unit) in named.items()
         if name and os.path.exists(os.path.join(folder, name))
     }

@@ -17,6 +17,7 @@ microjoule. No emulator of the instrument exists.
 Sources: jetperch/joulescope_driver (pyjoulescope_driver/entry_points/statistics.py for the topics,
 binding.pyx for the values and the error codes).
 
+Renewal: statistics 2 to 100 times a second, as asked (JS110: twice).
 Counters: the instrument's own joules and coulombs are the curve.
 Loss: blocks name the samples they cover, so missing ones are counted; their energy is not lost.
 Tested on: a stand-in for the package's ``Driver``, statistics shaped as its binding makes them; real

@@ -17,6 +17,7 @@ Its traps, and what is done about them:
 
 Semantics: instants. Source: rbonghi/jetson_stats, jtop/service.py and jtop/core/power.py.
 Accuracy: as of ``jetson``, with the shunt taken as 5 mΩ [from memory].
+Renewal: as the service reads its sensors, at most five times a second.
 Counters: none.
 Loss: repeats of a hung sensor are no samples; other losses are unknown.
 Tested on: a stand-in for the package, its real service in a namespace; real hardware: none yet.

@@ -20,6 +20,7 @@ python-kasa, if you ask for it and install it yourself (GPL-3.0; Python 3.11 or 
 
 Outlets of a strip are addressed by the ids in its ``get_sysinfo`` [from memory].
 
+Renewal: about once a second, a mean of about that second [from memory].
 Counters: the plug's own, 1 Wh (3600 J) a step, far too coarse for a curve.
 Loss: none; TCP delivers whole replies or an error.
 Tested on: an emulated wire, recorded frames, a stand-in for python-kasa; real hardware: none yet.
@@ -70,6 +71,7 @@ class Kasa:
         joules=Band(gain=0.01, resolution=3600.0),
         max_watts=_MOST_WATTS,
         renewal_seconds=1.0,
+        smoothing_seconds=1.0,
         default_hz=1.0,
         max_hz=1.0,
     )

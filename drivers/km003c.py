@@ -11,6 +11,7 @@ The kernel (Linux 6.7 and later, ``drivers/hwmon/powerz.c``) is asked where it h
 no library and no permission; ``km003c@usb`` goes over USB nevertheless (extra ``km003c``: pyusb), taking
 the interface from the kernel while open. No authentication is needed for either. Sources: see ``_km003c.py``.
 
+Renewal: faster than it is read [from memory].
 Counters: none over this route.
 Loss: none: a snapshot carries no sequence number.
 Tested on: an emulated wire, recorded USB sessions, emulated kernel files; real hardware: none yet.

@@ -10,6 +10,7 @@ it is asked every 20 ms at 1000 a second. Sent are Connect, a read of the hardwa
 StartGraph, GetData, StopGraph; nothing that alters settings or stored logs. Sources: see
 ``_km003c.py``.
 
+Renewal: 2, 10, 50 or 1000 samples a second, as asked.
 Counters: none while streaming.
 Loss: exact, by the sequence numbers.
 Tested on: an emulated wire, recorded USB sessions with their authentication; real hardware: none yet.

@@ -4,6 +4,7 @@ It stays the same for the whole run. Its ± is one step of the last digit writte
 display shows; the meter's own error and the wandering of the load come on top and are not known here.
 
 Semantics: an instant. Source: the person who reads the display.
+Renewal: does not apply.
 Counters: none.
 Loss: does not apply.
 Tested on: itself; real hardware: does not apply.

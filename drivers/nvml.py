@@ -16,6 +16,8 @@ left asleep: NVML would wake it by the question alone. On a Jetson NVML starts b
 (``Not Supported``): that is no sensor, never 0 W; use ``jetson`` there.
 
 Accuracy: ±5 %, the figure of NVML's own reference.
+Renewal: every 0.1 s on the one H200 that was measured, more often on some others; repeats are no samples. The
+    counter loses nothing by being read between two renewals.
 Counters: the GPU's own joules are the curve since Volta.
 Loss: the counter misses nothing; of instants the loss is unknown.
 Tested on: a stand-in for the library; real hardware: one H200, by hand.
@@ -46,8 +48,20 @@ _INSTANT, _AVERAGE = 186, 185  # NVML_FI_DEV_POWER_INSTANT, NVML_FI_DEV_POWER_AV
 _AMPERE = 7  # NVML_DEVICE_ARCH_AMPERE
 _GA100 = ("A100", "A30", "A800")
 _AVERAGED_SECONDS = 1.0
+_RENEWED_SECONDS = 0.1
+"""Measured on one H200; others renew as often or more often."""
 _STILL_SECONDS = 2.0
 """The counter moves some ten times a second, and no GPU draws nothing."""
+INSTANTS = Facts(
+    watts=Band(gain=_GAIN, resolution=1e-3), renewal_seconds=_RENEWED_SECONDS, default_hz=10.0, max_hz=50.0
+)
+MEANS = INSTANTS._replace(
+    semantics="mean",
+    duty=1.0,
+    # means of a second that overlap would count their common part twice
+    default_hz=1.0 / _AVERAGED_SECONDS,
+    max_hz=1.0 / _AVERAGED_SECONDS,
+)
 _NVIDIA = "0x10de"
 _NO_DRIVER = "no NVIDIA driver is loaded on this machine; install it, or use another source"
 _WAYS = ("energy", "instant", "average", "usage")
@@ -192,16 +206,8 @@ class _Gpu:
     def _facts(self, way: str) -> Facts:
         if way == "energy":
             return Nvml.facts._replace(max_watts=self._max_watts())
-        return Facts(
-            semantics="mean" if self._averaged else "instant",
-            watts=Band(gain=_GAIN, resolution=1e-3),
-            max_watts=self._max_watts(),
-            duty=1.0 if self._averaged else 0.0,
-            renewal_seconds=_AVERAGED_SECONDS if self._averaged else 0.0,
-            # means of a second that overlap would count their common part twice
-            default_hz=1.0 if self._averaged else 10.0,
-            max_hz=1.0 / _AVERAGED_SECONDS if self._averaged else 50.0,
-        )
+        facts = MEANS if self._averaged else INSTANTS
+        return facts._replace(max_watts=self._max_watts())
 
     def _max_watts(self) -> float | None:
         """Twice the highest limit one may set: bursts go over it, counters never."""

@@ -19,6 +19,7 @@ Sources: qoitech/otii-tcp-client-python (MIT): otii_connection.py for the frames
 first one from the server), otii.py, arc.py, project.py, recording.py for the commands, otii_exception.py for
 errors, examples/basic_measurement.py (``mc`` energy over 3600 is Wh there, so it is joules).
 
+Renewal: with the statistics of the application, worked out when asked.
 Counters: the application's joules and coulombs are the curve.
 Loss: none; TCP delivers whole replies or an error.
 Tested on: an emulated wire, from the client's documentation, not the application; real hardware: none yet.

@@ -11,6 +11,7 @@ property tag 0x00030080 (github.com/raspberrypi/firmware/wiki/Mailbox-property-i
 
 Semantics: instants.
 Accuracy: ±5 % of what it measures, our own word; none is promised.
+Renewal: once a second, our own word: no figure is published.
 Counters: none.
 Loss: none; the firmware gives the newest values.
 Tested on: an emulated firmware, recorded answers of a Raspberry Pi 5; real hardware: none yet.
@@ -74,7 +75,7 @@ class Pmic:
             max_watts=100.0,
             renewal_seconds=1.0,
             default_hz=1.0,
-            max_hz=20.0,
+            max_hz=1.0,
         )
         self._rail = place
         self._fit = fit

@@ -15,6 +15,7 @@ Registers and limits: Peacefair's manuals of the 004T v3, the 014/016 and the 00
 The 40 lines of Modbus RTU are our own: a client library would be ten times the code that the one request
 needed here takes.
 
+Renewal: about once a second, a mean of about that second [from memory].
 Counters: the meter's own energy, 1 Wh (3600 J) a step.
 Loss: none: there is no sequence number.
 Tested on: an emulated wire, one recorded frame each of a 004T and of a DC meter; real hardware: none yet.
@@ -126,6 +127,7 @@ def _facts(model: str) -> Facts:
         watts=Band(gain=gain, offset=0.0 if model in _DC else _BLIND_WATTS, resolution=0.1),
         joules=Band(gain=gain, resolution=_JOULES_PER_WH),
         renewal_seconds=1.0,
+        smoothing_seconds=1.0,
         default_hz=1.0,
         max_hz=1.0,
         max_watts=300 * 300.0 if model in _DC else 260 * 100.0,

@@ -10,6 +10,7 @@ AMD processors (Linux 5.8 and later) appear under the same ``intel-rapl`` names.
 Sources: Documentation/power/powercap/powercap.rst, drivers/powercap/intel_rapl_common.c in torvalds/linux.
 
 Accuracy: ±5 % for packages, our own word; ±20 % for DRAM (Desrochers et al., MEMSYS 2016).
+Renewal: about every millisecond.
 Counters: the processor's joules are the curve; their wrap is undone.
 Loss: the counter misses nothing between two reads less than its wrap apart.
 Tested on: emulated kernel files, recorded files of a laptop; real hardware: none yet.
@@ -147,10 +148,14 @@ class Rapl(Parts[Rail]):
                 names = ", ".join(zone.name for zone in found)
                 raise SpecError(f"no zone {self._wanted!r} in {self._powercap}; there are: {names}")
             return chosen
-        dead = [zone for zone in found if zone.kind == "dram" and zone.energy_uj() == 0]
+        dead = [zone for zone in found if zone.kind in ("package", "dram") and zone.energy_uj() == 0]
         counted = [zone for zone in found if zone.kind in ("package", "dram") and zone not in dead]
+        whole = [zone for zone in found if zone.kind == "psys"]
+        if not counted and not any(zone.energy_uj() for zone in whole):
+            # in a virtual machine none counts, and none is left out for that
+            dead, counted = [], [zone for zone in dead if zone.kind == "package"]
         self.notes = [f"rapl:{zone.name} has never counted and is not in the total" for zone in dead]
-        return counted or [zone for zone in found if zone.kind == "psys"] or found[:1]
+        return counted or whole or found[:1]
 
 
 def _zone(found: ZoneFolder, *, counted: bool) -> Rail:

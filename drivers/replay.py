@@ -8,6 +8,7 @@ docs/recordings.md says.
 
 Semantics: instants unless the file or ``semantics=`` says otherwise. Accuracy: the recording's own, unknown
 here. Source: the file.
+Renewal: as recorded.
 Counters: as recorded.
 Loss: as recorded.
 Tested on: real recordings of others' meters; real hardware: does not apply.

@@ -18,6 +18,7 @@ Sources: shelly-api-docs.shelly.cloud/gen2: ComponentsAndServices (Switch, PM1, 
 EMData), General/Authentication (digest, SHA-256, RFC 7616, user ``admin``); replies in home-assistant/core
 tests/components/shelly/fixtures.
 
+Renewal: about once a second, a mean of about that second [from memory].
 Counters: the plug's own energy (``aenergy.total``), 0.001 Wh (3.6 J) a step.
 Loss: none; TCP delivers whole replies or an error.
 Tested on: an emulated wire, recorded frames; real hardware: none yet.
@@ -81,6 +82,7 @@ class Shelly(HttpMeter):
         joules=Band(gain=0.01, resolution=3.6),
         max_watts=MOST_WATTS,
         renewal_seconds=1.0,
+        smoothing_seconds=1.0,
         default_hz=1.0,
         max_hz=1.0,
     )

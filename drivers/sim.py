@@ -6,6 +6,7 @@ up. Load is read ten times a second, whatever the sample rate, so the current la
 Figures: ``energymeter.boards``.
 
 Semantics: means, as of the emulated INA219, and so is its accuracy.
+Renewal: each conversion of the emulated chip.
 Counters: none.
 Loss: none.
 Tested on: itself; real hardware: does not apply.

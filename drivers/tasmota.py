@@ -16,6 +16,7 @@ Channels of one device are added unless ``channel=`` picks one. A list is one va
 
 Sources: tasmota.github.io/docs: Commands (Status, PowerRes, VoltRes, WebPassword), JSON-Status-Responses.
 
+Renewal: about once a second, a mean of about that second [from memory].
 Counters: the firmware's own energy (``Total``), 0.001 kWh (3600 J) a step, far too coarse for a curve.
 Loss: none; TCP delivers whole replies or an error.
 Tested on: an emulated wire, recorded frames; real hardware: none yet.
@@ -61,6 +62,7 @@ class Tasmota(HttpMeter):
         joules=Band(gain=0.02, resolution=3600.0),
         max_watts=MOST_WATTS,
         renewal_seconds=1.0,
+        smoothing_seconds=1.0,
         default_hz=1.0,
         max_hz=1.0,
     )

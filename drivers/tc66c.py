@@ -12,6 +12,7 @@ real answer says so (PyPI tc66-serial 1.0.1 has it ten times smaller). **Never s
 mode), ``rotat``, ``lastp``, ``nextp``. VID:PID 0483:5740 is ST's generic serial port [from memory], so ask
 before trusting it (``query`` is answered by ``firm``).
 
+Renewal: about ten times a second; the meter itself averages over up to 0.5 s.
 Counters: two groups of mAh and mWh, added: only one counts, and which one is unknown.
 Loss: none: there is no sequence number.
 Tested on: an emulated wire, one recorded frame; real hardware: none yet.

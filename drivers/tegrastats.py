@@ -11,6 +11,7 @@ is the one since the command was started, and is not used. No volts and no amps 
 
 Semantics: instants.
 Accuracy: ±1.5 % of the board's INA3221 and shunts [from memory]. Source of the lines: recorded on the boards.
+Renewal: a line an interval, as asked: every 0.1 to 60 s.
 Counters: none.
 Loss: unknown; the newest line counts.
 Tested on: an emulated command, recorded lines of real boards; real hardware: none yet.

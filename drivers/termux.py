@@ -7,6 +7,7 @@ Fields: termux/termux-api, BatteryStatusAPI.java.
 
 Semantics: a counter.
 Accuracy: ±5 %, our own word: fuel gauges promise none [from memory]; steps of 1 mAh.
+Renewal: the phone's gauge moves every few seconds to minutes; one that has not moved is no sample.
 Counters: the battery's own charge counter is the curve.
 Loss: unknown; a gauge that has not moved is no sample.
 Tested on: an emulated command; real hardware: none yet.

@@ -6,6 +6,7 @@ volts, ±(0.8 % + 4 steps) amps: **from memory of the seller's page, not checked
 Semantics: instants. Integrity: id, trailer 0xFFF1 and V·I against W. Sources of the wire format: see
 ``_um.py``.
 
+Renewal: twice a second.
 Counters: ten groups of 1 mAh and 1 mWh; the selected one counts.
 Loss: none: there is no sequence number.
 Tested on: an emulated wire; real hardware: none yet.

@@ -7,6 +7,7 @@ which repeat the maker's manual). Semantics: instants.
 Integrity: id, trailer
 0xFFF1 and V·I against W. Sources of the wire format: see ``_um.py``.
 
+Renewal: twice a second.
 Counters: ten groups of 1 mAh and 1 mWh; the selected one counts.
 Loss: none: there is no sequence number.
 Tested on: an emulated wire; real hardware: none yet.

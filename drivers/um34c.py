@@ -5,6 +5,7 @@ AA:BB:CC:DD:EE:FF``. Range 4..24 V, 0..4 A; steps 10 mV, 1 mA, 1 mW; it refreshe
 ±(0.2 % + 1 step) volts, ±(0.8 % + 3 steps) amps (maker's manual). Semantics: instants. Integrity: id, XOR
 over 32 of its bytes, V·I against W. Sources of the wire format: see ``_um.py``.
 
+Renewal: twice a second.
 Counters: ten groups of 1 mAh and 1 mWh; the selected one counts.
 Loss: none: there is no sequence number.
 Tested on: an emulated wire; real hardware: none yet.

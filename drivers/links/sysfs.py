@@ -1,6 +1,7 @@
 """The text files in which the kernel shows its sensors (/sys, /proc), read again and again."""
 
 import errno
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
@@ -22,6 +23,10 @@ _MISSING = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTDIR)
 _NO_VALUE = frozenset([2.0**32 - 1, 1e3 * (2.0**32 - 1), 2.0**31 - 1, -(2.0**31), 2.0**63, 2.0**64])
 """What firmware answers for "unknown": all bits set, or the least and the largest number."""
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
+_MOST_ERRNO = 4095
+"""MAX_ERRNO of the kernel (include/linux/err.h)."""
+_FULL_SCALE_VOLTS = (("ina3221", 0.1638), ("ina226", 0.08192), ("ina23", 0.08192), ("ina219", 0.32))
+"""Across the shunt, by how the chips' names begin, as their kernel drivers set them (ina3221.c, ina2xx.c)."""
 MOST_WATTS = 20e3
 """More than one monitoring chip can tell: the largest power shelves. Codes for "no value" are far above."""
 
@@ -38,6 +43,12 @@ def translated(error: OSError, where: str, forbidden: str = "") -> SourceError:
         return SourceTimeout(f"{where} does not answer; check the wiring")
     why = error.strerror or str(error)
     return SourceError(f"{where}: {why}; the kernel driver could not read the chip, so look into `dmesg`")
+
+
+def full_scale_milliamps(chip: str, micro_ohms: float | None) -> float:
+    """The current at which a chip clips, as the kernel shows it; infinite: unknown."""
+    volts = next((volts for name, volts in _FULL_SCALE_VOLTS if chip.startswith(name)), math.inf)
+    return volts * 1e9 / micro_ohms - 0.5 if micro_ohms else math.inf  # the kernel rounds to whole mA
 
 
 def is_display(folder: str) -> bool:
@@ -69,9 +80,17 @@ class SysFile:
     never a counter that stands still.
     """
 
-    def __init__(self, path: str, forbidden: str = "") -> None:
+    def __init__(
+        self, path: str, forbidden: str = "", *, full_scale: float = math.inf, codes: bool = False
+    ) -> None:
+        """``forbidden``: the remedy for EACCES. ``full_scale``: the number at which the chip clips.
+
+        ``codes``: a small negative number is the error of a driver, shown in the place of a value.
+        """
         self.path = path
+        self._codes = codes
         self._forbidden = forbidden
+        self._full_scale = full_scale
         self._fd = -1
 
     def text(self) -> str:
@@ -100,12 +119,16 @@ class SysFile:
         """The number in the file.
 
         Raises:
-            SourceError: it cannot be read, or holds no number.
+            SourceError: it cannot be read, holds no number, or one at which the chip clips.
         """
         text = self.text()
         value = number(text)
-        if value in _NO_VALUE:
+        if value in _NO_VALUE or (self._codes and value is not None and -_MOST_ERRNO <= value < 0):
             raise SourceError(f"{self.path} says {text[:40]}, the code for no value; look into `dmesg`")
+        if value is not None and abs(value) >= self._full_scale:
+            raise SourceError(
+                f"{self.path} says {text[:40]}, the full scale of its chip, which clips; use a smaller shunt"
+            )
         if value is None:
             raise SourceError(f"{self.path} says {text[:40]!r} where a number belongs; look into `dmesg`")
         return value
@@ -183,6 +206,16 @@ class Rail:
             values.get("volts"), values.get("amps"), values.get("watts"), joules=values.get("joules")
         )
         return Reading(watts=reading.power) if self._power_only else reading
+
+    def watts(self) -> float | None:
+        """What its power attribute shows now; None: it has none, or it cannot be read."""
+        if "watts" not in self._files:
+            return None
+        file, unit = self._files["watts"]
+        try:
+            return file.number() * unit
+        except SourceError:
+            return None
 
     def close(self) -> None:
         for file, _ in self._files.values():

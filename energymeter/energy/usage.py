@@ -277,6 +277,11 @@ def difference(a: Usage, b: Usage) -> Difference:
     return Difference(a.joules - b.joules, subtracted(a.components, b.components))
 
 
+def _is_silent(part: Part) -> bool:
+    """Whether a channel has no energy in its window."""
+    return math.isnan(part.window.joules) or (part.window.covered_seconds <= 0 and part.window.seconds > 0)
+
+
 def combine(parts: Sequence[Part], **known: Any) -> Usage:
     """One usage of the channels that add up.
 
@@ -291,16 +296,14 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
     counted = [part for part in parts if part.facts.counted]
     if not counted:
         raise SpecError("none of these channels counts towards a total; name one of them as the source")
-    for part in counted:
-        if math.isnan(part.window.joules) or (part.window.covered_seconds <= 0 and part.window.seconds > 0):
-            if part.facts.still_seconds is not None:
-                raise NotMeasured(
-                    f"{part.name} measured nothing in this window: its counter stood still, as it does in "
-                    "virtual machines; name a source without it"
-                )
-            raise NotMeasured(
-                f"{part.name} measured nothing in this window; measure longer, or see `energymeter devices`"
-            )
+    silent = [part for part in counted if _is_silent(part)]
+    if silent:
+        still = silent[0].facts.still_seconds is not None
+        why = ": its counter stood still, as it does in virtual machines" if still else ""
+        others = ", ".join(part.name for part in counted if part not in silent)
+        cure = "name a source without it" if still else "measure longer, or see `energymeter devices`"
+        cure = f"name a source without it: {others} can be measured" if others else cure
+        raise NotMeasured(f"{silent[0].name} measured nothing in this window{why}; {cure}")
     _check_steps([part for part in counted if part.facts.place == "cell"])
     windows = [part.window for part in counted]
     seconds = windows[0].seconds

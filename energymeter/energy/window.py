@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from itertools import pairwise
 
 from energymeter.lazy import TYPE_CHECKING, NamedTuple
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
 
 COVERED = 0.995
 """The share of a window that must have been measured for its energy to stand for the whole window."""
+LONG = 2
+"""A window of so many samples has one of its own, whatever its phase."""
+JOINED = 0.9
+"""Where there is no gap, at least so much of the time between two samples was measured: a mean of a second
+that is read every second leaves a little out."""
 
 # A window often begins where the load steps. A step by h at a share f of an interval dt is misplaced by
 # h dt f²/2 where a straight line joins the samples, and by h dt f (1 - f) where a mean, which itself has
@@ -23,6 +29,13 @@ NEWEST = 32
 _ENOUGH_STEPS = 8
 _STEP_AROUND = math.sqrt(1 / 6)
 """The same of a window much shorter than the interval, in which a straight line gives power h f."""
+
+_BURST = 5.0
+"""How far above the levels near a window power may go within it, in shares of their range, where no sample
+lies within: a burst of a fifth of a mean is five times as high as the mean shows. Elsewhere, and below, it
+may go as far beyond the levels as they are apart: means hide what is shorter than they are."""
+_DELAYED = 0.95
+"""95 of 100 delays, which may be anything up to the greatest, are less than this share of it."""
 
 
 class Point(NamedTuple):
@@ -38,6 +51,110 @@ class Point(NamedTuple):
     """What a step of the power right here would be misplaced by, one standard deviation."""
     step_watts: float = 0.0
     """The difference of power between the samples before and after; 0 on a sample."""
+
+
+class Near(NamedTuple):
+    """The samples around an edge of a window, in order and with no gap between them."""
+
+    times: list[float]
+    """s from the window's start."""
+    joules: list[float]
+    watts: list[float]
+    straight: bool
+    """Power runs straight between samples (instants); otherwise it is level (means, counters)."""
+
+    def at(self, when: float) -> float:
+        """Joules at a moment; before the first sample level, after the last one its power is held."""
+        times, joules, watts = self.times, self.joules, self.watts
+        if when <= times[0]:
+            return joules[0]
+        if when >= times[-1]:
+            return joules[-1] + watts[-1] * (when - times[-1])
+        right = bisect_right(times, when)
+        left = right - 1
+        dt, into = times[right] - times[left], when - times[left]
+        if not self.straight:
+            return joules[left] + (joules[right] - joules[left]) * into / dt
+        return joules[left] + watts[left] * into + (watts[right] - watts[left]) * into * into / (2 * dt)
+
+    def levels(self, start: float, end: float) -> tuple[float, float]:
+        """The least and the greatest power around a stretch, two more samples on either side included."""
+        first = max(bisect_right(self.times, start) - 3, 0)
+        levels = self.watts[first : bisect_left(self.times, end) + 3]
+        return min(levels), max(levels)
+
+    def bounds(self, when: float, smear: float, least: float, most: float) -> tuple[float, float]:
+        """What may have flowed until a moment, in J, with power between ``least`` and ``most`` near it.
+
+        Known are the joules of the samples around, ``smear`` seconds further out on either side.
+        """
+        times = self.times
+        when = max(when, times[0])
+        left, right = bisect_right(times, when - smear) - 1, bisect_left(times, when + smear)
+        before = times[left] if left >= 0 else when
+        after = times[right] if right < len(times) else when
+        low, high = self.at(before) + least * (when - before), self.at(after) - least * (after - when)
+        if most < math.inf:
+            low = max(low, self.at(after) - most * (after - when))
+            high = min(high, self.at(before) + most * (when - before))
+        return (low, high) if low <= high else ((low + high) / 2,) * 2
+
+
+class Edges(NamedTuple):
+    """What is around both edges of a window."""
+
+    start: Near
+    end: Near
+    """The same object as ``start`` where the samples run through."""
+    late: float
+    """How late the device may show its values, s."""
+    most_watts: float
+    """What can flow at most."""
+
+    def misplaced_joules(self, seconds: float) -> float:
+        """What the edges of a window of so many ``seconds`` may misplace, one standard deviation.
+
+        A mean of T seconds gives the energy of these T, and not where in them it flowed. So what flowed until
+        an edge lies between what had flowed by the sample before it and by the one after it, less what flows
+        at the least level near the edge. No more can have flowed than at the greatest level there, if the
+        window contains a sample of its own; otherwise a short burst may be hidden in it. For a device that
+        shows its values late the bounds are taken at three moments.
+        """
+        start, end, late, _ = self
+        shown = end.at(seconds) - start.at(0.0)
+        ranges = [near.levels(edge, edge + late) for near, edge in ((start, 0.0), (end, seconds))]
+        slack = max(most - least for least, most in ranges) * late / 4  # of a step between two of the moments
+        moments = ((0.0, 0.0), (late / 2, late / 2), (late, 0.0)) if late else ((0.0, 0.0),)
+        square = moved_joules = 0.0
+        for moved, smear in moments:
+            low, high = self._between(moved, moved + seconds, smear)
+            square += (max(shown - low, high - shown, 0.0) + slack) ** 2
+            moved_joules = max(moved_joules, abs(end.at(moved + seconds) - start.at(moved) - shown))
+        bound = max(math.sqrt(square / len(moments)), _DELAYED * moved_joules)
+        return bound / 2  # the bound is two standard deviations
+
+    def _between(self, begun: float, ended: float, smear: float) -> tuple[float, float]:
+        """What may have flowed from ``begun`` to ``ended``, at least and at most."""
+        start, end, _, most_watts = self
+        first, last = start.levels(begun - smear, begun + smear), end.levels(ended - smear, ended + smear)
+        inside = bisect_right(start.times, ended - smear) - bisect_left(start.times, begun + smear)
+        hidden = start is end and inside < (1 if start.straight else 2)
+        if hidden:
+            first = last = min(first[0], last[0]), max(first[1], last[1])
+        least, most = _stretched(first, most_watts, hidden=hidden)
+        least_last, most_last = _stretched(last, most_watts, hidden=hidden)
+        begun_low, begun_high = start.bounds(begun, smear, least, most)
+        ended_low, ended_high = end.bounds(ended, smear, least_last, most_last)
+        floor = least * (ended - begun) if hidden else -math.inf
+        return max(ended_low - begun_high, floor), max(ended_high - begun_low, floor)
+
+
+def _stretched(level: tuple[float, float], most_watts: float, *, hidden: bool) -> tuple[float, float]:
+    """The levels that power may have near an edge, by those that are seen there."""
+    least, most = level
+    beyond = most - least
+    above = _BURST * beyond if hidden else beyond
+    return max(least - beyond, min(least, 0.0)), min(most + above, most_watts)
 
 
 class Window(NamedTuple):
@@ -56,11 +173,19 @@ class Window(NamedTuple):
     peak_watts: float
 
     @classmethod
-    def between(cls, start: Point, end: Point, seconds: float, peak_watts: float) -> Window:
+    def between(
+        cls, start: Point, end: Point, seconds: float, peak_watts: float, edges: Edges | None = None
+    ) -> Window:
         """The difference of two points of a curve.
 
-        A total that is unknown at the start and known at the end began in between, at 0.
+        A total that is unknown at the start and known at the end began in between, at 0. Without ``edges``,
+        only the steps of power at both points say what they misplace.
         """
+        if edges is not None:
+            edge_joules = edges.misplaced_joules(seconds)
+        else:
+            step_joules = max(start.step_watts, end.step_watts) * seconds * _STEP_AROUND
+            edge_joules = min(start.edge_joules + end.edge_joules, step_joules)
         return cls(
             seconds,
             end.joules - (0.0 if start.joules != start.joules else start.joules),  # NaN differs from itself
@@ -69,28 +194,13 @@ class Window(NamedTuple):
             end.covered_seconds - start.covered_seconds,
             end.gap_fill_joules - start.gap_fill_joules,
             end.variance_joules2 - start.variance_joules2,
-            min(
-                start.edge_joules + end.edge_joules,
-                max(start.step_watts, end.step_watts) * seconds * _STEP_AROUND,
-            ),
+            edge_joules,
             peak_watts,
         )
 
 
 NOTHING = Window(math.nan, math.nan, math.nan, math.nan, 0.0, 0.0, 0.0, 0.0, math.nan)
 """The window of a channel that has no sample yet."""
-
-
-def late_joules(half: float, whole: float) -> float:
-    """What a window misplaces whose curve is late by anything up to some time, one standard deviation.
-
-    The mean square by Simpson's rule.
-
-    Args:
-        half, whole: how the energy of the window changes if the curve moves by half of it, and by all of it.
-    """
-    square = (4 * half * half + whole * whole) / 6
-    return math.sqrt(square) if math.isfinite(square) else 0.0
 
 
 def unseen_joules(watts: Sequence[float], seconds: float) -> float:

@@ -119,7 +119,7 @@ class _Channel(NamedTuple):
     """How far the spans are resolved on one channel. It never changes."""
 
     until_ns: float = 0.0
-    """The newest sample that was known."""
+    """When the newest sample that was known was taken, less what its device may be late."""
     starts: dict[int, Point] = {}  # noqa: RUF012 - never written to
     """Where spans begin that are not resolved yet."""
     resolved: dict[str, Resolved] = {}  # noqa: RUF012 - never written to
@@ -169,7 +169,9 @@ class SpanResolver:
         self.due_ns = self.now_ns() + self._keep_ns()
 
     def _advanced(self, curve: Curve, before: _Channel, opened: list[int], final: bool) -> _Channel:
-        until_ns = math.inf if final else curve.last_ns() if len(curve) else 0.0
+        # what flowed in a span may show later than it ended
+        known_ns = max(before.until_ns, curve.last_ns() - curve.late_ns()) if len(curve) else 0.0
+        until_ns = math.inf if final else known_ns
         if until_ns == before.until_ns:
             return before
         resolved, begun = {**before.resolved}, [*opened]

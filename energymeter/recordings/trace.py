@@ -15,11 +15,14 @@ from energymeter.energy.integrate import Sample, Weights
 from energymeter.energy.uncertainty import Part
 from energymeter.energy.usage import Usage, combine, least_trusted
 from energymeter.energy.window import (
+    JOINED,
+    LONG,
     NEWEST,
     STEP_IN_LINE,
     STEP_IN_MEAN,
+    Edges,
+    Near,
     Window,
-    late_joules,
     unseen_joules,
 )
 from energymeter.errors import EnergyMeterError, ExtraMissing, LogError, NotMeasured, SpecError
@@ -297,7 +300,6 @@ class Trace:
     def _part(self, start: float, end: float) -> Part:
         first, last = self._out_of_gaps(start, end)
         inside = self.watts[(self.time_s >= first) & (self.time_s <= last)]
-        edge = math.hypot(self._edge(start) + self._edge(end), self._aged(start, end))
         draw = Window(
             seconds=end - start,
             joules=self._spent("joules", start, end),
@@ -306,7 +308,7 @@ class Trace:
             covered_seconds=self._spent("covered_s", start, end),
             gap_fill_joules=self._gap_fill(start, end),
             variance_joules2=self._scatter(start, end),
-            edge_joules=edge,
+            edge_joules=math.hypot(self._edge_joules(start, end), self._unseen_joules(start, end)),
             peak_watts=float(np.nanmax(inside)) if np.any(~np.isnan(inside)) else math.nan,
         )
         part = Part(" + ".join(self.names), self.facts._replace(counted=True), draw, self._typical_interval())
@@ -342,6 +344,36 @@ class Trace:
         jumps = np.nan_to_num(np.diff(self.watts[near]) * np.diff(self.covered_s[near]))
         return float(scatter(jumps, Weights.of(self.facts)).sum())
 
+    def _edge_joules(self, start: float, end: float) -> float:
+        """What the window's edges may misplace, by the rule of `energymeter.energy.window`."""
+        interval = self._typical_interval()
+        late = self.facts.age_seconds(interval)
+        if late or end - start < LONG * interval:
+            joined = end - start <= late + 2 * LONG * interval
+            first = self._samples_near(start, (end if joined else start) + late, start)
+            last = first if joined else self._samples_near(end, end + late, start)
+            if first is not None and last is not None:
+                most_watts = math.inf if self.facts.max_watts is None else self.facts.max_watts
+                return Edges(first, last, late, most_watts).misplaced_joules(end - start)
+        return self._edge(start) + self._edge(end)
+
+    def _samples_near(self, first: float, last: float, zero: float) -> Near | None:
+        """The samples from the third before ``first`` to the third after ``last``, between gaps."""
+        index, end = np.searchsorted(self.time_s, [first, last], side="right")
+        rows = list(range(max(int(index) - 3, 0), min(int(end) + 3, len(self))))
+        times, covered = self.time_s, self.covered_s
+        for row in rows[1:]:
+            if covered[row] - covered[row - 1] < JOINED * (times[row] - times[row - 1]):
+                if times[row] > first:
+                    rows = [one for one in rows if one < row]
+                    break
+                rows = [one for one in rows if one >= row]
+        joules, watts = self.joules[rows], self.watts[rows]
+        if len(rows) < 2 or np.isnan(joules).any() or np.isnan(watts).any():
+            return None
+        straight = self.facts.semantics == "instant"
+        return Near((times[rows] - zero).tolist(), joules.tolist(), watts.tolist(), straight)
+
     def _edge(self, at: float) -> float:
         """What a step of the power at this moment would be misplaced by."""
         after = int(np.searchsorted(self.time_s, at))
@@ -352,24 +384,13 @@ class Trace:
         share = STEP_IN_LINE if self.facts.semantics == "instant" else STEP_IN_MEAN
         return float(np.nan_to_num(step * seconds * share))
 
-    def _aged(self, start: float, end: float) -> float:
-        """What values that may be old misplace, as in `energymeter.sampling.curve.Curve`."""
-        seconds = self.facts.age_seconds(self._typical_interval())
-        if not seconds or np.all(np.isnan(self.watts)):
-            return 0.0
-        moved = np.array([0.0, seconds / 2, seconds])
-        none, half, whole = self._held(end + moved) - self._held(start + moved)
-        last = float(self.time_s[-1])
-        unseen = max(0.0, min(end, last) - max(start, last - seconds))
+    def _unseen_joules(self, start: float, end: float) -> float:
+        """What the newest value, which may be old, does not show of a window."""
+        seconds, last = self.facts.age_seconds(self._typical_interval()), float(self.time_s[-1])
         newest = self.watts[-NEWEST:]
         known = [float(watts) for watts in newest[~np.isnan(newest)]]
-        late = late_joules(float(half - none), float(whole - none))
-        return math.hypot(late, unseen_joules(known, unseen) if known else 0.0)
-
-    def _held(self, moments: Floats) -> Floats:
-        """The totals at some moments; where the samples end, the last power is held."""
-        beyond = np.maximum(moments - self.time_s[-1], 0.0)
-        return np.asarray(self.at(moments) + np.nan_to_num(self.watts[-1]) * beyond)
+        unseen = max(0.0, min(end, last) - max(start, last - seconds))
+        return unseen_joules(known, unseen) if known and seconds else 0.0
 
     def gaps(self) -> list[tuple[float, float]]:
         """Stretches nobody measured, as (start, end) in s; less than half an interval is none."""

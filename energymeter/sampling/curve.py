@@ -11,13 +11,16 @@ from bisect import bisect_left, bisect_right
 
 from energymeter.energy.integrate import Sample
 from energymeter.energy.window import (
+    JOINED,
+    LONG,
     NEWEST,
     NOTHING,
     STEP_IN_LINE,
     STEP_IN_MEAN,
+    Edges,
+    Near,
     Point,
     Window,
-    late_joules,
     unseen_joules,
 )
 from energymeter.lazy import TYPE_CHECKING
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-_NAN = math.nan
+_NAN, _INF = math.nan, math.inf
 _WHOLE = 1 - 1e-9
 """What is less of a window has a gap in it; rounding is not."""
 _PATIENCE = 1000
@@ -46,6 +49,7 @@ class Curve:
         trapezoids: power runs straight between two samples (instants); otherwise it is level
             (means, counters).
         age_seconds: how old a value may be when it is read, from the time between two samples.
+        most_watts: what can flow at most.
     """
 
     def __init__(
@@ -54,19 +58,26 @@ class Curve:
         *,
         trapezoids: bool,
         age_seconds: Callable[[float], float] | None = None,
+        most_watts: float | None = None,
     ) -> None:
         self.counts, self.capacity = memory.counts, memory.capacity
         self._memory = memory
         self._ring, self._history = memory.ring, memory.history
         self._trapezoids = trapezoids
         self._age_seconds = age_seconds
+        self._most_watts = _INF if most_watts is None else most_watts
         self._near: tuple[Sample, Sample] | None = None  # where the last search ended: spans come in order
 
     @classmethod
     def of(cls, facts: Facts, memory: ChannelMemory) -> Curve:
         """The curve of a source with these facts."""
         ages = facts.age_seconds if facts.renewal_seconds or facts.smoothing_seconds else None
-        return cls(memory, trapezoids=facts.semantics == "instant", age_seconds=ages)
+        return cls(
+            memory,
+            trapezoids=facts.semantics == "instant",
+            age_seconds=ages,
+            most_watts=facts.max_watts,
+        )
 
     def __len__(self) -> int:
         return self.counts[Count.RING_COUNT]
@@ -138,19 +149,15 @@ class Curve:
         if not len(self):
             return NOTHING
         start, end = start if start is not None else self.at(start_ns), self.at(end_ns)
+        edges = self._edges(start_ns, end_ns)
         seconds = (end_ns - start_ns) * 1e-9
         is_whole = end.covered_seconds - start.covered_seconds > _WHOLE * seconds
         peak = self.peak(start_ns, end_ns if is_whole else self._out_of_gap(end_ns))
-        window = Window.between(start, end, seconds, peak)
-        if self._age_seconds is None:
-            return window
-        late_ns = round(self._age_seconds(self.interval_seconds(0.0)) * 1e9)
-        half, whole = (
-            self._held_joules(end_ns + moved_ns) - self._held_joules(start_ns + moved_ns) - window.joules
-            for moved_ns in (late_ns // 2, late_ns)
-        )
-        unseen = self._unseen_joules(start_ns, end_ns, late_ns)
-        return window._replace(edge_joules=math.hypot(window.edge_joules, late_joules(half, whole), unseen))
+        window = Window.between(start, end, seconds, peak, edges)
+        if late_ns := self.late_ns():
+            unseen = self._unseen_joules(start_ns, end_ns, late_ns)
+            window = window._replace(edge_joules=math.hypot(window.edge_joules, unseen))
+        return window
 
     def _out_of_gap(self, end_ns: int) -> int:
         """The next sample, where a window ends in a gap.
@@ -174,12 +181,52 @@ class Curve:
         watts = [sample.watts for sample in samples if sample.watts is not None]
         return unseen_joules(watts, unseen_ns * 1e-9) if watts else 0.0
 
-    def _held_joules(self, at_ns: int) -> float:
-        """The total at a moment; where the curve ends, its last power is held."""
-        joules, newest = self.at(at_ns).joules, self.last()
-        if newest is None or newest.watts is None or at_ns <= newest.at_ns:
-            return joules
-        return joules + newest.watts * (at_ns - newest.at_ns) * 1e-9
+    def late_ns(self) -> int:
+        """How much later than it flowed energy may show in the curve, at most."""
+        return round(self._age_seconds(self.interval_seconds(0.0)) * 1e9) if self._age_seconds else 0
+
+    def _near_ns(self) -> int:
+        """From one sample to the next where the last search ended."""
+        before, after = self._near if self._near is not None else (None, None)
+        return after.at_ns - before.at_ns if before is not None and after is not None else 0
+
+    def _edges(self, start_ns: int, end_ns: int) -> Edges | None:
+        """What is around the window; ``None``: too little to say, or nothing but the steps there matters."""
+        late_ns, near_ns = self.late_ns(), self._near_ns()
+        if not late_ns and end_ns - start_ns >= LONG * near_ns:
+            return None
+        joined = end_ns - start_ns <= late_ns + 2 * LONG * near_ns
+        start = self._samples_near(start_ns, (end_ns if joined else start_ns) + late_ns, start_ns)
+        end = start if joined else self._samples_near(end_ns, end_ns + late_ns, start_ns)
+        if start is None or end is None:
+            return None
+        return Edges(start, end, late_ns * 1e-9, self._most_watts)
+
+    def _samples_near(self, first_ns: int, last_ns: int, zero_ns: int) -> Near | None:
+        """The samples from the third before ``first_ns`` to the third after ``last_ns``, between gaps."""
+        count, oldest = len(self), self._oldest()
+        index, end = self._index(first_ns, oldest), self._index(last_ns, oldest)
+        if index < oldest and oldest:
+            return None  # only the history knows, and it is coarse
+        samples: list[Sample] = []
+        for number in range(max(index - 2, oldest), min(end + 4, count)):
+            sample = self._memory.sample(number)
+            if sample is None or sample.joules is None or sample.watts is None:
+                return None
+            before = samples[-1] if samples else sample
+            if sample.covered_ns - before.covered_ns < JOINED * (sample.at_ns - before.at_ns):
+                if sample.at_ns > first_ns:
+                    break
+                samples.clear()
+            samples.append(sample)
+        if len(samples) < 2:
+            return None
+        return Near(
+            [(sample.at_ns - zero_ns) * 1e-9 for sample in samples],
+            [sample.joules for sample in samples if sample.joules is not None],
+            [sample.watts for sample in samples if sample.watts is not None],
+            self._trapezoids,
+        )
 
     def peak(self, start_ns: int, end_ns: int) -> float:
         """The largest sample of a window in W, its neighbours included if it holds none; NaN if unknown."""

@@ -4,14 +4,17 @@ from collections.abc import Callable
 
 from energymeter.energy.uncertainty import Part
 from energymeter.energy.usage import Usage, combine
-from energymeter.sampling.config import SourceConfig
+from energymeter.reading import Facts
+from energymeter.sampling.config import ChannelInfo, SourceConfig
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.loop import Channel, SourceLoop
 from energymeter.sampling.memory import ChannelMemory, Count, channel_bytes
+from energymeter.sampling.sampler import SampledChannel
 from energymeter.source import Source
 
 _CAPACITY = 4096
 START_NS = 10**9
+_NO_INFO = ChannelInfo(0, "", Facts(), 1.0, _CAPACITY, 0, "", False)
 
 
 class SimulatedPace:
@@ -71,6 +74,7 @@ def measured(
                 part.facts,
                 curve.window(START_NS, end_ns),
                 curve.interval_seconds(1 / config.pace()),
+                own_counter=SampledChannel(_NO_INFO, curve).own_counter(seconds),
             )
             for part, curve in zip(parts, curves, strict=True)
         ],

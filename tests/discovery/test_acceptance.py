@@ -1,14 +1,18 @@
 """Ten minutes of acceptance, in no time: on an emulated chip, with a script in the place of the person."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from devices.pty_meter import PtyMeter
+from devices.um import UmDevice
 from devices.waves import Steps
 
 from energymeter.clock import ManualClock
 from energymeter.discovery.acceptance import Acceptance, Check, Report
 from energymeter.drivers.emulated.ina219 import Ina219Chip
 from energymeter.drivers.ina219 import Ina219
+from energymeter.drivers.um25c import Um25c
 from energymeter.errors import SourceMissing, SourceTimeout, SpecError
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
@@ -170,3 +174,47 @@ def test_a_source_that_is_absent_or_has_several_channels_is_an_error() -> None:
     with pytest.raises(SpecError, match="name one with --channel: usb, usb/2"):
         Acceptance(Two(clock, 1.0), "usb", {}, clock).run(1.0)
     assert Acceptance(Two(clock, 1.0), "usb", {}, clock, channel="usb/2").run(0.1).failed == []
+
+
+class Counted(UmDevice):
+    """An emulated UM25C whose own counters run with a clock."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def receive(self, data: bytes) -> bytes:
+        self._clock.sleep(0.02)  # an answer takes time
+        hours = self._clock.monotonic_ns() * 1e-9 / 3600
+        self.mah[0], self.mwh[0] = int(hours * self.amps * 1e3), int(hours * self.volts * self.amps * 1e3)
+        return super().receive(data)
+
+
+class AtTheCable:
+    """Unplugs and replugs a serial meter when asked to."""
+
+    def __init__(self, line: PtyMeter) -> None:
+        self._line = line
+
+    def ask(self, question: str) -> str:
+        if "disconnect" in question or "resistor" in question:
+            return "" if "resistor" in question else "no"
+        if "unplug" in question:
+            self._line.unplug()
+        elif "plug it in again" in question:
+            self._line.plug()
+        return ""
+
+    def say(self, text: str) -> None: ...
+
+
+def test_a_serial_meter_is_unplugged_and_comes_back(tmp_path: Path) -> None:
+    clock = ManualClock()
+    with PtyMeter(Counted(clock), tmp_path / "rfcomm0") as line:
+        source = Um25c(line.place, timeout=0.2)
+        report = Acceptance(source, "um25c", {}, clock, AtTheCable(line)).run(10.0)
+    assert report.failed == []
+    assert named(report, "unplug and replug").passed
+    assert named(report, "counters against the integral").passed
+    assert "2.550 W" in named(report, "noise").text
+    assert str(tmp_path) not in report.markdown()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from energymeter.drivers import battery, nvml
+from energymeter.reading import Facts
 from energymeter.spec import driver_names, load_driver
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -96,3 +98,28 @@ def test_reports_are_listed_by_their_title(tmp_path: Path) -> None:
     assert "None exists yet" in make_meters._reports(tmp_path)
     (tmp_path / "um25c-1.md").write_text("# um25c, measured\n\n- board: Raspberry Pi 4\n")
     assert "- [um25c, measured](acceptance/um25c-1.md)\n" in make_meters._reports(tmp_path)
+
+
+PARTS = {"battery": battery._ByPower.facts, "nvml": nvml.INSTANTS}
+"""Facts that only a part of an opened source has."""
+FASTER = {"battery": "is unknown", "nvml": "more often on some others"}
+"""Drivers that read faster than their longest renewal, and what their page says of it."""
+
+
+@pytest.mark.parametrize("name", driver_names())
+def test_nothing_is_read_faster_than_it_renews(name: str) -> None:
+    driver = load_driver(name)
+    renewal = make_meters.label(importlib.import_module(driver.__module__).__doc__ or "", "Renewal")
+    assert renewal.endswith("."), "say what renews its values, and how often"
+    place, options = make_meters.PLACES.get(name, ("", {}))
+    whole: Facts = driver(place, **options).facts if place else driver().facts
+    for facts in (whole, PARTS.get(name, whole)):
+        assert facts.default_hz <= facts.max_hz
+        if name in FASTER:
+            assert FASTER[name] in renewal
+        else:
+            assert facts.renewal_seconds * facts.max_hz <= 1.0
+
+
+def test_means_of_a_second_are_read_once_a_second() -> None:
+    assert nvml.MEANS.max_hz == 1.0

@@ -364,3 +364,30 @@ def test_the_recorded_laptop(sysfs: Sysfs) -> None:
         sysfs.put(f"sys/{name}", value)
     assert opened(sysfs).read().joules == 0.0
     assert opened(sysfs, by="power").read().watts == pytest.approx(4.83)
+
+
+@pytest.mark.parametrize("key", ["power_now", "current_now"])
+def test_a_battery_that_feeds_the_machine_and_shows_nothing_has_not_measured_yet(
+    sysfs: Sysfs, key: str
+) -> None:
+    sysfs.fill("sys/class/power_supply/AC", {"type": "Mains", "online": 0})
+    bay = {"type": "Battery", "present": 1, "status": "Discharging", "voltage_now": 12_000_000}
+    sysfs.fill("sys/class/power_supply/BAT0", {**bay, key: 0})
+    with pytest.raises(NotMeasured):
+        measured(Battery(by="power", root=sysfs.root))
+    sysfs.fill("sys/class/power_supply/BAT1", {**bay, key: 1_000_000})
+    assert measured(Battery(by="power", root=sysfs.root)).mean_watts in (
+        pytest.approx(1.0),
+        pytest.approx(12.0),
+    )
+
+
+def test_one_of_two_batteries_that_cannot_be_read_names_the_other(sysfs: Sysfs) -> None:
+    sysfs.fill("sys/class/power_supply/AC", {"type": "Mains", "online": 0})
+    bay = {"type": "Battery", "present": 1, "status": "Discharging", "voltage_now": 12_000_000}
+    for name in ("BAT0", "BAT1"):
+        sysfs.fill(f"sys/class/power_supply/{name}", {**bay, "power_now": 9_000_000})
+    sysfs.break_reads("sys/class/power_supply/BAT1/power_now")
+    with pytest.raises(NotMeasured, match="battery:BAT0 can be measured"):
+        measured(Battery(by="power", root=sysfs.root))
+    assert measured(Battery("BAT0", by="power", root=sysfs.root)).mean_watts == pytest.approx(9.0)

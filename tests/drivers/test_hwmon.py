@@ -382,3 +382,69 @@ def test_the_recorded_ups_hat(sysfs: Sysfs) -> None:
     chip(sysfs, 2, "ina219", **dict(zip(names, values, strict=True)))
     reading = opened(sysfs).read()
     assert (reading.volts, reading.amps) == (pytest.approx(4.228), pytest.approx(-0.040))  # type: ignore[comparison-overlap]
+
+
+@pytest.mark.parametrize(
+    ("name", "milliamps", "clips"),
+    [
+        ("ina3221", 32_760, True),
+        ("ina3221", -32_760, True),
+        ("ina3221", 32_750, False),
+        ("ina219", 64_000, True),
+        ("ina226", 16_384, True),
+        ("ina226", 16_000, False),
+        ("ltc4151", 90_000, False),
+    ],
+)
+def test_a_current_at_full_scale_is_no_current(sysfs: Sysfs, name: str, milliamps: int, clips: bool) -> None:
+    folder = chip(sysfs, 0, name, in1_input=5000, curr1_input=1000, shunt1_resistor=5000)
+    hwmon = opened(sysfs)
+    assert hwmon.read().amps == 1.0
+    sysfs.put(f"{folder}/curr1_input", milliamps)
+    if clips:
+        with pytest.raises(SourceError, match="full scale of its chip"):
+            hwmon.read()
+    else:
+        assert hwmon.read().amps == pytest.approx(milliamps / 1000)
+
+
+def test_a_driver_that_counts_in_watts_is_reported_and_can_be_read(sysfs: Sysfs) -> None:
+    chip(sysfs, 0, "a_chip", power1_input=45)
+    usage = measured(opened(sysfs))
+    assert usage.notes == (
+        "hwmon:a_chip:1 shows 45 µW: if its driver counts in watts, read it as hwmon@hwmon0?power_unit=W",
+    )
+    in_watts = Hwmon("hwmon0", power_unit="W", root=sysfs.root)
+    usage = measured(in_watts)
+    assert (usage.mean_watts, usage.notes) == (pytest.approx(45.0), ())
+    with pytest.raises(SpecError, match="no unit of watts"):
+        Hwmon(power_unit="V")
+
+
+@pytest.mark.parametrize("code", [-1, -5, -22, -61, -110])
+def test_the_error_of_a_driver_in_the_place_of_a_value_is_no_power(sysfs: Sysfs, code: int) -> None:
+    chip(sysfs, 0, "a_chip", power1_input=code)
+    with pytest.raises(NotMeasured):
+        measured(opened(sysfs))
+
+
+def test_power_that_flows_back_is_measured(sysfs: Sysfs) -> None:
+    chip(sysfs, 0, "a_chip", power1_input=-4_000_000)
+    assert measured(opened(sysfs)).mean_watts == pytest.approx(-4.0)
+
+
+def test_an_energy_counter_that_never_counted_gives_way_to_the_power_next_to_it(sysfs: Sysfs) -> None:
+    chip(sysfs, 0, "a_chip", energy1_input=0, power1_input=30_000_000)
+    assert measured(opened(sysfs)).mean_watts == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize("label", ["card", "Esocket0", "pkg"])
+def test_a_counter_that_must_move_and_does_not_is_unknown(sysfs: Sysfs, label: str) -> None:
+    chip(sysfs, 0, "xe", energy1_input=5_000_000, energy1_label=label)
+    with pytest.raises(NotMeasured, match="stood still"):
+        measured(opened(sysfs), seconds=5.0)
+
+
+def test_a_rail_may_rest(sysfs: Sysfs) -> None:
+    chip(sysfs, 0, "ina238", energy1_input=5_000_000)
+    assert measured(opened(sysfs), seconds=5.0).joules == 0.0

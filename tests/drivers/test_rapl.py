@@ -218,3 +218,22 @@ def test_without_package_or_psys_the_first_zone_alone_is_counted(sysfs: Sysfs, p
     powercap.zone("intel-rapl:0", "core-something", 5_000_000)
     powercap.zone("intel-rapl:1", "other", 6_000_000)
     assert counted(opened(sysfs)) == ["rapl:core-something"]
+
+
+def test_a_package_that_has_counted_nothing_since_boot_is_left_out_and_said(
+    sysfs: Sysfs, powercap: Powercap
+) -> None:
+    powercap.zone("intel-rapl:0", "package-0")
+    powercap.zone("intel-rapl:1", "package-1", energy_uj=0)
+    source = Rapl(root=sysfs.root)
+    source.open()
+    assert [channel.name for channel in source.channels()] == ["rapl:package-0"]
+    assert source.notes == ["rapl:package-1 has never counted and is not in the total"]
+
+
+def test_the_platform_is_counted_where_the_packages_never_do(sysfs: Sysfs, powercap: Powercap) -> None:
+    powercap.zone("intel-rapl:0", "package-0", energy_uj=0)
+    powercap.zone("intel-rapl:1", "psys")
+    source = Rapl(root=sysfs.root)
+    source.open()
+    assert [channel.name for channel in source.channels()] == ["rapl:psys"]

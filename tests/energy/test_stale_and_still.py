@@ -231,7 +231,9 @@ def test_the_interval_holds_what_an_aged_value_misplaced(
     share = inside / len(errors)
     error, width = (math.sqrt(sum(x * x for x in values) / len(values)) for values in (errors, widths))
     assert share >= 0.86, f"{share:.3f} inside"
-    assert width <= 2 * 3 * error + 1e-2, f"± {width:.2f} J for errors of {error:.2f} J"
+    # of what is shorter than the renewal only the energy around it is known
+    most = 2 * 3 * error + 1e-2 if window_seconds > renewal else 20.0 * (window_seconds + renewal)
+    assert width <= most, f"± {width:.2f} J for errors of {error:.2f} J"
 
 
 def test_the_offset_of_a_plugs_watts_stays_whatever_its_counter_says():
