@@ -181,8 +181,8 @@ def label(docstring: str, name: str) -> str:
 
 def _options(driver: Any) -> str:
     """The options that a spec may give, and their defaults."""
-    place = inspect.signature(driver).parameters["place"].default
-    at = [f"`@{place}`"] if place else []
+    address = next(iter(inspect.signature(driver).parameters.values())).default
+    at = [f"`@{address}`"] if address else []
     # a default that differs from member to member of a family stands in the class
     defaults = {k: getattr(driver, f"module_{k}", p.default) for k, p in options_of(driver).items()}
     return ", ".join(at + [f"`{k}={_default(default)}`" for k, default in defaults.items()])

@@ -32,9 +32,9 @@ class Adb(PhoneGauge):
     ``adb@SERIAL`` names the phone when several are connected; ``adb devices`` lists them.
     """
 
-    def __init__(self, place: str = "", *, command: str = "adb") -> None:
-        self.name = f"adb@{place}" if place else "adb"
-        phone = ["-s", place] if place else []
+    def __init__(self, address: str = "", *, command: str = "adb") -> None:
+        self.name = f"adb@{address}" if address else "adb"
+        phone = ["-s", address] if address else []
         self._command = [command, *phone, "shell", "dumpsys", "battery"]
 
     def _ask(self) -> PhoneBattery:

@@ -131,14 +131,14 @@ class Atorch(WireMeter, StreamingSource):
     usb_ids: ClassVar[tuple[tuple[int, int], ...]] = ()  # Bluetooth: no USB identity
 
     def __init__(
-        self, place: str = "/dev/rfcomm0", *, wire: Wire | None = None, clock: Clock | None = None
+        self, address: str = "/dev/rfcomm0", *, wire: Wire | None = None, clock: Clock | None = None
     ) -> None:
-        self.name = f"atorch@{place}"
+        self.name = f"atorch@{address}"
         self.facts = _FACTS[_USB]
         self.lost = 0
         self.dropped = 0
         """Reports with a wrong checksum; the seconds they stood for are in `lost`."""
-        self._wire = wire or _wire_for(place)
+        self._wire = wire or _wire_for(address)
         self._clock = clock or SystemClock()
         self._last: Report | None = None
         self._last_ns = 0
@@ -192,9 +192,9 @@ class Atorch(WireMeter, StreamingSource):
         return Reading(volts=report.volts, amps=report.amps, watts=report.watts, at_ns=at_ns)
 
 
-def _wire_for(place: str) -> Wire:
-    if place.startswith("ble:"):
+def _wire_for(address: str) -> Wire:
+    if address.startswith("ble:"):
         from energymeter.drivers.links.ble import BleLine
 
-        return BleLine(place[4:], notify="FFE1")
-    return SerialLine(place, 9600)
+        return BleLine(address[4:], notify="FFE1")
+    return SerialLine(address, 9600)

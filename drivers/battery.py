@@ -52,11 +52,11 @@ class Battery(Parts["_ByCharge | _ByEnergy | _ByPower"]):
 
     facts = gauge_facts(joule_step=36.0)
 
-    def __init__(self, place: str = "", *, by: str = "gauge", root: str = "/") -> None:
+    def __init__(self, address: str = "", *, by: str = "gauge", root: str = "/") -> None:
         if by not in ("gauge", "power"):
             raise SpecError(f"battery?by={by} is neither gauge nor power")
-        self.name = f"battery@{place}" if place else "battery"
-        self._wanted = place
+        self.name = f"battery@{address}" if address else "battery"
+        self._wanted = address
         self._by = by
         self._supplies = _Supplies(below(root, "sys/class/power_supply"))
         self.notes: list[str] = []

@@ -53,7 +53,7 @@ class Csv(TextSource, StreamingSource):
     Further options as of ``TextSource``; for tegrastats, ``watts`` is the rail.
 
     Args:
-        place: the file.
+        address: the file.
         watts, volts, amps, joules: column titles or numbers; none: found by their titles.
         unit, volts_unit, amps_unit, joules_unit, time_unit: over what the titles say.
         time: the column of the row's time.
@@ -62,7 +62,7 @@ class Csv(TextSource, StreamingSource):
         format: ``csv`` or ``tegrastats``.
 
     Raises:
-        SpecError: a column without its partner, an unknown unit, format or place.
+        SpecError: a column without its partner, an unknown unit, format or address.
     """
 
     default_hz = 10.0
@@ -72,7 +72,7 @@ class Csv(TextSource, StreamingSource):
 
     def __init__(
         self,
-        place: str = "",
+        address: str = "",
         *,
         time: str = "",
         time_unit: str = "",
@@ -82,8 +82,8 @@ class Csv(TextSource, StreamingSource):
         clock: Clock | None = None,
         **fields: Any,
     ) -> None:
-        name = f"csv@{place}"
-        if not place or format not in ("csv", "tegrastats") or len(delimiter) > 1:
+        name = f"csv@{address}"
+        if not address or format not in ("csv", "tegrastats") or len(delimiter) > 1:
             raise SpecError(
                 f"{name}: give a file, format csv or tegrastats, and a delimiter of one character"
             )
@@ -105,9 +105,9 @@ class Csv(TextSource, StreamingSource):
                 **{"time": time, "time_unit": time_unit, "delimiter": delimiter, "channel": channel},
             }
             hints = Hints(**{key: value for key, value in given.items() if value})._replace(caller="csv")
-            self._table = Table(os.path.expanduser(place), name, hints)
+            self._table = Table(os.path.expanduser(address), name, hints)
         self._clock = clock or SystemClock()
-        self._tail = Tail(os.path.expanduser(place), name)
+        self._tail = Tail(os.path.expanduser(address), name)
         self._bad, self._good, self._first_bad = 0, 0, ""
 
     @property

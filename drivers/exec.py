@@ -36,7 +36,7 @@ class Exec(JsonSource):
     Further options as of ``TextSource``.
 
     Args:
-        place: the command line; a name shows the program alone, because arguments may hold passwords.
+        address: the command line; a name shows the program alone, because arguments may hold passwords.
         stream: the command runs on and prints a line a sample.
         shell: let ``/bin/sh`` run it, for pipes and variables.
         timeout: seconds one sample may take; a hung command is then killed.
@@ -47,7 +47,7 @@ class Exec(JsonSource):
 
     def __init__(
         self,
-        place: str = "",
+        address: str = "",
         *,
         stream: bool = False,
         shell: bool = False,
@@ -55,13 +55,13 @@ class Exec(JsonSource):
         **fields: Any,
     ) -> None:
         try:
-            argv = ["/bin/sh", "-c", place] if shell else shlex.split(place)
+            argv = ["/bin/sh", "-c", address] if shell else shlex.split(address)
         except ValueError as error:
             raise SpecError("exec: the command line has a quote without its partner; close it") from error
-        if not place.strip() or timeout <= 0:
+        if not address.strip() or timeout <= 0:
             raise SpecError('exec: give a command, as in exec@"my-meter --once", and a timeout above 0')
         command = Command(argv)
-        super().__init__(f"exec@{command.program}", place if argv[1:] else "", **fields)
+        super().__init__(f"exec@{command.program}", address if argv[1:] else "", **fields)
         self._command, self._timeout = command, timeout
         self._opened = False
         self._lines = _Lines(self, command, timeout) if stream else None

@@ -123,7 +123,7 @@ class Fnirsi(WireMeter, StreamingSource):
     usb_node = "hidraw"
 
     @classmethod
-    def places(cls) -> list[str]:
+    def addresses(cls) -> list[str]:
         """None: its start sequence is reported to restart some, so a person decides."""
         if plugged(cls.usb_ids):
             raise SourceMissing("an FNIRSI meter is plugged in; name it to start its stream: fnirsi")
@@ -131,7 +131,7 @@ class Fnirsi(WireMeter, StreamingSource):
 
     def __init__(
         self,
-        place: str = "",
+        address: str = "",
         *,
         model: str = "",
         wire: Wire | None = None,
@@ -141,12 +141,12 @@ class Fnirsi(WireMeter, StreamingSource):
         named = {known.name: known for known in MODELS.values()}
         if model and model not in named:
             raise SpecError(f"model={model} is not known: {', '.join(named)}, or leave it out")
-        self.name = f"fnirsi@{place}" if place else "fnirsi"
+        self.name = f"fnirsi@{address}" if address else "fnirsi"
         self.identity: str | None = None
         self.lost = 0
         self.dropped = 0
         """Packets with a wrong CRC or impossible values; their samples are in `lost`."""
-        self._wire = wire or HidLine(place, self.usb_ids, sysfs)
+        self._wire = wire or HidLine(address, self.usb_ids, sysfs)
         self._clock = clock or SystemClock()
         self._model = named[model or "fnb58"]
         self._crc_right = self._crc_wrong = 0

@@ -99,14 +99,14 @@ class FnirsiBle(WireMeter, StreamingSource):
     )
     usb_ids: ClassVar[tuple[tuple[int, int], ...]] = ()  # Bluetooth: no USB identity
 
-    def __init__(self, place: str = "", *, wire: Wire | None = None, clock: Clock | None = None) -> None:
-        if not place and wire is None:
+    def __init__(self, address: str = "", *, wire: Wire | None = None, clock: Clock | None = None) -> None:
+        if not address and wire is None:
             raise SpecError("fnirsi_ble needs the meter's address: fnirsi_ble@AA:BB:CC:DD:EE:FF")
-        self.name = f"fnirsi_ble@{place}"
+        self.name = f"fnirsi_ble@{address}"
         self.identity: str | None = None
         self.dropped = 0
         """Frames with a wrong check byte or impossible values."""
-        self._wire = wire or BleLine(place, notify="FFE4", write="FFE9")
+        self._wire = wire or BleLine(address, notify="FFE4", write="FFE9")
         self._clock = clock or SystemClock()
         self._counters: Counters | None = None
         self._fine = False

@@ -36,7 +36,7 @@ class Http(JsonSource):
     Further options as of ``TextSource``.
 
     Args:
-        place: the URL; a name, password or query in it is used and never shown.
+        address: the URL; a name, password or query in it is used and never shown.
         user, password: for the server; ``password_env`` names an environment variable instead.
         timeout: seconds one answer may take.
 
@@ -46,7 +46,7 @@ class Http(JsonSource):
 
     def __init__(
         self,
-        place: str = "",
+        address: str = "",
         *,
         user: str = "",
         password: str = "",
@@ -55,7 +55,7 @@ class Http(JsonSource):
         **fields: Any,
     ) -> None:
         try:
-            url = urlsplit(place)
+            url = urlsplit(address)
             port = url.port or (443 if url.scheme == "https" else 80)
         except ValueError as error:
             raise SpecError(

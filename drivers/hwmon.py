@@ -61,7 +61,7 @@ class _Device(NamedTuple):
 
     name: str
     folder: str
-    bus: str  # "1-0040": its place on its bus
+    bus: str  # "1-0040": its address on its bus
     paths: dict[str, str]  # by attribute
 
     @property
@@ -97,7 +97,7 @@ class _Sensor(NamedTuple):
 class Hwmon(ShuntMonitor):
     """One monitoring chip, one channel for each thing that it measures.
 
-    ``hwmon@NAME`` names it by chip (``ina219``), by its place on the bus (``1-0040``) or by ``hwmonN``;
+    ``hwmon@NAME`` names it by chip (``ina219``), by its address on the bus (``1-0040``) or by ``hwmonN``;
     without, there must be only one. Energy counters are preferred, then volts and amps that surely belong
     together (finer than the chip's own product, and signed), then power. A graphics card that sleeps is
     left asleep, unless ``wake=true``. ``power_unit`` is that of the power attributes: drivers from outside of
@@ -110,15 +110,15 @@ class Hwmon(ShuntMonitor):
     facts = Facts(max_watts=MOST_WATTS, default_hz=10.0, max_hz=200.0)
 
     def __init__(
-        self, place: str = "", *, wake: bool = False, power_unit: str = "uW", **options: Any
+        self, address: str = "", *, wake: bool = False, power_unit: str = "uW", **options: Any
     ) -> None:
-        super().__init__(place, **options)
+        super().__init__(address, **options)
         self._wakes = wake
         self._power_unit = scale("watts", power_unit)
 
     @staticmethod
-    def places(root: str = "/") -> Iterator[str]:
-        """Every chip that measures power, by its place on its bus; one empty place where there is none.
+    def addresses(root: str = "/") -> Iterator[str]:
+        """Every chip that measures power, by its address on its bus; one empty address where there is none.
 
         Raises:
             SourceMissing: a graphics card sleeps.

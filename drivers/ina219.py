@@ -80,7 +80,7 @@ class Ina219(InaMeter):
     """An INA219 behind any shunt; options as of ``InaMeter``, and one more.
 
     Args:
-        place: ``bus:address``, such as ``1:0x41``.
+        address: ``bus:address``, such as ``1:0x41``.
         backend: ``registers``, or ``pi-ina219`` to read through that library.
 
     Raises:
@@ -90,8 +90,8 @@ class Ina219(InaMeter):
     kinds = (INA219,)
     max_hz = 2000.0
 
-    def __init__(self, place: str = "1:0x40", *, backend: str = "registers", **options: Any) -> None:
-        super().__init__(place, **options)
+    def __init__(self, address: str = "1:0x40", *, backend: str = "registers", **options: Any) -> None:
+        super().__init__(address, **options)
         if backend not in ("registers", "pi-ina219"):
             raise SpecError(f"{self.name}: backend={backend} is unknown: use registers or pi-ina219")
         self._backend = backend

@@ -41,7 +41,7 @@ class Ina260(InaMeter):
     """An INA260.
 
     Args:
-        place: ``bus:address``.
+        address: ``bus:address``.
         board: a board's name; ``open`` then checks that what is read is plausible for it.
         wire: an open bus to use instead of ``/dev/i2c-N``.
         clock: what waiting is done on.
@@ -51,12 +51,12 @@ class Ina260(InaMeter):
 
     def __init__(
         self,
-        place: str = "1:0x40",
+        address: str = "1:0x40",
         *,
         board: str = "",
         wire: i2c.Wire | None = None,
         clock: Clock | None = None,
     ) -> None:
         # Its register is in amps already, as if the shunt's voltage were read over exactly 1 Ω.
-        super().__init__(place, shunt=1.0, tolerance=0.0, board=board, wire=wire, clock=clock)
+        super().__init__(address, shunt=1.0, tolerance=0.0, board=board, wire=wire, clock=clock)
         self.identity = self.name

@@ -79,7 +79,7 @@ class Ina3221(InaSource):
     """An INA3221, read channel by channel.
 
     Args:
-        place: ``bus:address``.
+        address: ``bus:address``.
         shunt: ohms of every channel's shunt.
         shunt1, shunt2, shunt3: ohms of one channel's; 0: as ``shunt``.
         use: which channels are wired, such as ``12``.
@@ -96,7 +96,7 @@ class Ina3221(InaSource):
 
     def __init__(
         self,
-        place: str = "1:0x40",
+        address: str = "1:0x40",
         *,
         shunt: float = 0.1,
         shunt1: float = 0.0,
@@ -108,7 +108,7 @@ class Ina3221(InaSource):
         wire: i2c.Wire | None = None,
         clock: Clock | None = None,
     ) -> None:
-        chip = i2c.Chip(place, wire)
+        chip = i2c.Chip(address, wire)
         self.name = self.identity = f"ina3221@{chip}"
         if not use or any(digit not in "123" for digit in use) or (total and str(total) not in use):
             raise SpecError(f"{self.name}: use={use}, total={total} cannot be: give channels 1, 2 and 3")

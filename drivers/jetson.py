@@ -50,9 +50,9 @@ class Jetson(Rails):
     # a channel is converted about 77 times a second
     facts = Facts(max_watts=MOST_WATTS, default_hz=10.0, max_hz=75.0)
 
-    def __init__(self, place: str = "", *, root: str = "/") -> None:
-        self.name = f"jetson@{place}" if place else "jetson"
-        self._wanted = place
+    def __init__(self, address: str = "", *, root: str = "/") -> None:
+        self.name = f"jetson@{address}" if address else "jetson"
+        self._wanted = address
         self._root = root
         self._counted: frozenset[str] = frozenset()
 

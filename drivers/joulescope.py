@@ -75,11 +75,11 @@ class Joulescope(StreamingSource):
     """A Joulescope's accumulators.
 
     Args:
-        place: ``js220/001234``, ``001234``, or nothing if only one is plugged in.
+        address: ``js220/001234``, ``001234``, or nothing if only one is plugged in.
         driver, clock: make the ``Driver``, tell the time; for tests.
 
     Raises:
-        SpecError: a place that is no model and number.
+        SpecError: an address that is no model and number.
     """
 
     kind = "meter"
@@ -99,21 +99,21 @@ class Joulescope(StreamingSource):
     )
 
     @classmethod
-    def places(cls) -> list[str]:
-        """The default place, if one is plugged in."""
+    def addresses(cls) -> list[str]:
+        """The default address, if one is plugged in."""
         return [""] if plugged(cls.usb_ids) else []
 
     def __init__(
-        self, place: str = "", *, driver: Callable[[], JsDriver] | None = None, clock: Clock | None = None
+        self, address: str = "", *, driver: Callable[[], JsDriver] | None = None, clock: Clock | None = None
     ) -> None:
-        if place and not re.fullmatch(r"(u/)?(js\d{3}/)?[\w-]+", place, re.IGNORECASE):
+        if address and not re.fullmatch(r"(u/)?(js\d{3}/)?[\w-]+", address, re.IGNORECASE):
             raise SpecError(
-                f"joulescope@{place}: give model and serial number, as in joulescope@js220/001234"
+                f"joulescope@{address}: give model and serial number, as in joulescope@js220/001234"
             )
-        self.name = f"joulescope@{place}" if place else "joulescope"
+        self.name = f"joulescope@{address}" if address else "joulescope"
         self.identity = ""
         self.lost = 0
-        self._place = place.lower().removeprefix("u/")
+        self._address = address.lower().removeprefix("u/")
         self._make = driver
         self._clock = clock or SystemClock()
         self._driver: JsDriver | None = None
@@ -180,7 +180,7 @@ class Joulescope(StreamingSource):
 
     def _choose(self, paths: list[str]) -> str:
         found = [p for p in paths if re.search(r"js(110|220)/", p, re.IGNORECASE)]
-        chosen = [p for p in found if not self._place or p.lower().endswith("/" + self._place)]
+        chosen = [p for p in found if not self._address or p.lower().endswith("/" + self._address)]
         if not chosen:
             others = f"; there is {', '.join(found)}" if found else " and that the udev rules are installed"
             raise SourceMissing(f"{self.name}: no such JS110 or JS220 is plugged in; check the cable{others}")

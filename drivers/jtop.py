@@ -54,8 +54,8 @@ class Jtop(Parts[Shared[Rails]]):
     facts = Facts(max_watts=MOST_WATTS, default_hz=2.0, max_hz=1.0 / _FLOOR_SECONDS)
 
     @staticmethod
-    def places(root: str = "/") -> list[str]:
-        """The only place, on a Jetson or where the service runs; nobody else needs the package."""
+    def addresses(root: str = "/") -> list[str]:
+        """The only address, on a Jetson or where the service runs; nobody else needs the package."""
         model = peek(below(root, "proc/device-tree/model")) or ""
         here = "NVIDIA" in model or "Jetson" in model or os.path.exists(below(root, "run/jtop.sock"))
         if not here:
@@ -64,7 +64,7 @@ class Jtop(Parts[Shared[Rails]]):
 
     def __init__(
         self,
-        place: str = "",
+        address: str = "",
         *,
         interval: float = 0.0,
         root: str = "/",
@@ -72,9 +72,9 @@ class Jtop(Parts[Shared[Rails]]):
         client: Callable[[float], Client] | None = None,
     ) -> None:
         """``timeout``: seconds to wait for the service. ``client`` stands for ``jtop.jtop``."""
-        if place:
+        if address:
             raise SpecError(
-                f"jtop has no place such as {place!r}: there is one service a board, so leave it out"
+                f"jtop has no address such as {address!r}: there is one service a board, so leave it out"
             )
         if interval and not interval >= _FLOOR_SECONDS:
             raise SpecError(

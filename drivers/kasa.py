@@ -52,7 +52,7 @@ class Kasa:
     """A Kasa plug, or one outlet of a strip.
 
     Args:
-        place: the plug's address, with a port if it is not 9999.
+        address: the plug's address, with a port if it is not 9999.
         outlet: of a strip, from 0; -1: a plug that is not one.
         backend: ``tcp``, the old protocol, or ``python-kasa`` for newer plugs.
         user, password: of the maker's app, for ``python-kasa``; ``password_env`` names an environment
@@ -78,7 +78,7 @@ class Kasa:
 
     def __init__(
         self,
-        place: str = "",
+        address: str = "",
         *,
         outlet: int = -1,
         backend: str = "tcp",
@@ -87,10 +87,10 @@ class Kasa:
         password_env: str = "",
         timeout: float = 1.5,
     ) -> None:
-        self._host, self._port = split_host(place, PORT)
+        self._host, self._port = split_host(address, PORT)
         if outlet < -1 or timeout <= 0 or backend not in ("tcp", "python-kasa"):
             raise SpecError("kasa: outlet counts from 0, timeout is above 0, backend is tcp or python-kasa")
-        self.name = f"kasa@{place}" + (f"?outlet={outlet}" if outlet >= 0 else "")
+        self.name = f"kasa@{address}" + (f"?outlet={outlet}" if outlet >= 0 else "")
         self.identity = ""
         self._outlet, self._backend, self._timeout = outlet, backend, timeout
         self._user, self._password, self._password_env = user, password, password_env

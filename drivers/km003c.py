@@ -50,17 +50,17 @@ class Km003c(Km003cMeter):
     kind = "meter"
 
     @classmethod
-    def places(cls) -> list[str]:
-        """The default place, if one is plugged in."""
+    def addresses(cls) -> list[str]:
+        """The default address, if one is plugged in."""
         return [""] if plugged(cls.usb_ids) else []
 
     def __init__(
-        self, place: str = "", *, wire: Wire | None = None, sysfs: str = "/sys", **options: bool
+        self, address: str = "", *, wire: Wire | None = None, sysfs: str = "/sys", **options: bool
     ) -> None:
-        serial = "" if place in ("", "usb", "hwmon") else place
-        super().__init__(f"km003c@{place}" if place else "km003c", serial, wire, **options)
+        serial = "" if address in ("", "usb", "hwmon") else address
+        super().__init__(f"km003c@{address}" if address else "km003c", serial, wire, **options)
         self.facts: Facts = FACTS
-        self._place = place
+        self._address = address
         self._sysfs = sysfs
         self._given = wire is not None
         self._kernel: str | None = None
@@ -75,13 +75,13 @@ class Km003c(Km003cMeter):
             SourceError: not plugged in, no permission, held by another program, or silent.
         """
         self.close()
-        if self._place in ("", "hwmon") and not self._given:
+        if self._address in ("", "hwmon") and not self._given:
             self._kernel = hwmon_path(self._sysfs)
         if self._kernel:
             self.facts = _KERNEL_FACTS
             self._from_kernel(self._kernel)
             return
-        if self._place == "hwmon":
+        if self._address == "hwmon":
             raise SourceMissing(
                 "the kernel has no powerz sensor: plug the meter in, Linux 6.7 or later; or use km003c@usb"
             )

@@ -54,9 +54,9 @@ class Km003cStream(Km003cMeter, StreamingSource):
     facts = FACTS._replace(default_hz=50.0, max_hz=1000.0)
 
     def __init__(
-        self, place: str = "", *, wire: Wire | None = None, clock: Clock | None = None, **options: bool
+        self, address: str = "", *, wire: Wire | None = None, clock: Clock | None = None, **options: bool
     ) -> None:
-        super().__init__(f"km003c_stream@{place}" if place else "km003c_stream", place, wire, **options)
+        super().__init__(f"km003c_stream@{address}" if address else "km003c_stream", address, wire, **options)
         self.lost = 0
         self._rate = RATES_HZ.index(50)
         self._clock = clock or SystemClock()

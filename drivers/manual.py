@@ -22,16 +22,16 @@ class Manual:
     """Constant watts, or volts and amps, as read from a display.
 
     Args:
-        place: ``7.2W``, or ``5V,0.6A``; prefixes k and m.
+        address: ``7.2W``, or ``5V,0.6A``; prefixes k and m.
 
     Raises:
         SpecError: it is neither.
     """
 
-    def __init__(self, place: str = "") -> None:
-        self.name = f"manual:{place}"
+    def __init__(self, address: str = "") -> None:
+        self.name = f"manual:{address}"
         said: dict[str, tuple[float, Band]] = {}
-        for part in place.split(","):
+        for part in address.split(","):
             written = part.strip()
             number, unit = written[:-1], written[-1:]
             prefix = number[-1:] if number.endswith(("k", "m")) else ""
@@ -42,12 +42,12 @@ class Manual:
                 or not whole.removeprefix("-").isdecimal()
                 or not (decimals.isdecimal() or not decimals)
             ):
-                raise self._nonsense(place)
+                raise self._nonsense(address)
             scale = _PREFIX[prefix]
             value = float(f"{whole}.{decimals or 0}") * scale
             said[unit] = (value, Band(resolution=10.0 ** -len(decimals) * scale))
         if set(said) not in ({"W"}, {"V", "A"}):
-            raise self._nonsense(place)
+            raise self._nonsense(address)
         value_of = {unit: value for unit, (value, _) in said.items()}
         band_of = {unit: band for unit, (_, band) in said.items()}
         self._opened = False
@@ -61,8 +61,8 @@ class Manual:
         )
 
     @staticmethod
-    def _nonsense(place: str) -> SpecError:
-        return SpecError(f"manual:{place} is not a reading: write manual:7.2W or manual:5V,0.6A")
+    def _nonsense(address: str) -> SpecError:
+        return SpecError(f"manual:{address} is not a reading: write manual:7.2W or manual:5V,0.6A")
 
     def open(self) -> None:
         """Nothing to touch."""

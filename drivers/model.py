@@ -25,15 +25,15 @@ class Model:
     """Power modelled from CPU load.
 
     Args:
-        place: the board; empty: ``open`` finds out which one this runs on.
+        address: the board; empty: ``open`` finds out which one this runs on.
         clock, root: time, and where ``proc/stat`` and the device tree are looked up.
 
     Raises:
         SpecError: no such board, or one whose draw is unknown.
     """
 
-    def __init__(self, place: str = "", *, clock: Clock | None = None, root: str = "/") -> None:
-        board = find_board(place) if place else None
+    def __init__(self, address: str = "", *, clock: Clock | None = None, root: str = "/") -> None:
+        board = find_board(address) if address else None
         self.name = f"model@{board.name}" if board else "model"
         self._clock = clock or SystemClock()
         self._load = CpuLoad(root)

@@ -86,7 +86,7 @@ class Nvml(Parts["_Gpu"]):
     )
 
     @staticmethod
-    def places(root: str = "/") -> list[str]:
+    def addresses(root: str = "/") -> list[str]:
         """All GPUs, where there is a driver (in WSL: ``/dev/dxg``) and none sleeps."""
         if not any(
             os.path.exists(below(root, sign)) for sign in ("proc/driver/nvidia", "dev/nvidiactl", "dev/dxg")
@@ -96,13 +96,13 @@ class Nvml(Parts["_Gpu"]):
         return [""]
 
     def __init__(
-        self, place: str = "", *, by: str = "", wake: bool = False, root: str = "/", library: Any = None
+        self, address: str = "", *, by: str = "", wake: bool = False, root: str = "/", library: Any = None
     ) -> None:
         """``library`` stands for the module ``pynvml``, so that a test can fake the driver below it."""
         if by and by not in _WAYS:
             raise SpecError(f"nvml?by={by} is none of {', '.join(_WAYS)}")
-        self.name = f"nvml@{place}" if place else "nvml"
-        self._wanted = place
+        self.name = f"nvml@{address}" if address else "nvml"
+        self._wanted = address
         self._ways = (by,) if by else ("energy", "instant", "usage")
         self._wakes, self._root = wake, root
         self._given = library
@@ -283,7 +283,7 @@ def _leave_asleep(root: str) -> None:
 
 
 def _pci_folders(root: str) -> dict[str, str]:
-    """Where the kernel shows NVIDIA's GPUs, by their place on the bus."""
+    """Where the kernel shows NVIDIA's GPUs, by their address on the bus."""
     devices = below(root, "sys/bus/pci/devices")
     folders = {bus: os.path.join(devices, bus) for bus in entries(devices)}
     return {
@@ -303,8 +303,8 @@ def _pci_folder(library: Any, handle: Any, root: str) -> str:
     except library.NVMLError:
         return ""
     text = said.decode("ascii", "replace") if isinstance(said, bytes) else str(said)
-    domain, _, place = text.lower().partition(":")
-    return folders.get(f"{domain[-4:]}:{place}", "")
+    domain, _, address = text.lower().partition(":")
+    return folders.get(f"{domain[-4:]}:{address}", "")
 
 
 def _explained(library: Any, error: Any, what: str) -> SourceError:

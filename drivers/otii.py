@@ -45,7 +45,7 @@ class Otii:
     """An Otii device's recording.
 
     Args:
-        place: the application's address and port; empty: 127.0.0.1:1905.
+        address: the application's address and port; empty: 127.0.0.1:1905.
         device: id or name; empty: the only one.
         user, password: for a log-in; empty: the application is logged in. ``password_env`` names an
             environment variable instead.
@@ -67,7 +67,7 @@ class Otii:
 
     def __init__(
         self,
-        place: str = "",
+        address: str = "",
         *,
         device: str = "",
         user: str = "",
@@ -75,10 +75,10 @@ class Otii:
         password_env: str = "",
         timeout: float = 1.8,
     ) -> None:
-        self._host, self._port = split_host(place, PORT) if place else ("127.0.0.1", PORT)
+        self._host, self._port = split_host(address, PORT) if address else ("127.0.0.1", PORT)
         if timeout <= 0:
             raise SpecError("otii: timeout is above 0")
-        self.name = f"otii@{place}" if place else "otii"
+        self.name = f"otii@{address}" if address else "otii"
         self.identity = ""
         self._wanted, self._timeout = device, timeout
         self._user, self._password, self._password_env = user, password, password_env

@@ -61,11 +61,11 @@ class Pmic:
     kind = "board"
 
     def __init__(
-        self, place: str = "", *, fit: bool = False, root: str = "/", firmware: Firmware | None = None
+        self, address: str = "", *, fit: bool = False, root: str = "/", firmware: Firmware | None = None
     ) -> None:
-        if fit and place:
+        if fit and address:
             raise SpecError("pmic?fit=true is for the whole board; leave the rail out")
-        self.name = f"pmic@{place}" if place else "pmic+fit" if fit else "pmic"
+        self.name = f"pmic@{address}" if address else "pmic+fit" if fit else "pmic"
         # no datasheet of the chip is public; ±5 % is our own word
         self.facts = Facts(
             provenance="modelled" if fit else "measured",
@@ -77,7 +77,7 @@ class Pmic:
             default_hz=1.0,
             max_hz=1.0,
         )
-        self._rail = place
+        self._rail = address
         self._fit = fit
         self._vcio = below(root, "dev/vcio")
         self._given = firmware

@@ -73,7 +73,7 @@ class Ppk2(WireMeter, StreamingSource):
 
     def __init__(
         self,
-        place: str = "/dev/ttyACM0",
+        address: str = "/dev/ttyACM0",
         *,
         volts: float = 0.0,
         source: bool = False,
@@ -85,7 +85,7 @@ class Ppk2(WireMeter, StreamingSource):
             raise SpecError(f"volts={volts:g}: in source mode the PPK2 gives 0.8 to 5.0 V")
         if not 0 <= volts <= 5.5:
             raise SpecError(f"volts={volts:g} must be what the supply gives, up to 5.5 V (0: not known)")
-        self.name = f"ppk2@{place}"
+        self.name = f"ppk2@{address}"
         self.lost = 0
         self.saturated = 0
         """Samples at the ADC's stop: more current than the range can show."""
@@ -96,7 +96,7 @@ class Ppk2(WireMeter, StreamingSource):
         self._mode = _SOURCE if source else _AMPERE
         self._leave_on = leave_on
         self._per_bin = SAMPLES_HZ // 100
-        self._wire = wire or SerialLine(place, 115200)
+        self._wire = wire or SerialLine(address, 115200)
         self._clock = clock or SystemClock()
         self._decoder: Decoder | None = None
 

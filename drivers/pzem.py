@@ -145,7 +145,7 @@ class Pzem(AskedMeter):
 
     def __init__(
         self,
-        place: str = "/dev/ttyUSB0",
+        port: str = "/dev/ttyUSB0",
         *,
         model: str = "004t",
         address: int = ANY_ADDRESS,
@@ -159,8 +159,8 @@ class Pzem(AskedMeter):
             )
         if not 1 <= address <= ANY_ADDRESS:
             raise SpecError(f"address={address} must lie between 1 and 248")
-        wire = wire or SerialLine(place, 9600, stop_bits=2 if self._model in _DC else 1)
-        super().__init__(f"pzem@{place}", wire, **options)
+        wire = wire or SerialLine(port, 9600, stop_bits=2 if self._model in _DC else 1)
+        super().__init__(f"pzem@{port}", wire, **options)
         self.facts = _facts(self._model)
         self._address = address
         self._last: Frame | None = None

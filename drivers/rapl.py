@@ -81,7 +81,7 @@ class Rapl(Parts[Rail]):
 
     def __init__(
         self,
-        place: str = "",
+        address: str = "",
         *,
         parts: bool = False,
         backend: str = "powercap",
@@ -91,8 +91,8 @@ class Rapl(Parts[Rail]):
         """``open_counter`` stands for the system call ``perf_event_open``."""
         if backend not in ("powercap", "perf"):
             raise SpecError(f"rapl?backend={backend} is neither powercap nor perf")
-        self.name = f"rapl@{place}" if place else "rapl"
-        self._wanted = place
+        self.name = f"rapl@{address}" if address else "rapl"
+        self._wanted = address
         self._shows_inner = parts
         self._backend = backend
         self._powercap = below(root, "sys/class/powercap")

@@ -36,7 +36,7 @@ class Replay:
     """A recording as a source.
 
     Args:
-        place: the file.
+        address: the file.
         speed: ``true``, or ``max``: as fast as it can be read.
         channel: which channel of several; ``all``: the sum of all.
         time, watts, volts, amps, joules, unit, time_unit, volts_unit, amps_unit, joules_unit, delimiter,
@@ -47,7 +47,7 @@ class Replay:
 
     def __init__(
         self,
-        place: str = "",
+        address: str = "",
         *,
         speed: str = "true",
         channel: str | None = None,
@@ -66,12 +66,12 @@ class Replay:
         delimiter: str | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if not place:
+        if not address:
             raise SpecError("replay needs a file, as in replay@run.csv")
         if semantics not in (None, "instant", "mean"):
             raise SpecError(f"semantics is instant or mean, not {semantics!r}")
-        self.name = f"replay@{os.path.basename(place)}"
-        self._path = place
+        self.name = f"replay@{os.path.basename(address)}"
+        self._path = address
         if speed not in ("true", "max"):
             raise SpecError(f"speed is true or max, not {speed!r}")
         self._fast = speed == "max"

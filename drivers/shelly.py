@@ -65,7 +65,7 @@ class Shelly(HttpMeter):
     """One metered channel of a Shelly device.
 
     Args:
-        place: the device's address, with a port if it is not 80.
+        address: the device's address, with a port if it is not 80.
         id: the channel, from 0.
         component: ``switch``, ``pm1``, ``em1``, ``em`` or ``cover``; empty: the first of these it has.
         login: further options as of ``HttpMeter``; the user is ``admin``.
@@ -89,7 +89,7 @@ class Shelly(HttpMeter):
 
     def __init__(
         self,
-        place: str = "",
+        address: str = "",
         *,
         id: int = 0,
         component: str = "",
@@ -98,7 +98,7 @@ class Shelly(HttpMeter):
         self._components = [c for c in _COMPONENTS if component.lower() in ("", c.name.lower())]
         if id < 0 or not self._components:
             raise SpecError("shelly: give id from 0, and component switch, pm1, em1, em or cover")
-        super().__init__(place, f"shelly@{place}" + (f"?id={id}" if id else ""), "admin", **login)
+        super().__init__(address, f"shelly@{address}" + (f"?id={id}" if id else ""), "admin", **login)
         self._id = id
         self._component: _Component | None = None
         self._status: dict[str, object] = {}

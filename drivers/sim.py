@@ -65,7 +65,7 @@ class Sim:
     """A board that is not there.
 
     Args:
-        place: the board: ``pi4``, ``jetson-nano``, ...
+        address: the board: ``pi4``, ``jetson-nano``, ...
         volts: of its rail; 0: the board's nominal one.
         noise: amps, rms of each conversion, from a generator seeded with ``seed``.
         clock, root: time, and where ``proc/stat`` is looked up.
@@ -76,7 +76,7 @@ class Sim:
 
     def __init__(
         self,
-        place: str = "pi4",
+        address: str = "pi4",
         *,
         volts: float = 0.0,
         noise: float = 0.0,
@@ -84,10 +84,10 @@ class Sim:
         clock: Clock | None = None,
         root: str = "/",
     ) -> None:
-        board = find_board(place)
+        board = find_board(address)
         if volts < 0 or volts > 26 or noise < 0:
             raise SpecError(
-                f"sim:{place}: volts={volts:g} and noise={noise:g} cannot be: 0 to 26 V, 0 A or more"
+                f"sim:{address}: volts={volts:g} and noise={noise:g} cannot be: 0 to 26 V, 0 A or more"
             )
         self.name = f"sim:{board.name}"
         idle, busy = (watts / (volts or board.rail_volts) for watts in board.span_watts)

@@ -45,7 +45,7 @@ class Tasmota(HttpMeter):
     """The energy sensor of a Tasmota device.
 
     Args:
-        place: the device's address, with a port if it is not 80.
+        address: the device's address, with a port if it is not 80.
         channel: from 1; 0: all of them added.
         user: of the web console.
         login: further options as of ``HttpMeter``.
@@ -69,7 +69,7 @@ class Tasmota(HttpMeter):
 
     def __init__(
         self,
-        place: str = "",
+        address: str = "",
         *,
         channel: int = 0,
         user: str = "admin",
@@ -78,7 +78,7 @@ class Tasmota(HttpMeter):
         if channel < 0:
             raise SpecError("tasmota: give channel from 1, or 0 for all")
         super().__init__(
-            place, f"tasmota@{place}" + (f"?channel={channel}" if channel else ""), user, **login
+            address, f"tasmota@{address}" + (f"?channel={channel}" if channel else ""), user, **login
         )
         self.notes: list[str] = []
         self._channel, self._user = channel, user

@@ -142,8 +142,8 @@ class Tc66c(AskedMeter):
     )
     usb_ids: ClassVar[tuple[tuple[int, int], ...]] = ((0x0483, 0x5740),)
 
-    def __init__(self, place: str = "/dev/ttyACM0", *, wire: Wire | None = None, **options: float) -> None:
-        super().__init__(f"tc66c@{place}", wire or SerialLine(place, 115200), **options)
+    def __init__(self, address: str = "/dev/ttyACM0", *, wire: Wire | None = None, **options: float) -> None:
+        super().__init__(f"tc66c@{address}", wire or SerialLine(address, 115200), **options)
         self.identity: str | None = None
         self._decrypt: Callable[[bytes], bytes] | None = None
         self._last: Frame | None = None

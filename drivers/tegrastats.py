@@ -133,11 +133,11 @@ class Tegrastats(Parts[Shared[_Line]]):
 
     facts = Facts(watts=Band(gain=0.015, resolution=0.001), max_watts=MOST_WATTS, default_hz=2.0, max_hz=10.0)
 
-    def __init__(self, place: str = "", *, interval: float = 0.0, command: str = "tegrastats") -> None:
+    def __init__(self, address: str = "", *, interval: float = 0.0, command: str = "tegrastats") -> None:
         if interval and not 0.1 <= interval <= 60.0:
             raise SpecError(f"tegrastats prints every 0.1 to 60 s, not every {interval:g} s")
-        self.name = f"tegrastats@{place}" if place else "tegrastats"
-        self._recording = place
+        self.name = f"tegrastats@{address}" if address else "tegrastats"
+        self._recording = address
         self._interval = interval or 0.5
         self._tunable = not interval
         self._command = command

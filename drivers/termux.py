@@ -32,8 +32,8 @@ class Termux(PhoneGauge):
     kind = "gauge"
     remedy = "update Termux:API, or use an external meter"
 
-    def __init__(self, place: str = "", *, command: str = "termux-battery-status") -> None:
-        self.name = f"termux@{place}" if place else "termux"
+    def __init__(self, address: str = "", *, command: str = "termux-battery-status") -> None:
+        self.name = f"termux@{address}" if address else "termux"
         self._command = command
 
     def _ask(self) -> PhoneBattery:

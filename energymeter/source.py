@@ -5,7 +5,7 @@ driver name. There is no base class to inherit and no list to edit::
 
     ina219@1:0x41?shunt=0.05   ->   energymeter.drivers.ina219.Ina219("1:0x41", shunt=0.05)
 
-The constructor takes the *place* (the text after ``@``) and keyword-only options annotated
+The constructor takes the *address* (the text after ``@``) and keyword-only options annotated
 ``float``, ``int``, ``bool`` or ``str``, which a spec may give; whatever moves the bytes (bus, port,
 sysfs root) is a keyword too, so that a test can fake the wire and never the driver.
 Constructors only remember, ``open`` touches, ``close`` forgives.
@@ -30,8 +30,8 @@ Beyond the protocol a source *may* offer, and the sampler then uses:
     opened again.
 ``kind``
     ``"meter"``, ``"board"``, ``"package"``, ``"gpu"`` or ``"gauge"``: `EnergyMeter()` and
-    ``energymeter devices`` then look for it, `Locatable.places` saying where; without such
-    places, at its default one. ``"part"`` is shown and never chosen.
+    ``energymeter devices`` then look for it, `Locatable.addresses` saying where; without such
+    addresses, at its default one. ``"part"`` is shown and never chosen.
 ``usb_ids``, ``usb_node``
     The vendor and product numbers of its devices, and the kind of node that is opened: ``"hidraw"``,
     ``"usb"``, or none for a serial port. ``energymeter devices --permissions`` prints a rule for each.
@@ -169,11 +169,11 @@ class Counting(Protocol):
 class Locatable(Protocol):
     """A driver (the class, not its objects) that knows where its devices may be."""
 
-    def places(self) -> Iterable[str]:
-        """A static method: places worth one reading, found without writing to an unknown device.
+    def addresses(self) -> Iterable[str]:
+        """A static method: addresses worth one reading, found without writing to an unknown device.
 
         Raises:
-            SourceError: (also after some places) something is there that a person must decide about; the
+            SourceError: (also after some addresses) something is there that a person must decide about; the
                 message says what.
         """
 

@@ -3,9 +3,9 @@
 ::
 
     ina219                            a driver with its defaults
-    ina219@1:0x41?shunt=0.05          driver @ place ? options
+    ina219@1:0x41?shunt=0.05          driver @ address ? options
     sim:pi4   manual:5V,0.6A          ":" reads better before a name or a value; it means the same
-    http@"http://plug/q?a=1"?watts=$.p   a place with ? + or , in it stands in quotes
+    http@"http://plug/q?a=1"?watts=$.p   an address with ? + or , in it stands in quotes
     ina219@1:0x40+ina219@1:0x41       joined by +: rails that add up
     rapl,um25c@/dev/rfcomm0           joined by ,: side by side, the first one counts
 
@@ -36,7 +36,7 @@ class Spec(NamedTuple):
     """One source, taken apart: ``Spec("ina219", "1:0x41", {"shunt": "0.05"})``."""
 
     driver: str
-    place: str | None
+    address: str | None
     options: dict[str, str]
 
     def build(self) -> Source:
@@ -46,11 +46,11 @@ class Spec(NamedTuple):
             SpecError: no such driver, or it does not take this place or option.
         """
         driver = load_driver(self.driver)
-        arguments = () if self.place is None else (self.place,)
+        arguments = () if self.address is None else (self.address,)
         try:
             source: Source = driver(*arguments, **self._typed(driver))
         except TypeError as error:
-            raise SpecError(f"{self.driver} does not take that place: {error}") from error
+            raise SpecError(f"{self.driver} does not take that address: {error}") from error
         return source
 
     def _typed(self, driver: Any) -> dict[str, object]:
@@ -70,9 +70,9 @@ def parse(text: str) -> list[list[Spec]]:
     """Take a spec text apart: groups side by side, each a list of sources that add up.
 
     >>> parse("ina219@1:0x41?shunt=0.05+rapl,manual:5V,0.6A")
-    [[Spec(driver='ina219', place='1:0x41', options={'shunt': '0.05'}),
+    [[Spec(driver='ina219', address='1:0x41', options={'shunt': '0.05'}),
       Spec(driver='rapl', place=None, options={})],
-     [Spec(driver='manual', place='5V,0.6A', options={})]]
+     [Spec(driver='manual', address='5V,0.6A', options={})]]
 
     Raises:
         SpecError: it is empty or malformed.
@@ -116,19 +116,19 @@ def _name_end(text: str, start: int = 0) -> int:
 def _parse_one(text: str) -> Spec:
     text = text.strip()
     end = _name_end(text)
-    name, place, rest = text[:end].replace("-", "_"), None, text[end:]
+    name, address, rest = text[:end].replace("-", "_"), None, text[end:]
     if rest.startswith(("@", ":")):
         closing = rest.find('"', 2) + 1 if rest.startswith('"', 1) else 0
         if closing and rest[closing : closing + 1] in ("", "?"):
-            place, rest = rest[2 : closing - 1], rest[closing:]
+            address, rest = rest[2 : closing - 1], rest[closing:]
         else:
             before, mark, after = rest[1:].partition("?")
-            place, rest = before.strip('"') if before else None, mark + after
+            address, rest = before.strip('"') if before else None, mark + after
     if not name or (rest and not rest.startswith("?")):
         raise SpecError(
-            f"{_beginning(text)} is no source; write driver@place?option=value, such as ina219@1:0x40"
+            f"{_beginning(text)} is no source; write driver@address?option=value, such as ina219@1:0x40"
         )
-    return Spec(name, place, _options(rest[1:]))
+    return Spec(name, address, _options(rest[1:]))
 
 
 def _beginning(text: str) -> str:

@@ -125,7 +125,7 @@ class ScriptedSource:
 class ScriptedWire:
     """The wire that `expected_bytes` gives: strict about what is sent; silence takes time on its clock."""
 
-    place = "scripted wire"
+    address = "scripted wire"
 
     def __init__(
         self, exchanges: Iterable[tuple[bytes, bytes | Exception]], *, clock: Clock | None = None
@@ -155,7 +155,7 @@ class ScriptedWire:
         self._check_open()
         expected = _shown(self._ahead[0][0]) if self._ahead else "nothing, the script is used up"
         right = bool(self._ahead) and data == self._ahead[0][0]
-        _check(right, self.place, f"the driver sent {_shown(data)}; expected {expected}")
+        _check(right, self.address, f"the driver sent {_shown(data)}; expected {expected}")
         _, answer = self._ahead.pop(0)
         self._waiting.append(answer)
         self._hear()
@@ -180,7 +180,7 @@ class ScriptedWire:
             self._silent_seconds += seconds
             _check(
                 self._silent_seconds < _PATIENCE_SECONDS,
-                self.place,
+                self.address,
                 f"the driver still waits after {_PATIENCE_SECONDS:g} s of silence; "
                 "raise SourceTimeout before that, and give the wire and the driver the same clock",
             )
@@ -205,7 +205,7 @@ class ScriptedWire:
 
     def _check_open(self) -> None:
         if not self.is_open:
-            raise SourceMissing(f"{self.place} is not open: call open() first")
+            raise SourceMissing(f"{self.address} is not open: call open() first")
 
     def _hear(self) -> None:
         """What the device says without being asked comes as soon as all before it was sent."""
@@ -240,7 +240,7 @@ def expected_bytes(
     wire = ScriptedWire(exchanges, clock=clock)
     yield wire
     left = wire.leftovers()
-    _check(not left, wire.place, f"something was left over: {', '.join(left)}")
+    _check(not left, wire.address, f"something was left over: {', '.join(left)}")
 
 
 def _shown(data: object) -> str:

@@ -61,7 +61,7 @@ def test_any_text_builds_or_says_why_not(text: str) -> None:
 
 def written(spec: Spec) -> str:
     shown = "&".join(f"{name}={value}" for name, value in spec.options.items())
-    return spec.driver + ("" if spec.place is None else f"@{spec.place}") + (f"?{shown}" if shown else "")
+    return spec.driver + ("" if spec.address is None else f"@{spec.address}") + (f"?{shown}" if shown else "")
 
 
 @given(
@@ -92,7 +92,7 @@ def test_percent_signs_in_options() -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "+", "rapl+", "rapl,", ",rapl", "@", "INA219", "9v", "rapl rapl"])
 def test_malformed(text: str) -> None:
-    with pytest.raises(SpecError, match="is no source; write driver@place"):
+    with pytest.raises(SpecError, match="is no source; write driver@address"):
         parse(text)
 
 

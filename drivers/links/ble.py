@@ -25,7 +25,7 @@ class BleLine:
     """One notifying (and one writable) characteristic as a `Wire`; both given by their 16-bit numbers."""
 
     def __init__(self, address: str, notify: str, write: str | None = None) -> None:
-        self.place = f"ble:{address}"
+        self.address = f"ble:{address}"
         self.moved_bytes = 0
         self._address = address
         self._notify = _UUID.format(notify.lower())
@@ -51,7 +51,7 @@ class BleLine:
         arrived: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._arrived = arrived
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=_turn, args=(self._loop,), name=self.place, daemon=True).start()
+        threading.Thread(target=_turn, args=(self._loop,), name=self.address, daemon=True).start()
         self._client = BleakClient(self._address, disconnected_callback=lambda _: arrived.put(None))
         try:
             self._run(self._client.connect())
@@ -59,7 +59,7 @@ class BleLine:
         except (BleakError, OSError, concurrent.futures.TimeoutError) as error:
             self._drop()
             raise SourceMissing(
-                f"{self.place} did not connect ({error}): power the meter on, with no phone connected to it"
+                f"{self.address} did not connect ({error}): power the meter on, with no phone connected to it"
             ) from error
         self._wanted = True
 
@@ -77,7 +77,9 @@ class BleLine:
             self._run(self._client.write_gatt_char(self._write, data, response=False))
         except (BleakError, OSError, concurrent.futures.TimeoutError) as error:
             self._drop()
-            raise SourceMissing(f"{self.place} went away ({error}): bring the meter back in range") from error
+            raise SourceMissing(
+                f"{self.address} went away ({error}): bring the meter back in range"
+            ) from error
         self.moved_bytes += len(data)
 
     def read(self, seconds: float) -> bytes:
@@ -89,14 +91,14 @@ class BleLine:
             return b""
         if data is None:
             self._drop()
-            raise SourceMissing(f"{self.place} went away: bring the meter back in range")
+            raise SourceMissing(f"{self.address} went away: bring the meter back in range")
         self.moved_bytes += len(data)
         return data
 
     def _need(self) -> None:
         if self._client is None:
             if not self._wanted:
-                raise SourceMissing(f"{self.place} is not open: call open() first")
+                raise SourceMissing(f"{self.address} is not open: call open() first")
             self.open()
 
     def _run(self, job: "Coroutine[Any, Any, Any]") -> None:

@@ -48,17 +48,17 @@ def find(ids: tuple[tuple[int, int], ...], sysfs: str = "/sys", dev: str = "/dev
 class HidLine(DeviceWire):
     """One HID device as a `Wire`; every `read` is one report.
 
-    ``place``: empty (the first with one of ``ids``), a ``/dev/hidraw`` path, or a serial number.
+    ``address``: empty (the first with one of ``ids``), a ``/dev/hidraw`` path, or a serial number.
     After it was opened once, only the same serial number is accepted again.
     """
 
     def __init__(
-        self, place: str, ids: tuple[tuple[int, int], ...], sysfs: str = "/sys", dev: str = "/dev"
+        self, address: str, ids: tuple[tuple[int, int], ...], sysfs: str = "/sys", dev: str = "/dev"
     ) -> None:
-        self.place = place or "USB"
+        self.address = address or "USB"
         self.node: HidNode | None = None
         """What was opened."""
-        self._place = place
+        self._address = address
         self._ids = ids
         self._roots = (sysfs, dev)
         self._handle: _Hidraw | _HidApi | None = None
@@ -80,10 +80,10 @@ class HidLine(DeviceWire):
                     self._handle, self.node = _HidApi(node.path), node
                     return
         except OSError as error:
-            raise _open_error(self.place, nodes[0].path if nodes else self.place, error) from error
+            raise _open_error(self.address, nodes[0].path if nodes else self.address, error) from error
         wanted = f" with serial number {self.node.serial}" if self.node and self.node.serial else ""
         raise SourceMissing(
-            f"no such HID meter{wanted} at {self.place}: plug it in, and look for it with: "
+            f"no such HID meter{wanted} at {self.address}: plug it in, and look for it with: "
             "grep HID_ID /sys/class/hidraw/*/device/uevent"
         )
 
@@ -103,13 +103,13 @@ class HidLine(DeviceWire):
 
     def _open_handle(self) -> "_Hidraw | _HidApi":
         if self._handle is None:
-            raise SourceMissing(f"{self.place} is not open: call open() first")
+            raise SourceMissing(f"{self.address} is not open: call open() first")
         return self._handle
 
     def _fits(self, node: HidNode) -> bool:
         if self.node is not None and self.node.serial and node.serial != self.node.serial:
             return False
-        return self._place in ("", node.path, node.serial)
+        return self._address in ("", node.path, node.serial)
 
 
 class _Hidraw:
@@ -170,7 +170,7 @@ def _enumerate(ids: tuple[tuple[int, int], ...]) -> list[HidNode]:
     ]
 
 
-def _open_error(place: str, path: str, error: OSError) -> SourceError:
+def _open_error(address: str, path: str, error: OSError) -> SourceError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return SourceForbidden(
             f'{path} is not for this user: write KERNEL=="hidraw*", TAG+="uaccess" into '
@@ -178,4 +178,4 @@ def _open_error(place: str, path: str, error: OSError) -> SourceError:
         )
     if error.errno in (errno.EBUSY, errno.EAGAIN):
         return SourceBusy(f"{path} is held by {holder(path)}: close that program first")
-    return SourceMissing(f"{place} did not open ({error.strerror or error}): plug the meter in again")
+    return SourceMissing(f"{address} did not open ({error.strerror or error}): plug the meter in again")

@@ -361,7 +361,7 @@ class HttpMeter:
     """A meter on the network that is asked over HTTP, behind a login if it has one; a driver adds ``read``.
 
     Args:
-        place: its address, with a port if it is not 80.
+        address: its address, with a port if it is not 80.
         name: of the source.
         user: for the login.
         password: for the login; ``password_env`` names an environment variable instead.
@@ -373,7 +373,7 @@ class HttpMeter:
 
     def __init__(
         self,
-        place: str,
+        address: str,
         name: str,
         user: str,
         *,
@@ -387,7 +387,7 @@ class HttpMeter:
         self.identity = ""
         """Which device it is, as it says itself; empty where it does not."""
         self._client = HttpClient(
-            *split_host(place, 80),
+            *split_host(address, 80),
             name=name,
             user=user,
             password=password,

@@ -36,34 +36,34 @@ class Wire(Protocol):
     def close(self) -> None: ...
 
 
-def parse_place(place: str) -> tuple[int, int]:
-    """Split ``"1:0x40"`` into bus and address; a bare ``"0x41"`` is on bus 1.
+def parse_address(address: str) -> tuple[int, int]:
+    """Split ``"1:0x40"`` into the numbers of bus and chip; a bare ``"0x41"`` is on bus 1.
 
     Raises:
-        SpecError: it is neither, or the address is outside 0x08..0x77 (7 bits less the reserved).
+        SpecError: it is neither, or the chip is outside 0x08..0x77 (7 bits less the reserved).
     """
-    bus_text, colon, address_text = place.rpartition(":")
+    bus_text, colon, chip_text = address.rpartition(":")
     try:
         bus = int(bus_text, 10) if colon else 1
-        address = int(address_text, 0)
+        chip = int(chip_text, 0)
     except ValueError:
-        raise SpecError(f"{place!r} is not an I²C place: write bus:address, such as 1:0x40") from None
-    if bus < 0 or not 0x08 <= address <= 0x77:
-        raise SpecError(f"{place!r} is outside I²C's range: the bus is 0 or more, the address 0x08 to 0x77")
-    return bus, address
+        raise SpecError(f"{address!r} is not an I²C address: write bus:address, such as 1:0x40") from None
+    if bus < 0 or not 0x08 <= chip <= 0x77:
+        raise SpecError(f"{address!r} is outside I²C's range: the bus is 0 or more, the chip 0x08 to 0x77")
+    return bus, chip
 
 
 class Chip:
     """One chip at one address.
 
     Args:
-        place: ``bus:address``.
+        address: ``bus:address``.
         wire: an open bus to use instead of ``/dev/i2c-N``; it stays its owner's to close.
         root: where ``/dev`` and ``/sys`` are looked up.
     """
 
-    def __init__(self, place: str, wire: Wire | None = None, root: str = "/") -> None:
-        self.bus, self.address = parse_place(place)
+    def __init__(self, address: str, wire: Wire | None = None, root: str = "/") -> None:
+        self.bus, self.address = parse_address(address)
         self.moved_bytes = 0
         self._given = wire
         self._wire: Wire | None = None

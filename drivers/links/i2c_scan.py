@@ -52,7 +52,7 @@ def places_of(kind: str, root: str = "/", opened: OpenBus = open_bus) -> Iterato
         opened: opens a bus by its number, for tests.
 
     Raises:
-        SourceError: for ``ina219``, after the places: a bus is closed to us, or something answers that
+        SourceError: for ``ina219``, after the addresses: a bus is closed to us, or something answers that
             nobody can name but its owner.
     """
     strangers, closed = [], None

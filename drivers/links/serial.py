@@ -29,7 +29,7 @@ class SerialLine:
     """A serial port as a `Wire`: 8 data bits, no parity, no flow control."""
 
     def __init__(self, port: str, baudrate: int = 9600, *, stop_bits: int = 1) -> None:
-        self.place = port
+        self.address = port
         self.moved_bytes = 0
         self._baudrate = baudrate
         self._stop_bits = stop_bits
@@ -46,21 +46,21 @@ class SerialLine:
         try:
             import serial
         except ImportError as error:
-            raise SourceMissing(f"{self.place} needs pyserial: pip install pyserial") from error
+            raise SourceMissing(f"{self.address} needs pyserial: pip install pyserial") from error
         try:
             self._port = serial.Serial(
-                self.place, self._baudrate, stopbits=self._stop_bits, timeout=0, exclusive=True
+                self.address, self._baudrate, stopbits=self._stop_bits, timeout=0, exclusive=True
             )
         except OSError as error:  # SerialException is one
             self._drop()
-            raise open_error(self.place, error) from error
+            raise open_error(self.address, error) from error
         except (ValueError, OverflowError) as error:
             raise SourceMissing(
-                f"{self.place} did not open as a serial port ({error}): check that it is one"
+                f"{self.address} did not open as a serial port ({error}): check that it is one"
             ) from error
         if _marked_exclusive(self._port.fileno()) and _opener(os.fstat(self._port.fileno()), "/proc"):
             self._drop()  # only root gets here; without a process that has the port open, the mark is stale
-            raise open_error(self.place, OSError(errno.EBUSY, os.strerror(errno.EBUSY)))
+            raise open_error(self.address, OSError(errno.EBUSY, os.strerror(errno.EBUSY)))
         self._wanted = True
 
     def close(self) -> None:
@@ -108,7 +108,7 @@ class SerialLine:
     def _fd(self) -> int:
         if self._port is None:
             if not self._wanted:
-                raise SourceMissing(f"{self.place} is not open: call open() first")
+                raise SourceMissing(f"{self.address} is not open: call open() first")
             self.open()
         assert self._port is not None
         return int(self._port.fileno())
@@ -116,7 +116,7 @@ class SerialLine:
     def _gone(self, error: OSError) -> SourceMissing:
         self._drop()
         return SourceMissing(
-            f"{self.place} went away ({error.strerror or error}): plug the meter in again, or pair it again"
+            f"{self.address} went away ({error.strerror or error}): plug the meter in again, or pair it again"
         )
 
     def _drop(self) -> None:
@@ -135,26 +135,27 @@ def _marked_exclusive(fd: int) -> bool:
         return False
 
 
-def open_error(place: str, error: OSError) -> SourceError:
+def open_error(address: str, error: OSError) -> SourceError:
     """The sentence for a port that did not open."""
     code = error.errno
     if code in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
         hint = "plug the meter in, and look for it with: ls /dev/serial/by-id"
-        if "rfcomm" in place:
+        if "rfcomm" in address:
             hint = "pair the meter (PIN 1234), then: sudo rfcomm bind 0 AA:BB:CC:DD:EE:FF"
-        return SourceMissing(f"there is no port {place}; {hint}")
+        return SourceMissing(f"there is no port {address}; {hint}")
     if code in (errno.EACCES, errno.EPERM):
         return SourceForbidden(
-            f"{place} is not for this user: sudo usermod -aG dialout $USER, then log in again"
+            f"{address} is not for this user: sudo usermod -aG dialout $USER, then log in again"
         )
     if code in (errno.EBUSY, errno.EAGAIN):
         stale = " (if it has ended already, plug the meter in again)" if code == errno.EBUSY else ""
-        return SourceBusy(f"{place} is held by {holder(place)}: close that program first{stale}")
+        return SourceBusy(f"{address} is held by {holder(address)}: close that program first{stale}")
     if code in (errno.EHOSTDOWN, errno.ECONNREFUSED, errno.ETIMEDOUT, errno.EHOSTUNREACH):
         return SourceMissing(
-            f"{place} got no Bluetooth answer: power the meter on, within 5 m, with no phone connected to it"
+            f"{address} got no Bluetooth answer: power the meter on, within 5 m, with no phone connected "
+            "to it"
         )
-    return SourceMissing(f"{place} did not open as a serial port ({error}): check that it is one")
+    return SourceMissing(f"{address} did not open as a serial port ({error}): check that it is one")
 
 
 def holder(path: str, proc: str = "/proc") -> str:

@@ -268,7 +268,7 @@ class ShuntMonitor(Rails):
     """A monitoring chip bound to a kernel driver, which may assume another shunt than there is.
 
     Args:
-        place: which chip; empty: the only one.
+        address: which chip; empty: the only one.
         shunt: ohms of the true shunt; 0: the kernel knows.
         root: where ``/sys`` is.
 
@@ -278,11 +278,11 @@ class ShuntMonitor(Rails):
 
     driver: str
 
-    def __init__(self, place: str = "", *, shunt: float = 0.0, root: str = "/") -> None:
+    def __init__(self, address: str = "", *, shunt: float = 0.0, root: str = "/") -> None:
         if not shunt >= 0:
             raise SpecError(f"{self.driver}?shunt={shunt:g} is no resistance; give ohms, such as 0.1")
-        self.name = f"{self.driver}@{place}" if place else self.driver
-        self._wanted, self._shunt_ohms, self._root = place, shunt, root
+        self.name = f"{self.driver}@{address}" if address else self.driver
+        self._wanted, self._shunt_ohms, self._root = address, shunt, root
 
     def _scale(self, path: str, unit: float) -> float:
         """What to multiply currents with: the resistor that the kernel assumes over the true one.

@@ -11,7 +11,7 @@ from energymeter.errors import SourceError, SourceForbidden, SourceMissing, Sour
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EADDRNOTAVAIL)
 
 
-def split_host(place: str, port: int) -> tuple[str, int]:
+def split_host(address: str, port: int) -> tuple[str, int]:
     """``host``, ``host:port`` or ``[v6]:port`` taken apart; ``port`` where the place names none.
 
     >>> split_host("plug.lan:8080", 80), split_host("[fe80::1]", 80)
@@ -20,13 +20,13 @@ def split_host(place: str, port: int) -> tuple[str, int]:
     Raises:
         SpecError: no host, or a port that is none.
     """
-    host, colon, tail = place.rpartition(":")
-    if not colon or place.endswith("]") or (":" in host.strip("[]") and not host.endswith("]")):
-        host, tail = place, str(port)
+    host, colon, tail = address.rpartition(":")
+    if not colon or address.endswith("]") or (":" in host.strip("[]") and not host.endswith("]")):
+        host, tail = address, str(port)
     host = host.removeprefix("[").removesuffix("]")
     if not host or any(c in host for c in "/@ ?#"):
         raise SpecError(
-            f"{place!r} is no network address: give a host name or IP, as in 192.168.1.20 or plug.lan:80"
+            f"{address!r} is no network address: give a host name or IP, as in 192.168.1.20 or plug.lan:80"
         )
     if not (tail.isascii() and tail.isdigit() and 0 < int(tail) < 65536):
         raise SpecError(f"{tail!r} is no port: give a number from 1 to 65535, as in {host}:{port}")

@@ -52,7 +52,7 @@ class UsbBulk(DeviceWire):
         extra: str,
         find: Find | None = None,
     ) -> None:
-        self.place = f"USB {serial}".rstrip()
+        self.address = f"USB {serial}".rstrip()
         self.serial = serial
         self._ids = ids
         self._endpoints = (endpoint_out, endpoint_in)
@@ -103,7 +103,7 @@ class UsbBulk(DeviceWire):
             self._claimed().write(self._endpoints[0], data, _WRITE_MS)
         except OSError as error:
             if error.errno == errno.ETIMEDOUT:
-                raise SourceTimeout(f"{self.place} takes no bytes: plug the meter in again") from error
+                raise SourceTimeout(f"{self.address} takes no bytes: plug the meter in again") from error
             raise
 
     def _receive(self, seconds: float) -> bytes:
@@ -117,7 +117,7 @@ class UsbBulk(DeviceWire):
 
     def _claimed(self) -> Any:
         if self._device is None:
-            raise SourceMissing(f"{self.place} is not open: call open() first")
+            raise SourceMissing(f"{self.address} is not open: call open() first")
         return self._device
 
     def _fits(self, device: Any) -> bool:

@@ -19,7 +19,7 @@ class Wire(Protocol):
     was opened and not closed opens itself again at the next `write` or `read`.
     """
 
-    place: str
+    address: str
     """Where it is, as the user would type it: ``/dev/rfcomm0``."""
     moved_bytes: int
     """Bytes that crossed it, both ways."""
@@ -37,7 +37,7 @@ class Wire(Protocol):
 class DeviceWire:
     """A wire to one device that can be unplugged; a link adds what opens it and what moves its bytes."""
 
-    place: str
+    address: str
     moved_bytes = 0
 
     def close(self) -> None:
@@ -82,7 +82,7 @@ class DeviceWire:
 
     def _gone(self, error: OSError) -> SourceMissing:
         self.close()
-        return SourceMissing(f"{self.place} went away ({error.strerror or error}): plug the meter in again")
+        return SourceMissing(f"{self.address} went away ({error.strerror or error}): plug the meter in again")
 
 
 class WireMeter:
@@ -165,11 +165,11 @@ def ask(wire: Wire, request: bytes, pick: Callable[[bytes], bytes | None], secon
             return frame
     if not received:
         raise SourceTimeout(
-            f"{wire.place} did not answer within {seconds:g} s: check that the meter is powered, "
+            f"{wire.address} did not answer within {seconds:g} s: check that the meter is powered, "
             "that this is its port, and its Bluetooth pairing if it has one"
         )
     raise SourceTimeout(
-        f"{wire.place} answered {len(received)} bytes without one valid frame: "
+        f"{wire.address} answered {len(received)} bytes without one valid frame: "
         "check the driver name against the meter, the cable and the radio distance"
     )
 

@@ -178,7 +178,7 @@ class InaSource:
     _converter: Converter
 
     @classmethod
-    def places(cls) -> Iterator[str]:
+    def addresses(cls) -> Iterator[str]:
         """Where one answers."""
         from energymeter.drivers.links.i2c_scan import places_of
 
@@ -211,7 +211,7 @@ class InaMeter(InaSource):
     """A source made of one single-channel chip with a shunt outside.
 
     Args:
-        place: ``bus:address``.
+        address: ``bus:address``.
         shunt: ohms; not given: that of the common module.
         max_amps: the largest current to expect, spikes included; where the chip has several ranges, those
             that cannot hold it are never used. Averaging hides spikes that clip, so give it when the load
@@ -233,7 +233,7 @@ class InaMeter(InaSource):
 
     def __init__(
         self,
-        place: str = "1:0x40",
+        address: str = "1:0x40",
         *,
         shunt: float | None = None,
         max_amps: float = 0.0,
@@ -249,7 +249,7 @@ class InaMeter(InaSource):
         self._kind = kind = by_name[chip or self.kinds[0].name]
         self._shunt = shunt = self.module_shunt if shunt is None else shunt
         self._tolerance, self._board = tolerance, board
-        link = i2c.Chip(place, wire)
+        link = i2c.Chip(address, wire)
         self.name = f"{self.kinds[0].name}@{link}"
         full_scale = kind.current.lsb * (kind.current.limit + 1)
         ina.check_options(self.name, shunt, tolerance, max_amps, full_scale)

@@ -193,7 +193,7 @@ class Session:
                 break
             if len(answer) >= 4 and answer[1] == self._id and answer[0] & 0x7F in (ACCEPT, REJECT, PUT_DATA):
                 return answer
-        raise SourceTimeout(f"{self.wire.place} did not answer within {seconds:g} s: plug it in again")
+        raise SourceTimeout(f"{self.wire.address} did not answer within {seconds:g} s: plug it in again")
 
     def command(self, kind: int, attribute: int = 0) -> None:
         """`ask`, and insist on "accepted".
@@ -203,7 +203,7 @@ class Session:
         """
         answer = self.ask(kind, attribute)
         if answer[0] & 0x7F != ACCEPT:
-            raise SourceError(f"{self.wire.place} refused command 0x{kind:02x}: check its firmware version")
+            raise SourceError(f"{self.wire.address} refused command 0x{kind:02x}: check its firmware version")
 
     def authorise(self, aes: Aes128, epoch: float, salt: bytes) -> None:
         """Show the meter its own hardware id, without which the queue stays empty.
@@ -217,7 +217,9 @@ class Session:
         self.wire.write(struct.pack("<BBH", STREAMING_AUTH, self._id, 0x0200) + aes.encrypt(_AUTH_KEY, plain))
         answer = self.wire.read(1.0)
         if len(answer) < 4 or answer[0] & 0x7F != STREAMING_AUTH or not answer[2] & 0b110:
-            raise SourceError(f"{self.wire.place} does not let us stream: use the driver km003c, which polls")
+            raise SourceError(
+                f"{self.wire.address} does not let us stream: use the driver km003c, which polls"
+            )
 
     def _memory(self, address: int, size: int, aes: Aes128) -> bytes:
         order = struct.pack("<III", address, size, 0xFFFFFFFF)
@@ -227,7 +229,7 @@ class Session:
         receipt = self.wire.read(1.0)
         sealed = self.wire.read(1.0) if receipt[:1] == bytes([MEMORY_READ | 0x80]) else b""
         if len(sealed) < 16:
-            raise SourceError(f"{self.wire.place} does not give its hardware id: use the driver km003c")
+            raise SourceError(f"{self.wire.address} does not give its hardware id: use the driver km003c")
         return aes.decrypt(_MEMORY_KEY, sealed[:16])[:size]
 
 

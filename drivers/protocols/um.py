@@ -129,8 +129,8 @@ class UmMeter(AskedMeter):
     model: ClassVar[Model]
     usb_ids: ClassVar[tuple[tuple[int, int], ...]] = ()  # Bluetooth: no USB identity
 
-    def __init__(self, place: str = "/dev/rfcomm0", *, wire: Wire | None = None, **options: float) -> None:
-        super().__init__(f"{self.model.name}@{place}", wire or SerialLine(place), **options)
+    def __init__(self, address: str = "/dev/rfcomm0", *, wire: Wire | None = None, **options: float) -> None:
+        super().__init__(f"{self.model.name}@{address}", wire or SerialLine(address), **options)
         self.facts = self.model.facts
         self._last: Frame | None = None
 
@@ -152,7 +152,7 @@ class UmMeter(AskedMeter):
         except SourceTimeout as error:
             other = NAMES.get(int.from_bytes(seen[:2], "big"), self.model.name)
             if other != self.model.name and len(seen) >= LENGTH:
-                raise SourceTimeout(f"{self.name} is a {other}: use {other}@{self._wire.place}") from error
+                raise SourceTimeout(f"{self.name} is a {other}: use {other}@{self._wire.address}") from error
             raise
         self._last = decode(frame, self.model)
         return Reading(volts=self._last.volts, amps=self._last.amps, watts=self._last.watts)

@@ -33,11 +33,11 @@ class Candidate(NamedTuple):
 
     driver: str
     kind: str
-    place: str | None = None
+    address: str | None = None
 
     @property
     def spec(self) -> str:
-        return f"{self.driver}@{self.place}" if self.place else self.driver
+        return f"{self.driver}@{self.address}" if self.address else self.driver
 
 
 def main(config: dict[str, Any]) -> None:
@@ -116,8 +116,8 @@ def candidates(
         if not isinstance(driver, Locatable):
             yield Candidate(name, kind)
             return
-        for place in driver.places():
-            yield Candidate(name, kind, place)
+        for address in driver.addresses():
+            yield Candidate(name, kind, address)
     except EnergyMeterError as error:
         report({"spec": name, "kind": kind or "part", "error": str(error), "signs": signs})
     except Exception as bug:  # noqa: BLE001 - one driver's bug must not hide the other sources
@@ -131,7 +131,7 @@ def probe(candidate: Candidate, load: Callable[[str], Any] = load_driver) -> dic
     try:
         driver = load(candidate.driver)
         finding["signs"] = list(getattr(driver, "signs", ()))
-        source = driver(*((candidate.place,) if candidate.place else ()))
+        source = driver(*((candidate.address,) if candidate.address else ()))
         finding.update(_read(source))
     except EnergyMeterError as error:
         finding["error"] = str(error)

@@ -44,7 +44,7 @@ def share(usage: Usage) -> str:
 
 def test_unplugged_and_plugged_in_again(tmp_path: Path, cannot_know: Verdict) -> None:
     with PtyMeter(UmDevice(volts=5.0, amps=0.5), tmp_path / "meter") as line:
-        with EnergyMeter(f"um25c@{line.place}?timeout=0.3", rate_hz=2) as meter:
+        with EnergyMeter(f"um25c@{line.address}?timeout=0.3", rate_hz=2) as meter:
             time.sleep(2.5)
             line.unplug()
             time.sleep(1.5)
@@ -62,7 +62,7 @@ def test_unplugged_and_plugged_in_again(tmp_path: Path, cannot_know: Verdict) ->
 
 def test_unplugged_for_good(tmp_path: Path, cannot_know: Verdict) -> None:
     with PtyMeter(UmDevice(volts=5.0, amps=0.5), tmp_path / "meter") as line:
-        with EnergyMeter(f"um25c@{line.place}?timeout=0.3", rate_hz=2) as meter:
+        with EnergyMeter(f"um25c@{line.address}?timeout=0.3", rate_hz=2) as meter:
             time.sleep(2.5)
             line.unplug()
             time.sleep(3.0)
@@ -149,7 +149,7 @@ def test_bit_flips_on_serial(tmp_path: Path, right: Verdict) -> None:
     """The UM25C has no checksum: what volts x amps against watts lets pass is within 2 %."""
     with (
         PtyMeter(Noisy(volts=5.0, amps=0.5), tmp_path / "meter") as line,
-        EnergyMeter(f"um25c@{line.place}?timeout=0.2", rate_hz=2) as meter,
+        EnergyMeter(f"um25c@{line.address}?timeout=0.2", rate_hz=2) as meter,
     ):
         time.sleep(6.0)
     usage = meter.usage
@@ -330,10 +330,10 @@ def test_two_meters_on_one_bus(right: Verdict) -> None:
 
 def test_two_meters_on_one_port(tmp_path: Path, cannot_know: Verdict) -> None:
     with PtyMeter(UmDevice(volts=5.0, amps=0.5), tmp_path / "meter") as line:
-        with EnergyMeter(f"um25c@{line.place}", rate_hz=2) as meter:
+        with EnergyMeter(f"um25c@{line.address}", rate_hz=2) as meter:
             time.sleep(1.5)
             with pytest.raises(OSError, match="is held by process") as refused:
-                EnergyMeter(f"um25c@{line.place}").__enter__()
+                EnergyMeter(f"um25c@{line.address}").__enter__()
             time.sleep(1.5)
         usage = meter.usage
     assert energy_of_the_time_seen(usage, 2.5)

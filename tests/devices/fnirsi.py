@@ -37,7 +37,7 @@ class FnirsiWire:
     def __init__(
         self, clock: ManualClock, load: Callable[[float], tuple[float, float]], model: str = "fnb58"
     ) -> None:
-        self.place = "emulated"
+        self.address = "emulated"
         self.moved_bytes = 0
         self.clock = clock
         self.load = load

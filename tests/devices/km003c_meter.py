@@ -42,7 +42,7 @@ class Km003cWire:
     """The host's end of the bulk pipes, on a clock moved by hand."""
 
     def __init__(self, clock: ManualClock, load: Callable[[float], tuple[float, float]]) -> None:
-        self.place = "emulated"
+        self.address = "emulated"
         self.serial = "007965"
         self.moved_bytes = 0
         self.clock, self.load = clock, load

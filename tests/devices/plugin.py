@@ -14,7 +14,7 @@ class {name}:
     kind = {kind!r}
     facts = Facts()
 
-    def __init__(self, place: str = "") -> None:
+    def __init__(self, address: str = "") -> None:
         self.name = {driver!r}
 
     def open(self) -> None:

@@ -48,7 +48,7 @@ class Ppk2Wire:
     def __init__(
         self, clock: ManualClock, load: Callable[["NDArray[np.float64]"], "NDArray[np.float64]"]
     ) -> None:
-        self.place = "emulated"
+        self.address = "emulated"
         self.moved_bytes = 0
         self.clock, self.load = clock, load
         self.plugged, self.mute = True, False

@@ -19,9 +19,9 @@ class SerialDevice(Protocol):
 class PtyMeter:
     """Plugged in while the ``with`` block lasts; `unplug` and `plug` in between keep the same path."""
 
-    def __init__(self, device: SerialDevice, place: Path) -> None:
+    def __init__(self, device: SerialDevice, address: Path) -> None:
         self.device = device
-        self.place = str(place)
+        self.address = str(address)
         self.failures: list[BaseException] = []
         self._master = self._slave = -1
         self._thread: threading.Thread | None = None
@@ -29,8 +29,8 @@ class PtyMeter:
     def plug(self) -> None:
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
-        Path(self.place).unlink(missing_ok=True)
-        Path(self.place).symlink_to(os.ttyname(self._slave))
+        Path(self.address).unlink(missing_ok=True)
+        Path(self.address).symlink_to(os.ttyname(self._slave))
         self._stop_in, self._stop_out = os.pipe()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -43,7 +43,7 @@ class PtyMeter:
         self._thread = None
         for fd in (self._master, self._slave, self._stop_in, self._stop_out):
             os.close(fd)
-        Path(self.place).unlink()
+        Path(self.address).unlink()
 
     def say(self, data: bytes) -> None:
         """Send without being asked."""

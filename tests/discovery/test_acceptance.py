@@ -211,7 +211,7 @@ class AtTheCable:
 def test_a_serial_meter_is_unplugged_and_comes_back(tmp_path: Path) -> None:
     clock = ManualClock()
     with PtyMeter(Counted(clock), tmp_path / "rfcomm0") as line:
-        source = Um25c(line.place, timeout=0.2)
+        source = Um25c(line.address, timeout=0.2)
         report = Acceptance(source, "um25c", {}, clock, AtTheCable(line)).run(10.0)
     assert report.failed == []
     assert named(report, "unplug and replug").passed

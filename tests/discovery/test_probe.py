@@ -38,7 +38,7 @@ class TwoPlaces(Steady):
     opened = 0
 
     @staticmethod
-    def places() -> Iterator[str]:
+    def addresses() -> Iterator[str]:
         yield "a"
         yield "b"
         raise SourceMissing("something answers at c; name it")
@@ -46,7 +46,7 @@ class TwoPlaces(Steady):
 
 class BadPlaces(Steady):
     @staticmethod
-    def places() -> list[str]:
+    def addresses() -> list[str]:
         raise ZeroDivisionError
 
 

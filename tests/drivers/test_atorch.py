@@ -88,7 +88,7 @@ def test_a_recorded_mains_meter_whose_notification_was_cut() -> None:
 
 def test_streams_what_is_pushed_and_counts_what_is_missing(tmp_path: Path) -> None:
     with PtyMeter(MuteListener(), tmp_path / "rfcomm0") as line:
-        source = Atorch(line.place)
+        source = Atorch(line.address)
         assert isinstance(source, Source)
         source.open()
         broken = bytearray(report(3, 507, 50, 3, 2, seconds=12))
@@ -211,7 +211,7 @@ def test_the_integral_of_the_readings_agrees_with_the_meters_counters() -> None:
 
 def test_read_waits_for_the_next_report_and_unplugging_is_reported(tmp_path: Path) -> None:
     with PtyMeter(MuteListener(), tmp_path / "rfcomm0") as line:
-        source = Atorch(line.place)
+        source = Atorch(line.address)
         source.open()
         line.say(report(2, 282, 60, 1236, 32, seconds=5))
         reading = source.read()

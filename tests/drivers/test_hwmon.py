@@ -315,7 +315,7 @@ def sleeper(sysfs: Sysfs) -> str:
 def test_a_sleeping_graphics_card_is_not_woken(sysfs: Sysfs, sleeper: str) -> None:
     sysfs.forbid("sys/class/hwmon/hwmon2/power1_input")  # who touches it would fail in another way
     chip(sysfs, 3, "ina219", **INA219)
-    places = Hwmon.places(sysfs.root)
+    places = Hwmon.addresses(sysfs.root)
     assert next(places) == "hwmon3"
     with pytest.raises(SourceMissing, match=r"amdgpu sleeps.*hwmon@0000:03:00\.0\?wake=true"):
         next(places)

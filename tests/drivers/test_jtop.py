@@ -219,7 +219,7 @@ def test_bad_options(tmp_path: Path) -> None:
         Jtop(interval=0.1)
     with pytest.raises(SpecError, match="too fast"):
         Jtop(interval=float("nan"))
-    with pytest.raises(SpecError, match="no place"):
+    with pytest.raises(SpecError, match="no address"):
         Jtop("orin")
 
 
@@ -250,6 +250,6 @@ def test_it_is_looked_for_on_a_jetson_or_where_the_service_runs(tmp_path: Path, 
     sysfs = Sysfs(tmp_path)
     sysfs.put("proc/device-tree/model", "Raspberry Pi 5 Model B Rev 1.0")
     with pytest.raises(SourceMissing, match="no Jetson"):
-        Jtop.places(sysfs.root)
+        Jtop.addresses(sysfs.root)
     sysfs.put(name, text)
-    assert Jtop.places(sysfs.root) == [""]
+    assert Jtop.addresses(sysfs.root) == [""]

@@ -152,7 +152,7 @@ def test_a_sleeping_gpu_is_not_woken_by_looking_for_it(tmp_path: Path) -> None:
     laptop, driver = Asleep(tmp_path), Driver(Gpu(millijoules=1000))
     driver.nvmlInit = lambda: pytest.fail("NVML wakes every GPU")  # type: ignore[method-assign]
     for look in (
-        lambda: Nvml.places(laptop.sysfs.root),
+        lambda: Nvml.addresses(laptop.sysfs.root),
         Nvml(library=driver, root=laptop.sysfs.root).open,
     ):
         with pytest.raises(SourceMissing, match=r"0000:01:00\.0 sleeps.*wake=true"):
@@ -163,7 +163,7 @@ def test_a_sleeping_gpu_is_not_woken_by_looking_for_it(tmp_path: Path) -> None:
 def test_a_gpu_that_falls_asleep_is_not_read_until_it_is_awake(tmp_path: Path, bus: str | bytes) -> None:
     laptop, gpu = Asleep(tmp_path), Gpu(millijoules=1000, bus=bus)
     laptop.runtime("active")
-    assert Nvml.places(laptop.sysfs.root) == [""]
+    assert Nvml.addresses(laptop.sysfs.root) == [""]
     source = Nvml(library=Driver(gpu), root=laptop.sysfs.root)
     source.open()
     reads = gpu.reads
@@ -228,6 +228,6 @@ def test_closing_is_forgiving() -> None:
 
 def test_it_is_looked_for_where_a_driver_is(tmp_path: Path) -> None:
     with pytest.raises(SourceMissing, match="no NVIDIA driver"):
-        Nvml.places(str(tmp_path))
+        Nvml.addresses(str(tmp_path))
     Sysfs(tmp_path).put("dev/nvidiactl", "")
-    assert Nvml.places(str(tmp_path)) == [""]
+    assert Nvml.addresses(str(tmp_path)) == [""]

@@ -181,7 +181,7 @@ def test_the_wrong_port_is_reported(tmp_path: Path) -> None:
             return b"x" * 70_000 if 0x19 in data else b""
 
     with PtyMeter(Mute(), tmp_path / "ttyACM1") as line, pytest.raises(SourceTimeout, match="other one"):
-        Ppk2(line.place).open()
+        Ppk2(line.address).open()
 
 
 @pytest.mark.parametrize(

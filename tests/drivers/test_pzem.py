@@ -45,7 +45,7 @@ def test_the_recorded_answer_of_a_dc_meter(model: str) -> None:
 @pytest.mark.parametrize("model", ["004t", "014", "016", "003", "017"])
 def test_values_above_sixteen_bits_come_low_word_first(model: str, tmp_path: Path) -> None:
     with PtyMeter(PzemDevice(model), tmp_path / "ttyUSB0") as line:
-        source = Pzem(line.place, model=model, address=1)
+        source = Pzem(line.address, model=model, address=1)
         assert isinstance(source, Source)
         source.open()
         reading = source.read()
@@ -60,8 +60,8 @@ def test_values_above_sixteen_bits_come_low_word_first(model: str, tmp_path: Pat
 @pytest.mark.parametrize("model", ["004t", "017"])
 def test_keeps_the_drivers_contract(model: str, tmp_path: Path) -> None:
     with PtyMeter(PzemDevice(model), tmp_path / "ttyUSB0") as line:
-        assert len(check_source(lambda: Pzem(line.place, model=model))) == 6
-    check_unplugged(lambda: Pzem(line.place))
+        assert len(check_source(lambda: Pzem(line.address, model=model))) == 6
+    check_unplugged(lambda: Pzem(line.address))
 
 
 def test_a_rejection_is_an_error_with_its_reason() -> None:
@@ -75,8 +75,8 @@ def test_a_rejection_is_an_error_with_its_reason() -> None:
 def test_another_address_stays_silent_and_unplugging_is_reported(tmp_path: Path) -> None:
     with PtyMeter(PzemDevice(address=7), tmp_path / "ttyUSB0") as line:
         with pytest.raises(SourceTimeout, match="did not answer"):
-            Pzem(line.place, address=8, timeout=0.02).open()
-        source = Pzem(line.place, address=7)
+            Pzem(line.address, address=8, timeout=0.02).open()
+        source = Pzem(line.address, address=7)
         source.open()
         line.unplug()
         with pytest.raises(SourceMissing):

@@ -73,7 +73,7 @@ def test_a_port_is_opened_as_its_meter_speaks(spec: str, opened: list[dict[str, 
     with pytest.raises(SourceError):
         source.open()
     assert [(port["place"], port["baudrate"], port["stopbits"], port["exclusive"]) for port in opened] == [
-        (one.place, *PORTS[spec], True)
+        (one.address, *PORTS[spec], True)
     ]
     assert opened[0]["place"] in source.name
 

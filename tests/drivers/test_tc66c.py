@@ -42,7 +42,7 @@ def test_reads_and_counts(tmp_path: Path) -> None:
     device = Tc66cDevice(volts=20.1234, amps=1.23456, celsius=-5)
     device.mah, device.mwh = 1000, 5000
     with PtyMeter(device, tmp_path / "ttyACM0") as line:
-        source = Tc66c(line.place)
+        source = Tc66c(line.address)
         assert isinstance(source, Source)
         source.open()
         reading = source.read()
@@ -59,13 +59,13 @@ def test_reads_and_counts(tmp_path: Path) -> None:
 
 def test_keeps_the_drivers_contract(tmp_path: Path) -> None:
     with PtyMeter(Tc66cDevice(), tmp_path / "ttyACM0") as line:
-        assert len(check_source(lambda: Tc66c(line.place))) == 6
-    check_unplugged(lambda: Tc66c(line.place))
+        assert len(check_source(lambda: Tc66c(line.address))) == 6
+    check_unplugged(lambda: Tc66c(line.address))
 
 
 def test_unplugged_and_back(tmp_path: Path) -> None:
     with PtyMeter(Tc66cDevice(), tmp_path / "ttyACM0") as line:
-        source = Tc66c(line.place)
+        source = Tc66c(line.address)
         source.open()
         line.unplug()
         with pytest.raises(SourceMissing):
@@ -78,7 +78,7 @@ def test_unplugged_and_back(tmp_path: Path) -> None:
 def test_another_meter_on_the_same_port_is_not_taken_for_the_first(tmp_path: Path) -> None:
     device = Tc66cDevice()
     with PtyMeter(device, tmp_path / "ttyACM0") as line:
-        source = Tc66c(line.place)
+        source = Tc66c(line.address)
         source.open()
         device.serial = 999
         with pytest.raises(SourceMissing, match="is now TC66 999, not TC66 48724"):

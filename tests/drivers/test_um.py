@@ -26,7 +26,7 @@ def test_reads_volts_amps_watts_and_counters(meter: type[UmMeter], tmp_path: Pat
     device = UmDevice(meter.model.name, volts=5.12, amps=0.413)
     device.group, device.mah[3], device.mwh[3] = 3, 1592, 7850
     with PtyMeter(device, tmp_path / "rfcomm0") as line:
-        source = meter(line.place)
+        source = meter(line.address)
         assert isinstance(source, Source)
         assert source.counters() is None
         device.group = 3
@@ -40,14 +40,14 @@ def test_reads_volts_amps_watts_and_counters(meter: type[UmMeter], tmp_path: Pat
     assert counted.coulombs == pytest.approx(1.592 * 3600)
     assert counted.joules == pytest.approx(7.85 * 3600)
     assert source.moved_bytes == 2 * (1 + LENGTH)
-    assert source.name == f"{meter.model.name}@{line.place}"
+    assert source.name == f"{meter.model.name}@{line.address}"
 
 
 @each
 def test_keeps_the_drivers_contract(meter: type[UmMeter], tmp_path: Path) -> None:
     with PtyMeter(UmDevice(meter.model.name), tmp_path / "rfcomm0") as line:
-        assert len(check_source(lambda: meter(line.place))) == 6
-    check_unplugged(lambda: meter(line.place))
+        assert len(check_source(lambda: meter(line.address))) == 6
+    check_unplugged(lambda: meter(line.address))
 
 
 # Every question is the one byte 0xF0 (libsigrok, rdtech-um/protocol.c); the answers are 130-byte frames.
@@ -93,7 +93,7 @@ def test_the_wrong_model_is_named() -> None:
 
 def test_unplugged_and_back(tmp_path: Path) -> None:
     with PtyMeter(UmDevice(), tmp_path / "rfcomm0") as line:
-        source = Um25c(line.place)
+        source = Um25c(line.address)
         source.open()
         line.unplug()
         with pytest.raises(SourceMissing):
@@ -154,7 +154,7 @@ def test_any_bytes_are_dropped_or_decoded(noise: bytes, meter: type[UmMeter]) ->
 def test_the_counters_of_the_meter_agree_with_the_integral_of_its_readings(tmp_path: Path) -> None:
     device = UmDevice("um25c", volts=5.0, amps=1.0)
     with PtyMeter(device, tmp_path / "rfcomm0") as line:
-        source = Um25c(line.place)
+        source = Um25c(line.address)
         source.open()
         start, joules, coulombs = source.counters(), 0.0, 0.0
         for second in range(1, 61):

@@ -53,7 +53,7 @@ def gap_is_reported(meter: EnergyMeter, name: str) -> None:
 def test_a_serial_meter(tmp_path: Path) -> None:
     device = UmDevice(volts=5.0, amps=0.5)
     with PtyMeter(device, tmp_path / "rfcomm0") as line:
-        name = f"um25c@{line.place}"
+        name = f"um25c@{line.address}"
         meter = pulled_and_back(f"{name}?timeout=0.2", 2, lambda: device.asked, line.unplug, line.plug)
     gap_is_reported(meter, name)
 
@@ -90,7 +90,7 @@ def test_a_plug_on_the_network() -> None:
 def test_a_stretch_without_the_meter_is_not_known_rather_than_nothing(tmp_path: Path) -> None:
     device = UmDevice()
     with PtyMeter(device, tmp_path / "rfcomm0") as line:
-        with EnergyMeter(f"um25c@{line.place}?timeout=0.2", rate_hz=2) as meter:
+        with EnergyMeter(f"um25c@{line.address}?timeout=0.2", rate_hz=2) as meter:
             until(lambda: device.asked > 4)
             line.unplug()
             until(lambda: meter.usage.missed >= 2)
@@ -111,7 +111,7 @@ def test_two_programs_on_one_meter_and_the_second_is_reported_of_the_first(tmp_p
         "print(meter.usage.coverage)"
     )
     with PtyMeter(UmDevice(), tmp_path / "rfcomm0") as line:
-        spec = f"um25c@{line.place}"
+        spec = f"um25c@{line.address}"
         with subprocess.Popen(
             [sys.executable, "-c", hold, spec],
             stdin=subprocess.PIPE,

@@ -6,7 +6,7 @@ import itertools
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from devices.web import DigestLogin, Said, Web, basic, response
@@ -23,9 +23,21 @@ def client(web: Web, **options: object) -> HttpClient:
     return opened(web.port, **options)
 
 
+_links: list[HttpClient] = []
+
+
+@pytest.fixture(autouse=True)
+def _links_are_closed() -> Iterator[None]:
+    yield
+    while _links:
+        _links.pop().close()
+
+
 def opened(port: int, **options: object) -> HttpClient:
+    """A link that is closed at the end of the test."""
     link = HttpClient("127.0.0.1", port, name="test@plug", **options)  # type: ignore[arg-type]
     link.open()
+    _links.append(link)
     return link
 
 

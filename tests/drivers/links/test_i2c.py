@@ -29,7 +29,7 @@ def emulated() -> Ina219Chip:
     [("1:0x41", (1, 0x41)), ("0x45", (1, 0x45)), ("7:64", (7, 64)), ("20:0X4f", (20, 0x4F))],
 )
 def test_place(place: str, expected: tuple[int, int]) -> None:
-    assert i2c.parse_place(place) == expected
+    assert i2c.parse_address(place) == expected
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_place(place: str, expected: tuple[int, int]) -> None:
 )
 def test_bad_place(place: str) -> None:
     with pytest.raises(SpecError, match=r"1:0x40|0x08 to 0x77"):
-        i2c.parse_place(place)
+        i2c.parse_address(place)
 
 
 def test_words_arrive_swapped_and_are_counted() -> None:

@@ -30,7 +30,7 @@ class Echo:
 
 def test_bytes_go_out_and_come_back(tmp_path: Path) -> None:
     with PtyMeter(Echo(), tmp_path / "tty") as meter:
-        line = SerialLine(meter.place)
+        line = SerialLine(meter.address)
         line.open()
         line.write(b"\x00\xf0\r\n\x11\x13")
         got = b""
@@ -45,12 +45,12 @@ def test_bytes_go_out_and_come_back(tmp_path: Path) -> None:
 
 def test_a_second_opener_learns_who_holds_the_port(tmp_path: Path) -> None:
     with PtyMeter(Echo(), tmp_path / "tty") as meter:
-        first = SerialLine(meter.place)
+        first = SerialLine(meter.address)
         first.open()
         with pytest.raises(SourceBusy, match=f"process {os.getpid()} "):
-            SerialLine(meter.place).open()
+            SerialLine(meter.address).open()
         first.close()
-        again = SerialLine(meter.place)
+        again = SerialLine(meter.address)
         again.open()
         again.close()
 
@@ -66,15 +66,18 @@ def test_two_processes_on_one_meter_and_the_second_learns_of_the_first(tmp_path:
     with (
         PtyMeter(Echo(), tmp_path / "tty") as meter,
         subprocess.Popen(
-            [sys.executable, "-c", hold, meter.place], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root
+            [sys.executable, "-c", hold, meter.address],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=root,
         ) as other,
     ):
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
         with pytest.raises(SourceBusy, match=rf"held by process {other.pid} \(.*python"):
-            SerialLine(meter.place).open()
+            SerialLine(meter.address).open()
         other.communicate()
-        line = SerialLine(meter.place)
+        line = SerialLine(meter.address)
         line.open()
         line.close()
 
@@ -129,7 +132,7 @@ def test_a_live_mark_is_respected_and_a_stale_one_ignored_by_root(port: int) -> 
     mark = "import fcntl, sys, termios; f = open(sys.argv[1], 'rb+', 0); fcntl.ioctl(f, termios.TIOCEXCL); "
     line = SerialLine(os.ttyname(port))
     with subprocess.Popen(
-        [sys.executable, "-c", mark + "print('held', flush=True); sys.stdin.read()", line.place],
+        [sys.executable, "-c", mark + "print('held', flush=True); sys.stdin.read()", line.address],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     ) as other:  # fmt: skip
         assert other.stdout is not None
@@ -195,7 +198,7 @@ def test_what_is_no_port_is_missing(tmp_path: Path) -> None:
 
 def test_an_unplugged_port_says_so_and_comes_back(tmp_path: Path) -> None:
     with PtyMeter(Echo(), tmp_path / "tty") as meter:
-        line = SerialLine(meter.place)
+        line = SerialLine(meter.address)
         line.open()
         meter.unplug()
         with pytest.raises(SourceMissing, match="went away"):
