@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from energymeter.calibration.points import Point, Reference
 from energymeter.energy.correction import EXTRAPOLATION, UNKNOWN_KELVIN, Applied, Line, Model, number_in
 from energymeter.errors import CalibrationError
-from energymeter.paths import cards_folder, read_file
+from energymeter.paths import cards_folder, read_file, replace_file
 from energymeter.reading import Band
 from energymeter.text import html_table, printable, significant
 from energymeter.version import __version__
@@ -251,13 +251,9 @@ def save(card: Card, path: Path | None = None) -> Path:
         CalibrationError: it cannot be written.
     """
     path = path or path_of(card)
-    partial = path.with_suffix(".part")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)
-        with partial.open("x", encoding="utf-8") as file:  # never through a link that lies there
-            file.write(card.dumps())
-        os.replace(partial, path)
+        replace_file(str(path), card.dumps())
     except OSError as failure:
         raise CalibrationError(
             f"{path} cannot be written: {failure.strerror}; name another with --card"
