@@ -8,6 +8,7 @@ import importlib
 import io
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -42,6 +43,8 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         command: click.Command = getattr(importlib.import_module(f"energymeter.cli.{cmd_name}"), cmd_name)
+        if ctx.obj is not None:
+            ctx.obj()
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -72,14 +75,18 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     click.echo(f"energymeter: {printable(str(message))}", err=True)
 
 
-def main() -> None:
-    """Run the command line and end the process with its exit code."""
+def main(loaded: Callable[[], None] | None = None) -> None:
+    """Run the command line and end the process with its exit code.
+
+    Args:
+        loaded: called once the command is loaded, before it runs.
+    """
     warnings.showwarning = _show_warning
     warnings.simplefilter("default", RuntimeWarning)  # PYTHONWARNINGS is meant for programs under development
     if isinstance(sys.stdout, io.TextIOWrapper):  # as standard error does: in Latin-1 there is no ₂
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = cli.main(prog_name="energymeter", standalone_mode=False)
+        code = cli.main(prog_name="energymeter", standalone_mode=False, obj=loaded)
     except click.ClickException as error:
         error.show()
         code = error.exit_code

@@ -45,6 +45,10 @@ class OwnCounter(NamedTuple):
     counter_joules: float
     step_joules: float
 
+    def describes(self, seconds: float) -> bool:
+        """Whether it ran for about the time of a window of so many seconds; it says nothing of a part."""
+        return seconds / 2 <= self.seconds <= seconds + 1.0
+
     @property
     def agrees(self) -> bool:
         """Whether both say the same, but for a step and 2 %: one sensor feeds them, by two ways of adding."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from energymeter.calibration.cards import Cards
     from energymeter.energy.correction import Applied
     from energymeter.energy.integrate import Sample
-    from energymeter.energy.uncertainty import Part
+    from energymeter.energy.uncertainty import OwnCounter, Part
     from energymeter.energy.usage import Idle, Overhead, Usage
     from energymeter.reading import Reading
 
@@ -51,6 +51,8 @@ class Progress(NamedTuple):
     missed: int
     overhead: Overhead
     notes: tuple[str, ...]
+    own_counters: tuple[OwnCounter | None, ...]
+    """What each device counted itself."""
 
 
 class Run:
@@ -311,8 +313,10 @@ class Run:
         titles, warnings = self._calibrations(channels, windows)
         progress = progress or self._progress(channels, intervals)
         compared = [  # a device's own counter knows nothing of a calibration
-            part if part.model else part._replace(own_counter=channel.own_counter(part.window.seconds))
-            for channel, part in zip(channels, parts, strict=True)
+            part._replace(own_counter=counter)
+            if counter is not None and not part.model and counter.describes(part.window.seconds)
+            else part
+            for counter, part in zip(progress.own_counters, parts, strict=True)
         ]
         return combine(
             compared,
@@ -330,6 +334,7 @@ class Run:
             sum(c.curve.counts[count] for c in channels for count in _MISSED),
             self._overhead(channels),
             (*self._notes, *self.sampler.notes(), *self._throttled),
+            tuple(channel.own_counter() for channel in channels),
         )
 
     def _part(self, channel: SampledChannel, window: Window, interval_seconds: float) -> Part:

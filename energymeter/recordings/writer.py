@@ -2,7 +2,7 @@
 
 All three hold the same columns. ``joules``, ``coulombs`` and ``covered_s`` are running totals, so a
 gap stays a gap and the energy between any two rows is a difference. A file that loses its writer is
-valid up to its last whole row (Parquet: up to its last minute).
+valid up to its last whole row (Parquet: up to its last row group, of a second at first and a minute later).
 
 The last line of a text log is its closing record: the window that was measured, how many rows there are, and
 the SHA-256 of all bytes before it. In Parquet the same stands in the schema's metadata, with a CRC-32 of each
@@ -277,8 +277,12 @@ class _JsonLines(_Text):
 
 
 class _Parquet:
-    """Row groups of a minute, each a file of its own until the run ends: a writer that is killed loses
-    no more than the last one, although a Parquet file is unreadable until its footer is written."""
+    """Row groups, each a file of its own until the run ends: a writer that is killed loses no more than the
+    last one, although a Parquet file is unreadable until its footer is written.
+
+    The first one holds a second, each further one twice as much, up to a minute: what is lost is never more
+    than what is kept, but for the first second or two.
+    """
 
     GROUP_ROWS = 65_536
     GROUP_SECONDS = 60
@@ -332,7 +336,8 @@ class _Parquet:
 
     def flush(self) -> None:
         times = self._columns[0]
-        if len(times) >= self.GROUP_ROWS or (times and times[-1] - times[0] >= self.GROUP_SECONDS):
+        seconds = min(self.GROUP_SECONDS, 1 << min(self._part, 16))
+        if len(times) >= self.GROUP_ROWS or (times and times[-1] - times[0] >= seconds):
             self._write_group()
 
     def _write_group(self) -> None:

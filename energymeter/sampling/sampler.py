@@ -47,12 +47,8 @@ class SampledChannel(NamedTuple):
         """What the scheduler granted the sampling loop; an empty text where nothing was asked for."""
         return priority.NAMES.get(self.observed(Count.PRIORITY), "")
 
-    def own_counter(self, seconds: float) -> OwnCounter | None:
-        """What the device itself counted, next to our integral.
-
-        Args:
-            seconds: of a window. None if the counter ran for another time: it says nothing of a part of it.
-        """
+    def own_counter(self) -> OwnCounter | None:
+        """What the device itself counted so far, next to our integral; None: nothing that can be compared."""
         from energymeter.energy.uncertainty import OwnCounter
 
         counts = self.curve.counts
@@ -62,7 +58,7 @@ class SampledChannel(NamedTuple):
             counted_uj = counts[Count.COUNTED_TO_UJ] - counts[Count.COUNTED_FROM_UJ]
             if (start_ns, end_ns) == (counts[Count.COUNTED_FROM_NS], counts[Count.COUNTED_TO_NS]):
                 break
-        if not 0 < start_ns < end_ns or not seconds / 2 <= (end_ns - start_ns) * 1e-9 <= seconds + 1.0:
+        if not 0 < start_ns < end_ns:
             return None
         window = self.curve.window(start_ns, end_ns)
         if not window.covered_seconds >= COVERED * window.seconds:

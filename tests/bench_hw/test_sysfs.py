@@ -131,11 +131,26 @@ def test_gauges_that_step(gauge: Callable[[str, int], None]) -> None:
     assert by_charge.joules == pytest.approx(10 * 3.6 * 11.4, rel=0.15)
 
 
-@pytest.mark.parametrize("status", [1, 4], ids=["charging", "full"])
-def test_a_battery_that_is_not_drawn_from_is_refused(gauge: Callable[[str, int], None], status: int) -> None:
+@pytest.mark.parametrize("status", [1, 2, 4], ids=["charging", "discharging", "full"])
+def test_a_battery_on_the_mains_is_refused(gauge: Callable[[str, int], None], status: int) -> None:
+    gauge("mains_online", 1)
     gauge("status", status)
-    with pytest.raises(SourceError, match="BAT0"):
+    with pytest.raises(SourceError, match="BAT0 is on the mains"):
         opened("battery@BAT0").read()
+
+
+def test_a_battery_that_charges_without_a_charger_is_refused(gauge: Callable[[str, int], None]) -> None:
+    gauge("status", 1)
+    with pytest.raises(SourceError, match="BAT0 is charging by its own word"):
+        opened("battery@BAT0").read()
+
+
+def test_a_full_battery_off_the_mains_is_drawn_from(gauge: Callable[[str, int], None]) -> None:
+    """The status word lags behind; the charger knows."""
+    gauge("status", 4)
+    source = opened("battery@BAT0?by=power")
+    assert source.read().watts is not None
+    source.close()
 
 
 def test_a_battery_without_a_value_cannot_tell(gauge: Callable[[str, int], None]) -> None:

@@ -135,6 +135,18 @@ def test_a_sealed_card_that_holds_nonsense_is_refused(spoil):
         Card.loads(json.dumps(fields), "x")
 
 
+def test_a_card_is_written_for_its_user_alone_through_no_name_that_can_be_foreseen(tmp_path):
+    path, mine = tmp_path / "c.json", tmp_path / "mine.txt"
+    mine.write_text("mine")
+    for name in ("c.json", "c.part", "c.json.part"):
+        (tmp_path / name).symlink_to(mine)
+    cards.save(card(), path)
+    assert cards.load(path) == card()
+    assert mine.read_text() == "mine"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["c.json", "c.json.part", "c.part", "mine.txt"]
+
+
 def test_it_is_applied_shown_and_turned_off(folder):
     path = cards.save(card())
     assert str(path.parent) == cards_folder()

@@ -152,19 +152,21 @@ def test_resumed_file_that_is_gone_is_a_whole_log(tmp_path: Path) -> None:
 
 
 def test_parquet_in_row_groups(tmp_path: Path) -> None:
-    """Ten minutes at 1 Hz: a group a minute, each on disk when it is full, one file at the end."""
+    """Ten minutes at 1 Hz: groups up to a minute, each on disk when it is full, one file at the end."""
     parquet = pytest.importorskip("pyarrow.parquet")
     path = tmp_path / "day.parquet"
     out = recorder(path)
     for second in range(600):
         fill(out, 1, first=10 * second)
         out.flush()
-    assert len(list(tmp_path.glob("day.parquet.parts/*.parquet"))) == 600 // 61
-    assert out.rows == 2 * 61 * (600 // 61)
+    first = 2 + 3 + 5 + 9 + 17 + 33  # of 1, 2, 4 s and so on
+    minutes = (600 - first) // 61
+    assert len(list(tmp_path.glob("day.parquet.parts/*.parquet"))) == 6 + minutes
+    assert out.rows == 2 * (first + 61 * minutes)
     out.close()
     assert out.rows == 1200
     assert not (tmp_path / f"day.parquet{PARTS_SUFFIX}").exists()
-    assert parquet.ParquetFile(path).num_row_groups == 600 // 61 + 1
+    assert parquet.ParquetFile(path).num_row_groups == 6 + minutes + 1
     assert len(read(str(path))[1].columns["time_s"]) == 600
 
 
@@ -175,6 +177,23 @@ def test_parquet_never_holds_more_than_a_group(tmp_path: Path) -> None:
         out.row(0, sample(0)._replace(at_ns=1_000 + number))
     out.flush()
     assert out.rows == _Parquet.GROUP_ROWS
+
+
+def test_parquet_of_a_writer_that_is_killed_early_holds_all_but_the_last_seconds(tmp_path: Path) -> None:
+    """Groups of 1, 2, 4 s and so on: whenever it is killed, at most about as much is lost as is kept."""
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "run.parquet"
+    out = recorder(path)
+    kept = []
+    for tenth in range(200):
+        fill(out, 1, first=tenth)
+        out.flush()
+        kept.append(out.rows)
+    assert kept[:10] == [0] * 10
+    assert kept[10] == 2 * 11
+    assert all(rows >= number - 12 for number, rows in enumerate(kept))
+    assert len(list((tmp_path / "run.parquet.parts").iterdir())) == 4
+    assert 2 * len(read(str(path))[0].columns["time_s"]) == out.rows
 
 
 def test_parquet_of_a_killed_writer(tmp_path: Path) -> None:

@@ -252,7 +252,7 @@ def sampled(rig):
 
 
 def own_counter(rig):
-    return sampled(rig).own_counter(rig.curve.window(0, rig.pace.end_ns).seconds)
+    return sampled(rig).own_counter()
 
 
 def test_the_devices_own_counter_is_compared_from_step_to_step():
@@ -289,9 +289,10 @@ def test_a_counter_that_was_cleared_or_switched_begins_again(wrong):
 
 
 def test_what_a_counter_says_of_the_whole_is_not_said_of_a_part():
-    rig = plug(lambda n, pace: Reading(watts=1000.0))
-    assert sampled(rig).own_counter(60.0) is None
-    assert sampled(rig).own_counter(36000.0) is None
+    own = own_counter(plug(lambda n, pace: Reading(watts=1000.0)))
+    assert own.describes(3600.0)
+    assert not own.describes(60.0)
+    assert not own.describes(36000.0)
 
 
 def test_a_counter_is_not_compared_over_time_that_was_not_measured():
