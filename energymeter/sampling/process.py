@@ -54,6 +54,7 @@ class ProcessHost:
         self.memory = memoryview(b"")
         self._file: Descriptor | None = None
         self._child: Child | None = None
+        self._logs = False
 
     @property
     def pid(self) -> int | None:
@@ -97,6 +98,7 @@ class ProcessHost:
                 "parent_pid": os.getpid(),
                 "resume": resume,
             }
+            self._logs = log is not None
             self._child = spawn(config, (self._file.fd,), last_words.fd)
             answer = _answer(self._child, last_words)
             if not resume:
@@ -147,23 +149,29 @@ class ProcessHost:
             counts = Head(self.memory).counts
             counts[Count.STOP] = Stop.DISCARD_LOG if discard_log else Stop.KEEP_LOG
             child.wake()
-            self._await_end(child, counts)
+            if not self._ended(child, counts) and self._logs and not discard_log:
+                Head(self.memory).error = (
+                    "the log was cut short: its process did not end in time and was killed; measure on a "
+                    "machine that is less busy, or look for a source that hangs"
+                )
         if child is not None:
             child.release()
         if self._file is not None:
             self._file.close()  # the mapping stays
 
     @staticmethod
-    def _await_end(child: Child, counts: memoryview) -> None:
+    def _ended(child: Child, counts: memoryview) -> bool:
+        """Wait for its end; False if it had to be killed."""
         begun = time.monotonic()
         while not child.wait(LOOK_SECONDS):
             if counts[Count.LOG_STATE] == LogState.STALLED:
-                return  # it finishes the log by itself, or gives up
+                return True  # it finishes the log by itself, or gives up
             patience = FINISH_LOG_SECONDS if counts[Count.STATE] == State.ENDED else STOP_SECONDS
             if time.monotonic() - begun > patience:
                 child.kill()
                 child.wait(STOP_SECONDS)  # a read stuck in the kernel outlasts even this
-                return
+                return False
+        return True
 
 
 def _mapped(file: Descriptor, size: int) -> mmap.mmap:

@@ -3,8 +3,10 @@
     python tests/mutate/mutate.py [MODULE...] [--seed N] [--count N] [--jobs N]
 
 Mutants are cosmic-ray's. Of each module ``--count`` are drawn by the seed, evenly over its lines. They are
-made in copies of the tree. First the tests of the module's own package run, then every test file that names
-the module or something that it defines. What survives both is printed, and kept in ``.cache/mutants``.
+made in copies of the tree. The tests of a module's package run once with coverage; of a mutant, those that
+execute its line run, the quickest first. What survives runs against the whole package's tests, and then
+against every test file that names the module or something that it defines. What survives all is printed, and
+kept in ``.cache/mutants``.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +30,8 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("energymeter", "drivers", "calibration")
 TIMEOUT_SECONDS = 240.0
+QUICK_SECONDS, QUICK_TESTS = 10.0, 60
+"""So much of the tests that execute a line is tried first."""
 _NOISE = ("version.py", "__init__.py", "__main__.py")
 
 
@@ -37,7 +42,7 @@ class Outcome(NamedTuple):
     line: int
     operator: str
     killed_by: str
-    """``own``, ``related``, ``timeout``, or an empty text: it survived."""
+    """``quick``, ``own``, ``related``, ``timeout``, or an empty text: it survived."""
     diff: str
 
 
@@ -134,6 +139,77 @@ def _importers(module: Path) -> set[str]:
     return found
 
 
+class Executed:
+    """Which tests execute a line, and how long each takes: measured once for the tests of each package.
+
+    Args:
+        tree: a copy of the tree without a mutant.
+        folder: for what coverage writes.
+    """
+
+    def __init__(self, tree: Path, folder: Path) -> None:
+        self._tree, self._folder = tree, folder
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, ...], tuple[Any, dict[str, float]]] = {}
+
+    def quick(self, module: Path, line: int) -> list[str]:
+        """The quickest tests that execute a line; of one that runs at import only, those of the module."""
+        data, seconds = self._measured(own_tests(module)[1:])
+        contexts = data.contexts_by_lineno(str((self._tree / module).resolve()))
+        at_line = {context.partition("|")[0] for context in contexts.get(line, [])} - {""}
+        names = at_line or {context.partition("|")[0] for every in contexts.values() for context in every} - {
+            ""
+        }
+        chosen: list[str] = []
+        for name in sorted(names & seconds.keys(), key=seconds.__getitem__):
+            if len(chosen) >= QUICK_TESTS or sum(map(seconds.__getitem__, chosen)) > QUICK_SECONDS:
+                break
+            chosen.append(name)
+        return chosen
+
+    def _measured(self, tests: list[str]) -> tuple[Any, dict[str, float]]:
+        from coverage import CoverageData
+
+        with self._lock:
+            if tuple(tests) not in self._known:
+                number = len(self._known)
+                file, times = self._folder / f"{number}.coverage", self._folder / f"{number}.times"
+                times.write_text("")
+                if tests:
+                    _pytest(
+                        self._tree,
+                        ["-p", "mutate.times", "--cov=energymeter", "--cov=drivers", "--cov=calibration",
+                         "--cov-context=test", "--cov-report=", *tests],
+                        {"COVERAGE_FILE": str(file), "MUTATE_TIMES": str(times)},
+                        timeout=3600.0,
+                    )  # fmt: skip
+                data = CoverageData(str(file))
+                data.read()
+                lines = map(json.loads, times.read_text().splitlines())
+                self._known[tuple(tests)] = data, dict(lines)
+            return self._known[tuple(tests)]
+
+
+def _pytest(tree: Path, arguments: list[str], environment: dict[str, str], timeout: float) -> int:
+    """Run tests in a copy of the tree; pytest's exit code."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
+    done = subprocess.run(
+        [*command, *arguments],
+        cwd=tree,
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{tree}{os.pathsep}{tree / 'tests'}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **environment,
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=timeout,
+        check=False,
+    )
+    return done.returncode
+
+
 class Bench:
     """Copies of the tree in which mutants are made, one a worker."""
 
@@ -141,14 +217,16 @@ class Bench:
         self._folder = Path(tempfile.mkdtemp(prefix="mutants-"))
         self._trees: Queue[Path] = Queue()
         files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
-        for number in range(jobs):
+        for number in range(jobs + 1):
             tree = self._folder / str(number)
             for name in filter(None, files.decode().split("\0")):
                 target = tree / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if (ROOT / name).is_symlink() or (ROOT / name).is_file():
                     shutil.copy2(ROOT / name, target, follow_symlinks=False)
-            self._trees.put(tree)
+            if number:
+                self._trees.put(tree)
+        self._executed = Executed(self._folder / "0", self._folder)
 
     def close(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -174,31 +252,26 @@ class Bench:
         diff = _diff(before, after)
         path.write_text(after)
         try:
-            killed_by = next((by for by, files in self._passes(module) if not self._pass(tree, files)), "")
+            passes = self._passes(module, mutation.start_pos[0])
+            killed_by = next((by for by, tests in passes if not self._pass(tree, tests)), "")
         except subprocess.TimeoutExpired:
             killed_by = "timeout"
         finally:
             path.write_text(before)
         return Outcome(str(module), mutation.start_pos[0], mutation.operator_name, killed_by, diff)
 
-    @staticmethod
-    def _passes(module: Path) -> Iterator[tuple[str, list[str]]]:
+    def _passes(self, module: Path, line: int) -> Iterator[tuple[str, list[str]]]:
+        quick = self._executed.quick(module, line)
+        if quick:
+            yield "quick", quick
         yield "own", own_tests(module)
         related = related_tests(module)
         if related:
             yield "related", related
 
-    def _pass(self, tree: Path, files: list[str]) -> bool:
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow"]
-        done = subprocess.run(
-            [*command, *files],
-            cwd=tree,
-            env={**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
-            capture_output=True,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
-        )
-        return done.returncode in (0, 5)
+    @staticmethod
+    def _pass(tree: Path, tests: list[str]) -> bool:
+        return _pytest(tree, ["-x", *tests], {}, TIMEOUT_SECONDS) in (0, 5)
 
 
 def _diff(before: str, after: str) -> str:
@@ -206,6 +279,16 @@ def _diff(before: str, after: str) -> str:
 
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
     return "\n".join(line for line in lines if not line.startswith(("---", "+++", "@@")))
+
+
+def wilson(hits: int, trials: int, z: float = 1.96) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927)."""
+    if not trials:
+        return 0.0, 1.0
+    share, square = hits / trials, z * z / trials
+    middle = share + square / 2
+    half = z * ((share * (1 - share) + square / 4) / trials) ** 0.5
+    return (middle - half) / (1 + square), (middle + half) / (1 + square)
 
 
 def main() -> int:
@@ -242,7 +325,11 @@ def main() -> int:
     keep.mkdir(parents=True, exist_ok=True)
     (keep / f"{options.seed}.json").write_text(json.dumps([outcome._asdict() for outcome in made], indent=1))
     noticed = len(made) - len(survived)
-    print(f"seed {options.seed}: {noticed} of {len(made)} mutants noticed, {len(survived)} survived")
+    low, high = wilson(noticed, len(made))
+    print(
+        f"seed {options.seed}: {noticed} of {len(made)} mutants noticed ({low:.1%} to {high:.1%}), "
+        f"{len(survived)} survived"
+    )
     return 0
 
 

@@ -22,6 +22,8 @@ from oracle.truth import Channel, Extent, Moments, Run
 
 _ALIGN_SECONDS = 0.5
 """The Unix time in a log is so well known."""
+_LEAVING_SECONDS = 0.3
+"""From the last step to the end of the window, on a very busy machine; else it takes milliseconds."""
 _NEVER = 1e9
 _LAST_SECONDS = 0.5
 _EXIT_SECONDS = 3.0
@@ -310,7 +312,7 @@ class _Ledger:
             return start.latest - start.earliest + end.latest - end.earliest
         late = 0.0 if run.open else end.latest - end.earliest
         early = start.latest - start.earliest  # a baseline reads for longer than it counts
-        return early * (0.3 if run.logged else 1.0) + min(late, 0.05)
+        return early * (0.3 if run.logged else 1.0) + min(late, _LEAVING_SECONDS)
 
     def _runs(self, meters: set[int]) -> list[Run]:
         paying = {number for number, meter in enumerate(self._record.program.meters) if meter.budget}

@@ -21,7 +21,7 @@ _DISORDER = 8
 """Spans of several threads that end at about the same time may be listed so far out of order."""
 _LEAVE_SECONDS = 4.0
 """Leaving takes no longer, on a very busy machine; ``design.md`` promises 0.2 s on a quiet one."""
-_ASK_SECONDS = 2.0
+_ASK_SECONDS = 5.0
 _PERIOD_SECONDS = 3.0
 """A question waits for one sample at most, and for a slow one not at all."""
 _LONG_AGO_SECONDS = 0.3

@@ -46,12 +46,12 @@ def play(program: Program, keep: Path | None = None) -> Played:
         (folder / "program.json").write_text(program.to_json())
         (folder / "program.py").write_text(emitted(program, str(folder), PATH, limit))
         _run(folder, limit + 10)
+        orphans = _orphans(str(folder))  # the sampler of a program that was killed finishes its log
         record = Record(program, folder)
         judge = Judge(record)
         verdict = judge.judge()
         judge_logs(record, judge)
         judge_ledger(record, judge)
-        orphans = _orphans(str(folder))
         if orphans:
             verdict.findings.append(Finding("orphan", "after the end", "; ".join(orphans)))
         return Played(program, verdict, time.monotonic() - start)
@@ -93,7 +93,7 @@ def _run(folder: Path, limit: float) -> None:
 
 def _orphans(mark: str) -> list[str]:
     """What the program has left running."""
-    give_up = time.monotonic() + _ORPHAN_SECONDS
+    give_up = time.monotonic() + _ORPHAN_SECONDS * min(max(_load(), 1.0), _MOST_LOAD)
     while True:
         found = {pid: _command(pid) for pid in _marked(mark)}
         if not found or time.monotonic() > give_up:

@@ -36,6 +36,8 @@ _ENOUGH = 40
 """Programs with scores of a kind, for their ± to be judged."""
 _JOBS = 6
 _SHRINK_SECONDS = 90.0
+_HANGS_SECONDS = 900.0
+"""A long run is five seconds of arithmetic, which a very busy machine may stretch."""
 _SHRUNK = 3
 
 
@@ -179,11 +181,19 @@ def _long(seed: int) -> Tried:
     """In a process of its own: its arithmetic must not hold up the others."""
     start = time.monotonic()
     code = f"import sys; sys.path[:0] = {PATH!r}; from oracle.run import print_verdict; print_verdict({seed})"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-    )  # fmt: skip
     verdict = Verdict()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=_HANGS_SECONDS,
+            check=False,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        )
+    except subprocess.TimeoutExpired:
+        verdict.found("hang of the simulation", str(seed), f"took more than {_HANGS_SECONDS:.0f} s")
+        return Tried("long", seed, verdict, time.monotonic() - start)
     if done.returncode:
         verdict.found("crash of the simulation", str(seed), done.stderr[-3000:])
     else:

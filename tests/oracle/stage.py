@@ -248,7 +248,8 @@ class Stage:
         self._note("warning", category=category.__name__, message=str(message))
 
     def _unraisable(self, about: Any) -> None:
-        self._note("crash", of="unraisable", **_fields_of(about.exc_value))
+        if not isinstance(about.exc_value, Alarm):  # it rang within a callback of the interpreter's own
+            self._note("crash", of="unraisable", **_fields_of(about.exc_value))
 
     def _thread_died(self, about: Any) -> None:
         self._note("crash", of=f"thread {about.thread and about.thread.name}", **_fields_of(about.exc_value))

@@ -125,6 +125,30 @@ def test_a_third_party_driver_is_read_in_the_child(tmp_path, monkeypatch, starte
     assert made.channels[0].curve.last().watts == os.getpid()
 
 
+@pytest.fixture
+def impatient(monkeypatch):
+    """No time to end in."""
+    monkeypatch.setattr(process, "LOOK_SECONDS", 0.0)
+    for name in ("STOP_SECONDS", "FINISH_LOG_SECONDS"):
+        monkeypatch.setattr(process, name, -1.0)
+
+
+@pytest.mark.parametrize("name", ["run.csv", "run.parquet"])
+def test_a_log_whose_process_does_not_end_in_time_is_reported_as_cut_short(
+    started, tmp_path, impatient, name
+):
+    made = started(log=LogConfig(str(tmp_path / name), header={}))
+    made.stop()
+    assert "cut short" in made.log_error()
+    assert any("cut short" in note for note in made.notes())
+
+
+def test_without_a_log_none_was_cut_short(started, impatient):
+    made = started()
+    made.stop()
+    assert made.log_error() == ""
+
+
 def test_a_source_that_hangs_while_opening_is_given_up(tmp_path, monkeypatch):
     driver_folder(
         tmp_path, monkeypatch, CLASS + "    def open(self): time.sleep(60)\n    def read(self): pass\n"
