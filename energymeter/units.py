@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import lru_cache
 
 from energymeter.errors import SpecError
 
@@ -38,6 +39,7 @@ _MEGA_OR_MILLI = {"MW", "MJ", "MWH", "MWh", "Mw", "Mj"}
 _AMOUNT = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\d\s.,:;+-][^\d\s]{0,12})?$")
 
 
+@lru_cache(maxsize=4096)
 def find_unit(text: str) -> tuple[str, str] | None:
     """The quantity and the unit that ``text`` names in any spelling; ``None`` where that is not certain.
 
@@ -62,6 +64,7 @@ def is_ambiguous(unit: str) -> bool:
     return unit.strip() in _MEGA_OR_MILLI
 
 
+@lru_cache(maxsize=4096)
 def amount(text: str) -> tuple[float, str] | None:
     """A finite number and the unit written after it, which may be empty; ``None`` for everything else.
 
