@@ -6,7 +6,7 @@ from typing import NamedTuple
 from energymeter.recordings.titles import SYMBOLS
 from energymeter.units import UNITS, amount, find_unit
 
-_MOST = 1e15
+MOST_SI = 1e15
 """In SI; a larger number is damage, or a code for no value."""
 
 
@@ -64,4 +64,4 @@ def cell_value(cell: str, column: Column, decimal: str = ".") -> float:
 
 
 def _plausible(value: float) -> float:
-    return value if abs(value) < _MOST else math.nan
+    return value if abs(value) < MOST_SI else math.nan

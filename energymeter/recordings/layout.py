@@ -22,6 +22,8 @@ class Layout(NamedTuple):
     """Seconds of a row, from an origin that is the same for all. Raises ValueError or IndexError."""
     time_column: TimeColumn
     time_title: str
+    time_places: tuple[int, ...]
+    """The columns of the time, a date before its time of day; empty: the rows bring none."""
     devices: tuple[int, ...]
     columns: tuple[Column, ...]
     volts: float | None

@@ -49,6 +49,10 @@ _AGREES = 0.05
 _HINT_UNITS = {"watts": "unit", "volts": "volts_unit", "amps": "amps_unit", "joules": "joules_unit"}
 
 
+Clock = tuple[Callable[[Sequence[str]], float], TimeColumn, str, tuple[int, ...]]
+"""Seconds of a row, how they are written, the title, and the columns that they are read from."""
+
+
 class Planner:
     """Finds the layout of one table from its titles and first rows.
 
@@ -77,6 +81,7 @@ class Planner:
         self._meant = [self._meaning(title) for title in self._titles]
         self._meant += [meaning("") for _ in range(width - len(self._titles))]
         self._titles += [""] * (width - len(self._titles))
+        self._filled_by_place: dict[int, list[str]] = {}
         self._notes: list[str] = []
         self._others: tuple[str, ...] = ()
 
@@ -94,7 +99,7 @@ class Planner:
             self._ask("it has no titles", self._numbered())
         time, time_column_, time_title, used = self._time()
         self._clock, _, _, _ = self._time()  # one of its own: a column of times remembers what it has read
-        devices = self._devices(used)
+        devices = self._devices(set(used))
         columns = self._columns({*used, *devices})
         kinds = {column.kind for column in columns if column.quantity in ("watts", "amps")}
         semantics: Semantics = "mean" if kinds == {"mean"} else "instant"
@@ -106,6 +111,7 @@ class Planner:
             time,
             time_column_,
             time_title,
+            used,
             devices,
             columns,
             constant_volts(self._hints) if self._is_constant() else None,
@@ -122,7 +128,7 @@ class Planner:
             LogError: there is no time, or it is unclear.
         """
         time, column, _, used = self._time()
-        return time, column, used
+        return time, column, set(used)
 
     def power(self) -> tuple[Column, ...]:
         """The column of the power, or those of voltage and current; none where that is not clear."""
@@ -178,7 +184,9 @@ class Planner:
         return [row[place].strip() for row in self._rows if place < len(row)]
 
     def _filled(self, place: int) -> list[str]:
-        return [cell for cell in self._cells(place) if not is_missing(cell)]
+        if place not in self._filled_by_place:
+            self._filled_by_place[place] = [cell for cell in self._cells(place) if not is_missing(cell)]
+        return self._filled_by_place[place]
 
     def _number(self, cell: str) -> float | None:
         return number(cell.replace(",", ".") if self._shape.decimal == "," else cell)
@@ -209,9 +217,9 @@ class Planner:
 
     # -- time --------------------------------------------------------------------------------------
 
-    def _time(self) -> tuple[Callable[[Sequence[str]], float], TimeColumn, str, set[int]]:
+    def _time(self) -> Clock:
         if self._hints.time == ARRIVAL:
-            return (lambda row: 0.0), TimeColumn(), ARRIVAL, set()
+            return (lambda row: 0.0), TimeColumn(), ARRIVAL, ()
         if self._hints.time is not None:
             place = self._place("time", self._hints.time)
             found = self._read_time(place)
@@ -237,11 +245,9 @@ class Planner:
         row = next((row for row in self._rows if place < len(row) and not is_missing(row[place])), [])
         return self._shape.delimiter.join(row)[:80]
 
-    def _one(
-        self, place: int, column: TimeColumn
-    ) -> tuple[Callable[[Sequence[str]], float], TimeColumn, str, set[int]]:
+    def _one(self, place: int, column: TimeColumn) -> Clock:
         seconds = column.seconds
-        return lambda row: seconds(row[place]), column, self._titles[place], {place}
+        return lambda row: seconds(row[place]), column, self._titles[place], (place,)
 
     def _read_time(self, place: int) -> TimeColumn | None:
         unit = self._hints.time_unit or self._meant[place].unit
@@ -291,7 +297,9 @@ class Planner:
         by_title = [place for _, place in sorted(ranks)]
         return [*(p for p in by_title if p in dated), *(p for p in by_title if p not in dated)]
 
-    def _date_and_clock(self) -> "tuple[Callable[[Sequence[str]], float], TimeColumn, str, set[int]] | None":
+    def _date_and_clock(
+        self,
+    ) -> Clock | None:
         """A date in one column and the time of day in another."""
         dates, clocks = [], []
         for place in range(len(self._titles)):
@@ -319,7 +327,7 @@ class Planner:
             return column.of(day._replace(seconds=at))
 
         title = f"{self._titles[date_place]} and {self._titles[clock_place]}"
-        return seconds, column, title, {date_place, clock_place}
+        return seconds, column, title, (date_place, clock_place)
 
     # -- devices -----------------------------------------------------------------------------------
 

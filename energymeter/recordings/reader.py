@@ -28,8 +28,8 @@ from energymeter.recordings.blocks import as_table
 from energymeter.recordings.foreign import read_energyrunner, read_ptdaemon
 from energymeter.recordings.own import read_own
 from energymeter.recordings.parquet import read_parquet
-from energymeter.recordings.record import DECOMPRESSION, Hints, Lines, Record, options_in
-from energymeter.recordings.table import head_of, plan, read_table
+from energymeter.recordings.record import DECOMPRESSION, Hints, Lines, Record, gathered, options_in
+from energymeter.recordings.table import BLOCK_CHARACTERS, head_of, plan, read_table
 from energymeter.recordings.textfile import BUFFER_BYTES, GZIP, most_expanded, open_lines, text_of
 from energymeter.recordings.writer import PARTS_SUFFIX
 
@@ -108,9 +108,9 @@ def _read_stream(path: str, file: io.BufferedReader, hints: Hints, most: int | N
         lines = Lines(text, most)
         if start.startswith(b"Time,") and b",Watts," in start:
             return [read_ptdaemon(path, lines)]
-        rest = lines.whole()
-        head = head_of(rest)
+        head = head_of(rest := lines.whole())
         table = as_table(path, head, rest)
-        if table is not None:
-            head, rest = head_of(table), table
-        return read_table(path, head, rest, lines, hints)
+        if table is None:
+            return read_table(path, head, lines.blocks(BLOCK_CHARACTERS), lines, hints)
+        head = head_of(table)
+        return read_table(path, head, gathered(table, BLOCK_CHARACTERS), lines, hints)

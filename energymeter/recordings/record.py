@@ -1,6 +1,7 @@
 """What reading a recording gives, what the user may say of it beforehand, and its lines up to the damage."""
 
 import gzip
+import io
 import math
 import os
 import zlib
@@ -15,6 +16,10 @@ from energymeter.reading import Facts, Semantics
 EXPANDED = "it is compressed far more than recordings are"
 DECOMPRESSION = (EOFError, zlib.error, gzip.BadGzipFile)
 """What a damaged gzip file raises."""
+
+
+_CHUNK_BYTES = 1 << 20
+"""Decoded in one go; 8 KiB, as is usual, take twice as long."""
 
 
 class Record(NamedTuple):
@@ -115,7 +120,8 @@ class Lines:
     """Characters; a longer line is none of a log's, and may be a whole disk of zeros."""
 
     def __init__(self, file: TextIO, most: int | None = None) -> None:
-        self._file = file
+        self._file: TextIO | _Chained = file
+        self._text = file
         self._room = math.inf if most is None else most
         self.half = ""
         """What a killed writer left of its last line."""
@@ -135,9 +141,56 @@ class Lines:
         except DECOMPRESSION as damage:
             self.damage = f"it cannot be decompressed to its end ({damage})"
 
+    def blocks(self, size: int) -> Iterator[str]:
+        """What `whole` gives, in pieces of many lines: about so many characters."""
+        if self._room == math.inf and isinstance(self._text, io.TextIOWrapper):  # it is not compressed
+            self._text._CHUNK_SIZE = _CHUNK_BYTES  # type: ignore[attr-defined]
+        while self._room == math.inf and (text := self._text.read(size)):
+            if not text.endswith(("\n", "\r")):
+                text += self._text.readline(self.MOST)
+            if not text.endswith(("\n", "\r")) or _has_long_line(text, self.MOST):
+                self._file = _Chained(io.StringIO(text, newline=""), self._text)
+                break
+            yield text
+        yield from gathered(self.whole(), size)
+
     def whole(self) -> Iterator[str]:
         """The lines of somebody else's file, whose last one need not have an end."""
         yield from self
         if self.half:
-            self.damage = ""
-            yield self.half
+            half, self.half, self.damage = self.half, "", ""
+            yield half
+
+
+def gathered(lines: Iterator[str], size: int) -> Iterator[str]:
+    """Lines in pieces of many: about so many characters."""
+    kept: list[str] = []
+    count = 0
+    for line in lines:
+        kept.append(line)
+        count += len(line)
+        if count >= size:
+            yield "".join(kept)
+            kept, count = [], 0
+    if kept:
+        yield "".join(kept)
+
+
+class _Chained:
+    """What was read of a file already, and the file."""
+
+    def __init__(self, text: TextIO, file: TextIO) -> None:
+        self._text, self._file = text, file
+
+    def readline(self, most: int) -> str:
+        """The next line, or so much of it."""
+        return self._text.readline(most) or self._file.readline(most)
+
+
+def _has_long_line(text: str, most: int) -> bool:
+    """Whether a line may be longer than this."""
+    half = most // 2
+    return any(
+        text.find("\n", start, start + half) < 0 and text.find("\r", start, start + half) < 0
+        for start in range(0, len(text) - half, half)
+    )

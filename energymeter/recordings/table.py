@@ -1,32 +1,46 @@
 """Reads the rows of somebody else's table into one record for each of its channels.
 
-Rows that cannot be read are counted, by reason, and leave a gap. Pure standard library.
+Rows that cannot be read are counted, by reason, and leave a gap. Blocks of plain rows are read as whole
+columns where pyarrow is installed, see `bulk`; what is short is read with the standard library alone.
 """
 
+import io
 import itertools
 import math
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from energymeter.boards import BOARDS, Board, find_board
 from energymeter.errors import ImplausibleReading, LogError, NotMeasured
 from energymeter.reading import Facts
-from energymeter.recordings.cells import Column, cell_value
+from energymeter.recordings.cells import cell_value
+from energymeter.recordings.channel import FEW_ROWS, Channel, Kind
 from energymeter.recordings.formats import format_of
 from energymeter.recordings.layout import Layout
 from energymeter.recordings.planner import Planner
 from energymeter.recordings.question import question
 from energymeter.recordings.record import Hints, Lines, Record
 from energymeter.recordings.shape import Shape, rows_of, shape_of
-from energymeter.recordings.thinning import MOST_ROWS_UNTHINNED
-from energymeter.recordings.timeline import timeline
+from energymeter.recordings.thinning import MOST_ROWS
 from energymeter.recordings.titles import ADDED_DEVICES, TOTALS, device_key, meaning
 from energymeter.text import printable
 from energymeter.units import UNITS
 
+if TYPE_CHECKING:
+    from energymeter.recordings.bulk import Block
+
 HEAD_LINES, _HEAD_CHARACTERS = 400, 1 << 18
 """By these the layout is found."""
+BLOCK_CHARACTERS = 1 << 22
+_LEAST_BLOCK = 1 << 16
+"""Characters; shorter blocks are read row by row."""
+_MOST_FAILURES = 16
+LEAST_ROWS = 1 << 12
+"""Of each channel, however many there are."""
+_FOLDED_ROWS = 1 << 19
+"""Of very many rows, so many are read before they are joined to the others."""
 _MOST_CHANNELS = 1024
 _NOTHING = "{} holds no samples: the sensor that wrote it never gave a reading; check it, then record again"
 
@@ -72,12 +86,14 @@ def plan(path: str, head: Sequence[str], hints: Hints) -> tuple[Layout, Shape]:
     return Planner(path, shape, rows, hints, format_of(shape)).layout(), shape
 
 
-def read_table(path: str, head: list[str], lines: Iterator[str], source: Lines, hints: Hints) -> list[Record]:
+def read_table(
+    path: str, head: list[str], blocks: Iterator[str], source: Lines, hints: Hints
+) -> list[Record]:
     """Every channel of a table.
 
     Args:
         head: its first lines.
-        lines: those that follow.
+        blocks: those that follow, whole ones.
         source: where damage to the file is noted.
         hints: the user's.
 
@@ -86,9 +102,8 @@ def read_table(path: str, head: list[str], lines: Iterator[str], source: Lines, 
         ImplausibleReading: no such board draws this power; the unit is wrong.
     """
     layout, shape = plan(path, head, hints)
-    rows = rows_of(itertools.chain(head[shape.rows_from :], lines), shape)
     reading = _Reading(path, layout, hints)
-    reading.take(rows)
+    reading.take("".join(head[shape.rows_from :]), blocks)
     records = reading.records(source.damage)
     board = find_board(hints.board) if hints.board else board_in_name(path)
     power = next((column for column in layout.columns if column.quantity == "watts"), None)
@@ -98,59 +113,121 @@ def read_table(path: str, head: list[str], lines: Iterator[str], source: Lines, 
     return records
 
 
-class _Channel:
-    """The rows of one device."""
-
-    def __init__(self, columns: Sequence[Column]) -> None:
-        self.times = array("d")
-        self.values = [array("d") for _ in columns]
-        self.left_out: list[int] = []
-        """Rows before which others could not be read."""
-        self.starts: list[int] = []
-        """Rows before which the titles stood again."""
-
-
 class _Reading:
     """Reads rows by a layout, and counts what it leaves out."""
 
     def __init__(self, path: str, layout: Layout, hints: Hints) -> None:
         self._path, self._layout, self._hints = path, layout, hints
-        self._channels: dict[tuple[str, ...], _Channel] = {}
+        self._channels: dict[tuple[str, ...], Channel] = {}
+        self._kind = _kind(layout)
         self._titles = [title.strip() for title in layout.shape.titles]
-        self._rows = 0
+        self._rows, self._unfolded = 0, 0
+        self._zero: float | None = None
+        self._restarted = False
         self._no_time, self._first_no_time = 0, ""
         self._no_value, self._first_no_value = 0, ""
+        self._failures = 0
 
-    def take(self, rows: Iterator[list[str]]) -> None:
-        """Read them all."""
+    def take(self, head: str, blocks: Iterator[str]) -> None:
+        """Read them all: the first rows, and blocks of those that follow."""
+        if head.count('"') % 2:  # a cell goes on beyond the first rows
+            self._take_rows(_all_lines(head, blocks))
+            return
+        self._take_rows(_lines(head))
+        for number, block in enumerate(blocks):
+            if (not number and not self._is_bulky(block)) or not self._is_whole(block):
+                self._take_rows(_all_lines(block, blocks))
+                return
+            self._take_block(block)
+
+    def _is_whole(self, block: str) -> bool:
+        """Whether no cell goes on from one line to the next."""
+        from energymeter.recordings.bulk import is_balanced
+
+        return is_balanced(block)
+
+    def _is_bulky(self, block: str) -> bool:
+        """Whether the rows are many enough for whole columns, and of a kind that may be plain."""
+        if len(block) < _LEAST_BLOCK or not self._rows:
+            return False
+        try:
+            from energymeter.recordings import bulk
+        except ImportError:  # without numpy, all rows are read one by one
+            return False
+        return bulk.is_worth_it(block) and bulk.is_possible(self._layout)
+
+    def _take_block(self, text: str) -> None:
+        """Whole columns where all rows are plain; else halves of it, down to the rows that are not."""
+        from energymeter.recordings.bulk import read_block
+
+        block = None if self._failures > _MOST_FAILURES else read_block(text, self._layout)
+        if block is not None:
+            self._take_columns(block, text)
+            self._failures = max(0, self._failures - 1)
+            return
+        half = text.find("\n", len(text) // 2) + 1
+        if self._failures > _MOST_FAILURES or len(text) < 2 * _LEAST_BLOCK or not 0 < half < len(text):
+            self._failures += 1
+            self._take_rows(_lines(text))
+            return
+        self._take_block(text[:half])
+        self._take_block(text[half:])
+
+    def _take_columns(self, block: "Block", text: str) -> None:
+        from energymeter.recordings.bulk import rows_without_values
+
+        for key, rows in block.devices:
+            channel = self._channel(key)
+            if rows is None:
+                channel.extend(block.times, block.values)
+            else:
+                channel.extend(block.times[rows], [values[rows] for values in block.values])
+        self._rows += len(block.times)
+        unknown = rows_without_values(block)
+        self._no_value += len(unknown)
+        if len(unknown) and not self._first_no_value:
+            rest = [line for line in _lines(text) if line.strip()]
+            for row in rows_of(iter([rest[place] for place in unknown]), self._layout.shape):
+                self._first_no_value = self._first_no_value or self._shown(row)
+        self._fold(len(block.times))
+
+    def _shown(self, row: Sequence[str]) -> str:
+        """What stands in a row in place of a value."""
+        return next((row[c.place].strip() for c in self._layout.columns if c.place < len(row)), "")
+
+    def _fold(self, rows: int) -> None:
+        """Keep what is held within bounds: of very many rows, those of each channel are joined."""
+        self._unfolded += rows
+        if self._unfolded <= (MOST_ROWS if self._zero is None else _FOLDED_ROWS):
+            return
+        self._unfolded = 0
+        if self._zero is None:
+            self._zero = min(channel.first for channel in self._channels.values())
+        for channel in self._channels.values():
+            channel.fold(self._zero, max(MOST_ROWS // len(self._channels), LEAST_ROWS))
+
+    def _take_rows(self, lines: Iterator[str]) -> None:
         layout = self._layout
         time, devices, columns = layout.time, layout.devices, layout.columns
         decimal = layout.shape.decimal
-        restarted = False
-        for row in rows:
+        for row in rows_of(lines, layout.shape):
             if not row or not any(row) or row[0].startswith("#"):
                 continue
             try:
                 at = time(row)
             except (IndexError, ValueError, OverflowError):
                 if [cell.strip() for cell in row] == self._titles:
-                    restarted = True
+                    self._restarted = True
                 else:
                     self._left_out(row)
                 continue
-            self._rows += 1
-            if self._rows > MOST_ROWS_UNTHINNED:
-                raise LogError(
-                    f"{self._path} has more than {MOST_ROWS_UNTHINNED} rows; split it, and show each part"
-                )
             key = tuple(row[place].strip() if place < len(row) else "" for place in devices)
             channel = self._channels.get(key)
-            if channel is None:
-                channel = self._new(key)
-            if restarted:
-                for each in self._channels.values():
-                    each.starts.append(len(each.times))
-                restarted = False
+            if channel is None or self._restarted:
+                channel = self._channel(key)
+            self._rows += 1
+            if self._rows % _FOLDED_ROWS == 0:
+                self._fold(_FOLDED_ROWS)
             channel.times.append(at)
             known = False
             for column, values in zip(columns, channel.values, strict=True):
@@ -160,21 +237,26 @@ class _Reading:
                 values.append(value)
             if not known:
                 self._no_value += 1
-                self._first_no_value = self._first_no_value or next(
-                    (row[c.place].strip() for c in columns if c.place < len(row)), ""
-                )
+                self._first_no_value = self._first_no_value or self._shown(row)
 
-    def _new(self, key: tuple[str, ...]) -> _Channel:
-        if len(self._channels) >= _MOST_CHANNELS:
-            raise LogError(f"{self._path} names more than {_MOST_CHANNELS} devices; split it by device")
-        self._channels[key] = _Channel(self._layout.columns)
-        return self._channels[key]
+    def _channel(self, key: tuple[str, ...]) -> Channel:
+        """The channel that the next row is of."""
+        channel = self._channels.get(key)
+        if channel is None:
+            if len(self._channels) >= _MOST_CHANNELS:
+                raise LogError(f"{self._path} names more than {_MOST_CHANNELS} devices; split it by device")
+            channel = self._channels[key] = Channel(self._kind)
+        if self._restarted:
+            for each in self._channels.values():
+                each.starts.append(len(each))
+            self._restarted = False
+        return channel
 
     def _left_out(self, row: Sequence[str]) -> None:
         self._no_time += 1
         self._first_no_time = self._first_no_time or self._layout.shape.delimiter.join(row)[:60]
         for channel in self._channels.values():
-            channel.left_out.append(len(channel.times))
+            channel.left_out.append(len(channel))
 
     def records(self, damage: str) -> list[Record]:
         """What was read, each channel on one line of time."""
@@ -188,27 +270,21 @@ class _Reading:
         notes = [*self._layout.notes, *self._counted_out()]
         names = self._names()
         counted = self._counted(names)
-        first = min(channel.times[0] for channel in self._channels.values())
+        first = self._zero
+        if first is None:
+            first = min(channel.first for channel in self._channels.values())
         zero = self._layout.time_column.epoch_of_zero()
         epoch = None if zero is None else zero + first
         read_as = self._layout.said(len(names))
         records = []
         for key, channel in self._channels.items():
-            times = array("d", (at - first for at in channel.times))
-            columns, own_notes = self._columns(times, channel)
+            columns, own_notes = channel.columns(first)
             label = "" if len(names) == 1 else f"{names[key]}: "
-            facts = Facts(
-                semantics=self._layout.semantics, place=self._layout.place, counted=counted[names[key]]
-            )
-            if "raw_joules" in columns:
-                facts = facts._replace(semantics="counter")
-            elif self._layout_kind("joules") == "per row":
-                facts = facts._replace(semantics="mean")
             said = tuple(dict.fromkeys((*notes, *(label + note for note in own_notes))))
             records.append(
                 Record(
                     names[key],
-                    facts,
+                    channel.facts._replace(counted=counted[names[key]]),
                     columns,
                     epoch,
                     {},
@@ -233,33 +309,6 @@ class _Reading:
                 f"{printable(self._first_no_value)!r}"
             )
         return notes
-
-    def _columns(
-        self, times: "array[float]", channel: _Channel
-    ) -> tuple[dict[str, "array[float]"], tuple[str, ...]]:
-        dated = self._layout.time_column.epoch_of_zero() is not None
-        line = timeline(times, channel.starts, dated=dated)
-        values = dict(zip((column.quantity for column in self._layout.columns), channel.values, strict=True))
-        if line.order is not None:
-            values = {q: array("d", (column[row] for row in line.order)) for q, column in values.items()}
-        times = line.times
-        if self._layout.volts is not None:
-            values["volts"] = array("d", [self._layout.volts]) * len(times)
-        holes = sorted({*line.breaks, *(channel.left_out if line.order is None else ())})
-        columns = {"time_s": times, **values}
-        if "joules" in columns:
-            columns["raw_joules"] = columns.pop("joules")
-        if "coulombs" in columns:
-            columns["raw_coulombs"] = columns.pop("coulombs")
-        if "raw_joules" in columns and self._layout_kind("joules") == "per row":
-            columns["watts"] = _per_second(columns.pop("raw_joules"), times)
-        holes = [hole for hole in holes if 0 < hole < len(times)]
-        if holes and ("raw_joules" not in columns or line.breaks):
-            columns = _with_holes(columns, holes if "raw_joules" not in columns else line.breaks)
-        return columns, line.notes
-
-    def _layout_kind(self, quantity: str) -> str:
-        return next((c.kind for c in self._layout.columns if c.quantity == quantity), "")
 
     def _names(self) -> dict[tuple[str, ...], str]:
         """A channel's name: what sets it apart from the others."""
@@ -304,28 +353,25 @@ class _Reading:
         )
 
 
-def _per_second(energy: "array[float]", times: "array[float]") -> "array[float]":
-    """Mean power of each row's interval from the energy in it."""
-    watts = array("d", [math.nan])
-    for i in range(1, len(energy)):
-        watts.append(energy[i] / (times[i] - times[i - 1]))
-    return watts
+def _kind(layout: Layout) -> Kind:
+    """What all channels of a table have in common."""
+    energy = next((column.kind for column in layout.columns if column.quantity == "joules"), None)
+    semantics = layout.semantics if energy is None else "mean" if energy == "per row" else "counter"
+    return Kind(
+        tuple(column.quantity for column in layout.columns),
+        layout.volts,
+        energy == "per row",
+        layout.time_column.dated,
+        Facts(semantics=semantics, place=layout.place),
+    )
 
 
-def _with_holes(columns: "dict[str, array[float]]", holes: Sequence[int]) -> "dict[str, array[float]]":
-    """The columns with an unknown row before each of these: what was there could not be read."""
-    times = columns["time_s"]
-    wanted = set(holes)
-    made: dict[str, array[float]] = {name: array("d") for name in columns}
-    for i in range(len(times)):
-        if i in wanted:
-            made["time_s"].append((times[i - 1] + times[i]) / 2)
-            for name in columns:
-                if name != "time_s":
-                    made[name].append(math.nan)
-        for name, column in columns.items():
-            made[name].append(column[i])
-    return made
+def _all_lines(first: str, blocks: Iterator[str]) -> Iterator[str]:
+    return itertools.chain.from_iterable(map(_lines, itertools.chain([first], blocks)))
+
+
+def _lines(text: str) -> Iterator[str]:
+    return iter(io.StringIO(text, newline=""))
 
 
 def board_in_name(path: str) -> Board | None:
@@ -340,13 +386,23 @@ def _letters(text: str) -> str:
 
 
 def _check_plausible(path: str, watts: "array[float]", board: Board, factor: float) -> None:
-    known = [value for value in watts if value == value]
     low, high = board.watts_range
-    mean = sum(known) / len(known) if known else 0.0
-    if not known or low <= mean <= high:
+    mean = _mean(watts)
+    if low <= mean <= high or mean != mean:
         return
     better = [unit for unit, other in UNITS["watts"].items() if low <= mean / factor * other <= high]
     remedy = f"; its numbers look like {better[0]}: say unit={better[0]}" if better else ""
     raise ImplausibleReading(
         f"{path} would mean {mean:.3g} W, and a {board.title} draws {low:.2g} to {high:.3g} W{remedy}"
     )
+
+
+def _mean(values: "array[float]") -> float:
+    """Of those that are known; NaN where none is."""
+    if len(values) > FEW_ROWS:
+        import numpy as np
+
+        known = np.frombuffer(values)[~np.isnan(np.frombuffer(values))]
+        return float(known.mean()) if len(known) else math.nan
+    few = [value for value in values if value == value]
+    return math.fsum(few) / len(few) if few else math.nan

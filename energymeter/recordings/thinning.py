@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 BLOCK_ROWS = 1 << 16
 MOST_ROWS = 1 << 22
-MOST_ROWS_UNTHINNED = 1 << 26
-"""Where rows cannot be joined: without numpy, and of a table of others."""
 _TOTALS = ("time_s", "joules", "coulombs", "covered_s")
 _RATES = (("watts", "joules"), ("amps", "coulombs"))
 

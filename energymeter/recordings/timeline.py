@@ -1,15 +1,17 @@
 """Rows put on one line of time: repeated and coarse stamps, rows out of place, clocks set back, several runs.
 
 A row that was written was measured, so none is dropped for its stamp. What was done to stamps is reported.
-Pure standard library, as the sampling process replays recordings.
 """
 
-import itertools
-from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from energymeter.text import duration
+
+Floats = npt.NDArray[np.float64]
 
 _FAR_ROWS = 16
 """A row that comes this much later than its neighbours in time was not merely written late."""
@@ -19,114 +21,160 @@ _SET_BACK_S = 26 * 3600.0
 """A clock is set back by its zone, by a few hours at most; more is another run."""
 
 
+class Oddities(NamedTuple):
+    """What was done to the times of rows."""
+
+    set_back: tuple[tuple[int, float], ...] = ()
+    """The first row, from 1, after which the clock went back, and by how much; then the further ones."""
+    runs_after: int = 0
+    late: int = 0
+    shared: int = 1
+    resolution_s: float = 0.0
+
+    def and_then(self, later: "Oddities") -> "Oddities":
+        """Those of rows and of the rows after them."""
+        return Oddities(
+            (*self.set_back, *later.set_back),
+            self.runs_after + later.runs_after,
+            self.late + later.late,
+            max(self.shared, later.shared),
+            self.resolution_s or later.resolution_s,
+        )
+
+    def notes(self) -> tuple[str, ...]:
+        """For people."""
+        said = []
+        if self.set_back:
+            row, fell = self.set_back[0]
+            more = f", and {len(self.set_back) - 1} times more" if len(self.set_back) > 1 else ""
+            said.append(
+                f"the clock went back by {duration(fell)} at row {row}{more}; the rows after it follow on"
+            )
+        if self.runs_after:
+            said.append(
+                f"{self.runs_after + 1} runs in one file, put one after the other; between them nothing is "
+                "known"
+            )
+        if self.late:
+            said.append(f"{self.late} rows were out of order in time and were sorted")
+        if self.shared > 1:
+            said.append(
+                f"up to {self.shared} rows share the same time: they were spread evenly over "
+                f"{duration(self.resolution_s)}"
+            )
+        return tuple(said)
+
+
 class Timeline(NamedTuple):
     """When each row was taken."""
 
-    times: "array[float]"
+    times: Floats
     """Strictly increasing, s."""
-    order: Sequence[int] | None
+    order: npt.NDArray[np.intp] | None
     """Which row stands where; ``None``: as they came."""
-    breaks: Sequence[int]
+    breaks: list[int]
     """Positions before which nothing was measured, for another run begins there."""
-    notes: tuple[str, ...]
+    oddities: Oddities
+    shift_s: float
+    """What was added to the last row's time, and must be to those that follow."""
 
 
-def timeline(times: "array[float]", starts: Collection[int] = (), *, dated: bool = False) -> Timeline:
+def timeline(
+    times: Floats,
+    starts: Collection[int] = (),
+    *,
+    dated: bool = False,
+    first: float | None = None,
+    after: float | None = None,
+) -> Timeline:
     """Give each row a time of its own.
 
     Args:
-        times: as they were written, s.
+        times: as they were written, s; shape (n,).
         starts: rows that came after repeated titles.
         dated: they are dates, which do not begin again with each run.
+        first: the time of the first row of the file, if these are later ones.
+        after: the time of the row that follows, if there is one.
     """
-    if not starts and all(map(float.__lt__, times[:-1], times[1:])):
-        return Timeline(times, None, (), ())
-    step = _typical(times)
-    moved, breaks, notes = _joined(times, step, starts, dated)
-    order: list[int] | None = None
-    if any(map(float.__gt__, moved[:-1], moved[1:])):
-        order = sorted(range(len(moved)), key=moved.__getitem__)
-        late = sum(place != row for place, row in enumerate(order))
-        moved = array("d", (moved[row] for row in order))
-        notes.append(f"{late} rows were out of order in time and were sorted")
-    moved, note = _spread(moved)
-    return Timeline(moved, order, breaks, (*notes, *note))
+    steps = np.diff(times)
+    if not len(starts) and np.all(steps > 0):
+        return Timeline(times, None, [], Oddities(), 0.0)
+    step = _typical(steps)
+    moved, breaks, back, shift = _joined(times, step, starts, dated, times[0] if first is None else first)
+    order = None
+    late = 0
+    if np.any(np.diff(moved) < 0):
+        order = np.argsort(moved, kind="stable")
+        late = int(np.count_nonzero(order != np.arange(len(order))))
+        moved = moved[order]
+    moved, shared, resolution = _spread(moved, None if after is None else after + shift)
+    return Timeline(moved, order, breaks, Oddities(back, len(breaks), late, shared, resolution), shift)
 
 
-def _typical(times: Sequence[float]) -> float:
+def _typical(steps: Floats) -> float:
     """The median step; steps next to a fall are longer or shorter for the row that is out of place."""
-    steps = [b - a for a, b in itertools.pairwise(times)]
-    around = zip([1.0, *steps], steps, [*steps[1:], 1.0], strict=False)
-    ahead = sorted(step for before, step, after in around if step > 0 and before >= 0 and after >= 0)
-    ahead = ahead or sorted(step for step in steps if step > 0)
-    return ahead[len(ahead) // 2] if ahead else 1.0
+    around = np.concatenate([[1.0], steps, [1.0]])
+    ahead = steps[(steps > 0) & (around[:-2] >= 0) & (around[2:] >= 0)]
+    ahead = ahead if len(ahead) else steps[steps > 0]
+    return float(np.partition(ahead, len(ahead) // 2)[len(ahead) // 2]) if len(ahead) else 1.0
 
 
 def _joined(
-    times: "array[float]", step: float, starts: Collection[int], dated: bool
-) -> "tuple[array[float], list[int], list[str]]":
+    times: Floats, step: float, starts: Collection[int], dated: bool, first: float
+) -> tuple[Floats, list[int], tuple[tuple[int, float], ...], float]:
     """The times without falls, but for rows that were only written late."""
-    moved, shift, newest = array("d"), 0.0, float("-inf")
+    shifts = np.zeros(len(times))
+    shift = 0.0
     breaks: list[int] = []
     back: list[tuple[int, float]] = []
     late_until = -1
-    for i, at in enumerate(times):
-        if i and at < times[i - 1] and i >= late_until:
+    falls = {int(row) for row in np.flatnonzero(np.diff(times) < 0) + 1}
+    for i in sorted(falls.union(starts)):
+        if i in falls and i >= late_until:
             caught_up = _caught_up(times, i, step)
             if caught_up:
                 late_until = caught_up
+                continue
+            fell = float(times[i - 1] - times[i])
+            shift += fell + step
+            shifts[i:] = shift
+            if i in starts or fell > _SET_BACK_S or (not dated and times[i] <= first + step):
+                breaks.append(i)
             else:
-                fell = times[i - 1] - at
-                shift += fell + step
-                if i in starts or fell > _SET_BACK_S or (not dated and at <= times[0] + step):
-                    breaks.append(i)
-                else:
-                    back.append((i + 1, fell))
-        elif i in starts:
+                back.append((i + 1, fell))
+        elif i in starts and i not in falls:
             breaks.append(i)
-        newest = max(newest, at + shift)
-        moved.append(at + shift)
-    notes = []
-    if back:
-        row, fell = back[0]
-        more = f", and {len(back) - 1} times more" if len(back) > 1 else ""
-        notes.append(
-            f"the clock went back by {duration(fell)} at row {row}{more}; the rows after it follow on"
-        )
-    if breaks:
-        notes.append(
-            f"{len(breaks) + 1} runs in one file, put one after the other; between them nothing is known"
-        )
-    return moved, breaks, notes
+    return times + shifts, breaks, tuple(back), shift
 
 
-def _caught_up(times: Sequence[float], fall: int, step: float) -> int:
+def _caught_up(times: Floats, fall: int, step: float) -> int:
     """Where rows written late end; 0 where the clock itself went back."""
     top = times[fall - 1]
-    end = next((j for j in range(fall + 1, min(fall + _FAR_ROWS, len(times))) if times[j] > top), 0)
-    if not end:
+    ahead = np.flatnonzero(times[fall + 1 : fall + _FAR_ROWS] > top)
+    if not len(ahead):
         return 0
-    first = fall - 1
-    lowest = min(times[fall:end])
-    while first > 0 and times[first] > lowest:
-        first -= 1
-    window = sorted(times[first : end + 1])
-    steps = [b - a for a, b in itertools.pairwise(window)]
-    return end if all(_REGULAR[0] * step <= s <= _REGULAR[1] * step for s in steps) else 0
+    end = fall + 1 + int(ahead[0])
+    begin = fall - 1
+    lowest = times[fall:end].min()
+    while begin > 0 and times[begin] > lowest:
+        begin -= 1
+    steps = np.diff(np.sort(times[begin : end + 1]))
+    return end if np.all((steps >= _REGULAR[0] * step) & (steps <= _REGULAR[1] * step)) else 0
 
 
-def _spread(times: "array[float]") -> "tuple[array[float], list[str]]":
-    """Rows that share a stamp, which their clock could not tell apart, spread evenly until the next."""
-    distinct = array("d", (at for at, _ in itertools.groupby(times)))
-    if len(distinct) == len(times):
-        return times, []
-    resolution = _typical(distinct)
-    spread, most = array("d"), 0
-    following = itertools.chain(distinct[1:], [distinct[-1] + resolution])
-    for (at, rows), after in zip(itertools.groupby(times), following, strict=True):
-        count = sum(1 for _ in rows)
-        width = min(after - at, resolution) / count
-        spread.extend(at + place * width for place in range(count))
-        most = max(most, count)
-    shared = f"up to {most} rows share the same time" if most > 1 else ""
-    return spread, [f"{shared}: they were spread evenly over {duration(resolution)}"]
+def _spread(times: Floats, after: float | None) -> tuple[Floats, int, float]:
+    """Rows that share a stamp, which their clock could not tell apart, spread evenly until the next.
+
+    Returns:
+        The times, the most rows that shared one, and what they were spread over.
+    """
+    begins = np.concatenate([[0], np.flatnonzero(np.diff(times)) + 1])
+    if len(begins) == len(times):
+        return times, 1, 0.0
+    distinct = times[begins]
+    resolution = _typical(np.diff(distinct))
+    counts = np.diff(np.append(begins, len(times)))
+    last = distinct[-1] + resolution if after is None or not after > distinct[-1] else after
+    widths = np.minimum(np.append(distinct[1:], last) - distinct, resolution) / counts
+    places = np.arange(len(times)) - np.repeat(begins, counts)
+    return np.repeat(distinct, counts) + places * np.repeat(widths, counts), int(counts.max()), resolution

@@ -18,9 +18,14 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta, timezone
-from typing import NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from energymeter.units import UNITS, find_unit, number
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 _SINCE_1970 = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _NAMES = {"s": "s", "ms": "ms", "us": "µs", "ns": "ns", "min": "min", "h": "h"}
@@ -82,6 +87,7 @@ class Clock(NamedTuple):
     """What comes first of a date that leaves it open: ``day``, ``month`` or ``either`` (read as day)."""
 
 
+@lru_cache(maxsize=4096)
 def is_missing(cell: str) -> bool:
     """Whether a cell says that there is no value."""
     return cell.strip("[]<>() ").lower() in _MISSING
@@ -94,6 +100,7 @@ _MISSING = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=2048)
 def clock_of(text: str) -> Clock | None:
     """A date, a time of day or both; ``None`` where the text is neither.
 
@@ -103,13 +110,17 @@ def clock_of(text: str) -> Clock | None:
     ((2026, 5, 4), 79200.0, 'either')
     """
     text = text.strip()
-    found = _DATED.match(text) or _COMPACT.match(text) or _DATE.match(text) or _C_TIME.match(text)
+    found = _dated(text)
     if found is None:
         found = _OF_DAY.match(text)
         return (
             None if found is None or (found["s"] is None and found["half"] is None) else _clock(None, found)
         )
     return _clock(found, found)
+
+
+def _dated(text: str) -> re.Match[str] | None:
+    return _DATED.match(text) or _COMPACT.match(text) or _DATE.match(text) or _C_TIME.match(text)
 
 
 def _clock(dated: re.Match[str] | None, timed: re.Match[str]) -> Clock | None:
@@ -196,6 +207,8 @@ class TimeColumn:
 
     said: str = ""
     """What the times are, for people."""
+    dated = False
+    """Whether they are dates, which do not begin again with each run."""
 
     def seconds(self, cell: str) -> float:
         """Raises ValueError where the cell is no such time."""
@@ -210,31 +223,38 @@ class Counts(TimeColumn):
     """Numbers that count one unit of time."""
 
     def __init__(self, factor: float, said: str, *, since_1970: bool, decimal: str) -> None:
-        self._factor, self._since_1970, self._decimal = factor, since_1970, decimal
+        self.factor, self._since_1970, self._decimal = factor, since_1970, decimal
+        self.dated = since_1970
         self._origin: int | None = None
         self.said = said
 
     def seconds(self, cell: str) -> float:
         if not self._since_1970 and self._decimal == ".":  # most logs: no digits beyond those of a float
-            value = float(cell) * self._factor
+            value = float(cell) * self.factor
             if not math.isfinite(value) or "_" in cell:
                 raise ValueError(cell)
             return value
         text = cell.strip()
-        if self._origin is None:
-            # counts of nanoseconds have more digits than a float holds: differences are of whole numbers
-            whole = int(text) if text.isdigit() else int(_number(text, self._decimal))
-            self._origin = whole if self._since_1970 else 0
+        # counts of nanoseconds have more digits than a float holds: differences are of whole numbers
         if text.isdigit() and len(text) < 25:
-            return (int(text) - self._origin) * self._factor
-        return (_number(text, self._decimal) - self._origin) * self._factor
+            return (int(text) - self.begin(int(text))) * self.factor
+        value = _number(text, self._decimal)
+        return (value - self.begin(int(value))) * self.factor
+
+    def begin(self, first: int) -> int:
+        """The count of second 0, which the first one decides."""
+        if self._origin is None:
+            self._origin = first if self._since_1970 else 0
+        return self._origin
 
     def epoch_of_zero(self) -> float | None:
-        return None if not self._since_1970 or self._origin is None else self._origin * self._factor
+        return None if not self._since_1970 or self._origin is None else self._origin * self.factor
 
 
 class Dates(TimeColumn):
     """Dates with times."""
+
+    dated = True
 
     def __init__(self, said: str, order: str = "") -> None:
         self.said = said
@@ -304,6 +324,16 @@ class Elapsed(TimeColumn):
         self._before, self._days = -1.0, 0
 
     def seconds(self, cell: str) -> float:
+        at = self.of(cell)
+        if self._unit:
+            return at
+        if at < self._before - 82_800 and at < 3600:  # midnight lies between
+            self._days += 1
+        self._before = at
+        return at + self._days * 86_400
+
+    def of(self, cell: str) -> float:
+        """Seconds of a cell alone. Raises ValueError where it is no such time."""
         text = cell.strip()
         if self._unit:
             found = _TWO.match(text)
@@ -314,17 +344,40 @@ class Elapsed(TimeColumn):
             return at * 60 if self._unit == "hh:mm" else at
         clock = _OF_DAY.match(text) if "M" in text.upper() else None
         if clock is not None:
-            at = _seconds(clock.groupdict()) or 0.0
-        else:
-            found = self._pattern.match(text)
-            if found is None:
-                raise ValueError(cell)
-            at = int(found["days"] or 0) * 86_400 + int(found["h"]) * 3600 + int(found["m"]) * 60
-            at += int(found["s"]) + _fraction(found["f"])
-        if at < self._before - 82_800 and at < 3600:  # midnight lies between
-            self._days += 1
-        self._before = at
-        return at + self._days * 86_400
+            return _seconds(clock.groupdict()) or 0.0
+        found = self.match(text)
+        if found is None:
+            raise ValueError(cell)
+        at = int(found["days"] or 0) * 86_400 + int(found["h"]) * 3600 + int(found["m"]) * 60
+        return at + (int(found["s"]) + _fraction(found["f"]))
+
+    def match(self, text: str) -> re.Match[str] | None:
+        """The parts of a cell that has no AM or PM."""
+        return None if self._unit else self._pattern.match(text)
+
+    def unwrapped(self, at: "npt.NDArray[np.float64]") -> "npt.NDArray[np.float64]":
+        """What `seconds` gives for many cells after one another, from what `of` gives."""
+        wraps = at < 3600
+        wraps[1:] &= at[1:] < at[:-1] - 82_800
+        wraps[0] &= at[0] < self._before - 82_800
+        days = self._days + wraps.cumsum()
+        self._before, self._days = float(at[-1]), int(days[-1])
+        return at + days * 86_400.0
+
+
+def digits_of(cell: str, column: TimeColumn, *, date_apart: bool) -> dict[str, tuple[int, int]] | None:
+    """Where minutes ``m``, seconds ``s`` and their fraction ``f`` stand in a cell of times.
+
+    Args:
+        date_apart: the date stands in another column.
+    """
+    if isinstance(column, Elapsed):
+        found = column.match(cell)
+    else:
+        found = _OF_DAY.match(cell) if date_apart else _dated(cell)
+    if found is None or not found.groupdict().get("s"):
+        return None
+    return {part: found.span(part) if found[part] else (0, 0) for part in ("m", "s", "f")}
 
 
 def _number(text: str, decimal: str) -> float:
