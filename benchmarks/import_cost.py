@@ -1,4 +1,4 @@
-"""Starting a bare interpreter, one that imports the package or the meter, and one that measures a first block.
+"""Starting a bare interpreter, one that imports the package or the meter, and one that measures a block.
 
 Each is a whole process, in an environment that holds nothing but this package.
 """

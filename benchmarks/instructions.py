@@ -1,4 +1,4 @@
-"""Machine instructions that a start, a sample and a span take, by valgrind: what they mean on a slow processor.
+"""Machine instructions of a start, a sample and a span, by valgrind: what they mean on a slow processor.
 
 Each count is a difference of two runs, so that start and imports drop out. They are this machine's
 instructions; an ARM1176 emulated by qemu (`docs/cost.md`) needed within 10 % as many. Cycles are assumed.
@@ -79,5 +79,6 @@ def _count(code: str, count: int) -> int:
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"},
         )  # fmt: skip
         counts = [re.findall(r"Collected : (\d+)", file.read_text()) for file in Path(folder).iterdir()]
-    assert counts and all(counts)
+    assert counts
+    assert all(counts)
     return sum(int(count[-1]) for count in counts)
