@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from _figures import ROOT, Figure
+from _figures import ROOT, Figure, installed
 
 _SAMPLES = """
 import sys; sys.path.insert(0, "benchmarks")
@@ -48,10 +48,12 @@ def measure(short: bool) -> dict[str, Figure]:
         return {}
     sample = (_count(_SAMPLES, _LATER) - _count(_SAMPLES, _EARLY)) / (_LATER - _EARLY)
     span = (_count(_SPANS, 6_000) - _count(_SPANS, 2_000)) / 4_000
-    bare = _count("pass", 0)
-    starts = {
-        f"{name} / bare interpreter": Figure(_count(code, 0) / bare, "×") for name, code in _STARTS.items()
-    }
+    with installed() as python:
+        bare = _count("pass", 0, python)
+        starts = {
+            f"{name} / bare interpreter": Figure(_count(code, 0, python) / bare, "×")
+            for name, code in _STARTS.items()
+        }
     shares = {
         f"of a Pi Zero at {rate_hz:g} Hz, {cycles:g} cycles an instruction": Figure(
             100 * rate_hz * sample * cycles / _PI_ZERO_HZ, "%", remark="assumed; bus, driver and kernel apart"
@@ -67,16 +69,16 @@ def measure(short: bool) -> dict[str, Figure]:
     }
 
 
-def _count(code: str, count: int) -> int:
+def _count(code: str, count: int, python: str = sys.executable) -> int:
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
             [
                 "valgrind", "--tool=callgrind", "--trace-children=yes", "--callgrind-out-file=/dev/null",
-                f"--log-file={folder}/%p", sys.executable, "-c", code.replace("{count}", str(count)),
+                f"--log-file={folder}/%p", python, "-c", code.replace("{count}", str(count)),
             ],
             check=True,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"},
+            env={**os.environ, "PYTHONHASHSEED": "0"},
         )  # fmt: skip
         counts = [re.findall(r"Collected : (\d+)", file.read_text()) for file in Path(folder).iterdir()]
     assert counts
