@@ -1,12 +1,17 @@
 """What benchmarks share: figures with their targets, timing in turn, the CPU time of other processes."""
 
+import compileall
+import contextlib
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+import venv
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,6 +61,22 @@ def processor_in_turn(work: dict[str, Callable[[], object]], repetitions: int) -
 def _processor_seconds() -> float:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+@contextlib.contextmanager
+def installed() -> Iterator[str]:
+    """The Python of an environment that holds this package alone, as its wheel puts it there.
+
+    The hook of an editable install makes every start slower, a bare one too, and ratios to it smaller.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        venv.create(folder, symlinks=True)
+        (packages,) = Path(folder).glob("lib/python3*/site-packages")
+        shutil.copytree(
+            ROOT / "energymeter", packages / "energymeter", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        compileall.compile_dir(packages, quiet=1)
+        yield f"{folder}/bin/python"
 
 
 def python(*arguments: str, prefix: tuple[str, ...] = ()) -> str:

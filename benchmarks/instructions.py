@@ -1,4 +1,4 @@
-"""Machine instructions a sample and a span take, counted by valgrind: what they mean on a slow processor.
+"""Machine instructions of a start, a sample and a span, by valgrind: what they mean on a slow processor.
 
 Each count is a difference of two runs, so that start and imports drop out. They are this machine's
 instructions; an ARM1176 emulated by qemu (`docs/cost.md`) needed within 10 % as many. Cycles are assumed.
@@ -10,8 +10,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
-from _figures import ROOT, Figure
+from _figures import ROOT, Figure, installed
 
 _SAMPLES = """
 import sys; sys.path.insert(0, "benchmarks")
@@ -28,6 +29,11 @@ for _ in range({count}):
     with bench.span():
         pass
 """
+_STARTS = {
+    "from energymeter import EnergyMeter": "from energymeter import EnergyMeter",
+    "a first block": "from energymeter import EnergyMeter\nwith EnergyMeter('manual:5V,0.6A'): pass",
+}
+"""Both processes of the block are counted."""
 _EARLY, _LATER = 20_000, 40_000
 """Samples: the first ones cost a quarter more, as each is kept in the history, which is not thinned yet."""
 _PI_ZERO_HZ = 1e9
@@ -42,6 +48,12 @@ def measure(short: bool) -> dict[str, Figure]:
         return {}
     sample = (_count(_SAMPLES, _LATER) - _count(_SAMPLES, _EARLY)) / (_LATER - _EARLY)
     span = (_count(_SPANS, 6_000) - _count(_SPANS, 2_000)) / 4_000
+    with installed() as python:
+        bare = _count("pass", 0, python)
+        starts = {
+            f"{name} / bare interpreter": Figure(_count(code, 0, python) / bare, "×")
+            for name, code in _STARTS.items()
+        }
     shares = {
         f"of a Pi Zero at {rate_hz:g} Hz, {cycles:g} cycles an instruction": Figure(
             100 * rate_hz * sample * cycles / _PI_ZERO_HZ, "%", remark="assumed; bus, driver and kernel apart"
@@ -52,23 +64,23 @@ def measure(short: bool) -> dict[str, Figure]:
     return {
         "a sample": Figure(sample / 1e3, "k instructions"),
         "a span": Figure(span / 1e3, "k instructions"),
+        **starts,
         **shares,
     }
 
 
-def _count(code: str, count: int) -> int:
-    with tempfile.NamedTemporaryFile() as notes:
-        done = subprocess.run(
+def _count(code: str, count: int, python: str = sys.executable) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
             [
-                "valgrind", "--tool=callgrind", f"--callgrind-out-file={notes.name}",
-                sys.executable, "-c", code.format(count=count),
+                "valgrind", "--tool=callgrind", "--trace-children=yes", "--callgrind-out-file=/dev/null",
+                f"--log-file={folder}/%p", python, "-c", code.replace("{count}", str(count)),
             ],
-            stderr=subprocess.PIPE,
-            text=True,
             check=True,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"},
+            env={**os.environ, "PYTHONHASHSEED": "0"},
         )  # fmt: skip
-    collected = re.search(r"Collected : (\d+)", done.stderr)
-    assert collected is not None
-    return int(collected[1])
+        counts = [re.findall(r"Collected : (\d+)", file.read_text()) for file in Path(folder).iterdir()]
+    assert counts
+    assert all(counts)
+    return sum(int(count[-1]) for count in counts)

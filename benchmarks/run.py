@@ -1,4 +1,4 @@
-"""``make bench``: ours alone, in about three minutes; every figure next to its target and its record."""
+"""``make bench``: ours alone, in about six minutes; every figure next to its target and its record."""
 
 import argparse
 import json
@@ -17,11 +17,14 @@ import decode_cost
 import import_cost
 import instructions
 import long_run
+import loop_effect
 import sampling
 import span_cost
 from _figures import Figure
 
 RECORDED = Path(__file__).with_name("recorded.json")
+_WORSE = 1.5
+"""A ratio so many times its record fails; a busy machine changes CPU time by a third."""
 _PARTS: dict[str, Callable[[bool], dict[str, Figure]]] = {
     "import": import_cost.measure,
     "block": block_cost.measure,
@@ -31,18 +34,19 @@ _PARTS: dict[str, Callable[[bool], dict[str, Figure]]] = {
     "comparison": compare_cost.measure,
     "decoding": decode_cost.measure,
     "instructions": instructions.measure,
+    "effect": loop_effect.measure,
 }
 
 
 def main() -> int:
-    """Exit code 1 if ``--check`` finds a ratio worse than twice the recorded one."""
+    """Exit code 1 if ``--check`` finds a ratio worse than one and a half times the recorded one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"only these: {', '.join(_PARTS)}")
     parser.add_argument("--short", action="store_true", help="less than a minute, for CI")
     parser.add_argument(
         "--record", action="store_true", help=f"write {RECORDED.name}; with parts, theirs alone"
     )
-    parser.add_argument("--check", action="store_true", help="fail on a ratio twice as bad as recorded")
+    parser.add_argument("--check", action="store_true", help="fail on a ratio 1.5 times what was recorded")
     parser.add_argument("--hours", type=float, help="of simulated time, instead of one")
     asked = parser.parse_args()
     if asked.hours:
@@ -63,7 +67,7 @@ def main() -> int:
         again = {f"{part}: {name}": figure for name, figure in _PARTS[part](asked.short).items()}
         worse = [n for n in worse if n not in again or _worse(n, again[n], recorded["figures"])]
     if asked.check and worse:
-        print(f"more than twice what was recorded: {'; '.join(worse)}", file=sys.stderr)
+        print(f"more than 1.5 times what was recorded: {'; '.join(worse)}", file=sys.stderr)
         return 1
     return 0
 
@@ -78,7 +82,7 @@ def _line(name: str, figure: Figure, recorded: dict[str, float]) -> str:
 
 
 def _worse(name: str, figure: Figure, recorded: dict[str, float]) -> bool:
-    return figure.unit == "×" and name in recorded and figure.value > 2 * recorded[name]
+    return figure.unit == "×" and name in recorded and figure.value > _WORSE * recorded[name]
 
 
 def _record(kept: dict[str, float], figures: dict[str, Figure]) -> None:

@@ -25,8 +25,8 @@ def run(code):
 
 PACKAGE = ["energymeter", "energymeter.lazy", "energymeter.version"]
 METER = [
-    "__future__", "energymeter.clock", "energymeter.errors", "energymeter.meter", "energymeter.meter.meter",
-    "energymeter.meter.span",
+    "__future__", "_struct", "struct", "energymeter.clock", "energymeter.errors", "energymeter.meter",
+    "energymeter.meter.meter", "energymeter.meter.span",
 ]  # fmt: skip
 
 
@@ -47,6 +47,37 @@ print(*sorted(set(sys.modules) - before))
         [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == loaded
+
+
+SLOW_TO_LOAD = {"typing", "re", "enum", "json", "subprocess", "signal", "dataclasses", "inspect", "numpy"}
+
+
+@pytest.mark.parametrize("source", ["manual:5V,0.6A", "sim:pi4"])
+def test_a_block_loads_nothing_that_takes_long_on_either_side(source, tmp_path):
+    """A first block takes as long as four bare starts, two of which are its processes'."""
+    code = f"""
+import os, sys
+sys.path.insert(0, {str(ROOT)!r})
+from energymeter import EnergyMeter
+spawn = os.posix_spawn
+def noted(path, arguments, *others, **options):
+    place = arguments.index("-S") + 1
+    # what the child imports goes to its standard error, which is a file here
+    file = os.open({str(tmp_path / "child")!r}, os.O_WRONLY | os.O_CREAT)
+    options["file_actions"].append((os.POSIX_SPAWN_DUP2, file, 2))
+    return spawn(path, [*arguments[:place], "-X", "importtime", *arguments[place:]], *others, **options)
+os.posix_spawn = noted
+with EnergyMeter({source!r}):
+    pass
+print(*sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not SLOW_TO_LOAD & set(done.stdout.split())
+    child = {line.rpartition("|")[2].strip() for line in (tmp_path / "child").read_text().splitlines()}
+    assert "energymeter.sampling.session" in child
+    assert not (SLOW_TO_LOAD | {"threading", "functools", "collections", "contextlib"}) & child
 
 
 def test_the_public_names_are_frozen():

@@ -86,7 +86,7 @@ def _weight(weight: dict[str, Any]) -> list[str]:
         "",
         "distributions",
         "MB (without / with .pyc)",
-        "interpreter start + import",
+        "CPU of an interpreter's start + import",
         "× bare",
         "MiB after import",
     )

@@ -37,7 +37,7 @@ def _measured(section: str, weights: dict[str, dict[str, Any]]) -> dict[str, Any
     import weight
 
     work: dict[str, Callable[[], object]] = {
-        "weight": lambda: weight.run(_say, weights, repetitions=7),
+        "weight": lambda: weight.run(_say, weights, repetitions=11),
         "cost": lambda: cost.run(_say, repetitions=5),
         "truth": lambda: truth.run(_say),
         "waves": lambda: waves.run(_say),

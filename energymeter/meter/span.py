@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from struct import Struct
+
 from energymeter.errors import NotMeasured, SpecError
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from energymeter.meter.run import Run
 
     F = TypeVar("F", bound=Callable[..., Any])
+
+_both_edges = Struct("=qq").pack
 
 
 class Span:
@@ -53,7 +57,7 @@ class Span:
             return
         spans = run.spans
         self.end_ns = end_ns = spans.now_ns()
-        self._edges.extend((self.start_ns, end_ns))
+        self._edges.frombytes(_both_edges(self.start_ns, end_ns))  # both in one step, of any thread
         spans.open.pop(self, None)  # after that: a pass that comes between finds its start in any case
         if end_ns > spans.due_ns:
             spans.resolve()
