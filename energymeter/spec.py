@@ -71,7 +71,7 @@ def parse(text: str) -> list[list[Spec]]:
 
     >>> parse("ina219@1:0x41?shunt=0.05+rapl,manual:5V,0.6A")
     [[Spec(driver='ina219', address='1:0x41', options={'shunt': '0.05'}),
-      Spec(driver='rapl', place=None, options={})],
+      Spec(driver='rapl', address=None, options={})],
      [Spec(driver='manual', address='5V,0.6A', options={})]]
 
     Raises:

@@ -74,7 +74,7 @@ def measured(
                 part.facts,
                 curve.window(START_NS, end_ns),
                 curve.interval_seconds(1 / config.pace()),
-                own_counter=SampledChannel(_NO_INFO, curve).own_counter(seconds),
+                own_counter=SampledChannel(_NO_INFO, curve).own_counter(),
             )
             for part, curve in zip(parts, curves, strict=True)
         ],
