@@ -348,7 +348,7 @@ class Trace:
         """What the window's edges may misplace, by the rule of `energymeter.energy.window`."""
         interval = self._typical_interval()
         late = self.facts.age_seconds(interval)
-        if late or end - start < LONG * interval:
+        if late or (self.facts.semantics != "instant" and end - start < LONG * interval):
             joined = end - start <= late + 2 * LONG * interval
             first = self._samples_near(start, (end if joined else start) + late, start)
             last = first if joined else self._samples_near(end, end + late, start)

@@ -191,9 +191,12 @@ class Curve:
         return after.at_ns - before.at_ns if before is not None and after is not None else 0
 
     def _edges(self, start_ns: int, end_ns: int) -> Edges | None:
-        """What is around the window; ``None``: too little to say, or nothing but the steps there matters."""
+        """What is around the window; ``None``: too little to say, or nothing but the steps there matters.
+
+        That is so for instants that are new when they are read: a straight line joins two of them.
+        """
         late_ns, near_ns = self.late_ns(), self._near_ns()
-        if not late_ns and end_ns - start_ns >= LONG * near_ns:
+        if not late_ns and (self._trapezoids or end_ns - start_ns >= LONG * near_ns):
             return None
         joined = end_ns - start_ns <= late_ns + 2 * LONG * near_ns
         start = self._samples_near(start_ns, (end_ns if joined else start_ns) + late_ns, start_ns)
