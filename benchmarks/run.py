@@ -18,6 +18,7 @@ import import_cost
 import instructions
 import long_run
 import loop_effect
+import reading
 import sampling
 import span_cost
 from _figures import Figure
@@ -33,6 +34,7 @@ _PARTS: dict[str, Callable[[bool], dict[str, Figure]]] = {
     "long run": long_run.measure,
     "comparison": compare_cost.measure,
     "decoding": decode_cost.measure,
+    "reading": reading.measure,
     "instructions": instructions.measure,
     "effect": loop_effect.measure,
 }

@@ -12,8 +12,6 @@ from energymeter.budget.forecast import WIDEST, Z95, Forecast, HoursLeft
 from energymeter.budget.gauge_table import Gauge
 from energymeter.budget.voltage import sag_of
 from energymeter.errors import LogError
-from energymeter.recordings import reader
-from energymeter.recordings.record import Hints, options_in
 from energymeter.text import Estimate, duration, significant
 from energymeter.units import STEP
 
@@ -238,25 +236,15 @@ def _drawn(path: str, gauge: Gauge | None) -> _Drawn | None:
             first = rows[top][0]
         watts = gauge_table.drawn(gauge.watts[first:])
         return _Drawn(gauge.times_s[first:], watts, gauge.levels[first:], gauge.volts[first:], gauge.at_cell)
-    _, hints = options_in(path, Hints())
-    records = reader.read(path, Hints(caller="budget forecast --log"))
-    if hints.channel is not None:
-        records = [record for record in records if record.name == hints.channel]
-    if len(records) != 1:
-        names = ", ".join(record.name for record in records)
-        raise LogError(
-            f"{path} has {len(records)} channels ({names}): name the one that feeds from the battery, as in "
-            f"{path}?channel={records[0].name if records else 'NAME'}"
-        )
-    columns = records[0].columns
-    volts = columns.get("volts", ())
-    if "watts" in columns:
-        watts = list(columns["watts"])
-    elif "amps" in columns and volts:
-        watts = [v * a for v, a in zip(volts, columns["amps"], strict=True)]
-    else:
+    # the channels that count are added, as everywhere; imported here, because a gauge alone needs no numpy
+    from energymeter.recordings.trace import Trace
+
+    trace = Trace.load(path, caller="budget forecast --log")
+    watts = trace.watts.tolist()
+    if not any(map(math.isfinite, watts)):
         return None
-    return _Drawn(columns["time_s"], gauge_table.drawn(watts), (), volts, False)
+    volts = trace.volts.tolist() if len(trace.parts) == 1 else ()
+    return _Drawn(trace.time_s.tolist(), gauge_table.drawn(watts), (), volts, False)
 
 
 def _by_energy(drawn: _Drawn, battery: Battery, gauge: Gauge | None, empty: float) -> GaugeHours:

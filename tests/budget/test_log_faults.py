@@ -155,11 +155,18 @@ def test_units_of_the_gauge(forecast: Log) -> None:
         forecast("time_s,percent,power_W", lambda i: f"{i * MINUTE},{250 - i},1.9")
 
 
-def test_several_channels_are_asked_for(forecast: Log, tmp_path: Path) -> None:
-    with pytest.raises(LogError, match="channel=a"):
-        forecast("time_s,device,power_W", lambda i: f"{i // 2 * MINUTE},{'ab'[i % 2]},1.9")
+def test_channels_that_count_are_added(forecast: Log, tmp_path: Path) -> None:
+    both = forecast("time_s,device,power_W", lambda i: f"{i // 2 * MINUTE},{'ab'[i % 2]},1.9")
+    assert value(both) == pytest.approx((WH - 3.8) / 3.8, rel=0.03)
     one = hours_from_log(f"{tmp_path / 'log.csv'}?channel=a", KNOWN)
     assert value(one) == pytest.approx((WH - 1.9) / 1.9, rel=0.001)
+
+
+def test_of_channels_inside_each_other_only_the_total_counts(forecast: Log) -> None:
+    nested = forecast("time_s,rail,power_W", lambda i: f"{i // 2 * MINUTE},{['total', 'cpu'][i % 2]},1.9")
+    assert value(nested) == pytest.approx((WH - 1.9) / 1.9, rel=0.001)
+    with pytest.raises(LogError, match=r"energymeter budget forecast --log '.*\?channel=cpu'"):
+        forecast("time_s,rail,power_W", lambda i: f"{i // 2 * MINUTE},{['cpu', 'gpu'][i % 2]},1.9")
 
 
 def test_the_load_since_it_last_changed(forecast: Log) -> None:
