@@ -159,6 +159,7 @@ def lacking(docstring: str) -> list[str]:
     tested = label(docstring, "Tested on")
     said = {
         "a line `Counters: …`, what the meter itself adds up, or `none.`": label(docstring, "Counters"),
+        "a line `Renewal: …`, how often its values are renewed": label(docstring, "Renewal"),
         "a line `Loss: …`, how a sample that never came is noticed, or `none: ` and why": label(
             docstring, "Loss"
         ),
@@ -199,8 +200,8 @@ def _says(facts: Facts) -> str:
 def _freshness(facts: Facts) -> tuple[str, str, str, str]:
     return (
         facts.semantics,
-        _amount(facts.renewal_seconds, "s") if facts.renewal_seconds else "",
-        _amount(facts.smoothing_seconds, "s") if facts.smoothing_seconds else "",
+        _amount(facts.renewal_seconds, "s") if facts.renewal_seconds else "-",
+        _amount(facts.smoothing_seconds, "s") if facts.smoothing_seconds else "-",
         _amount(1 / facts.max_hz, "s"),
     )
 

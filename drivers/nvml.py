@@ -169,13 +169,18 @@ class Nvml(Parts["_Gpu"]):
             SourceMissing: it has none.
             SourceError: it does not answer.
         """
+        idle = None
         for way in self._ways:
             gpu = _Gpu(self._library, label, handle, way, "" if self._wakes else self._root)
             try:
-                gpu.read()
+                reading = gpu.read()
             except SourceMissing:
                 continue
-            return gpu
+            if reading.joules != 0:
+                return gpu
+            idle = gpu  # since its driver was loaded it has counted nothing: perhaps it never does
+        if idle is not None:
+            return idle
         raise SourceMissing(
             f"GPU {label} has no power sensor for NVML ({', '.join(self._ways)}: Not Supported); on a Jetson "
             "use the source `jetson`, elsewhere an external meter"
@@ -256,6 +261,8 @@ class _Gpu:
         return self._power(field.value.uiVal)
 
     def _power(self, milliwatts: int) -> Reading:
+        if not milliwatts:
+            raise SourceError(f"{self.name} says 0 W, which no GPU draws; look into `nvidia-smi`")
         return Reading(watts=milliwatts * 1e-3, seconds=_AVERAGED_SECONDS if self._averaged else None)
 
     def close(self) -> None:

@@ -30,10 +30,10 @@ _ENOUGH_STEPS = 8
 _STEP_AROUND = math.sqrt(1 / 6)
 """The same of a window much shorter than the interval, in which a straight line gives power h f."""
 
-_BURST = 5.0
-"""How far above the levels near a window power may go within it, in shares of their range, where no sample
-lies within: a burst of a fifth of a mean is five times as high as the mean shows. Elsewhere, and below, it
-may go as far beyond the levels as they are apart: means hide what is shorter than they are."""
+_BURST, _PAUSE = 5.0, 2.0
+"""How far above and below the levels near a window power may go within it, in shares of their range, where no
+sample lies within: a burst of a fifth of a mean is five times as high as the mean shows. Elsewhere it may go
+as far beyond the levels as they are apart: means hide what is shorter than they are."""
 _DELAYED = 0.95
 """95 of 100 delays, which may be anything up to the greatest, are less than this share of it."""
 
@@ -152,9 +152,9 @@ class Edges(NamedTuple):
 def _stretched(level: tuple[float, float], most_watts: float, *, hidden: bool) -> tuple[float, float]:
     """The levels that power may have near an edge, by those that are seen there."""
     least, most = level
-    beyond = most - least
-    above = _BURST * beyond if hidden else beyond
-    return max(least - beyond, min(least, 0.0)), min(most + above, most_watts)
+    below, above = (_PAUSE, _BURST) if hidden else (1.0, 1.0)
+    apart = most - least
+    return max(least - below * apart, min(least, 0.0)), min(most + above * apart, most_watts)
 
 
 class Window(NamedTuple):

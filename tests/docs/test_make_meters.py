@@ -35,6 +35,7 @@ COMPLETE = """A meter.
 Semantics: instants. Limits from memory.
 
 Counters: none.
+Renewal: each reading.
 Loss: none: it is asked.
 Tested on: scripted bytes; real hardware: none yet.
 """
@@ -45,6 +46,7 @@ Tested on: scripted bytes; real hardware: none yet.
     [
         ("Counters: none.", "", "lacks a line `Counters: …`"),
         ("Loss: none: it is asked.", "", "lacks a line `Loss: …`"),
+        ("Renewal: each reading.", "", "lacks a line `Renewal: …`"),
         ("; real hardware: none yet.", ".", "lacks a line `Tested on: …; real hardware: … .`"),
         ("Semantics: instants.", "", "lacks how its readings join"),
         ("from memory", "0.1 %", "lacks where its figures come from"),

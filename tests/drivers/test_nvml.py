@@ -231,3 +231,22 @@ def test_it_is_looked_for_where_a_driver_is(tmp_path: Path) -> None:
         Nvml.addresses(str(tmp_path))
     Sysfs(tmp_path).put("dev/nvidiactl", "")
     assert Nvml.addresses(str(tmp_path)) == [""]
+
+
+def test_a_counter_that_never_counted_gives_way_to_the_power() -> None:
+    gpu = Gpu(millijoules=0, usage=100_000, architecture=5)
+    assert measured(Nvml(library=Driver(gpu))).mean_watts == pytest.approx(100.0)
+
+
+def test_no_watts_at_all_are_no_power() -> None:
+    gpu = Gpu(usage=0, architecture=5)
+    with pytest.raises(SourceError, match="which no GPU draws"):
+        opened(Driver(gpu), by="usage")
+    gpu.usage = 100_000
+
+    def lost(n: int) -> None:
+        gpu.usage = 0 if n > 8 else 100_000
+
+    usage = measured(Nvml(by="usage", library=Driver(gpu)), lost, seconds=2.0)
+    assert usage.coverage < 0.8
+    assert usage.mean_watts == pytest.approx(100.0)
