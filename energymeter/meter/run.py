@@ -338,7 +338,7 @@ class Run:
         )
 
     def _part(self, channel: SampledChannel, window: Window, interval_seconds: float) -> Part:
-        from energymeter.energy.uncertainty import OwnCounter, Part
+        from energymeter.energy.uncertainty import Part
 
         part = Part(channel.info.name, channel.info.facts, window, interval_seconds)
         applied = self.applied(channel)
