@@ -304,6 +304,14 @@ def test_what_was_given_never_changes(bench):
     assert (given.joules, given.seconds, given.usage, len(given), repr(given)) == before
 
 
+def test_a_name_from_somewhere_else_brings_no_escapes_to_the_terminal(bench):
+    with bench.span("\x1b[31mred"):
+        bench.pass_ms(10)
+    spans = bench.spans("\x1b[31mred")
+    assert spans.name == "\x1b[31mred"
+    assert "\x1b" not in f"{spans} {spans!r} {SpansByName({spans.name: spans})!r}"
+
+
 def test_what_a_device_counts_later_changes_no_span_that_was_given(bench):
     with bench.span():
         bench.pass_ms(100)
