@@ -11,7 +11,7 @@ from operator import and_, eq, ge
 from energymeter.energy.window import COVERED, Window
 from energymeter.errors import NotMeasured
 from energymeter.lazy import NamedTuple
-from energymeter.text import html_table, significant
+from energymeter.text import html_table, printable, significant
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
@@ -188,9 +188,9 @@ class Spans:
 
     def __str__(self) -> str:
         try:
-            return f"{self.name}: {self.joules}"
+            return f"{printable(self.name)}: {self.joules}"
         except NotMeasured:
-            return f"{self.name}: not measured, n = 0, {len(self)} left out"
+            return f"{printable(self.name)}: not measured, n = 0, {len(self)} left out"
 
     def __repr__(self) -> str:
         return f"Spans({self})"

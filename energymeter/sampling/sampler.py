@@ -49,8 +49,6 @@ class SampledChannel(NamedTuple):
 
     def own_counter(self) -> OwnCounter | None:
         """What the device itself counted so far, next to our integral; None: nothing that can be compared."""
-        from energymeter.energy.uncertainty import OwnCounter
-
         counts = self.curve.counts
         for _ in range(_TRIES):  # until the sampler has not changed it meanwhile
             start_ns, end_ns = counts[Count.COUNTED_FROM_NS], counts[Count.COUNTED_TO_NS]
@@ -63,6 +61,8 @@ class SampledChannel(NamedTuple):
         window = self.curve.window(start_ns, end_ns)
         if not window.covered_seconds >= COVERED * window.seconds:
             return None
+        from energymeter.energy.uncertainty import OwnCounter
+
         return OwnCounter(window.seconds, window.joules, counted_uj * 1e-6, step_uj * 1e-6)
 
 

@@ -17,6 +17,7 @@ from energymeter import EnergyMeter
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.meter.span import Span, SyncedSpan
 from energymeter.meter.spans import SpansByName, Statistics
+from energymeter.sampling.memory import Count
 
 
 @pytest.fixture
@@ -301,6 +302,28 @@ def test_what_was_given_never_changes(bench):
     with bench.span():
         bench.pass_ms(3)
     assert (given.joules, given.seconds, given.usage, len(given), repr(given)) == before
+
+
+def test_a_name_from_somewhere_else_brings_no_escapes_to_the_terminal(bench):
+    with bench.span("\x1b[31mred"):
+        bench.pass_ms(10)
+    spans = bench.spans("\x1b[31mred")
+    assert spans.name == "\x1b[31mred"
+    assert "\x1b" not in f"{spans} {spans!r} {SpansByName({spans.name: spans})!r}"
+
+
+def test_what_a_device_counts_later_changes_no_span_that_was_given(bench):
+    with bench.span():
+        bench.pass_ms(100)
+    bench.pass_ms(5)
+    given = bench.spans()
+    before = given.usage
+    counts = bench.curve.counts  # its own counter steps, and says three times as much
+    counts[Count.COUNTED_FROM_NS], counts[Count.COUNTED_TO_NS] = 15 * MS, 105 * MS
+    counts[Count.COUNTED_TO_UJ] = 3 * round(before.joules * 1e6)
+    assert given.usage == before
+    causes = [component.cause for component in bench.spans().usage.components]
+    assert "disagreement with its own counter" in causes, "what is given now knows it"
 
 
 @pytest.mark.parametrize(("rate_hz", "seconds"), [(1000.0, 0.1), (4.0, 0.25), (0.01, 2.0)])
