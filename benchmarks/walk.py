@@ -10,6 +10,7 @@ where the walk comes back.
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, FrameType
@@ -58,6 +59,7 @@ def walks() -> dict[str, list[str]]:
     for _ in range(4):
         known.clear()
         block(plain)
+        time.sleep(0.05)  # until the last sample has come
         usages.append(walk(lambda: str(plain.usage), known))
     # what is imported on the way is no part of it, nor is the wait for a last sample on a busy machine
     usage = min(usages[1:], key=len)

@@ -26,6 +26,7 @@ _PERIOD_SECONDS = 3.0
 """A question waits for one sample at most, and for a slow one not at all."""
 _LONG_AGO_SECONDS = 0.3
 _EDGE_SECONDS = 2e-4
+_READY_SECONDS = 2.5
 _STAMP_SECONDS = 0.02
 """A sample has the time of its reading but for so much."""
 _ON_ITS_WAY_SECONDS = 0.03
@@ -133,6 +134,9 @@ class Judge:
             if longest and not channel.spec.stamped and inside:
                 late = min(longest, inside[0] - since)
                 earliest = min(earliest, inside[0] - late)  # half of what its first answer took
+            before = channel.last_before(since)
+            if channel.spec.shared and since - before < _READY_SECONDS:
+                earliest = min(earliest, before)  # its sampler was ready
             firsts += inside[:1]
             lasts += inside[-1:]
         if not firsts:
