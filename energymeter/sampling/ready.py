@@ -73,7 +73,7 @@ def key(configs: Sequence[SourceConfig], corrections: dict[str, Correction]) -> 
             for spec, rate_hz in configs
             if isinstance(spec, Spec)
         ),
-        tuple(corrections.items()),
+        repr(sorted(corrections.items())),
         (os.getuid(), os.geteuid(), os.getgid(), os.getegid()),
         folder,
         tuple(map(str, sys.path)),

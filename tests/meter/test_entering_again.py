@@ -17,6 +17,8 @@ from devices.processes import until
 from energymeter import Battery, Budget, EnergyMeter
 from energymeter.errors import SourceMissing, SpecError
 from energymeter.sampling import ready
+from energymeter.sampling.config import SourceConfig
+from energymeter.spec import Spec
 
 ROOT = Path(__file__).parents[2]
 STEADY = "manual:5V,0.6A"
@@ -276,6 +278,16 @@ def test_a_log_begins_with_its_own_block(tmp_path):
     assert len(rows) >= 3
 
 
+def test_a_calibration_that_changed_on_disk_counts_from_the_next_block(home):
+    from energymeter.energy.correction import Correction
+
+    spec, wanted = SourceConfig(Spec("manual", "3W", {}), None), []
+    for gain in (1.0, 1.0, 1.1):
+        wanted.append(ready.key([spec], {"manual:3W": Correction(gain)}))
+    assert wanted[0] == wanted[1] != wanted[2]
+    assert len({*wanted}) == 2
+
+
 @pytest.mark.parametrize("what", ["environment", "folder", "import path", "rate", "place"])
 def test_what_has_changed_starts_another_process(what, tmp_path, monkeypatch):
     pid = block(EnergyMeter(STEADY))
@@ -346,10 +358,11 @@ def test_one_that_was_halted_goes_on():
 
 
 def test_one_that_is_killed_before_the_last_sample_says_so():
-    meter = EnergyMeter(STEADY, rate_hz=1.0)
+    meter = EnergyMeter(STEADY, rate_hz=10.0)
     pid = block(meter)
     with meter:
-        time.sleep(0.05)
+        begun_ns = time.monotonic_ns()
+        until(lambda: meter._life.latest.sampler.channels[0].curve.last_ns() > begun_ns)
         os.kill(pid, signal.SIGSTOP)
         time.sleep(0.05)
         host = meter._life.latest.sampler._host
