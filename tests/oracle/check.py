@@ -126,7 +126,7 @@ class Judge:
     def sampled(self, channels: Sequence[Channel], extent: Extent, begun: float) -> tuple[Moments, Moments]:
         """When the first and the last sample of a run were taken: a curve reaches from one to the other."""
         grace = max(self._grace(channel) for channel in channels) + 0.1
-        firsts, lasts, earliest = [], [], math.inf
+        firsts, lasts, earliest, latest = [], [], math.inf, -math.inf
         for channel in channels:
             since = max(begun, extent.start.earliest - 3.0)
             inside = [t for t in channel.times if since <= t <= extent.end.latest + grace]
@@ -137,11 +137,14 @@ class Judge:
             before = channel.last_before(since)
             if channel.spec.shared and since - before < _READY_SECONDS:
                 earliest = min(earliest, before)  # its sampler was ready
+                latest = max(latest, channel.last_before(extent.start.latest))
             firsts += inside[:1]
             lasts += inside[-1:]
         if not firsts:
             return extent.start, extent.end
-        first = Moments(min(earliest, min(firsts) - _STAMP_SECONDS), min(firsts) + _STAMP_SECONDS)
+        first = Moments(
+            min(earliest, min(firsts) - _STAMP_SECONDS), max(latest, min(firsts)) + _STAMP_SECONDS
+        )
         last = Moments(min(extent.end.earliest, *lasts) - grace, min(extent.end.latest, max(lasts)) + grace)
         return first, last
 
