@@ -26,7 +26,7 @@ STEP_IN_LINE = math.sqrt(1 / 20)
 STEP_IN_MEAN = math.sqrt(1 / 10)
 NEWEST = 32
 """So many samples say how much power changes from one to the next."""
-_ENOUGH_STEPS = 8
+_ENOUGH_STEPS = 3
 _STEP_AROUND = math.sqrt(1 / 6)
 """The same of a window much shorter than the interval, in which a straight line gives power h f."""
 
@@ -208,10 +208,10 @@ def unseen_joules(watts: Sequence[float], seconds: float) -> float:
 
     The newest value may be old: of the time since then nobody knows anything newer. A step of height h that
     came anywhere within it, t long, misplaces h t/√3. How high steps are, the samples say. A few of them say
-    little: with none, a step may be as high as the power; each one takes an eighth of the weight from that.
+    little: with none, a step may be as high as the power; each one takes a third of the weight from that.
 
     >>> [round(unseen_joules([2.0] * count, 0.3), 3) for count in (1, 3, 10)]
-    [0.346, 0.237, 0.0]
+    [0.346, 0.219, 0.0]
 
     Args:
         watts: the power of the newest samples, oldest first.
