@@ -45,7 +45,7 @@ class Block(NamedTuple):
     times: Floats
     """s"""
     values: list[Floats]
-    """Of each column of the layout, SI, NaN where there is none."""
+    """Each column of the layout, SI; NaN where there is none."""
     devices: list[tuple[tuple[str, ...], npt.NDArray[np.intp] | None]]
     """The devices in the order in which they appear, and their rows; ``None``: all."""
 

@@ -33,9 +33,9 @@ class Kind(NamedTuple):
     volts: float | None
     """A constant voltage that was given."""
     per_row: bool
-    """Its joules are those of each row, not a counter."""
+    """The joules are those of each row, not a counter."""
     dated: bool
-    """Its times are dates."""
+    """The times are dates."""
     facts: Facts
 
 
@@ -49,7 +49,7 @@ class Channel:
     def __init__(self, kind: Kind) -> None:
         self._kind = kind
         self.times = array("d")
-        """Of the newest rows, to which more may be appended; so are the values."""
+        """Those of the newest rows, to which more may be appended; so are the values."""
         self.values = [array("d") for _ in kind.quantities]
         self._pieces: list[list[Floats]] = []
         """The times and values of the rows before those."""

@@ -38,9 +38,9 @@ _LEAST_BLOCK = 1 << 16
 """Characters; shorter blocks are read row by row."""
 _MOST_FAILURES = 16
 LEAST_ROWS = 1 << 12
-"""Of each channel, however many there are."""
+"""The rows of each channel, however many there are."""
 _FOLDED_ROWS = 1 << 19
-"""Of very many rows, so many are read before they are joined to the others."""
+"""So many rows are read before they are joined to the others, where there are very many."""
 _MOST_CHANNELS = 1024
 _NOTHING = "{} holds no samples: the sensor that wrote it never gave a reading; check it, then record again"
 
@@ -398,7 +398,7 @@ def _check_plausible(path: str, watts: "array[float]", board: Board, factor: flo
 
 
 def _mean(values: "array[float]") -> float:
-    """Of those that are known; NaN where none is."""
+    """The mean of those that are known; NaN where none is."""
     if len(values) > FEW_ROWS:
         import numpy as np
 

@@ -21,7 +21,7 @@ from energymeter.recordings.record import Record
 pytest.importorskip("pyarrow")
 
 EXAMPLES = int(os.environ.get("ENERGYMETER_BULK_TABLES", "60"))
-"""Of random tables."""
+"""The number of random tables."""
 START = datetime(2026, 5, 4, 22, 58, 30)
 TIMES = {
     "s": lambda at: f"{at:.3f}",
