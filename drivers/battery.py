@@ -49,7 +49,6 @@ class Battery(Parts["_ByCharge | _ByEnergy | _ByPower"]):
     """
 
     kind = "gauge"
-    shared = True
 
     facts = gauge_facts(joule_step=36.0)
 

@@ -46,7 +46,6 @@ class Jetson(Rails):
     """
 
     kind = "board"
-    shared = True
 
     # a channel is converted about 77 times a second
     facts = Facts(max_watts=MOST_WATTS, default_hz=10.0, max_hz=75.0)

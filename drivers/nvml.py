@@ -76,7 +76,6 @@ class Nvml(Parts["_Gpu"]):
     """
 
     kind = "gpu"
-    shared = True
 
     facts = Facts(
         semantics="counter",

@@ -76,7 +76,6 @@ def _sources(source: s.SourceSpec) -> Iterator[s.SourceSpec]:
         "troubles",
         "late",
         "restarts",
-        "shared",
         "renews",
         "batch",
         "news",
