@@ -459,6 +459,9 @@ CLAIMS: dict[str, list[str]] = {
         "drivers/test_ppk2.py::test_what_is_sent_in_each_mode",
     ],
     # what is created
+    "the rows of a recording": [
+        "recordings/test_bulk.py::test_very_long_tables_are_joined_and_lose_no_energy",
+    ],
     "a recording |the file": [
         f"{HERE}::test_a_log_obeys_the_umask_and_is_not_overwritten",
         f"{HOSTILE}::test_a_log_is_not_written_through_a_link_that_appears_meanwhile",

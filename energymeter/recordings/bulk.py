@@ -57,7 +57,7 @@ def is_possible(layout: Layout) -> bool:
         and layout.shape.delimiter in _DELIMITERS
         and bool(layout.time_places)
         and len(layout.devices) <= 1
-        and isinstance(layout.time_column, Counts | Dates | Elapsed)
+        and isinstance(layout.time_column, Counts | Dates)
     )
 
 

@@ -155,7 +155,7 @@ def test_both_ways_give_the_same(
     assert same(at_once, one_by_one)
 
 
-@pytest.mark.parametrize("kind", TIMES)
+@pytest.mark.parametrize("kind", sorted(set(TIMES) - {"of day", "elapsed"}))  # these may begin again
 def test_plain_tables_are_read_at_once(
     tmp_path: Path, in_small_blocks: None, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
