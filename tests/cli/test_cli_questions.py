@@ -1,4 +1,4 @@
-"""What a refusal prints as a command line is one: it is pasted, and works."""
+"""What a question prints as a command line is one: it is pasted, and works."""
 
 import shlex
 from pathlib import Path
