@@ -57,7 +57,7 @@ def is_possible(layout: Layout) -> bool:
         and layout.shape.delimiter in _DELIMITERS
         and bool(layout.time_places)
         and len(layout.devices) <= 1
-        and isinstance(layout.time_column, Counts | Dates)
+        and isinstance(layout.time_column, Counts | Dates | Elapsed)
     )
 
 
@@ -91,13 +91,13 @@ def read_block(text: str, layout: Layout) -> Block | None:
     table = _parsed(text, layout)
     if table is None:
         return None
-    times = _times(table, layout)
-    if times is None:
-        return None
     values = [_values(table[column.place], column) for column in layout.columns]
     devices = _devices(table, layout)
     known = [each for each in values if each is not None]
-    if devices is None or len(known) < len(values) or not np.all(np.isfinite(times)):
+    if devices is None or len(known) < len(values):
+        return None
+    times = _times(table, layout)  # last, because it moves the column of times on
+    if times is None or not np.all(np.isfinite(times)):
         return None
     return Block(times, known, devices)
 
