@@ -153,22 +153,14 @@ class Integrator:
         last = self._last
         if last is not None and at_ns <= self._last_ns:
             return None
-        volts, amps, watts, joules, coulombs, _, _, fresh = reading
-        if not fresh:
+        if not reading.fresh:
             if last is None or not final or self._semantics == "counter":
                 return None  # what a counter has counted since then is unknown
             if at_ns - max(last.at_ns, self._heard_ns) > self.gap_limit_ns:
                 return None  # and so is what was drawn after so long a silence
-            volts, amps, watts, joules, coulombs = (
-                last.volts,
-                last.amps,
-                last.watts,
-                self._raw_joules,
-                self._raw_coulombs,
-            )
-            reading = Reading(volts, amps, watts, joules, coulombs)
-        if watts is None and volts is not None and amps is not None:
-            watts = volts * amps
+            reading = Reading(last.volts, last.amps, last.watts, self._raw_joules, self._raw_coulombs)
+        volts, amps, _, joules, coulombs, _, _, _ = reading
+        watts = reading.power
         if last is None:
             self._begin(watts, reading)
         else:

@@ -149,12 +149,13 @@ class Curve:
         if not len(self):
             return NOTHING
         start, end = start if start is not None else self.at(start_ns), self.at(end_ns)
-        edges = self._edges(start_ns, end_ns)
+        late_ns = self.late_ns()
+        edges = self._edges(start_ns, end_ns, late_ns)
         seconds = (end_ns - start_ns) * 1e-9
         is_whole = end.covered_seconds - start.covered_seconds > _WHOLE * seconds
         peak = self.peak(start_ns, end_ns if is_whole else self._out_of_gap(end_ns))
         window = Window.between(start, end, seconds, peak, edges)
-        if late_ns := self.late_ns():
+        if late_ns:
             unseen = self._unseen_joules(start_ns, end_ns, late_ns)
             window = window._replace(edge_joules=math.hypot(window.edge_joules, unseen))
         return window
@@ -190,12 +191,12 @@ class Curve:
         before, after = self._near if self._near is not None else (None, None)
         return after.at_ns - before.at_ns if before is not None and after is not None else 0
 
-    def _edges(self, start_ns: int, end_ns: int) -> Edges | None:
+    def _edges(self, start_ns: int, end_ns: int, late_ns: int) -> Edges | None:
         """What is around the window; ``None``: too little to say, or nothing but the steps there matters.
 
         That is so for instants that are new when they are read: a straight line joins two of them.
         """
-        late_ns, near_ns = self.late_ns(), self._near_ns()
+        near_ns = self._near_ns()
         if not late_ns and (self._trapezoids or end_ns - start_ns >= LONG * near_ns):
             return None
         joined = end_ns - start_ns <= late_ns + 2 * LONG * near_ns
