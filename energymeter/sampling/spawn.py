@@ -72,7 +72,7 @@ class _Process:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.ended = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may ask for the same
         """Held while its number is used: it may stand for another process once this one was waited for."""
 
     def has_ended(self) -> bool:
@@ -130,6 +130,10 @@ class Child:
     def alive(self) -> bool:
         return not self._process.has_ended()
 
+    def answers(self) -> bool:
+        """Whether it is alive and can be woken."""
+        return self._wake[1].ours() and self.alive()
+
     def lines(self, deadline: float) -> Iterator[bytes]:
         """What it says, line by line, until it ends or ``time.monotonic()`` is past the deadline."""
         while self._readable(deadline - time.monotonic()):
@@ -142,7 +146,8 @@ class Child:
     def wake(self) -> None:
         """Make whatever waits in it look at what is asked."""
         if self._wake[1].ours():
-            os.write(self._wake[1].fd, b"!")
+            with contextlib.suppress(BlockingIOError):  # the pipe is full: it has not looked for long
+                os.write(self._wake[1].fd, b"!")
         with contextlib.suppress(OSError):  # it may be stopped, and the program may have lost its rights
             self._process.send(signal.SIGCONT)
 
@@ -204,6 +209,7 @@ def spawn(config: dict[str, Any], pass_fds: Sequence[int] = (), stderr: int | No
     try:
         wake = pipe()
         mine += wake
+        os.set_blocking(wake[1].fd, False)
         answer, its_answer = pipe()
         mine.append(answer)
         theirs.append(its_answer)
