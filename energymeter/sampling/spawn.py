@@ -72,22 +72,27 @@ class _Process:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.ended = False
-        self._lock = threading.RLock()  # a signal handler may ask for the same
-        """Held while its number is used: it may stand for another process once this one was waited for."""
 
     def has_ended(self) -> bool:
-        with self._lock:
-            return self._looked()
+        # No lock: an exception that arrives in here would leave it held. The second to ask finds no child.
+        if not self.ended:
+            try:
+                self.ended = os.waitpid(self.pid, os.WNOHANG)[0] == self.pid
+            except ChildProcessError:  # waited for: by another thread, or by the program, with all it had
+                self.ended = True
+        return self.ended
 
     def send(self, number: int) -> None:
         """Send a signal, if it has not ended.
 
+        Its number stands for another process only once the kernel has used all others, which takes longer
+        than the step from the question to the signal.
+
         Raises:
             OSError: it has other rights now.
         """
-        with self._lock:
-            if not self._looked():
-                os.kill(self.pid, number)
+        if not self.has_ended():
+            os.kill(self.pid, number)
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end; True if it has ended."""
@@ -100,14 +105,6 @@ class _Process:
             time.sleep(min(pause, left))
             pause = min(2 * pause, longest)
         return True
-
-    def _looked(self) -> bool:
-        if not self.ended:
-            try:
-                self.ended = os.waitpid(self.pid, os.WNOHANG)[0] == self.pid
-            except ChildProcessError:  # the program has waited for every child it had
-                self.ended = True
-        return self.ended
 
 
 class Child:
