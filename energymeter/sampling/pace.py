@@ -72,6 +72,7 @@ class SystemPace:
         self._inode = os.fstat(memory_fd).st_ino if memory_fd is not None else None
         self._checked_ns = 0
         self._boot_clock = getattr(time, "CLOCK_BOOTTIME", None)
+        self._asleep_ns = 0
         # a process of its own does nothing else, its start included; of the program, only this thread samples
         self.cpu_ns = time.thread_time_ns if parent_pid is None else time.process_time_ns
 
@@ -135,10 +136,18 @@ class SystemPace:
     def suspended_ns(self) -> int:
         if self._boot_clock is None:
             return 0
+        now_ns = time.monotonic_ns()
+        asleep_ns = time.clock_gettime_ns(self._boot_clock) - now_ns
+        if abs(asleep_ns - self._asleep_ns) > _TOGETHER_NS:
+            self._asleep_ns = self._slept_so_far(self._boot_clock)
+        return self._asleep_ns
+
+    @staticmethod
+    def _slept_so_far(boot_clock: int) -> int:
         # a busy machine may stop this program between the two clocks: then they are read again
         asleep_ns, before_ns = 0, time.monotonic_ns()
         for _ in range(_CLOCK_TRIES):
-            boot_ns, after_ns = time.clock_gettime_ns(self._boot_clock), time.monotonic_ns()
+            boot_ns, after_ns = time.clock_gettime_ns(boot_clock), time.monotonic_ns()
             asleep_ns = boot_ns - after_ns
             if after_ns - before_ns < _TOGETHER_NS:
                 break
