@@ -49,6 +49,7 @@ class Battery(Parts["_ByCharge | _ByEnergy | _ByPower"]):
     """
 
     kind = "gauge"
+    shared = True
 
     facts = gauge_facts(joule_step=36.0)
 

@@ -105,6 +105,7 @@ class Hwmon(ShuntMonitor):
     """
 
     kind = "part"
+    shared = True
     driver = "hwmon"
 
     facts = Facts(max_watts=MOST_WATTS, default_hz=10.0, max_hz=200.0)

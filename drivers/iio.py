@@ -40,6 +40,7 @@ class Iio(ShuntMonitor):
     """
 
     kind = "part"
+    shared = True
     driver = "iio"
 
     facts = Facts(max_watts=MOST_WATTS, default_hz=10.0, max_hz=500.0)

@@ -46,6 +46,7 @@ class Jetson(Rails):
     """
 
     kind = "board"
+    shared = True
 
     # a channel is converted about 77 times a second
     facts = Facts(max_watts=MOST_WATTS, default_hz=10.0, max_hz=75.0)

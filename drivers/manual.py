@@ -28,6 +28,8 @@ class Manual:
         SpecError: it is neither.
     """
 
+    shared = True
+
     def __init__(self, address: str = "") -> None:
         self.name = f"manual:{address}"
         said: dict[str, tuple[float, Band]] = {}

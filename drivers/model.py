@@ -32,6 +32,8 @@ class Model:
         SpecError: no such board, or one whose draw is unknown.
     """
 
+    shared = True
+
     def __init__(self, address: str = "", *, clock: Clock | None = None, root: str = "/") -> None:
         board = find_board(address) if address else None
         self.name = f"model@{board.name}" if board else "model"

@@ -76,6 +76,7 @@ class Nvml(Parts["_Gpu"]):
     """
 
     kind = "gpu"
+    shared = True
 
     facts = Facts(
         semantics="counter",

@@ -76,6 +76,7 @@ class Rapl(Parts[Rail]):
     """
 
     kind = "package"
+    shared = True
 
     facts = Facts(semantics="counter", place="die", default_hz=10.0, max_hz=1000.0)
 

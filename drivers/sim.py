@@ -74,6 +74,8 @@ class Sim:
         SpecError: no such board, or one whose draw is unknown.
     """
 
+    shared = True
+
     def __init__(
         self,
         address: str = "pi4",

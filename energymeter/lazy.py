@@ -47,6 +47,7 @@ def module(name: str) -> "Any":
 
 
 if not TYPE_CHECKING:
+    _MISSING = object()
 
     class NamedTuple(tuple):
         """A tuple with names, declared and used as one of `typing`, but declared in a tenth of the time."""
@@ -60,24 +61,29 @@ if not TYPE_CHECKING:
                 return  # it has the fields of its base
             fields = cls._fields = cls.__match_args__ = (*cls.__annotations__,)
             cls._field_defaults = {name: vars(cls)[name] for name in fields if name in vars(cls)}
+            cls._needed = len(fields) - len(cls._field_defaults)
+            cls._fallbacks = (_MISSING,) * cls._needed + (*cls._field_defaults.values(),)
             for place, name in enumerate(fields):
                 setattr(cls, name, _getter(place))
 
         def __new__(cls, *values, **named):
-            if named or len(values) != len(cls._fields):
-                values = cls._completed(values, named)
+            given = len(values)
+            if named or given != len(cls._fields):
+                # in C as far as it goes: a reading is made like this at every sample
+                values += (*map(named.pop, cls._fields[given:], cls._fallbacks[given:]),)
+                if named or given > len(cls._fields) or given < cls._needed:
+                    cls._refuse(given, named, values)
             return tuple.__new__(cls, values)
 
         @classmethod
-        def _completed(cls, values, named):
-            """All values in the order of their fields, with those that were named and those by default."""
-            rest = cls._fields[len(values) :]
-            known = {**cls._field_defaults, **named}
-            wrong = set(named).difference(rest) or set(rest).difference(known)
-            if wrong or len(values) > len(cls._fields):
-                what = ", ".join(sorted(wrong)) or f"{len(values)} values"
+        def _refuse(cls, given, named, values):
+            """Raise where a value is missing, or where one is too much."""
+            wrong = sorted(named) or [
+                name for name, value in zip(cls._fields, values, strict=False) if value is _MISSING
+            ]
+            if wrong or given > len(cls._fields):
+                what = ", ".join(wrong) or f"{given} values"
                 raise TypeError(f"{cls.__name__} has the fields {', '.join(cls._fields)}; correct {what}")
-            return (*values, *(known[name] for name in rest))
 
         @classmethod
         def _make(cls, values):

@@ -12,6 +12,11 @@ Constructors only remember, ``open`` touches, ``close`` forgives.
 
 Beyond the protocol a source *may* offer, and the sampler then uses:
 
+``shared``
+    True, of the class: others may use the device while we do. Such a source may stay ready for the next block
+    for two seconds; any other is released at the end of the block.
+``resume``
+    A method described by the protocol `Resumable` below, for what lingers because its user asked for that.
 ``tune``, ``channels``, ``stream``
     Methods described by the protocols `Tunable`, `Divided`, `Streaming` and `StreamingParts` below.
 ``counters``
@@ -82,6 +87,14 @@ class Tunable(Protocol):
 
     def tune(self, rate_hz: float) -> None:
         """Called before ``open``: how often it will be read."""
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A source whose device somebody may have set up again between two blocks."""
+
+    def resume(self) -> None:
+        """Called when a block begins on a source that stayed ready: the next reading makes sure."""
 
 
 @runtime_checkable

@@ -55,6 +55,15 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             os.environ[name] = value
 
 
+@pytest.fixture(autouse=True)
+def _nothing_stays_ready() -> Iterator[None]:
+    """End the samplers that a test leaves ready for a next block: another test may count processes."""
+    yield
+    ready = sys.modules.get("energymeter.sampling.ready")
+    if ready is not None:
+        ready.release_all()
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home with no settings and no memory."""

@@ -445,6 +445,11 @@ CLAIMS: dict[str, list[str]] = {
     "That process ends": [
         "sampling/test_sampler.py::test_the_child_ends_within_two_seconds_of_its_parents_sigkill_and_the_log_is_whole"
     ],
+    "After a block it may stay ready": ["meter/test_entering_again.py::test_it_ends_after_its_time"],
+    "A program that changes its user": [
+        "meter/test_entering_again.py::test_what_has_changed_starts_another_process",
+        "meter/test_entering_again.py::test_a_program_that_dropped_its_rights_does_not_use_what_it_had_opened_before",
+    ],
     "Drivers come from": [f"{HERE}::test_a_spec_names_a_driver_and_no_other_module"],
     "A file in the current folder": [
         f"{HERE}::test_the_sampling_process_takes_no_module_from_the_scripts_folder"

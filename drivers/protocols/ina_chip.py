@@ -114,6 +114,10 @@ class Converter:
         self._until_check -= 1
         return self._until_check > 0 or not self.lost_power()
 
+    def resume(self) -> None:
+        """Check the setting at the next reading."""
+        self._until_check = 0
+
     def lost_power(self) -> bool:
         """Whether the chip forgot its setting; if so it is set up again and ``resets`` counts it."""
         lost = self.word(self.kind.config_register) != self._config
@@ -201,6 +205,10 @@ class InaSource:
             SourceError: the chip cannot be reached, or it is another one.
         """
         self._converter.open()
+
+    def resume(self) -> None:
+        """Somebody else may have set up the chip meanwhile: look at the next reading."""
+        self._converter.resume()
 
     def close(self) -> None:
         """Let go of the bus; the chip goes on converting."""

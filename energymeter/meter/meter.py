@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     T = TypeVar("T")
     F = TypeVar("F", bound=Callable[..., Any])
 
+MOST_SECONDS = 2.0
+"""How long a source may stay ready after a block."""
+
 
 class EnergyMeter:
     """Measures what the code inside its ``with`` block draws from a source.
@@ -56,6 +59,8 @@ class EnergyMeter:
             every edge, so that what was launched in a span is charged to it.
         calibration: True: the card of each meter that has one; False: none; a path: this card.
         celsius: the temperature of the air, for cards that know a drift and to warn of 10 K.
+        linger: seconds, at most 2, that the source stays ready for the next block. None: 2 where others may
+            use the device meanwhile, else 0, which releases it at the end of the block.
 
     Entering it again starts a new measurement. It is also a decorator, and an asynchronous context manager.
 
@@ -85,7 +90,10 @@ class EnergyMeter:
         sync: Callable[[], object] | None = None,
         calibration: bool | str | os.PathLike[str] = True,
         celsius: float | None = None,
+        linger: float | None = None,
     ) -> None:
+        if linger is not None and not 0 <= linger <= MOST_SECONDS:
+            raise SpecError(f"a source cannot linger {linger:g} s; give 0 to {MOST_SECONDS:g} seconds")
         if rate_hz is not None and not rate_hz > 0:
             raise SpecError(f"a rate of {rate_hz:g} Hz reads nothing; give a positive number")
         from energymeter.meter.life import Life
@@ -111,6 +119,7 @@ class EnergyMeter:
         self._sync = sync
         self._calibration = calibration
         self._celsius = celsius
+        self._linger = linger
         self._idle: Idle | None = None
         self._clock = SystemClock()
         self._life = Life(self._clock.monotonic_ns)
@@ -151,6 +160,14 @@ class EnergyMeter:
             if self._life.running is None:
                 self._after_block(failed=True)
             raise
+
+    def close(self) -> None:
+        """Release the source of the last block, if it stays ready for the next one. Twice is fine.
+
+        A block that runs is not ended; its source is then released with it.
+        """
+        if self._life.latest is not None:
+            self._life.latest.sampler.release()
 
     async def __aenter__(self) -> EnergyMeter:
         return self.__enter__()
@@ -272,7 +289,7 @@ class EnergyMeter:
             log = LogConfig(path, force, header, start_ns, cards.in_log())
         modelled = self.choice is not None and self.choice.modelled
         run = Run(
-            Sampler(configs, log, cards.corrections()),
+            Sampler(configs, log, cards.corrections(), linger=self._linger),
             len(groups[0]),
             cards,
             self._clock,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 
 from energymeter.clock import Clock
 from energymeter.energy.window import NOTHING, Point, Window
-from energymeter.errors import NotMeasured, SamplerError
+from energymeter.errors import NotMeasured
 from energymeter.lazy import TYPE_CHECKING, NamedTuple
 from energymeter.meter import throttling
 from energymeter.meter.span_resolver import SpanResolver
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from energymeter.energy.usage import Idle, Overhead, Usage
     from energymeter.reading import Reading
 
-_WATCH_SECONDS = 0.25
-"""How often the watchdog checks the sampling process."""
 _PATIENCE_SECONDS = (0.1, 2.0)
 """How long an answer waits for the next sample: one period, but within these."""
 _MISSED = (Count.MISSED, Count.FAILED, Count.LOST)
@@ -92,10 +89,9 @@ class Run:
         self._starts: dict[str, Point] = {}
         """Where each channel was at the start, once a sample has followed."""
         self._replayed = False
-        self._released = threading.Event()
         self._stopped = False
         self._pid = os.getpid()
-        self._throttled: list[str] = []
+        self._throttled: list[str] | None = None
         self._final: Usage | None = None
 
     # -- its life ------------------------------------------------------------------------------------
@@ -125,12 +121,7 @@ class Run:
             if self._sync is not None:
                 self._sync()
             self.start_ns = self._clock.monotonic_ns()
-            try:
-                threading.Thread(target=self._watch, name="energymeter-watchdog", daemon=True).start()
-            except RuntimeError as failure:
-                raise SamplerError(
-                    f"no thread could be started to watch the sampling ({failure}); end some others"
-                ) from failure
+            self.sampler.watch(self._look)
         except BaseException:
             self.release(discard_log=True)
             raise
@@ -155,25 +146,23 @@ class Run:
             self.end_ns = self._clock.monotonic_ns()
         if not self._is_ours():
             return
-        self._released.set()
         own_times = bool(self.start_ns) and not self._replayed
-        self.sampler.stop(
-            discard_log=discard_log, window_ns=(self.start_ns, self.end_ns) if own_times else None
-        )
+        if discard_log or not self.end_ns or not self.sampler.stay_ready(self.end_ns):
+            self.sampler.stop(
+                discard_log=discard_log, window_ns=(self.start_ns, self.end_ns) if own_times else None
+            )
         self._stopped = True
-        if self.start_ns and not self._throttled:
+        if self.start_ns and self._throttled is None:
             self._throttled = throttling.sentences(self._throttled_before, throttling.read())
 
     def _is_ours(self) -> bool:
         return os.getpid() == self._pid
 
-    def _watch(self) -> None:
-        """Look after the sampler, and resolve spans before the rings forget their edges."""
-        while not self._released.wait(_WATCH_SECONDS):
-            self.sampler.restart_if_dead()
-            self._note_starts()
-            if self._clock.monotonic_ns() >= self.spans.due_ns:
-                self.spans.resolve()
+    def _look(self) -> None:
+        """Resolve spans before the rings forget their edges."""
+        self._note_starts()
+        if self._clock.monotonic_ns() >= self.spans.due_ns:
+            self.spans.resolve()
 
     def _note_starts(self) -> None:
         """Keep where each channel was at the start, before the ring forgets it."""
@@ -292,7 +281,7 @@ class Run:
             return
         least, most = _PATIENCE_SECONDS
         left_ns = at_ns + min(max(period, least), most) * 1e9 - self._clock.monotonic_ns()
-        if left_ns > 0:
+        if left_ns > 0 or self.sampler.left_ready:
             self.sampler.wait_past(at_ns, left_ns * 1e-9)
 
     def _combined(
@@ -331,9 +320,9 @@ class Run:
     def _progress(self, channels: Sequence[SampledChannel], intervals: tuple[float, ...]) -> Progress:
         return Progress(
             intervals,
-            sum(c.curve.counts[count] for c in channels for count in _MISSED),
+            sum(c.curve.observed(count) for c in channels for count in _MISSED),
             self._overhead(channels),
-            (*self._notes, *self.sampler.notes(), *self._throttled),
+            (*self._notes, *self.sampler.notes(), *(self._throttled or ())),
             tuple(channel.own_counter() for channel in channels),
         )
 
@@ -371,11 +360,11 @@ class Run:
         """What the sampling took: one process reports its time on every channel, threads one a source."""
         from energymeter.energy.usage import Overhead
 
-        cpu_ns = {channel.info.source_index: channel.curve.counts[Count.CPU_NS] for channel in channels}
+        cpu_ns = {channel.info.source_index: channel.curve.observed(Count.CPU_NS) for channel in channels}
         return Overhead(
             (sum if self.sampler.in_process else max)(cpu_ns.values()) * 1e-9,
-            sum(channel.curve.counts[Count.READS] for channel in channels),
-            sum(channel.curve.counts[Count.MOVED_BYTES] for channel in channels),
+            sum(channel.curve.observed(Count.READS) for channel in channels),
+            sum(channel.curve.observed(Count.MOVED_BYTES) for channel in channels),
         )
 
 

@@ -17,7 +17,9 @@ _STATES = (
 
 def read(command: str = "vcgencmd") -> int | None:
     """The bits as they stand; None on a machine that is no Raspberry Pi, or whose firmware will not say."""
-    if not any(os.access(os.path.join(folder, command), os.X_OK) for folder in os.get_exec_path()):
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    paths = [command] if os.sep in command else [f"{folder}/{command}" for folder in folders]
+    if not any(os.access(path, os.X_OK) for path in paths):
         return None  # seen without the milliseconds that a failing start costs
     import re
     import subprocess

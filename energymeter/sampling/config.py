@@ -109,6 +109,8 @@ class ChannelInfo(NamedTuple):
     """The source begins at its start when it is opened again, as a recording does."""
     notes: tuple[str, ...] = ()
     """What the source says that the reader of a result should know."""
+    shared: bool = False
+    """Others may use the device while we do."""
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> ChannelInfo:

@@ -23,12 +23,13 @@ from energymeter.energy.window import (
     Window,
     unseen_joules,
 )
+from energymeter.errors import NotMeasured
 from energymeter.lazy import TYPE_CHECKING
 from energymeter.reading import Facts
 from energymeter.sampling.memory import ChannelMemory, Count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 _NAN, _INF = math.nan, math.inf
@@ -43,6 +44,8 @@ _TRIES = 8
 
 class Curve:
     """The measured program's end: totals at any moment, interpolated between the samples.
+
+    The memory may go on to another block's curve: this one is from sample `begin` to the one after `end`.
 
     Args:
         memory: the channel's shared memory.
@@ -62,6 +65,15 @@ class Curve:
     ) -> None:
         self.counts, self.capacity = memory.counts, memory.capacity
         self._memory = memory
+        self._first = 0
+        self._first_ns = 0
+        self._base: Sequence[int] | None = None
+        self._end_ns = 0
+        self._end: int | None = None
+        """The number after that of the last sample, once it is known."""
+        self._newest: Sample | None = None
+        self._final: Sequence[int] | None = None
+        self._error = ""
         self._ring, self._history = memory.ring, memory.history
         self._trapezoids = trapezoids
         self._age_seconds = age_seconds
@@ -80,19 +92,83 @@ class Curve:
         )
 
     def __len__(self) -> int:
-        return self.counts[Count.RING_COUNT]
+        end = self._end if self.complete() else None
+        return self.counts[Count.RING_COUNT] if end is None else end
+
+    def begin(self, first: int, base: Sequence[int]) -> None:
+        """Another block has used the memory before.
+
+        Args:
+            first: the number of the first sample that is looked at: the newest one before the block.
+            base: the counts so far.
+        """
+        self._first, self._first_ns, self._base = first, self._ring.times[first % self.capacity], base
+
+    def count_from(self, base: Sequence[int]) -> None:
+        """The counts at the block's first sample, once they are known."""
+        self._base = base
+
+    def end(self, end_ns: int) -> None:
+        """The block has ended at this moment: the sample that follows is its last one."""
+        self._end_ns = end_ns
+
+    def keep_counts(self, counts: Sequence[int]) -> None:
+        """What is counted from now on is another block's."""
+        self._error, self._final = self.error, counts
+
+    @property
+    def counted(self) -> bool:
+        """Whether the counts are the block's own for good."""
+        return self._final is not None
+
+    def complete(self) -> bool:
+        """Whether the sample that follows the block's end was taken."""
+        if self._end_ns and self._end is None:
+            self._find_end()
+        return self._end is not None
+
+    def detach(self) -> None:
+        """Keep the samples of a `complete` curve, of which the ring holds all, in memory of its own."""
+        if not self._first_ns:
+            self._first_ns = self.first_ns()  # the history stays behind
+        memory = self._memory.copied(self._first, len(self))
+        self._memory, self._ring, self._history = memory, memory.ring, memory.history
+        self.counts = memory.counts
+
+    def answered(self) -> int:
+        """How many of the samples that were asked for were taken, or failed."""
+        return self._memory.head.answered()[0]
+
+    def _find_end(self) -> None:
+        counts, times, capacity = self.counts, self._ring.times, self.capacity
+        number = counts[Count.RING_COUNT] - 1
+        if number < self._first or times[number % capacity] < self._end_ns:
+            return
+        oldest = max(self._first, number + 1 - capacity + capacity // 8)
+        while number > oldest and times[(number - 1) % capacity] >= self._end_ns:
+            number -= 1
+        newest = self._memory.sample(number)
+        if newest is not None:  # else not yet visible
+            self._newest, self._end = newest, number + 1
+
+    def observed(self, count: int) -> int:
+        """One of the counts kept by the sampler, such as ``Count.MISSED``: the block's own part of it."""
+        now = (self.counts if self._final is None else self._final)[count]
+        return max(0, now - self._base[count]) if self._base is not None and count in Count.RISING else now
 
     @property
     def error(self) -> str:
         """The last thing that went wrong while sampling, or an empty text."""
-        return self._memory.head.error
+        return self._memory.head.error if self._final is None else self._error
 
     def last(self) -> Sample | None:
         """The newest sample, if there is one."""
-        return self._memory.last()
+        return self._newest if self.complete() else self._memory.last()
 
     def first_ns(self) -> int:
         """When the first sample was taken."""
+        if self._first_ns:
+            return self._first_ns
         for _ in range(_PATIENCE):
             first = self._history.get(0)
             if first is not None:
@@ -113,10 +189,10 @@ class Curve:
 
         The last sample of a run comes early, so an interval or two say little.
         """
-        intervals = len(self) - 1 - self.counts[Count.GAPS]
+        intervals = len(self) - self._first - 1 - self.observed(Count.GAPS)
         if intervals < 1:
             return period
-        observed_ns = self.last_ns() - self.first_ns() - self.counts[Count.GAP_NS]
+        observed_ns = self.last_ns() - self.first_ns() - self.observed(Count.GAP_NS)
         seconds = max(observed_ns, 1) * 1e-9 / intervals
         return seconds if intervals >= _MANY else max(seconds, period)
 
@@ -130,7 +206,7 @@ class Curve:
 
     def _oldest(self) -> int:
         # an eighth of the ring is left to the writer, so that it does not overtake a reader at work
-        return max(0, len(self) - self.capacity + self.capacity // 8)
+        return max(self._first, len(self) - self.capacity + self.capacity // 8)
 
     def at(self, at_ns: int) -> Point:
         """The totals at a moment: exact on samples, interpolated between, level before and after.
@@ -246,7 +322,7 @@ class Curve:
             if first <= last:
                 left, right = first % capacity, last % capacity + 1
                 peak = max(peaks[left:right]) if left < right else max(max(peaks[left:]), max(peaks[:right]))
-            overwritten = len(self) - first >= capacity
+            overwritten = self.counts[Count.RING_COUNT] - first >= capacity
             # what was counted a moment ago may still be on its way to this processor
             if not overwritten and (last < count - 2 or self._memory.sample(last) is not None):
                 break
@@ -278,7 +354,7 @@ class Curve:
             kept = [self._history.get(i) for i in range(self.counts[Count.HISTORY_COUNT])]
             if generation % 2 == 0 and generation == self.counts[Count.GENERATION]:
                 break
-        older = {found[0]: found[1] for found in kept if found is not None}  # some are there twice
+        older = {f[0]: f[1] for f in kept if f is not None and f[0] >= self._first}  # some are there twice
         newest = [self._memory.sample(i) for i in range(self._oldest(), len(self))]
         ring = [sample for sample in newest if sample is not None]  # none that was overwritten meanwhile
         start_ns = ring[0].at_ns if ring else 0
@@ -310,9 +386,11 @@ class Curve:
             if before is None or after is None:
                 continue  # overwritten meanwhile, or not yet visible
             if index < oldest:
-                return (before, before) if oldest == 0 else self._around_in_history(at_ns, before)
+                return (before, before) if oldest == self._first else self._around_in_history(at_ns, before)
             if before.at_ns <= at_ns and (after is before or at_ns < after.at_ns):
                 return before, after
+        if self._end_ns:
+            raise NotMeasured("a later block has overwritten these samples; ask for results before that")
         raise AssertionError("the writer cannot lap a ring so often within one search")
 
     def _around_in_history(self, at_ns: int, ring_start: Sample) -> tuple[Sample, Sample]:

@@ -13,15 +13,20 @@ from energymeter.sampling.config import SourceConfig
 from energymeter.sampling.memory import ChannelMemory, Count, CurveWriter, State
 from energymeter.sampling.pace import Pace
 from energymeter.sampling.priority import Priority
-from energymeter.source import Counting, Divided, Source, Streaming, StreamingParts
+from energymeter.source import Counting, Divided, Resumable, Source, Streaming, StreamingParts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from energymeter.energy.correction import Correction
 
 
 FAILURES_BEFORE_REOPEN = 3
+READY_PERIOD_NS = 100_000_000
+"""While no block counts what is read, a source is read at most this often."""
+_ASKED_NS = 20_000_000
+"""A sample that is asked for waits at most so long for a source that has news less often."""
+_NOBODY = {Count.ASKED: 0, Count.READY_UNTIL_NS: 0}
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
 _HOUSEKEEPING_NS = 1_000_000_000
 _ABSURD = 1e15
@@ -85,7 +90,7 @@ class Channel:
         Args:
             at_ns: the time of the reading, unless it has one of its own.
             reading: what the source said.
-            final: it is the last one; take what there is.
+            final: a block begins or ends here; take what there is.
 
         Raises:
             SourceError: it is no reading: NaN, infinite, beyond all reason, or from the future.
@@ -102,7 +107,8 @@ class Channel:
             return None
         self._writer.append(sample)
         taken_ns, spent_ns = sample.at_ns, self.spent_ns
-        if self._last_ns is not None and self._is_continuous:
+        # one that was asked for comes early, and says nothing of the source
+        if self._last_ns is not None and not final and self._is_continuous:
             # a loop that was starved is no slower source: its gaps stay gaps, however many there are
             interval_ns = taken_ns - self._last_ns
             usual_ns = interval_ns if spent_ns is None or interval_ns < spent_ns else spent_ns
@@ -180,6 +186,16 @@ class Channel:
             counts[Count.COUNTED_TO_UJ] = round(totals.joules * 1e6)
             counts[Count.COUNTED_TO_NS] = at_ns
 
+    def answer(self, asked: int, cpu_ns: int) -> None:
+        """Keep the counts as they are at a sample that was asked for: a block begins or ends there."""
+        self.tally(cpu_ns)
+        self._head.answer(asked)
+
+    def begin_again(self) -> None:
+        """Another block has begun: the device's own counter is compared from here on."""
+        self._counter = None
+        self.counts[Count.COUNTED_FROM_NS] = self.counts[Count.COUNTED_TO_NS] = 0
+
     def failed(self, failure: BaseException) -> None:
         """Count a reading that failed, and remember why."""
         self.counts[Count.FAILED] += 1
@@ -209,6 +225,7 @@ class SourceLoop:
         record: called with (channel number, sample) for every new sample.
         flush: called about once a second and at the end.
         priority: of the thread that runs it; ``None``: it stays as it is.
+        asks: the counts of the session: whether a sample is asked for, and whether any block counts them.
     """
 
     def __init__(
@@ -219,6 +236,7 @@ class SourceLoop:
         record: Callable[[int, Sample], None] | None = None,
         flush: Callable[[], None] | None = None,
         priority: Priority | None = None,
+        asks: Mapping[int, int] | memoryview | None = None,
     ) -> None:
         self._source = config.build()
         self._channels = list(channels)
@@ -227,6 +245,11 @@ class SourceLoop:
         self._record = record
         self._flush = flush
         self._priority = priority
+        self._asks: Mapping[int, int] | memoryview = _NOBODY if asks is None else asks
+        self._answered = 0
+        self._ready = False
+        """No block counts what is read: it is read less often."""
+        self._least_ns = min(round(1e9 / self._source.facts.max_hz), _ASKED_NS)
         self._asleep_ns = pace.suspended_ns()
         self._housekeeping_ns = 0
 
@@ -264,18 +287,22 @@ class SourceLoop:
 
     def _poll(self) -> bool:
         """Read every period on absolute deadlines. True: stop; False: the source needs reopening."""
-        pace, channels, period_ns = self._pace, self._channels, self._period_ns
+        pace, channels = self._pace, self._channels
         deadline_ns = pace.now_ns()
         failures = 0
         for channel in channels:
             channel.spent_ns = 0
+        asks = self._asks
         while True:
+            asked, ready = asks[Count.ASKED], bool(asks[Count.READY_UNTIL_NS])
             begun_ns = pace.now_ns()
-            failures = 0 if self._read_all(channels) else failures + 1
+            read = self._read_all(channels) if asked == self._answered else self._read_as_asked(asked, ready)
+            failures = 0 if read else failures + 1
             if failures >= FAILURES_BEFORE_REOPEN:
                 return False
             now_ns = pace.now_ns()
-            spent_ns = max(period_ns, now_ns - begun_ns)
+            period_ns = max(self._period_ns, READY_PERIOD_NS) if ready else self._period_ns
+            spent_ns = max(self._period_ns, now_ns - begun_ns)
             for channel in channels:
                 channel.spent_ns = (channel.spent_ns or 0) + spent_ns
             if now_ns >= self._housekeeping_ns:
@@ -286,9 +313,50 @@ class SourceLoop:
                 deadline_ns += late * period_ns
                 for channel in channels:
                     channel.counts[Count.MISSED] += late
-            if pace.wait_until(deadline_ns):
-                self._read_all(channels, final=True)
-                return True
+            while True:
+                if pace.wait_until(deadline_ns):
+                    self._read_all(channels, final=True)
+                    return True
+                if asks[Count.ASKED] == self._answered:
+                    break
+                # as soon as asked, but never sooner than the source has news
+                deadline_ns = min(deadline_ns, begun_ns + self._least_ns)
+                now_ns = pace.now_ns()
+                if now_ns >= deadline_ns:
+                    deadline_ns = now_ns
+                    break
+
+    def _read_as_asked(self, asked: int, ready: bool) -> bool:
+        """One reading of every channel where a block begins or ends; False if all of them failed."""
+        channels = self._channels
+        resumes, self._ready = self._ready and not ready, ready
+        if resumes:
+            self._resume()
+        sampled = [channel.counts[Count.RING_COUNT] for channel in channels]
+        read = self._read_all(channels, final=True)
+        # what lies before the first sample of a block was read too seldom: that sample must be there
+        awaited = resumes and read and self._period_ns < READY_PERIOD_NS
+        if awaited and any(
+            channel.counts[Count.RING_COUNT] == before
+            for channel, before in zip(channels, sampled, strict=True)
+        ):
+            self._ready = True
+        else:
+            self._answer(asked)
+            if resumes:
+                for channel in channels:
+                    channel.begin_again()
+        return read
+
+    def _resume(self) -> None:
+        """A block begins: what another program may have changed meanwhile is looked at."""
+        if isinstance(self._source, Resumable):
+            self._source.resume()
+
+    def _answer(self, asked: int) -> None:
+        for channel in self._channels:
+            channel.answer(asked, self._pace.cpu_ns())
+        self._answered = asked
 
     def _read_all(self, channels: Sequence[Channel], *, final: bool = False) -> bool:
         """One reading of every channel that is due; False if all of them failed."""
@@ -327,6 +395,8 @@ class SourceLoop:
                     self._record(number, sample)
                 if now_ns >= self._housekeeping_ns:
                     self._keep_house()
+                if self._asks[Count.ASKED] != self._answered:
+                    self._answer(self._asks[Count.ASKED])
                 if self._pace.wait_until(now_ns):
                     return True
         except SourceEnded:

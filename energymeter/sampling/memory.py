@@ -30,9 +30,13 @@ _WORDS = _RECORD.size // 8
 _CHECK_BITS = 24
 _CHECK_MASK = (1 << _CHECK_BITS) - 1
 """The rest of the last word is the sequence number: 40 bits last 34 years at 1 kHz."""
-_COUNTERS = 29
+_COUNTERS = 31
+_COUNTS = 8 * _COUNTERS
+_ANSWER = struct.Struct(f"={_COUNTERS + 1}q")
+_ANSWER_BYTES = _ANSWER.size + _WORD.size
 _ERROR_BYTES = 240
-HEAD_BYTES = 8 * _COUNTERS + _ERROR_BYTES
+HEAD_BYTES = _COUNTS + _ANSWER_BYTES + _ERROR_BYTES
+_NO_ANSWER = bytes(_ANSWER_BYTES)
 HISTORY_SAMPLES = 4096
 _NAN = math.nan
 _NO_WATTS = -math.inf
@@ -48,7 +52,13 @@ class Count:
         MOVED_BYTES, GAPS, GAP_NS, STATE, SUSPENDED_NS, CPU_NS, RECORDED_ROWS,
         STOP, LOST_ROWS, LOG_STATE, PRIORITY, WINDOW_START_NS, WINDOW_END_NS, SUSPENDED_UJ,
         COUNTED_FROM_NS, COUNTED_FROM_UJ, COUNTED_TO_NS, COUNTED_TO_UJ, COUNTED_STEP_UJ, COMING_PEAK,
+        ASKED, READY_UNTIL_NS,
     ) = range(_COUNTERS)  # fmt: skip
+    RISING = frozenset({
+        READS, FAILED, MISSED, DUPLICATES, LOST, MOVED_BYTES, GAPS, GAP_NS, SUSPENDED_NS, SUSPENDED_UJ,
+        CPU_NS,
+    })  # fmt: skip
+    """What only grows while a sampling process lives: a block's own part is a difference."""
 
 
 class State:
@@ -126,6 +136,15 @@ class Track:
             sequence << _CHECK_BITS | crc32(fields, sequence & 0xFFFF_FFFF) & _CHECK_MASK,
         )
 
+    def copy_to(self, other: "Track", first: int, end: int) -> None:
+        """Copy the records of a ring from one number up to another, to the same places."""
+        while first < end:
+            slot = first % self.capacity
+            many = min(end - first, self.capacity - slot)
+            part = slice(slot * _RECORD.size, (slot + many) * _RECORD.size)
+            other._bytes[part] = self._bytes[part]
+            first += many
+
     def get(self, slot: int) -> tuple[int, Sample] | None:
         """A record's sequence number and sample; ``None`` while it is being written."""
         start = slot * _RECORD.size
@@ -169,10 +188,32 @@ class Head:
     """Counts and the last error, in shared memory: of one channel, or of the whole session."""
 
     def __init__(self, memory: memoryview) -> None:
-        self.counts = memory[: 8 * _COUNTERS].cast("q")
+        self.raw = memory[:HEAD_BYTES]
+        self.counts = memory[:_COUNTS].cast("q")
         self.coming_peak = memory[8 * Count.COMING_PEAK : 8 * Count.COMING_PEAK + 8].cast("d")
         """The highest watts since the newest record of the history; kept once its stride is half the ring."""
-        self._error = memory[8 * _COUNTERS : HEAD_BYTES]
+        self._answer = memory[_COUNTS : _COUNTS + _ANSWER_BYTES]
+        self._error = memory[_COUNTS + _ANSWER_BYTES : HEAD_BYTES]
+
+    def answer(self, asked: int) -> None:
+        """The sampler's end: a sample was taken as asked; keep the counts as they are now.
+
+        Args:
+            asked: how often it was asked, this time included.
+        """
+        raw = _ANSWER.pack(asked, *self.counts)
+        self._answer[:] = raw + _WORD.pack(crc32(raw))
+
+    def answered(self) -> tuple[int, tuple[int, ...]]:
+        """How many of the questions were answered, and the counts at the last answer."""
+        for _ in range(_PATIENCE):
+            raw = self._answer.tobytes()
+            if raw == _NO_ANSWER:
+                break
+            if _WORD.unpack_from(raw, _ANSWER.size)[0] == crc32(raw[: _ANSWER.size]):
+                asked, *counts = _ANSWER.unpack_from(raw)
+                return asked, tuple(counts)
+        return 0, (0,) * _COUNTERS
 
     @property
     def error(self) -> str:
@@ -200,6 +241,20 @@ class ChannelMemory:
         split = HEAD_BYTES + capacity * _RECORD.size
         self.ring = Track(memory[HEAD_BYTES:split], capacity)
         self.history = Track(memory[split : channel_bytes(capacity)], HISTORY_SAMPLES)
+
+    def copied(self, first: int, end: int) -> "ChannelMemory":
+        """Head and samples in memory of their own, without the history.
+
+        Args:
+            first: the number of the first sample that is copied.
+            end: that of the one after the last. All of them must be in the ring.
+        """
+        memory = memoryview(bytearray(channel_bytes(self.capacity)))
+        copy = ChannelMemory(memory, self.capacity)
+        memory[:HEAD_BYTES] = self.head.raw
+        copy.counts[Count.HISTORY_COUNT] = 0
+        self.ring.copy_to(copy.ring, first, end)
+        return copy
 
     def last(self) -> Sample | None:
         """The newest sample, if there is one."""

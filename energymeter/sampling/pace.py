@@ -2,6 +2,7 @@
 
 Stopping is a message, not the end of a pipe: a word in shared memory says what is asked, and a byte in a pipe
 wakes whoever waits. So it does not matter who else holds the pipe, such as a forked worker, or who closed it.
+Only while a process stays ready for another block does the end of the pipe end it: nobody counts then.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ _BLIND_WAIT_SECONDS = 0.05
 """Without its pipe a loop cannot be woken; it looks at the word this often."""
 _CLOCK_TRIES, _TOGETHER_NS = 10, 10_000_000
 """Two clocks that were read further apart say nothing of a sleep."""
+_GRACE_NS = 1_000_000_000
+"""How much longer a process stays ready than it was asked to: it is the program that ends it."""
+_MANY_BYTES = 4096
 _FD_SETSIZE = 1024
 """``select`` waits to the microsecond, for descriptors below this; ``poll`` to the millisecond, for any."""
 
@@ -33,7 +37,10 @@ class Pace(Protocol):
         """``time.monotonic_ns()`` or a test's own time."""
 
     def wait_until(self, deadline_ns: int) -> bool:
-        """Let time pass until the deadline; True as soon as the loop should stop."""
+        """Let time pass until the deadline; True as soon as the loop should stop.
+
+        It may come back early: somebody asks for a sample.
+        """
 
     def suspended_ns(self) -> int:
         """How long this machine has slept since boot; monotonic time does not count it."""
@@ -59,11 +66,13 @@ class SystemPace:
         self, head: Head, wake_fd: int, parent_pid: int | None = None, memory_fd: int | None = None
     ) -> None:
         self._counts = head.counts
+        self._wake_fd = wake_fd
         self._woken: Callable[[float], bool] | None = _waiter(wake_fd)
         self._parent_pid = parent_pid
         self._inode = os.fstat(memory_fd).st_ino if memory_fd is not None else None
         self._checked_ns = 0
         self._boot_clock = getattr(time, "CLOCK_BOOTTIME", None)
+        self._asleep_ns = 0
         # a process of its own does nothing else, its start included; of the program, only this thread samples
         self.cpu_ns = time.thread_time_ns if parent_pid is None else time.process_time_ns
 
@@ -79,13 +88,33 @@ class SystemPace:
                 except (OSError, ValueError):
                     readable = True
                 if readable and not counts[Count.STOP]:
+                    if self._asked():
+                        return False
                     # nobody asked: the other end was closed, by the program's death or by the program
                     woken = self._woken = None
                     continue
             if counts[Count.STOP] or (self._parent_pid is not None and self._orphaned(self._parent_pid)):
                 return True
+            if counts[Count.READY_UNTIL_NS] and self._nobody_comes(counts[Count.READY_UNTIL_NS]):
+                return True
             if seconds <= (_LONGEST_WAIT_SECONDS if woken is not None else _BLIND_WAIT_SECONDS):
                 return False
+
+    def _asked(self) -> bool:
+        """Whether a byte came, taken out of the pipe; False: the pipe has ended.
+
+        Only in a process of its own: in the program, the number may be that of a file of the program's.
+        """
+        if self._parent_pid is None:
+            return False
+        try:
+            return bool(os.read(self._wake_fd, _MANY_BYTES))
+        except OSError:
+            return False
+
+    def _nobody_comes(self, until_ns: int) -> bool:
+        """Whether a process that stays ready is to end by itself: its program is another one, or is stuck."""
+        return self._woken is None or time.monotonic_ns() > until_ns + _GRACE_NS
 
     def _orphaned(self, parent_pid: int) -> bool:
         if parent_pid == 0:  # out of sight: its death closes the pipe
@@ -107,10 +136,18 @@ class SystemPace:
     def suspended_ns(self) -> int:
         if self._boot_clock is None:
             return 0
+        now_ns = time.monotonic_ns()
+        asleep_ns = time.clock_gettime_ns(self._boot_clock) - now_ns
+        if abs(asleep_ns - self._asleep_ns) > _TOGETHER_NS:
+            self._asleep_ns = self._slept_so_far(self._boot_clock)
+        return self._asleep_ns
+
+    @staticmethod
+    def _slept_so_far(boot_clock: int) -> int:
         # a busy machine may stop this program between the two clocks: then they are read again
         asleep_ns, before_ns = 0, time.monotonic_ns()
         for _ in range(_CLOCK_TRIES):
-            boot_ns, after_ns = time.clock_gettime_ns(self._boot_clock), time.monotonic_ns()
+            boot_ns, after_ns = time.clock_gettime_ns(boot_clock), time.monotonic_ns()
             asleep_ns = boot_ns - after_ns
             if after_ns - before_ns < _TOGETHER_NS:
                 break

@@ -138,18 +138,29 @@ class ProcessHost:
         """Whether the process is running."""
         return self._child is not None and self._child.alive()
 
-    def stop(self, *, discard_log: bool = False) -> None:
+    def answers(self) -> bool:
+        """Whether the process is running and can be woken."""
+        return self._child is not None and self._child.answers()
+
+    def wake(self) -> None:
+        """Make the process look at what is asked."""
+        child = self._child
+        if child is not None:
+            child.wake()
+
+    def stop(self, *, discard_log: bool = False, patience: float = STOP_SECONDS) -> None:
         """Have the process take a last sample, finish the log and end.
 
         Args:
             discard_log: remove the log instead.
+            patience: seconds that the sample may take.
         """
         child, self._child = self._child, None
         if child is not None and self.memory:
             counts = Head(self.memory).counts
             counts[Count.STOP] = Stop.DISCARD_LOG if discard_log else Stop.KEEP_LOG
             child.wake()
-            if not self._ended(child, counts) and self._logs and not discard_log:
+            if not self._ended(child, counts, patience) and self._logs and not discard_log:
                 Head(self.memory).error = (
                     "the log was cut short: its process did not end in time and was killed; measure on a "
                     "machine that is less busy, or look for a source that hangs"
@@ -160,13 +171,13 @@ class ProcessHost:
             self._file.close()  # the mapping stays
 
     @staticmethod
-    def _ended(child: Child, counts: memoryview) -> bool:
+    def _ended(child: Child, counts: memoryview, stop_seconds: float) -> bool:
         """Wait for its end; False if it had to be killed."""
         begun = time.monotonic()
         while not child.wait(LOOK_SECONDS):
             if counts[Count.LOG_STATE] == LogState.STALLED:
                 return True  # it finishes the log by itself, or gives up
-            patience = FINISH_LOG_SECONDS if counts[Count.STATE] == State.ENDED else STOP_SECONDS
+            patience = FINISH_LOG_SECONDS if counts[Count.STATE] == State.ENDED else stop_seconds
             if time.monotonic() - begun > patience:
                 child.kill()
                 child.wait(STOP_SECONDS)  # a read stuck in the kernel outlasts even this

@@ -9,17 +9,19 @@ from energymeter.clock import Clock, SystemClock
 from energymeter.energy.window import COVERED
 from energymeter.errors import LogError
 from energymeter.lazy import TYPE_CHECKING, NamedTuple
-from energymeter.sampling import priority
+from energymeter.sampling import priority, ready
 from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
 from energymeter.sampling.curve import Curve
-from energymeter.sampling.memory import Count, Head, State
-from energymeter.sampling.process import ProcessHost
+from energymeter.sampling.memory import ChannelMemory, Count, Head, State
+from energymeter.sampling.process import STOP_SECONDS, ProcessHost
+from energymeter.sampling.ready import MOST_SECONDS, ReusableHost
 from energymeter.sampling.spawn import interpreter
 from energymeter.sampling.uninterrupted import uninterrupted
+from energymeter.sampling.watchdog import Watchdog
 from energymeter.spec import Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from energymeter.energy.correction import Correction
     from energymeter.energy.uncertainty import OwnCounter
@@ -40,7 +42,7 @@ class SampledChannel(NamedTuple):
 
     def observed(self, counter: int) -> int:
         """One of the counts kept by the sampler, such as ``Count.MISSED``."""
-        return self.curve.counts[counter]
+        return self.curve.observed(counter)
 
     @property
     def priority(self) -> str:
@@ -49,12 +51,12 @@ class SampledChannel(NamedTuple):
 
     def own_counter(self) -> OwnCounter | None:
         """What the device itself counted so far, next to our integral; None: nothing that can be compared."""
-        counts = self.curve.counts
+        observed = self.observed
         for _ in range(_TRIES):  # until the sampler has not changed it meanwhile
-            start_ns, end_ns = counts[Count.COUNTED_FROM_NS], counts[Count.COUNTED_TO_NS]
-            step_uj = counts[Count.COUNTED_STEP_UJ]
-            counted_uj = counts[Count.COUNTED_TO_UJ] - counts[Count.COUNTED_FROM_UJ]
-            if (start_ns, end_ns) == (counts[Count.COUNTED_FROM_NS], counts[Count.COUNTED_TO_NS]):
+            start_ns, end_ns = observed(Count.COUNTED_FROM_NS), observed(Count.COUNTED_TO_NS)
+            step_uj = observed(Count.COUNTED_STEP_UJ)
+            counted_uj = observed(Count.COUNTED_TO_UJ) - observed(Count.COUNTED_FROM_UJ)
+            if (start_ns, end_ns) == (observed(Count.COUNTED_FROM_NS), observed(Count.COUNTED_TO_NS)):
                 break
         if not 0 < start_ns < end_ns:
             return None
@@ -76,6 +78,7 @@ class Sampler:
         log: the file for every sample; a relative path is one of the folder that is current now.
         corrections: calibrations by meter identity.
         clock: the time to wait by.
+        linger: seconds that the process may stay ready for another block; None: as long as the source allows.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Sampler:
         log: LogConfig | None = None,
         corrections: dict[str, Correction] | None = None,
         clock: Clock | None = None,
+        linger: float | None = 0.0,
     ) -> None:
         self.channels: list[SampledChannel] = []
         self.restarts = 0
@@ -91,7 +95,13 @@ class Sampler:
         self.log = log
         self._corrections = corrections or {}
         self._clock = clock or SystemClock()
+        self._linger = linger
         self._host: ProcessHost | ThreadHost | None = None
+        self._reusable: ReusableHost | None = None
+        """The process with its blocks; it is not this sampler's any more once the block was left."""
+        self._watchdog = Watchdog()
+        self._begun = self._left = 0
+        """The numbers of the samples that were asked for at the block's beginning and at its end; 0: none."""
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._head: Head | None = None
@@ -111,8 +121,11 @@ class Sampler:
         """
         if self.log is not None:
             self.log = self.log._replace(path=_absolute(self.log.path))
-        self.in_process = self.in_process or interpreter() is None
         try:
+            if self._took_ready():
+                return
+            self.in_process = self.in_process or interpreter() is None
+            ready.make_way(_drivers(self._configs))
             if self.in_process:  # its sources are opened here, by the thread that the caller expects
                 from energymeter.sampling.thread import ThreadHost
 
@@ -129,9 +142,127 @@ class Sampler:
         infos = host.start(self._configs, self.log, self._corrections)
         self._host = host
         self._head = Head(host.memory)
+        memories = [info.memory_in(host.memory) for info in infos]
+        if isinstance(host, ProcessHost) and self._may_linger():
+            self._reusable = ReusableHost(
+                self._key, _drivers(self._configs), host, infos, memories, self._watchdog
+            )
+            self._reusable.take(self)
+        self._show(infos, memories)
+
+    def _show(self, infos: Sequence[ChannelInfo], memories: Sequence[ChannelMemory]) -> None:
         self.channels = [
-            SampledChannel(info, Curve.of(info.facts, info.memory_in(host.memory))) for info in infos
+            SampledChannel(info, Curve.of(info.facts, memory))
+            for info, memory in zip(infos, memories, strict=True)
         ]
+
+    # -- from block to block ---------------------------------------------------------------------------
+
+    def _may_linger(self) -> bool:
+        """Whether a process may serve several blocks: it has no log, and one loop to ask."""
+        return self._linger != 0 and self.log is None and not self.in_process and len(self._configs) == 1
+
+    def _took_ready(self) -> bool:
+        """Use a process that has stayed ready, if there is one."""
+        if not self._may_linger():
+            return False
+        self._key = ready.key(self._configs, self._corrections)
+        reusable = self._reusable = ready.find(self._key)  # before it is taken: `stop` must find it
+        if reusable is None or not reusable.take(self):
+            self._reusable = None
+            return False
+        if reusable.fit():
+            self._begun = asked = reusable.begin(self)
+            self._host, self._head, self._watchdog = (
+                reusable.host,
+                Head(reusable.host.memory),
+                reusable.watchdog,
+            )
+            self._show(reusable.infos, reusable.memories)
+            if reusable.await_answer(asked):
+                for channel, memory in zip(self.channels, reusable.memories, strict=True):
+                    counts = memory.counts.tolist()
+                    channel.curve.begin(counts[Count.RING_COUNT] - 1, counts)
+                return True
+        uninterrupted(reusable.give_up)
+        self._host = self._head = self._reusable = None
+        self._watchdog, self.channels, self._begun = Watchdog(), [], 0
+        return False
+
+    def stay_ready(self, end_ns: int) -> bool:
+        """A block has ended: let the process stay ready for the next one, as long as it may.
+
+        Args:
+            end_ns: the end of the block. The sample that follows is its last one.
+
+        Returns:
+            False: it may not, and must be stopped.
+        """
+        reusable = self._reusable
+        if reusable is None:
+            return False
+        if os.getpid() != self._pid or not reusable.used_by(self):
+            return self._left > 0  # it was left already
+        seconds = self._linger
+        if seconds is None:
+            seconds = MOST_SECONDS if all(channel.info.shared for channel in self.channels) else 0.0
+        odd = any(channel.info.rewinds or channel.info.facts.replayed for channel in self.channels)
+        # a lock that is held: it is being started again
+        if not seconds or odd or self.restarts or self._down or self._lock.locked():
+            return False
+        for channel in self.channels:
+            channel.curve.end(end_ns)
+        return reusable.leave(self, seconds)
+
+    @property
+    def left_ready(self) -> bool:
+        """Whether the process went on after the block, which has asked for its last sample."""
+        return self._left > 0
+
+    def was_left(self, asked: int) -> None:
+        """The last sample was asked for; see `Block`."""
+        self._left, self._host = asked, None
+
+    def complete(self, answers: Sequence[tuple[int, tuple[int, ...]]]) -> bool:
+        """Take what is known of the counts at either end; see `Block`."""
+        done = self._left > 0 or not self.channels
+        for (_, curve), (asked, counts) in zip(self.channels, answers, strict=False):
+            if self._begun and asked >= self._begun:
+                curve.count_from(counts)
+                self._begun = 0
+            if self._left and asked >= self._left and not curve.counted:
+                curve.keep_counts(counts)
+            done = done and curve.counted and curve.complete()
+        return done
+
+    def detach(self) -> None:
+        """Keep the samples; see `Block`."""
+        for channel in self.channels:
+            channel.curve.detach()
+
+    def release(self) -> None:
+        """End the process that was left ready, and leave none ready again."""
+        self._linger = 0.0
+        if self._reusable is not None and os.getpid() == self._pid:
+            self._reusable.release()
+
+    def watch(self, look: Callable[[], object]) -> None:
+        """Call this four times a second, in a thread, until the block is left.
+
+        Raises:
+            SamplerError: there can be no more threads.
+        """
+
+        def looked() -> None:
+            self.restart_if_dead()
+            if self._reusable is not None:
+                self._reusable.collect(detach=True)
+            look()
+
+        self._watchdog.look = looked
+        self._watchdog.start()
+
+    # -- its end ---------------------------------------------------------------------------------------
 
     def stop(self, *, discard_log: bool = False, window_ns: tuple[int, int] | None = None) -> None:
         """Take one last sample and end; twice is fine, and in a forked worker it does nothing.
@@ -140,8 +271,16 @@ class Sampler:
             discard_log: remove the log: what was measured is refused.
             window_ns: the times between which the run was measured, for the end of the log.
         """
+        if os.getpid() != self._pid:
+            return
+        reusable = self._reusable
+        if reusable is not None and not reusable.used_by(self):
+            return
+        if self._host is None and reusable is not None:
+            self._host = reusable.host
         host = self._host
-        if host is None or os.getpid() != self._pid:
+        self._watchdog.end()
+        if host is None:
             return
 
         def stop() -> None:
@@ -156,6 +295,8 @@ class Sampler:
                         counts[Count.WINDOW_START_NS], counts[Count.WINDOW_END_NS] = window_ns
                     self._down = self._down or self._died(mine)
                     mine.stop(discard_log=discard_log)
+                    if reusable is not None:
+                        reusable.ended()
             finally:
                 self._lock.release()
 
@@ -207,16 +348,30 @@ class Sampler:
                     own.counts[Count.STATE] = State.ENDED
 
     def wait_past(self, at_ns: int, seconds: float) -> None:
-        """Wait until every channel has a sample at or after ``at_ns``, at most ``seconds``."""
+        """Wait until every channel has a sample at or after ``at_ns``, at most ``seconds``.
+
+        The last sample of a block was asked for: it is waited for as long as a source may take.
+        """
+        if self._left:
+            seconds = STOP_SECONDS
         give_up_ns = self._clock.monotonic_ns() + round(seconds * 1e9)
+        pause = 0.00005
         while self._clock.monotonic_ns() < give_up_ns:
             if all(
-                len(channel.curve) and channel.curve.last_ns() >= at_ns
+                (len(channel.curve) and channel.curve.last_ns() >= at_ns) or self._answered(channel)
                 for channel in self.channels
-                if channel.observed(Count.STATE) == State.RUNNING
+                if channel.curve.counts[Count.STATE] == State.RUNNING
             ):
                 return
-            self._clock.sleep(0.0005)
+            if self._left and self._reusable is not None and not self._reusable.host.alive():
+                self._down = any(c.observed(Count.STATE) != State.ENDED for c in self.channels)
+                return
+            self._clock.sleep(pause)
+            pause = min(2 * pause, 0.0005)
+
+    def _answered(self, channel: SampledChannel) -> bool:
+        """Whether the last sample of the block was tried, and will not come any more."""
+        return 0 < self._left <= channel.curve.answered()
 
     def ended(self) -> bool:
         """Every source is a recording that is over."""
@@ -283,6 +438,12 @@ class Sampler:
             if all(len(channel.curve) for channel in self.channels):
                 return
             self._clock.sleep(0.0005)
+
+
+def _drivers(configs: Sequence[SourceConfig]) -> list[str]:
+    """What opens the devices."""
+    sources = (config.source for config in configs)
+    return [s.driver if isinstance(s, Spec) else s.name.split("@")[0].split(":")[0] for s in sources]
 
 
 def _absolute(path: str) -> str:

@@ -92,6 +92,7 @@ class Session:
                 calibrated,
                 rewinds,
                 notes,
+                bool(getattr(config.source, "shared", False)),
             )
         )
         self.size += channel_bytes(capacity)
@@ -145,7 +146,8 @@ class Session:
             priority = None
             if own_process and not any(part.facts.replayed for part in parts):
                 priority = Priority(config.pace(), real_time=not resume)
-            self._loops.append(SourceLoop(config, channels, pace, record, flush, priority))
+            asks = self._head.counts if own_process else None
+            self._loops.append(SourceLoop(config, channels, pace, record, flush, priority, asks))
 
     @staticmethod
     def _end(source: Source, infos: Sequence[ChannelInfo], memory: memoryview) -> None:

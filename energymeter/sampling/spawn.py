@@ -72,22 +72,27 @@ class _Process:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.ended = False
-        self._lock = threading.Lock()
-        """Held while its number is used: it may stand for another process once this one was waited for."""
 
     def has_ended(self) -> bool:
-        with self._lock:
-            return self._looked()
+        # No lock: an exception that arrives in here would leave it held. The second to ask finds no child.
+        if not self.ended:
+            try:
+                self.ended = os.waitpid(self.pid, os.WNOHANG)[0] == self.pid
+            except ChildProcessError:  # waited for: by another thread, or by the program, with all it had
+                self.ended = True
+        return self.ended
 
     def send(self, number: int) -> None:
         """Send a signal, if it has not ended.
 
+        Its number stands for another process only once the kernel has used all others, which takes longer
+        than the step from the question to the signal.
+
         Raises:
             OSError: it has other rights now.
         """
-        with self._lock:
-            if not self._looked():
-                os.kill(self.pid, number)
+        if not self.has_ended():
+            os.kill(self.pid, number)
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end; True if it has ended."""
@@ -100,14 +105,6 @@ class _Process:
             time.sleep(min(pause, left))
             pause = min(2 * pause, longest)
         return True
-
-    def _looked(self) -> bool:
-        if not self.ended:
-            try:
-                self.ended = os.waitpid(self.pid, os.WNOHANG)[0] == self.pid
-            except ChildProcessError:  # the program has waited for every child it had
-                self.ended = True
-        return self.ended
 
 
 class Child:
@@ -130,6 +127,10 @@ class Child:
     def alive(self) -> bool:
         return not self._process.has_ended()
 
+    def answers(self) -> bool:
+        """Whether it is alive and can be woken."""
+        return self._wake[1].ours() and self.alive()
+
     def lines(self, deadline: float) -> Iterator[bytes]:
         """What it says, line by line, until it ends or ``time.monotonic()`` is past the deadline."""
         while self._readable(deadline - time.monotonic()):
@@ -142,7 +143,8 @@ class Child:
     def wake(self) -> None:
         """Make whatever waits in it look at what is asked."""
         if self._wake[1].ours():
-            os.write(self._wake[1].fd, b"!")
+            with contextlib.suppress(BlockingIOError):  # the pipe is full: it has not looked for long
+                os.write(self._wake[1].fd, b"!")
         with contextlib.suppress(OSError):  # it may be stopped, and the program may have lost its rights
             self._process.send(signal.SIGCONT)
 
@@ -204,6 +206,7 @@ def spawn(config: dict[str, Any], pass_fds: Sequence[int] = (), stderr: int | No
     try:
         wake = pipe()
         mine += wake
+        os.set_blocking(wake[1].fd, False)
         answer, its_answer = pipe()
         mine.append(answer)
         theirs.append(its_answer)

@@ -1,5 +1,7 @@
 """A sampler whose curve a test writes by hand, on a clock that it moves by hand."""
 
+from collections.abc import Callable
+
 from energymeter.calibration.cards import Cards
 from energymeter.clock import ManualClock
 from energymeter.energy.integrate import Integrator
@@ -44,6 +46,7 @@ class Bench:
     in_process = False
     restarts = 0
     log = None
+    left_ready = False
 
     def __init__(self, *pens: Pen) -> None:
         self.pens = pens or (Pen(),)
@@ -106,8 +109,13 @@ class Bench:
     def stop(self, *, discard_log: bool = False, window_ns: tuple[int, int] | None = None) -> None:
         self.stopped += 1
 
-    def restart_if_dead(self) -> None:
-        """It never dies."""
+    def stay_ready(self, end_ns: int) -> bool:
+        """It serves one block."""
+        return False
+
+    def watch(self, look: Callable[[], object]) -> None:
+        """A test looks by itself."""
+        self.look = look
 
     def ended(self) -> bool:
         return False

@@ -26,6 +26,7 @@ _PERIOD_SECONDS = 3.0
 """A question waits for one sample at most, and for a slow one not at all."""
 _LONG_AGO_SECONDS = 0.3
 _EDGE_SECONDS = 2e-4
+_READY_SECONDS = 2.5
 _STAMP_SECONDS = 0.02
 """A sample has the time of its reading but for so much."""
 _ON_ITS_WAY_SECONDS = 0.03
@@ -125,7 +126,7 @@ class Judge:
     def sampled(self, channels: Sequence[Channel], extent: Extent, begun: float) -> tuple[Moments, Moments]:
         """When the first and the last sample of a run were taken: a curve reaches from one to the other."""
         grace = max(self._grace(channel) for channel in channels) + 0.1
-        firsts, lasts, earliest = [], [], math.inf
+        firsts, lasts, earliest, latest = [], [], math.inf, -math.inf
         for channel in channels:
             since = max(begun, extent.start.earliest - 3.0)
             inside = [t for t in channel.times if since <= t <= extent.end.latest + grace]
@@ -133,11 +134,17 @@ class Judge:
             if longest and not channel.spec.stamped and inside:
                 late = min(longest, inside[0] - since)
                 earliest = min(earliest, inside[0] - late)  # half of what its first answer took
+            before = channel.last_before(since)
+            if channel.spec.shared and since - before < _READY_SECONDS:
+                earliest = min(earliest, before)  # its sampler was ready
+                latest = max(latest, channel.last_before(extent.start.latest))
             firsts += inside[:1]
             lasts += inside[-1:]
         if not firsts:
             return extent.start, extent.end
-        first = Moments(min(earliest, min(firsts) - _STAMP_SECONDS), min(firsts) + _STAMP_SECONDS)
+        first = Moments(
+            min(earliest, min(firsts) - _STAMP_SECONDS), max(latest, min(firsts)) + _STAMP_SECONDS
+        )
         last = Moments(min(extent.end.earliest, *lasts) - grace, min(extent.end.latest, max(lasts)) + grace)
         return first, last
 

@@ -86,6 +86,7 @@ class _Generator:
             stamped=rnd.random() < 0.6 or way == "stream",
             describes=semantics == "mean" and rnd.random() < 0.5,
             slow=rnd.choice([0.0] * 6 + [0.3 / hz]),
+            shared=rnd.random() < 0.7,
         )
         return s.SourceSpec(**self._troubled(spec))
 
@@ -201,11 +202,26 @@ class _Generator:
             ]
             block = s.Drawing((block, *again), meter)
         steps.append(block)
+        if rnd.random() < 0.4:
+            steps += self._again(meter)
         if rnd.random() < 0.25:
             steps += [s.Keep(meter)] if rnd.random() < 0.5 else []
             steps += [self._span(meter, 0) for _ in range(rnd.choice([1, 3]))]
         if rnd.random() < 0.2:
             steps.append(self._ask(meter))
+        return steps
+
+    def _again(self, meter: int) -> list[s.Step]:
+        """The same meter soon after, several times, for a moment each."""
+        rnd = self._rnd
+        steps: list[s.Step] = []
+        for _ in range(rnd.choice([1, 3, 6])):
+            if rnd.random() < 0.3:
+                steps.append(s.Sleep(rnd.choice([0.001, 0.03, 0.3])))
+            body = (s.Sleep(rnd.choice([0.0, 0.001, 0.02, 0.1])), *[self._span(meter, 1)][: rnd.randrange(2)])
+            steps.append(s.Block(body, meter, rnd.choice(["with", "with", "function", "raises"])))
+            if rnd.random() < 0.4:
+                steps.append(self._ask(meter))
         return steps
 
     def _over_edge(self, block: s.Step, meter: int) -> s.Step:

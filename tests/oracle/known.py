@@ -74,6 +74,7 @@ class Known:
         self._epoch_ns = int(about["epoch_ns"])
         self._troubles = [Trouble(*trouble) for trouble in about["troubles"]]
         self.name = about["name"]
+        self.shared = about.get("shared", False)
         self._log = os.path.splitext(place)[0] + ".rows"
         self._log_fd: int | None = None
         gain, offset, resolution = about["band"]

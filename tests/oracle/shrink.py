@@ -76,6 +76,7 @@ def _sources(source: s.SourceSpec) -> Iterator[s.SourceSpec]:
         "troubles",
         "late",
         "restarts",
+        "shared",
         "renews",
         "batch",
         "news",

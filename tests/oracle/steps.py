@@ -46,6 +46,8 @@ class SourceSpec:
     """A mean of the last so many seconds, whenever it is read."""
     describes: bool = False
     """A mean says how long a stretch it describes."""
+    shared: bool = False
+    """Others may use it, so that its sampler stays ready for the next block."""
     restarts: bool = False
     """A counter that begins again at 0 whenever it is opened."""
     troubles: tuple[tuple[str, float, float, str], ...] = ()

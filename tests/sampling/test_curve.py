@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from energymeter.energy.integrate import Integrator
 from energymeter.energy.uncertainty import Part
 from energymeter.energy.usage import combine
+from energymeter.errors import NotMeasured
 from energymeter.reading import Facts, Reading
 from energymeter.sampling import memory as memory_module
 from energymeter.sampling.curve import Curve
@@ -289,3 +290,42 @@ def test_the_peak_of_a_window_between_two_samples_is_that_of_the_larger():
     assert pen.curve.peak(22 * MS, 28 * MS) == 9.0
     assert pen.curve.peak(2 * MS, 8 * MS) == 2.0
     assert pen.curve.peak(10 * MS, 12 * MS) == 2.0, "it holds a sample"
+
+
+def test_a_block_ends_with_the_sample_that_follows_and_keeps_what_a_later_one_overwrites():
+    pen = Pen(capacity=64)
+    pen.write(*((n * MS, 2.0) for n in range(1, 11)))
+    pen.memory.counts[Count.FAILED] = 3
+    block = Curve(pen.memory, trapezoids=True)
+    block.begin(9, pen.memory.counts.tolist())
+    pen.write(*((n * MS, 4.0) for n in range(11, 21)))
+    pen.memory.counts[Count.FAILED] = 5
+    block.end(20 * MS - 1)
+    assert block.observed(Count.FAILED) == 2
+    block.keep_counts(pen.memory.counts.tolist())
+    assert (len(block), block.first_ns(), block.last_ns()) == (20, 10 * MS, 20 * MS)
+    window, samples = block.window(10 * MS, 20 * MS), block.samples()
+    pen.write(*((n * MS, 8.0) for n in range(21, 41)))
+    pen.memory.counts[Count.FAILED] = 9
+    assert block.complete()
+    assert block.last().at_ns == 20 * MS
+    assert [sample.at_ns for sample in samples] == [n * MS for n in range(10, 21)]
+    block.detach()
+    pen.write(*((n * MS, 8.0) for n in range(41, 400)))
+    assert block.window(10 * MS, 20 * MS) == window
+    assert block.samples() == samples
+    assert block.observed(Count.FAILED) == 2
+    assert block.interval_seconds(1.0) == pytest.approx(1e-3)
+    assert block.at(30 * MS) == block.at(20 * MS), "what came later is another block's"
+
+
+def test_a_block_that_was_overwritten_refuses_to_answer():
+    pen = Pen(capacity=64)
+    pen.write(*((n * MS, 2.0) for n in range(1, 11)))
+    block = Curve(pen.memory, trapezoids=True)
+    block.begin(4, pen.memory.counts.tolist())
+    block.end(10 * MS)
+    assert block.complete()
+    pen.write(*((n * MS, 8.0) for n in range(11, 200)))
+    with pytest.raises(NotMeasured, match="overwritten"):
+        block.window(6 * MS, 9 * MS)

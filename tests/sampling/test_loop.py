@@ -505,3 +505,49 @@ def test_readings_slower_than_asked_for_are_covered_once_their_pace_is_known():
     rig = Rig(slow, seconds=6.0)
     assert rig.count(Count.GAPS) == 1, "the first interval"
     assert rig.curve.window(10**9, 6 * 10**9).covered_seconds == pytest.approx(5.0, abs=0.1)
+
+
+class Asked(ScriptedPace):
+    """Somebody asks for a sample, between two readings."""
+
+    def __init__(self, end_ns, counts, at_ms):
+        super().__init__(end_ns)
+        self.counts, self._at_ns = counts, [at * MS for at in at_ms]
+
+    def wait_until(self, deadline_ns):
+        if self._at_ns and self._at_ns[0] < deadline_ns:
+            self.time_ns = max(self.time_ns, self._at_ns.pop(0))
+            self.counts[Count.ASKED] += 1
+            return False
+        return super().wait_until(deadline_ns)
+
+
+def asked(at_ms, ready=(), rate_hz=10.0):
+    counts, shared = {Count.ASKED: 0, Count.READY_UNTIL_NS: 0}, memory()
+    pace = Asked(10**9, counts, at_ms)
+
+    def script(n, pace):
+        counts[Count.READY_UNTIL_NS] = int(any(a * MS <= pace.time_ns < b * MS for a, b in ready))
+        return Reading(watts=2.0)
+
+    source, rows = Scripted(pace, script), []
+    channel = Channel(source, shared, rate_hz)
+    SourceLoop(
+        SourceConfig(source, rate_hz), [channel], pace, lambda _, s: rows.append(s.at_ns // MS), asks=counts
+    ).run()
+    return rows, shared
+
+
+def test_a_sample_is_taken_when_it_is_asked_for_and_the_pace_begins_there():
+    rows, shared = asked([250, 251])
+    assert rows == [0, 100, 200, 250, 251, 351, 451, 551, 651, 751, 851, 951, 1000]
+    assert shared.counts[Count.MISSED] == shared.counts[Count.GAPS] == 0
+    number, counts = shared.head.answered()
+    assert number == 2
+    assert counts[Count.READS] == 5, "the counts at the last one"
+
+
+def test_while_nobody_counts_a_fast_source_is_read_less_often():
+    rows, _ = asked([], ready=[(500, 1000)], rate_hz=100.0)
+    assert len([at for at in rows if at < 500]) == 50
+    assert len([at for at in rows if at >= 520]) <= 6

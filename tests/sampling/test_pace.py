@@ -89,6 +89,31 @@ def test_a_descriptor_that_was_closed_under_it_is_not_waited_for(head, ends):
     assert took(pace, 0.01)[0] is False
 
 
+def test_a_question_comes_before_the_deadline_and_is_taken_out_of_the_pipe(head, ends):
+    pace = SystemPace(head, ends[0].fd, os.getppid())
+    os.write(ends[1].fd, b"!!")
+    stopped, seconds = took(pace, 30.0)
+    assert not stopped
+    assert seconds < 5.0
+    assert took(pace, 0.05)[1] >= 0.05, "once"
+
+
+def test_while_nobody_counts_the_end_of_the_pipe_ends_it(head, ends):
+    pace = SystemPace(head, ends[0].fd, os.getppid())
+    head.counts[Count.READY_UNTIL_NS] = time.monotonic_ns() + 60_000_000_000
+    assert took(pace, 0.001)[0] is False
+    ends[1].close()
+    stopped, seconds = took(pace, 30.0)
+    assert stopped
+    assert seconds < 5.0
+
+
+def test_while_nobody_counts_it_ends_by_itself_after_its_time(head, ends):
+    pace = SystemPace(head, ends[0].fd, os.getppid())
+    head.counts[Count.READY_UNTIL_NS] = time.monotonic_ns() - 2_000_000_000
+    assert took(pace, 0.001)[0] is True
+
+
 ORPHAN = """
 import os, sys, time
 from energymeter.sampling.memory import HEAD_BYTES, Head
