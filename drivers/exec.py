@@ -24,7 +24,7 @@ from typing import Any
 from energymeter.drivers.links.command import Command
 from energymeter.drivers.links.stream import StreamingSource
 from energymeter.drivers.protocols.text_fields import JsonSource
-from energymeter.errors import SourceError, SpecError
+from energymeter.errors import SourceError, SpecError, not_open
 from energymeter.reading import Reading
 
 __all__ = ["Exec"]
@@ -94,7 +94,7 @@ class Exec(JsonSource):
             SourceError, SourceTimeout, SourceEnded: as the message says.
         """
         if not self._opened:
-            raise SourceError(f"{self.name} is not open; call open() first")
+            raise not_open(self.name)
         return self._lines.read() if self._lines is not None else self._sample()
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 from energymeter.drivers.links.tcp import secret, split_host
 from energymeter.drivers.protocols.kasa_tcp import PORT, OldKasa
-from energymeter.errors import EnergyMeterError, SourceError, SpecError
+from energymeter.errors import EnergyMeterError, SourceError, SpecError, not_open
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
 from energymeter.units import number
@@ -158,7 +158,7 @@ class Kasa:
 
     def _now(self) -> dict[str, object]:
         if self._wire is None:
-            raise SourceError(f"{self.name} is not open; call open() first")
+            raise not_open(self.name)
         return self._wire.now()
 
 

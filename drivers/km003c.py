@@ -23,7 +23,7 @@ import os
 from energymeter.drivers.links.usb import plugged
 from energymeter.drivers.links.wire import Wire
 from energymeter.drivers.protocols.km003c import ADC, FACTS, GET_DATA, Km003cMeter, Session, snapshots
-from energymeter.errors import SourceMissing, SourceTimeout
+from energymeter.errors import SourceMissing, SourceTimeout, not_open
 from energymeter.paths import below, entries, peek
 from energymeter.reading import Band, Facts, Reading
 
@@ -101,7 +101,7 @@ class Km003c(Km003cMeter):
         if self._kernel:
             return self._from_kernel(self._kernel)
         if self._session is None:
-            raise SourceMissing(f"{self.name} is not open: call open() first")
+            raise not_open(self.name)
         return self._from_usb(self._session)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ Loss: does not apply.
 Tested on: itself; real hardware: does not apply.
 """
 
-from energymeter.errors import SourceMissing, SpecError
+from energymeter.errors import SpecError, not_open
 from energymeter.reading import Band, Facts, Reading
 
 __all__ = ["Manual"]
@@ -77,7 +77,7 @@ class Manual:
             SourceMissing: not between ``open`` and ``close``.
         """
         if not self._opened:
-            raise SourceMissing(f"{self.name} is not open: call open() first")
+            raise not_open(self.name)
         return self._reading
 
     def close(self) -> None:

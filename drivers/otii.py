@@ -31,7 +31,7 @@ from typing import Any
 from energymeter.drivers.links.tcp import secret, split_host
 from energymeter.drivers.links.timebase import Timebase
 from energymeter.drivers.protocols.otii import PORT, OtiiServer
-from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
+from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError, not_open
 from energymeter.reading import Band, Facts, Reading
 from energymeter.text import printable
 from energymeter.units import number
@@ -149,7 +149,7 @@ class Otii:
 
     def _ask(self, command: str, data: dict[str, Any], seconds: float = 0.0) -> dict[str, Any]:
         if self._server is None:
-            raise SourceError(f"{self.name} is not open; call open() first")
+            raise not_open(self.name)
         return self._server.ask(command, data, seconds)
 
     def _log_in(self, password: str) -> None:

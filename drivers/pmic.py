@@ -26,7 +26,7 @@ from typing import Protocol
 
 from energymeter.drivers.links.command import output
 from energymeter.drivers.links.sysfs import translated
-from energymeter.errors import SourceError, SourceMissing, SpecError
+from energymeter.errors import SourceError, SourceMissing, SpecError, not_open
 from energymeter.paths import below
 from energymeter.reading import Band, Facts, Reading
 
@@ -93,7 +93,7 @@ class Pmic:
 
     def read(self) -> Reading:
         if self._firmware is None:
-            raise SourceError("pmic is not open; call open() first")
+            raise not_open("pmic")
         rails = _rails(self._firmware.ask("pmic_read_adc"))
         if self._rail:
             if self._rail not in rails:

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from energymeter.clock import Clock, SystemClock
-from energymeter.errors import SourceEnded, SpecError
+from energymeter.errors import SourceEnded, SpecError, not_open
 from energymeter.reading import Facts, Reading
 from energymeter.recordings.reader import Hints, Record, read, typical_interval
 
@@ -126,7 +126,7 @@ class Replay:
     def stream_parts(self) -> Iterator[tuple[int, Reading]]:
         """Every sample with the number of its channel, at its time; ends with the file."""
         if not self._parts:
-            raise SourceEnded(f"{self.name} is not open")
+            raise not_open(self.name)
         start_ns = self._clock.monotonic_ns()
         first_s = min(part.first_s for part in self._parts)
         rows = heapq.merge(

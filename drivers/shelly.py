@@ -28,7 +28,7 @@ import time
 from typing import Any, NamedTuple
 
 from energymeter.drivers.links.http import MOST_WATTS, HttpMeter
-from energymeter.errors import SourceError, SourceMissing, SpecError
+from energymeter.errors import SourceError, SourceMissing, SpecError, not_open
 from energymeter.reading import Band, Facts, Reading
 from energymeter.source import Counters
 from energymeter.text import printable
@@ -147,7 +147,7 @@ class Shelly(HttpMeter):
 
     def _channel(self) -> _Component:
         if self._component is None:
-            raise SourceError(f"{self.name} is not open; call open() first")
+            raise not_open(self.name)
         return self._component
 
     def _learn(self) -> None:

@@ -71,6 +71,11 @@ class SourceMissing(SourceError, FileNotFoundError):
     """No such bus, port, file or device, or nobody answers there."""
 
 
+def not_open(name: object) -> SourceMissing:
+    """What a driver or a wire raises when it is used before `open`, or after `close`."""
+    return SourceMissing(f"{name} is not open; call open() first")
+
+
 class SourceForbidden(SourceError, PermissionError):
     """The source is there, but this user may not read it."""
 

@@ -20,7 +20,7 @@ from itertools import islice, pairwise
 from types import FrameType
 
 from energymeter.clock import Clock, SystemClock
-from energymeter.errors import EnergyMeterError, SourceEnded, SourceError, SourceMissing
+from energymeter.errors import EnergyMeterError, SourceEnded, SourceError, not_open
 from energymeter.reading import PLACES, PROVENANCES, SEMANTICS, Band, Facts, Reading
 from energymeter.source import Source
 
@@ -105,7 +105,7 @@ class ScriptedSource:
 
     def read(self) -> Reading:
         if not self._is_open:
-            raise SourceMissing(f"{self.name} is not open: call open() first")
+            raise not_open(self.name)
         number, self.reads = self.reads, self.reads + 1
         if callable(self._script):
             reading = self._script(number)
@@ -205,7 +205,7 @@ class ScriptedWire:
 
     def _check_open(self) -> None:
         if not self.is_open:
-            raise SourceMissing(f"{self.address} is not open: call open() first")
+            raise not_open(self.address)
 
     def _hear(self) -> None:
         """What the device says without being asked comes as soon as all before it was sent."""

@@ -15,6 +15,9 @@ _LEAST_EXPONENT, _MOST_EXPONENT = -6, 15
 """Outside of these, a number is printed in powers of ten."""
 
 
+_PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
+
+
 def significant(number: float, figures: int = 3) -> str:
     """A number rounded to so many significant figures; the one rounding rule for numbers without a ±.
 
@@ -61,10 +64,7 @@ def with_uncertainty(number: float, uncertainty: float, unit: str) -> str:
     ('5.000 J', '2.000000 J ± 0.000001')
     """
     size = max(abs(number), uncertainty if math.isfinite(uncertainty) else 0.0)
-    scale, prefix = next(
-        ((scale, prefix) for scale, prefix in ((1.0, ""), (1e-3, "m"), (1e-6, "µ")) if size >= scale),
-        (1.0, "") if size == 0 else (1e-9, "n"),
-    )
+    scale, prefix = _prefix(size)
     number, uncertainty = number / scale, uncertainty / scale
     if not uncertainty > 0:
         return f"{number:.3f} {prefix}{unit}"  # nothing is known of its error: no ± is claimed
@@ -80,10 +80,14 @@ def time_text(seconds: float) -> str:
     >>> time_text(0.0031416), time_text(2.5), time_text(3e-6)
     ('3.14 ms', '2.50 s', '3.00 µs')
     """
-    factor, unit = next(
-        (f, u) for f, u in ((1, "s"), (1e3, "ms"), (1e6, "µs"), (1e9, "ns")) if seconds * f >= 1 or f == 1e9
-    )
-    return f"{significant(seconds * factor)} {unit}"
+    scale, prefix = _prefix(seconds)
+    return f"{significant(seconds / scale)} {prefix}s"
+
+
+def _prefix(size: float) -> tuple[float, str]:
+    """The SI prefix, and what it stands for, that leaves at least one digit before the point."""
+    fitting = ((scale, prefix) for scale, prefix in _PREFIXES if size >= scale)
+    return next(fitting, _PREFIXES[0] if size == 0 else _PREFIXES[-1])
 
 
 # (up to this many hours, round to this many minutes): steps of maks-a/batterym (README), <= 4.2 % off.

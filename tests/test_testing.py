@@ -429,7 +429,7 @@ def test_a_driver_that_waits_in_silence_without_end_is_stopped(shared: bool) -> 
 def test_a_wire_that_was_not_opened_is_neither_read_nor_written() -> None:
     with expected_bytes() as wire:
         for use in (lambda: wire.write(b""), lambda: wire.read(0.0), wire.readline):
-            with pytest.raises(SourceMissing, match=r"not open: call open\(\)"):
+            with pytest.raises(SourceMissing, match=r"not open; call open\(\)"):
                 use()
         wire.open()
         wire.close()

@@ -2,7 +2,7 @@
 
 import os
 
-from energymeter.errors import SourceError, SourceMissing
+from energymeter.errors import SourceError, SourceMissing, not_open
 
 
 class CpuLoad:
@@ -48,7 +48,7 @@ class CpuLoad:
     def _ticks(self) -> tuple[int, int]:
         """All ticks and the idle ones (idle and iowait). Guest time is in user time already."""
         if self._fd is None:
-            raise SourceMissing(f"{self._path} is not open: call open() first")
+            raise not_open(self._path)
         line = os.pread(self._fd, 256, 0).split(b"\n")[0].split()
         try:
             ticks = [int(word) for word in line[1:9]]

@@ -11,7 +11,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING
 
-from energymeter.errors import ExtraMissing, SourceMissing
+from energymeter.errors import ExtraMissing, SourceMissing, not_open
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -98,7 +98,7 @@ class BleLine:
     def _need(self) -> None:
         if self._client is None:
             if not self._wanted:
-                raise SourceMissing(f"{self.address} is not open: call open() first")
+                raise not_open(self.address)
             self.open()
 
     def _run(self, job: "Coroutine[Any, Any, Any]") -> None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from energymeter.errors import SourceError
+from energymeter.errors import SourceError, not_open
 from energymeter.reading import Facts, Reading
 from energymeter.source import Source
 
@@ -46,7 +46,7 @@ def together(parts: Sequence[Source]) -> Reading:
         SourceError: there is no part, because the source is not open; or a part cannot be read.
     """
     if not parts:
-        raise SourceError("this source is not open; call open() first")
+        raise not_open("this source")
     counted = [part for part in parts if part.facts.counted]
     readings = [part.read() for part in counted]
     if len(readings) == 1:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from energymeter.drivers.links.serial import holder
 from energymeter.drivers.links.wire import DeviceWire
-from energymeter.errors import SourceBusy, SourceError, SourceForbidden, SourceMissing
+from energymeter.errors import SourceBusy, SourceError, SourceForbidden, SourceMissing, not_open
 from energymeter.paths import below, entries, peek
 
 REPORT = 64
@@ -103,7 +103,7 @@ class HidLine(DeviceWire):
 
     def _open_handle(self) -> "_Hidraw | _HidApi":
         if self._handle is None:
-            raise SourceMissing(f"{self.address} is not open: call open() first")
+            raise not_open(self.address)
         return self._handle
 
     def _fits(self, node: HidNode) -> bool:

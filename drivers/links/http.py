@@ -17,7 +17,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from energymeter.drivers.links.tcp import connect, network_error, secret, split_host
-from energymeter.errors import EnergyMeterError, SourceError, SourceForbidden, SourceTimeout, SpecError
+from energymeter.errors import (
+    EnergyMeterError,
+    SourceError,
+    SourceForbidden,
+    SourceTimeout,
+    SpecError,
+    not_open,
+)
 from energymeter.reading import Reading
 from energymeter.text import printable
 
@@ -106,7 +113,7 @@ class HttpClient:
         from http.client import HTTPException
 
         if not self._opened:
-            raise SourceError(f"{self._name} is not open; call open() first")
+            raise not_open(self._name)
         try:
             self._deadline = time.monotonic() + self._timeout
             return self._get(target)

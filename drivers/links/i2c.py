@@ -17,6 +17,7 @@ from energymeter.errors import (
     SourceMissing,
     SourceTimeout,
     SpecError,
+    not_open,
 )
 from energymeter.lazy import TYPE_CHECKING, Protocol
 
@@ -163,7 +164,7 @@ class Chip:
 
     def _bus(self) -> Wire:
         if self._wire is None:
-            raise SourceMissing(f"the chip at {self} is not open: call open() first")
+            raise not_open(f"the chip at {self}")
         return self._wire
 
     def explain(self, error: OSError) -> SourceError:

@@ -15,7 +15,7 @@ import os
 import select
 from typing import TYPE_CHECKING
 
-from energymeter.errors import SourceBusy, SourceError, SourceForbidden, SourceMissing
+from energymeter.errors import SourceBusy, SourceError, SourceForbidden, SourceMissing, not_open
 
 if TYPE_CHECKING:
     import serial
@@ -108,7 +108,7 @@ class SerialLine:
     def _fd(self) -> int:
         if self._port is None:
             if not self._wanted:
-                raise SourceMissing(f"{self.address} is not open: call open() first")
+                raise not_open(self.address)
             self.open()
         assert self._port is not None
         return int(self._port.fileno())

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from energymeter.clock import Clock, SystemClock
-from energymeter.errors import SourceError, SourceMissing, SourceTimeout
+from energymeter.errors import SourceError, SourceTimeout, not_open
 from energymeter.reading import Reading
 
 
@@ -63,7 +63,7 @@ class StreamingSource:
             SourceTimeout: it went silent.
         """
         if not self._opened:
-            raise SourceMissing(f"{self.name} is not open: call open() first")
+            raise not_open(self.name)
         if not self._started:
             self.open()
         try:

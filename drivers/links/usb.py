@@ -15,6 +15,7 @@ from energymeter.errors import (
     SourceForbidden,
     SourceMissing,
     SourceTimeout,
+    not_open,
 )
 from energymeter.paths import below, entries, peek
 
@@ -117,7 +118,7 @@ class UsbBulk(DeviceWire):
 
     def _claimed(self) -> Any:
         if self._device is None:
-            raise SourceMissing(f"{self.address} is not open: call open() first")
+            raise not_open(self.address)
         return self._device
 
     def _fits(self, device: Any) -> bool:

@@ -9,7 +9,7 @@ step itself is the resolution in the facts, and no window is known better than t
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from energymeter.errors import ImplausibleReading, SourceError, SourceMissing
+from energymeter.errors import ImplausibleReading, SourceError, SourceMissing, not_open
 from energymeter.reading import Band, Facts, Reading
 
 _JUMP = 0.02  # a gauge that rises by this share of what is left was recalibrated or charged, not jittering
@@ -250,7 +250,7 @@ class PhoneGauge:
             SourceError: it is not open, charges, does not answer, or leaves something out.
         """
         if self._gauge is None:
-            raise SourceError(f"{self.name} is not open; call open() first")
+            raise not_open(self.name)
         battery = self._ask()
         if self._discharging.resumed(battery.status, battery.plugged):
             self._gauge = Gauge(_PHONE)

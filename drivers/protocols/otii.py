@@ -9,7 +9,14 @@ import time
 from typing import Any
 
 from energymeter.drivers.links.tcp import connect, network_error
-from energymeter.errors import SourceBusy, SourceError, SourceForbidden, SourceMissing, SourceTimeout
+from energymeter.errors import (
+    SourceBusy,
+    SourceError,
+    SourceForbidden,
+    SourceMissing,
+    SourceTimeout,
+    not_open,
+)
 from energymeter.text import printable
 
 PORT = 1905
@@ -72,7 +79,7 @@ class OtiiServer:
             SourceError: and what else fits.
         """
         if self._socket is None:
-            raise SourceError(f"{self._name} is not open; call open() first")
+            raise not_open(self._name)
         self._serial += 1
         request = {"type": "request", "cmd": command, "trans_id": str(self._serial), "data": data}
         deadline = time.monotonic() + self._timeout + seconds

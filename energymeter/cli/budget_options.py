@@ -1,6 +1,5 @@
 """Words, options and JSON that the budget's subcommands share."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -8,7 +7,7 @@ import click
 
 from energymeter.battery.battery import Battery
 from energymeter.cli.options import Finite, Positive
-from energymeter.units import UNITS
+from energymeter.units import UNITS, amount
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -18,8 +17,8 @@ _DURATIONS = {**UNITS["seconds"], "d": 86400.0}
 
 def seconds(text: str) -> float:
     """A duration such as ``5min``."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)?", text.strip())
-    found = float(match[1]) * _DURATIONS.get(match[2] or "s", 0.0) if match else 0.0
+    value, unit = amount(text) or (0.0, "")
+    found = value * _DURATIONS.get(unit or "s", 0.0)
     if not 0 < found <= _LONGEST:
         raise click.BadParameter(f"{text!r} is no duration up to a million days: write 30s, 5min, 2h or 1d")
     return found
@@ -27,8 +26,8 @@ def seconds(text: str) -> float:
 
 def share(text: str) -> float:
     """A share such as ``10%`` or ``0.1``."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%)?", text.strip())
-    value = float(match[1]) / (100 if match[2] else 1) if match else -1.0
+    value, unit = amount(text) or (-1.0, "")
+    value = {"": value, "%": value / 100}.get(unit, -1.0)
     if not 0 <= value <= 1:
         raise click.BadParameter(f"{text!r} is no share: write 10% or 0.1")
     return value
@@ -36,10 +35,10 @@ def share(text: str) -> float:
 
 def level(text: str) -> float:
     """A reading of a gauge, such as ``7%`` or ``150``."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%?", text.strip())
-    if match is None:
+    value, unit = amount(text) or (-1.0, "")
+    if value < 0 or unit not in ("", "%"):
         raise click.BadParameter(f"{text!r} is no level of a gauge: write 7% or, as the gauge counts, 150")
-    return float(match[1])
+    return value
 
 
 def known(battery: Battery, measured: float | None, celsius: float | None) -> Battery:

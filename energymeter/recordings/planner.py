@@ -175,7 +175,6 @@ class Planner:
             unit="" if unit == "?" else unit,
             unknown_unit="",
             kind=" ".join(kind),
-            explicit=True,
         )
 
     # -- cells -------------------------------------------------------------------------------------

@@ -36,7 +36,6 @@ class Shape(NamedTuple):
     """The line on which the first row stands, from 0."""
     preamble: tuple[str, ...]
     """The lines above the titles."""
-    titles_line: str = ""
 
     def cells(self, line: str) -> list[str]:
         """The cells of one line, without the spaces around them."""
@@ -130,7 +129,7 @@ def _by(lines: Sequence[str], delimiter: str) -> tuple[float, Shape] | None:
     share = len(regular) / max(
         1, sum(1 for place, line in enumerate(lines) if place >= first and line.strip())
     )
-    shape = Shape(delimiter, decimal, titles, first, preamble, "" if at is None else lines[at])
+    shape = Shape(delimiter, decimal, titles, first, preamble)
     return share * (1.0 if width > 1 else 0.1) * (1.0 if titles else _UNTITLED), shape
 
 
@@ -203,9 +202,7 @@ def _titles_alone(
     if not table or len(table[-1][1]) < 2:
         return None
     place, cells = table[-1]
-    shape = Shape(
-        delimiter, ".", tuple(map(printable, cells)), len(lines), tuple(lines[:place]), lines[place]
-    )
+    shape = Shape(delimiter, ".", tuple(map(printable, cells)), len(lines), tuple(lines[:place]))
     return 0.01 * len(cells), shape
 
 

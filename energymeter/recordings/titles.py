@@ -105,8 +105,6 @@ class Title(NamedTuple):
     """The other words, in lower case: ``cpu package``."""
     kind: str
     """``mean``, ``instant``, ``per row`` (what was added since the row before), or empty."""
-    explicit: bool
-    """A word of it names the quantity, or a bracket its unit."""
 
     @property
     def factor(self) -> float | None:
@@ -137,10 +135,10 @@ def meaning(text: str) -> Title:
     kernel = _KERNEL.match(text.strip())
     if kernel:
         own = _KERNEL_UNITS[kernel[1].lower()]
-        return Title(text, quantity_of(own), own, "", "", "instant", True)
+        return Title(text, quantity_of(own), own, "", "", "instant")
     plain = unicodedata.normalize("NFKC", text).strip().strip("\"'#").strip()
     if plain not in _NOT_ALONE and (whole := find_unit(plain)) is not None:
-        return Title(text, whole[0], whole[1], "", "", "", True)
+        return Title(text, whole[0], whole[1], "", "", "")
     brackets = [found.groups() for found in _BRACKET.finditer(plain)]
     unit, unknown, inner = _bracketed(
         [next(part for part in parts if part is not None) for parts in brackets],
@@ -171,7 +169,6 @@ def meaning(text: str) -> Title:
         unknown if quantity else "",
         " ".join(word for word in words if word not in said and word not in _MEAN | _INSTANT),
         _kind(set(words)),
-        bool(said) or (unit is not None and bool(brackets)),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from energymeter import EnergyMeter, Usage
 from energymeter.clock import ManualClock
 from energymeter.drivers.replay import Replay
-from energymeter.errors import ImplausibleReading, LogError, NotMeasured, SourceEnded, SpecError
+from energymeter.errors import ImplausibleReading, LogError, NotMeasured, SourceEnded, SourceMissing, SpecError
 from energymeter.reading import Facts, Semantics
 from energymeter.recordings.trace import Trace
 from energymeter.testing import check_source, check_unplugged
@@ -143,7 +143,7 @@ def test_options_that_make_no_sense(spec: str) -> None:
 
 
 def test_closed_it_plays_nothing() -> None:
-    with pytest.raises(SourceEnded):
+    with pytest.raises(SourceMissing):
         next(Replay("x").stream())
     with pytest.raises(SourceEnded):
         Replay("x").read()
