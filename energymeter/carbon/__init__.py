@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from energymeter.carbon.embodied import break_even as break_even
     from energymeter.carbon.embodied import sci as sci
     from energymeter.carbon.emissions import Carbon as Carbon
-    from energymeter.carbon.emissions import comparisons as comparisons
+    from energymeter.carbon.emissions import equivalents as equivalents
     from energymeter.carbon.emissions import footprint as footprint
     from energymeter.carbon.emissions_over_time import footprint_over_time as footprint_over_time
     from energymeter.carbon.grid import Grid as Grid
@@ -27,7 +27,7 @@ __all__, __getattr__, __dir__ = face(
     {
         "amount": "Known Supply",
         "embodied": "Embodied Range break_even sci",
-        "emissions": "Carbon comparisons footprint",
+        "emissions": "Carbon equivalents footprint",
         "emissions_over_time": "footprint_over_time",
         "grid": "Grid",
         "intensity": "Intensities Slot",

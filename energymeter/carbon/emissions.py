@@ -230,7 +230,7 @@ def _notes(usage: Energy, chain: Supply, grid: Grid, embodied: Embodied | None) 
     return tuple(notes)
 
 
-class Comparison(NamedTuple):
+class Equivalent(NamedTuple):
     """An amount of something familiar."""
 
     amount: float
@@ -254,11 +254,11 @@ CAR_GRAMS_PER_METRE = 0.1075
 co2-performance-of-new-passenger, via carbontracker's co2eq.csv). Real driving emits more."""
 
 
-def comparisons(carbon: Carbon) -> tuple[Comparison, ...]:
+def equivalents(carbon: Carbon) -> tuple[Equivalent, ...]:
     """The usage in phone charges and LED hours (by its energy) and in metres by car (by its grams)."""
     watt_hours = carbon.socket_kwh * 1000
     return (
-        Comparison(watt_hours / PHONE_CHARGE_WATT_HOURS, "phone charges", "11.6 Wh each, US EPA"),
-        Comparison(watt_hours / LED_WATTS, "hours of an LED bulb", "9 W, 800 lm"),
-        Comparison(carbon.grams / CAR_GRAMS_PER_METRE, "metres by car", "107.5 g/km, new EU car 2020, EEA"),
+        Equivalent(watt_hours / PHONE_CHARGE_WATT_HOURS, "phone charges", "11.6 Wh each, US EPA"),
+        Equivalent(watt_hours / LED_WATTS, "hours of an LED bulb", "9 W, 800 lm"),
+        Equivalent(carbon.grams / CAR_GRAMS_PER_METRE, "metres by car", "107.5 g/km, new EU car 2020, EEA"),
     )

@@ -132,11 +132,11 @@ def of_file(
 
 
 def _show(result: "Carbon") -> None:
-    from energymeter.carbon import comparisons
+    from energymeter.carbon import equivalents
     from energymeter.text import significant
 
     click.echo(str(result))
-    for each in comparisons(result):
+    for each in equivalents(result):
         click.echo(f"  as much as {each}")
     litres = (
         "unknown (give --litres-per-kwh)" if result.litres is None else f"{significant(result.litres, 4)} L"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from energymeter.carbon.amount import CELL, RAIL, Known, Supply, supply_of
 from energymeter.carbon.embodied import Embodied, Range
-from energymeter.carbon.emissions import comparisons, footprint
+from energymeter.carbon.emissions import equivalents, footprint
 from energymeter.carbon.emissions_over_time import footprint_over_time, span_of
 from energymeter.carbon.grid import Grid
 from energymeter.carbon.grid_tables import GRAMS_PER_POUND
@@ -210,7 +210,7 @@ def test_grams_add_up(first: float, second: float, grams_per_kwh: float) -> None
 
 
 def test_comparisons_by_energy_and_by_grams() -> None:
-    charges, led, car = comparisons(footprint(Known.of(watt_hours=11.6), ROUND))
+    charges, led, car = equivalents(footprint(Known.of(watt_hours=11.6), ROUND))
     assert charges.amount == pytest.approx(1.0)
     assert led.amount == pytest.approx(11.6 / 9)
     assert car.amount == pytest.approx(11.6 * 0.4 / 0.1075)

@@ -10,7 +10,14 @@ import pytest
 from energymeter import EnergyMeter, Usage
 from energymeter.clock import ManualClock
 from energymeter.drivers.replay import Replay
-from energymeter.errors import ImplausibleReading, LogError, NotMeasured, SourceEnded, SourceMissing, SpecError
+from energymeter.errors import (
+    ImplausibleReading,
+    LogError,
+    NotMeasured,
+    SourceEnded,
+    SourceMissing,
+    SpecError,
+)
 from energymeter.reading import Facts, Semantics
 from energymeter.recordings.trace import Trace
 from energymeter.testing import check_source, check_unplugged
