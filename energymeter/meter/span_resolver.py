@@ -8,7 +8,6 @@ exceptions at any moment need no lock, and find either the old state or the new 
 from __future__ import annotations
 
 import math
-from array import array
 from bisect import bisect_left
 from itertools import chain
 from operator import sub
@@ -18,7 +17,8 @@ from energymeter.lazy import TYPE_CHECKING, NamedTuple
 from energymeter.sampling.curve import Curve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from array import array
+    from collections.abc import Callable, Iterator, Sequence
 
 
 _EXACT, _ROUNDED = 2, 6
@@ -45,6 +45,8 @@ class Resolved(NamedTuple):
 
     def column(self, field: str) -> array[float]:
         """One field of `Window` (except seconds) of every span."""
+        from array import array
+
         place = Window._fields.index(field) - 1
         values = array("d" if place < _EXACT else "f")
         for exact, rounded in self.blocks:
@@ -69,10 +71,15 @@ class Resolved(NamedTuple):
     ) -> Resolved:
         """With the further spans, of ``closed``, that ended by ``until_ns``."""
         done = self.n
+        if done == closed:
+            return self
+        from array import array
+
         exact, rounded = array("d"), array("f")
-        while done < closed and edges[2 * done + 1] <= until_ns:
-            start_ns = edges[2 * done]
-            window = curve.window(start_ns, edges[2 * done + 1], starts.get(start_ns))
+        for start_ns, end_ns in _pairs(edges, done, closed):
+            if end_ns > until_ns:
+                break
+            window = curve.window(start_ns, end_ns, starts.get(start_ns))
             exact.extend(window[1 : 1 + _EXACT])
             rounded.extend(window[1 + _EXACT :])
             done += 1
@@ -85,6 +92,13 @@ class Resolved(NamedTuple):
         return Resolved(done, (*blocks, _Block(exact, rounded)))
 
 
+def _pairs(edges: array[int], first: int, end: int) -> Iterator[tuple[int, int]]:
+    """Start and end of some spans; a few are copied at a time, as others may be added meanwhile."""
+    for number in range(first, end, _BLOCK):
+        part = edges[2 * number : 2 * min(number + _BLOCK, end)]
+        yield from zip(part[::2], part[1::2], strict=True)
+
+
 class Snapshot(NamedTuple):
     """The spans of one name that had ended at one moment. It never changes: edges are only ever added."""
 
@@ -95,6 +109,8 @@ class Snapshot(NamedTuple):
 
     def seconds(self) -> array[float]:
         """The duration of every span."""
+        from array import array
+
         starts, ends = self.edges[0 : 2 * self.n : 2], self.edges[1 : 2 * self.n : 2]
         return array("d", map((1e-9).__mul__, map(sub, ends, starts)))
 
@@ -149,6 +165,8 @@ class SpanResolver:
 
     def begin(self, name: str) -> array[int]:
         """Keep spans of this name from now on; where their edges go."""
+        from array import array  # a tenth of what a block without spans imports
+
         return self.edges.setdefault(name, array("q"))
 
     def last_end_ns(self) -> int:

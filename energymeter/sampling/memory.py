@@ -15,6 +15,7 @@ import struct
 from zlib import crc32
 
 from energymeter.energy.integrate import Sample
+from energymeter.lazy import made
 
 # at_ns joules coulombs volt_seconds covered_ns gap_fill watts volts amps peak variance
 _FIELDS = struct.Struct("=qdddqdddddd")
@@ -59,6 +60,9 @@ class Count:
         CPU_NS,
     })  # fmt: skip
     """What only grows while a sampling process lives: a block's own part is a difference."""
+
+
+_RING_COUNT = Count.RING_COUNT  # set at every sample, found once
 
 
 class State:
@@ -156,7 +160,7 @@ class Track:
         sequence = check >> _CHECK_BITS
         if check != _check(sequence, raw[: _FIELDS.size]):
             return None
-        return sequence, Sample(  # NaN differs from itself
+        fields = (  # NaN differs from itself
             at_ns,
             joules if joules == joules else None,
             coulombs if coulombs == coulombs else None,
@@ -168,6 +172,7 @@ class Track:
             amps if amps == amps else None,
             variance,
         )
+        return sequence, made(Sample, fields)
 
     def move(self, source: int, target: int, peak_watts: float) -> None:
         """Copy a record into another slot, with another peak."""
@@ -286,6 +291,7 @@ class CurveWriter:
         if self._counts[Count.GENERATION] % 2:  # the last writer was killed while it thinned the history
             self._counts[Count.HISTORY_COUNT] = 1
             self._counts[Count.GENERATION] += 1
+        self._stride = self._counts[Count.STRIDE]
         self._peak = self._unremembered(memory)
 
     def _unremembered(self, memory: ChannelMemory) -> float:
@@ -299,24 +305,24 @@ class CurveWriter:
         return max([coming, *(peak for at_ns, peak in rows if at_ns > since_ns)])
 
     def append(self, sample: Sample) -> None:
-        counts, count, watts = self._counts, self._count, sample.watts
+        """Add the next sample."""
+        count, ring, watts = self._count, self._ring, sample.watts
         if watts is None:
             watts = _NO_WATTS
-        fields = self._ring.put(count % self._ring.capacity, count, sample, watts)
-        self._count = counts[Count.RING_COUNT] = count + 1
-        stride = counts[Count.STRIDE]
+        fields = ring.put(count % ring.capacity, count, sample, watts)
+        self._count = self._counts[_RING_COUNT] = count + 1
         if watts > self._peak:
             self._peak = watts
-            if stride > self._long:
+            if self._stride > self._long:
                 self._coming_peak[0] = watts
-        if count % stride == 0:
+        if count % self._stride == 0:
             self._remember(count, sample, watts, fields)
 
     def _remember(self, sequence: int, sample: Sample, watts: float, fields: bytes) -> None:
         counts = self._counts
         if counts[Count.HISTORY_COUNT] == HISTORY_SAMPLES:
             self._thin()
-            if sequence % counts[Count.STRIDE]:
+            if sequence % self._stride:
                 return
         if self._peak == watts:
             self._history.copy(counts[Count.HISTORY_COUNT], sequence, fields)
@@ -333,5 +339,5 @@ class CurveWriter:
             history.move(2 * kept, kept, max(history.peaks[2 * kept - 1], history.peaks[2 * kept]))
         self._peak = self._coming_peak[0] = max(self._peak, history.peaks[HISTORY_SAMPLES - 1])
         counts[Count.HISTORY_COUNT] = HISTORY_SAMPLES // 2
-        counts[Count.STRIDE] *= 2
+        self._stride = counts[Count.STRIDE] = 2 * self._stride
         counts[Count.GENERATION] += 1
