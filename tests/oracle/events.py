@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from oracle import steps as s
 from oracle.emit import named
 from oracle.known import rows
+from oracle.load import Load
 from oracle.truth import Channel, Extent, Moments, Run, Stretch
 
 _LONG_AFTER = 1e9
@@ -40,6 +41,7 @@ class Record:
         self.epoch_ns: int = start["epoch_ns"] if start else 0
         self.unix_offset: float = start["time"] if start else 0.0
         """Unix time of monotonic second 0."""
+        self._load = Load.read(folder / "load.txt")
         self._forked = {event["process"]: self._seconds(event["forked"]) for event in self.of("born")}
         self.breaks = [self._seconds(event["at"]) for event in self.of("kill")]
         self.channels = [self._channels(number, spec, folder) for number, spec in enumerate(program.meters)]
@@ -59,6 +61,16 @@ class Record:
     def of(self, kind: str) -> list[dict[str, Any]]:
         """The events of a kind."""
         return [event for event in self.events if event["kind"] == kind]
+
+    def allowed(self, seconds: float, start: float, end: float) -> float:
+        """How long something may take that is promised in ``seconds``: see `oracle.load`."""
+        epoch = self.epoch_ns * 1e-9
+        return self._load.allowed(seconds, epoch + start, epoch + end)
+
+    def late(self, start: float, end: float) -> float:
+        """Seconds between two moments in which a process that wanted to run did not."""
+        epoch = self.epoch_ns * 1e-9
+        return self._load.late(epoch + start, epoch + end)
 
     def failed(self, step: str) -> bool:
         """A step ended with an error."""

@@ -15,13 +15,15 @@ from oracle.afterwards import judge_ledger, judge_logs
 from oracle.check import Finding, Judge, Verdict
 from oracle.emit import emitted
 from oracle.events import Record
+from oracle.load import measured
 from oracle.steps import Program
 
 ROOT = Path(__file__).resolve().parents[2]
 PATH = [os.environ.get("ORACLE_PACKAGE", str(ROOT)), str(ROOT / "tests")]
 _LONGER_SECONDS = 25.0
 _MOST_LOAD = 5.0
-_ORPHAN_SECONDS = 3.0
+_ORPHAN_TURNS, _TURN_SECONDS = 20, 0.05
+"""So many turns a sampler may outlive its program, to finish its log: a busy machine makes each longer."""
 
 
 class Played(NamedTuple):
@@ -45,7 +47,8 @@ def play(program: Program, keep: Path | None = None) -> Played:
         limit = program.seconds + _LONGER_SECONDS * min(max(_load(), 1.0), _MOST_LOAD)
         (folder / "program.json").write_text(program.to_json())
         (folder / "program.py").write_text(emitted(program, str(folder), PATH, limit))
-        _run(folder, limit + 10)
+        with measured(folder / "load.txt"):
+            _run(folder, limit + 10)
         orphans = _orphans(str(folder))  # the sampler of a program that was killed finishes its log
         record = Record(program, folder)
         judge = Judge(record)
@@ -93,12 +96,12 @@ def _run(folder: Path, limit: float) -> None:
 
 def _orphans(mark: str) -> list[str]:
     """What the program has left running."""
-    give_up = time.monotonic() + _ORPHAN_SECONDS * min(max(_load(), 1.0), _MOST_LOAD)
-    while True:
+    found: dict[int, str] = {}
+    for _ in range(_ORPHAN_TURNS):
         found = {pid: _command(pid) for pid in _marked(mark)}
-        if not found or time.monotonic() > give_up:
+        if not found:
             break
-        time.sleep(0.05)
+        time.sleep(_TURN_SECONDS)
     for pid in found:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -104,6 +104,13 @@ def long_run(seed: int) -> LongRun:
     return LongRun(seed, rails, hz, seconds, rnd.choice(["csv", "csv", "jsonl", "parquet"]), kills)
 
 
+def _in_step(channel: Channel, interval: float, seconds: float) -> float:
+    """So many periods of a load meet the readings at the same place: what these miss does not average out."""
+    period = channel.wave.period
+    drift = abs(period / interval - round(period / interval)) * interval  # from one period to the next
+    return max(1.0, min(seconds, period * interval / 2 / max(drift, 1e-9)) / period)
+
+
 def _rail(rnd: random.Random, hz: float, seconds: float) -> SourceSpec:
     semantics = rnd.choice(["instant", "instant", "mean", "counter"])
     quantity = "joules" if semantics == "counter" else rnd.choice(["watts", "amps"])
@@ -249,6 +256,7 @@ class _Simulation:
         around = coarse + 20 / channel.hz
         low_watts, high_watts = channel.wave.extremes(max(0.0, a - around), b + around)
         doubt = FAR * 2 * math.hypot(math.sqrt(max(window.variance_joules2, 0.0)), window.edge_joules)
+        doubt *= math.sqrt(_in_step(channel, interval, b - a))
         doubt += (channel.spec.band[0] + 1e-6) * (part.joules + part.more_joules) + 2e-6
         doubt += (high_watts - low_watts) * (coarse + (interval if b - a < 2 * interval else 0.0))
         gaps = part.seconds < 0.999 * (b - a)

@@ -30,12 +30,16 @@ from typing import Any
 
 from energymeter import Battery, Budget, EnergyMeter, EnergyMeterError
 from oracle.known import Known, KnownRails
-from oracle.steps import MeterSpec, Program, SourceSpec
+from oracle.steps import ForkWhileLeaving, MeterSpec, Program, SourceSpec, walk
 
 BUDGET = "b"
 _RAIL_VOLTS = 5.0
 _PLUGIN = "known = oracle.known:Known\nrails = oracle.known:KnownRails\n"
-_LEAK_SECONDS = 4.0
+_TURN_SECONDS = 0.02
+"""Patience is counted in turns: a busy machine makes each longer."""
+_LEAK_SECONDS = 2.5
+"""A sampler may wait for the next block for two seconds."""
+_CLOSE_SECONDS = 0.5
 _STALLED_LOG_SECONDS = 12.0
 """A log that nobody reads is given ten seconds after the end, and the meter says so."""
 _MOST_USAGES = 1500
@@ -208,6 +212,8 @@ class Stage:
             options["budget"] = BUDGET
         if spec.require:
             options["require"] = spec.require
+        if spec.linger is not None:
+            options["linger"] = spec.linger
         return options
 
     def _log(self, number: int, kind: str) -> str:
@@ -556,6 +562,31 @@ class Stage:
             fields = _fields_of(error)
         self._note("idle", step=step, start=start_ns, end=_now(), seconds=seconds, **fields)
 
+    def close(self, step: str, meter: EnergyMeter) -> None:
+        """Release what stays ready; of one meter in no block no sampler is left then."""
+        with self.around(step):
+            meter.close()
+        if self._alone(meter):
+            for _ in range(round(_CLOSE_SECONDS / _TURN_SECONDS)):
+                if not self._samplers():
+                    return
+                time.sleep(_TURN_SECONDS)
+            self._note("leak", threads=[], files=[], processes=[_command(pid) for pid in self._samplers()])
+
+    def _alone(self, meter: EnergyMeter) -> bool:
+        """Nobody else of the program can have a sampler, nor a log that is still written."""
+        others = any(
+            isinstance(step, ForkWhileLeaving) or getattr(step, "way", "") == "forgotten"
+            for step in walk(self.program.steps)
+        )
+        one = len(self.program.meters) == 1 and not self.program.meters[0].log
+        return one and not others and "running" not in repr(meter)
+
+    @staticmethod
+    def environ() -> None:
+        """Change what opening a source may see."""
+        os.environ["ORACLE_TURN"] = str(int(os.environ.get("ORACLE_TURN", "0")) + 1)
+
     def chdir(self) -> None:
         """Go elsewhere."""
         (self.folder / "elsewhere").mkdir(exist_ok=True)
@@ -750,11 +781,11 @@ class Stage:
         self._note("log", meter=number, error=said.get("value", ""))
 
     def _check_leaks(self) -> None:
-        """Nothing stays behind: a sampler may wait for the next block for two seconds."""
+        """Nothing stays behind."""
         self._objects.clear()
         stalled = any(meter.log == "fifo" for meter in self.program.meters)
-        give_up = time.monotonic() + (_STALLED_LOG_SECONDS if stalled else _LEAK_SECONDS)
-        while True:
+        patience = _STALLED_LOG_SECONDS if stalled else _LEAK_SECONDS
+        for _ in range(round(patience / _TURN_SECONDS)):
             gc.collect()
             threads = [t.name for t in threading.enumerate() if t not in self._threads]
             files = [path for path in self._open_files() if path not in self._files]
@@ -764,9 +795,7 @@ class Stage:
             processes = [_command(pid) for pid in self._samplers()]
             if not (threads or files or processes):
                 return
-            if time.monotonic() > give_up:
-                break
-            time.sleep(0.02)
+            time.sleep(_TURN_SECONDS)
         self._note("leak", threads=threads, files=files, processes=processes)
 
     @staticmethod
