@@ -36,6 +36,7 @@ from queue import Queue
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
+DATA = os.environ.get("ENERGYMETER_TEST_DATA", str(ROOT.parent / "shared" / "data"))
 CODE = ("energymeter", "drivers", "calibration")
 TIMEOUT_SECONDS = 240.0
 ALONE_SECONDS = 60.0
@@ -247,6 +248,7 @@ def _pytest(
                 **os.environ,
                 "PYTHONPATH": f"{tree}{os.pathsep}{tree / 'tests'}",
                 "PYTHONDONTWRITEBYTECODE": "1",
+                "ENERGYMETER_TEST_DATA": DATA,  # the copies lie elsewhere
                 "MUTATE_TIMES": times.name,
                 **(environment or {}),
             },

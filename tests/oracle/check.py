@@ -30,7 +30,8 @@ _PERIOD_SECONDS = 3.0
 """A question waits for one sample at most, and for a slow one not at all."""
 _LONG_AGO_SECONDS = 0.05
 _EDGE_SECONDS = 2e-4
-_READY_SECONDS = 2.5
+_READY_SECONDS = 0.5
+"""What stays ready for the next block ends so soon after its time."""
 _STAMP_SECONDS = 0.02
 """A sample has the time of its reading but for so much."""
 _ON_ITS_WAY_SECONDS = 0.03
@@ -140,7 +141,8 @@ class Judge:
                 late = min(longest, inside[0] - since)
                 earliest = min(earliest, inside[0] - late)  # half of what its first answer took
             before = channel.last_before(since)
-            if channel.spec.shared and since - before < _READY_SECONDS:
+            ready = channel.ready_seconds + _READY_SECONDS + self.record.late(before, since)
+            if channel.ready_seconds and since - before < ready:
                 earliest = min(earliest, before)  # its sampler was ready
                 latest = max(latest, channel.last_before(extent.start.latest))
             firsts += inside[:1]

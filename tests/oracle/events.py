@@ -14,6 +14,7 @@ from oracle.load import Load
 from oracle.truth import Channel, Extent, Moments, Run, Stretch
 
 _LONG_AFTER = 1e9
+_READY_SECONDS = 2.0
 
 
 class Answer(NamedTuple):
@@ -167,6 +168,7 @@ class Record:
                         self.epoch_ns,
                         hz,
                         self.breaks,
+                        _READY_SECONDS if spec.linger is None and source.shared else spec.linger or 0.0,
                     )
                 )
         return found
