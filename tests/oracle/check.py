@@ -95,7 +95,7 @@ class Judge:
     def _answer(self, answer: Answer) -> None:
         runs = self.record.runs_for(answer.process, answer.meter, answer.asked.latest)
         figure = f"{answer.step} {answer.what}"
-        took = answer.asked.latest - answer.asked.earliest
+        took = answer.asked.latest - answer.asked.earliest - answer.waited
         slowest = max((1 / c.hz + c.spec.slow for c in self.record.channels[answer.meter]), default=0.0)
         limit = min(slowest, _PERIOD_SECONDS) + _ASK_SECONDS + self.stalls(answer.meter)
         if took > self.record.allowed(limit, *answer.asked):
@@ -772,7 +772,7 @@ class Judge:
         for run in record.runs:
             if run.open or run.loose:
                 continue
-            leaving = run.extent.end.latest - run.extent.end.earliest
+            leaving = run.extent.end.latest - run.extent.end.earliest - record.waited(run.extent.end)
             limit = _LEAVE_SECONDS + slow + stalls + (_RESTART_SECONDS if record.breaks else 0.0)
             if leaving > record.allowed(limit, *run.extent.end):
                 self.verdict.found("slow leave", "run", f"leaving took {leaving:.2f} s")

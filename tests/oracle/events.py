@@ -27,6 +27,8 @@ class Answer(NamedTuple):
     asked: Moments
     value: Any
     error: dict[str, Any] | None
+    waited: float = 0.0
+    """Seconds for which the thread that asked wanted to run and did not."""
 
 
 class Record:
@@ -49,6 +51,7 @@ class Record:
         self._visits: dict[tuple[str, int], list[Channel]] = {}
         self._outer = {(e["process"], e["step"]): self._moments(e) for e in self.of("outer")}
         self._inner = {(e["process"], e["step"]): self._moments(e) for e in self.of("inner")}
+        self._waits = self._waiting()
         for event in self.of("begun"):  # its program, or its worker, ended within
             key = event["process"], event["step"]
             self._inner.setdefault(key, Moments(self._seconds(event["at"]), _LONG_AFTER))
@@ -72,6 +75,10 @@ class Record:
         """Seconds between two moments in which a process that wanted to run did not."""
         epoch = self.epoch_ns * 1e-9
         return self._load.late(epoch + start, epoch + end)
+
+    def waited(self, leaving: Moments) -> float:
+        """Seconds within the end of a block for which the thread that left wanted to run and did not."""
+        return self._waits.get(round(leaving.earliest, 9), 0.0)
 
     def failed(self, step: str) -> bool:
         """A step ended with an error."""
@@ -173,6 +180,17 @@ class Record:
                 )
         return found
 
+    def _waiting(self) -> dict[float, float]:
+        """How long leaving waited for a processor, by the moment at which it began."""
+        outer = {(e["process"], e["step"]): e for e in self.of("outer")}
+        found = {}
+        for inner in self.of("inner"):
+            left = outer.get((inner["process"], inner["step"]))
+            if left is not None and left["kept_waiting"][0] == inner["kept_waiting"][0]:
+                waited = max(0, left["kept_waiting"][1] - inner["kept_waiting"][1]) * 1e-9
+                found[round(self._seconds(inner["end"]), 9)] = waited
+        return found
+
     def _extent(self, process: str, step: str) -> Extent | None:
         """The window from enter to exit; the end of the program counts as an exit."""
         inner = self._inner.get((process, step))
@@ -258,6 +276,7 @@ class Record:
             self._moments(event),
             event.get("value"),
             error,
+            max(0.0, event["waited"]),
         )
 
 

@@ -273,7 +273,7 @@ class Stage:
         except Exception as error:  # noqa: BLE001 - judged by the checker
             self._note("error", step=step, **_fields_of(error))
         finally:
-            self._note("outer", step=step, start=start_ns, end=_now())
+            self._note("outer", step=step, start=start_ns, end=_now(), kept_waiting=_kept_waiting())
 
     @contextlib.contextmanager
     def inside(self, step: str) -> Iterator[None]:
@@ -283,7 +283,7 @@ class Stage:
         try:
             yield
         finally:
-            self._note("inner", step=step, start=start_ns, end=_now())
+            self._note("inner", step=step, start=start_ns, end=_now(), kept_waiting=_kept_waiting())
 
     @staticmethod
     def sleep(seconds: float) -> None:
@@ -712,9 +712,13 @@ class Stage:
             "trace": lambda: _of_trace(meter.trace),
             "latest": lambda: meter.latest._asdict(),
         }
-        start_ns = _now()
+        before, start_ns = _kept_waiting(), _now()
         value = self._answer(questions[what])
-        self._note("asked", step=step, what=what, meter=number, start=start_ns, end=_now(), **value)
+        end_ns, after = _now(), _kept_waiting()
+        waited = (after[1] - before[1]) * 1e-9
+        self._note(
+            "asked", step=step, what=what, meter=number, start=start_ns, end=end_ns, waited=waited, **value
+        )
 
     def _of_spans(self, spans: Any) -> dict[str, Any]:
         found: dict[str, Any] = {"n": len(spans)}
@@ -876,6 +880,15 @@ def _write_recording(path: Path, rows: int, hz: float, channels: int) -> float:
     for number in range(channels):
         total += (3.0 + number) * (rows - 1) / hz
     return total
+
+
+def _kept_waiting() -> tuple[int, int]:
+    """This thread, and for how long it wanted to run and did not, ns; 0 where the kernel does not say so."""
+    try:
+        delay = int(Path("/proc/thread-self/schedstat").read_text().split()[1])
+    except (OSError, IndexError):  # no more files can be opened just now
+        delay = 0
+    return threading.get_native_id(), delay
 
 
 def _unix_offset() -> float:
