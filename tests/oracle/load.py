@@ -1,7 +1,8 @@
 """How busy the machine was while a program ran: the judge's limits are promises for a quiet one.
 
-A process of its own sleeps for a moment again and again, and writes down how late it woke and how many
-threads wanted to run. A limit grows by what was measured within its own window, and by nothing else.
+A process of its own sleeps for a moment again and again, and computes for a moment every tenth time. It
+writes down how late it woke, how long the work took, and how many threads wanted to run. A limit grows by what
+was measured within its own window, and by nothing else.
 """
 
 import contextlib
@@ -10,11 +11,14 @@ import subprocess
 import sys
 import time
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 TURN_SECONDS = 0.01
+_WORK_NS, _EVERY = 2_000_000, 10
+"""The work takes about 2 % of a processor."""
 
 
 class Turn(NamedTuple):
@@ -25,6 +29,8 @@ class Turn(NamedTuple):
     late: float
     running: int
     """Threads of the whole machine that ran or waited for a processor, without this one."""
+    slower: float = 1.0
+    """Its work of the last second took so many times as long as it would alone."""
 
 
 class Load:
@@ -45,7 +51,7 @@ class Load:
         """Of a program that has ended; nothing was measured where there is no file."""
         lines = path.read_text().splitlines() if path.exists() else []
         fields = [line.split() for line in lines]
-        return cls([Turn(float(f[0]), float(f[1]), int(f[2])) for f in fields if len(f) == 3])
+        return cls([Turn(float(f[0]), float(f[1]), int(f[2]), float(f[3])) for f in fields if len(f) == 4])
 
     def late(self, start: float, end: float) -> float:
         """Seconds between two moments in which a process that wanted to run did not."""
@@ -57,7 +63,7 @@ class Load:
         Its work shares the processors with whatever else wants them, and it is woken as late as others.
         """
         turns = self._within(start, end)
-        crowds = [max(1.0, turn.running / self._processors) for turn in turns]
+        crowds = [max(1.0, turn.slower, turn.running / self._processors) for turn in turns]
         return seconds * sum(crowds) / len(crowds) + self.late(start, end) if turns else seconds
 
     def _within(self, start: float, end: float) -> list[Turn]:
@@ -80,14 +86,27 @@ def measured(path: Path) -> Iterator[None]:
 
 
 def _watch(path: str) -> None:
-    parent = os.getppid()
+    parent, turn, slower = os.getppid(), 0, 1.0
+    works: deque[float] = deque(maxlen=10)
     with open(path, "w", buffering=1) as file, open("/proc/loadavg", "rb", buffering=0) as loads:
         while os.getppid() == parent:
             start = time.monotonic()
             time.sleep(TURN_SECONDS)
             late = time.monotonic() - start - TURN_SECONDS
             running = int(os.pread(loads.fileno(), 100, 0).split()[3].partition(b"/")[0]) - 1
-            file.write(f"{start:.6f} {late:.6f} {running}\n")
+            turn += 1
+            if turn % _EVERY == 0:
+                works.append(_work())
+                slower = sum(works) / len(works)
+            file.write(f"{start:.6f} {late:.6f} {running} {slower:.3f}\n")
+
+
+def _work() -> float:
+    """Compute for a moment; how many times as long it took."""
+    wall, until = time.monotonic_ns(), time.thread_time_ns() + _WORK_NS
+    while time.thread_time_ns() < until:
+        pass
+    return (time.monotonic_ns() - wall) / _WORK_NS
 
 
 if __name__ == "__main__":

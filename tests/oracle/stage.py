@@ -775,8 +775,9 @@ class Stage:
         """What was kept says what it said then."""
         for step, number, spans, said in self._kept:
             now = json.dumps({label: self._of_spans(one) for label, one in spans.items()})
-            if now != said:
-                self._note("changed", step=step, meter=number, before=json.loads(said), after=json.loads(now))
+            before, after = json.loads(said), json.loads(now)
+            if _figures(before) != _figures(after):
+                self._note("changed", step=step, meter=number, before=before, after=after)
 
     def _last_questions(self, meter: EnergyMeter, number: int) -> None:
         for what in ("usage", "usages", "spans", "trace"):
@@ -880,6 +881,14 @@ def _write_recording(path: Path, rows: int, hz: float, channels: int) -> float:
     for number in range(channels):
         total += (3.0 + number) * (rows - 1) / hz
     return total
+
+
+def _figures(answer: Any) -> Any:
+    """An answer without the reasons of its errors: of what was not measured, more may be known later."""
+    if not isinstance(answer, dict):
+        return answer
+    reasons = ("message", "traceback") if "error" in answer else ()
+    return {name: _figures(value) for name, value in answer.items() if name not in reasons}
 
 
 def _kept_waiting() -> tuple[int, int]:
