@@ -1,8 +1,8 @@
 """How busy the machine was while a program ran: the judge's limits are promises for a quiet one.
 
 A process of its own sleeps for a moment again and again, and computes for a moment every tenth time. It
-writes down how late it woke, how long the work took, and how many threads wanted to run. A limit grows by what
-was measured within its own window, and by nothing else.
+writes down how late it woke, how long the work took, and how many threads wanted to run. A limit grows by
+what was measured within its own window, and by nothing else.
 """
 
 import contextlib
