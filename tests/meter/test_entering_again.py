@@ -260,10 +260,12 @@ def test_a_budget_does_not_pay_for_the_time_between(home):
     full = lab.balance().taken_joules
     meter = EnergyMeter(STEADY, budget=lab)
     block(meter, 0.05)
+    first, paid = meter.usage.joules, lab.balance().taken_joules - full
     time.sleep(1.0)
     block(meter, 0.05)
-    spent = lab.balance().taken_joules - full
-    assert 2 * 0.05 * WATTS <= spent < 0.8
+    both = lab.balance().taken_joules - full
+    assert paid >= first > 0
+    assert both / paid == pytest.approx((first + meter.usage.joules) / first, rel=1e-4)
 
 
 def test_a_baseline_and_the_block_after_it():

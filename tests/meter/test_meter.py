@@ -322,7 +322,7 @@ def test_the_program_s_own_work_is_no_cost_of_the_measuring():
 
 
 def test_an_object_is_measured_in_a_thread_and_the_usage_says_so():
-    with EnergyMeter(Counting(), **FAST) as meter:
+    with EnergyMeter(Counting(), rate_hz=20.0) as meter:  # slow enough for a busy machine
         work()
     assert "thread" in str(meter.usage)
     assert meter.usage.joules == pytest.approx(2.0 * meter.usage.seconds * meter.usage.coverage, rel=1e-3)
@@ -676,7 +676,7 @@ def test_the_cost_of_a_span_is_that_of_covered_calls(lab):
             return Reading(watts=2.0)
 
     source = Unplugged()
-    with EnergyMeter(source, budget=lab, rate_hz=100.0) as meter:
+    with EnergyMeter(source, budget=lab, rate_hz=25.0) as meter:  # slow enough for a busy machine
         for source.plugged in (True, True, False, False, False):
             with meter.span("infer"):
                 time.sleep(0.08)
@@ -685,7 +685,8 @@ def test_the_cost_of_a_span_is_that_of_covered_calls(lab):
     assert 1 <= joules.n <= 2
     unit = lab._unit("infer")
     assert unit.joules == pytest.approx(joules.mean, rel=1e-3)
-    assert unit.joules == pytest.approx(0.16, rel=0.2)
+    assert unit.joules == pytest.approx(2.0 * meter.spans["infer"].seconds.mean, rel=1e-3)
+    assert unit.joules > 0.159
 
 
 def test_a_budget_that_is_not_there_is_reported_before_anything_is_measured():
