@@ -15,15 +15,15 @@ from oracle.afterwards import judge_ledger, judge_logs
 from oracle.check import Finding, Judge, Verdict
 from oracle.emit import emitted
 from oracle.events import Record
-from oracle.load import measured
+from oracle.load import Load, measured
 from oracle.steps import Program
 
 ROOT = Path(__file__).resolve().parents[2]
 PATH = [os.environ.get("ORACLE_PACKAGE", str(ROOT)), str(ROOT / "tests")]
 _LONGER_SECONDS = 25.0
 _MOST_LOAD = 5.0
-_ORPHAN_TURNS, _TURN_SECONDS = 20, 0.05
-"""So many turns a sampler may outlive its program, to finish its log: a busy machine makes each longer."""
+_ORPHAN_SECONDS = 1.0
+"""A sampler may outlive its program so long, to finish its log; longer by the load that is measured."""
 
 
 class Played(NamedTuple):
@@ -49,7 +49,7 @@ def play(program: Program, keep: Path | None = None) -> Played:
         (folder / "program.py").write_text(emitted(program, str(folder), PATH, limit))
         with measured(folder / "load.txt"):
             _run(folder, limit + 10)
-        orphans = _orphans(str(folder))  # the sampler of a program that was killed finishes its log
+            orphans = _orphans(folder)  # the sampler of a program that was killed finishes its log
         record = Record(program, folder)
         judge = Judge(record)
         verdict = judge.judge()
@@ -94,14 +94,16 @@ def _run(folder: Path, limit: float) -> None:
         process.wait()
 
 
-def _orphans(mark: str) -> list[str]:
+def _orphans(folder: Path) -> list[str]:
     """What the program has left running."""
+    mark, start = str(folder), time.monotonic()
     found: dict[int, str] = {}
-    for _ in range(_ORPHAN_TURNS):
+    while True:
         found = {pid: _command(pid) for pid in _marked(mark)}
-        if not found:
+        now = time.monotonic()
+        if not found or now - start > Load.read(folder / "load.txt").allowed(_ORPHAN_SECONDS, start, now):
             break
-        time.sleep(_TURN_SECONDS)
+        time.sleep(0.05)
     for pid in found:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
