@@ -30,7 +30,7 @@ class Turn(NamedTuple):
     running: int
     """Threads of the whole machine that ran or waited for a processor, without this one."""
     slower: float = 1.0
-    """Its work of the last second took so many times as long as it would alone."""
+    """The work of the last second took so many times as long as it would alone."""
 
 
 class Load:
@@ -48,7 +48,7 @@ class Load:
 
     @classmethod
     def read(cls, path: Path) -> "Load":
-        """Of a program that has ended; nothing was measured where there is no file."""
+        """The load of a program that has ended; nothing was measured where there is no file."""
         lines = path.read_text().splitlines() if path.exists() else []
         fields = [line.split() for line in lines]
         return cls([Turn(float(f[0]), float(f[1]), int(f[2]), float(f[3])) for f in fields if len(f) == 4])
