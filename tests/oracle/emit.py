@@ -92,7 +92,9 @@ class _Emitter:
                 yield f"stage.ask({name!r}, {meter}, {number}, {what!r})"
             case s.Keep(number):
                 yield f"stage.keep({name!r}, {meter}, {number})"
-            case s.Reset() | s.Chdir() | s.Closerange():
+            case s.Close():
+                yield f"stage.close({name!r}, {meter})"
+            case s.Reset() | s.Chdir() | s.Closerange() | s.Environ():
                 yield f"stage.{type(step).__name__.lower()}()"
             case s.Drawing():
                 yield f"with stage.around({name!r}), stage.budget().drawing({meter}), stage.inside({name!r}):"

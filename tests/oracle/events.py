@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 from oracle import steps as s
 from oracle.emit import named
 from oracle.known import rows
+from oracle.load import Load
 from oracle.truth import Channel, Extent, Moments, Run, Stretch
 
 _LONG_AFTER = 1e9
+_READY_SECONDS = 2.0
 
 
 class Answer(NamedTuple):
@@ -25,6 +27,8 @@ class Answer(NamedTuple):
     asked: Moments
     value: Any
     error: dict[str, Any] | None
+    waited: float = 0.0
+    """Seconds for which the thread that asked wanted to run and did not."""
 
 
 class Record:
@@ -40,12 +44,14 @@ class Record:
         self.epoch_ns: int = start["epoch_ns"] if start else 0
         self.unix_offset: float = start["time"] if start else 0.0
         """Unix time of monotonic second 0."""
+        self._load = Load.read(folder / "load.txt")
         self._forked = {event["process"]: self._seconds(event["forked"]) for event in self.of("born")}
         self.breaks = [self._seconds(event["at"]) for event in self.of("kill")]
         self.channels = [self._channels(number, spec, folder) for number, spec in enumerate(program.meters)]
         self._visits: dict[tuple[str, int], list[Channel]] = {}
         self._outer = {(e["process"], e["step"]): self._moments(e) for e in self.of("outer")}
         self._inner = {(e["process"], e["step"]): self._moments(e) for e in self.of("inner")}
+        self._waits = self._waiting()
         for event in self.of("begun"):  # its program, or its worker, ended within
             key = event["process"], event["step"]
             self._inner.setdefault(key, Moments(self._seconds(event["at"]), _LONG_AFTER))
@@ -59,6 +65,20 @@ class Record:
     def of(self, kind: str) -> list[dict[str, Any]]:
         """The events of a kind."""
         return [event for event in self.events if event["kind"] == kind]
+
+    def allowed(self, seconds: float, start: float, end: float) -> float:
+        """How long something may take that is promised in ``seconds``: see `oracle.load`."""
+        epoch = self.epoch_ns * 1e-9
+        return self._load.allowed(seconds, epoch + start, epoch + end)
+
+    def late(self, start: float, end: float) -> float:
+        """Seconds between two moments in which a process that wanted to run did not."""
+        epoch = self.epoch_ns * 1e-9
+        return self._load.late(epoch + start, epoch + end)
+
+    def waited(self, leaving: Moments) -> float:
+        """Seconds within the end of a block for which the thread that left wanted to run and did not."""
+        return self._waits.get(round(leaving.earliest, 9), 0.0)
 
     def failed(self, step: str) -> bool:
         """A step ended with an error."""
@@ -155,8 +175,20 @@ class Record:
                         self.epoch_ns,
                         hz,
                         self.breaks,
+                        _READY_SECONDS if spec.linger is None and source.shared else spec.linger or 0.0,
                     )
                 )
+        return found
+
+    def _waiting(self) -> dict[float, float]:
+        """How long leaving waited for a processor, by the moment at which it began."""
+        outer = {(e["process"], e["step"]): e for e in self.of("outer")}
+        found = {}
+        for inner in self.of("inner"):
+            left = outer.get((inner["process"], inner["step"]))
+            if left is not None and left["kept_waiting"][0] == inner["kept_waiting"][0]:
+                waited = max(0, left["kept_waiting"][1] - inner["kept_waiting"][1]) * 1e-9
+                found[round(self._seconds(inner["end"]), 9)] = waited
         return found
 
     def _extent(self, process: str, step: str) -> Extent | None:
@@ -244,6 +276,7 @@ class Record:
             self._moments(event),
             event.get("value"),
             error,
+            max(0.0, event["waited"]),
         )
 
 

@@ -54,7 +54,8 @@ class _Generator:
         healthy = all(source.healthy for source in sources)  # else its first sample may be minutes away
         if rnd.random() < 0.04 and not budget and healthy:
             rate = rnd.choice([0.005, 0.008, 0.05])
-        return s.MeterSpec(sources, as_object, rate, log, budget)
+        linger = None if as_object or rnd.random() < 0.6 else rnd.choice([0.0, 0.1, 0.5, 2.0])
+        return s.MeterSpec(sources, as_object, rate, log, budget, linger=linger)
 
     def source(self, divided: bool = True) -> s.SourceSpec:
         rnd = self._rnd
@@ -217,12 +218,27 @@ class _Generator:
         steps: list[s.Step] = []
         for _ in range(rnd.choice([1, 3, 6])):
             if rnd.random() < 0.3:
-                steps.append(s.Sleep(rnd.choice([0.001, 0.03, 0.3])))
+                steps.append(s.Sleep(rnd.choice([0.001, 0.03, 0.3, 0.3, 2.1])))
+            if rnd.random() < 0.25:
+                steps.append(self._while_ready(meter))
             body = (s.Sleep(rnd.choice([0.0, 0.001, 0.02, 0.1])), *[self._span(meter, 1)][: rnd.randrange(2)])
             steps.append(s.Block(body, meter, rnd.choice(["with", "with", "function", "raises"])))
             if rnd.random() < 0.4:
                 steps.append(self._ask(meter))
         return steps
+
+    def _while_ready(self, meter: int) -> s.Step:
+        """What may happen while the sampler waits for its next block."""
+        rnd, spec = self._rnd, self._meters[meter]
+        choices: list[s.Step] = [
+            s.Close(meter), s.Environ(), self._span(meter, 1), s.Idle(meter, 0.05), s.Ask("latest", meter),
+        ]  # fmt: skip
+        if not spec.object:
+            choices += [s.Kill(crowded=rnd.random() < 0.2), s.Kill(), s.Stop(0.3)]
+            choices += [s.Fork(self._worker(meter), rnd.choice([0.1, 6.0]))]
+        if not spec.budget:
+            choices += [s.Closerange()]
+        return rnd.choice(choices)
 
     def _over_edge(self, block: s.Step, meter: int) -> s.Step:
         """A span that begins before the block, and ends after it."""

@@ -15,13 +15,15 @@ from oracle.afterwards import judge_ledger, judge_logs
 from oracle.check import Finding, Judge, Verdict
 from oracle.emit import emitted
 from oracle.events import Record
+from oracle.load import Load, measured
 from oracle.steps import Program
 
 ROOT = Path(__file__).resolve().parents[2]
 PATH = [os.environ.get("ORACLE_PACKAGE", str(ROOT)), str(ROOT / "tests")]
 _LONGER_SECONDS = 25.0
 _MOST_LOAD = 5.0
-_ORPHAN_SECONDS = 3.0
+_ORPHAN_SECONDS = 1.0
+"""A sampler may outlive its program so long, to finish its log; longer by the load that is measured."""
 
 
 class Played(NamedTuple):
@@ -45,8 +47,9 @@ def play(program: Program, keep: Path | None = None) -> Played:
         limit = program.seconds + _LONGER_SECONDS * min(max(_load(), 1.0), _MOST_LOAD)
         (folder / "program.json").write_text(program.to_json())
         (folder / "program.py").write_text(emitted(program, str(folder), PATH, limit))
-        _run(folder, limit + 10)
-        orphans = _orphans(str(folder))  # the sampler of a program that was killed finishes its log
+        with measured(folder / "load.txt"):
+            _run(folder, limit + 10)
+            orphans = _orphans(folder)  # the sampler of a program that was killed finishes its log
         record = Record(program, folder)
         judge = Judge(record)
         verdict = judge.judge()
@@ -91,12 +94,14 @@ def _run(folder: Path, limit: float) -> None:
         process.wait()
 
 
-def _orphans(mark: str) -> list[str]:
+def _orphans(folder: Path) -> list[str]:
     """What the program has left running."""
-    give_up = time.monotonic() + _ORPHAN_SECONDS * min(max(_load(), 1.0), _MOST_LOAD)
+    mark, start = str(folder), time.monotonic()
+    found: dict[int, str] = {}
     while True:
         found = {pid: _command(pid) for pid in _marked(mark)}
-        if not found or time.monotonic() > give_up:
+        now = time.monotonic()
+        if not found or now - start > Load.read(folder / "load.txt").allowed(_ORPHAN_SECONDS, start, now):
             break
         time.sleep(0.05)
     for pid in found:

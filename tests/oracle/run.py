@@ -1,9 +1,12 @@
 """``make oracle``: random programs until the time is over; what fails is shrunk, shown and kept.
 
     python -m oracle.run SECONDS [--first SEED] [--jobs N] [--only real|long] [--keep FOLDER]
+    python -m oracle.run --programs N --first SEED
 
-Exit code 1 where something was found. Two kinds of programs share the time: real ones (`oracle.generate`),
-run as processes, and long ones in simulated time (`oracle.simulate`).
+Exit code 1 where something was found. With ``--programs`` these run and no others, and a finding counts where
+the same program has it three times: what fails then is a change of the package, not of the machine. Two kinds
+of programs share the time: real ones (`oracle.generate`), run as processes, and long ones in simulated time
+(`oracle.simulate`).
 """
 
 import argparse
@@ -39,6 +42,7 @@ _SHRINK_SECONDS = 90.0
 _HANGS_SECONDS = 900.0
 """A long run is five seconds of arithmetic, which a very busy machine may stretch."""
 _SHRUNK = 3
+_LONG_EVERY, _AGAIN = 4, 2
 
 
 class Tried(NamedTuple):
@@ -121,17 +125,22 @@ class Tally:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="oracle", description=__doc__)
-    parser.add_argument("seconds", type=float)
+    parser.add_argument("seconds", type=float, nargs="?", default=0.0)
+    parser.add_argument("--programs", type=int, default=0, help="so many instead of seconds")
     parser.add_argument("--first", type=int, default=int(time.time()) % 1_000_000 * 1000)
     parser.add_argument("--jobs", type=int, default=_JOBS)
     parser.add_argument("--only", choices=["real", "long"])
     parser.add_argument("--keep", type=Path, default=SEEDS, help="where failing programs are kept")
     parser.add_argument("--no-shrink", action="store_true")
     options = parser.parse_args()
-    tally = search(options.seconds, options.first, options.jobs, options.only)
+    if options.programs:
+        seeds = range(options.first, options.first + options.programs)
+        tally = steady(seeds, options.jobs, options.only)
+    else:
+        tally = search(options.seconds, options.first, options.jobs, options.only)
     for line in tally.table():
         print(line)
-    widths = tally.widths()
+    widths = [] if options.programs else tally.widths()  # these need hundreds of programs
     for finding in widths:
         print(f"{finding.code}: {finding.figure}: {finding.message}")
     for line in tally.spreads():
@@ -169,6 +178,27 @@ def search(
                 tally.add(future.result())
         for future in running:
             tally.add(future.result())
+    return tally
+
+
+def steady(seeds: range, jobs: int = _JOBS, only: str | None = None) -> Tally:
+    """Try these seeds, every fourth as a long run, and keep what is found in one of them each time."""
+    tally = Tally()
+
+    def tried(seed: int) -> Tried:
+        long = only == "long" or (only is None and seed % _LONG_EVERY == 0)
+        first = _long(seed) if long else _real(seed)
+        codes = {finding.code for finding in first.verdict.findings}
+        for _ in range(_AGAIN):
+            if codes:
+                again = _long(seed) if long else _real(seed)
+                codes &= {finding.code for finding in again.verdict.findings}
+        first.verdict.findings = [one for one in first.verdict.findings if one.code in codes]
+        return first
+
+    with ThreadPoolExecutor(jobs) as pool:
+        for one in pool.map(tried, seeds):
+            tally.add(one)
     return tally
 
 

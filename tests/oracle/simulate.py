@@ -5,6 +5,7 @@ package's own.
 """
 
 import dataclasses
+import glob
 import json
 import math
 import mmap
@@ -12,6 +13,7 @@ import os
 import random
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from oracle.steps import MeterSpec, Program, SourceSpec
 from oracle.truth import Channel, Extent, Moments
 
 _MOST_READINGS = 12_000
+_CALM_TURNS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,10 +72,14 @@ class LongRun:
 
 
 class Pace:
-    """Time that jumps from one deadline to the next, up to an end; ``killed``: of the whole process."""
+    """Time that jumps from one deadline to the next, up to an end; ``killed``: of the whole process.
 
-    def __init__(self, clock: ManualClock, end: float, killed: bool = False) -> None:
-        self._clock, self._end_ns, self._killed = clock, round(end * 1e9), killed
+    Who is killed loses the rows of the last second, not those that a busy machine has not written yet: the
+    ``log`` does not grow any more then.
+    """
+
+    def __init__(self, clock: ManualClock, end: float, killed: bool = False, log: str = "") -> None:
+        self._clock, self._end_ns, self._killed, self._log = clock, round(end * 1e9), killed, log
 
     def now_ns(self) -> int:
         return self._clock.monotonic_ns()
@@ -81,8 +88,18 @@ class Pace:
         now_ns = self._clock.monotonic_ns()
         self._clock.sleep((min(deadline_ns, self._end_ns) - now_ns) * 1e-9)
         if self._killed and self._clock.monotonic_ns() >= self._end_ns:
+            self._wait_for_log()
             os._exit(0)
         return self._clock.monotonic_ns() >= self._end_ns
+
+    def _wait_for_log(self) -> None:
+        before, calm = -1, 0
+        while calm < _CALM_TURNS:
+            parts = glob.glob(glob.escape(self._log) + "*/*")
+            size = sum(os.path.getsize(path) for path in (self._log, *parts) if os.path.exists(path))
+            calm = calm + 1 if size == before else 0
+            before = size
+            time.sleep(0.02)
 
     def suspended_ns(self) -> int:
         return 0
@@ -102,6 +119,13 @@ def long_run(seed: int) -> LongRun:
         at = rnd.uniform(0.2, 0.7) * seconds
         kills = ((at, at + rnd.choice([0.4, 5 / hz, 50 / hz])),)
     return LongRun(seed, rails, hz, seconds, rnd.choice(["csv", "csv", "jsonl", "parquet"]), kills)
+
+
+def _in_step(channel: Channel, interval: float, seconds: float) -> float:
+    """So many periods of a load meet the readings at the same place: what these miss does not average out."""
+    period = channel.wave.period
+    drift = abs(period / interval - round(period / interval)) * interval  # from one period to the next
+    return max(1.0, min(seconds, period * interval / 2 / max(drift, 1e-9)) / period)
 
 
 def _rail(rnd: random.Random, hz: float, seconds: float) -> SourceSpec:
@@ -208,7 +232,7 @@ class _Simulation:
         killed: bool = False,
     ) -> None:
         log = LogConfig(self._log, header={"started": clock.time() - clock.monotonic_ns() * 1e-9})
-        session.prepare(memory, Pace(clock, end, killed), log, resume=resumed)
+        session.prepare(memory, Pace(clock, end, killed, self._log), log, resume=resumed)
         session.run()
         if killed:
             os._exit(1)
@@ -249,6 +273,7 @@ class _Simulation:
         around = coarse + 20 / channel.hz
         low_watts, high_watts = channel.wave.extremes(max(0.0, a - around), b + around)
         doubt = FAR * 2 * math.hypot(math.sqrt(max(window.variance_joules2, 0.0)), window.edge_joules)
+        doubt *= math.sqrt(_in_step(channel, interval, b - a))
         doubt += (channel.spec.band[0] + 1e-6) * (part.joules + part.more_joules) + 2e-6
         doubt += (high_watts - low_watts) * (coarse + (interval if b - a < 2 * interval else 0.0))
         gaps = part.seconds < 0.999 * (b - a)

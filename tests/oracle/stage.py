@@ -30,12 +30,16 @@ from typing import Any
 
 from energymeter import Battery, Budget, EnergyMeter, EnergyMeterError
 from oracle.known import Known, KnownRails
-from oracle.steps import MeterSpec, Program, SourceSpec
+from oracle.steps import ForkWhileLeaving, MeterSpec, Program, SourceSpec, walk
 
 BUDGET = "b"
 _RAIL_VOLTS = 5.0
 _PLUGIN = "known = oracle.known:Known\nrails = oracle.known:KnownRails\n"
-_LEAK_SECONDS = 4.0
+_TURN_SECONDS = 0.02
+"""Patience is counted in turns: a busy machine makes each longer."""
+_LEAK_SECONDS = 2.5
+"""A sampler may wait for the next block for two seconds."""
+_CLOSE_SECONDS = 0.5
 _STALLED_LOG_SECONDS = 12.0
 """A log that nobody reads is given ten seconds after the end, and the meter says so."""
 _MOST_USAGES = 1500
@@ -208,6 +212,8 @@ class Stage:
             options["budget"] = BUDGET
         if spec.require:
             options["require"] = spec.require
+        if spec.linger is not None:
+            options["linger"] = spec.linger
         return options
 
     def _log(self, number: int, kind: str) -> str:
@@ -267,7 +273,7 @@ class Stage:
         except Exception as error:  # noqa: BLE001 - judged by the checker
             self._note("error", step=step, **_fields_of(error))
         finally:
-            self._note("outer", step=step, start=start_ns, end=_now())
+            self._note("outer", step=step, start=start_ns, end=_now(), kept_waiting=_kept_waiting())
 
     @contextlib.contextmanager
     def inside(self, step: str) -> Iterator[None]:
@@ -277,7 +283,7 @@ class Stage:
         try:
             yield
         finally:
-            self._note("inner", step=step, start=start_ns, end=_now())
+            self._note("inner", step=step, start=start_ns, end=_now(), kept_waiting=_kept_waiting())
 
     @staticmethod
     def sleep(seconds: float) -> None:
@@ -556,6 +562,31 @@ class Stage:
             fields = _fields_of(error)
         self._note("idle", step=step, start=start_ns, end=_now(), seconds=seconds, **fields)
 
+    def close(self, step: str, meter: EnergyMeter) -> None:
+        """Release what stays ready; of one meter in no block no sampler is left then."""
+        with self.around(step):
+            meter.close()
+        if self._alone(meter):
+            for _ in range(round(_CLOSE_SECONDS / _TURN_SECONDS)):
+                if not self._samplers():
+                    return
+                time.sleep(_TURN_SECONDS)
+            self._note("leak", threads=[], files=[], processes=[_command(pid) for pid in self._samplers()])
+
+    def _alone(self, meter: EnergyMeter) -> bool:
+        """Nobody else of the program can have a sampler, nor a log that is still written."""
+        others = any(
+            isinstance(step, ForkWhileLeaving) or getattr(step, "way", "") == "forgotten"
+            for step in walk(self.program.steps)
+        )
+        one = len(self.program.meters) == 1 and not self.program.meters[0].log
+        return one and not others and "running" not in repr(meter)
+
+    @staticmethod
+    def environ() -> None:
+        """Change what opening a source may see."""
+        os.environ["ORACLE_TURN"] = str(int(os.environ.get("ORACLE_TURN", "0")) + 1)
+
     def chdir(self) -> None:
         """Go elsewhere."""
         (self.folder / "elsewhere").mkdir(exist_ok=True)
@@ -681,9 +712,13 @@ class Stage:
             "trace": lambda: _of_trace(meter.trace),
             "latest": lambda: meter.latest._asdict(),
         }
-        start_ns = _now()
+        before, start_ns = _kept_waiting(), _now()
         value = self._answer(questions[what])
-        self._note("asked", step=step, what=what, meter=number, start=start_ns, end=_now(), **value)
+        end_ns, after = _now(), _kept_waiting()
+        waited = (after[1] - before[1]) * 1e-9
+        self._note(
+            "asked", step=step, what=what, meter=number, start=start_ns, end=end_ns, waited=waited, **value
+        )
 
     def _of_spans(self, spans: Any) -> dict[str, Any]:
         found: dict[str, Any] = {"n": len(spans)}
@@ -740,8 +775,9 @@ class Stage:
         """What was kept says what it said then."""
         for step, number, spans, said in self._kept:
             now = json.dumps({label: self._of_spans(one) for label, one in spans.items()})
-            if now != said:
-                self._note("changed", step=step, meter=number, before=json.loads(said), after=json.loads(now))
+            before, after = json.loads(said), json.loads(now)
+            if _figures(before) != _figures(after):
+                self._note("changed", step=step, meter=number, before=before, after=after)
 
     def _last_questions(self, meter: EnergyMeter, number: int) -> None:
         for what in ("usage", "usages", "spans", "trace"):
@@ -750,11 +786,11 @@ class Stage:
         self._note("log", meter=number, error=said.get("value", ""))
 
     def _check_leaks(self) -> None:
-        """Nothing stays behind: a sampler may wait for the next block for two seconds."""
+        """Nothing stays behind."""
         self._objects.clear()
         stalled = any(meter.log == "fifo" for meter in self.program.meters)
-        give_up = time.monotonic() + (_STALLED_LOG_SECONDS if stalled else _LEAK_SECONDS)
-        while True:
+        patience = _STALLED_LOG_SECONDS if stalled else _LEAK_SECONDS
+        for _ in range(round(patience / _TURN_SECONDS)):
             gc.collect()
             threads = [t.name for t in threading.enumerate() if t not in self._threads]
             files = [path for path in self._open_files() if path not in self._files]
@@ -764,9 +800,7 @@ class Stage:
             processes = [_command(pid) for pid in self._samplers()]
             if not (threads or files or processes):
                 return
-            if time.monotonic() > give_up:
-                break
-            time.sleep(0.02)
+            time.sleep(_TURN_SECONDS)
         self._note("leak", threads=threads, files=files, processes=processes)
 
     @staticmethod
@@ -847,6 +881,23 @@ def _write_recording(path: Path, rows: int, hz: float, channels: int) -> float:
     for number in range(channels):
         total += (3.0 + number) * (rows - 1) / hz
     return total
+
+
+def _figures(answer: Any) -> Any:
+    """An answer without the reasons of its errors: of what was not measured, more may be known later."""
+    if not isinstance(answer, dict):
+        return answer
+    reasons = ("message", "traceback") if "error" in answer else ()
+    return {name: _figures(value) for name, value in answer.items() if name not in reasons}
+
+
+def _kept_waiting() -> tuple[int, int]:
+    """This thread, and for how long it wanted to run and did not, ns; 0 where the kernel does not say so."""
+    try:
+        delay = int(Path("/proc/thread-self/schedstat").read_text().split()[1])
+    except (OSError, IndexError):  # no more files can be opened just now
+        delay = 0
+    return threading.get_native_id(), delay
 
 
 def _unix_offset() -> float:

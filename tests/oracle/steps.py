@@ -76,6 +76,8 @@ class MeterSpec:
     """``csv``, ``jsonl``, ``parquet``, ``fifo``, or ``bytes``: a Parquet log whose name is not UTF-8."""
     budget: bool = False
     require: str = ""
+    linger: float | None = None
+    """Seconds that its source stays ready for the next block; None: as it is by itself."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -254,6 +256,18 @@ class Keep(Step):
 @dataclasses.dataclass(frozen=True)
 class Reset(Step):
     """The battery of the budget was changed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Close(Step):
+    """Release what stays ready of the meter for its next block."""
+
+    meter: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Environ(Step):
+    """Change the environment: what stays ready must not be used again."""
 
 
 @dataclasses.dataclass(frozen=True)

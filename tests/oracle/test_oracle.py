@@ -2,9 +2,11 @@
 
 import copy
 import json
+import math
 from pathlib import Path
 
 import pytest
+from devices.processes import until
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ from oracle.emit import emitted, named
 from oracle.events import Record
 from oracle.faults import FAULTS, NOT_EXPRESSED, Fault
 from oracle.generate import program
+from oracle.load import Load, Turn, measured
 from oracle.play import PATH, play
 from oracle.run import SEEDS, kept, verdict_on
 from oracle.shrink import shrunk
@@ -216,6 +219,32 @@ def test_a_program_that_does_not_end_is_found(tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").write_text("")
     (tmp_path / "hung.txt").write_text("Timeout (0:00:26)!\n")
     assert codes(Record(CALM, tmp_path)) == {"hang"}
+
+
+# -- the load ----------------------------------------------------------------------------------------
+
+
+def test_a_limit_grows_by_the_load_within_its_window_alone() -> None:
+    quiet = [Turn(0.01 * n, 0.0, 1) for n in range(100)]
+    crowded = [Turn(1.0 + 0.01 * n, 0.0, 8) for n in range(100)]
+    late = [Turn(2.0, 0.5, 1), Turn(2.5, 0.25, 1), Turn(2.75, 0.0, 1, 3.0)]
+    load = Load([*quiet, *crowded, *late], processors=2)
+    assert load.allowed(0.2, 0.2, 0.8) == 0.2
+    assert load.allowed(0.2, 1.2, 1.8) == pytest.approx(0.8)
+    assert load.allowed(0.2, 2.1, 2.7) == pytest.approx(0.2 + 0.75)
+    assert load.allowed(0.2, 2.755, 2.757) == pytest.approx(0.6)
+    assert load.late(0.0, 1.9) == 0.0
+    assert Load([]).allowed(0.2, 0.0, 10.0) == 0.2
+
+
+def test_the_load_is_measured_while_a_program_runs(tmp_path: Path) -> None:
+    path = tmp_path / "load.txt"
+    with measured(path):
+        until(lambda: path.exists() and path.read_text().count("\n") > 3)
+    turns = Load.read(path)
+    assert turns.late(0.0, math.inf) >= 0.0
+    assert turns.allowed(1.0, 0.0, math.inf) >= 1.0
+    assert not Load.read(tmp_path / "none").late(0.0, math.inf)
 
 
 # -- what was found ----------------------------------------------------------------------------------

@@ -70,6 +70,7 @@ class Channel:
         epoch_ns: the program's start.
         hz: how often it was read.
         breaks: moments at which the sampling process was ended or halted, s.
+        ready_seconds: how long it may go on being read after a block, for the next one.
     """
 
     def __init__(
@@ -80,8 +81,10 @@ class Channel:
         epoch_ns: int,
         hz: float,
         breaks: Sequence[float],
+        ready_seconds: float = 0.0,
     ) -> None:
         self.name, self.spec, self.hz = name, spec, hz
+        self.ready_seconds = ready_seconds
         self.wave = Wave(spec.wave)
         self.times = [(row.at_ns - epoch_ns) * 1e-9 for row in rows]
         self.watts = [row.watts for row in rows]
