@@ -442,3 +442,21 @@ def test_a_gauge_of_whole_percents_is_as_coarse_as_it_moves(sysfs: Sysfs, watts:
     assert usage.joules is not None
     assert usage.uncertainty is not None
     assert abs(usage.joules - watts * 1800 * usage.coverage) <= usage.uncertainty
+
+
+@pytest.mark.parametrize("by", ["gauge", "power"])
+def test_one_battery_gives_one_is_full_and_one_was_never_built_in(sysfs: Sysfs, by: str) -> None:
+    sysfs.fill("sys/class/power_supply/AC", {"type": "Mains", "online": 0})
+    gives = PowerSupply(sysfs, "BAT0").laptop(20_000_000)
+    gives.set("power_now", 20_000_000)
+    PowerSupply(sysfs, "BAT1").laptop(50_060_000, status="Full").set("power_now", 0)
+    phantom = PowerSupply(sysfs, "BAT2").laptop(0, status="Unknown")
+    for key in ("energy_full", "energy_full_design"):
+        phantom.set(key, 0)
+
+    def discharge(n: int) -> None:
+        gives.set("energy_now", 20_000_000 - 10_000 * int(n * 20 / 36))
+
+    usage = measured(Battery(by=by, root=sysfs.root), discharge, seconds=120)
+    assert usage.mean_watts == pytest.approx(20.0, rel=0.01)
+    assert usage.coverage > 0.98
