@@ -28,7 +28,7 @@ from energymeter.drivers.protocols.gauge import (
     must_fit,
     step,
 )
-from energymeter.errors import SourceError, SourceMissing, SpecError
+from energymeter.errors import ImplausibleReading, SourceError, SourceMissing, SpecError
 from energymeter.paths import below, entries, peek, peek_number
 from energymeter.reading import Band, Facts, Reading
 from energymeter.units import number
@@ -37,6 +37,10 @@ __all__ = ["Battery"]
 
 _RESTING = ("Unknown", "Not charging", "Full")
 """What the one says that waits while the other gives: by the kernel's age and the ThinkPad's charge."""
+_LEAST = {"voltage_now": 0.5e6, "energy_full": 0.1e6, "charge_full": 0.02e6}
+"""Less in µV, µWh or µAh has no battery that a computer runs on: drivers exist that count in mV or mWh."""
+_MOST_HOURS = 2000.0
+"""No computer that is awake runs longer on a full battery."""
 
 
 class Battery(Parts["_ByCharge | _ByEnergy | _ByPower"]):
@@ -68,6 +72,7 @@ class Battery(Parts["_ByCharge | _ByEnergy | _ByPower"]):
         Raises:
             SourceMissing: there is none, or none with what is asked for.
             SourceError: the mains carry the load.
+            ImplausibleReading: its figures are in other units than the kernel's.
         """
         names = [name for name in self._supplies.batteries() if self._wanted in ("", name)]
         if not names:
@@ -78,7 +83,7 @@ class Battery(Parts["_ByCharge | _ByEnergy | _ByPower"]):
         for name in names:
             try:
                 parts.append(self._cell(name))
-            except SourceMissing as error:
+            except (SourceMissing, ImplausibleReading) as error:
                 if name == names[-1] and not parts:
                     raise
                 self.notes.append(f"battery:{name} is not in the total: {error}")
@@ -90,6 +95,7 @@ class Battery(Parts["_ByCharge | _ByEnergy | _ByPower"]):
         folder = os.path.join(self._supplies.folder, name)
         has = frozenset(entries(folder))
         able = "power_now" in has or {"current_now", "voltage_now"} <= has
+        self._supplies.must_be_micro(name)
         if self._by == "power":
             if able:
                 return _ByPower(name, self._supplies, has)
@@ -138,6 +144,20 @@ class _Supplies:
             if (value := number(self.says(name, key))) is not None
         ]
         return bool(capacities) and not any(capacities)
+
+    def must_be_micro(self, name: str) -> None:
+        """Refuse a driver that counts in other units than the kernel's.
+
+        Raises:
+            ImplausibleReading: a figure is far below that of any battery.
+        """
+        for key, least in _LEAST.items():
+            value = abs(number(self.says(name, key)) or 0.0)
+            if 0 < value < least:
+                raise ImplausibleReading(
+                    f"battery:{name} says {value:g} in {key}, which is no battery's in µV, µWh or µAh: "
+                    "its unit is another, so use an external meter"
+                )
 
     def plugged(self) -> bool | None:
         """Whether a charger is connected; None: the kernel shows none."""
@@ -295,7 +315,11 @@ class _ByPower(_Cell):
         Raises:
             SourceError: nothing, though it feeds the machine: its gauge has not measured yet.
         """
-        used = abs(self._number(key)) * 1e-6
-        if not used and not self._supplies.another_discharges(self._key):
-            raise SourceError(f"{self.name} discharges and shows 0 in {key}; wait for its gauge's next value")
-        return used
+        used = abs(self._number(key))
+        full = self._known("energy" if key == "power_now" else "charge", "full")
+        if used * _MOST_HOURS <= full and not self._supplies.another_discharges(self._key):
+            raise SourceError(
+                f"{self.name} discharges and shows {used:g} in {key}, too little for a computer; "
+                "wait for its gauge's next value"
+            )
+        return used * 1e-6

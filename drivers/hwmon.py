@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from energymeter.drivers.links.sysfs import (
     MOST_WATTS,
+    TINY_WATTS,
     Files,
     ShuntMonitor,
     SysFile,
@@ -51,8 +52,8 @@ _SOCKET = re.compile(r"e?(socket|package|pkg)( *(id)? *\d+)?", re.IGNORECASE)
 """Labels of a processor's cores and of what contains them (amd_energy.rst: ``Ecore000``, ``Esocket0``)."""
 _STILL_SECONDS = 2.0
 """The slowest driver renews its counters once a second (amd_energy.c)."""
-_TINY_WATTS = 1e-3
-"""No chip here shows less with any meaning."""
+_SMALL_WATTS = 1.0
+"""What never rests draws more: a processor, a graphics card, a whole machine."""
 _UNITS = {"volts": 1e-3, "amps": 1e-3, "watts": 1e-6, "joules": 1e-6}
 
 
@@ -156,13 +157,21 @@ class Hwmon(ShuntMonitor):
 
     def _tiny(self, device: _Device) -> list[str]:
         """A note for power that would be plausible in another unit than the kernel's."""
-        shown = [(rail.name, rail.watts()) for rail in self._parts if rail.facts.counted]
-        return [
-            f"{name} shows {watts * 1e6:g} µW: if its driver counts in watts, read it as "
-            f"hwmon@{device.bus}?power_unit=W"
-            for name, watts in shown
-            if watts is not None and 0 < watts < _TINY_WATTS and self._power_unit == _UNITS["watts"]
-        ]
+        if self._power_unit != _UNITS["watts"]:
+            return []
+        found = []
+        for rail in self._parts:
+            watts = rail.watts() if rail.facts.counted else None
+            label = rail.name.rpartition(":")[2]
+            if watts is not None and 0 < watts < (
+                _SMALL_WATTS if _never_rests(device, label) else TINY_WATTS
+            ):
+                unit, name = ("W", "watts") if watts < TINY_WATTS else ("mW", "milliwatts")
+                found.append(
+                    f"{rail.name} shows {watts * 1e6:g} µW: if its driver counts in {name}, read it as "
+                    f"hwmon@{device.bus}?power_unit={unit}"
+                )
+        return found
 
 
 def _leave_asleep(device: _Device) -> None:
@@ -212,15 +221,16 @@ def _best(device: _Device, n: int) -> tuple[dict[str, str], Facts]:
     others = any(
         f"{kind}{n}_{way}" in device.paths for kind in ("power", "curr") for way in ("input", "average")
     )
-    energy = _attribute(device, f"energy{n}", "input")
+    energy, power = _attribute(device, f"energy{n}", "input"), _power(device, n)
     if energy and (device.text(energy) != "0" or not others):
-        return {"joules": energy}, _facts(device)._replace(semantics="counter")
+        flow = {"flow": power} if power else {}
+        return {"joules": energy, **flow}, _facts(device)._replace(semantics="counter")
     if pair := _pair(device, n, "input"):
         return pair, _facts(device)
-    if power := _attribute(device, f"power{n}", "input"):
-        return {"watts": power}, _facts(device, _gain(device, n))
-    if power := _attribute(device, f"power{n}", "average"):
-        return {"watts": power}, _mean(_facts(device, _gain(device, n)), device.seconds(f"{power}_interval"))
+    if power:
+        facts = _facts(device, _gain(device, n))
+        mean = power.endswith("_average")
+        return {"watts": power}, _mean(facts, device.seconds(f"{power}_interval")) if mean else facts
     if pair := _pair(device, n, "average"):
         return pair, _mean(_facts(device), 0.0)
     return {}, Hwmon.facts
@@ -230,6 +240,12 @@ def _attribute(device: _Device, sensor: str, way: str) -> str:
     """``power1_input``, if the chip has it and it is switched on; else empty."""
     name = f"{sensor}_{way}"
     return name if name in device.paths and device.text(f"{sensor}_enable") != "0" else ""
+
+
+def _power(device: _Device, n: int) -> str:
+    """The power attribute to read: the input, unless it shows nothing and the average does; empty: none."""
+    ways = [name for way in ("input", "average") if (name := _attribute(device, f"power{n}", way))]
+    return next((name for name in ways if number(device.text(name))), ways[0] if ways else "")
 
 
 def _pair(device: _Device, n: int, way: str) -> dict[str, str] | None:
@@ -264,18 +280,26 @@ def _counted(labels: list[str]) -> frozenset[str]:
 
 
 def _files(device: _Device, sensor: _Sensor, scale: float, watts: float) -> Files:
-    units = {**_UNITS, "watts": watts}
+    units = {**_UNITS, "watts": watts, "flow": watts}
     return {
         quantity: (
             SysFile(
                 device.paths[name],
                 full_scale=_full_scale(device, name),
-                codes=quantity in ("watts", "joules"),
+                codes=quantity in ("watts", "joules", "flow"),
+                never_rests=quantity == "watts" and _never_rests(device, sensor.label),
+                unless=_no_value(device, name.rpartition("_")[0]),
             ),
             units[quantity] * (1.0 if quantity == "volts" else scale),
         )
         for quantity, name in sensor.files.items()
     }
+
+
+def _no_value(device: _Device, sensor: str) -> dict[str, str]:
+    """The files that say of a sensor that it failed or was switched off, and how."""
+    said = {f"{sensor}_fault": "1", f"{sensor}_enable": "0"}
+    return {device.paths[name]: text for name, text in said.items() if name in device.paths}
 
 
 def _full_scale(device: _Device, name: str) -> float:
@@ -321,6 +345,13 @@ def _placed(device: _Device, facts: Facts, label: str) -> Facts:
         return facts
     socket = _SOCKET.fullmatch(label) is not None
     facts = facts._replace(place="die") if socket or _CORE.fullmatch(label) else facts
-    # cores rest, and so may a rail; what contains the cores, and a graphics card that is awake, never does
-    never_rests = socket or label.lower() == "card" or device.sleeper
-    return facts._replace(still_seconds=_STILL_SECONDS) if never_rests else facts
+    return facts._replace(still_seconds=_STILL_SECONDS) if _never_rests(device, label) else facts
+
+
+def _never_rests(device: _Device, label: str) -> bool:
+    """Whether it always draws something: what contains cores, a graphics card that is awake, a whole machine.
+
+    Cores rest, and so may a rail.
+    """
+    whole = _SOCKET.fullmatch(label) is not None or label.lower() in ("card", "system", "power total")
+    return whole or bool(device.sleeper) or device.name == "power_meter"

@@ -11,6 +11,7 @@ Loss: none; the kernel keeps only the newest value.
 Tested on: emulated kernel files; real hardware: none yet.
 """
 
+import math
 import os
 import re
 
@@ -29,6 +30,8 @@ _NUMBERED_ALIKE = ("ina", "pac19")
 """Devices (by how their names begin) whose ``in_voltageN`` and ``in_currentN`` are one place."""
 _MICRO_UNITS = "pac193"
 """pac1934.c scales power to µW and energy to µJ, by its own arithmetic, where the ABI has mW and J."""
+_CLIPS = (("ina219", 32_000), ("ina226", 32_767))
+"""Counts at which ``ina2xx-adc`` clips: its currents have the steps of the voltage over the shunt."""
 _INA2XX = {"voltage": "1", "power": "2", "current": "3"}  # its channels: shunt, bus, power, current
 
 
@@ -71,8 +74,8 @@ class Iio(ShuntMonitor):
 class _Raw:
     """A raw value and its offset, in steps of its scale."""
 
-    def __init__(self, path: str, offset: float) -> None:
-        self._file = SysFile(path)
+    def __init__(self, path: str, offset: float, full_scale: float) -> None:
+        self._file = SysFile(path, full_scale=full_scale)
         self._offset = offset
 
     def number(self) -> float:
@@ -87,9 +90,12 @@ def _value(folder: str, name: str, kind: str, scale: float) -> tuple[Numeric, fl
     path = os.path.join(folder, name)
     unit = _SI[kind] * (1.0 if kind == "voltage" else scale)
     if name.endswith("_input"):
-        return SysFile(path), unit
+        return SysFile(path, codes=kind in ("power", "energy")), unit
     offset = number(_stated(folder, name, kind, "offset")) or 0.0
-    return _Raw(path, offset), unit * (number(_stated(folder, name, kind, "scale")) or 1.0)
+    full_scale = math.inf
+    if kind == "current" and os.path.exists(os.path.join(folder, "in_shunt_resistor")):
+        full_scale = next((count for chip, count in _CLIPS if _chip(folder).startswith(chip)), math.inf)
+    return _Raw(path, offset, full_scale), unit * (number(_stated(folder, name, kind, "scale")) or 1.0)
 
 
 def _stated(folder: str, name: str, kind: str, what: str) -> str | None:
@@ -135,8 +141,10 @@ def _rails(folder: str, scale: float) -> dict[str, Files]:
             able.discard("energy")  # this accumulator stands still
         chosen = next((way for way in _WAYS if way.keys() <= able), None)
         if chosen is not None:
+            flow = {"power": "flow"} if "energy" in chosen and "power" in able else {}
             rails[labels[1] or labels[0] or place or "0"] = {
-                quantity: _value(folder, kinds[kind], kind, scale) for kind, quantity in chosen.items()
+                quantity: _value(folder, kinds[kind], kind, scale)
+                for kind, quantity in {**chosen, **flow}.items()
             }
     return rails
 

@@ -93,6 +93,7 @@ class Joulescope(StreamingSource):
         watts=Band(gain=0.005),
         volts=Band(gain=0.005),
         amps=Band(gain=0.005),
+        max_watts=1e3,  # far above what any model carries
         default_hz=10.0,
         max_hz=100.0,
         clock=50e-6,

@@ -60,6 +60,7 @@ class Otii:
         joules=Band(gain=0.01),
         coulombs=Band(gain=0.01),
         amps=Band(gain=0.01),
+        max_watts=1e3,  # far above what any model carries
         default_hz=1.0,
         max_hz=4.0,
         clock=50e-6,

@@ -82,9 +82,10 @@ class Pmic:
         self._vcio = below(root, "dev/vcio")
         self._given = firmware
         self._firmware: Firmware | None = None
+        self._rails: frozenset[str] = frozenset()
 
     def open(self) -> None:
-        self._firmware = self._given or _firmware(self._vcio)
+        self._firmware, self._rails = self._given or _firmware(self._vcio), frozenset()
         try:
             self.read()
         except SourceError:
@@ -95,6 +96,9 @@ class Pmic:
         if self._firmware is None:
             raise not_open("pmic")
         rails = _rails(self._firmware.ask("pmic_read_adc"))
+        if lost := self._rails - rails.keys():
+            raise SourceError(f"the firmware's answer lacks {', '.join(sorted(lost))}; it is read again")
+        self._rails = frozenset(rails)
         if self._rail:
             if self._rail not in rails:
                 raise SpecError(f"this board has no rail {self._rail!r}; it has {', '.join(rails)}")

@@ -51,6 +51,9 @@ class _Component(NamedTuple):
 
 
 _COUNTER_SECONDS = 60.0
+_ERRORS = ("errors", "a_errors", "b_errors", "c_errors")
+_NO_POWER = ("power_meter_failure", "out_of_range:active_power")
+"""What EM says of a phase whose power is not in its total (shelly-api-docs, EM)."""
 _COMPONENTS = (
     _Component("Switch", "apower", "voltage", "current", "aenergy.total"),
     _Component("PM1", "apower", "voltage", "current", "aenergy.total"),
@@ -114,7 +117,7 @@ class Shelly(HttpMeter):
         part = self._channel()
         status = self._status = self._call(f"{part.name}.GetStatus")
         watts = number(status.get(part.watts))
-        if watts is None:
+        if watts is None or _phase_fails(status):
             raise SourceError(
                 f"{self.name} {self._why_no_watts(part)}; look at the device, or try another id= or "
                 "component="
@@ -195,8 +198,10 @@ class Shelly(HttpMeter):
         return status
 
     def _why_no_watts(self, part: _Component) -> str:
-        errors = self._status.get("errors")
-        if isinstance(errors, list) and errors:
+        errors = [
+            error for key in _ERRORS if isinstance(said := self._status.get(key), list) for error in said
+        ]
+        if errors:
             return f"reports {printable(', '.join(map(str, errors))[:200])}"
         return f"gives no {part.watts}, so this channel has no power meter"
 
@@ -204,3 +209,10 @@ class Shelly(HttpMeter):
         """The device's id, such as ``shellyplusplugs-d4d4da000000``."""
         info = self._client.get_json("/rpc/Shelly.GetDeviceInfo")
         return str(info.get("id", "")) if isinstance(info, dict) else ""
+
+
+def _phase_fails(status: dict[str, object]) -> bool:
+    """Whether a total of phases lacks one."""
+    return any(
+        error in _NO_POWER for key in _ERRORS if isinstance(said := status.get(key), list) for error in said
+    )

@@ -190,7 +190,7 @@ def _split(values: list[float | None], channels: int) -> list[float | None]:
     known = [value for value in values if value is not None]
     rest = sum(known[1:])
     if len(known) < len(values) or not rest > 0 or abs(known[0] - rest) > _HALF_STEP * len(known):
-        return values
+        return values if channels in (1, len(values)) else [None]
     # of as many phases as there are values, one may well be as much as the others
     return [None] if channels == len(values) else [known[0]]
 

@@ -25,10 +25,23 @@ _NO_VALUE = frozenset([2.0**32 - 1, 1e3 * (2.0**32 - 1), 2.0**31 - 1, -(2.0**31)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 _MOST_ERRNO = 4095
 """MAX_ERRNO of the kernel (include/linux/err.h)."""
-_FULL_SCALE_VOLTS = (("ina3221", 0.1638), ("ina226", 0.08192), ("ina23", 0.08192), ("ina219", 0.32))
+_INA260_MICRO_OHMS = 2000.0
+"""An INA260 has its shunt inside (data sheet, 2 mΩ)."""
+_FULL_SCALE_VOLTS = (
+    ("ina260", 0.08192),
+    ("ina3221", 0.1638),
+    ("ina226", 0.08192),
+    ("ina23", 0.08192),
+    ("ina219", 0.32),
+)
 """Across the shunt, by how the chips' names begin, as their kernel drivers set them (ina3221.c, ina2xx.c)."""
 MOST_WATTS = 20e3
 """More than one monitoring chip can tell: the largest power shelves. Codes for "no value" are far above."""
+TINY_WATTS = 1e-3
+"""No chip here shows less with any meaning."""
+
+
+_NOTHING: Mapping[str, str] = {}
 
 
 def translated(error: OSError, where: str, forbidden: str = "") -> SourceError:
@@ -48,6 +61,7 @@ def translated(error: OSError, where: str, forbidden: str = "") -> SourceError:
 def full_scale_milliamps(chip: str, micro_ohms: float | None) -> float:
     """The current at which a chip clips, as the kernel shows it; infinite: unknown."""
     volts = next((volts for name, volts in _FULL_SCALE_VOLTS if chip.startswith(name)), math.inf)
+    micro_ohms = _INA260_MICRO_OHMS if chip.startswith("ina260") else micro_ohms
     return volts * 1e9 / micro_ohms - 0.5 if micro_ohms else math.inf  # the kernel rounds to whole mA
 
 
@@ -81,14 +95,25 @@ class SysFile:
     """
 
     def __init__(
-        self, path: str, forbidden: str = "", *, full_scale: float = math.inf, codes: bool = False
+        self,
+        path: str,
+        forbidden: str = "",
+        *,
+        full_scale: float = math.inf,
+        codes: bool = False,
+        never_rests: bool = False,
+        unless: Mapping[str, str] = _NOTHING,
     ) -> None:
         """``forbidden``: the remedy for EACCES. ``full_scale``: the number at which the chip clips.
 
         ``codes``: a small negative number is the error of a driver, shown in the place of a value.
+        ``never_rests``: 0 is no value, because what is measured always draws something.
+        ``unless``: files, and the text of each that says that there is no value now.
         """
         self.path = path
         self._codes = codes
+        self._never_rests = never_rests
+        self._unless = [(SysFile(path), text) for path, text in unless.items()]
         self._forbidden = forbidden
         self._full_scale = full_scale
         self._fd = -1
@@ -119,8 +144,11 @@ class SysFile:
         """The number in the file.
 
         Raises:
-            SourceError: it cannot be read, holds no number, or one at which the chip clips.
+            SourceError: it cannot be read, holds no number, or one that is no measurement.
         """
+        for file, no_value in self._unless:
+            if file.text() == no_value:
+                raise SourceError(f"{file.path} says {no_value}: no value now; look into `dmesg`")
         text = self.text()
         value = number(text)
         if value in _NO_VALUE or (self._codes and value is not None and -_MOST_ERRNO <= value < 0):
@@ -129,12 +157,16 @@ class SysFile:
             raise SourceError(
                 f"{self.path} says {text[:40]}, the full scale of its chip, which clips; use a smaller shunt"
             )
+        if value == 0 and self._never_rests:
+            raise SourceError(f"{self.path} says 0, which nothing that runs draws; look into `dmesg`")
         if value is None:
             raise SourceError(f"{self.path} says {text[:40]!r} where a number belongs; look into `dmesg`")
         return value
 
     def close(self) -> None:
         """Let go of the descriptor; the next read opens the file again."""
+        for file, _ in self._unless:
+            file.close()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -159,7 +191,7 @@ class Rail:
         power_only: bool = False,
         sleeper: str = "",
     ) -> None:
-        """``files``: ``volts``, ``amps``, ``watts`` or ``joules`` to its file and what a 1 in it means.
+        """``files``: see `Files`.
 
         ``power_only``: multiply volts and amps here, because the current is not the whole board's
         and must not be added to that of a rail with another voltage. ``sleeper``: the folder of the device
@@ -167,7 +199,9 @@ class Rail:
         """
         self.name = name
         self.facts = facts
-        self._files = files
+        self._files = {key: file for key, file in files.items() if key != "flow"}
+        self._flow = files.get("flow")
+        self._last_joules: float | None = None
         self._power_only = power_only
         self._sleeper = sleeper
 
@@ -187,6 +221,7 @@ class Rail:
                 raise
             except SourceError:
                 continue
+            self._last_joules = None  # the run begins with its own first reading
             return True
         return False
 
@@ -202,28 +237,40 @@ class Rail:
                 failure = error
         if failure is not None and not values.keys() & {"watts", "joules"} and len(values) < 2:
             raise failure
+        last, self._last_joules = self._last_joules, values.get("joules")
+        stands = last is not None and self._last_joules == last
         reading = Reading(
-            values.get("volts"), values.get("amps"), values.get("watts"), joules=values.get("joules")
+            values.get("volts"),
+            values.get("amps"),
+            values.get("watts"),
+            joules=values.get("joules"),
+            # a counter that stands still while power flows has nothing newer, and does not show a rest
+            fresh=not (stands and (_watts(self._flow) or 0.0) > TINY_WATTS),
         )
         return Reading(watts=reading.power) if self._power_only else reading
 
     def watts(self) -> float | None:
         """What its power attribute shows now; None: it has none, or it cannot be read."""
-        if "watts" not in self._files:
-            return None
-        file, unit = self._files["watts"]
-        try:
-            return file.number() * unit
-        except SourceError:
-            return None
+        return _watts(self._files.get("watts"))
 
     def close(self) -> None:
-        for file, _ in self._files.values():
+        for file, _ in (*self._files.values(), *([self._flow] if self._flow else [])):
             file.close()
 
 
+def _watts(file: tuple[Numeric, float] | None) -> float | None:
+    """What a file shows; None: there is none, or it cannot be read."""
+    if file is None:
+        return None
+    try:
+        return file[0].number() * file[1]
+    except SourceError:
+        return None
+
+
 Files = Mapping[str, tuple[Numeric, float]]
-"""``volts``, ``amps``, ``watts`` or ``joules`` to its file and what a 1 in it means."""
+"""``volts``, ``amps``, ``watts`` or ``joules`` to its file and what a 1 in it means. ``flow``: the power
+of what ``joules`` counts, which says whether a counter may stand still."""
 
 
 class Rails(Parts[Rail]):

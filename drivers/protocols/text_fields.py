@@ -69,6 +69,10 @@ def _sketch(value: object) -> str:
     return f"a list of {len(value)}" if isinstance(value, list) else f"{value!r:.40}"
 
 
+_MOST_WATTS = 1e6
+"""More than anything that is read here draws; codes for "no value" are above, as 2³² - 1."""
+
+
 class Fields:
     """The quantities that a text source gives, as its options describe them.
 
@@ -108,6 +112,7 @@ class Fields:
         return Facts(
             semantics="counter" if "joules" in quantities else "instant",
             place=places[place],
+            max_watts=_MOST_WATTS,
             default_hz=hz,
             max_hz=max_hz,
         )._replace(**dict.fromkeys(quantities, band))

@@ -94,14 +94,14 @@ class Verdict(NamedTuple):
             would = self.runs_for_five_percent
             more = "" if would is None else f"; {max(would, self.least_runs)} would show 5 %"
             if self.within and self.ratio is not None:
-                more = f"; these two recordings differ by {_percents(self.ratio)}"
+                more = f"; these two recordings differ by {percents(self.ratio)}"
             pairs = f" ({statistics.LEAST_PAIRS} pairs)" if self.paired and self.least_runs < 6 else ""
             return f"not enough runs: {self.runs} of at least {self.least_runs} per arm{pairs}{more}"
         if self.change is None:
             most = 100 * max(self.detectable, *(abs(edge - 1) for edge in self.ratio[1:3]))
             return f"no difference larger than {significant(most, 2)} % in energy per {self.unit}"
         less = "less" if self.change < 0 else "more"
-        change = _percents(self.ratio).lstrip("+−")
+        change = percents(self.ratio).lstrip("+−")
         number, interval = change.split(" % ")
         text = f"{self.b} uses {number} % {less} energy per {self.unit} than {self.a} {interval}"
         alone = " in these two recordings; how much runs differ is unknown" if self.within else ""
@@ -129,10 +129,10 @@ class Verdict(NamedTuple):
         }
 
 
-def _percents(ratio: Estimate) -> str:
+def percents(ratio: Estimate) -> str:
     """A change with its interval, to the digits that the interval allows.
 
-    >>> _percents(Estimate(0.69, 0.67, 0.71)), _percents(Estimate(1.1234, 1.1223, 1.1239))
+    >>> percents(Estimate(0.69, 0.67, 0.71)), percents(Estimate(1.1234, 1.1223, 1.1239))
     ('−31 % [−33, −29]', '+12.34 % [+12.23, +12.39]')
     """
     value, low, high = (100 * (number - 1) for number in ratio[:3])

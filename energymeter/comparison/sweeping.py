@@ -10,15 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from energymeter.comparison.board_axes import BoardAxis, restored, set_axis
+from energymeter.comparison.comparison import Comparison, percents
 from energymeter.comparison.interleaved import Arm, Protocol, Work, measure_arms, title_of
 from energymeter.comparison.roofline import Roofline
 from energymeter.comparison.runs import Folder, Run
 from energymeter.errors import ExtraMissing, LogError, NotMeasured, SpecError
 from energymeter.meter.meter import EnergyMeter
 from energymeter.paths import replace_file
-from energymeter.text import aligned, csv_text, percent, printable, significant, time_text
+from energymeter.text import Estimate, aligned, csv_text, percent, printable, significant, time_text
 
 _MOST_SETTINGS = 10_000
+_RATIO = ("ratio", "ratio_low", "ratio_high")
 
 
 class Setting(NamedTuple):
@@ -38,6 +40,9 @@ class Setting(NamedTuple):
     """How much of the board's roof is reached, see `energymeter.comparison.roofline`."""
     worth: bool
     """On the Pareto front: no other setting is better in both respects."""
+    ratio: Estimate | None
+    """Joules per unit over those of the setting that uses least, with its 95 % interval as of `compare`;
+    ``None``: it is that one, or it lacks runs."""
 
 
 class Sweep:
@@ -63,8 +68,12 @@ class Sweep:
         self.runs, self.complete, self.unit = tuple(runs), complete, runs[0].unit
         self.total, self.roofline = len(settings), roofline
         measured = {label: [run for run in runs if run.arm == label] for label in settings}
-        found = [_setting(settings[label], part, roofline) for label, part in measured.items() if part]
-        self.settings = [one._replace(worth=not any(_better(b, one) for b in found)) for one in found]
+        found = {label: _setting(settings[label], part, roofline) for label, part in measured.items() if part}
+        ratios = _over_the_least(measured, found)
+        self.settings = [
+            one._replace(worth=not any(_better(b, one) for b in found.values()), ratio=ratios.get(label))
+            for label, one in found.items()
+        ]
 
     @property
     def front(self) -> list[Setting]:
@@ -89,7 +98,12 @@ class Sweep:
     def to_rows(self) -> list[dict[str, Any]]:
         """A row for each setting, as plain types."""
         return [
-            {**s.values, **{k: v for k, v in s._asdict().items() if k != "values"}} for s in self.settings
+            {
+                **s.values,
+                **{key: value for key, value in s._asdict().items() if key not in ("values", "ratio")},
+                **dict(zip(_RATIO, s.ratio or (None, None, None), strict=False)),
+            }
+            for s in self.settings
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,7 +116,10 @@ class Sweep:
             "source": " + ".join(first.sources),
             "provenance": first.provenance,
             "complete": self.complete,
-            "settings": [s._asdict() for s in self.settings],
+            "settings": [
+                {**s._asdict(), "ratio": s.ratio and {"value": s.ratio[0], "interval": [*s.ratio[1:3]]}}
+                for s in self.settings
+            ],
             "best_of": {str(k): self.best_of(k) for k in range(1, metrics + 1)},
             "runs": [run.to_dict() for run in self.runs],
         }
@@ -142,6 +159,7 @@ class Sweep:
             *axes,
             f"J/{self.unit}",
             "± sd",
+            "over the least",
             "W",
             f"time/{self.unit}",
             "metric",
@@ -157,6 +175,7 @@ class Sweep:
                     *(s.values[axis] for axis in axes),
                     significant(s.joules_per_unit, 4),
                     "" if s.spread is None else f"{percent(s.spread, 1)}",
+                    "" if s.ratio is None else percents(s.ratio),
                     significant(s.watts),
                     time_text(s.seconds_per_unit),
                     "" if s.metric is None else significant(s.metric, 4),
@@ -322,7 +341,22 @@ def _setting(values: dict[str, str], runs: Sequence[Run], roofline: Roofline | N
         None if roofline is None else roofline.flops / seconds,
         None if roofline is None else roofline.share(seconds),
         False,
+        None,
     )
+
+
+def _over_the_least(
+    measured: Mapping[str, list[Run]], found: Mapping[str, Setting]
+) -> dict[str, Estimate | None]:
+    """How much more each setting uses than the one that uses least, of those that have all of their runs."""
+
+    most = max(setting.runs for setting in found.values())
+    whole = [label for label, setting in found.items() if setting.runs == most]
+    whole.sort(key=lambda label: found[label].joules_per_unit)
+    if len(whole) < 2:
+        return {}
+    runs = [run for label in whole for run in measured[label]]
+    return {verdict.b: verdict.ratio for verdict in Comparison(runs, whole).verdicts}
 
 
 def _better(a: Setting, b: Setting) -> bool:

@@ -1,5 +1,6 @@
 """`compare` and its command, end to end with a real meter; what is recorded elsewhere, by hand arithmetic."""
 
+import itertools
 import json
 import re
 import signal
@@ -338,3 +339,26 @@ def test_several_recordings_an_arm_are_runs(tmp_path: Path) -> None:
     wrong = in_pipe("compare", "--per", "1", "--per", "2", "--per", "3", *a, "---", *b)
     assert wrong.returncode == 2
     assert "give it once, once for each arm, or once for each recording" in wrong.stderr
+
+
+def test_a_run_begins_when_the_board_has_cooled(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[float] = []
+    hot = itertools.cycle([70.0, 55.0, 49.0])
+
+    def celsius() -> float:
+        shown.append(next(hot))
+        return shown[-1]
+
+    monkeypatch.setattr("energymeter.comparison.interleaved.celsius", celsius)
+    monkeypatch.setattr("energymeter.comparison.interleaved._COOLING_POLL_SECONDS", 0.0)
+    began: list[float] = []
+    compare(
+        lambda: began.append(shown[-1]),
+        lambda: began.append(shown[-1]),
+        **{**QUICK, "runs": 2, "warmup": 0, "celsius": 50.0},
+    )
+    assert set(began) == {49.0}
+    assert shown == [70.0, 55.0, 49.0] * 4
+    monkeypatch.setattr("energymeter.comparison.interleaved._MOST_COOLING_SECONDS", -1.0)
+    with pytest.raises(SpecError, match=r"stays at 70 °C and does not cool to 50 °C; raise --celsius"):
+        compare(lambda: None, lambda: None, **{**QUICK, "celsius": 50.0})

@@ -15,6 +15,7 @@ from devices.terminal import in_pipe, started
 
 from energymeter import sweep
 from energymeter.comparison.board_axes import BoardAxis, board_axis, restored, set_axis
+from energymeter.comparison.comparison import Comparison
 from energymeter.comparison.roofline import Roofline, roofline_of
 from energymeter.comparison.sweeping import Sweep
 from energymeter.errors import LogError, NotMeasured, SourceForbidden, SpecError
@@ -56,6 +57,24 @@ def test_without_a_metric_time_counts() -> None:
     runs = [run("a", 0, 10.0, 4.0), run("b", 0, 20.0, 2.0), run("c", 0, 30.0, 3.0)]
     front = Sweep(runs, {name: {"n": name} for name in "abc"}).front
     assert [s.values["n"] for s in front] == ["a", "b"]
+
+
+def test_each_setting_is_stated_over_the_least_with_the_interval_of_a_comparison() -> None:
+    joules = {"n=0": [20.2, 19.8, 20.1, 20.0], "n=1": [10.1, 9.9, 10.0, 10.05], "n=2": [10.2, 9.8, 10.1, 9.9]}
+    runs = [run(label, pair, one) for label, each in joules.items() for pair, one in enumerate(each)]
+    alone = run("n=3", 0, 12.0)
+    result = Sweep([*runs, alone], {label: {"n": label[2:]} for label in [*joules, "n=3"]}, complete=False)
+    by = {setting.values["n"]: setting.ratio for setting in result.settings}
+    compared = Comparison([one for one in runs if one.arm != "n=1"], ["n=2", "n=0"])
+    assert by["2"] is None, "it uses least"
+    assert by["3"] is None, "it lacks runs"
+    assert by["0"] == compared.verdict.ratio
+    assert by["0"].low > 1
+    assert by["1"].low < 1 < by["1"].high
+    assert "over the least" in str(result)
+    rows = {row["n"]: row for row in result.to_rows()}
+    assert (rows["0"]["ratio"], rows["0"]["ratio_low"], rows["0"]["ratio_high"]) == by["0"][:3]
+    assert result.to_dict()["settings"][0]["ratio"]["interval"] == [*by["0"][1:3]]
 
 
 def test_equal_settings_are_both_worth_having() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from energymeter.drivers.battery import Battery
 from energymeter.drivers.protocols.gauge import Gauge
-from energymeter.errors import NotMeasured, SourceError, SourceMissing, SpecError
+from energymeter.errors import ImplausibleReading, NotMeasured, SourceError, SourceMissing, SpecError
 from energymeter.reading import Reading
 
 
@@ -391,3 +391,72 @@ def test_one_of_two_batteries_that_cannot_be_read_names_the_other(sysfs: Sysfs) 
     with pytest.raises(NotMeasured, match="battery:BAT0 can be measured"):
         measured(Battery(by="power", root=sysfs.root))
     assert measured(Battery("BAT0", by="power", root=sysfs.root)).mean_watts == pytest.approx(9.0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("energy_full", 50_060), ("charge_full", 4_000), ("voltage_now", 12_229)]
+)
+@pytest.mark.parametrize("by", ["gauge", "power"])
+def test_a_driver_that_counts_in_thousandths_is_refused(sysfs: Sysfs, by: str, key: str, value: int) -> None:
+    """In mWh, mAh or mV where the kernel's interface has µWh, µAh and µV."""
+    PowerSupply(sysfs).laptop().set(key, value)
+    with pytest.raises(ImplausibleReading, match=f"says {value} in {key}.*its unit is another"):
+        opened(sysfs, by=by)
+
+
+def test_a_battery_in_another_unit_does_not_refuse_the_rest(sysfs: Sysfs) -> None:
+    PowerSupply(sysfs, "BAT0").laptop().set("energy_full", 50_060)
+    PowerSupply(sysfs, "BAT1").laptop()
+    battery = opened(sysfs)
+    assert [cell.name for cell in battery.channels()] == ["battery:BAT1"]
+    assert "battery:BAT0 is not in the total" in battery.notes[0]
+
+
+@pytest.mark.parametrize(("key", "value"), [("power_now", 15_000), ("current_now", 166)])
+def test_a_power_too_small_for_a_computer_that_is_awake_is_no_power(
+    sysfs: Sysfs, key: str, value: int
+) -> None:
+    """In mW or mA, or left over from the charger."""
+    supply = PowerSupply(sysfs)
+    (supply.laptop() if key == "power_now" else supply.phone()).set(key, value)
+    with pytest.raises(NotMeasured):
+        measured(Battery(by="power", root=sysfs.root))
+
+
+@pytest.mark.parametrize(("watts", "start"), [(20, 3), (33, 17), (40, 39)])
+def test_a_gauge_of_whole_percents_is_as_coarse_as_it_moves(sysfs: Sysfs, watts: int, start: int) -> None:
+    """40 mAh a step, though its figures end on more zeros or fewer: the interval holds all the same."""
+    supply = PowerSupply(sysfs).phone(4_000_000)
+    for key, value in (("charge_full", 4_000_000), ("voltage_now", 3_700_000)):
+        supply.set(key, value)
+    shown = 0
+
+    def renew(n: int) -> None:
+        nonlocal shown
+        left = int((3961 + start - watts / 3.7 * n / 3.6) // 40)
+        if left != shown:
+            supply.set("charge_now", left * 40_000)
+            shown = left
+
+    usage = measured(Battery(root=sysfs.root), renew, seconds=1800)
+    assert usage.joules is not None
+    assert usage.uncertainty is not None
+    assert abs(usage.joules - watts * 1800 * usage.coverage) <= usage.uncertainty
+
+
+@pytest.mark.parametrize("by", ["gauge", "power"])
+def test_one_battery_gives_one_is_full_and_one_was_never_built_in(sysfs: Sysfs, by: str) -> None:
+    sysfs.fill("sys/class/power_supply/AC", {"type": "Mains", "online": 0})
+    gives = PowerSupply(sysfs, "BAT0").laptop(20_000_000)
+    gives.set("power_now", 20_000_000)
+    PowerSupply(sysfs, "BAT1").laptop(50_060_000, status="Full").set("power_now", 0)
+    phantom = PowerSupply(sysfs, "BAT2").laptop(0, status="Unknown")
+    for key in ("energy_full", "energy_full_design"):
+        phantom.set(key, 0)
+
+    def discharge(n: int) -> None:
+        gives.set("energy_now", 20_000_000 - 10_000 * int(n * 20 / 36))
+
+    usage = measured(Battery(by=by, root=sysfs.root), discharge, seconds=120)
+    assert usage.mean_watts == pytest.approx(20.0, rel=0.01)
+    assert usage.coverage > 0.98

@@ -5,11 +5,12 @@ import socket
 from typing import Any
 
 import pytest
+from devices.measured import measured
 from devices.opened import open_for_test
 from devices.web import DigestLogin, Said, Web, basic
 
 from energymeter.drivers.http import Http
-from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
+from energymeter.errors import NotMeasured, SourceError, SourceForbidden, SourceMissing, SpecError
 from energymeter.testing import check_source, check_unplugged
 
 
@@ -114,3 +115,9 @@ def test_no_urls(url: str) -> None:
 def test_options_that_make_no_sense(options: dict[str, Any]) -> None:
     with pytest.raises(SpecError):
         Http("http://x/", **options)
+
+
+@pytest.mark.parametrize("watts", [2**32 - 1, 2**31 - 1, -(2**31)])
+def test_a_code_for_no_value_is_no_power(watts: int) -> None:
+    with Web(lambda *_: Said(200, f'{{"p": {watts}}}')) as web, pytest.raises(NotMeasured):
+        measured(Http(f"http://{web.address}/", watts="$.p"))

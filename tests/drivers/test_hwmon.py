@@ -394,6 +394,8 @@ def test_the_recorded_ups_hat(sysfs: Sysfs) -> None:
         ("ina226", 16_384, True),
         ("ina226", 16_000, False),
         ("ltc4151", 90_000, False),
+        ("ina260", 40_960, True),
+        ("ina260", 40_000, False),
     ],
 )
 def test_a_current_at_full_scale_is_no_current(sysfs: Sysfs, name: str, milliamps: int, clips: bool) -> None:
@@ -448,3 +450,116 @@ def test_a_counter_that_must_move_and_does_not_is_unknown(sysfs: Sysfs, label: s
 def test_a_rail_may_rest(sysfs: Sysfs) -> None:
     chip(sysfs, 0, "ina238", energy1_input=5_000_000)
     assert measured(opened(sysfs), seconds=5.0).joules == 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("power_meter", {"power1_average": 182_000}),
+        ("corsairpsu", {"power1_input": 182_000, "power1_label": "power total"}),
+        ("a_driver", {"power1_input": 182_000, "power1_label": "Package id 0"}),
+    ],
+)
+def test_a_machine_of_milliwatts_is_reported_and_can_be_read(
+    sysfs: Sysfs, name: str, files: dict[str, object]
+) -> None:
+    chip(sysfs, 0, name, **files)
+    (note,) = measured(opened(sysfs)).notes
+    assert (
+        "shows 182000 µW: if its driver counts in milliwatts, read it as hwmon@hwmon0?power_unit=mW" in note
+    )
+    in_milliwatts = measured(Hwmon("hwmon0", power_unit="mW", root=sysfs.root))
+    assert (in_milliwatts.mean_watts, in_milliwatts.notes) == (pytest.approx(182.0), ())
+
+
+def test_a_rail_of_milliwatts_is_not_doubted(sysfs: Sysfs) -> None:
+    chip(sysfs, 0, "a_chip", power1_input=182_000)
+    assert measured(opened(sysfs)).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "label"), [("power_meter", ""), ("occ", "system"), ("xe", "card"), ("a_driver", "Package id 0")]
+)
+def test_no_watts_of_what_always_draws_some_are_no_power(sysfs: Sysfs, name: str, label: str) -> None:
+    folder = chip(sysfs, 0, name, power1_input=0)
+    if label:
+        sysfs.put(f"{folder}/power1_label", label)
+    with pytest.raises(NotMeasured):
+        measured(opened(sysfs))
+
+
+def test_no_watts_of_a_rail_are_a_rest(sysfs: Sysfs) -> None:
+    chip(sysfs, 0, "a_chip", power1_input=0)
+    assert measured(opened(sysfs)).joules == 0.0
+
+
+@pytest.mark.parametrize("input_fails", [True, False])
+def test_an_average_takes_the_place_of_an_input_that_shows_nothing(sysfs: Sysfs, input_fails: bool) -> None:
+    folder = chip(sysfs, 0, "amdgpu", power1_input=0, power1_average=30_000_000, power1_label="PPT")
+    if input_fails:
+        sysfs.break_reads(f"{folder}/power1_input")
+    usage = measured(opened(sysfs), seconds=5.0)
+    assert usage.mean_watts == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize(
+    ("files", "key"),
+    [
+        ({"in1_input": 5000, "curr1_input": 1000}, "in1_fault"),
+        ({"in1_input": 5000, "curr1_input": 1000}, "curr1_fault"),
+        ({"power1_input": 5_000_000}, "power1_fault"),
+        ({"power1_input": 5_000_000}, "power1_enable"),
+    ],
+)
+def test_what_a_sensor_shows_that_failed_or_is_switched_off_is_no_value(
+    sysfs: Sysfs, files: dict[str, object], key: str
+) -> None:
+    fine, spoilt = (0, 1) if key.endswith("fault") else (1, 0)
+    folder = chip(sysfs, 0, "ina226", **files, **{key: fine})
+
+    def fail(n: int) -> None:
+        if 10 <= n < 30:
+            sysfs.put(f"{folder}/{key}", spoilt)
+            sysfs.put(f"{folder}/{'power1' if 'power1_input' in files else 'curr1'}_input", 0)
+        elif n >= 30:
+            sysfs.fill(folder, {key: fine, **files})
+
+    usage = measured(opened(sysfs), fail, seconds=20.0)
+    assert usage.mean_watts == pytest.approx(5.0)
+    assert 0.6 < usage.coverage <= 0.91
+
+
+def test_an_energy_counter_that_stands_while_power_flows_is_unknown(sysfs: Sysfs) -> None:
+    folder = chip(sysfs, 0, "a_chip", energy1_input=5_000_000, power1_input=30_000_000)
+    with pytest.raises(NotMeasured):
+        measured(opened(sysfs), seconds=10.0)
+
+    def die(n: int) -> None:
+        sysfs.put(f"{folder}/energy1_input", 5_000_000 + 3_000_000 * min(n, 50))
+
+    usage = measured(opened(sysfs), die, seconds=10.0)
+    assert usage.mean_watts == pytest.approx(30.0)
+    assert usage.coverage == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_counter_that_moves_once_a_second_misses_nothing_while_power_flows(sysfs: Sysfs) -> None:
+    folder = chip(sysfs, 0, "a_chip", energy1_input=0, power1_input=30_000_000)
+
+    def renew(n: int) -> None:
+        sysfs.put(f"{folder}/energy1_input", 5_000_000 + 30_000_000 * (n // 10))
+
+    usage = measured(opened(sysfs), renew, seconds=20.0)
+    assert usage.mean_watts == pytest.approx(30.0)
+    assert usage.coverage == pytest.approx(1.0)
+    assert usage.missed == 0
+
+
+def test_a_counter_that_stands_where_no_power_flows_is_a_rest(sysfs: Sysfs) -> None:
+    folder = chip(sysfs, 0, "a_chip", energy1_input=5_000_000, power1_input=30_000_000)
+
+    def rest(n: int) -> None:
+        sysfs.put(f"{folder}/energy1_input", 5_000_000 + 3_000_000 * min(n, 50))
+        sysfs.put(f"{folder}/power1_input", 30_000_000 if n < 50 else 0)
+
+    usage = measured(opened(sysfs), rest, seconds=10.0)
+    assert (usage.joules, usage.coverage) == (pytest.approx(150.0), pytest.approx(1.0))

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from devices.measured import measured
 from devices.sysfs import Sysfs, check_faults
 
 from energymeter.drivers.iio import Iio
-from energymeter.errors import SourceForbidden, SourceMissing, SpecError
+from energymeter.errors import NotMeasured, SourceError, SourceForbidden, SourceMissing, SpecError
 
 INA219 = {  # ina2xx-adc: shunt, bus, power, current; LSBs of an INA219 that believes in 10 mΩ
     "name": "ina219",
@@ -190,3 +191,39 @@ def test_a_power_in_an_unknown_unit_is_no_power(sysfs: Sysfs, key: str, said: st
         opened(sysfs)
     sysfs.put(f"{folder}/{key}", "2")
     assert opened(sysfs).read().watts == pytest.approx(1.002 if key.endswith("offset") else 2.0)
+
+
+def test_the_error_of_a_driver_in_the_place_of_a_value_is_no_power(sysfs: Sysfs) -> None:
+    device(sysfs, 0, {"name": "a_chip", "in_power0_input": -22})
+    with pytest.raises(NotMeasured):
+        measured(opened(sysfs))
+
+
+@pytest.mark.parametrize(
+    ("chip", "count", "clips"),
+    [
+        ("ina219", 32_000, True),
+        ("ina219", -32_000, True),
+        ("ina219", 31_999, False),
+        ("ina226", 32_767, True),
+        ("ina226", 32_000, False),
+    ],
+)
+def test_a_current_at_full_scale_is_no_current(sysfs: Sysfs, chip: str, count: int, clips: bool) -> None:
+    folder = device(sysfs, 0, {**INA219, "name": chip})
+    iio = opened(sysfs)
+    iio.read()
+    sysfs.put(f"{folder}/in_current3_raw", count)
+    if clips:
+        with pytest.raises(SourceError, match="full scale of its chip"):
+            iio.read()
+    else:
+        assert iio.read().amps == pytest.approx(count / 1000)
+
+
+def test_an_accumulator_that_stands_while_power_flows_is_unknown(sysfs: Sysfs) -> None:
+    folder = device(sysfs, 0, {"name": "pac1944", "in_energy0_input": 5, "in_power0_input": 3000})
+    with pytest.raises(NotMeasured):
+        measured(opened(sysfs), seconds=10.0)
+    sysfs.put(f"{folder}/in_power0_input", 0)
+    assert measured(opened(sysfs), seconds=10.0).joules == 0.0

@@ -141,3 +141,12 @@ def test_a_recorded_sensor_that_failed_silently_gives_no_reading() -> None:
         answer = "\n".join(f"VDD_CORE_A current(7)={row['Power (mW)']}A" for row in csv.DictReader(file))
     with pytest.raises(SourceError, match="no rail"):
         opened(answer)
+
+
+def test_an_answer_without_a_rail_is_an_error_and_not_less_power() -> None:
+    fewer = {name: value for name, value in RAILS.items() if name != "VDD_CORE"}
+    pmic = opened(adc(), adc(fewer), adc())
+    pmic.read()
+    with pytest.raises(SourceError, match="lacks VDD_CORE"):
+        pmic.read()
+    assert pmic.read().watts == pytest.approx(SUM, rel=1e-6)

@@ -129,6 +129,21 @@ def test_login_with_the_right_and_the_wrong_password(monkeypatch: pytest.MonkeyP
     assert "gue55" not in f"{caught.value!r}{source!r}{source.name}"
 
 
+@pytest.mark.parametrize("error", ["power_meter_failure", "out_of_range:active_power"])
+def test_a_total_that_lacks_a_phase_is_no_total(error: str) -> None:
+    fine = {"id": 0, "a_act_power": 200.0, "b_act_power": 50.0, "total_act_power": 250.0}
+    rpc = ShellyRpc({"EM:0": fine})
+    with Web(rpc) as web:
+        source = Shelly(web.address)
+        open_for_test(source)
+        assert source.read().watts == 250.0
+        rpc.status["EM:0"] = {**fine, "a_act_power": None, "a_errors": [error], "total_act_power": 50.0}
+        with pytest.raises(SourceError, match=error):
+            source.read()
+        rpc.status["EM:0"] = {**fine, "b_errors": ["out_of_range:voltage"]}
+        assert source.read().watts == 250.0
+
+
 @pytest.mark.parametrize(
     ("said", "kind", "match"),
     [

@@ -99,6 +99,7 @@ def test_what_a_device_reports_only_as_a_sum_is_not_a_channels() -> None:
         ([1.5, 2.25, 0.5], [10, 32, 5], 4.25),  # three phases
         ([1.5, 1.0, 0.5], [10, 32, 5], None),  # three phases, or a total and its tariffs
         ([1.5, 1.0, 0.5], [10, 32], 1.5),
+        ([1.0, 0.4], [10, 32, 5], None),  # two values of three phases
         (0.74, 61, 0.74),
     ],
 )
