@@ -185,7 +185,7 @@ def _table(
     path: str, lines: Sequence[str], hints: Hints
 ) -> tuple[bool, Iterable[_Row], str, Title | None] | None:
     """The rows of a table; ``None``: no title of it names a gauge."""
-    shape = shape_of(lines[:_HEAD_LINES])
+    shape = shape_of(lines[:_HEAD_LINES], hints.delimiter or "", hints.decimal or "")
     if shape is None:
         return None
     levels = [i for i, title in enumerate(shape.titles) if is_level(title)]

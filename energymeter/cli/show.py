@@ -31,6 +31,7 @@ _GAPS_SHOWN = 10
 @click.option("--amps-unit", help="The current column's.")
 @click.option("--joules-unit", help="The energy column's.")
 @click.option("--delimiter", help="What parts the cells of a table.")
+@click.option("--decimal", type=click.Choice([".", ","]), help="The decimal mark of its numbers.")
 @click.option(
     "--semantics",
     type=click.Choice(["instant", "mean"]),

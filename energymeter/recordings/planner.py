@@ -5,13 +5,14 @@ What cannot be concluded is asked.
 
 import itertools
 import math
+import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from energymeter.errors import LogError, SpecError
 from energymeter.reading import Semantics
-from energymeter.recordings.cells import Column, cell_value
+from energymeter.recordings.cells import CODES, Column, cell_value, python_number
 from energymeter.recordings.formats import Format
 from energymeter.recordings.layout import ARRIVAL, Layout
 from energymeter.recordings.question import question
@@ -41,11 +42,19 @@ from energymeter.units import UNITS, amount, find_unit, number, scale
 
 _INSIDE_PACKAGE = vocabulary("core cores ia pp0 uncore gt pp1 graphics cor gfx")
 _PACKAGE = vocabulary("package pkg packages processor 0 cpu")
+_INCOMING, _OUTGOING = vocabulary("input in charging"), vocabulary("output out load discharging")
 _NOT_A_SUPPLY = vocabulary("shunt d+ d- dp dm dplus dminus cc cc1 cc2 ref reference sense")
 _SUPPLY = ("bus", "load", "battery", "main", "output", "out", "input", "in", "rail", "supply")
 _PLAUSIBLE = {"watts": 1000.0, "volts": 500.0, "amps": 50.0}
 """Larger numbers without a unit may be milliwatts, millivolts or milliamps: they are asked about."""
 _AGREES = 0.05
+_FAR_BEYOND = 10
+"""Times the largest number of the first rows."""
+_SHORT_CODE = 100_000
+_MAINS = 85.0, 265.0
+_POWER_FACTOR = re.compile(
+    r"\bpf\b|power.?factor|cos.?(phi|φ|fi\b)|leistungsfaktor|facteur de puissance", re.IGNORECASE
+)
 _HINT_UNITS = {"watts": "unit", "volts": "volts_unit", "amps": "amps_unit", "joules": "joules_unit"}
 
 
@@ -101,6 +110,7 @@ class Planner:
         self._clock, _, _, _ = self._time()  # one of its own: a column of times remembers what it has read
         devices = self._devices(set(used))
         columns = self._columns({*used, *devices})
+        self._check_marks({*used, *(column.place for column in columns)})
         kinds = {column.kind for column in columns if column.quantity in ("watts", "amps")}
         semantics: Semantics = "mean" if kinds == {"mean"} else "instant"
         if self._known is not None and self._known.semantics is not None:
@@ -177,6 +187,13 @@ class Planner:
             kind=" ".join(kind),
         )
 
+    def _check_marks(self, places: set[int]) -> None:
+        """Ask where ``10,000`` may be ten or ten thousand."""
+        unclear = self._shape.unclear
+        if unclear and any(unclear in self._cells(place) for place in places):
+            other = "." if self._shape.decimal == "," else ","
+            self._ask(f"{unclear!r} may be thousands, or a number with decimals", {"decimal": other})
+
     # -- cells -------------------------------------------------------------------------------------
 
     def _cells(self, place: int) -> list[str]:
@@ -188,7 +205,7 @@ class Planner:
         return self._filled_by_place[place]
 
     def _number(self, cell: str) -> float | None:
-        return number(cell.replace(",", ".") if self._shape.decimal == "," else cell)
+        return number(python_number(cell, self._shape.decimal))
 
     def _values(self, column: Column) -> list[float]:
         return [
@@ -198,9 +215,7 @@ class Planner:
 
     def _cell_unit(self, place: int) -> tuple[str, str] | None:
         """The quantity and unit that most of a column's cells are written with."""
-        found = [
-            amount(c.replace(",", ".") if self._shape.decimal == "," else c) for c in self._filled(place)
-        ]
+        found = [amount(python_number(cell, self._shape.decimal)) for cell in self._filled(place)]
         units = [find_unit(one[1]) for one in found if one is not None and one[1]]
         known = [unit for unit in units if unit is not None]
         if not known or len(known) * 2 < len(found):
@@ -209,9 +224,7 @@ class Planner:
 
     def _is_numeric(self, place: int) -> bool:
         filled = self._filled(place)
-        good = sum(
-            self._number(cell) is not None or amount(cell.replace(",", ".")) is not None for cell in filled
-        )
+        good = sum(amount(python_number(cell, self._shape.decimal)) is not None for cell in filled)
         return good * 2 >= len(filled)
 
     # -- time --------------------------------------------------------------------------------------
@@ -387,7 +400,33 @@ class Planner:
             chosen = self._found(used)
         if not set(chosen) - {"volts"}:
             self._ask("which columns are its power, or voltage and current, is not known", self._guess())
-        return tuple(self._with_units(chosen).values())
+        columns = [self._bounded(column) for column in self._with_units(chosen).values()]
+        self._check_apparent({column.quantity: column for column in columns})
+        return tuple(columns)
+
+    def _bounded(self, column: Column) -> Column:
+        """With the largest number beyond which a code such as 65535 stands for no value."""
+        if column.quantity not in ("watts", "volts", "amps"):
+            return column  # a counter passes through such numbers
+        numbers = [value for cell in self._cells(column.place) if (value := self._number(cell)) is not None]
+        known = [abs(value) for value in numbers if value not in CODES]
+        if not known and all(abs(value) < _SHORT_CODE for value in numbers):
+            return column
+        return column._replace(highest=_FAR_BEYOND * max(known, default=0.0))
+
+    def _check_apparent(self, known: Mapping[str, Column]) -> None:
+        """Volts times amps of alternating current is no power."""
+        if {"watts", "joules"} & known.keys() or not {"volts", "amps"} <= known.keys():
+            return
+        factors = [title for title in self._titles if _POWER_FACTOR.search(title)]
+        if factors and not self._hints.named:
+            raise LogError(
+                f"{self._path}: its volts times amps are apparent power (VA), for {factors[0]!r} is a power "
+                "factor; record its watts, or add a column of them"
+            )
+        sizes = sorted(abs(value) for value in self._values(known["volts"]) if value == value)
+        if sizes and _MAINS[0] < sizes[len(sizes) // 2] < _MAINS[1]:
+            self._notes.append("volts times amps is apparent power, where these are of alternating current")
 
     def _found(self, used: set[int]) -> dict[str, Column]:
         candidates: dict[str, list[Column]] = {quantity: [] for quantity in QUANTITIES}
@@ -501,6 +540,12 @@ class Planner:
             self._ask(
                 f"it has {len(columns)} columns of power, and which contain others is not known: {names}",
                 {"watts": columns[0].title},
+            )
+        ends = [column for column in others if set(self._subject(column).split()) & _OUTGOING]
+        if ends and set(self._subject(whole[0]).split()) & _INCOMING:
+            self._ask(
+                f"{whole[0].title!r} comes in, {ends[0].title!r} goes out, and which is meant is not known",
+                {"watts": ends[0].title},
             )
         self._others = tuple(column.title for column in others)
         return whole[0]

@@ -68,6 +68,8 @@ class Hints(NamedTuple):
     amps_unit: str | None = None
     joules_unit: str | None = None
     delimiter: str | None = None
+    decimal: str | None = None
+    """The decimal mark, ``.`` or ``,``."""
     channel: str | None = None
     """The one that will be used, so that nothing need be asked of the others."""
     caller: str = "load"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from energymeter.boards import BOARDS, Board, find_board
-from energymeter.errors import ImplausibleReading, LogError, NotMeasured
+from energymeter.errors import ImplausibleReading, LogError, NotMeasured, SpecError
 from energymeter.reading import Facts
 from energymeter.recordings.cells import cell_value
 from energymeter.recordings.channel import FEW_ROWS, Channel, Kind
@@ -22,7 +22,7 @@ from energymeter.recordings.layout import Layout
 from energymeter.recordings.planner import Planner
 from energymeter.recordings.question import question
 from energymeter.recordings.record import Hints, Lines, Record
-from energymeter.recordings.shape import Shape, rows_of, shape_of
+from energymeter.recordings.shape import COMMENTS, Shape, rows_of, shape_of
 from energymeter.recordings.thinning import MOST_ROWS
 from energymeter.recordings.titles import ADDED_DEVICES, TOTALS, device_key, meaning
 from energymeter.text import printable
@@ -67,7 +67,9 @@ def plan(path: str, head: Sequence[str], hints: Hints) -> tuple[Layout, Shape]:
     """
     if not any(line.strip() for line in head):
         raise LogError(f"{path} is empty; record again, or give another file")
-    shape = shape_of(head, hints.delimiter or "")
+    if hints.decimal not in (None, ".", ","):
+        raise SpecError(f"decimal is . or , and not {hints.decimal!r}")
+    shape = shape_of(head, hints.delimiter or "", hints.decimal or "")
     if shape is None:
         first = next(line for line in head if line.strip())
         raise question(
@@ -123,7 +125,7 @@ class _Reading:
         self._titles = [title.strip() for title in layout.shape.titles]
         self._rows, self._unfolded = 0, 0
         self._zero: float | None = None
-        self._restarted = False
+        self._restarted, self._new_titles = False, ""
         self._no_time, self._first_no_time = 0, ""
         self._no_value, self._first_no_value = 0, ""
         self._failures = 0
@@ -216,10 +218,7 @@ class _Reading:
             try:
                 at = time(row)
             except (IndexError, ValueError, OverflowError):
-                if [cell.strip() for cell in row] == self._titles:
-                    self._restarted = True
-                else:
-                    self._left_out(row)
+                self._no_row(row)
                 continue
             key = tuple(row[place].strip() if place < len(row) else "" for place in devices)
             channel = self._channels.get(key)
@@ -246,11 +245,28 @@ class _Reading:
             if len(self._channels) >= _MOST_CHANNELS:
                 raise LogError(f"{self._path} names more than {_MOST_CHANNELS} devices; split it by device")
             channel = self._channels[key] = Channel(self._kind)
+        if self._restarted and self._new_titles:
+            raise LogError(
+                f"{self._path}: its titles change after {self._rows} rows, to "
+                f"{printable(self._new_titles)!r}; split it there, and read each part"
+            )
         if self._restarted:
             for each in self._channels.values():
                 each.starts.append(len(each))
             self._restarted = False
         return channel
+
+    def _no_row(self, row: Sequence[str]) -> None:
+        """What has no time: a comment, titles, which may be those of another table, or a row that is lost."""
+        cells = [cell.strip() for cell in row]
+        if cells[0].startswith(COMMENTS):
+            return
+        others = sum(not _has_digit_first(cell) and meaning(cell).explicit for cell in cells)
+        if cells == self._titles or sorted(cells) == sorted(self._titles) or others > 1:
+            self._restarted = True
+            self._new_titles = "" if cells == self._titles else self._layout.shape.delimiter.join(row)[:60]
+        else:
+            self._left_out(row)
 
     def _left_out(self, row: Sequence[str]) -> None:
         self._no_time += 1
@@ -351,6 +367,10 @@ class _Reading:
             f"it has {len(names)} channels, and which of them contain others is not known: {listed}",
             answer={"channel": next(iter(names.values()))},
         )
+
+
+def _has_digit_first(cell: str) -> bool:
+    return cell[:1].isdigit() or cell[:1] in "+-."
 
 
 def _kind(layout: Layout) -> Kind:
