@@ -27,6 +27,7 @@ from typing import cast
 from energymeter.errors import LogError, NotMeasured
 from energymeter.recordings.blocks import as_table
 from energymeter.recordings.foreign import read_energyrunner, read_ptdaemon
+from energymeter.recordings.formats import battery_log_of
 from energymeter.recordings.jls import JLS, read_jls
 from energymeter.recordings.own import read_own
 from energymeter.recordings.parquet import read_parquet
@@ -94,6 +95,16 @@ def explained(path: str, hints: Hints = Hints()) -> list[str]:  # noqa: B008 - a
         table = as_table(path, head, rest)
         layout, _ = plan(path, head_of(table) if table is not None else head, hints)
     return [f"{path} is read as {layout.said()}", *layout.explained()]
+
+
+def battery_log(path: str) -> str | None:
+    """The name of the log of a battery's gauge that a file is; ``None``: it is none that is known.
+
+    Raises:
+        LogError: it cannot be read, or is no text.
+    """
+    with open_lines(path) as lines:
+        return battery_log_of(head_of(lines.whole()))
 
 
 def typical_interval(times: "array[float]") -> float:

@@ -7,6 +7,7 @@ columns where pyarrow is installed, see `bulk`; what is short is read with the s
 import io
 import itertools
 import math
+import shlex
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from energymeter.errors import ImplausibleReading, LogError, NotMeasured, SpecEr
 from energymeter.reading import Facts
 from energymeter.recordings.cells import cell_value
 from energymeter.recordings.channel import FEW_ROWS, Channel, Kind
-from energymeter.recordings.formats import format_of
+from energymeter.recordings.formats import battery_log_of, format_of
 from energymeter.recordings.layout import Layout
 from energymeter.recordings.planner import Planner
 from energymeter.recordings.question import question
@@ -67,6 +68,13 @@ def plan(path: str, head: Sequence[str], hints: Hints) -> tuple[Layout, Shape]:
     """
     if not any(line.strip() for line in head):
         raise LogError(f"{path} is empty; record again, or give another file")
+    battery = battery_log_of(head)
+    if battery is not None:
+        recognised = (
+            f"{path} is recognised as {battery}: it holds a gauge and no power; for the hours left run "
+            f"energymeter budget forecast --log {shlex.quote(path)}"
+        )
+        raise LogError(recognised)
     if hints.decimal not in (None, ".", ","):
         raise SpecError(f"decimal is . or , and not {hints.decimal!r}")
     shape = shape_of(head, hints.delimiter or "", hints.decimal or "")
