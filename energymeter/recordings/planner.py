@@ -15,7 +15,7 @@ from energymeter.reading import Semantics
 from energymeter.recordings.cells import CODES, Column, cell_value, python_number
 from energymeter.recordings.formats import Format
 from energymeter.recordings.layout import ARRIVAL, Layout
-from energymeter.recordings.question import question
+from energymeter.recordings.question import Question, question
 from energymeter.recordings.record import Hints, constant_volts
 from energymeter.recordings.shape import Shape
 from energymeter.recordings.times import (
@@ -31,6 +31,7 @@ from energymeter.recordings.times import (
 from energymeter.recordings.titles import (
     DEVICES,
     QUANTITIES,
+    SYMBOLS,
     TOTALS,
     Title,
     device_key,
@@ -38,6 +39,7 @@ from energymeter.recordings.titles import (
     meaning,
     vocabulary,
 )
+from energymeter.text import printable
 from energymeter.units import UNITS, amount, find_unit, number, scale
 
 _INSIDE_PACKAGE = vocabulary("core cores ia pp0 uncore gt pp1 graphics cor gfx")
@@ -48,6 +50,7 @@ _SUPPLY = ("bus", "load", "battery", "main", "output", "out", "input", "in", "ra
 _PLAUSIBLE = {"watts": 1000.0, "volts": 500.0, "amps": 50.0}
 """Larger numbers without a unit may be milliwatts, millivolts or milliamps: they are asked about."""
 _AGREES = 0.05
+_MOST_QUESTIONS = 4
 _FAR_BEYOND = 10
 """Times the largest number of the first rows."""
 _SHORT_CODE = 100_000
@@ -72,6 +75,7 @@ class Planner:
         hints: the user's.
         known: the format by name, if it is one.
         seconds_below: see `energymeter.recordings.times.time_column`.
+        proving: an answer is tried, so that the questions that follow need none that is proven.
     """
 
     def __init__(
@@ -82,7 +86,10 @@ class Planner:
         hints: Hints,
         known: Format | None = None,
         seconds_below: float = QUESTION_STEP,
+        *,
+        proving: bool = False,
     ) -> None:
+        self._proving = proving
         self._seconds_below = seconds_below
         self._path, self._shape, self._rows, self._hints, self._known = path, shape, rows, hints, known
         self._titles = list(shape.titles)
@@ -157,9 +164,49 @@ class Planner:
         titles = [title for title in self._titles if title] if self._shape.titles else []
         if self._known is not None:
             what = f"recognised as {self._known.name}; {what}"
+        if not self._proving:
+            answer = self._proven(answer or {})
         raise question(
             self._path, self._hints, what, titles=titles, delimiter=self._shape.said, answer=answer
         )
+
+    def _proven(self, answer: Mapping[str, str]) -> dict[str, str]:
+        """The answer with those that would be asked for next, if the table is then read; else none."""
+        given = dict(answer)
+        for _ in range(_MOST_QUESTIONS if given else 0):
+            hints = Hints(**{**self._hints._asdict(), **given})
+            shape = (
+                self._shape._replace(decimal=given["decimal"], unclear="")
+                if "decimal" in given
+                else self._shape
+            )
+            named = [value for name, value in given.items() if name in ("time", *QUANTITIES)]
+            if len(set(named)) < len(named):
+                return {}
+            trial = Planner(
+                self._path, shape, self._rows, hints, self._known, self._seconds_below, proving=True
+            )
+            try:
+                return given if self._is_read(trial.layout()) else {}
+            except Question as further:
+                if not further.answer.keys() - given.keys():
+                    return {}
+                given.update(further.answer)
+            except (LogError, SpecError):
+                return {}
+        return {}
+
+    def _is_read(self, layout: Layout) -> bool:
+        """Whether the first rows have times that differ, and values."""
+        times, known = set(), False
+        for row in self._rows:
+            try:
+                times.add(layout.time(row))
+            except (IndexError, ValueError, OverflowError):
+                continue
+            values = [layout.value(column, row) for column in layout.columns]
+            known = known or any(value == value for value in values)
+        return known and (len(times) > 1 or len(self._rows) < 2 or layout.time_title == ARRIVAL)
 
     def _numbered(self) -> dict[str, str]:
         """An answer by numbers, of a table without titles: a time that rises, and another number."""
@@ -168,7 +215,7 @@ class Planner:
             for p in range(len(self._titles))
             if any(self._number(cell) is not None for cell in self._cells(p))
         ]
-        times = [p for p in range(len(self._titles)) if p not in numeric] or numeric[:1]
+        times = [place for place in range(len(self._titles)) if self._rises(place)] or numeric[:1]
         value = next((p for p in numeric if p not in times[:1]), None)
         answer = {"time": str(times[0] + 1)} if times else {}
         return answer if value is None else {**answer, "watts": str(value + 1), "unit": "W"}
@@ -191,7 +238,7 @@ class Planner:
         """Ask where ``10,000`` may be ten or ten thousand."""
         unclear = self._shape.unclear
         if unclear and any(unclear in self._cells(place) for place in places):
-            other = "." if self._shape.decimal == "," else ","
+            other = "." if "," in unclear else ","
             self._ask(f"{unclear!r} may be thousands, or a number with decimals", {"decimal": other})
 
     # -- cells -------------------------------------------------------------------------------------
@@ -237,7 +284,8 @@ class Planner:
             found = self._read_time(place)
             if found is None:
                 self._ask(
-                    f"the times in {self._hints.time!r} cannot be read, such as {self._sample(place)!r}"
+                    f"the times in {self._hints.time!r} cannot be read, such as {self._sample(place)!r}",
+                    self._guess(),
                 )
             return self._one(place, found)
         pair = self._date_and_clock()
@@ -250,7 +298,10 @@ class Planner:
             if found is not None:
                 return self._one(place, found)
         if tried:
-            self._ask(f"it has no row whose time can be read; its first is {self._sample(tried[0])!r}")
+            self._ask(
+                f"it has no row whose time can be read; its first is {self._sample(tried[0])!r}",
+                self._guess(),
+            )
         return self._ask("which column is the time is not known", self._guess())
 
     def _sample(self, place: int) -> str:
@@ -593,6 +644,10 @@ class Planner:
 
     def _rises(self, place: int) -> bool:
         """Whether each cell of a column is a later time than the one before."""
+        numbers = [self._number(cell) for cell in self._filled(place)]
+        known = [number for number in numbers if number is not None]
+        if known and len(known) == len(numbers):
+            return len(known) > 1 and all(map(float.__lt__, known[:-1], known[1:]))
         try:
             column = self._read_time(place)
             at = [] if column is None else [column.seconds(cell) for cell in self._filled(place)]
@@ -625,11 +680,22 @@ class Planner:
         title = self._meant[column.place]
         if column.factor is not None or column.unit or title.unknown_unit:
             return column
+        self._check_cells(column)
         sizes = sorted(abs(v) for v in self._values(column._replace(factor=1.0)) if v == v and v != 0)
         typical = sizes[len(sizes) // 2] if sizes else 0.0
         if typical < _PLAUSIBLE[column.quantity] or (column.quantity == "watts" and self._hints.board):
             return column._replace(factor=1.0)
         return column
+
+    def _check_cells(self, column: Column) -> None:
+        """Refuse cells with a unit that is not known."""
+        found = [amount(python_number(cell, self._shape.decimal)) for cell in self._filled(column.place)]
+        units = [one[1] for one in found if one is not None and one[1]]
+        if units and len(units) * 2 > len(found) and all(find_unit(unit) is None for unit in units):
+            raise LogError(
+                f"{self._path}: the cells of {column.title!r} are in {printable(units[0])!r}, which is unknown; "
+                f"write them in {SYMBOLS[column.quantity]}"
+            )
 
     def _by_product(self, known: dict[str, Column]) -> None:
         """The power's unit by volts times amps, where these are known; and a contradiction of a thousand."""
@@ -675,7 +741,7 @@ class Planner:
         falls = sum(step < 0 for step in steps)
         rate = self._rates(known, "watts" if total == "joules" else "amps")
         if rate is None:
-            if title.unknown_unit or column.factor is None:
+            if column.factor is None:
                 if len(known) == 1 or not {"watts", "amps"} & known.keys():
                     self._ask(
                         f"the unit of {column.title!r} is not known",
@@ -686,8 +752,13 @@ class Planner:
             per_row = title.kind == "per row" or falls * 10 > len(steps)
             if per_row and title.kind != "per row" and _starts_again(raw, rows):
                 per_row = False
-            if not per_row and steps and not any(steps):
-                self._ask(f"{column.title!r} never changes: whether it counts up is not known", self._guess())
+            if self._hints.semantics is not None:
+                per_row = self._hints.semantics == "mean"
+            elif not per_row and steps and not any(steps):
+                self._ask(
+                    f"{column.title!r} never changes: whether it counts up or is of each row is not known",
+                    {total: self._label(column.place), "semantics": "mean"},
+                )
             known[total] = column._replace(kind="per row" if per_row else "")
             return
         expected = self._integral(rate, rows)

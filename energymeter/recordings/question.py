@@ -5,10 +5,18 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from energymeter.errors import LogError
-from energymeter.recordings.record import Hints
+from energymeter.recordings.record import ARRIVAL, Hints
 from energymeter.text import printable
 
 _MOST_TITLES = 40
+
+
+class Question(LogError):
+    """Something in a file is unclear; ``answer`` holds the hints that would make it clear, if any would."""
+
+    def __init__(self, text: str, answer: Mapping[str, str]) -> None:
+        super().__init__(text)
+        self.answer = dict(answer)
 
 
 def question(
@@ -19,7 +27,7 @@ def question(
     titles: Sequence[str] = (),
     delimiter: str = "",
     answer: Mapping[str, str] | None = None,
-) -> LogError:
+) -> Question:
     """The error to raise.
 
     Args:
@@ -35,10 +43,14 @@ def question(
         said.append(f"it has, parted by {delimiter or 'commas'}: {', '.join(shown)}{more}")
     if answer:
         known = {name: value for name, value in hints._asdict().items() if value and name in _OPTIONS}
+        known = {name: value for name, value in known.items() if value != ARRIVAL}
         said.append(f"say what is meant, as in {spelled(path, hints.caller, {**known, **answer})}")
-    return LogError("; ".join(said))
+    else:
+        said.append(_OTHERWISE)
+    return Question("; ".join(said), answer or {})
 
 
+_OTHERWISE = "write it as a table with titles such as time_s and power_W"
 _OPTIONS = tuple(name for name in Hints._fields if name != "caller")
 
 

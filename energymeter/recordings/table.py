@@ -137,18 +137,25 @@ class _Reading:
         self._no_time, self._first_no_time = 0, ""
         self._no_value, self._first_no_value = 0, ""
         self._failures = 0
+        self._quotes = 0
+        """Those in rows where a cell may go on in the next line."""
 
     def take(self, head: str, blocks: Iterator[str]) -> None:
         """Read them all: the first rows, and blocks of those that follow."""
         if head.count('"') % 2:  # a cell goes on beyond the first rows
-            self._take_rows(_all_lines(head, blocks))
+            self._take_rows(self._all_lines(head, blocks))
             return
         self._take_rows(_lines(head))
         for number, block in enumerate(blocks):
             if (not number and not self._is_bulky(block)) or not self._is_whole(block):
-                self._take_rows(_all_lines(block, blocks))
+                self._take_rows(self._all_lines(block, blocks))
                 return
             self._take_block(block)
+
+    def _all_lines(self, first: str, blocks: Iterator[str]) -> Iterator[str]:
+        for text in itertools.chain([first], blocks):
+            self._quotes += text.count('"')
+            yield from _lines(text)
 
     def _is_whole(self, block: str) -> bool:
         """Whether no cell goes on from one line to the next."""
@@ -220,9 +227,12 @@ class _Reading:
         layout = self._layout
         time, devices, columns = layout.time, layout.devices, layout.columns
         decimal = layout.shape.decimal
+        row: list[str] = []
         for row in rows_of(lines, layout.shape):
             if not row or not any(row) or row[0].startswith("#"):
                 continue
+            if row[0].startswith("\ufeff"):  # another file was added to this one
+                row[0] = row[0][1:]
             try:
                 at = time(row)
             except (IndexError, ValueError, OverflowError):
@@ -245,6 +255,11 @@ class _Reading:
             if not known:
                 self._no_value += 1
                 self._first_no_value = self._first_no_value or self._shown(row)
+
+        if self._quotes % 2 and row and "\n" in row[-1]:
+            raise LogError(
+                f"{self._path}: a quote after row {self._rows - 1} is never closed; close it, or remove it"
+            )
 
     def _channel(self, key: tuple[str, ...]) -> Channel:
         """The channel that the next row is of."""
@@ -291,7 +306,14 @@ class _Reading:
                     f"{printable(self._first_no_time)!r}; name the column of the time"
                 )
             raise NotMeasured(_NOTHING.format(self._path))
+        if self._zero is None and self._rows > 1 and all(map(Channel.stands, self._channels.values())):
+            raise LogError(
+                f"{self._path}: all its rows have the same time, so how long they took is unknown; "
+                "record again with finer times"
+            )
         notes = [*self._layout.notes, *self._counted_out()]
+        if self._kind.per_row:
+            notes.append("the energy of its first row is left out, because its start is unknown")
         names = self._names()
         counted = self._counted(names)
         first = self._zero
@@ -392,10 +414,6 @@ def _kind(layout: Layout) -> Kind:
         layout.time_column.dated,
         Facts(semantics=semantics, place=layout.place),
     )
-
-
-def _all_lines(first: str, blocks: Iterator[str]) -> Iterator[str]:
-    return itertools.chain.from_iterable(map(_lines, itertools.chain([first], blocks)))
 
 
 def _lines(text: str) -> Iterator[str]:

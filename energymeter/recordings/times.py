@@ -44,7 +44,7 @@ _ZONES = {
 }  # fmt: skip
 
 _CLOCK = r"(?P<h>\d{1,2}):(?P<m>\d\d)(?::(?P<s>\d\d)(?:[.,:](?P<f>\d{1,9}))?)?\s*(?P<half>[AaPp]\.?[Mm]\.?)?"
-_ZONE = r"\s*(?P<zone>[Zz]|[A-Z]{3,4}|[+-]\d\d:?(?:\d\d)?)?"
+_ZONE = r"\s*(?P<zone>[Zz]|[A-Z]{3,4}|[+-]\d\d:?(?:\d\d)?)?(?:\[[\w/+-]+\])?"
 _DAY = (
     r"(?:(?P<y>\d{4})(?P<sep>[-/._])(?P<mo>\d\d?)(?P=sep)(?P<d>\d\d?)"
     r"|(?P<compact>(?:19|20)\d{6})"
@@ -110,7 +110,7 @@ def clock_of(text: str) -> Clock | None:
     >>> clock_of("4.5.2026").day, clock_of("10:00 PM").seconds, clock_of("5/4/2026").order
     ((2026, 5, 4), 79200.0, 'either')
     """
-    text = text.strip()
+    text = text.strip().replace("\u2212", "-")
     found = _dated(text)
     if found is None:
         found = _OF_DAY.match(text)
