@@ -32,10 +32,11 @@ from energymeter.battery.battery import Battery
 from energymeter.errors import LogError
 from energymeter.recordings.cells import Column, cell_value
 from energymeter.recordings.formats import format_of
+from energymeter.recordings.jls import JLS
 from energymeter.recordings.planner import Planner
 from energymeter.recordings.record import Hints, options_in
 from energymeter.recordings.shape import Shape, shape_of
-from energymeter.recordings.textfile import small_text
+from energymeter.recordings.textfile import small_text, starts_with
 from energymeter.recordings.times import time_column
 from energymeter.recordings.titles import Title, is_level, is_remaining, is_state, meaning
 from energymeter.units import number
@@ -130,7 +131,11 @@ def read(path: str) -> Gauge | None:
         LogError: the file cannot be read, or it must be asked what its times or batteries mean.
     """
     path, hints = options_in(path, Hints(caller="budget forecast --log"))
+    if path.lower().endswith(".parquet") or starts_with(path, JLS):
+        return None  # these hold power
     lines = small_text(path)
+    if lines and lines[0].removeprefix("# ").startswith('{"format": "energymeter'):
+        return None  # so does our own log, whatever its rails are called
     in_percent, rows, note, said = _rows(path, lines, hints)
     if rows is None:
         return None

@@ -15,7 +15,7 @@ from energymeter.reading import Semantics
 from energymeter.recordings.cells import CODES, Column, cell_value, python_number
 from energymeter.recordings.formats import Format
 from energymeter.recordings.layout import ARRIVAL, Layout
-from energymeter.recordings.question import Question, question
+from energymeter.recordings.question import question
 from energymeter.recordings.record import Hints, constant_volts
 from energymeter.recordings.shape import Shape
 from energymeter.recordings.times import (
@@ -63,6 +63,14 @@ _HINT_UNITS = {"watts": "unit", "volts": "volts_unit", "amps": "amps_unit", "jou
 
 Clock = tuple[Callable[[Sequence[str]], float], TimeColumn, str, tuple[int, ...]]
 """Seconds of a row, how they are written, the title, and the columns that they are read from."""
+
+
+class _Asked(LogError):
+    """While an answer is tried, something else is unclear; what would make that clear."""
+
+    def __init__(self, answer: Mapping[str, str]) -> None:
+        super().__init__("")
+        self.answer = answer
 
 
 class Planner:
@@ -160,21 +168,23 @@ class Planner:
 
     # -- asking ------------------------------------------------------------------------------------
 
-    def _ask(self, what: str, answer: Mapping[str, str] | None = None) -> NoReturn:
+    def _ask(
+        self, what: str, answer: Mapping[str, str] | None = None, hints: Hints | None = None
+    ) -> NoReturn:
+        if self._proving:
+            raise _Asked(answer or {})
+        hints = hints or self._hints
         titles = [title for title in self._titles if title] if self._shape.titles else []
         if self._known is not None:
             what = f"recognised as {self._known.name}; {what}"
-        if not self._proving:
-            answer = self._proven(answer or {})
-        raise question(
-            self._path, self._hints, what, titles=titles, delimiter=self._shape.said, answer=answer
-        )
+        answer = self._proven(answer or {}, hints)
+        raise question(self._path, hints, what, titles=titles, delimiter=self._shape.said, answer=answer)
 
-    def _proven(self, answer: Mapping[str, str]) -> dict[str, str]:
+    def _proven(self, answer: Mapping[str, str], asked: Hints) -> dict[str, str]:
         """The answer with those that would be asked for next, if the table is then read; else none."""
         given = dict(answer)
         for _ in range(_MOST_QUESTIONS if given else 0):
-            hints = Hints(**{**self._hints._asdict(), **given})
+            hints = Hints(**{**asked._asdict(), **given})
             shape = (
                 self._shape._replace(decimal=given["decimal"], unclear="")
                 if "decimal" in given
@@ -188,7 +198,7 @@ class Planner:
             )
             try:
                 return given if self._is_read(trial.layout()) else {}
-            except Question as further:
+            except _Asked as further:
                 if not further.answer.keys() - given.keys():
                     return {}
                 given.update(further.answer)
@@ -420,13 +430,8 @@ class Planner:
 
         close = get_close_matches(text.casefold(), [title for title in folded if title], n=1, cutoff=0.4)
         guess = {quantity: self._titles[folded.index(close[0])]} if close else self._guess()
-        raise question(
-            self._path,
-            Hints(**{**self._hints._asdict(), quantity: None}),
-            f"there is no column {text!r}",
-            titles=[title for title in self._titles if title],
-            delimiter=self._shape.said,
-            answer=guess,
+        return self._ask(
+            f"there is no column {text!r}", guess, Hints(**{**self._hints._asdict(), quantity: None})
         )
 
     def _is_constant(self) -> bool:
@@ -693,7 +698,7 @@ class Planner:
         units = [one[1] for one in found if one is not None and one[1]]
         if units and len(units) * 2 > len(found) and all(find_unit(unit) is None for unit in units):
             raise LogError(
-                f"{self._path}: the cells of {column.title!r} are in {printable(units[0])!r}, which is unknown; "
+                f"{self._path}: cells of {column.title!r} have the unknown unit {printable(units[0])!r}; "
                 f"write them in {SYMBOLS[column.quantity]}"
             )
 

@@ -11,14 +11,6 @@ from energymeter.text import printable
 _MOST_TITLES = 40
 
 
-class Question(LogError):
-    """Something in a file is unclear; ``answer`` holds the hints that would make it clear, if any would."""
-
-    def __init__(self, text: str, answer: Mapping[str, str]) -> None:
-        super().__init__(text)
-        self.answer = dict(answer)
-
-
 def question(
     path: str,
     hints: Hints,
@@ -27,7 +19,7 @@ def question(
     titles: Sequence[str] = (),
     delimiter: str = "",
     answer: Mapping[str, str] | None = None,
-) -> Question:
+) -> LogError:
     """The error to raise.
 
     Args:
@@ -47,7 +39,7 @@ def question(
         said.append(f"say what is meant, as in {spelled(path, hints.caller, {**known, **answer})}")
     else:
         said.append(_OTHERWISE)
-    return Question("; ".join(said), answer or {})
+    return LogError("; ".join(said))
 
 
 _OTHERWISE = "write it as a table with titles such as time_s and power_W"
