@@ -108,7 +108,9 @@ def _show_battery(file: str, name: str, as_json: bool) -> None:
 
     gauge = gauge_table.read(file)
     if gauge is None:
-        raise LogError(f"{file} is recognised as {name}, and no reading of it has a time; log the time, too")
+        raise LogError(
+            f"{file} is recognised as {name}, and no reading in it has a time; record again with times"
+        )
     levels = [level for level in gauge.levels if math.isfinite(level)]
     seconds = gauge.times_s[-1] - gauge.times_s[0] if gauge.times_s else 0.0
     again = f"energymeter budget forecast --log {shlex.quote(file)}"

@@ -55,8 +55,8 @@ def read_jls(path: str) -> list[Record]:
         length = int.from_bytes(file.read(24)[16:], "little")
     if length != os.path.getsize(path):  # the library would repair it in place
         raise LogError(
-            f"{path} was not closed by its writer, or cut short; repair it into a copy: python -m pyjls "
-            f"copy {shlex.quote(path)} whole.jls"
+            f"{path} was not closed by its writer, or cut short; run python -m pyjls copy "
+            f"{shlex.quote(path)} whole.jls and give the copy"
         )
     try:
         with pyjls.Reader(path) as reader:

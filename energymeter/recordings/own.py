@@ -215,7 +215,7 @@ class _Rows:
 
     @property
     def names(self) -> list[str]:
-        """Of the channels."""
+        """The names of the channels."""
         return self._names
 
 

@@ -76,7 +76,7 @@ def plan(path: str, head: Sequence[str], hints: Hints) -> tuple[Layout, Shape]:
         )
         raise LogError(recognised)
     if hints.decimal not in (None, ".", ","):
-        raise SpecError(f"decimal is . or , and not {hints.decimal!r}")
+        raise SpecError(f"decimal must be . or , and not {hints.decimal!r}")
     shape = shape_of(head, hints.delimiter or "", hints.decimal or "")
     if shape is None:
         first = next(line for line in head if line.strip())

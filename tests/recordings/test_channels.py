@@ -1,4 +1,4 @@
-"""A recording of several channels gives the same joules to all who read it, or a refusal with a reason."""
+"""A recording of several channels gives the same joules to all who read it, or an error with a reason."""
 
 import json
 import shlex
@@ -74,7 +74,7 @@ def own(channels: bool) -> None:
         "channels": [
             {
                 "source": 0, "name": name, "rate_hz": 1.0, "identity": None, "calibration": None,
-                "facts": {**facts, "counted": counted, "own_time": True},
+                "facts": {**facts, "counted": counted},
             }
             for name, counted in (("VDD_IN", True), ("SOC", channels))
         ],

@@ -145,7 +145,7 @@ def test_a_file_cut_short_is_refused_and_not_changed(tmp_path: Path, share: floa
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
     before = hashlib.sha256(path.read_bytes()).hexdigest()
-    with pytest.raises(LogError, match="repair it into a copy"):
+    with pytest.raises(LogError, match="and give the copy"):
         Trace.load(path)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == before
 
