@@ -284,7 +284,7 @@ class _Reading:
         cells = [cell.strip() for cell in row]
         if cells[0].startswith(COMMENTS):
             return
-        others = sum(not _has_digit_first(cell) and meaning(cell).explicit for cell in cells)
+        others = sum(not _has_digit_first(cell) and meaning(cell).quantity is not None for cell in cells)
         if cells == self._titles or sorted(cells) == sorted(self._titles) or others > 1:
             self._restarted = True
             self._new_titles = "" if cells == self._titles else self._layout.shape.delimiter.join(row)[:60]
