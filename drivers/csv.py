@@ -57,7 +57,7 @@ class Csv(TextSource, StreamingSource):
         watts, volts, amps, joules: column titles or numbers; none: found by their titles.
         unit, volts_unit, amps_unit, joules_unit, time_unit: over what the titles say.
         time: the column of the row's time.
-        delimiter: found out if not given, as the decimal mark is.
+        delimiter, decimal: what parts the cells, and the decimal mark; found out if not given.
         channel: the device of which rows are read, where there are several.
         format: ``csv`` or ``tegrastats``.
 
@@ -77,6 +77,7 @@ class Csv(TextSource, StreamingSource):
         time: str = "",
         time_unit: str = "",
         delimiter: str = "",
+        decimal: str = "",
         channel: str = "",
         format: str = "csv",
         clock: Clock | None = None,
@@ -102,7 +103,8 @@ class Csv(TextSource, StreamingSource):
             given = {
                 **named,
                 **{key: value for key in _UNITS if (value := fields.get(key))},
-                **{"time": time, "time_unit": time_unit, "delimiter": delimiter, "channel": channel},
+                **{"time": time, "time_unit": time_unit},
+                **{"delimiter": delimiter, "decimal": decimal, "channel": channel},
             }
             hints = Hints(**{key: value for key, value in given.items() if value})._replace(caller="csv")
             self._table = Table(os.path.expanduser(address), name, hints)

@@ -40,7 +40,7 @@ class Replay:
         speed: ``true``, or ``max``: as fast as it can be read.
         channel: which channel of several; ``all``: the sum of all.
         time, watts, volts, amps, joules, unit, time_unit, volts_unit, amps_unit, joules_unit, delimiter,
-            semantics, board: of a file of others, see `energymeter.recordings.Hints`.
+            decimal, semantics, board: of a file of others, see `energymeter.recordings.Hints`.
     """
 
     rewinds = True
@@ -64,6 +64,7 @@ class Replay:
         amps_unit: str | None = None,
         joules_unit: str | None = None,
         delimiter: str | None = None,
+        decimal: str | None = None,
         clock: Clock | None = None,
     ) -> None:
         if not address:
@@ -78,7 +79,8 @@ class Replay:
         self._channel = channel
         self._hints = Hints(
             time, watts, volts, amps, unit, semantics, board,  # type: ignore[arg-type]
-            joules, time_unit, volts_unit, amps_unit, joules_unit, delimiter, channel, "replay",
+            joules, time_unit, volts_unit, amps_unit, joules_unit, delimiter, decimal, channel,
+            "replay",
         )  # fmt: skip
         self._clock = clock or SystemClock()
         self._parts: list[_Part] = []

@@ -9,7 +9,7 @@ from energymeter.errors import LogError, NotMeasured, SourceError, SourceForbidd
 from energymeter.reading import Reading
 from energymeter.recordings.layout import ARRIVAL, Layout
 from energymeter.recordings.record import Hints
-from energymeter.recordings.shape import shape_of
+from energymeter.recordings.shape import COMMENTS, shape_of
 from energymeter.recordings.table import HEAD_LINES, plan
 from energymeter.recordings.tegrastats import printed_rails
 from energymeter.text import printable
@@ -62,7 +62,7 @@ class Table:
             SourceError: they are not known; the message asks.
         """
         self._head += [f"{line}\n" for line in lines[: HEAD_LINES - len(self._head)]]
-        shape = shape_of(self._head, self._hints.delimiter or "")
+        shape = shape_of(self._head, self._hints.delimiter or "", self._hints.decimal or "")
         if shape is None or shape.rows_from >= len(self._head):
             return  # no row yet
         hints = self._hints
@@ -84,7 +84,7 @@ class Table:
             ValueError: it should be a row and is none.
             SourceError: rows begin, and their columns are not known.
         """
-        if not line.strip() or line.lstrip().startswith("#"):
+        if not line.strip() or line.lstrip().startswith(COMMENTS):
             return None
         layout = self.layout
         if layout is None:

@@ -11,7 +11,10 @@ upower ``history-charge-*.dat``        no titles: ``1618000000  83.000  discharg
 blocks, one after the other            a line that begins with the time, and then, on it or below, one of
                                        ``POWER_SUPPLY_CAPACITY=83`` (uevent), ``level: 83`` (``dumpsys
                                        battery``), ``83%; discharging`` (``pmset``), ``83%`` (``acpi``,
-                                       ``upower -i``); of several batteries, the one that is discharged
+                                       ``upower -i``), ``No AC; …; 83%; Cap=`` (``pmset -g rawlog``), ``Using
+                                       Batt (Charge: 83)`` (``pmset -g log``); of several batteries, the one
+                                       that is discharged
+``dumpsys batterystats``               ``+1h02m03s456ms (2) 083 … status=discharging`` after ``RESET:TIME:``
 =====================================  ====================================================================
 
 Times are read by `energymeter.recordings.times`. Only what came after the last charging is kept, where a
@@ -29,10 +32,11 @@ from energymeter.battery.battery import Battery
 from energymeter.errors import LogError
 from energymeter.recordings.cells import Column, cell_value
 from energymeter.recordings.formats import format_of
+from energymeter.recordings.jls import JLS
 from energymeter.recordings.planner import Planner
 from energymeter.recordings.record import Hints, options_in
 from energymeter.recordings.shape import Shape, shape_of
-from energymeter.recordings.textfile import small_text
+from energymeter.recordings.textfile import small_text, starts_with
 from energymeter.recordings.times import time_column
 from energymeter.recordings.titles import Title, is_level, is_remaining, is_state, meaning
 from energymeter.units import number
@@ -44,22 +48,28 @@ _POWERED = re.compile(
 _ANDROID_POWERED = (2, 4, 5)
 """BatteryManager.BATTERY_STATUS_CHARGING, _NOT_CHARGING and _FULL (developer.android.com)."""
 _BEGINS = re.compile(
-    r"\s*(?P<date>\d{4}[-/.]\d\d?[-/.]\d\d?[T ]\d\d?:\d\d(?::\d\d(?:[.,]\d+)?)?\s*(?:Z|UTC|[+-]\d\d:?\d\d)?"
+    r"\s*(?P<us>\d\d/\d\d/\d{4} \d\d:\d\d:\d\d)"
+    r"|\s*(?P<date>\d{4}[-/.]\d\d?[-/.]\d\d?[T ]\d\d?:\d\d(?::\d\d(?:[.,]\d+)?)?\s*(?:Z|UTC|[+-]\d\d:?\d\d)?"
     r"|(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d (?:[A-Z]{3,4} )?\d{4})"
     r"|\s*(?P<count>\d{9,19}(?:\.\d+)?)\b"
 )
 _BLOCK_LEVEL = re.compile(
-    r"POWER_SUPPLY_CAPACITY=(\d+)|^\s*level: (\d+)|\b(\d{1,3}(?:[.,]\d+)?) ?%", re.MULTILINE
+    r"POWER_SUPPLY_CAPACITY=(\d+)|\(Charge: ?(\d+)|^\s*level: (\d+)|\b(\d{1,3}(?:[.,]\d+)?) ?%", re.MULTILINE
 )
 _BLOCK_STATE = re.compile(
     r"POWER_SUPPLY_STATUS=([\w ]+)|^\s*status: (\d)|%; ?([\w ]+);|: ((?:Not c|C|Disc)harging|Full|Unknown),"
-    r"|^\s*state:\s*([\w-]+)",
+    r"|^\s*state:\s*([\w-]+)|^\s*((?:No )?AC); |\bUsing (Batt|AC)\b",
     re.MULTILINE,
 )
 _BATTERY = re.compile(
     r"^\s*(?:(Battery \d+):|native-path:\s*(\S+)|-(InternalBattery-\d+)|POWER_SUPPLY_NAME=(\S+))",
     re.MULTILINE,
 )
+_HISTORY = re.compile(
+    r"\s*\+?(?P<at>0|(?=\d)(?:\d+d)?(?:\d+h)?(?:\d+m(?!s))?(?:\d+s)?(?:\d+ms)?) \(\d+\) "
+    r"(?:(?P<level>\d{3}) )?(?P<rest>.*)"
+)
+_HISTORY_BEGINS = re.compile(r"RESET:TIME: (\d{4})-(\d\d)-(\d\d)-(\d\d)-(\d\d)-(\d\d)")
 _ENTRY = re.compile(r"<UsageEntry\b[^>]*>")
 _ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
 _TICKS_A_SECOND = 1e7
@@ -67,6 +77,9 @@ _TICKS_A_SECOND = 1e7
 _HEAD_LINES = 400
 _SLOWEST_SECONDS = 7200.0
 """Between two rows of a gauge: a level does not fall within milliseconds, so smaller steps are seconds."""
+
+
+_SPANS = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3}
 
 
 class Gauge(NamedTuple):
@@ -118,7 +131,11 @@ def read(path: str) -> Gauge | None:
         LogError: the file cannot be read, or it must be asked what its times or batteries mean.
     """
     path, hints = options_in(path, Hints(caller="budget forecast --log"))
+    if path.lower().endswith(".parquet") or starts_with(path, JLS):
+        return None  # these hold power
     lines = small_text(path)
+    if lines and lines[0].removeprefix("# ").startswith('{"format": "energymeter'):
+        return None  # so does our own log, whatever its rails are called
     in_percent, rows, note, said = _rows(path, lines, hints)
     if rows is None:
         return None
@@ -168,6 +185,8 @@ def _rows(
     if entries:
         return (True, *_report(entries), None)
     head = next((line for line in lines if line.strip()), "")
+    if any(_HISTORY_BEGINS.search(line) for line in lines[:_HEAD_LINES]):
+        return True, list(_history(lines)), "", None
     if not _BEGINS.match(head):
         table = _table(path, lines, hints)
         if table is not None:
@@ -185,7 +204,7 @@ def _table(
     path: str, lines: Sequence[str], hints: Hints
 ) -> tuple[bool, Iterable[_Row], str, Title | None] | None:
     """The rows of a table; ``None``: no title of it names a gauge."""
-    shape = shape_of(lines[:_HEAD_LINES])
+    shape = shape_of(lines[:_HEAD_LINES], hints.delimiter or "", hints.decimal or "")
     if shape is None:
         return None
     levels = [i for i, title in enumerate(shape.titles) if is_level(title)]
@@ -293,9 +312,36 @@ def _blocks(lines: Iterable[str]) -> Iterator[tuple[str, _Row]]:
         begins = _BEGINS.match(line)
         if begins:
             yield from _block(at, "".join(block))
-            at, block = _moment(begins["date"] or begins["count"]), []
+            at, block = _moment(_of_year_first(begins["us"]) or begins["date"] or begins["count"]), []
         block.append(line[begins.end() :] if begins else line)
     yield from _block(at, "".join(block))
+
+
+def _of_year_first(us: str | None) -> str:
+    """A date of pmset, which is month first everywhere."""
+    return f"{us[6:10]}-{us[:2]}-{us[3:5]}{us[10:]}" if us else ""
+
+
+def _history(lines: Iterable[str]) -> Iterator[_Row]:
+    """Android's history of levels, each at a time since its start; what is not repeated goes on."""
+    begin = 0.0
+    powered = False
+    for line in lines:
+        found = _HISTORY.match(line)
+        if found is None:
+            continue
+        if reset := _HISTORY_BEGINS.search(found["rest"]):
+            begin = _moment("{}-{}-{} {}:{}:{}".format(*reset.groups())) or 0.0
+        if state := re.search(r"\bstatus=([\w-]+)", found["rest"]):
+            powered = _powered(state[1])
+        if found["level"] is not None:
+            yield _Row(begin + _span(found["at"]), float(found["level"]), powered)
+
+
+def _span(text: str) -> float:
+    """Seconds of ``1h02m03s456ms``."""
+    parts = re.findall(r"(\d+)(ms|d|h|m|s)", text)
+    return math.fsum(int(count) * _SPANS[unit] for count, unit in parts)
 
 
 def _block(at: float | None, text: str) -> Iterator[tuple[str, _Row]]:

@@ -6,9 +6,10 @@ Results go to standard output, everything else to standard error. Exit codes are
 
 import importlib
 import io
+import shlex
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -33,6 +34,34 @@ _COMMANDS = {
 }
 
 
+_TYPED = "energymeter.typed"
+_SUGGESTION = "say what is meant, as in "
+
+
+def _as_typed(text: str, typed: Sequence[str]) -> str:
+    """A question about a file, whose answer is the command that was typed, with what it lacks.
+
+    >>> text = "load.csv: …; say what is meant, as in energymeter carbon 'load.csv?time_unit=ms'"
+    >>> _as_typed(text, ["carbon", "load.csv", "--grid", "DEU"])
+    "load.csv: …; say what is meant, as in energymeter carbon 'load.csv?time_unit=ms' --grid DEU"
+    """
+    before, marked, suggested = text.partition(_SUGGESTION)
+    if not marked or suggested.startswith("energymeter show"):
+        return text
+    words = shlex.split(suggested) if suggested.startswith("energymeter ") else [suggested]
+    file, _, options = words[-1].partition("?")
+    for place, word in enumerate(typed):
+        flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        its_file, _, its_options = value.partition("?")
+        if its_file == file:
+            names = {pair.partition("=")[0] for pair in options.split("&")}
+            kept = [pair for pair in its_options.split("&") if pair and pair.partition("=")[0] not in names]
+            answered = f"{flag}{equals}{file}?{'&'.join([*kept, options])}"
+            line = ["energymeter", *typed[:place], answered, *typed[place + 1 :]]
+            return f"{before}{marked}{shlex.join(line)}"
+    return text
+
+
 class _Commands(click.Group):
     """Commands by file name, so that ``--help`` loads none of them."""
 
@@ -47,11 +76,16 @@ class _Commands(click.Group):
             ctx.obj()
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_TYPED] = list(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except EnergyMeterError as error:  # some are EOFErrors or OSErrors, which click would handle itself
-            lines = map(printable, str(error).split("\n"))  # an error may quote a foreign file
+            said = _as_typed(str(error), ctx.meta[_TYPED])
+            lines = map(printable, said.split("\n"))  # an error may quote a foreign file
             click.echo("energymeter: " + "\n".join(lines), err=True)
             ctx.exit(error.exit_code)
 

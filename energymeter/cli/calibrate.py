@@ -71,7 +71,7 @@ _RATE_HZ = 10.0
 )
 @click.option(
     "--log",
-    type=click.Path(exists=True, dir_okay=False),
+    type=click.Path(dir_okay=False),
     help="The recording of SOURCE for --counted, made with --no-calibration.",
 )
 @click.option("--card", "card_file", type=click.Path(dir_okay=False), help="Write the card to this file.")

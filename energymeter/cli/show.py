@@ -1,15 +1,18 @@
 """``energymeter show``: what a log holds."""
 
 import json
+import math
 import os
+import shlex
 from datetime import datetime, timezone
 from typing import Any
 
 import click
 
 from energymeter.cli.options import json_option, loaded
+from energymeter.errors import LogError
 from energymeter.recordings.question import spelled
-from energymeter.recordings.reader import Hints, explained
+from energymeter.recordings.reader import Hints, battery_log, explained
 from energymeter.recordings.trace import Trace
 from energymeter.recordings.writer import PARTS_SUFFIX
 from energymeter.text import duration, significant, with_uncertainty
@@ -31,6 +34,7 @@ _GAPS_SHOWN = 10
 @click.option("--amps-unit", help="The current column's.")
 @click.option("--joules-unit", help="The energy column's.")
 @click.option("--delimiter", help="What parts the cells of a table.")
+@click.option("--decimal", type=click.Choice([".", ","]), help="The decimal mark of its numbers.")
 @click.option(
     "--semantics",
     type=click.Choice(["instant", "mean"]),
@@ -45,7 +49,14 @@ def show(file: str, columns: bool, as_json: bool, **hints: Any) -> None:
         for line in explained(file, Hints(**hints, caller="show")):
             click.echo(line)
         return
-    trace = loaded(file, "show", quiet=as_json, **hints)
+    try:
+        trace = loaded(file, "show", quiet=as_json, **hints)
+    except LogError:
+        name = battery_log(file) if os.path.isfile(file) else None
+        if name is None:
+            raise
+        _show_battery(file, name, as_json)
+        return
     if trace.is_charge_alone:
         _show_charge(trace, file, as_json)
         return
@@ -89,6 +100,37 @@ def _show_charge(trace: Trace, file: str, as_json: bool) -> None:
     click.echo(_samples(trace))
     again = spelled(file, "show", {"volts": "3.7V"})
     click.echo(f"it holds no voltage; for joules give one, as in {again}")
+
+
+def _show_battery(file: str, name: str, as_json: bool) -> None:
+    """The log of a battery's gauge holds no energy, but how far the battery fell."""
+    from energymeter.budget import gauge_table
+
+    gauge = gauge_table.read(file)
+    if gauge is None:
+        raise LogError(
+            f"{file} is recognised as {name}, and no reading in it has a time; record again with times"
+        )
+    levels = [level for level in gauge.levels if math.isfinite(level)]
+    seconds = gauge.times_s[-1] - gauge.times_s[0] if gauge.times_s else 0.0
+    again = f"energymeter budget forecast --log {shlex.quote(file)}"
+    if as_json:
+        answer = {
+            "samples": len(levels),
+            "joules": None,
+            "seconds": seconds,
+            "levels": levels[:1] + levels[-1:],
+        }
+        click.echo(json.dumps({**answer, "read_as": name, "notes": [gauge.note] if gauge.note else []}))
+        return
+    click.echo(f"read as {name}", err=True)
+    if not levels:
+        click.echo("on the charger all the time, no energy; log on while it runs from its battery")
+        return
+    fell = f"{levels[0]:.4g}{gauge.unit} to {levels[-1]:.4g}{gauge.unit}"
+    noted = f" · {gauge.note}" if gauge.note else ""
+    click.echo(f"battery from {fell} in {duration(seconds)}, no energy{noted}")
+    click.echo(f"{len(levels)} readings since it was last charged; for the hours left run {again}")
 
 
 def _samples(trace: Trace) -> str:

@@ -7,13 +7,13 @@ anything else than equally wide rows of plain numbers; without it, all rows are 
 import importlib.util
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from energymeter.recordings.cells import MOST_SI, Column
+from energymeter.recordings.cells import CODES, MOST_SI, Column
 from energymeter.recordings.layout import Layout
 from energymeter.recordings.times import Counts, Dates, Elapsed, clock_of, digits_of, of_day
 from energymeter.units import UNITS, amount, find_unit
@@ -203,8 +203,13 @@ def _values(cells: Any, column: Column) -> Floats | None:
             return None
     if factor is None:
         return None
+    numbers = _numbers(cells)
     with np.errstate(all="ignore"):
-        values = _numbers(cells) * factor
+        beyond = np.flatnonzero(np.abs(numbers) > column.highest)
+        if len(beyond):
+            numbers = numbers.copy()
+            numbers[beyond[np.isin(numbers[beyond], list(CODES))]] = np.nan
+        values = numbers * factor
         return np.where(np.abs(values) < MOST_SI, values, np.nan)
 
 
@@ -357,6 +362,8 @@ def _with_hours(
     layout: Layout,
 ) -> Floats | None:
     column = layout.time_column
+    if isinstance(column, Dates) and any(column.is_repeated(cell) for _, cell in _dated(hours, written)):
+        return None  # in an hour that comes twice, one row follows from the other
     begins = np.zeros(len(whole))
     row = [""] * (max(layout.time_places) + 1)
     for rows, cell in hours:
@@ -380,6 +387,15 @@ def _with_hours(
         begins[rows] = round(at - within)
     times = begins + (whole + rest)
     return column.unwrapped(times) if isinstance(column, Elapsed) else times
+
+
+def _dated(
+    hours: Sequence[tuple[npt.NDArray[np.intp], str]], written: _Written
+) -> Iterator[tuple[npt.NDArray[np.intp], str]]:
+    """The hours with their dates, where these stand in another column."""
+    for rows, cell in hours:
+        date = "" if written.dates is None else f"{written.dates[1][written.dates[0][rows[0]]]} "
+        yield rows, date + cell
 
 
 def _text(signs: Bytes) -> str:

@@ -1,6 +1,7 @@
 """One cell of a table, and the column it stands in: from text to an SI number."""
 
 import math
+import re
 from typing import NamedTuple
 
 from energymeter.recordings.titles import SYMBOLS
@@ -8,6 +9,22 @@ from energymeter.units import UNITS, amount, find_unit
 
 MOST_SI = 1e15
 """In SI; a larger number is damage, or a code for no value."""
+CODES = frozenset(
+    sign * code
+    for sign in (1.0, -1.0)
+    for code in (
+        999, 9999, 99999, 999999, 9999999, 999.9, 9999.9, 32767, 32768, 65535, 8388607, 16777215, 2147483647,
+        2147483648, 4294967295, 2147483.647, 4294967.295, 9223372036854775807, 18446744073709551615,
+    )
+)  # fmt: skip
+"""Numbers that devices write where they have no value."""
+_GROUPED = {
+    decimal: re.compile(
+        rf"[-+]?\d{{1,3}}(?P<mark>[{other}'’ \u00a0\u202f\u2009])\d{{3}}(?:(?P=mark)\d{{3}})*(?![\d{other}])"
+    )
+    for decimal, other in ((".", ","), (",", "."))
+}
+"""Thousands that are set apart, by decimal mark."""
 
 
 class Column(NamedTuple):
@@ -20,6 +37,8 @@ class Column(NamedTuple):
     """To SI; ``None``: the unit stands in each cell."""
     kind: str = ""
     unit: str = ""
+    highest: float = math.inf
+    """As it is written; a larger number that is one of `CODES` is no value."""
 
     @property
     def symbol(self) -> str:
@@ -44,12 +63,10 @@ def cell_value(cell: str, column: Column, decimal: str = ".") -> float:
     >>> cell_value("45.00 W", draw), cell_value("[N/A]", draw)
     (45.0, nan)
     """
-    if decimal == ",":
-        cell = cell.replace(".", "").replace(",", ".") if "," in cell else cell
     try:
-        value = float(cell)
+        value = float(cell if decimal == "." else python_number(cell, decimal))
     except ValueError:
-        found = amount(cell)
+        found = amount(python_number(cell, decimal))
         if found is None:
             return math.nan
         value, unit = found
@@ -58,9 +75,23 @@ def cell_value(cell: str, column: Column, decimal: str = ".") -> float:
             if known is None or known[0] != column.quantity:
                 return math.nan
             return _plausible(value * UNITS[known[0]][known[1]])
-    if "_" in cell or column.factor is None:
+    if "_" in cell or column.factor is None or (abs(value) > column.highest and value in CODES):
         return math.nan
     return _plausible(value * column.factor)
+
+
+def python_number(cell: str, decimal: str) -> str:
+    """A cell with its number as Python writes it: a point, no thousands set apart, the minus of ASCII.
+
+    >>> python_number("\u22121.234,5 W", ","), python_number("10 000.5", "."), python_number("1,5", ",")
+    ('-1234.5 W', '10000.5', '1.5')
+    """
+    cell = cell.strip().replace("\u2212", "-")
+    grouped = _GROUPED[decimal].match(cell)
+    if grouped is not None:
+        mark = grouped["mark"]
+        cell = cell[: grouped.end()].replace(mark, "") + cell[grouped.end() :]
+    return cell.replace(",", ".", 1) if decimal == "," else cell
 
 
 def _plausible(value: float) -> float:

@@ -83,6 +83,12 @@ class Channel:
             return self._first
         return float(self._pieces[0][0][0]) if self._pieces else self.times[0]
 
+    def stands(self) -> bool:
+        """Whether no row is later than another."""
+        pieces = [piece[0] for piece in self._pieces]
+        lowest = min([*self.times, *(float(piece.min()) for piece in pieces)])
+        return lowest == max([*self.times, *(float(piece.max()) for piece in pieces)])
+
     def columns(self, zero: float) -> tuple[dict[str, "array[float]"], tuple[str, ...]]:
         """All its rows as columns of a `Record`, and what was done to them.
 

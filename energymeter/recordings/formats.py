@@ -1,5 +1,6 @@
 """Formats of others that are known by name: how each is recognised, and what its titles do not say."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -102,3 +103,23 @@ FORMATS: Sequence[Format] = (
 def format_of(shape: Shape) -> Format | None:
     """The format of a table; ``None``: none of those known by name."""
     return next((each for each in FORMATS if each.recognised(shape)), None)
+
+
+BATTERY_LOGS: Sequence[tuple[str, str]] = (
+    ("Windows battery report", r"<BatteryReport\b|<UsageEntry\b"),
+    ("Android battery history", r"^Battery History\b|\bRESET:TIME: "),
+    ("Android dumpsys battery log", r"^Current Battery Service state|^ +(?:AC|USB|Wireless) powered: "),
+    ("pmset rawlog", r"^ *(?:No )?AC; .*\bCap=\d+: FCC="),
+    ("pmset log", r"-InternalBattery-\d|\bUsing (?:Batt|AC) ?\(Charge: ?\d"),
+    ("upower history", r"^\d{9,}\t[\d.]+\t(?:charging|discharging|fully-charged|unknown)"),
+    ("upower log", r"^ *native-path: "),
+    ("acpi log", r"\bBattery \d+: (?:Disc|C|Not c|Unknown|Full)\w*, *\d+%"),
+    ("uevent log", r"^POWER_SUPPLY_CAPACITY="),
+)
+"""Logs of how full a battery is, and what is found among their first lines."""
+
+
+def battery_log_of(head: Sequence[str]) -> str | None:
+    """The name of a battery's log, by its first lines; ``None``: it is none that is known."""
+    text = "".join(head)
+    return next((name for name, sign in BATTERY_LOGS if re.search(sign, text, re.MULTILINE)), None)

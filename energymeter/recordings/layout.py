@@ -6,11 +6,11 @@ from typing import NamedTuple
 from energymeter.reading import Place, Semantics
 from energymeter.recordings.cells import Column, cell_value
 from energymeter.recordings.formats import Format
+from energymeter.recordings.record import ARRIVAL
 from energymeter.recordings.shape import Shape
 from energymeter.recordings.times import TimeColumn
 
-ARRIVAL = "(arrival)"
-"""Stands for the title of the time where rows are stamped as they come."""
+__all__ = ["ARRIVAL", "Layout"]
 
 
 class Layout(NamedTuple):

@@ -2,16 +2,28 @@
 
 import csv
 import hashlib
+import importlib.util
+import itertools
 import json
 import math
+import os
+import sys
 from collections.abc import Iterable, Iterator
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from energymeter.recordings.closing import CLOSED, closing_checksum, window_of
 from energymeter.recordings.header import COLUMNS, empty_records, parse_header
 from energymeter.recordings.record import DECOMPRESSION, EXPANDED, Lines, Record
 from energymeter.recordings.thinning import BLOCK_ROWS, ChannelRows
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+_LONG_BYTES = 1 << 21
+"""Importing pyarrow takes as long as reading so many bytes row by row."""
+_BLOCK_BYTES = 1 << 22
+_CLOSINGS = (f"\n# {CLOSED}".encode(), f"\n{CLOSED}".encode())
 NOT_CLOSED = "its end is missing: its run was killed or still goes on, or the file was cut short"
 _CHANGED = "it was changed after it was closed, so its figures may be wrong"
 
@@ -29,11 +41,15 @@ def read_own(path: str, file: IO[bytes], most: int | None = None) -> list[Record
     """
     lines = _HashedLines(file, most)
     first = next(iter(lines), "")
-    in_csv = first.startswith("#")
     header = parse_header(path, first.removeprefix("# "))
-    records = empty_records(path, header)
-    rows: Iterable[dict[str, Any]] = csv.DictReader(lines, restval="") if in_csv else _json_rows(lines)
-    records, damage = _filled(records, rows)
+    rows = _Rows(empty_records(path, header))
+    if not first.startswith("#"):
+        rows.take(_json_rows(lines))
+    elif most is None and _is_long(file):
+        _take_blocks(rows, lines)
+    else:
+        rows.take(csv.DictReader(lines, restval=""))
+    records, damage = rows.finished(), rows.damage
     damage = damage or lines.damage
     window, note = None, NOT_CLOSED
     if lines.closing is not None:
@@ -73,6 +89,33 @@ class _HashedLines:
     def __iter__(self) -> Iterator[str]:
         return self._lines
 
+    def blocks(self, size: int) -> Iterator[bytes]:
+        """The lines that follow, in blocks of about so many bytes, of a file that is not compressed."""
+        rest = b""
+        while not self.damage:
+            data = rest + self._file.read(size)
+            if not data:
+                return
+            end = data.rfind(b"\n") + 1
+            over = len(data) < len(rest) + size
+            block, rest = data[:end], data[end:]
+            closing = next((at for sign in _CLOSINGS if (at := (b"\n" + block).find(sign)) >= 0), -1)
+            if closing >= 0:
+                line, _, after = block[closing:].partition(b"\n")
+                self.closing = line.decode("utf-8", errors="replace").removeprefix("# ") + "\n"
+                self.after_closing = bool(after or rest or self._file.read(1))
+                block = block[:closing]
+            whole, damaged = _up_to_long_line(block)
+            if whole:
+                self.sha256.update(whole)
+                yield whole
+            if damaged or len(rest) >= Lines.MOST:
+                self.damage, self.closing, self.after_closing = "a row of it has no end", None, False
+            elif over and rest and closing < 0:
+                self.damage = "its last row is cut off"
+            if closing >= 0 or over:
+                return
+
     def _read(self) -> Iterator[str]:
         try:
             while raw := self._file.readline(Lines.MOST):
@@ -94,6 +137,17 @@ class _HashedLines:
             self.damage = f"it cannot be decompressed to its end ({damage})"
 
 
+def _up_to_long_line(block: bytes) -> tuple[bytes, bool]:
+    """The lines before the first that is too long, and whether there is one."""
+    begin = 0
+    while len(block) - begin >= Lines.MOST:
+        end = block.rfind(b"\n", begin, begin + Lines.MOST - 1) + 1
+        if end <= begin:
+            return block[:begin], True
+        begin = end
+    return block, False
+
+
 def _json_rows(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     for line in lines:
         row = json.loads(line)
@@ -102,28 +156,163 @@ def _json_rows(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def _filled(records: list[Record], rows: Iterable[dict[str, Any]]) -> tuple[list[Record], str]:
-    """The records with the rows of their channels up to the first that is damaged, and that damage."""
-    rows_of = {record.name: ChannelRows(record) for record in records}
-    newest = dict.fromkeys(rows_of, -math.inf)
-    by_name = {record.name: record.columns for record in records}
-    only = records[0].name if len(records) == 1 else None
-    damage = ""
-    try:
-        for row in rows:
-            name = only if only is not None else row["source"]
-            columns = by_name[name]
-            numbers = [_cell(row[column]) for column in COLUMNS]
-            if None in row or not numbers[0] > newest[name]:
-                raise ValueError("it does not go forward in time")
-            newest[name] = numbers[0]
-            for column, value in zip(COLUMNS, numbers, strict=True):
-                columns[column].append(value)
+class _Rows:
+    """The rows of each channel, up to the first that is damaged."""
+
+    def __init__(self, records: list[Record]) -> None:
+        self._names = [record.name for record in records]
+        self._rows_of = {record.name: ChannelRows(record) for record in records}
+        self._columns = {record.name: record.columns for record in records}
+        self._newest = dict.fromkeys(self._rows_of, -math.inf)
+        self._only = records[0].name if len(records) == 1 else None
+        self.damage = ""
+
+    def finished(self) -> list[Record]:
+        """The records with their rows."""
+        return [self._rows_of[name].finished() for name in self._names]
+
+    def take(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Add rows one by one."""
+        newest, only = self._newest, self._only
+        try:
+            for row in rows:
+                name = only if only is not None else row["source"]
+                columns = self._columns[name]
+                numbers = [_cell(row[column]) for column in COLUMNS]
+                if None in row or not numbers[0] > newest[name]:
+                    raise ValueError("it does not go forward in time")
+                newest[name] = numbers[0]
+                for column, value in zip(COLUMNS, numbers, strict=True):
+                    columns[column].append(value)
+                if len(columns["time_s"]) >= BLOCK_ROWS:
+                    self._rows_of[name].take()
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError, csv.Error) as unreadable:
+            count = sum(map(len, self._rows_of.values()))
+            self.damage = f"its row {count + 1} is damaged ({unreadable})"
+
+    def take_columns(self, name: str, block: "dict[str, npt.NDArray[np.float64]]") -> bool:
+        """Add plain rows of one channel; whether they go forward in time, else none is added."""
+        times = block["time_s"]
+        if not self.goes_on(name, times):
+            return False
+        columns = self._columns[name]
+        self._newest[name] = float(times[-1])
+        begin = 0
+        while begin < len(times):
+            end = begin + BLOCK_ROWS - len(columns["time_s"])
+            for column in COLUMNS:
+                columns[column].frombytes(block[column][begin:end].tobytes())
             if len(columns["time_s"]) >= BLOCK_ROWS:
-                rows_of[name].take()
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError, csv.Error) as unreadable:
-        damage = f"its row {sum(map(len, rows_of.values())) + 1} is damaged ({unreadable})"
-    return [rows_of[record.name].finished() for record in records], damage
+                self._rows_of[name].take()
+            begin = end
+        return True
+
+    def goes_on(self, name: str, times: "npt.NDArray[np.float64]") -> bool:
+        """Whether these times are each later than the one before, and than the channel's newest."""
+        import numpy as np
+
+        return bool(np.all(np.diff(times, prepend=self._newest[name]) > 0) and np.all(np.isfinite(times)))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the channels."""
+        return self._names
+
+
+def _is_long(file: IO[bytes]) -> bool:
+    """Whether whole columns are worth their imports, and possible."""
+    try:
+        size = os.fstat(file.fileno()).st_size
+    except (OSError, ValueError):
+        return False
+    long = size >= (_LONG_BYTES // 8 if "pyarrow" in sys.modules else _LONG_BYTES)
+    return long and importlib.util.find_spec("pyarrow") is not None
+
+
+def _take_blocks(rows: _Rows, lines: "_HashedLines") -> None:
+    """Whole columns of each block of rows that are plain, and the others one by one: the same rows."""
+    titles = next(iter(lines), "")
+    names = next(csv.reader([titles]), [])
+    if '"' in titles or "\r" in titles or not names:
+        rows.take(csv.DictReader(itertools.chain([titles], lines), restval=""))
+        return
+    for block in (blocks := lines.blocks(_BLOCK_BYTES)):
+        if b'"' in block:  # a cell may go on in the next block
+            following = itertools.chain.from_iterable(map(_lines_of, itertools.chain([block], blocks)))
+            rows.take(csv.DictReader(following, names, restval=""))
+        elif not _take_block(rows, block, names):
+            rows.take(csv.DictReader(_lines_of(block), names, restval=""))
+        if rows.damage:
+            lines.closing, lines.after_closing = None, False
+            return
+
+
+def _lines_of(block: bytes) -> list[str]:
+    return [line + "\n" for line in block.decode("utf-8", errors="replace").split("\n")[:-1]]
+
+
+def _take_block(rows: _Rows, block: bytes, names: list[str]) -> bool:
+    """Whether all rows of a block were plain and were added."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    several = len(rows.names) > 1
+    wanted = [*COLUMNS, "source"] if several else [*COLUMNS]
+    if b"\r" in block or b"\n\n" in block or len(set(names)) < len(names) or not set(wanted) <= set(names):
+        return False
+    kinds: dict[str, Any] = dict.fromkeys(COLUMNS, pa.float64())
+    try:
+        table = pa_csv.read_csv(
+            pa.py_buffer(block),
+            read_options=pa_csv.ReadOptions(column_names=names, block_size=len(block) + 1, use_threads=False),
+            convert_options=pa_csv.ConvertOptions(
+                include_columns=wanted,
+                column_types={**kinds, "source": pa.dictionary(pa.int32(), pa.string())},
+                null_values=[""],
+                strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowException:
+        return False
+    if not table.num_rows:
+        return False
+    columns = {name: _numbers(table.column(name).combine_chunks()) for name in COLUMNS}
+    if not several:
+        return rows.take_columns(rows.names[0], columns)
+    sources = table.column("source").combine_chunks()
+    if isinstance(sources, pa.ChunkedArray):
+        sources = sources.chunk(0)
+    found = sources.dictionary.to_pylist()
+    if set(found) - set(rows.names):
+        return False
+    owners = _numbers(sources.indices, np.int32)
+    parts = {
+        name: {column: values[owners == place] for column, values in columns.items()}
+        for place, name in enumerate(found)
+    }
+    if not all(rows.goes_on(name, part["time_s"]) for name, part in parts.items()):
+        return False
+    for name, part in parts.items():
+        rows.take_columns(name, part)
+    return True
+
+
+def _numbers(column: Any, kind: "type" = float) -> Any:
+    """A column's finite numbers, NaN where there is none."""
+    import numpy as np
+
+    if hasattr(column, "chunk"):
+        column = column.chunk(0)
+    size = np.dtype(kind).itemsize
+    numbers: Any = np.frombuffer(column.buffers()[1], kind, len(column), size * column.offset)
+    if kind is not float:
+        return numbers
+    unknown = ~np.isfinite(numbers)
+    if column.null_count:
+        known = np.unpackbits(np.frombuffer(column.buffers()[0], np.uint8), bitorder="little")
+        unknown |= known[column.offset : column.offset + len(column)] == 0
+    return np.where(unknown, np.nan, numbers) if unknown.any() else numbers
 
 
 def _cell(value: Any) -> float:

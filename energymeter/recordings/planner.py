@@ -5,13 +5,14 @@ What cannot be concluded is asked.
 
 import itertools
 import math
+import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from energymeter.errors import LogError, SpecError
 from energymeter.reading import Semantics
-from energymeter.recordings.cells import Column, cell_value
+from energymeter.recordings.cells import CODES, Column, cell_value, python_number
 from energymeter.recordings.formats import Format
 from energymeter.recordings.layout import ARRIVAL, Layout
 from energymeter.recordings.question import question
@@ -30,6 +31,7 @@ from energymeter.recordings.times import (
 from energymeter.recordings.titles import (
     DEVICES,
     QUANTITIES,
+    SYMBOLS,
     TOTALS,
     Title,
     device_key,
@@ -37,20 +39,38 @@ from energymeter.recordings.titles import (
     meaning,
     vocabulary,
 )
+from energymeter.text import printable
 from energymeter.units import UNITS, amount, find_unit, number, scale
 
 _INSIDE_PACKAGE = vocabulary("core cores ia pp0 uncore gt pp1 graphics cor gfx")
 _PACKAGE = vocabulary("package pkg packages processor 0 cpu")
+_INCOMING, _OUTGOING = vocabulary("input in charging"), vocabulary("output out load discharging")
 _NOT_A_SUPPLY = vocabulary("shunt d+ d- dp dm dplus dminus cc cc1 cc2 ref reference sense")
 _SUPPLY = ("bus", "load", "battery", "main", "output", "out", "input", "in", "rail", "supply")
 _PLAUSIBLE = {"watts": 1000.0, "volts": 500.0, "amps": 50.0}
 """Larger numbers without a unit may be milliwatts, millivolts or milliamps: they are asked about."""
 _AGREES = 0.05
+_MOST_QUESTIONS = 4
+_FAR_BEYOND = 10
+"""Times the largest number of the first rows."""
+_SHORT_CODE = 100_000
+_MAINS = 85.0, 265.0
+_POWER_FACTOR = re.compile(
+    r"\bpf\b|power.?factor|cos.?(phi|φ|fi\b)|leistungsfaktor|facteur de puissance", re.IGNORECASE
+)
 _HINT_UNITS = {"watts": "unit", "volts": "volts_unit", "amps": "amps_unit", "joules": "joules_unit"}
 
 
 Clock = tuple[Callable[[Sequence[str]], float], TimeColumn, str, tuple[int, ...]]
 """Seconds of a row, how they are written, the title, and the columns that they are read from."""
+
+
+class _Asked(LogError):
+    """While an answer is tried, something else is unclear; what would make that clear."""
+
+    def __init__(self, answer: Mapping[str, str]) -> None:
+        super().__init__("")
+        self.answer = answer
 
 
 class Planner:
@@ -63,6 +83,7 @@ class Planner:
         hints: the user's.
         known: the format by name, if it is one.
         seconds_below: see `energymeter.recordings.times.time_column`.
+        proving: an answer is tried, so that the questions that follow need none that is proven.
     """
 
     def __init__(
@@ -73,7 +94,10 @@ class Planner:
         hints: Hints,
         known: Format | None = None,
         seconds_below: float = QUESTION_STEP,
+        *,
+        proving: bool = False,
     ) -> None:
+        self._proving = proving
         self._seconds_below = seconds_below
         self._path, self._shape, self._rows, self._hints, self._known = path, shape, rows, hints, known
         self._titles = list(shape.titles)
@@ -101,6 +125,7 @@ class Planner:
         self._clock, _, _, _ = self._time()  # one of its own: a column of times remembers what it has read
         devices = self._devices(set(used))
         columns = self._columns({*used, *devices})
+        self._check_marks({*used, *(column.place for column in columns)})
         kinds = {column.kind for column in columns if column.quantity in ("watts", "amps")}
         semantics: Semantics = "mean" if kinds == {"mean"} else "instant"
         if self._known is not None and self._known.semantics is not None:
@@ -143,13 +168,55 @@ class Planner:
 
     # -- asking ------------------------------------------------------------------------------------
 
-    def _ask(self, what: str, answer: Mapping[str, str] | None = None) -> NoReturn:
+    def _ask(
+        self, what: str, answer: Mapping[str, str] | None = None, hints: Hints | None = None
+    ) -> NoReturn:
+        if self._proving:
+            raise _Asked(answer or {})
+        hints = hints or self._hints
         titles = [title for title in self._titles if title] if self._shape.titles else []
         if self._known is not None:
             what = f"recognised as {self._known.name}; {what}"
-        raise question(
-            self._path, self._hints, what, titles=titles, delimiter=self._shape.said, answer=answer
-        )
+        answer = self._proven(answer or {}, hints)
+        raise question(self._path, hints, what, titles=titles, delimiter=self._shape.said, answer=answer)
+
+    def _proven(self, answer: Mapping[str, str], asked: Hints) -> dict[str, str]:
+        """The answer with those that would be asked for next, if the table is then read; else none."""
+        given = dict(answer)
+        for _ in range(_MOST_QUESTIONS if given else 0):
+            hints = Hints(**{**asked._asdict(), **given})
+            shape = (
+                self._shape._replace(decimal=given["decimal"], unclear="")
+                if "decimal" in given
+                else self._shape
+            )
+            named = [value for name, value in given.items() if name in ("time", *QUANTITIES)]
+            if len(set(named)) < len(named):
+                return {}
+            trial = Planner(
+                self._path, shape, self._rows, hints, self._known, self._seconds_below, proving=True
+            )
+            try:
+                return given if self._is_read(trial.layout()) else {}
+            except _Asked as further:
+                if not further.answer.keys() - given.keys():
+                    return {}
+                given.update(further.answer)
+            except (LogError, SpecError):
+                return {}
+        return {}
+
+    def _is_read(self, layout: Layout) -> bool:
+        """Whether the first rows have times that differ, and values."""
+        times, known = set(), False
+        for row in self._rows:
+            try:
+                times.add(layout.time(row))
+            except (IndexError, ValueError, OverflowError):
+                continue
+            values = [layout.value(column, row) for column in layout.columns]
+            known = known or any(value == value for value in values)
+        return known and (len(times) > 1 or len(self._rows) < 2 or layout.time_title == ARRIVAL)
 
     def _numbered(self) -> dict[str, str]:
         """An answer by numbers, of a table without titles: a time that rises, and another number."""
@@ -158,7 +225,7 @@ class Planner:
             for p in range(len(self._titles))
             if any(self._number(cell) is not None for cell in self._cells(p))
         ]
-        times = [p for p in range(len(self._titles)) if p not in numeric] or numeric[:1]
+        times = [place for place in range(len(self._titles)) if self._rises(place)] or numeric[:1]
         value = next((p for p in numeric if p not in times[:1]), None)
         answer = {"time": str(times[0] + 1)} if times else {}
         return answer if value is None else {**answer, "watts": str(value + 1), "unit": "W"}
@@ -177,6 +244,13 @@ class Planner:
             kind=" ".join(kind),
         )
 
+    def _check_marks(self, places: set[int]) -> None:
+        """Ask where ``10,000`` may be ten or ten thousand."""
+        unclear = self._shape.unclear
+        if unclear and any(unclear in self._cells(place) for place in places):
+            other = "." if "," in unclear else ","
+            self._ask(f"{unclear!r} may be thousands, or a number with decimals", {"decimal": other})
+
     # -- cells -------------------------------------------------------------------------------------
 
     def _cells(self, place: int) -> list[str]:
@@ -188,7 +262,7 @@ class Planner:
         return self._filled_by_place[place]
 
     def _number(self, cell: str) -> float | None:
-        return number(cell.replace(",", ".") if self._shape.decimal == "," else cell)
+        return number(python_number(cell, self._shape.decimal))
 
     def _values(self, column: Column) -> list[float]:
         return [
@@ -198,9 +272,7 @@ class Planner:
 
     def _cell_unit(self, place: int) -> tuple[str, str] | None:
         """The quantity and unit that most of a column's cells are written with."""
-        found = [
-            amount(c.replace(",", ".") if self._shape.decimal == "," else c) for c in self._filled(place)
-        ]
+        found = [amount(python_number(cell, self._shape.decimal)) for cell in self._filled(place)]
         units = [find_unit(one[1]) for one in found if one is not None and one[1]]
         known = [unit for unit in units if unit is not None]
         if not known or len(known) * 2 < len(found):
@@ -209,9 +281,7 @@ class Planner:
 
     def _is_numeric(self, place: int) -> bool:
         filled = self._filled(place)
-        good = sum(
-            self._number(cell) is not None or amount(cell.replace(",", ".")) is not None for cell in filled
-        )
+        good = sum(amount(python_number(cell, self._shape.decimal)) is not None for cell in filled)
         return good * 2 >= len(filled)
 
     # -- time --------------------------------------------------------------------------------------
@@ -224,7 +294,8 @@ class Planner:
             found = self._read_time(place)
             if found is None:
                 self._ask(
-                    f"the times in {self._hints.time!r} cannot be read, such as {self._sample(place)!r}"
+                    f"the times in {self._hints.time!r} cannot be read, such as {self._sample(place)!r}",
+                    self._guess(),
                 )
             return self._one(place, found)
         pair = self._date_and_clock()
@@ -237,7 +308,10 @@ class Planner:
             if found is not None:
                 return self._one(place, found)
         if tried:
-            self._ask(f"it has no row whose time can be read; its first is {self._sample(tried[0])!r}")
+            self._ask(
+                f"it has no row whose time can be read; its first is {self._sample(tried[0])!r}",
+                self._guess(),
+            )
         return self._ask("which column is the time is not known", self._guess())
 
     def _sample(self, place: int) -> str:
@@ -356,13 +430,8 @@ class Planner:
 
         close = get_close_matches(text.casefold(), [title for title in folded if title], n=1, cutoff=0.4)
         guess = {quantity: self._titles[folded.index(close[0])]} if close else self._guess()
-        raise question(
-            self._path,
-            Hints(**{**self._hints._asdict(), quantity: None}),
-            f"there is no column {text!r}",
-            titles=[title for title in self._titles if title],
-            delimiter=self._shape.said,
-            answer=guess,
+        return self._ask(
+            f"there is no column {text!r}", guess, Hints(**{**self._hints._asdict(), quantity: None})
         )
 
     def _is_constant(self) -> bool:
@@ -387,7 +456,33 @@ class Planner:
             chosen = self._found(used)
         if not set(chosen) - {"volts"}:
             self._ask("which columns are its power, or voltage and current, is not known", self._guess())
-        return tuple(self._with_units(chosen).values())
+        columns = [self._bounded(column) for column in self._with_units(chosen).values()]
+        self._check_apparent({column.quantity: column for column in columns})
+        return tuple(columns)
+
+    def _bounded(self, column: Column) -> Column:
+        """With the largest number beyond which a code such as 65535 stands for no value."""
+        if column.quantity not in ("watts", "volts", "amps"):
+            return column  # a counter passes through such numbers
+        numbers = [value for cell in self._cells(column.place) if (value := self._number(cell)) is not None]
+        known = [abs(value) for value in numbers if value not in CODES]
+        if not known and all(abs(value) < _SHORT_CODE for value in numbers):
+            return column
+        return column._replace(highest=_FAR_BEYOND * max(known, default=0.0))
+
+    def _check_apparent(self, known: Mapping[str, Column]) -> None:
+        """Volts times amps of alternating current is no power."""
+        if {"watts", "joules"} & known.keys() or not {"volts", "amps"} <= known.keys():
+            return
+        factors = [title for title in self._titles if _POWER_FACTOR.search(title)]
+        if factors and not self._hints.named:
+            raise LogError(
+                f"{self._path}: its volts times amps are apparent power (VA), for {factors[0]!r} is a power "
+                "factor; record its watts, or add a column of them"
+            )
+        sizes = sorted(abs(value) for value in self._values(known["volts"]) if value == value)
+        if sizes and _MAINS[0] < sizes[len(sizes) // 2] < _MAINS[1]:
+            self._notes.append("volts times amps is apparent power, where these are of alternating current")
 
     def _found(self, used: set[int]) -> dict[str, Column]:
         candidates: dict[str, list[Column]] = {quantity: [] for quantity in QUANTITIES}
@@ -502,6 +597,12 @@ class Planner:
                 f"it has {len(columns)} columns of power, and which contain others is not known: {names}",
                 {"watts": columns[0].title},
             )
+        ends = [column for column in others if set(self._subject(column).split()) & _OUTGOING]
+        if ends and set(self._subject(whole[0]).split()) & _INCOMING:
+            self._ask(
+                f"{whole[0].title!r} comes in, {ends[0].title!r} goes out, and which is meant is not known",
+                {"watts": ends[0].title},
+            )
         self._others = tuple(column.title for column in others)
         return whole[0]
 
@@ -548,6 +649,10 @@ class Planner:
 
     def _rises(self, place: int) -> bool:
         """Whether each cell of a column is a later time than the one before."""
+        numbers = [self._number(cell) for cell in self._filled(place)]
+        known = [number for number in numbers if number is not None]
+        if known and len(known) == len(numbers):
+            return len(known) > 1 and all(map(float.__lt__, known[:-1], known[1:]))
         try:
             column = self._read_time(place)
             at = [] if column is None else [column.seconds(cell) for cell in self._filled(place)]
@@ -580,11 +685,22 @@ class Planner:
         title = self._meant[column.place]
         if column.factor is not None or column.unit or title.unknown_unit:
             return column
+        self._check_cells(column)
         sizes = sorted(abs(v) for v in self._values(column._replace(factor=1.0)) if v == v and v != 0)
         typical = sizes[len(sizes) // 2] if sizes else 0.0
         if typical < _PLAUSIBLE[column.quantity] or (column.quantity == "watts" and self._hints.board):
             return column._replace(factor=1.0)
         return column
+
+    def _check_cells(self, column: Column) -> None:
+        """Refuse cells with a unit that is not known."""
+        found = [amount(python_number(cell, self._shape.decimal)) for cell in self._filled(column.place)]
+        units = [one[1] for one in found if one is not None and one[1]]
+        if units and len(units) * 2 > len(found) and all(find_unit(unit) is None for unit in units):
+            raise LogError(
+                f"{self._path}: cells of {column.title!r} have the unknown unit {printable(units[0])!r}; "
+                f"write them in {SYMBOLS[column.quantity]}"
+            )
 
     def _by_product(self, known: dict[str, Column]) -> None:
         """The power's unit by volts times amps, where these are known; and a contradiction of a thousand."""
@@ -630,7 +746,7 @@ class Planner:
         falls = sum(step < 0 for step in steps)
         rate = self._rates(known, "watts" if total == "joules" else "amps")
         if rate is None:
-            if title.unknown_unit or column.factor is None:
+            if column.factor is None:
                 if len(known) == 1 or not {"watts", "amps"} & known.keys():
                     self._ask(
                         f"the unit of {column.title!r} is not known",
@@ -641,8 +757,13 @@ class Planner:
             per_row = title.kind == "per row" or falls * 10 > len(steps)
             if per_row and title.kind != "per row" and _starts_again(raw, rows):
                 per_row = False
-            if not per_row and steps and not any(steps):
-                self._ask(f"{column.title!r} never changes: whether it counts up is not known", self._guess())
+            if self._hints.semantics is not None:
+                per_row = self._hints.semantics == "mean"
+            elif not per_row and steps and not any(steps):
+                self._ask(
+                    f"{column.title!r} never changes: whether it counts up or is of each row is not known",
+                    {total: self._label(column.place), "semantics": "mean"},
+                )
             known[total] = column._replace(kind="per row" if per_row else "")
             return
         expected = self._integral(rate, rows)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from energymeter.errors import LogError
-from energymeter.recordings.record import Hints
+from energymeter.recordings.record import ARRIVAL, Hints
 from energymeter.text import printable
 
 _MOST_TITLES = 40
@@ -35,10 +35,14 @@ def question(
         said.append(f"it has, parted by {delimiter or 'commas'}: {', '.join(shown)}{more}")
     if answer:
         known = {name: value for name, value in hints._asdict().items() if value and name in _OPTIONS}
+        known = {name: value for name, value in known.items() if value != ARRIVAL}
         said.append(f"say what is meant, as in {spelled(path, hints.caller, {**known, **answer})}")
+    else:
+        said.append(_OTHERWISE)
     return LogError("; ".join(said))
 
 
+_OTHERWISE = "write it as a table with titles such as time_s and power_W"
 _OPTIONS = tuple(name for name in Hints._fields if name != "caller")
 
 

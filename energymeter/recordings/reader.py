@@ -7,6 +7,7 @@ what                   how it is known
 =====================  ==============================================================================
 our CSV, JSON lines    a first line of JSON (after ``#`` in a CSV) with ``"format": "energymeter log 1"``
 our Parquet            the schema's ``energymeter`` entry; ``FILE.parquet.parts`` left by a killed run
+Joulescope ``.jls``    ``jlsfmt``; needs pyjls
 EnergyRunner ``.bin``  byte 0xF1, float32 rate, float32 µJ per period (MLPerf Tiny, eembc/energyrunner)
 PTDaemon ``spl.txt``   ``Time,…,Watts,…,Volts,…,Amps,…`` rows (MLPerf power, mlcommons/power-dev)
 tegrastats, powermetrics  their lines and blocks become the rows of a table, see `blocks`
@@ -26,11 +27,20 @@ from typing import cast
 from energymeter.errors import LogError, NotMeasured
 from energymeter.recordings.blocks import as_table
 from energymeter.recordings.foreign import read_energyrunner, read_ptdaemon
+from energymeter.recordings.formats import battery_log_of
+from energymeter.recordings.jls import JLS, read_jls
 from energymeter.recordings.own import read_own
 from energymeter.recordings.parquet import read_parquet
 from energymeter.recordings.record import DECOMPRESSION, Hints, Lines, Record, gathered, options_in
 from energymeter.recordings.table import BLOCK_CHARACTERS, head_of, plan, read_table
-from energymeter.recordings.textfile import BUFFER_BYTES, GZIP, most_expanded, open_lines, text_of
+from energymeter.recordings.textfile import (
+    BUFFER_BYTES,
+    GZIP,
+    most_expanded,
+    open_lines,
+    starts_with,
+    text_of,
+)
 from energymeter.recordings.writer import PARTS_SUFFIX
 
 __all__ = ["Hints", "Record", "explained", "read", "typical_interval"]
@@ -75,6 +85,8 @@ def explained(path: str, hints: Hints = Hints()) -> list[str]:  # noqa: B008 - a
         LogError, NotMeasured, SpecError: see `read`.
     """
     path, hints = options_in(path, hints)
+    if starts_with(path, JLS):
+        return [f"{path} is a Joulescope JLS file: each device is a channel, and its signals are known"]
     with open_lines(path) as lines:
         rest = lines.whole()
         head = head_of(rest)
@@ -83,6 +95,16 @@ def explained(path: str, hints: Hints = Hints()) -> list[str]:  # noqa: B008 - a
         table = as_table(path, head, rest)
         layout, _ = plan(path, head_of(table) if table is not None else head, hints)
     return [f"{path} is read as {layout.said()}", *layout.explained()]
+
+
+def battery_log(path: str) -> str | None:
+    """The name of the log of a battery's gauge that a file is; ``None``: it is none that is known.
+
+    Raises:
+        LogError: it cannot be read, or is no text.
+    """
+    with open_lines(path) as lines:
+        return battery_log_of(head_of(lines.whole()))
 
 
 def typical_interval(times: "array[float]") -> float:
@@ -100,6 +122,8 @@ def _read_stream(path: str, file: io.BufferedReader, hints: Hints, most: int | N
                 return _read_stream(path, cast(io.BufferedReader, unpacked), hints, most_expanded(file))
         except DECOMPRESSION as damage:
             raise LogError(f"{path} is damaged before its first row: {damage}; restore it") from damage
+    if start.startswith(JLS):
+        return read_jls(path)
     if start.startswith(b"\xf1"):
         return [read_energyrunner(path, file)]
     if start.startswith((b"# {", b"{")):

@@ -13,6 +13,8 @@ from urllib.parse import unquote
 from energymeter.errors import SpecError
 from energymeter.reading import Facts, Semantics
 
+ARRIVAL = "(arrival)"
+"""Stands for the title of the time where rows are stamped as they come."""
 EXPANDED = "it is compressed far more than recordings are"
 DECOMPRESSION = (EOFError, zlib.error, gzip.BadGzipFile)
 """What a damaged gzip file raises."""
@@ -58,7 +60,8 @@ class Hints(NamedTuple):
     unit: str | None = None
     """The unit of the power column; it overrides the unit in the title."""
     semantics: Semantics | None = None
-    """``instant`` or ``mean``; ``None``: as the file says, else instants."""
+    """``instant`` or ``mean``; ``None``: as the file says, else instants. Of a column of energy alone,
+    ``mean`` says that each row holds its own, and ``instant`` that it counts up."""
     board: str | None = None
     """Checks that the power is plausible for it; else guessed from the file's name."""
     joules: str | None = None
@@ -68,6 +71,8 @@ class Hints(NamedTuple):
     amps_unit: str | None = None
     joules_unit: str | None = None
     delimiter: str | None = None
+    decimal: str | None = None
+    """The decimal mark, ``.`` or ``,``."""
     channel: str | None = None
     """The one that will be used, so that nothing need be asked of the others."""
     caller: str = "load"

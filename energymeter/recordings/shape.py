@@ -7,16 +7,27 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from energymeter.recordings.cells import python_number
 from energymeter.recordings.times import clock_of, is_missing
 from energymeter.text import printable
 from energymeter.units import amount, find_unit, number
 
 DELIMITERS = {"\t": "tab", ";": "semicolon", "|": "bar", ",": "comma", " ": "spaces"}
 """In the order in which they win: a comma may also be the decimal mark, and a space may stand in a date."""
-_COMMA_NUMBER = re.compile(r"[-+]?\d+,(\d+)(?:[eE][-+]?\d+)?(?:\s*[^\d\s]{1,5})?$")
-_POINT_NUMBER = re.compile(r"[-+]?\d*\.\d+(?:[eE][-+]?\d+)?(?:\s*[^\d\s]{1,5})?$")
+_COMMA_NUMBER, _POINT_NUMBER = (
+    re.compile(
+        rf"[-+\u2212]?\d*(?:[{other}'’ \u00a0\u202f]\d{{3}})*{mark}\d+(?:[eE][-+]?\d+)?\s*[^\d\s]{{0,5}}$"
+    )
+    for mark, other in ((",", "."), (r"\.", ","))
+)
+_ONE_GROUP = {
+    mark: re.compile(rf"[-+\u2212]?[1-9]\d{{0,2}}[{mark}]\d{{3}}(?:\s*[^\d\s]{{1,5}})?$") for mark in ",."
+}
+"""``10,000`` is ten or ten thousand."""
 _RULE = re.compile(r"[\s|+:=-]*[-=]{2}[\s|+:=-]*$")
 """A line that only parts the titles from the rows, as in Markdown."""
+COMMENTS = ("#", "//", "%", "!", ";")
+"""What lines between the rows begin with that are none."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _UNTITLED = 0.8
 """A delimiter that finds no titles is less likely: a decimal comma parts numbers and no titles."""
@@ -36,6 +47,8 @@ class Shape(NamedTuple):
     """The line on which the first row stands, from 0."""
     preamble: tuple[str, ...]
     """The lines above the titles."""
+    unclear: str = ""
+    """A number that may be thousands or have decimals, where no other number of the table says which."""
 
     def cells(self, line: str) -> list[str]:
         """The cells of one line, without the spaces around them."""
@@ -84,23 +97,26 @@ def split(line: str, delimiter: str) -> list[str]:
     return cells
 
 
-def shape_of(lines: Sequence[str], delimiter: str = "") -> Shape | None:
+def shape_of(lines: Sequence[str], delimiter: str = "", decimal: str = "") -> Shape | None:
     """The shape of the table whose first lines these are; ``None``: there is no table in them.
 
     Args:
         lines: the first few hundred, whole, in order.
         delimiter: the user's; empty: found out.
+        decimal: the decimal mark, likewise.
     """
     if not delimiter and lines and (asked := re.match(r"\s*sep=(.)\s*$", lines[0].strip("\r\n"))):
         delimiter = asked[1]
-    shapes = [shape for each in ([delimiter] if delimiter else DELIMITERS) if (shape := _by(lines, each))]
+    shapes = [
+        shape for each in ([delimiter] if delimiter else DELIMITERS) if (shape := _by(lines, each, decimal))
+    ]
     if not shapes:
         return None
     most = max(score for score, _ in shapes)
     return next(shape for score, shape in shapes if score >= 0.9 * most)
 
 
-def _by(lines: Sequence[str], delimiter: str) -> tuple[float, Shape] | None:
+def _by(lines: Sequence[str], delimiter: str, decimal: str) -> tuple[float, Shape] | None:
     """How much of the lines is a table with this delimiter, and its shape."""
     table = [
         (place, split(line.lstrip("#"), delimiter))
@@ -125,11 +141,12 @@ def _by(lines: Sequence[str], delimiter: str) -> tuple[float, Shape] | None:
     if units:
         titles = tuple(f"{t} [{u.strip('[]()')}]" if u else t for t, u in zip(titles, units, strict=False))
     preamble = tuple(lines[: first if at is None else at])
-    decimal = _decimal([cells for _, cells in regular], delimiter)
+    found, unclear = _decimal([cells for _, cells in regular], delimiter)
+    unclear = "" if decimal else unclear
     share = len(regular) / max(
         1, sum(1 for place, line in enumerate(lines) if place >= first and line.strip())
     )
-    shape = Shape(delimiter, decimal, titles, first, preamble)
+    shape = Shape(delimiter, decimal or found, titles, first, preamble, unclear)
     return share * (1.0 if width > 1 else 0.1) * (1.0 if titles else _UNTITLED), shape
 
 
@@ -154,11 +171,11 @@ def _is_row(cells: Sequence[str]) -> bool:
 
 def _is_value(cell: str) -> bool:
     text = cell.strip()
-    if not text or not (text[0].isdigit() or text[0] in "+-.,"):
+    if not text or not (text[0].isdigit() or text[0] in "+-.,\u2212"):
         return clock_of(text) is not None
     return (
         amount(text) is not None
-        or _COMMA_NUMBER.match(text) is not None
+        or any(amount(python_number(text, decimal)) is not None for decimal in ",.")
         or clock_of(text) is not None
         or (text[0].isdigit() and (":" in text or text.replace(".", "").replace(",", "").isdigit()))
     )
@@ -206,15 +223,26 @@ def _titles_alone(
     return 0.01 * len(cells), shape
 
 
-def _decimal(rows: Sequence[Sequence[str]], delimiter: str) -> str:
-    """The decimal mark, by the numbers that have one; where commas part the cells, most must have one."""
+def _decimal(rows: Sequence[Sequence[str]], delimiter: str) -> tuple[str, str]:
+    """The decimal mark, by the numbers that have one, and a number that leaves it open.
+
+    Where commas part the cells, most numbers must have one.
+    """
     cells = [cell for row in rows for cell in row]
-    commas = [found for cell in cells if (found := _COMMA_NUMBER.match(cell))]
-    points = sum(_POINT_NUMBER.match(cell) is not None for cell in cells)
-    if delimiter == ",":
-        numbers = sum(number(cell) is not None for cell in cells)
-        return "," if len(commas) > max(points, numbers / 2) else "."
-    return "," if len(commas) > points else "."
+    commas = [cell for cell in cells if _COMMA_NUMBER.match(cell)]
+    points = [cell for cell in cells if _POINT_NUMBER.match(cell)]
+    numbers = sum(number(cell) is not None for cell in cells) if delimiter == "," else 0
+    mark = "," if len(commas) > max(len(points), numbers / 2) else "."
+    open_commas = [cell for cell in commas if _ONE_GROUP[","].match(cell)]
+    open_points = [cell for cell in points if _ONE_GROUP["."].match(cell)]
+    by_comma, by_point = len(commas) > len(open_commas), len(points) > len(open_points)
+    if by_comma != by_point:
+        return (mark if not (commas and points) else "," if by_comma else "."), ""
+    if by_comma or (commas and points):
+        return mark, ""
+    if commas and delimiter != ";":  # a semicolon parts the cells because the comma does not
+        return mark, open_commas[0]
+    return mark, open_points[0] if points and delimiter in ";\t" else ""
 
 
 def rows_of(lines: Iterator[str], shape: Shape) -> Iterator[list[str]]:

@@ -7,22 +7,23 @@ columns where pyarrow is installed, see `bulk`; what is short is read with the s
 import io
 import itertools
 import math
+import shlex
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from energymeter.boards import BOARDS, Board, find_board
-from energymeter.errors import ImplausibleReading, LogError, NotMeasured
+from energymeter.errors import ImplausibleReading, LogError, NotMeasured, SpecError
 from energymeter.reading import Facts
 from energymeter.recordings.cells import cell_value
 from energymeter.recordings.channel import FEW_ROWS, Channel, Kind
-from energymeter.recordings.formats import format_of
+from energymeter.recordings.formats import battery_log_of, format_of
 from energymeter.recordings.layout import Layout
 from energymeter.recordings.planner import Planner
 from energymeter.recordings.question import question
 from energymeter.recordings.record import Hints, Lines, Record
-from energymeter.recordings.shape import Shape, rows_of, shape_of
+from energymeter.recordings.shape import COMMENTS, Shape, rows_of, shape_of
 from energymeter.recordings.thinning import MOST_ROWS
 from energymeter.recordings.titles import ADDED_DEVICES, TOTALS, device_key, meaning
 from energymeter.text import printable
@@ -67,7 +68,16 @@ def plan(path: str, head: Sequence[str], hints: Hints) -> tuple[Layout, Shape]:
     """
     if not any(line.strip() for line in head):
         raise LogError(f"{path} is empty; record again, or give another file")
-    shape = shape_of(head, hints.delimiter or "")
+    battery = battery_log_of(head)
+    if battery is not None:
+        recognised = (
+            f"{path} is recognised as {battery}: it holds a gauge and no power; for the hours left run "
+            f"energymeter budget forecast --log {shlex.quote(path)}"
+        )
+        raise LogError(recognised)
+    if hints.decimal not in (None, ".", ","):
+        raise SpecError(f"decimal must be . or , and not {hints.decimal!r}")
+    shape = shape_of(head, hints.delimiter or "", hints.decimal or "")
     if shape is None:
         first = next(line for line in head if line.strip())
         raise question(
@@ -123,22 +133,29 @@ class _Reading:
         self._titles = [title.strip() for title in layout.shape.titles]
         self._rows, self._unfolded = 0, 0
         self._zero: float | None = None
-        self._restarted = False
+        self._restarted, self._new_titles = False, ""
         self._no_time, self._first_no_time = 0, ""
         self._no_value, self._first_no_value = 0, ""
         self._failures = 0
+        self._quotes = 0
+        """Those in rows where a cell may go on in the next line."""
 
     def take(self, head: str, blocks: Iterator[str]) -> None:
         """Read them all: the first rows, and blocks of those that follow."""
         if head.count('"') % 2:  # a cell goes on beyond the first rows
-            self._take_rows(_all_lines(head, blocks))
+            self._take_rows(self._all_lines(head, blocks))
             return
         self._take_rows(_lines(head))
         for number, block in enumerate(blocks):
             if (not number and not self._is_bulky(block)) or not self._is_whole(block):
-                self._take_rows(_all_lines(block, blocks))
+                self._take_rows(self._all_lines(block, blocks))
                 return
             self._take_block(block)
+
+    def _all_lines(self, first: str, blocks: Iterator[str]) -> Iterator[str]:
+        for text in itertools.chain([first], blocks):
+            self._quotes += text.count('"')
+            yield from _lines(text)
 
     def _is_whole(self, block: str) -> bool:
         """Whether no cell goes on from one line to the next."""
@@ -210,16 +227,16 @@ class _Reading:
         layout = self._layout
         time, devices, columns = layout.time, layout.devices, layout.columns
         decimal = layout.shape.decimal
+        row: list[str] = []
         for row in rows_of(lines, layout.shape):
             if not row or not any(row) or row[0].startswith("#"):
                 continue
+            if row[0].startswith("\ufeff"):  # another file was added to this one
+                row[0] = row[0][1:]
             try:
                 at = time(row)
             except (IndexError, ValueError, OverflowError):
-                if [cell.strip() for cell in row] == self._titles:
-                    self._restarted = True
-                else:
-                    self._left_out(row)
+                self._no_row(row)
                 continue
             key = tuple(row[place].strip() if place < len(row) else "" for place in devices)
             channel = self._channels.get(key)
@@ -239,6 +256,11 @@ class _Reading:
                 self._no_value += 1
                 self._first_no_value = self._first_no_value or self._shown(row)
 
+        if self._quotes % 2 and row and "\n" in row[-1]:
+            raise LogError(
+                f"{self._path}: a quote after row {self._rows - 1} is never closed; close it, or remove it"
+            )
+
     def _channel(self, key: tuple[str, ...]) -> Channel:
         """The channel that the next row is of."""
         channel = self._channels.get(key)
@@ -246,11 +268,28 @@ class _Reading:
             if len(self._channels) >= _MOST_CHANNELS:
                 raise LogError(f"{self._path} names more than {_MOST_CHANNELS} devices; split it by device")
             channel = self._channels[key] = Channel(self._kind)
+        if self._restarted and self._new_titles:
+            raise LogError(
+                f"{self._path}: its titles change after {self._rows} rows, to "
+                f"{printable(self._new_titles)!r}; split it there, and read each part"
+            )
         if self._restarted:
             for each in self._channels.values():
                 each.starts.append(len(each))
             self._restarted = False
         return channel
+
+    def _no_row(self, row: Sequence[str]) -> None:
+        """What has no time: a comment, titles, which may be those of another table, or a row that is lost."""
+        cells = [cell.strip() for cell in row]
+        if cells[0].startswith(COMMENTS):
+            return
+        others = sum(not _has_digit_first(cell) and meaning(cell).quantity is not None for cell in cells)
+        if cells == self._titles or sorted(cells) == sorted(self._titles) or others > 1:
+            self._restarted = True
+            self._new_titles = "" if cells == self._titles else self._layout.shape.delimiter.join(row)[:60]
+        else:
+            self._left_out(row)
 
     def _left_out(self, row: Sequence[str]) -> None:
         self._no_time += 1
@@ -267,7 +306,14 @@ class _Reading:
                     f"{printable(self._first_no_time)!r}; name the column of the time"
                 )
             raise NotMeasured(_NOTHING.format(self._path))
+        if self._zero is None and self._rows > 1 and all(map(Channel.stands, self._channels.values())):
+            raise LogError(
+                f"{self._path}: all its rows have the same time, so how long they took is unknown; "
+                "record again with finer times"
+            )
         notes = [*self._layout.notes, *self._counted_out()]
+        if self._kind.per_row:
+            notes.append("the energy of its first row is left out, because its start is unknown")
         names = self._names()
         counted = self._counted(names)
         first = self._zero
@@ -353,6 +399,10 @@ class _Reading:
         )
 
 
+def _has_digit_first(cell: str) -> bool:
+    return cell[:1].isdigit() or cell[:1] in "+-."
+
+
 def _kind(layout: Layout) -> Kind:
     """What all channels of a table have in common."""
     energy = next((column.kind for column in layout.columns if column.quantity == "joules"), None)
@@ -364,10 +414,6 @@ def _kind(layout: Layout) -> Kind:
         layout.time_column.dated,
         Facts(semantics=semantics, place=layout.place),
     )
-
-
-def _all_lines(first: str, blocks: Iterator[str]) -> Iterator[str]:
-    return itertools.chain.from_iterable(map(_lines, itertools.chain([first], blocks)))
 
 
 def _lines(text: str) -> Iterator[str]:

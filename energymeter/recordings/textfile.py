@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, cast
 
 from energymeter.errors import LogError
+from energymeter.recordings.cells import python_number
 from energymeter.recordings.record import DECOMPRESSION, Lines
 from energymeter.recordings.shape import encoding_of, shape_of
 from energymeter.text import printable
@@ -33,6 +34,19 @@ def text_of(path: str, file: io.BufferedReader) -> io.TextIOWrapper:
     if encoding is None:
         raise LogError(f"{path} is no log: it is not text; give a CSV or a log of energymeter")
     return io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
+
+
+def starts_with(path: str, sign: bytes) -> bool:
+    """Whether a file begins with these bytes.
+
+    Raises:
+        LogError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(sign)) == sign
+    except OSError as error:
+        raise LogError(f"{path} cannot be read ({error.strerror or error}); correct the path") from error
 
 
 def most_expanded(file: io.BufferedReader) -> int:
@@ -92,7 +106,7 @@ class TitledTable(NamedTuple):
         Raises:
             ValueError: there is none.
         """
-        value = number(cell.replace(",", ".") if self.decimal == "," else cell)
+        value = number(python_number(cell, self.decimal))
         if value is None:
             raise ValueError(f"{printable(cell)!r:.40} is no number")
         return value

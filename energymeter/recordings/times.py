@@ -21,6 +21,7 @@ from datetime import date, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from energymeter.recordings.cells import python_number
 from energymeter.units import UNITS, find_unit, number
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _ZONES = {
 }  # fmt: skip
 
 _CLOCK = r"(?P<h>\d{1,2}):(?P<m>\d\d)(?::(?P<s>\d\d)(?:[.,:](?P<f>\d{1,9}))?)?\s*(?P<half>[AaPp]\.?[Mm]\.?)?"
-_ZONE = r"\s*(?P<zone>[Zz]|[A-Z]{3,4}|[+-]\d\d:?(?:\d\d)?)?"
+_ZONE = r"\s*(?P<zone>[Zz]|[A-Z]{3,4}|[+-]\d\d:?(?:\d\d)?)?(?:\[[\w/+-]+\])?"
 _DAY = (
     r"(?:(?P<y>\d{4})(?P<sep>[-/._])(?P<mo>\d\d?)(?P=sep)(?P<d>\d\d?)"
     r"|(?P<compact>(?:19|20)\d{6})"
@@ -109,7 +110,7 @@ def clock_of(text: str) -> Clock | None:
     >>> clock_of("4.5.2026").day, clock_of("10:00 PM").seconds, clock_of("5/4/2026").order
     ((2026, 5, 4), 79200.0, 'either')
     """
-    text = text.strip()
+    text = text.strip().replace("\u2212", "-")
     found = _dated(text)
     if found is None:
         found = _OF_DAY.match(text)
@@ -230,7 +231,10 @@ class Counts(TimeColumn):
 
     def seconds(self, cell: str) -> float:
         if not self._since_1970 and self._decimal == ".":  # most logs: no digits beyond those of a float
-            value = float(cell) * self.factor
+            try:
+                value = float(cell) * self.factor
+            except ValueError:
+                value = _number(cell, ".") * self.factor
             if not math.isfinite(value) or "_" in cell:
                 raise ValueError(cell)
             return value
@@ -263,6 +267,9 @@ class Dates(TimeColumn):
         self._first: Clock | None = None
         self._origin: float | None = None
         self._hour: tuple[object, float] = None, 0.0
+        self._before: tuple[object, float] = None, 0.0
+        self._fold = 0
+        """1 in the second of two hours that a zone without a name on the stamps shows alike."""
 
     def seconds(self, cell: str) -> float:
         clock = clock_of(cell)
@@ -283,10 +290,30 @@ class Dates(TimeColumn):
         if self._origin is None:
             self._origin = self._epoch(self._first, 0)
         hour = int(seconds // 3600) if clock.offset_s is None else 0
-        key = clock.day, clock.order, clock.offset_s, hour
+        if clock.offset_s is None:
+            fell = self._before[1] - seconds
+            if fell > 0 and clock.day == self._before[0] and fell > self._repeats(clock, hour) / 2 > 0:
+                self._fold = 1
+            self._before = clock.day, seconds
+            if self._fold and self._hour[0] != (clock.day, clock.order, None, hour, 1):
+                self._fold = int(self._repeats(clock, hour) > 0)
+        key = clock.day, clock.order, clock.offset_s, hour, self._fold
         if self._hour[0] != key:
             self._hour = key, self._epoch(clock, hour) - self._origin - hour * 3600
         return self._hour[1] + seconds
+
+    def is_repeated(self, cell: str) -> bool:
+        """Whether the hour of a cell comes twice, because clocks go back."""
+        clock = clock_of(cell)
+        if clock is None or clock.day is None or clock.offset_s is not None:
+            return False
+        return self._repeats(clock, int((clock.seconds or 0.0) // 3600)) > 0
+
+    def _repeats(self, clock: Clock, hour: int) -> float:
+        """By how much clocks go back in an hour, s."""
+        day = _date(clock, self._order)
+        whole = datetime(day.year, day.month, day.day) + timedelta(hours=hour)
+        return whole.replace(fold=1).timestamp() - whole.timestamp()
 
     def _decided(self, first: Clock, clock: Clock) -> str:
         """Whether the day or the month comes first, by which of the two goes on by less to the next date."""
@@ -303,7 +330,7 @@ class Dates(TimeColumn):
         whole = datetime(day.year, day.month, day.day) + timedelta(hours=hour)
         if clock.offset_s is not None:
             return whole.replace(tzinfo=timezone.utc).timestamp() - clock.offset_s
-        return whole.timestamp()
+        return whole.replace(fold=self._fold).timestamp()
 
     def epoch_of_zero(self) -> float | None:
         return self._origin
@@ -381,7 +408,7 @@ def digits_of(cell: str, column: TimeColumn, *, date_apart: bool) -> dict[str, t
 
 
 def _number(text: str, decimal: str) -> float:
-    value = number(text.replace(",", ".") if decimal == "," else text)
+    value = number(python_number(text, decimal))
     if value is None:
         raise ValueError(text)
     return value
@@ -431,7 +458,7 @@ def _am_pm(cell: str) -> bool:
 
 
 def _count(cell: str, decimal: str) -> float | None:
-    return number(cell.replace(",", ".") if decimal == "," else cell)
+    return number(python_number(cell, decimal))
 
 
 def _all_compact(cells: Sequence[str]) -> bool:

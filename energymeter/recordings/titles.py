@@ -46,6 +46,14 @@ _NO_VALUE = vocabulary(
     "enforced range fullscale peak offset phase_angle"
 )
 """Words that change the meaning of a quantity: a power limit is not a power draw."""
+_SHARES = vocabulary("pct percent percentage ratio share")
+_FOREIGN = vocabulary(
+    "dbm dbw dbmw va kva mva var kvar mvar vah kvah varh kvarh hp ps bhp btu btuh cal kcal erg ev dbv dbmv"
+)
+"""Units of which none is read here. In a title they are asked about."""
+_FOREIGN_UNIT = re.compile(r"[pfaGTPE](?:W|Wh|V|A|Ah|J)$")
+_NO_RATE = vocabulary("cumulative accumulated cum density integrated integral")
+"""A power that adds up, or that is of an area, is no power."""
 _MEAN = vocabulary("avg average mean averaged mittel moyenne rolling")
 _INSTANT = vocabulary("instant instantaneous now momentary actual live present")
 _PER_ROW = vocabulary("delta diff difference increment interval per")
@@ -157,7 +165,7 @@ def meaning(text: str) -> Title:
             words = words[: len(outer) - 1] + words[len(outer) :]
             said = [word for word in said if word in words]
             by_word = _BY_WORD[said[-1]] if said else by_word
-        elif is_ambiguous(tail) and len(outer) > 1:
+        elif (is_ambiguous(tail) or _is_foreign(tail)) and len(outer) > 1:
             unknown = tail
     if tuple(words[:2]) in _CREATED and unit is None:
         by_word = "seconds"
@@ -181,8 +189,10 @@ def _quantity(words: set[str], by_word: str | None, unit: tuple[str, str] | None
         ):
             return None
         return quantity
+    if words & _NO_RATE and quantity in ("watts", "volts", "amps"):
+        return None
     contrary = unit is not None and by_word not in (None, unit[0]) and not _related(by_word or "", unit[0])
-    if words & _NO_VALUE or (contrary and unit is not None and _SINGLE_UNIT.match(unit[1])):
+    if words & (_NO_VALUE | _SHARES) or (contrary and unit is not None and _SINGLE_UNIT.match(unit[1])):
         return None
     return quantity
 
@@ -215,13 +225,28 @@ def _bracketed(brackets: list[str], square: list[str]) -> tuple[tuple[str, str] 
         last = find_unit(inner[-1]) if len(inner) > 1 else None
         if last is not None:
             unit, inner = last, inner[:-1]
-        elif is_ambiguous(text) or (
-            (text in square or re.fullmatch(r"[A-Za-zµ°%/²·]{1,6}", text))
-            and not set(inner) <= _QUALIFIERS | set(_BY_WORD)
+        elif (
+            is_ambiguous(text)
+            or _is_compound(text)
+            or (
+                (text in square or re.fullmatch(r"[A-Za-zµ°%/²·]{1,6}", text))
+                and not set(inner) <= _QUALIFIERS | set(_BY_WORD)
+            )
         ):
             unknown = text.strip()
         words += inner
     return unit, "" if unit else unknown, words
+
+
+def _is_foreign(text: str) -> bool:
+    """Whether it is a unit, and none that is read here."""
+    return text.lower() in _FOREIGN or _FOREIGN_UNIT.match(text) is not None
+
+
+def _is_compound(text: str) -> bool:
+    """Whether it is a unit by another, as in ``W/m2``."""
+    parts = re.split(r"[/·*^]| per ", text)
+    return len(parts) > 1 and any(find_unit(part) is not None for part in parts)
 
 
 def _words(text: str) -> tuple[list[str], str | None]:
@@ -229,7 +254,7 @@ def _words(text: str) -> tuple[list[str], str | None]:
     pieces = [piece for piece in _SEPARATOR.split(text) if piece]
     words: list[str] = []
     for piece in pieces:
-        if find_unit(piece) is not None and len(pieces) > 1:
+        if (find_unit(piece) is not None or _is_foreign(piece)) and len(pieces) > 1:
             words.append(piece)
         else:
             for part in _CAMEL.sub(" ", piece).split():

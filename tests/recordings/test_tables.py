@@ -429,3 +429,11 @@ def test_columns_are_explained_by_the_first_rows_alone(tmp_path: Path) -> None:
         explained(write(tmp_path, "a,b\n" + rows("x,1")))
     with pytest.raises(LogError, match="is empty"):
         explained(write(tmp_path, ""))
+
+
+def test_columns_are_explained_by_the_first_rows_of_a_huge_file(tmp_path: Path) -> None:
+    path = tmp_path / "huge.csv"
+    with path.open("wb") as file:
+        file.write(b"time_s,power_W\n" + b"".join(b"%d,10.0\n" % i for i in range(50_000)))
+        file.truncate(1 << 35)  # much of nothing, which nobody reads to its end
+    assert "power_W: watts [W]" in "\n".join(explained(str(path)))
