@@ -322,7 +322,7 @@ class Curve:
             if first <= last:
                 left, right = first % capacity, last % capacity + 1
                 peak = max(peaks[left:right]) if left < right else max(max(peaks[left:]), max(peaks[:right]))
-            # the slots were searched while the writer went on: too early an end is as wrong as an overwritten start
+            # the writer went on while the slots were searched: an end before the start is wrong too
             overwritten = self.counts[Count.RING_COUNT] - first >= capacity or last < first != oldest
             # what was counted a moment ago may still be on its way to this processor
             if not overwritten and (last < count - 2 or self._memory.sample(last) is not None):
