@@ -276,6 +276,9 @@ class EnergyMeter:
         return _groups(self.choice.spec) if self.choice is not None else []
 
     def _run(self, groups: list[list[Spec | Source]]) -> Run:
+        # Answers need these, also one to a signal handler that interrupts the import of the first question.
+        import energymeter.energy.usage
+        import energymeter.meter.spans  # noqa: F401
         from energymeter.meter.run import Run  # another third: for those who measure
         from energymeter.sampling.config import LogConfig, SourceConfig
         from energymeter.sampling.sampler import Sampler

@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -360,3 +361,19 @@ def test_entering_a_second_time_does_not_wait_for_the_first_answer(bench):
     bench.pass_ms(1)
     bench.leave()
     assert run.usage() == first
+
+
+def test_the_first_question_in_a_block_imports_nothing():
+    """A signal handler that asks while the first question still imports a module would get half of it."""
+    code = (
+        "import sys\n"
+        "from energymeter import EnergyMeter\n"
+        "meter = EnergyMeter('manual:5V,0.6A', rate_hz=100)\n"
+        "with meter:\n"
+        "    with meter.span('one'): pass\n"
+        "    before = set(sys.modules)\n"
+        "    meter.spans['one'], meter.usage\n"
+        "    print(sorted(name for name in set(sys.modules) - before if name.startswith('energymeter')))\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"

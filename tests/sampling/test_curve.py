@@ -254,6 +254,21 @@ def test_the_peak_of_any_window_is_that_of_its_samples_also_where_the_ring_has_w
         assert pen.curve.peak(start_ns, end_ns) == max(watts[first : last + 1])
 
 
+def test_a_peak_is_known_though_the_writer_overwrites_slots_while_they_are_searched():
+    pen = Pen(capacity=1024)
+    pen.write(*((i * MS, 5.0) for i in range(2048)))
+
+    class Slow(int):
+        """A moment that takes so long to compare that the writer overwrites most of the ring."""
+
+        def __lt__(self, other):
+            if len(pen.curve) == 2048:
+                pen.write(*((i * MS, 5.0) for i in range(2048, 2898)))
+            return int(self) < other
+
+    assert pen.curve.peak(2046 * MS, Slow(2047 * MS)) == 5.0
+
+
 @pytest.mark.parametrize("semantics", ["instant", "mean"])
 def test_a_window_that_ends_in_a_gap_allows_for_the_power_on_its_other_side(semantics):
     """The load stepped while nothing came: the power before the gap is no limit to what flowed in it."""
