@@ -233,6 +233,8 @@ class _Reading:
                 continue
             if row[0].startswith("\ufeff"):  # another file was added to this one
                 row[0] = row[0][1:]
+                if not any(row):
+                    continue
             try:
                 at = time(row)
             except (IndexError, ValueError, OverflowError):
