@@ -431,6 +431,9 @@ CLAIMS: dict[str, list[str]] = {
     ],
     "a line of a growing CSV file": ["drivers/test_csv.py::test_a_line_without_an_end_is_dropped"],
     "a line of a recording": [f"{HOSTILE}::test_a_disk_of_zeros_in_a_small_file_takes_no_memory"],
+    "the samples of a JLS file": [
+        "recordings/test_jls.py::test_many_samples_are_joined_and_keep_their_energy"
+    ],
     "a row group of a Parquet file": [f"{HERE}::test_the_limits_on_the_page_are_those_of_the_code"],
     "a number on the command line": ["cli/test_cli.py::test_numbers_are_finite"],
     # what runs

@@ -38,8 +38,5 @@ def test_a_printed_line_is_pasted_until_it_works(tmp_path: Path, command: list[s
             return  # it was read; whether two recordings can be aligned is another question
         assert "it has, parted by semicolon: moment, Wert, Farbe" in output
         _, _, line = output.partition("as in energymeter ")
-        pasted = shlex.split(line.strip().splitlines()[0])
-        # the rest of the command stays as it was typed
-        given = pasted[1:] if command == ["show"] else pasted[-1:]
-        arguments = [*command, *given, *more]
+        arguments = shlex.split(line.strip().splitlines()[0])
     pytest.fail(output)
