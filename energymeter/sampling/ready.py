@@ -141,6 +141,10 @@ class ReusableHost:
     def used_by(self, user: object) -> bool:
         return self._users.get("user") is user
 
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self._over.is_set()
+
     def fit(self) -> bool:
         """Whether a block can begin: it runs, all its sources answer, it can be woken, and there is room."""
         return (

@@ -276,9 +276,9 @@ class Sampler:
         if os.getpid() != self._pid:
             return
         reusable = self._reusable
-        if reusable is not None and not reusable.used_by(self):
+        if reusable is not None and (reusable.over() or not reusable.used_by(self)):
             return
-        if self._host is None and reusable is not None:
+        if self._host is None and reusable is not None:  # interrupted just after it was taken
             self._host = reusable.host
         host = self._host
         self._watchdog.end()

@@ -321,6 +321,7 @@ def test_a_source_that_others_may_not_use_is_released_at_the_end(plugins):
     device(plugins, "exclusive", shared=False)
     meter = EnergyMeter("exclusive")
     assert not alive(block(meter))
+    assert "killed" not in str(meter.usage)
     assert ready_ones() == []
     lingers = EnergyMeter("exclusive", linger=1.0)
     pid = block(lingers)
