@@ -37,6 +37,9 @@ class Overhead(NamedTuple):
     cpu_seconds: float
     reads: int
     moved_bytes: int
+    priority: str
+    """What the scheduler granted the sampling: ``real-time``, ``nice -10`` or ``normal``, the lowest of several
+    loops; empty: nothing was asked for."""
 
 
 class Idle(NamedTuple):

@@ -359,12 +359,14 @@ class Run:
     def _overhead(self, channels: Sequence[SampledChannel]) -> Overhead:
         """What the sampling took: one process reports its time on every channel, threads one a source."""
         from energymeter.energy.usage import Overhead
+        from energymeter.sampling.priority import NAMES
 
         cpu_ns = {channel.info.source_index: channel.curve.observed(Count.CPU_NS) for channel in channels}
         return Overhead(
             (sum if self.sampler.in_process else max)(cpu_ns.values()) * 1e-9,
             sum(channel.curve.observed(Count.READS) for channel in channels),
             sum(channel.curve.observed(Count.MOVED_BYTES) for channel in channels),
+            NAMES.get(min(channel.curve.observed(Count.PRIORITY) for channel in channels), ""),
         )
 
 

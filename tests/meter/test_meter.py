@@ -21,6 +21,7 @@ from energymeter import Battery, Budget, EnergyMeter, NotMeasured, SpecError, me
 from energymeter.drivers.manual import Manual
 from energymeter.errors import LedgerError, ProvenanceRefused, SourceMissing
 from energymeter.reading import Facts, Reading
+from energymeter.sampling import priority
 
 FAST = {"rate_hz": 500.0}
 THREE_WATTS = "manual:5V,0.6A"
@@ -56,6 +57,7 @@ def test_a_block_is_measured():
     )
     assert usage.overhead.reads > 2
     assert usage.overhead.cpu_seconds > 0
+    assert usage.overhead.priority == priority.granted()
 
 
 def test_in_simulated_time_all_of_it_is_measured():
