@@ -38,8 +38,8 @@ class Overhead(NamedTuple):
     reads: int
     moved_bytes: int
     priority: str
-    """What the scheduler granted the sampling: ``real-time``, ``nice -10`` or ``normal``, the lowest of several
-    loops; empty: nothing was asked for."""
+    """What the scheduler granted the sampling: ``real-time``, ``nice -10`` or ``normal``, the lowest of
+    several loops; empty: nothing was asked for."""
 
 
 class Idle(NamedTuple):
