@@ -49,9 +49,30 @@ class Reading(NamedTuple):
         >>> Reading(volts=5.0, amps=0.6).power, Reading(volts=5.0).power
         (3.0, None)
         """
-        if self.watts is not None or self.volts is None or self.amps is None:
-            return self.watts
-        return self.volts * self.amps
+        return power_of(self.volts, self.amps, self.watts)
+
+
+if not TYPE_CHECKING:
+
+    def _reading(
+        cls,
+        volts=None,
+        amps=None,
+        watts=None,
+        joules=None,
+        coulombs=None,
+        seconds=None,
+        at_ns=None,
+        fresh=True,
+    ):
+        return tuple.__new__(cls, (volts, amps, watts, joules, coulombs, seconds, at_ns, fresh))
+
+    Reading.__new__ = staticmethod(_reading)  # one is made at every sample: in a third of the time
+
+
+def power_of(volts: float | None, amps: float | None, watts: float | None) -> float | None:
+    """`Reading.power` of what a reading says."""
+    return watts if watts is not None or volts is None or amps is None else volts * amps
 
 
 class Band(NamedTuple):

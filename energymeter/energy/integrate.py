@@ -6,7 +6,7 @@ compensated sums (Kahan 1965): after a day at 1 kHz the total is still right to 
 
 from energymeter.energy.counters import coulombs_between, joules_between
 from energymeter.lazy import NamedTuple
-from energymeter.reading import Facts, Reading
+from energymeter.reading import Facts, Reading, power_of
 
 _IN_STEP = 0.75
 """A value read in step with its renewal comes a little early at times, and is no repeat even so."""
@@ -122,6 +122,9 @@ class Integrator:
         self._step_weight, self._turn_weight = Weights.of(facts)
         self._last = resume
         self._last_ns = resume.at_ns if resume else 0
+        self._last_volts = resume.volts if resume else None
+        self._last_amps = resume.amps if resume else None
+        self._last_watts = resume.watts if resume else None
         self._interrupted = resume is not None
         self._heard_ns = 0
         self._moved = self._stood = self._slept = False
@@ -143,7 +146,7 @@ class Integrator:
         self._interrupted = self._last is not None
         self._slept = asleep and self._semantics == "counter" and self._joules_wrap is None
 
-    def add(self, at_ns: int, reading: Reading, *, final: bool = False) -> Sample | None:
+    def add(self, at_ns: int, reading: Reading, final: bool = False) -> Sample | None:
         """The curve's next point, or ``None`` if the reading says nothing new.
 
         A counter that has not ticked yet is waited for, so that the curve runs straight from tick
@@ -153,25 +156,37 @@ class Integrator:
         last = self._last
         if last is not None and at_ns <= self._last_ns:
             return None
-        if not reading.fresh:
+        volts, amps, watts, joules, coulombs, _, _, fresh = reading
+        if not fresh:
             if last is None or not final or self._semantics == "counter":
                 return None  # what a counter has counted since then is unknown
             if at_ns - max(last.at_ns, self._heard_ns) > self.gap_limit_ns:
                 return None  # and so is what was drawn after so long a silence
             reading = Reading(last.volts, last.amps, last.watts, self._raw_joules, self._raw_coulombs)
-        volts, amps, _, joules, coulombs, _, _, _ = reading
-        watts = reading.power
+            volts, amps, watts, joules, coulombs, _, _, _ = reading
+        if watts is None:
+            watts = power_of(volts, amps, watts)
         if last is None:
             self._begin(watts, reading)
         else:
             dt_ns = at_ns - self._last_ns
             if self._interrupted:  # nobody measured meanwhile
                 self._gap(last.watts, watts, dt_ns)
-                if self._slept and reading.joules is not None and self._raw_joules is not None:
-                    self.asleep_joules += max(reading.joules - self._raw_joules, 0.0)
+                if self._slept and joules is not None and self._raw_joules is not None:
+                    self.asleep_joules += max(joules - self._raw_joules, 0.0)
                 self._interrupted = self._stood = self._slept = False
+            elif self._semantics == "instant":
+                silent_ns = at_ns - self._heard_ns
+                if silent_ns > dt_ns:
+                    silent_ns = dt_ns
+                self._heard_ns = at_ns
+                if self._renewal_ns and not final and silent_ns <= self.gap_limit_ns:
+                    repeats = (volts, amps, watts) == (last.volts, last.amps, last.watts)
+                    if repeats and self._is_old(dt_ns, silent_ns):
+                        return None
+                self._add_instants(volts, amps, watts, dt_ns, silent_ns)
             elif self._semantics == "counter":
-                ticked = reading.joules != self._raw_joules or reading.coulombs != self._raw_coulombs
+                ticked = joules != self._raw_joules or coulombs != self._raw_coulombs
                 stood = self._stood_still(ticked, dt_ns, final)
                 if not ticked and not final and (stood or dt_ns <= self._tick_wait_ns):
                     return None
@@ -180,17 +195,10 @@ class Integrator:
                 else:
                     self._add_counters(reading, dt_ns)
                 watts = watts if watts is not None else self._counter_watts
-            elif self._semantics == "mean":
-                self._add_means(last, watts, reading, dt_ns)
             else:
-                silent_ns = min(dt_ns, at_ns - self._heard_ns)
-                self._heard_ns = at_ns
-                stale = self._is_stale(dt_ns, silent_ns) and self._repeats(last, reading)
-                if stale and silent_ns <= self.gap_limit_ns and not final:
-                    return None
-                self._add_instants(last, watts, reading, dt_ns, silent_ns)
+                self._add_means(last, watts, reading, dt_ns)
         self._raw_joules, self._raw_coulombs = joules, coulombs
-        self._last_ns = at_ns
+        self._last_ns, self._last_volts, self._last_amps, self._last_watts = at_ns, volts, amps, watts
         self._last = last = _sample(
             Sample,
             (
@@ -217,31 +225,30 @@ class Integrator:
             if known:
                 total.total = 0.0
 
-    @staticmethod
-    def _repeats(last: Sample, reading: Reading) -> bool:
-        """Whether a reading says what the last sample said: the device has not renewed it."""
-        return (reading.volts, reading.amps) == (last.volts, last.amps) and reading.power == last.watts
-
-    def _is_stale(self, dt_ns: int, silent_ns: int) -> bool:
+    def _is_old(self, dt_ns: int, silent_ns: int) -> bool:
         """Whether a repeat is the old value still; one that is read in step with its renewal is not."""
         in_step = silent_ns >= self._renewal_ns / 2
         return dt_ns < (_IN_STEP * self._renewal_ns if in_step else self._renewal_ns)
 
     def _add_instants(
-        self, last: Sample, watts: float | None, reading: Reading, dt_ns: int, silent_ns: int
+        self,
+        volts: float | None,
+        amps: float | None,
+        watts: float | None,
+        dt_ns: int,
+        silent_ns: int,
     ) -> None:
-        seconds = dt_ns * 1e-9
-        _, _, _, _, _, _, last_watts, last_volts, last_amps, _ = last
-        volts, amps, _, _, _, _, _, _ = reading
-        known = (last_watts is not None and watts is not None) or (
-            watts is None and last_amps is not None and amps is not None
-        )
-        if silent_ns > self.gap_limit_ns or not known:
+        last_volts, last_amps, last_watts = self._last_volts, self._last_amps, self._last_watts
+        if silent_ns > self.gap_limit_ns:
             self._gap(last_watts, watts, dt_ns)
             return
+        seconds = dt_ns * 1e-9
         if last_watts is not None and watts is not None:
             self._joules.add((last_watts + watts) / 2 * seconds)
             self._scattered((watts - last_watts) * seconds)
+        elif watts is not None or last_amps is None or amps is None:  # one end alone says nothing
+            self._gap(last_watts, watts, dt_ns)
+            return
         if last_amps is not None and amps is not None:
             self._coulombs.add((last_amps + amps) / 2 * seconds)
         if last_volts is not None and volts is not None:

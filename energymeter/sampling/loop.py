@@ -8,7 +8,7 @@ from energymeter.energy.gaps import GapRule, tick_wait_ns
 from energymeter.energy.integrate import Integrator, Sample
 from energymeter.errors import EnergyMeterError, SourceEnded, SourceError
 from energymeter.lazy import TYPE_CHECKING
-from energymeter.reading import Reading
+from energymeter.reading import Reading, power_of
 from energymeter.sampling.config import SourceConfig
 from energymeter.sampling.memory import ChannelMemory, Count, CurveWriter, State
 from energymeter.sampling.pace import Pace
@@ -26,7 +26,14 @@ READY_PERIOD_NS = 100_000_000
 """While no block counts what is read, a source is read at most this often."""
 _ASKED_NS = 20_000_000
 """A sample that is asked for waits at most so long for a source that has news less often."""
-_NOBODY = {Count.ASKED: 0, Count.READY_UNTIL_NS: 0}
+# what is looked at for every sample, found once
+_ASKED, _READY_UNTIL_NS, _READS, _DUPLICATES = (
+    Count.ASKED,
+    Count.READY_UNTIL_NS,
+    Count.READS,
+    Count.DUPLICATES,
+)
+_NOBODY = {_ASKED: 0, _READY_UNTIL_NS: 0}
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
 _HOUSEKEEPING_NS = 1_000_000_000
 _ABSURD = 1e15
@@ -74,17 +81,20 @@ class Channel:
         those for a processor or for Python's lock; ``None`` for a stream, whose samples come unasked."""
         self.due_ns = 0
         """When it is read next, at the earliest: nothing is read more often than it has news."""
+        self.rest_ns = self.period_ns
+        """That long after a reading."""
         most_watts = source.facts.max_watts
         self._most_watts = None if most_watts is None else _HEADROOM * most_watts
         self._gap_rule = GapRule(1e9 / rate_hz)
         self.integrator = Integrator(facts, self._gap_rule.limit_ns, last, tick_wait_ns(rate_hz))
         self._gaps_before = self.counts[Count.GAPS], self.counts[Count.GAP_NS]
+        self._gaps = 0
         self._counter: tuple[int, float] | None = None
         """When the device's own counter last changed, and what it shows since, in J."""
         self._asleep_uj = self.counts[Count.SUSPENDED_UJ]
         self._before = [self.counts[count] for count in (Count.LOST, Count.MOVED_BYTES, Count.CPU_NS)]
 
-    def take(self, at_ns: int, reading: Reading, *, final: bool = False) -> Sample | None:
+    def take(self, at_ns: int, reading: Reading, final: bool = False) -> Sample | None:
         """Add a reading to the curve; ``None`` if it said nothing new.
 
         Args:
@@ -95,18 +105,17 @@ class Channel:
         Raises:
             SourceError: it is no reading: NaN, infinite, beyond all reason, or from the future.
         """
-        self._check(at_ns, reading)
+        taken_ns = self._checked_ns(at_ns, reading)
         if self._correct is not None:
             reading = self._correct(reading, getattr(self.source, "range", ""))
         integrator, counts = self.integrator, self.counts
-        self._reads += 1
-        counts[Count.READS] = self._reads
-        sample = integrator.add(at_ns if reading.at_ns is None else reading.at_ns, reading, final=final)
+        self._reads = counts[_READS] = self._reads + 1
+        sample = integrator.add(taken_ns, reading, final)
         if sample is None:
-            counts[Count.DUPLICATES] += 1
+            counts[_DUPLICATES] += 1
             return None
         self._writer.append(sample)
-        taken_ns, spent_ns = sample.at_ns, self.spent_ns
+        spent_ns = self.spent_ns
         # one that was asked for comes early, and says nothing of the source
         if self._last_ns is not None and not final and self._is_continuous:
             # a loop that was starved is no slower source: its gaps stay gaps, however many there are
@@ -116,7 +125,8 @@ class Channel:
         self._last_ns = taken_ns
         if spent_ns is not None:
             self.spent_ns = 0
-        if integrator.gaps:
+        if integrator.gaps != self._gaps:
+            self._gaps = integrator.gaps
             if integrator.rise_error:
                 self._head.error = f"{self.source.name}: {integrator.rise_error}"
                 integrator.rise_error = ""
@@ -125,7 +135,8 @@ class Channel:
             counts[Count.GAP_NS] = self._gaps_before[1] + integrator.gap_ns
         return sample
 
-    def _check(self, at_ns: int, reading: Reading) -> None:
+    def _checked_ns(self, at_ns: int, reading: Reading) -> int:
+        """The time of a reading, if it is one."""
         volts, amps, watts, joules, coulombs, seconds, own_ns, _ = reading
         squares = 0.0  # NaN and infinities survive in them, and text cannot be multiplied
         if volts is not None:
@@ -141,11 +152,12 @@ class Channel:
         most_watts = self._most_watts
         if (
             not squares < _ABSURD_SQUARE
-            or (most_watts is not None and abs(reading.power or 0.0) > most_watts)
+            or (most_watts is not None and abs(power_of(volts, amps, watts) or 0.0) > most_watts)
             or (seconds is not None and not 0 <= seconds < inf)
             or (own_ns is not None and not self._is_time(own_ns, at_ns))
         ):
             raise SourceError(_impossible(self.source, reading))
+        return at_ns if own_ns is None else own_ns
 
     def _is_time(self, own_ns: int, at_ns: int) -> bool:
         return isinstance(own_ns, int) and (own_ns <= at_ns + _AHEAD_NS or self.source.facts.replayed)
@@ -249,6 +261,8 @@ class SourceLoop:
         self._answered = 0
         self._ready = False
         """No block counts what is read: it is read less often."""
+        for channel in channels:
+            channel.rest_ns = channel.period_ns - self._period_ns // 2
         self._least_ns = min(round(1e9 / self._source.facts.max_hz), _ASKED_NS)
         self._asleep_ns = pace.suspended_ns()
         self._housekeeping_ns = 0
@@ -287,37 +301,44 @@ class SourceLoop:
 
     def _poll(self) -> bool:
         """Read every period on absolute deadlines. True: stop; False: the source needs reopening."""
-        pace, channels = self._pace, self._channels
+        pace, channels, asks, usual_ns = self._pace, self._channels, self._asks, self._period_ns
         deadline_ns = pace.now_ns()
         failures = 0
         for channel in channels:
             channel.spent_ns = 0
-        asks = self._asks
         while True:
-            asked, ready = asks[Count.ASKED], bool(asks[Count.READY_UNTIL_NS])
+            asked, ready = asks[_ASKED], asks[_READY_UNTIL_NS] != 0
             begun_ns = pace.now_ns()
-            read = self._read_all(channels) if asked == self._answered else self._read_as_asked(asked, ready)
-            failures = 0 if read else failures + 1
-            if failures >= FAILURES_BEFORE_REOPEN:
-                return False
+            if asked == self._answered:
+                read = self._read_all(begun_ns)
+            else:
+                read = self._read_as_asked(begun_ns, asked, ready)
+            if read:
+                failures = 0
+            else:
+                failures += 1
+                if failures >= FAILURES_BEFORE_REOPEN:
+                    return False
             now_ns = pace.now_ns()
-            period_ns = max(self._period_ns, READY_PERIOD_NS) if ready else self._period_ns
-            spent_ns = max(self._period_ns, now_ns - begun_ns)
+            spent_ns = now_ns - begun_ns
+            if spent_ns < usual_ns:
+                spent_ns = usual_ns
             for channel in channels:
                 channel.spent_ns = (channel.spent_ns or 0) + spent_ns
             if now_ns >= self._housekeeping_ns:
                 self._keep_house()
+            period_ns = max(usual_ns, READY_PERIOD_NS) if ready else usual_ns
             deadline_ns += period_ns
-            late = (now_ns - deadline_ns) // period_ns
-            if late > 0:
+            if now_ns >= deadline_ns + period_ns:
+                late = (now_ns - deadline_ns) // period_ns
                 deadline_ns += late * period_ns
                 for channel in channels:
                     channel.counts[Count.MISSED] += late
             while True:
                 if pace.wait_until(deadline_ns):
-                    self._read_all(channels, final=True)
+                    self._read_all(pace.now_ns(), final=True)
                     return True
-                if asks[Count.ASKED] == self._answered:
+                if asks[_ASKED] == self._answered:
                     break
                 # as soon as asked, but never sooner than the source has news
                 deadline_ns = min(deadline_ns, begun_ns + self._least_ns)
@@ -326,14 +347,15 @@ class SourceLoop:
                     deadline_ns = now_ns
                     break
 
-    def _read_as_asked(self, asked: int, ready: bool) -> bool:
+    def _read_as_asked(self, begun_ns: int, asked: int, ready: bool) -> bool:
         """One reading of every channel where a block begins or ends; False if all of them failed."""
         channels = self._channels
         resumes, self._ready = self._ready and not ready, ready
         if resumes:
             self._resume()
+            begun_ns = self._pace.now_ns()
         sampled = [channel.counts[Count.RING_COUNT] for channel in channels]
-        read = self._read_all(channels, final=True)
+        read = self._read_all(begun_ns, final=True)
         # what lies before the first sample of a block was read too seldom: that sample must be there
         awaited = resumes and read and self._period_ns < READY_PERIOD_NS
         if awaited and any(
@@ -358,21 +380,22 @@ class SourceLoop:
             channel.answer(asked, self._pace.cpu_ns())
         self._answered = asked
 
-    def _read_all(self, channels: Sequence[Channel], *, final: bool = False) -> bool:
-        """One reading of every channel that is due; False if all of them failed."""
+    def _read_all(self, before_ns: int, final: bool = False) -> bool:
+        """One reading, from now on, of every channel that is due; False if all of them failed."""
         tried = succeeded = False
-        now_ns, half_ns = self._pace.now_ns, self._period_ns // 2
-        for number, channel in enumerate(channels):
-            before_ns = now_ns()
+        pace = self._pace
+        for number, channel in enumerate(self._channels):
+            if number:
+                before_ns = pace.now_ns()
             if before_ns < channel.due_ns and not final:
                 continue
-            channel.due_ns = before_ns + channel.period_ns - half_ns
+            channel.due_ns = before_ns + channel.rest_ns
             tried = True
             try:
                 reading = channel.source.read()
-                if self._pace.suspended_ns() - self._asleep_ns > _SLEPT_NS:
+                if pace.suspended_ns() - self._asleep_ns > _SLEPT_NS:
                     self._note_sleep()
-                sample = channel.take((before_ns + now_ns()) // 2, reading, final=final)
+                sample = channel.take((before_ns + pace.now_ns()) // 2, reading, final)
             except SourceEnded:
                 raise
             except Exception as failure:  # noqa: BLE001 - counted and shown; a driver's bug must not end the run

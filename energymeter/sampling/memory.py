@@ -61,6 +61,9 @@ class Count:
     """What only grows while a sampling process lives: a block's own part is a difference."""
 
 
+_RING_COUNT = Count.RING_COUNT  # set at every sample, found once
+
+
 class State:
     """What a channel's source is doing."""
 
@@ -286,6 +289,7 @@ class CurveWriter:
         if self._counts[Count.GENERATION] % 2:  # the last writer was killed while it thinned the history
             self._counts[Count.HISTORY_COUNT] = 1
             self._counts[Count.GENERATION] += 1
+        self._stride = self._counts[Count.STRIDE]
         self._peak = self._unremembered(memory)
 
     def _unremembered(self, memory: ChannelMemory) -> float:
@@ -299,24 +303,24 @@ class CurveWriter:
         return max([coming, *(peak for at_ns, peak in rows if at_ns > since_ns)])
 
     def append(self, sample: Sample) -> None:
-        counts, count, watts = self._counts, self._count, sample.watts
+        """Add the next sample."""
+        count, ring, watts = self._count, self._ring, sample.watts
         if watts is None:
             watts = _NO_WATTS
-        fields = self._ring.put(count % self._ring.capacity, count, sample, watts)
-        self._count = counts[Count.RING_COUNT] = count + 1
-        stride = counts[Count.STRIDE]
+        fields = ring.put(count % ring.capacity, count, sample, watts)
+        self._count = self._counts[_RING_COUNT] = count + 1
         if watts > self._peak:
             self._peak = watts
-            if stride > self._long:
+            if self._stride > self._long:
                 self._coming_peak[0] = watts
-        if count % stride == 0:
+        if count % self._stride == 0:
             self._remember(count, sample, watts, fields)
 
     def _remember(self, sequence: int, sample: Sample, watts: float, fields: bytes) -> None:
         counts = self._counts
         if counts[Count.HISTORY_COUNT] == HISTORY_SAMPLES:
             self._thin()
-            if sequence % counts[Count.STRIDE]:
+            if sequence % self._stride:
                 return
         if self._peak == watts:
             self._history.copy(counts[Count.HISTORY_COUNT], sequence, fields)
@@ -333,5 +337,5 @@ class CurveWriter:
             history.move(2 * kept, kept, max(history.peaks[2 * kept - 1], history.peaks[2 * kept]))
         self._peak = self._coming_peak[0] = max(self._peak, history.peaks[HISTORY_SAMPLES - 1])
         counts[Count.HISTORY_COUNT] = HISTORY_SAMPLES // 2
-        counts[Count.STRIDE] *= 2
+        self._stride = counts[Count.STRIDE] = 2 * self._stride
         counts[Count.GENERATION] += 1

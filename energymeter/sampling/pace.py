@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _LONGEST_WAIT_SECONDS = 1.0
 _BLIND_WAIT_SECONDS = 0.05
 """Without its pipe a loop cannot be woken; it looks at the word this often."""
+_STOP, _READY_UNTIL_NS = Count.STOP, Count.READY_UNTIL_NS  # looked at for every sample, found once
+_LOOK_NS = 200_000_000
+"""The pipe ends with the program, unless a forked worker holds it: then this often is soon enough."""
 _CLOCK_TRIES, _TOGETHER_NS = 10, 10_000_000
 """Two clocks that were read further apart say nothing of a sleep."""
 _GRACE_NS = 1_000_000_000
@@ -70,7 +73,7 @@ class SystemPace:
         self._woken: Callable[[float], bool] | None = _waiter(wake_fd)
         self._parent_pid = parent_pid
         self._inode = os.fstat(memory_fd).st_ino if memory_fd is not None else None
-        self._checked_ns = 0
+        self._look_ns = self._checked_ns = 0
         self._boot_clock = getattr(time, "CLOCK_BOOTTIME", None)
         self._asleep_ns = 0
         # a process of its own does nothing else, its start included; of the program, only this thread samples
@@ -79,23 +82,31 @@ class SystemPace:
     def wait_until(self, deadline_ns: int) -> bool:
         counts, woken = self._counts, self._woken
         while True:
-            seconds = (deadline_ns - time.monotonic_ns()) * 1e-9
+            now_ns = time.monotonic_ns()
+            seconds = (deadline_ns - now_ns) * 1e-9
             if woken is None:
                 time.sleep(min(max(seconds, 0.0), _BLIND_WAIT_SECONDS))
             else:
+                wait_seconds = 0.0 if seconds < 0.0 else seconds
                 try:
-                    readable = woken(min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS))
+                    readable = woken(
+                        wait_seconds if wait_seconds < _LONGEST_WAIT_SECONDS else _LONGEST_WAIT_SECONDS
+                    )
                 except (OSError, ValueError):
                     readable = True
-                if readable and not counts[Count.STOP]:
+                if readable and not counts[_STOP]:
                     if self._asked():
                         return False
                     # nobody asked: the other end was closed, by the program's death or by the program
                     woken = self._woken = None
                     continue
-            if counts[Count.STOP] or (self._parent_pid is not None and self._orphaned(self._parent_pid)):
+            if counts[_STOP]:
                 return True
-            if counts[Count.READY_UNTIL_NS] and self._nobody_comes(counts[Count.READY_UNTIL_NS]):
+            if now_ns >= self._look_ns or woken is None or seconds >= _LONGEST_WAIT_SECONDS:
+                self._look_ns = now_ns + _LOOK_NS
+                if self._parent_pid is not None and self._orphaned(self._parent_pid):
+                    return True
+            if counts[_READY_UNTIL_NS] and self._nobody_comes(counts[_READY_UNTIL_NS]):
                 return True
             if seconds <= (_LONGEST_WAIT_SECONDS if woken is not None else _BLIND_WAIT_SECONDS):
                 return False
@@ -138,7 +149,7 @@ class SystemPace:
             return 0
         now_ns = time.monotonic_ns()
         asleep_ns = time.clock_gettime_ns(self._boot_clock) - now_ns
-        if abs(asleep_ns - self._asleep_ns) > _TOGETHER_NS:
+        if not -_TOGETHER_NS <= asleep_ns - self._asleep_ns <= _TOGETHER_NS:
             self._asleep_ns = self._slept_so_far(self._boot_clock)
         return self._asleep_ns
 

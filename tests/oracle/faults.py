@@ -370,8 +370,8 @@ FAULTS = (
         "H12",
         "a reading that is no number",
         "sampling/loop.py",
-        "        self._check(at_ns, reading)\n",
-        "",
+        "taken_ns = self._checked_ns(at_ns, reading)\n",
+        "taken_ns = at_ns if reading.at_ns is None else reading.at_ns\n",
         "crash*|*joules|statistics*|idle*|*uncertainty|*mean_watts",
     ),
     _one(
