@@ -46,6 +46,10 @@ def module(name: str) -> "Any":
     return sys.modules[name]
 
 
+made = tuple.__new__
+"""Makes a named tuple from its class and a tuple of all its values. Nothing is checked: for those that
+are made by the thousand."""
+
 if not TYPE_CHECKING:
     _MISSING = object()
 

@@ -5,7 +5,7 @@ compensated sums (Kahan 1965): after a day at 1 kHz the total is still right to 
 """
 
 from energymeter.energy.counters import coulombs_between, joules_between
-from energymeter.lazy import NamedTuple
+from energymeter.lazy import NamedTuple, made
 from energymeter.reading import Facts, Reading, power_of
 
 _IN_STEP = 0.75
@@ -32,9 +32,6 @@ class Sample(NamedTuple):
     volts: float | None
     amps: float | None
     variance_joules2: float = 0.0
-
-
-_sample = tuple.__new__  # as `Sample` is made by its own constructor, which looks at every argument first
 
 
 class _Sum:
@@ -199,7 +196,7 @@ class Integrator:
                 self._add_means(last, watts, reading, dt_ns)
         self._raw_joules, self._raw_coulombs = joules, coulombs
         self._last_ns, self._last_volts, self._last_amps, self._last_watts = at_ns, volts, amps, watts
-        self._last = last = _sample(
+        self._last = last = made(
             Sample,
             (
                 at_ns,

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left, bisect_right
 from itertools import pairwise
 
-from energymeter.lazy import TYPE_CHECKING, NamedTuple
+from energymeter.lazy import TYPE_CHECKING, NamedTuple, made
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,21 +181,28 @@ class Window(NamedTuple):
         A total that is unknown at the start and known at the end began in between, at 0. Without ``edges``,
         only the steps of power at both points say what they misplace.
         """
+        joules0, coulombs0, volt_seconds0, covered0, fill0, variance0, edge_joules, step_watts = start
+        joules1, coulombs1, volt_seconds1, covered1, fill1, variance1, edge1_joules, step1_watts = end
         if edges is not None:
             edge_joules = edges.misplaced_joules(seconds)
         else:
-            step_joules = max(start.step_watts, end.step_watts) * seconds * _STEP_AROUND
-            edge_joules = min(start.edge_joules + end.edge_joules, step_joules)
-        return cls(
-            seconds,
-            end.joules - (0.0 if start.joules != start.joules else start.joules),  # NaN differs from itself
-            end.coulombs - (0.0 if start.coulombs != start.coulombs else start.coulombs),
-            end.volt_seconds - (0.0 if start.volt_seconds != start.volt_seconds else start.volt_seconds),
-            end.covered_seconds - start.covered_seconds,
-            end.gap_fill_joules - start.gap_fill_joules,
-            end.variance_joules2 - start.variance_joules2,
-            edge_joules,
-            peak_watts,
+            edge_joules += edge1_joules
+            around_joules = (step1_watts if step1_watts > step_watts else step_watts) * seconds * _STEP_AROUND
+            if around_joules < edge_joules:
+                edge_joules = around_joules
+        return made(
+            cls,
+            (
+                seconds,
+                joules1 - (joules0 if joules0 == joules0 else 0.0),  # NaN differs from itself
+                coulombs1 - (coulombs0 if coulombs0 == coulombs0 else 0.0),
+                volt_seconds1 - (volt_seconds0 if volt_seconds0 == volt_seconds0 else 0.0),
+                covered1 - covered0,
+                fill1 - fill0,
+                variance1 - variance0,
+                edge_joules,
+                peak_watts,
+            ),
         )
 
 

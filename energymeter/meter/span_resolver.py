@@ -18,7 +18,7 @@ from energymeter.lazy import TYPE_CHECKING, NamedTuple
 from energymeter.sampling.curve import Curve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 _EXACT, _ROUNDED = 2, 6
@@ -70,9 +70,10 @@ class Resolved(NamedTuple):
         """With the further spans, of ``closed``, that ended by ``until_ns``."""
         done = self.n
         exact, rounded = array("d"), array("f")
-        while done < closed and edges[2 * done + 1] <= until_ns:
-            start_ns = edges[2 * done]
-            window = curve.window(start_ns, edges[2 * done + 1], starts.get(start_ns))
+        for start_ns, end_ns in _pairs(edges, done, closed):
+            if end_ns > until_ns:
+                break
+            window = curve.window(start_ns, end_ns, starts.get(start_ns))
             exact.extend(window[1 : 1 + _EXACT])
             rounded.extend(window[1 + _EXACT :])
             done += 1
@@ -83,6 +84,13 @@ class Resolved(NamedTuple):
             exact, rounded = blocks[-1].exact + exact, blocks[-1].rounded + rounded
             blocks = blocks[:-1]
         return Resolved(done, (*blocks, _Block(exact, rounded)))
+
+
+def _pairs(edges: array[int], first: int, end: int) -> Iterator[tuple[int, int]]:
+    """Start and end of some spans; a few are copied at a time, as others may be added meanwhile."""
+    for number in range(first, end, _BLOCK):
+        part = edges[2 * number : 2 * min(number + _BLOCK, end)]
+        yield from zip(part[::2], part[1::2], strict=True)
 
 
 class Snapshot(NamedTuple):

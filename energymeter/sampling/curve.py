@@ -24,7 +24,7 @@ from energymeter.energy.window import (
     unseen_joules,
 )
 from energymeter.errors import NotMeasured
-from energymeter.lazy import TYPE_CHECKING
+from energymeter.lazy import TYPE_CHECKING, NamedTuple, made
 from energymeter.reading import Facts
 from energymeter.sampling.memory import ChannelMemory, Count
 
@@ -40,6 +40,110 @@ _PATIENCE = 1000
 _MANY = 5
 _TRIES = 8
 """Searches repeated because the history is being thinned; one whose writer was killed stays as it is."""
+
+
+class _Course(NamedTuple):
+    """One running total from a sample to the next. Its rate is level, or runs straight."""
+
+    total: float
+    rise: float
+    twice_rate: float
+    change: float
+    rates: float
+    """The sum of both rates; 0: the total rises evenly."""
+
+    @classmethod
+    def of(
+        cls,
+        total0: float | None,
+        total1: float | None,
+        rate0: float | None,
+        rate1: float | None,
+        *,
+        bent: bool,
+    ) -> _Course | None:
+        """By value and rate at both samples; ``bent``: the rate runs straight. ``None``: unknown."""
+        if total1 is None:
+            return None
+        if total0 is None:
+            total0 = 0.0
+        if bent and rate0 is not None and rate1 is not None:
+            return made(cls, (total0, total1 - total0, 2 * rate0, rate1 - rate0, rate0 + rate1))
+        return made(cls, (total0, total1 - total0, 0.0, 0.0, 0.0))
+
+
+class Stretch:
+    """A curve from one sample to the next: its totals at any moment.
+
+    Args:
+        before: the sample that is not later than the moments.
+        after: the next one, later than them; the same one outside of the curve, which is level there.
+        trapezoids: power runs straight from one to the other (instants); otherwise it is level (means,
+            counters).
+    """
+
+    __slots__ = (
+        "_coulombs", "_covered_ns", "_edge_joules", "_gap_fill", "_gap_fill_rise", "_joules",
+        "_measured_from_ns", "_step_watts", "_variance", "_variance_rise", "_volt_seconds", "begin_ns",
+        "end_ns", "measured_ns", "peak_watts",
+    )  # fmt: skip
+
+    def __init__(self, before: Sample, after: Sample, *, trapezoids: bool) -> None:
+        at0_ns, joules0, coulombs0, volt_s0, covered0_ns, fill0, watts0, volts0, amps0, variance0 = before
+        at1_ns, joules1, coulombs1, volt_s1, covered1_ns, fill1, watts1, volts1, amps1, variance1 = after
+        self.begin_ns, self.end_ns = at0_ns, at1_ns
+        self.measured_ns = measured_ns = covered1_ns - covered0_ns
+        # what was measured of an interval is its end: a mean describes the time up to its sample
+        self._measured_from_ns = at1_ns - measured_ns
+        bent = trapezoids and measured_ns == at1_ns - at0_ns > 0
+        self._joules = _Course.of(joules0, joules1, watts0, watts1, bent=bent)
+        self._coulombs = _Course.of(coulombs0, coulombs1, amps0, amps1, bent=bent)
+        self._volt_seconds = _Course.of(volt_s0, volt_s1, volts0, volts1, bent=bent)
+        self._covered_ns = covered0_ns
+        self._gap_fill, self._gap_fill_rise = fill0, fill1 - fill0
+        self._variance, self._variance_rise = variance0, variance1 - variance0
+        self._step_watts = abs(watts1 - watts0) if watts0 is not None and watts1 is not None else 0.0
+        self._edge_joules = self._step_watts * measured_ns * 1e-9 * (STEP_IN_LINE if bent else STEP_IN_MEAN)
+        self.peak_watts = max((watts for watts in (watts0, watts1) if watts is not None), default=_NAN)
+        """The higher power of both samples."""
+
+    def at(self, at_ns: int) -> Point:
+        """The totals at a moment; before both samples those of the first, after both those of the last."""
+        into_ns, measured_ns = at_ns - self._measured_from_ns, self.measured_ns
+        share = edge_joules = step_watts = 0.0
+        if measured_ns > 0 and into_ns > 0:
+            share = into_ns / measured_ns
+            if share < 1.0:
+                edge_joules, step_watts = self._edge_joules, self._step_watts
+            else:
+                share = 1.0
+        gap_fill = self._gap_fill
+        if self._gap_fill_rise and at_ns > self.begin_ns:
+            elapsed = (at_ns - self.begin_ns) / (self.end_ns - self.begin_ns)
+            gap_fill += min(1.0, elapsed) * self._gap_fill_rise
+        return made(
+            Point,
+            (
+                _along(self._joules, share),
+                _along(self._coulombs, share),
+                _along(self._volt_seconds, share),
+                (self._covered_ns + share * measured_ns) * 1e-9,
+                gap_fill,
+                self._variance + share * self._variance_rise,
+                edge_joules,
+                step_watts,
+            ),
+        )
+
+
+def _along(course: _Course | None, share: float) -> float:
+    """A running total at this share of the time that was measured."""
+    if course is None:
+        return _NAN
+    total, rise, twice_rate, change, rates = course
+    if rates:
+        share *= (twice_rate + change * share) / rates
+    return total + share * rise
 
 
 class Curve:
@@ -78,7 +182,10 @@ class Curve:
         self._trapezoids = trapezoids
         self._age_seconds = age_seconds
         self._most_watts = _INF if most_watts is None else most_watts
-        self._near: tuple[Sample, Sample] | None = None  # where the last search ended: spans come in order
+        self._stretch: Stretch | None = None
+        """Where the last search ended: spans come in order."""
+        self._straight: Stretch | None = None
+        """The same, where it is enough for every window within: nothing is missing, late or level there."""
 
     @classmethod
     def of(cls, facts: Facts, memory: ChannelMemory) -> Curve:
@@ -182,7 +289,7 @@ class Curve:
 
     def oldest_ns(self) -> int:
         """The oldest moment that is still known at full rate."""
-        return self._ring.times[self._oldest() % self.capacity]
+        return self._ring.times[self._bounds()[0] % self.capacity]
 
     def interval_seconds(self, period: float) -> float:
         """The observed time between two samples, gaps left out; while there are few, at least ``period``.
@@ -198,15 +305,18 @@ class Curve:
 
     def reach_ns(self) -> int:
         """How much time a full ring holds at the rate of its samples; 0: too few to say."""
-        oldest, count = self._oldest(), len(self)
+        oldest, count = self._bounds()
         if count - oldest < 2:
             return 0
         kept_ns = self.last_ns() - self._ring.times[oldest % self.capacity]
         return kept_ns * self.capacity // (count - 1 - oldest)
 
-    def _oldest(self) -> int:
+    def _bounds(self) -> tuple[int, int]:
+        """The number of the oldest sample that is safe to read in the ring, and that after the newest."""
+        count = len(self)
         # an eighth of the ring is left to the writer, so that it does not overtake a reader at work
-        return max(self._first, len(self) - self.capacity + self.capacity // 8)
+        oldest = count - self.capacity + self.capacity // 8
+        return oldest if oldest > self._first else self._first, count
 
     def at(self, at_ns: int) -> Point:
         """The totals at a moment: exact on samples, interpolated between, level before and after.
@@ -214,14 +324,17 @@ class Curve:
         Args:
             at_ns: a ``time.monotonic_ns()``.
         """
-        before, after = self._around(at_ns)
-        return self._between(before, after, at_ns)
+        return self._around(at_ns).at(at_ns)
 
     def window(self, start_ns: int, end_ns: int, start: Point | None = None) -> Window:
         """What was measured from ``start_ns`` to ``end_ns``; ``start`` is ``at(start_ns)`` if already known.
 
         Before the first sample it is `NOTHING`.
         """
+        straight = self._straight
+        if straight is not None and straight.begin_ns < start_ns <= end_ns < straight.end_ns:
+            start, end = start if start is not None else straight.at(start_ns), straight.at(end_ns)
+            return Window.between(start, end, (end_ns - start_ns) * 1e-9, straight.peak_watts)
         if not len(self):
             return NOTHING
         start, end = start if start is not None else self.at(start_ns), self.at(end_ns)
@@ -241,9 +354,9 @@ class Curve:
 
         What flowed in the gap is taken to be at most the peak, and that may be on its other side.
         """
-        before, after = self._around(end_ns)
-        begins_ns = after.at_ns - (after.covered_ns - before.covered_ns)
-        return after.at_ns if before.at_ns < end_ns < begins_ns else end_ns
+        stretch = self._around(end_ns)
+        begins_ns = stretch.end_ns - stretch.measured_ns
+        return stretch.end_ns if stretch.begin_ns < end_ns < begins_ns else end_ns
 
     def _unseen_joules(self, start_ns: int, end_ns: int, late_ns: int) -> float:
         """What the newest value, which may be so old, does not show of a window."""
@@ -253,7 +366,8 @@ class Curve:
         unseen_ns = min(end_ns, newest.at_ns) - max(start_ns, newest.at_ns - late_ns)
         if unseen_ns <= 0:
             return 0.0
-        numbers = range(max(self._oldest(), len(self) - NEWEST), len(self))
+        oldest, count = self._bounds()
+        numbers = range(max(oldest, count - NEWEST), count)
         samples = [sample for number in numbers if (sample := self._memory.sample(number)) is not None]
         watts = [sample.watts for sample in samples if sample.watts is not None]
         return unseen_joules(watts, unseen_ns * 1e-9) if watts else 0.0
@@ -264,8 +378,7 @@ class Curve:
 
     def _near_ns(self) -> int:
         """From one sample to the next where the last search ended."""
-        before, after = self._near if self._near is not None else (None, None)
-        return after.at_ns - before.at_ns if before is not None and after is not None else 0
+        return self._stretch.end_ns - self._stretch.begin_ns if self._stretch is not None else 0
 
     def _edges(self, start_ns: int, end_ns: int, late_ns: int) -> Edges | None:
         """What is around the window; ``None``: too little to say, or nothing but the steps there matters.
@@ -284,8 +397,8 @@ class Curve:
 
     def _samples_near(self, first_ns: int, last_ns: int, zero_ns: int) -> Near | None:
         """The samples from the third before ``first_ns`` to the third after ``last_ns``, between gaps."""
-        count, oldest = len(self), self._oldest()
-        index, end = self._index(first_ns, oldest), self._index(last_ns, oldest)
+        oldest, count = self._bounds()
+        index, end = self._index(first_ns, oldest, count), self._index(last_ns, oldest, count)
         if index < oldest and oldest:
             return None  # only the history knows, and it is coarse
         samples: list[Sample] = []
@@ -314,8 +427,9 @@ class Curve:
             return _NAN
         peaks, capacity = self._ring.peaks, self.capacity
         for _ in range(_PATIENCE):
-            count, oldest = len(self), self._oldest()
-            first, last = max(self._index(start_ns, oldest), oldest), self._index(end_ns, oldest)
+            oldest, count = self._bounds()
+            first = max(self._index(start_ns, oldest, count), oldest)
+            last = self._index(end_ns, oldest, count)
             if first == last < count - 1 and self._ring.times[last % capacity] < start_ns:
                 last += 1  # it lies between two
             peak = -math.inf
@@ -355,32 +469,36 @@ class Curve:
             if generation % 2 == 0 and generation == self.counts[Count.GENERATION]:
                 break
         older = {f[0]: f[1] for f in kept if f is not None and f[0] >= self._first}  # some are there twice
-        newest = [self._memory.sample(i) for i in range(self._oldest(), len(self))]
+        newest = [self._memory.sample(i) for i in range(*self._bounds())]
         ring = [sample for sample in newest if sample is not None]  # none that was overwritten meanwhile
         start_ns = ring[0].at_ns if ring else 0
         return [older[number] for number in sorted(older) if older[number].at_ns < start_ns] + ring
 
-    def _index(self, at_ns: int, oldest: int) -> int:
+    def _index(self, at_ns: int, oldest: int, count: int) -> int:
         """The newest ring sample not later than ``at_ns``; one less than ``oldest`` if there is none."""
-        times, count = self._ring.times, len(self)
+        times = self._ring.times
         lap = (count - 1) // self.capacity * self.capacity  # the sample in slot 0
         if oldest < lap and at_ns < times[0]:
             lap -= self.capacity
             count = lap + self.capacity
         return lap + bisect_right(times, at_ns, max(oldest - lap, 0), count - lap) - 1
 
-    def _around(self, at_ns: int) -> tuple[Sample, Sample]:
-        """The samples before and after a moment: the same one twice outside the curve."""
-        near = self._near
-        if near is not None and near[0].at_ns <= at_ns < near[1].at_ns:
-            return near
-        self._near = near = self._found_around(at_ns)
-        return near
+    def _around(self, at_ns: int) -> Stretch:
+        """The stretch that a moment is in."""
+        stretch = self._stretch
+        if stretch is None or not stretch.begin_ns <= at_ns < stretch.end_ns:
+            before, after = self._found_around(at_ns)
+            self._stretch = stretch = Stretch(before, after, trapezoids=self._trapezoids)
+            whole = stretch.measured_ns == stretch.end_ns - stretch.begin_ns
+            simple = whole and self._trapezoids and self._age_seconds is None
+            self._straight = stretch if simple and stretch.begin_ns >= self.oldest_ns() else None
+        return stretch
 
     def _found_around(self, at_ns: int) -> tuple[Sample, Sample]:
+        """The samples before and after a moment: the same one twice outside the curve."""
         for _ in range(_PATIENCE):
-            count, oldest = len(self), self._oldest()
-            index = self._index(at_ns, oldest)
+            oldest, count = self._bounds()
+            index = self._index(at_ns, oldest, count)
             before = self._memory.sample(max(index, oldest))
             after = self._memory.sample(index + 1) if index + 1 < count else before
             if before is None or after is None:
@@ -415,43 +533,3 @@ class Curve:
         """A sample of the history; ``None``: older than its slot, so not yet overwritten here."""
         found = self._history.get(slot)
         return found[1] if found is not None and found[0] >= slot * self.counts[Count.STRIDE] else None
-
-    def _between(self, before: Sample, after: Sample, at_ns: int) -> Point:
-        dt_ns = after.at_ns - before.at_ns
-        covered_ns = after.covered_ns - before.covered_ns
-        # what was measured of an interval is its end: a mean describes the time up to its sample
-        into_ns = at_ns - before.at_ns - (dt_ns - covered_ns)
-        share = min(1.0, into_ns / covered_ns) if covered_ns > 0 and into_ns > 0 else 0.0
-        elapsed = min(1.0, (at_ns - before.at_ns) / dt_ns) if dt_ns > 0 and at_ns > before.at_ns else 0.0
-        bent = self._trapezoids and covered_ns == dt_ns > 0
-        step_watts = 0.0
-        if 0 < share < 1 and before.watts is not None and after.watts is not None:
-            step_watts = abs(after.watts - before.watts)
-        return Point(
-            _along(before.joules, after.joules, share, before.watts, after.watts, bent),
-            _along(before.coulombs, after.coulombs, share, before.amps, after.amps, bent),
-            _along(before.volt_seconds, after.volt_seconds, share, before.volts, after.volts, bent),
-            (before.covered_ns + share * covered_ns) * 1e-9,
-            before.gap_fill_joules + elapsed * (after.gap_fill_joules - before.gap_fill_joules),
-            before.variance_joules2 + share * (after.variance_joules2 - before.variance_joules2),
-            step_watts * covered_ns * 1e-9 * (STEP_IN_LINE if bent else STEP_IN_MEAN),
-            step_watts,
-        )
-
-
-def _along(
-    total0: float | None,
-    total1: float | None,
-    share: float,
-    rate0: float | None,
-    rate1: float | None,
-    bent: bool,
-) -> float:
-    """A running total part-way between two samples, whose rate runs straight from one to the other."""
-    if total1 is None:
-        return _NAN
-    if total0 is None:
-        total0 = 0.0
-    if bent and rate0 is not None and rate1 is not None and rate0 + rate1 != 0:
-        share *= (2 * rate0 + (rate1 - rate0) * share) / (rate0 + rate1)
-    return total0 + share * (total1 - total0)

@@ -15,6 +15,7 @@ import struct
 from zlib import crc32
 
 from energymeter.energy.integrate import Sample
+from energymeter.lazy import made
 
 # at_ns joules coulombs volt_seconds covered_ns gap_fill watts volts amps peak variance
 _FIELDS = struct.Struct("=qdddqdddddd")
@@ -159,7 +160,7 @@ class Track:
         sequence = check >> _CHECK_BITS
         if check != _check(sequence, raw[: _FIELDS.size]):
             return None
-        return sequence, Sample(  # NaN differs from itself
+        fields = (  # NaN differs from itself
             at_ns,
             joules if joules == joules else None,
             coulombs if coulombs == coulombs else None,
@@ -171,6 +172,7 @@ class Track:
             amps if amps == amps else None,
             variance,
         )
+        return sequence, made(Sample, fields)
 
     def move(self, source: int, target: int, peak_watts: float) -> None:
         """Copy a record into another slot, with another peak."""
