@@ -7,7 +7,6 @@ import os
 from energymeter.errors import CalibrationError
 from energymeter.lazy import TYPE_CHECKING
 from energymeter.paths import cards_folder
-from energymeter.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,6 +96,8 @@ class Cards:
                     "calibrate this one, or use --no-calibration"
                 )
         if self._file is not None and not known & self._own.keys():
+            from energymeter.text import printable
+
             whose = printable(" and ".join((*self._own, *self._foreign)))
             raise CalibrationError(
                 f"{self._file} is the card of {whose}, but this is {' and '.join(sorted(known))}; name "

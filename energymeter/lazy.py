@@ -46,6 +46,19 @@ def module(name: str) -> "Any":
     return sys.modules[name]
 
 
+class suppress:  # noqa: N801 - named as in `contextlib`
+    """`contextlib.suppress`, which takes a twentieth of a bare start to load."""
+
+    def __init__(self, *errors: type[BaseException]) -> None:
+        self._errors = errors
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> bool:
+        return kind is not None and issubclass(kind, self._errors)
+
+
 made = tuple.__new__
 """Makes a named tuple from its class and a tuple of all its values. Nothing is checked: for those that
 are made by the thousand."""

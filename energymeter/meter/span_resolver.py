@@ -8,7 +8,6 @@ exceptions at any moment need no lock, and find either the old state or the new 
 from __future__ import annotations
 
 import math
-from array import array
 from bisect import bisect_left
 from itertools import chain
 from operator import sub
@@ -18,6 +17,7 @@ from energymeter.lazy import TYPE_CHECKING, NamedTuple
 from energymeter.sampling.curve import Curve
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Callable, Iterator, Sequence
 
 
@@ -45,6 +45,8 @@ class Resolved(NamedTuple):
 
     def column(self, field: str) -> array[float]:
         """One field of `Window` (except seconds) of every span."""
+        from array import array
+
         place = Window._fields.index(field) - 1
         values = array("d" if place < _EXACT else "f")
         for exact, rounded in self.blocks:
@@ -69,6 +71,10 @@ class Resolved(NamedTuple):
     ) -> Resolved:
         """With the further spans, of ``closed``, that ended by ``until_ns``."""
         done = self.n
+        if done == closed:
+            return self
+        from array import array
+
         exact, rounded = array("d"), array("f")
         for start_ns, end_ns in _pairs(edges, done, closed):
             if end_ns > until_ns:
@@ -103,6 +109,8 @@ class Snapshot(NamedTuple):
 
     def seconds(self) -> array[float]:
         """The duration of every span."""
+        from array import array
+
         starts, ends = self.edges[0 : 2 * self.n : 2], self.edges[1 : 2 * self.n : 2]
         return array("d", map((1e-9).__mul__, map(sub, ends, starts)))
 
@@ -157,6 +165,8 @@ class SpanResolver:
 
     def begin(self, name: str) -> array[int]:
         """Keep spans of this name from now on; where their edges go."""
+        from array import array  # a tenth of what a block without spans imports
+
         return self.edges.setdefault(name, array("q"))
 
     def last_end_ns(self) -> int:

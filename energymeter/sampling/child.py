@@ -38,6 +38,7 @@ def main() -> None:
 
     if "job" in config:  # another module's work that wants a bare interpreter too
         module(config["job"]).main(config)
+    gc.disable()  # what is imported and opened now stays
     try:
         session = _prepared(config)
     except EnergyMeterError as error:
@@ -46,6 +47,7 @@ def main() -> None:
     _say({"bytes": session.size, "channels": [channel.to_json() for channel in session.channels]})
     _silence_stderr()
     gc.freeze()
+    gc.enable()
     sys.setswitchinterval(_SWITCH_SECONDS)
     session.run()
     os._exit(0)  # nothing is left to do, and the program waits for our end

@@ -24,6 +24,8 @@ _SLOW_MACHINES = ("armv6l",)
 _SLOW_HZ = 10.0
 _SLOWEST_HZ = 1e-6
 """Once in eleven days."""
+READY_PERIOD_NS = 100_000_000
+"""While no block counts what is read, a source is read at most this often."""
 
 
 class SourceConfig(NamedTuple):

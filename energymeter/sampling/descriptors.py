@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import weakref
 
-from energymeter.lazy import TYPE_CHECKING
+from energymeter.lazy import TYPE_CHECKING, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +54,7 @@ class Descriptor:
         self.fd = -1
         _open.discard(self)
         if fd >= 0:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 os.close(fd)
 
 
@@ -66,7 +65,7 @@ def pipe() -> tuple[Descriptor, Descriptor]:
         return Descriptor(reading), Descriptor(writing)
     except OSError:
         for fd in (reading, writing):
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 os.close(fd)
         raise
 
@@ -83,7 +82,7 @@ def anonymous_file(name: str) -> Descriptor:
     Raises:
         OSError: there is neither.
     """
-    with contextlib.suppress(AttributeError, OSError):  # an old kernel, or a filter of system calls
+    with suppress(AttributeError, OSError):  # an old kernel, or a filter of system calls
         return Descriptor(os.memfd_create(name))
     import tempfile
 

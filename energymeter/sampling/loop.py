@@ -9,7 +9,7 @@ from energymeter.energy.integrate import Integrator, Sample
 from energymeter.errors import EnergyMeterError, SourceEnded, SourceError
 from energymeter.lazy import TYPE_CHECKING
 from energymeter.reading import Reading, power_of
-from energymeter.sampling.config import SourceConfig
+from energymeter.sampling.config import READY_PERIOD_NS, SourceConfig
 from energymeter.sampling.memory import ChannelMemory, Count, CurveWriter, State
 from energymeter.sampling.pace import Pace
 from energymeter.sampling.priority import Priority
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 
 FAILURES_BEFORE_REOPEN = 3
-READY_PERIOD_NS = 100_000_000
-"""While no block counts what is read, a source is read at most this often."""
 _ASKED_NS = 20_000_000
 """A sample that is asked for waits at most so long for a source that has news less often."""
 # what is looked at for every sample, found once

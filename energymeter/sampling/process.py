@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 import sys
@@ -10,7 +9,7 @@ import time
 
 from energymeter import errors
 from energymeter.errors import SamplerError, SourceTimeout
-from energymeter.lazy import TYPE_CHECKING
+from energymeter.lazy import TYPE_CHECKING, suppress
 from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
 from energymeter.sampling.descriptors import Descriptor, anonymous_file
 from energymeter.sampling.memory import Count, Head, LogState, State, Stop
@@ -213,7 +212,7 @@ def _answer(child: Child, last_words: Descriptor) -> dict[str, Any]:
             f"the source did not open within {OPEN_SECONDS:g} s; check that its device answers"
         )
     said = ""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         said = os.pread(last_words.fd, 65_536, 0).decode("utf-8", "replace").strip()
     raise SamplerError(
         f"the sampling process ended immediately; look for the reason in its last words: "

@@ -17,8 +17,7 @@ import time
 import weakref
 
 from energymeter.lazy import TYPE_CHECKING, Protocol
-from energymeter.sampling.config import ChannelInfo, SourceConfig
-from energymeter.sampling.loop import READY_PERIOD_NS
+from energymeter.sampling.config import READY_PERIOD_NS, ChannelInfo, SourceConfig
 from energymeter.sampling.memory import ChannelMemory, Count, Head, State
 from energymeter.sampling.process import ProcessHost
 from energymeter.sampling.uninterrupted import uninterrupted

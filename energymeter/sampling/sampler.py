@@ -9,7 +9,7 @@ from energymeter.clock import Clock, SystemClock
 from energymeter.energy.window import COVERED
 from energymeter.errors import LogError
 from energymeter.lazy import TYPE_CHECKING, NamedTuple
-from energymeter.sampling import priority, ready
+from energymeter.sampling import ready
 from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.memory import ChannelMemory, Count, Head, State
@@ -47,6 +47,8 @@ class SampledChannel(NamedTuple):
     @property
     def priority(self) -> str:
         """What the scheduler granted the sampling loop; an empty text where nothing was asked for."""
+        from energymeter.sampling import priority  # the sampling process needs it, and this one for results
+
         return priority.NAMES.get(self.observed(Count.PRIORITY), "")
 
     def own_counter(self) -> OwnCounter | None:
@@ -406,11 +408,9 @@ class Sampler:
             besides = f"; the battery's gauge counted {significant(gave)} J meanwhile" if gave else ""
             notes.append(f"the machine slept {asleep:.1f} s, not measured{besides}")
         missed = sum(channel.observed(Count.MISSED) for channel in self.channels)
-        refused = {channel.priority for channel in self.channels} - {
-            "",
-            priority.NAMES[priority.Level.REAL_TIME],
-        }
-        if missed and refused:
+        granted = {channel.priority for channel in self.channels} if missed else set()
+        refused = granted - {"", "real-time"}
+        if refused:
             notes.append(
                 f"the sampler was refused real-time priority (it has: {', '.join(sorted(refused))}) and "
                 f"missed {missed} readings; allow it with `ulimit -r 1` or CAP_SYS_NICE"

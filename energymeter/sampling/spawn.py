@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import sys
@@ -11,7 +10,7 @@ import time
 import weakref
 
 from energymeter.errors import SamplerError
-from energymeter.lazy import TYPE_CHECKING
+from energymeter.lazy import TYPE_CHECKING, suppress
 from energymeter.sampling.descriptors import Descriptor, anonymous_file, close, pipe
 from energymeter.sampling.messages import packed
 
@@ -143,9 +142,9 @@ class Child:
     def wake(self) -> None:
         """Make whatever waits in it look at what is asked."""
         if self._wake[1].ours():
-            with contextlib.suppress(BlockingIOError):  # the pipe is full: it has not looked for long
+            with suppress(BlockingIOError):  # the pipe is full: it has not looked for long
                 os.write(self._wake[1].fd, b"!")
-        with contextlib.suppress(OSError):  # it may be stopped, and the program may have lost its rights
+        with suppress(OSError):  # it may be stopped, and the program may have lost its rights
             self._process.send(signal.SIGCONT)
 
     def wait(self, seconds: float) -> bool:
@@ -160,7 +159,7 @@ class Child:
 
     def kill(self) -> None:
         """End it by force, without waiting."""
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             self._process.send(signal.SIGKILL)
 
     def release(self) -> None:
@@ -249,7 +248,7 @@ def _import_path() -> list[str]:
     """Where this program finds modules, packages first and the script's own folder last."""
     entries = []
     for entry in sys.path:
-        with contextlib.suppress(TypeError, OSError):  # not a path; the current folder was removed
+        with suppress(TypeError, OSError):  # not a path; the current folder was removed
             entries.append(os.path.abspath(os.fsdecode(entry)))
     return [_ROOT, *entries[1:], *entries[:1]]
 
