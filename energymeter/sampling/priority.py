@@ -13,7 +13,6 @@ gives its real-time priority back, and ``RLIMIT_RTTIME`` ends it for one that ca
 from __future__ import annotations
 
 import os
-import resource
 import time
 
 from energymeter.lazy import TYPE_CHECKING
@@ -75,6 +74,8 @@ class Priority:
 
 def guard() -> None:
     """Limit what a real-time thread of this process can take before it pauses; called in the main thread."""
+    import resource  # a sampling process needs it, and the program does not
+
     signal.signal(signal.SIGXCPU, lambda *_: give_back_all())
     try:
         resource.setrlimit(resource.RLIMIT_RTTIME, (_SOFT_MICROSECONDS, _HARD_MICROSECONDS))
