@@ -401,6 +401,8 @@ class Curve:
         index, end = self._index(first_ns, oldest, count), self._index(last_ns, oldest, count)
         if index < oldest and oldest:
             return None  # only the history knows, and it is coarse
+        if self.counts[Count.RING_COUNT] - oldest >= self.capacity:
+            return None  # overwritten during the search
         samples: list[Sample] = []
         for number in range(max(index - 2, oldest), min(end + 4, count)):
             sample = self._memory.sample(number)
@@ -436,7 +438,8 @@ class Curve:
             if first <= last:
                 left, right = first % capacity, last % capacity + 1
                 peak = max(peaks[left:right]) if left < right else max(max(peaks[left:]), max(peaks[:right]))
-            overwritten = self.counts[Count.RING_COUNT] - first >= capacity
+            # a search among records that are overwritten meanwhile finds anything
+            overwritten = self.counts[Count.RING_COUNT] - oldest >= capacity
             # what was counted a moment ago may still be on its way to this processor
             if not overwritten and (last < count - 2 or self._memory.sample(last) is not None):
                 break
