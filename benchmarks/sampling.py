@@ -42,7 +42,7 @@ def measure(short: bool) -> dict[str, Figure]:
 
 
 def _shares(rate_hz: float, seconds: float) -> tuple[float, float]:
-    """Of a process that only waits, and of the sampler."""
+    """What a process that only waits takes of a core, and what the sampler does."""
     command = [sys.executable, "-I", "-S", "-c", _WAITS, str(round(1e9 / rate_hz))]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         waiting = _child_share(seconds)
@@ -56,7 +56,7 @@ def _share(rate_hz: float, seconds: float) -> float:
 
 
 def _child_share(seconds: float) -> float:
-    """Of a core, by this process's only child once it has started."""
+    """What the only child of this process takes of a core, once it has started."""
     time.sleep(0.3)
     before, start = children_cpu_seconds(), time.monotonic()
     time.sleep(seconds)

@@ -402,8 +402,8 @@ FAULTS = (
         "H17 (memory)",
         "a kernel without files in memory",
         "sampling/descriptors.py",
-        "    with contextlib.suppress(AttributeError, OSError):  # an old kernel",
-        "    with contextlib.suppress(ZeroDivisionError):  # an old kernel",
+        "    with suppress(AttributeError, OSError):  # an old kernel",
+        "    with suppress(ZeroDivisionError):  # an old kernel",
         "crash OSError|refused*",
     ),
     _one(
