@@ -43,6 +43,7 @@ with EnergyMeter("manual:5V,0.6A", rate_hz=50) as meter:
     time.sleep(1)
 print(f"{platform.machine()}: import {seconds * 1000:.0f} ms (emulated); {meter.usage}")
 '
+enter /usr/bin/python3 /srv/project/tests/arm/cost.py
 # the memory of an ARM processor keeps no order: the race of writer and readers, ten times by itself,
 # 20 s a test at most
 enter /bin/sh -c 'cd /srv/project && for _ in 1 2 3 4 5 6 7 8 9 10; do

@@ -53,6 +53,24 @@ def test_totals_are_exact_on_samples_and_drawn_in_between():
     assert pen.curve.at(500 * MS).volt_seconds == pytest.approx(2.5)
 
 
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.floats(0, 1e3)), min_size=2, max_size=30),
+    st.lists(st.tuples(st.integers(0, 1200), st.integers(0, 60)), min_size=1, max_size=20),
+    st.booleans(),
+)
+def test_what_was_searched_before_changes_no_window(rows, windows, trapezoids):
+    pen, at_ns = Pen("instant" if trapezoids else "mean", gap_ns=25 * MS), 0
+    for step, watts in rows:
+        at_ns += step * MS
+        pen.write((at_ns, watts))
+    # sorted, many of them follow one another between the same two samples
+    for start, length in sorted(windows):
+        edges = start * MS, (start + length) * MS + length
+        fresh = Curve(pen.memory, trapezoids=trapezoids).window(*edges)
+        assert repr(pen.curve.window(*edges)) == repr(fresh)
+        assert repr(pen.curve.window(*edges)) == repr(fresh)
+
+
 def test_a_mean_is_level_within_its_interval():
     pen = Pen("mean")
     pen.write((0, 1.0), (1000 * MS, 3.0))
