@@ -181,7 +181,7 @@ class Billing:
 
     def _pay_at_end(self, strictly: bool) -> None:
         with self._state:
-            if self.drawn is None:
+            if self._nothing_measured():
                 if os.getpid() == self._pid:
                     warnings.warn(
                         f"nothing was debited to {self._account.name}: the meter gave no sample; "
@@ -278,6 +278,10 @@ class Billing:
             self.count(name, *cost_of(1, start, self.poll()))
 
     # Paying -----------------------------------------------------------------------------------
+
+    def _nothing_measured(self) -> bool:
+        """No sample, or a first one alone that was asked for while time went by."""
+        return self.drawn is None or (not self.drawn.seconds and self._now_ns() > self._history[0][0])
 
     def pay(self, *, last: bool = False) -> None:
         """Bring the ledger up to what was drawn.

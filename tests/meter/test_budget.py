@@ -362,6 +362,16 @@ def test_an_error_in_a_loop_passes_and_is_debited(budget: Budget, clock: ManualC
     assert budget.spent_joules == pytest.approx(30)
 
 
+def test_a_first_sample_alone_is_no_debit_of_nothing(budget: Budget, clock: ManualClock) -> None:
+    class Standing(SteadyMeter):
+        usage = Figures(0.0, 0.0, 0.0, uncertainty=0.0)  # it stands where its first sample was
+
+    meter = Standing(clock, 3.0)
+    with pytest.warns(RuntimeWarning, match="nothing was debited"):
+        assert list(budget.track(work(clock, 5), meter)) == [0, 1, 2, 3, 4]
+    assert budget.spent_joules == 0
+
+
 def test_no_sample_is_reported_and_the_loop_goes_on(budget: Budget, clock: ManualClock) -> None:
     meter = SteadyMeter(clock, 3.0, samples=False)
     with pytest.warns(RuntimeWarning, match="nothing was debited"):
