@@ -278,7 +278,8 @@ class EnergyMeter:
     def _run(self, groups: list[list[Spec | Source]]) -> Run:
         # Answers need these, also one to a signal handler that interrupts the import of the first question.
         import energymeter.energy.usage
-        import energymeter.meter.spans  # noqa: F401
+        import energymeter.meter.spans
+        import energymeter.sampling.priority  # noqa: F401
         from energymeter.meter.run import Run  # another third: for those who measure
         from energymeter.sampling.config import LogConfig, SourceConfig
         from energymeter.sampling.sampler import Sampler
