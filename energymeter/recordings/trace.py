@@ -379,9 +379,11 @@ class Trace:
         after = int(np.searchsorted(self.time_s, at))
         if not 0 < after < len(self) or self.time_s[after] == at:
             return 0.0
-        step = abs(self.watts[after] - self.watts[after - 1])
+        level = self.facts.semantics != "instant"
+        # a step late in a level stretch shows in the one after it
+        step = np.nanmax(np.abs(np.diff(self.watts[after - 1 : after + (2 if level else 1)])), initial=0.0)
         seconds = self.covered_s[after] - self.covered_s[after - 1]
-        share = STEP_IN_LINE if self.facts.semantics == "instant" else STEP_IN_MEAN
+        share = STEP_IN_MEAN if level else STEP_IN_LINE
         return float(np.nan_to_num(step * seconds * share))
 
     def _unseen_joules(self, start: float, end: float) -> float:

@@ -80,6 +80,7 @@ class Stretch:
         after: the next one, later than them; the same one outside of the curve, which is level there.
         trapezoids: power runs straight from one to the other (instants); otherwise it is level (means,
             counters).
+        later: the sample after these, where it is known. A step late in a level stretch shows there.
     """
 
     __slots__ = (
@@ -88,7 +89,9 @@ class Stretch:
         "end_ns", "measured_ns", "peak_watts",
     )  # fmt: skip
 
-    def __init__(self, before: Sample, after: Sample, *, trapezoids: bool) -> None:
+    def __init__(
+        self, before: Sample, after: Sample, *, trapezoids: bool, later: Sample | None = None
+    ) -> None:
         at0_ns, joules0, coulombs0, volt_s0, covered0_ns, fill0, watts0, volts0, amps0, variance0 = before
         at1_ns, joules1, coulombs1, volt_s1, covered1_ns, fill1, watts1, volts1, amps1, variance1 = after
         self.begin_ns, self.end_ns = at0_ns, at1_ns
@@ -103,6 +106,8 @@ class Stretch:
         self._gap_fill, self._gap_fill_rise = fill0, fill1 - fill0
         self._variance, self._variance_rise = variance0, variance1 - variance0
         self._step_watts = abs(watts1 - watts0) if watts0 is not None and watts1 is not None else 0.0
+        if later is not None and later.watts is not None and watts1 is not None:
+            self._step_watts = max(self._step_watts, abs(later.watts - watts1))
         self._edge_joules = self._step_watts * measured_ns * 1e-9 * (STEP_IN_LINE if bent else STEP_IN_MEAN)
         self.peak_watts = max((watts for watts in (watts0, watts1) if watts is not None), default=_NAN)
         """The higher power of both samples."""
@@ -490,15 +495,15 @@ class Curve:
         """The stretch that a moment is in."""
         stretch = self._stretch
         if stretch is None or not stretch.begin_ns <= at_ns < stretch.end_ns:
-            before, after = self._found_around(at_ns)
-            self._stretch = stretch = Stretch(before, after, trapezoids=self._trapezoids)
+            before, after, later = self._found_around(at_ns)
+            self._stretch = stretch = Stretch(before, after, trapezoids=self._trapezoids, later=later)
             whole = stretch.measured_ns == stretch.end_ns - stretch.begin_ns
             simple = whole and self._trapezoids and self._age_seconds is None
             self._straight = stretch if simple and stretch.begin_ns >= self.oldest_ns() else None
         return stretch
 
-    def _found_around(self, at_ns: int) -> tuple[Sample, Sample]:
-        """The samples before and after a moment: the same one twice outside the curve."""
+    def _found_around(self, at_ns: int) -> tuple[Sample, Sample, Sample | None]:
+        """The samples before and after a moment: the same one twice outside the curve; and a later one."""
         for _ in range(_PATIENCE):
             oldest, count = self._bounds()
             index = self._index(at_ns, oldest, count)
@@ -507,9 +512,11 @@ class Curve:
             if before is None or after is None:
                 continue  # overwritten meanwhile, or not yet visible
             if index < oldest:
-                return (before, before) if oldest == self._first else self._around_in_history(at_ns, before)
+                pair = (before, before) if oldest == self._first else self._around_in_history(at_ns, before)
+                return *pair, None
             if before.at_ns <= at_ns and (after is before or at_ns < after.at_ns):
-                return before, after
+                wanted = not self._trapezoids and index + 2 < count
+                return before, after, self._memory.sample(index + 2) if wanted else None
         if self._end_ns:
             raise NotMeasured("a later block has overwritten these samples; ask for results before that")
         raise AssertionError("the writer cannot lap a ring so often within one search")
