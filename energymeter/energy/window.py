@@ -50,7 +50,7 @@ class Point(NamedTuple):
     edge_joules: float = 0.0
     """What a step of the power right here would be misplaced by, one standard deviation."""
     step_watts: float = 0.0
-    """The difference of power between the samples before and after, or in a level stretch to the one after that,
+    """The difference of power between the samples before and after, or in a level stretch to the one after,
     whichever is larger; 0 on a sample."""
 
 
