@@ -96,6 +96,11 @@ class EnergyMeter:
             raise SpecError(f"a source cannot linger {linger:g} s; give 0 to {MOST_SECONDS:g} seconds")
         if rate_hz is not None and not rate_hz > 0:
             raise SpecError(f"a rate of {rate_hz:g} Hz reads nothing; give a positive number")
+        # Answers need these: also one to a signal handler that interrupts the first question, and
+        # those of a program that gives up its rights, or its view of the disk, before it measures.
+        import energymeter.energy.usage
+        import energymeter.meter.spans
+        import energymeter.sampling.priority  # noqa: F401
         from energymeter.meter.life import Life
 
         self._groups: list[list[Spec | Source]] | None = None
@@ -276,10 +281,6 @@ class EnergyMeter:
         return _groups(self.choice.spec) if self.choice is not None else []
 
     def _run(self, groups: list[list[Spec | Source]]) -> Run:
-        # Answers need these, also one to a signal handler that interrupts the import of the first question.
-        import energymeter.energy.usage
-        import energymeter.meter.spans
-        import energymeter.sampling.priority  # noqa: F401
         from energymeter.meter.run import Run  # another third: for those who measure
         from energymeter.sampling.config import LogConfig, SourceConfig
         from energymeter.sampling.sampler import Sampler
