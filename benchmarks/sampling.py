@@ -43,6 +43,8 @@ def measure(short: bool) -> dict[str, Figure]:
 
 def _shares(rate_hz: float, seconds: float) -> tuple[float, float]:
     """What a process that only waits takes of a core, and what the sampler does."""
+    while children_cpu_seconds():  # a sampler that stayed ready, which ends by itself
+        time.sleep(0.1)
     command = [sys.executable, "-I", "-S", "-c", _WAITS, str(round(1e9 / rate_hz))]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         waiting = _child_share(seconds)
