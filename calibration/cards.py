@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from energymeter.errors import CalibrationError
+from energymeter.errors import CalibrationError, warn
 from energymeter.lazy import TYPE_CHECKING
 from energymeter.paths import cards_folder
 
@@ -111,12 +111,9 @@ def _any_here() -> bool:
     try:
         return bool(os.listdir(folder))
     except PermissionError:
-        import warnings
-
-        warnings.warn(
+        warn(
             f"no calibration card is used, because this user may not read {folder}: "
             "make that folder yours, or set XDG_CONFIG_HOME",
-            RuntimeWarning,
             stacklevel=2,
         )
     except OSError:

@@ -146,3 +146,18 @@ class NotComparable(EnergyMeterError, ValueError):
 
 class CommandFailed(EnergyMeterError, ChildProcessError):
     """A command of a comparison failed; ``exit_code`` is its own."""
+
+
+def warn(text: str, stacklevel: int = 2) -> None:
+    """Warn the program; a standard error that was closed must not end its work.
+
+    Args:
+        text: what happened, with the remedy.
+        stacklevel: whose line is shown, as in `warnings.warn`.
+    """
+    import warnings
+
+    try:
+        warnings.warn(text, RuntimeWarning, stacklevel=stacklevel + 1)
+    except ValueError:  # Python has written to a file that is closed
+        return

@@ -14,12 +14,11 @@ import sqlite3
 import threading
 import time
 import uuid
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from energymeter.clock import Clock
-from energymeter.errors import LedgerError
+from energymeter.errors import LedgerError, warn
 from energymeter.paths import user_folder
 
 MIGRATIONS = (
@@ -163,10 +162,9 @@ class LedgerFile:
             fault = self._fault()
             if fault:
                 aside = self._set_aside()
-                warnings.warn(
+                warn(
                     f"the ledger {self.path} is corrupt ({fault}) and kept as {aside}; a new one begins: "
                     "make the budgets again with `energymeter budget new`",
-                    RuntimeWarning,
                     stacklevel=2,
                 )
             with contextlib.closing(self._connect()) as db:

@@ -10,7 +10,6 @@ import contextlib
 import os
 import threading
 import uuid
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -21,7 +20,7 @@ from energymeter.budget.balance import Balance
 from energymeter.budget.claims import Charge, Claim
 from energymeter.budget.forecast import Forecast
 from energymeter.energy.window import COVERED
-from energymeter.errors import EnergyMeterError, LedgerError, NotMeasured, SpecError
+from energymeter.errors import EnergyMeterError, LedgerError, NotMeasured, SpecError, warn
 from energymeter.meter import active
 from energymeter.meter.active import RunningMeter
 from energymeter.meter.usage_delta import NOTHING, UsageDelta
@@ -183,10 +182,9 @@ class Billing:
         with self._state:
             if self._nothing_measured():
                 if os.getpid() == self._pid:
-                    warnings.warn(
+                    warn(
                         f"nothing was debited to {self._account.name}: the meter gave no sample; "
                         "see `energymeter devices`, or raise the rate for short loops",
-                        RuntimeWarning,
                         stacklevel=4,
                     )
                 return
@@ -200,7 +198,7 @@ class Billing:
                 )
                 if strictly:
                     raise LedgerError(text) from error
-                warnings.warn(text, RuntimeWarning, stacklevel=4)
+                warn(text, stacklevel=4)
 
     def _at_exit(self) -> None:
         if os.getpid() == self._pid:
@@ -355,10 +353,9 @@ class Billing:
         elif {*claim.sources} < {*sources} and not self._warned:
             self._warned = True
             theirs, rest = " + ".join(claim.sources), " + ".join({*sources} - {*claim.sources})
-            warnings.warn(
+            warn(
                 f"{rest} is not debited to {self._account.name} while process {claim.pid} bills {theirs}: "
                 "measure them in one process",
-                RuntimeWarning,
                 stacklevel=5,
             )
         return claim
@@ -374,7 +371,7 @@ class Billing:
         try:
             self.pay()
         except EnergyMeterError as error:
-            warnings.warn(f"not debited yet: {error}", RuntimeWarning, stacklevel=3)
+            warn(f"not debited yet: {error}", stacklevel=3)
 
     # Which meter counts -----------------------------------------------------------------------
 
@@ -417,7 +414,7 @@ class Billing:
             self._use_another(self._own.enter_context(start_meter()))
         except EnergyMeterError as error:
             self._start_meter = None  # tried once
-            warnings.warn(f"the rest is not debited: {error}", RuntimeWarning, stacklevel=4)
+            warn(f"the rest is not debited: {error}", stacklevel=4)
 
     def _use(self, meter: RunningMeter, *, whole: bool = False) -> None:
         self._meter = meter

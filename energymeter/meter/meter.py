@@ -13,6 +13,7 @@ from energymeter.errors import (
     ProvenanceRefused,
     SourceError,
     SpecError,
+    warn,
 )
 from energymeter.meter.span import Span, SyncedSpan
 from energymeter.version import __version__
@@ -254,10 +255,9 @@ class EnergyMeter:
             except EnergyMeterError as failure:
                 if not failed:
                     raise
-                import warnings
 
                 # the caller's own error goes first
-                warnings.warn(f"the budget was not debited: {failure}", stacklevel=2)
+                warn(f"the budget was not debited: {failure}", stacklevel=2)
 
     # The source ---------------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
 """The budget's public face: what is left, loops that draw on it, and who is reported when it runs low."""
 
 import asyncio
+import sys
 import threading
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -370,6 +372,23 @@ def test_a_first_sample_alone_is_no_debit_of_nothing(budget: Budget, clock: Manu
     with pytest.warns(RuntimeWarning, match="nothing was debited"):
         assert list(budget.track(work(clock, 5), meter)) == [0, 1, 2, 3, 4]
     assert budget.spent_joules == 0
+
+
+def test_a_warning_to_a_closed_standard_error_does_not_end_the_loop(
+    budget: Budget, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    closed = (tmp_path / "stderr").open("w")
+    closed.close()
+    monkeypatch.setattr("sys.stderr", closed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", _as_python_shows_it)
+        steps = list(budget.track(work(clock, 3), SteadyMeter(clock, 3.0, samples=False)))
+    assert steps == [0, 1, 2]
+
+
+def _as_python_shows_it(*what: object, **more: object) -> None:
+    print(*what, file=sys.stderr)
 
 
 def test_no_sample_is_reported_and_the_loop_goes_on(budget: Budget, clock: ManualClock) -> None:
