@@ -179,12 +179,19 @@ class SpanResolver:
         Args:
             final: no sample will follow, so every closed span is worked out.
         """
-        opened = [*self.open.values()]  # before the closed ones are counted: none may fall between
-        self._channels = tuple(
-            self._advanced(curve, channel, opened, final)
-            for curve, channel in zip(self._curves, self._channels, strict=True)
-        )
-        self.due_ns = self.now_ns() + self._keep_ns()
+        due_ns = self.due_ns
+        self.due_ns = (
+            self.now_ns() + self._keep_ns()
+        )  # first: spans that end meanwhile need no pass of their own
+        try:
+            opened = [*self.open.values()]  # before the closed ones are counted: none may fall between
+            self._channels = tuple(
+                self._advanced(curve, channel, opened, final)
+                for curve, channel in zip(self._curves, self._channels, strict=True)
+            )
+        except BaseException:
+            self.due_ns = due_ns
+            raise
 
     def _advanced(self, curve: Curve, before: _Channel, opened: list[int], final: bool) -> _Channel:
         # what flowed in a span may show later than it ended

@@ -119,6 +119,7 @@ def test_ctrl_c_keeps_what_was_measured_and_the_same_call_continues(tmp_path: Pa
 
     def interrupted() -> None:
         calls.append(1)
+        rest()  # long enough to be measured next to a busy machine
         if len(calls) == 4:
             raise KeyboardInterrupt
 

@@ -70,6 +70,33 @@ def test_ending_a_span_resolves_the_old_ones_before_the_ring_forgets_them(bench)
     assert spans.joules.total == pytest.approx(bench.curve.window(start_ns, bench.now_ns, start).joules)
 
 
+def test_spans_that_end_while_others_are_resolved_start_no_pass_of_their_own(bench, monkeypatch):
+    resolver, late_ns, passes = bench.life.running.spans, bench.curve.late_ns, []
+
+    def ends_meanwhile():
+        passes.append(1)
+        if len(passes) < 5:
+            with bench.span():
+                pass
+        return late_ns()
+
+    monkeypatch.setattr(bench.curve, "late_ns", ends_meanwhile)
+    bench.pass_ms(1)
+    resolver.due_ns = bench.now_ns - 1
+    with bench.span():
+        pass
+    assert len(passes) == 1
+
+
+def test_an_interrupted_pass_is_due_again(bench, monkeypatch):
+    resolver = bench.life.running.spans
+    due_ns = resolver.due_ns
+    monkeypatch.setattr(bench.curve, "late_ns", lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        resolver.resolve()
+    assert resolver.due_ns == due_ns
+
+
 def test_a_device_that_sends_faster_than_it_said_is_resolved_in_time():
     bench = Bench()
     bench.pens[0].sample_at(1.0)  # and sends 1000 a second
