@@ -71,16 +71,17 @@ def test_ending_a_span_resolves_the_old_ones_before_the_ring_forgets_them(bench)
 
 
 def test_spans_that_end_while_others_are_resolved_start_no_pass_of_their_own(bench, monkeypatch):
-    resolver, late_ns, passes = bench.life.running.spans, bench.curve.late_ns, []
+    resolver, passes = bench.life.running.spans, []
+    advanced = resolver._advanced
 
-    def ends_meanwhile():
+    def ends_meanwhile(*arguments):
         passes.append(1)
         if len(passes) < 5:
             with bench.span():
                 pass
-        return late_ns()
+        return advanced(*arguments)
 
-    monkeypatch.setattr(bench.curve, "late_ns", ends_meanwhile)
+    monkeypatch.setattr(resolver, "_advanced", ends_meanwhile)
     bench.pass_ms(1)
     resolver.due_ns = bench.now_ns - 1
     with bench.span():
