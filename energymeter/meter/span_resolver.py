@@ -180,9 +180,8 @@ class SpanResolver:
             final: no sample will follow, so every closed span is worked out.
         """
         due_ns = self.due_ns
-        self.due_ns = (
-            self.now_ns() + self._keep_ns()
-        )  # first: spans that end meanwhile need no pass of their own
+        # first of all: spans that end meanwhile need no pass of their own
+        self.due_ns = self.now_ns() + self._keep_ns()
         try:
             opened = [*self.open.values()]  # before the closed ones are counted: none may fall between
             self._channels = tuple(

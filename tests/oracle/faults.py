@@ -286,15 +286,15 @@ FAULTS = (
         (
             Edit(
                 "energymeter/meter/span_resolver.py",
-                "        opened = [*self.open.values()]",
+                "        due_ns = self.due_ns\n",
                 '        self._lock = getattr(self, "_lock", None) or __import__("threading").Lock()\n'
                 "        self._lock.acquire()\n"
-                "        opened = [*self.open.values()]",
+                "        due_ns = self.due_ns\n",
             ),
             Edit(
                 "energymeter/meter/span_resolver.py",
-                "        self.due_ns = self.now_ns() + self._keep_ns()\n",
-                "        self.due_ns = self.now_ns() + self._keep_ns()\n        self._lock.release()\n",
+                "            self.due_ns = due_ns\n            raise\n",
+                "            self.due_ns = due_ns\n            raise\n        self._lock.release()\n",
             ),
         ),
         "hang|slow*",
