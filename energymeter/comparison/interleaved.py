@@ -218,7 +218,10 @@ class _Bench:
             return
         with self._meter.span("idle") as span:
             time.sleep(seconds)
-        watts = self._usage(span.usage).mean_watts
+        try:
+            watts = self._usage(span.usage).mean_watts
+        except NotMeasured:
+            return  # a moment without a sample: the runs next to it have no idle power
         assert watts is not None
         self._idle[number] = watts
         if self._folder is not None:
