@@ -198,10 +198,7 @@ class Shelly(HttpMeter):
         return status
 
     def _why_no_watts(self, part: _Component) -> str:
-        errors = [
-            error for key in _ERRORS if isinstance(said := self._status.get(key), list) for error in said
-        ]
-        if errors:
+        if errors := _errors(self._status):
             return f"reports {printable(', '.join(map(str, errors))[:200])}"
         return f"gives no {part.watts}, so this channel has no power meter"
 
@@ -211,8 +208,11 @@ class Shelly(HttpMeter):
         return str(info.get("id", "")) if isinstance(info, dict) else ""
 
 
+def _errors(status: dict[str, object]) -> list[object]:
+    """What a component reports of itself and of its phases."""
+    return [error for key in _ERRORS if isinstance(said := status.get(key), list) for error in said]
+
+
 def _phase_fails(status: dict[str, object]) -> bool:
     """Whether a total of phases lacks one."""
-    return any(
-        error in _NO_POWER for key in _ERRORS if isinstance(said := status.get(key), list) for error in said
-    )
+    return any(error in _NO_POWER for error in _errors(status))

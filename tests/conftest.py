@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         marker = item.get_closest_marker("not_emulated")
         if marker is not None and PROFILE == "emulated":
             item.add_marker(pytest.mark.skip(reason=f"not under emulation: {marker.args[0]}"))
+
+
+@pytest.fixture
+def own_zone() -> Iterator[None]:
+    """The test may set TZ; afterwards the zone is what it was."""
+    before = os.environ.get("TZ")
+    yield
+    if before is None:
+        os.environ.pop("TZ", None)
+    else:
+        os.environ["TZ"] = before
+    time.tzset()
 
 
 @pytest.fixture(scope="session")

@@ -349,7 +349,6 @@ def _over_the_least(
     measured: Mapping[str, list[Run]], found: Mapping[str, Setting]
 ) -> dict[str, Estimate | None]:
     """How much more each setting uses than the one that uses least, of those that have all of their runs."""
-
     most = max(setting.runs for setting in found.values())
     whole = [label for label, setting in found.items() if setting.runs == most]
     whole.sort(key=lambda label: found[label].joules_per_unit)

@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,18 +25,11 @@ _UNCLEAR = "time,power_W\n" + "".join(f"{60 * i},{_level(i)}\n" for i in range(2
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_zone: None) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a log.csv").write_text(_UNCLEAR)
     Path("b.csv").write_text("time_s,power_W\n" + "".join(f"{60 * i},{_level(i)}\n" for i in range(200)))
-    before = os.environ.get("TZ")
     os.environ["TZ"] = "UTC"
-    time.tzset()
-    yield
-    if before is None:
-        os.environ.pop("TZ", None)
-    else:
-        os.environ["TZ"] = before
     time.tzset()
 
 

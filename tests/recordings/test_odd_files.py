@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,16 +11,7 @@ from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.recordings import bulk, table
 from tests.recordings.odd_files import ODD, Odd
 
-
-@pytest.fixture(autouse=True)
-def _zone_of_before() -> Iterator[None]:
-    before = os.environ.get("TZ")
-    yield
-    if before is None:
-        os.environ.pop("TZ", None)
-    else:
-        os.environ["TZ"] = before
-    time.tzset()
+pytestmark = pytest.mark.usefixtures("own_zone")
 
 
 def energy(folder: Path, odd: Odd) -> tuple[float | None, str]:
