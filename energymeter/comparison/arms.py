@@ -29,9 +29,8 @@ def compare(
 ) -> Comparison:
     """Which of these functions uses less energy? Measured in turns, with an interval and a verdict in words.
 
-    >>> from energymeter import EnergyMeter, compare
-    >>> meter = EnergyMeter("manual:5V,0.6A", rate_hz=4)
-    >>> result = compare(lambda: sum(range(1000)), lambda: sum(range(2000)), source=meter,
+    >>> from energymeter import compare
+    >>> result = compare(lambda: sum(range(1000)), lambda: sum(range(2000)), source="manual:5V,0.6A",
     ...                  names=("A", "B"), runs=6, min_seconds=0.01)
     >>> [row.runs for row in result.rows]
     [6, 6]

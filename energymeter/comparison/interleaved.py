@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from energymeter.comparison.conditions import Conditions, celsius
 from energymeter.comparison.runs import Folder, Run
 from energymeter.comparison.schedule import Turn, schedule
+from energymeter.energy.window import COVERED
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.meter.meter import EnergyMeter
 
 if TYPE_CHECKING:
     from energymeter.energy.usage import Usage
+    from energymeter.meter.span import Span
 
 _MOST_COOLING_SECONDS = 600.0
 _COOLING_POLL_SECONDS = 1.0
+_MOST_ASKS, _ASK_SECONDS = 10, 0.05
 
 
 class Work(NamedTuple):
@@ -219,7 +222,7 @@ class _Bench:
         with self._meter.span("idle") as span:
             time.sleep(seconds)
         try:
-            watts = self._usage(span.usage).mean_watts
+            watts = self._usage(span).mean_watts
         except NotMeasured:
             return  # a moment without a sample: the runs next to it have no idle power
         assert watts is not None
@@ -231,7 +234,7 @@ class _Bench:
         before, started = Conditions.now(), time.time()
         with self._meter.span(arm.name) as span:
             units, metric = self._call(arm)
-        usage = self._usage(span.usage)
+        usage = self._usage(span)
         return Run.of(
             usage,
             arm=arm.name,
@@ -258,7 +261,16 @@ class _Bench:
                 return units, metric
 
     @staticmethod
-    def _usage(usage: "Usage") -> "Usage":
+    def _usage(span: "Span") -> "Usage":
+        """What a span used. On a busy machine the sample after its end may be late: it is asked for again."""
+        for _ in range(_MOST_ASKS):
+            try:
+                if span.usage.coverage >= COVERED:
+                    break
+            except NotMeasured:
+                pass  # raised below, if it stays so
+            time.sleep(_ASK_SECONDS)
+        usage = span.usage
         if not usage.coverage > 0:
             raise NotMeasured("a run has no sample; raise --min-seconds or the rate")
         return usage
