@@ -32,9 +32,9 @@ class Spent(Protocol):
     @property
     def coulombs(self) -> float | None: ...
     @property
-    def seconds(self) -> float: ...
-    @property
-    def coverage(self) -> float: ...
+    def measured_seconds(self) -> float:
+        """The time in which the joules flowed, without the gaps, s."""
+
     @property
     def uncertainty(self) -> float | None: ...
     @property
@@ -220,14 +220,15 @@ class Account:
             SpecError: joules or seconds are negative or no numbers.
             LedgerError: the ledger cannot be written.
         """
-        if not (0 <= usage.joules < math.inf and 0 <= usage.seconds < math.inf):
+        if not (0 <= usage.joules < math.inf and 0 <= usage.measured_seconds < math.inf):
             raise SpecError(
-                f"a usage of {usage.joules!r} J in {usage.seconds!r} s cannot be debited: measure again"
+                f"a usage of {usage.joules!r} J in {usage.measured_seconds!r} s cannot be debited; "
+                "measure again"
             )
         debit = Debit(
             _micro(usage.joules),
             None if usage.coulombs is None else _micro(usage.coulombs),
-            _micro(usage.seconds * usage.coverage),
+            _micro(usage.measured_seconds),
             None if usage.uncertainty is None else _micro(usage.uncertainty),
             usage.provenance,
             ",".join(usage.sources),

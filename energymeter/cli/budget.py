@@ -147,7 +147,10 @@ def spend(
     elif undo is None and (joules is None) != (wh is None):
         amount = joules if joules is not None else (wh or 0.0) * 3600
         opened = Budget(name)
-        usage = UsageDelta(amount, seconds=duration or 0.0, provenance="manual", sources=("by hand",))
+        taken = duration or 0.0
+        usage = UsageDelta(
+            amount, None, taken, taken, provenance="manual", sources=("by hand",), covered_seconds=(taken,)
+        )
         line = (
             opened.spend(usage, stage=stage, note=note)
             if amend is None

@@ -319,7 +319,11 @@ class Comparison:
     def _row(self, name: str, runs: list[Run]) -> Row:
         joules, watts, seconds = (_mean(runs, what) for what in (_joules, _watts, _seconds))
         each = np.array([run.joules_per_unit for run in runs])
-        charges = [run.coulombs / 3.6 / run.coverage / run.units for run in runs if run.coulombs is not None]
+        charges = [
+            run.coulombs / 3.6 * run.seconds / run.measured_seconds / run.units
+            for run in runs
+            if run.coulombs is not None
+        ]
         idle = float(np.mean(self.idle)) if self.idle else None
         temperatures = [run.after.celsius for run in runs if run.after.celsius is not None]
         metrics = [run.metric for run in runs if run.metric is not None]

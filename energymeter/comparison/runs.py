@@ -40,6 +40,8 @@ class Run(NamedTuple):
     joules: float
     """Energy of the measured time alone: see ``coverage``."""
     coulombs: float | None
+    measured_seconds: float
+    """The time in which ``joules`` flowed."""
     coverage: float
     provenance: Provenance
     place: Place
@@ -74,6 +76,7 @@ class Run(NamedTuple):
             seconds=usage.seconds,
             joules=usage.joules,
             coulombs=usage.coulombs if usage.mah is not None else None,
+            measured_seconds=usage.measured_seconds,
             coverage=usage.coverage,
             provenance=usage.provenance,  # type: ignore[arg-type]
             place=usage.place,
@@ -87,12 +90,12 @@ class Run(NamedTuple):
     @property
     def watts(self) -> float:
         """Mean power over the measured time, W."""
-        return self.joules / (self.seconds * self.coverage)
+        return self.joules / self.measured_seconds
 
     @property
     def joules_per_unit(self) -> float:
         """Mean power times the whole duration, per unit; what was not measured counts as the mean."""
-        return self.joules / self.coverage / self.units
+        return self.watts * self.seconds / self.units
 
     @property
     def seconds_per_unit(self) -> float:
@@ -133,6 +136,7 @@ class Run(NamedTuple):
             ("units", 1e-12, _MOST),
             ("seconds", 1e-12, _MOST),
             ("joules", 1e-15, _MOST),
+            ("measured_seconds", 1e-12, _MOST),
             ("coverage", 1e-9, 1.0),
         ):
             known[key] = number_in(fields[key], least, most, key)

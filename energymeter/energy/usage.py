@@ -64,20 +64,24 @@ class Usage(NamedTuple):
     """Averaged over time."""
     peak_watts: float | None
     """The highest sample; for several sources the sum of their peaks, which is an upper bound."""
-    coverage: float
-    """The share of the window that was really measured, 0…1."""
+    measured_seconds: float
+    """The time in which ``joules`` flowed: over it they are the mean power. Sources that measured different
+    shares of the window count by their energy."""
     provenance: str
     """The least trustworthy of the sources: measured, manual, modelled or simulated."""
     place: Place
     sources: tuple[str, ...]
+    covered_seconds: tuple[float, ...]
+    """How long each of the ``sources`` measured, s."""
     missed: int = 0
     """Readings that should have been taken since the meter was entered, and were not."""
     interpolated_joules: float | None = None
     """``joules`` with straight lines drawn across the gaps; None where there is no gap."""
     components: tuple[Component, ...] = ()
     """The causes of the uncertainty, one standard deviation each."""
-    gap_seconds: float = 0.0
-    """Not measured, by the source that missed most."""
+    bounds: tuple[float, float] | None = None
+    """Least and most J of the whole window, if between none and its peak flowed through each source while
+    that measured nothing; ``None`` where all was measured."""
     calibration: tuple[str, ...] = ()
     """When and against what the sources were calibrated; empty: as the data sheet promises."""
     nominal_volts: float | None = None
@@ -86,6 +90,16 @@ class Usage(NamedTuple):
     overhead: Overhead | None = None
     notes: tuple[str, ...] = ()
     """What else the reader should know: gaps, throttling, sampling in a thread."""
+
+    @property
+    def coverage(self) -> float:
+        """The share of the window that was really measured, 0…1; of several sources the least."""
+        return min(1.0, min(self.covered_seconds) / self.seconds) if self.seconds > 0 else 1.0
+
+    @property
+    def gap_seconds(self) -> float:
+        """Not measured, s, by the source that missed most."""
+        return max(0.0, self.seconds - min(self.covered_seconds))
 
     @property
     def uncertainty(self) -> float:
@@ -107,42 +121,31 @@ class Usage(NamedTuple):
     @property
     def mean_watts(self) -> float | None:
         """Mean power over the measured time, W."""
-        measured_seconds = self.seconds * self.coverage
-        return _finite(self.joules / measured_seconds) if measured_seconds > 0 else None
+        return _finite(self.joules / self.measured_seconds) if self.measured_seconds > 0 else None
 
     @property
     def net_joules(self) -> float | None:
         """Energy above the idle baseline; ``None`` without one. ``joules`` is always gross."""
         if self.idle is None:
             return None
-        return self.joules - self.idle.watts * self.seconds * self.coverage
+        return self.joules - self.idle.watts * self.measured_seconds
 
     @property
     def net_uncertainty(self) -> float | None:
         """± of ``net_joules`` in J: a common gain scales the difference, a common offset cancels."""
         if self.idle is None:
             return None
-        measured_seconds = self.seconds * self.coverage
         if not self.idle.components:
-            return math.hypot(self.uncertainty, self.idle.uncertainty * measured_seconds)
-        return expanded(subtracted(self.components, self.idle.components, measured_seconds))
-
-    @property
-    def bounds(self) -> tuple[float, float] | None:
-        """Least and most J of the whole window, if between none and ``peak_watts`` flowed while nothing was
-        measured; ``None`` where all was measured."""
-        if not self.gap_seconds > 0 or self.peak_watts is None:
-            return None
-        missed = self.peak_watts * self.gap_seconds
-        return self.joules + min(0.0, missed), self.joules + max(0.0, missed)
+            return math.hypot(self.uncertainty, self.idle.uncertainty * self.measured_seconds)
+        return expanded(subtracted(self.components, self.idle.components, self.measured_seconds))
 
     @property
     def interpolated_uncertainty(self) -> float | None:
         """± of ``interpolated_joules`` in J: in a gap, anything from nothing to the peak may have flowed."""
-        if self.interpolated_joules is None or self.peak_watts is None:
+        if self.interpolated_joules is None or self.bounds is None:
             return None
-        most = self.peak_watts * self.gap_seconds
-        return math.hypot(self.uncertainty, K * most * STEP)
+        least, most = self.bounds
+        return math.hypot(self.uncertainty, K * (most - least) * STEP)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain JSON types."""
@@ -157,6 +160,8 @@ class Usage(NamedTuple):
             "peak_watts": self.peak_watts,
             "mean_volts": self.mean_volts,
             "seconds": self.seconds,
+            "measured_seconds": self.measured_seconds,
+            "covered_seconds": list(self.covered_seconds),
             "coverage": self.coverage,
             "bounds": None if self.bounds is None else list(self.bounds),
             "interpolated_joules": self.interpolated_joules,
@@ -178,8 +183,8 @@ class Usage(NamedTuple):
         return " · ".join(self._texts())
 
     def _texts(self) -> list[str]:
-        mah, watts, net, bounds = self.mah, self.mean_watts, self.net_joules, self.bounds
-        net_uncertainty, uncertainty = self.net_uncertainty, self.uncertainty
+        mah, watts, net, coverage = self.mah, self.mean_watts, self.net_joules, self.coverage
+        net_uncertainty, uncertainty, bounds = self.net_uncertainty, self.uncertainty, self.bounds
         texts = [with_uncertainty(self.joules, uncertainty, "J")]
         if net is not None and net_uncertainty is not None:
             texts.append(f"{with_uncertainty(net, net_uncertainty, 'J')} net of idle")
@@ -192,11 +197,11 @@ class Usage(NamedTuple):
         if watts is not None:
             texts.append(f"{significant(watts)} W mean")
         texts += [duration(self.seconds), f"{' + '.join(self.sources)} {self.provenance}", *self.calibration]
-        if partly_measured(self.coverage):
-            texts.append(f"{percent(self.coverage, 1)} of the time measured")
+        if partly_measured(coverage):
+            texts.append(f"{percent(coverage, 1)} of the time measured")
         if self.missed:
             texts.append(f"{self.missed} readings missed")
-        if partly_measured(self.coverage) and bounds is not None:
+        if partly_measured(coverage) and bounds is not None:
             texts.append(f"{significant(bounds[0])} to {significant(bounds[1])} J in the whole window")
         return [*texts, *self.notes]
 
@@ -309,25 +314,24 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
         raise NotMeasured(f"{silent[0].name} measured nothing in this window{why}; {cure}")
     _check_steps([part for part in counted if part.facts.place == "cell"])
     windows = [part.window for part in counted]
-    seconds = windows[0].seconds
-    measured = min(window.covered_seconds for window in windows)
     bridged = sum(window.gap_fill_joules for window in windows)
     joules = sum(window.joules for window in windows)
     charge = _common_charge(counted)
     notes = (*known.pop("notes", ()), *_warnings(counted))
     return Usage(
-        seconds=seconds,
+        seconds=windows[0].seconds,
         joules=joules,
         coulombs=charge,
         mean_volts=_mean_volts(windows[0]) if len(windows) == 1 or charge is not None else None,
         peak_watts=_finite(sum(window.peak_watts for window in windows)),
-        coverage=_coverage(windows),
+        measured_seconds=_measured_seconds(windows),
         provenance=least_trusted(part.facts.provenance for part in counted),
         place=counted[0].facts.place,
         sources=tuple(part.name for part in counted),
+        covered_seconds=tuple(window.covered_seconds for window in windows),
         interpolated_joules=joules + bridged if bridged and not math.isnan(bridged) else None,
         components=tuple(share for part in counted for share in components_of(part)),
-        gap_seconds=max(0.0, seconds - measured),
+        bounds=_bounds(windows, joules),
         notes=notes,
         **known,
     )
@@ -352,17 +356,22 @@ def _check_steps(parts: Sequence[Part]) -> None:
         )
 
 
-def _coverage(windows: Sequence[Window]) -> float:
-    """The share of the window that was measured. Channels that saw different shares count by the energy
-    they saw, so that joules over this time is the sum of their mean powers."""
-    seconds = windows[0].seconds
-    if seconds <= 0:
-        return 1.0
+def _measured_seconds(windows: Sequence[Window]) -> float:
+    """Joules over this time are the sum of the mean powers."""
     seen = [window.covered_seconds for window in windows]
+    if min(seen) <= 0:
+        return 0.0
     joules = sum(window.joules for window in windows)
     watts = sum(window.joules / window.covered_seconds for window in windows)
-    measured = joules / watts if watts else min(seen)
-    return min(1.0, max(min(seen), min(max(seen), measured)) / seconds)
+    return max(min(seen), min(max(seen), joules / watts)) if watts else min(seen)
+
+
+def _bounds(windows: Sequence[Window], joules: float) -> tuple[float, float] | None:
+    gaps = [max(0.0, window.seconds - window.covered_seconds) for window in windows]
+    missed = [window.peak_watts * gap for window, gap in zip(windows, gaps, strict=True) if gap > 0]
+    if not missed or not math.isfinite(sum(missed)):
+        return None
+    return joules + sum(min(0.0, one) for one in missed), joules + sum(max(0.0, one) for one in missed)
 
 
 def _warnings(parts: Sequence[Part]) -> list[str]:

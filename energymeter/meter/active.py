@@ -15,14 +15,14 @@ from energymeter.lazy import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from energymeter.budget.account import Spent
+    from energymeter.meter.usage_delta import SpentSoFar
 
 
 class RunningMeter(Protocol):
     """What a budget needs of the meter around it."""
 
     @property
-    def usage(self) -> Spent:
+    def usage(self) -> SpentSoFar:
         """The usage so far; raises `NotMeasured` before the first sample."""
 
     @property

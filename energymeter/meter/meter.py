@@ -349,11 +349,10 @@ class EnergyMeter:
 
         usage = self._latest_run().usage_between(start_ns, end_ns)
         assert usage.mean_watts is not None
-        measured_seconds = usage.seconds * usage.coverage
         self._idle = Idle(
             usage.mean_watts,
-            usage.uncertainty / measured_seconds,
-            tuple(part._replace(joules=part.joules / measured_seconds) for part in usage.components),
+            usage.uncertainty / usage.measured_seconds,
+            tuple(part._replace(joules=part.joules / usage.measured_seconds) for part in usage.components),
         )
         return self._idle
 

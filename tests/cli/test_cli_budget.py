@@ -242,7 +242,7 @@ def test_an_export_holds_no_formula(note: str) -> None:
 
 def test_the_status_shows_what_a_span_costs_and_how_many_were_left_out() -> None:
     say("new", "lab4")
-    usage = UsageDelta(10.0, seconds=4.0, sources=("wall",))
+    usage = UsageDelta(10.0, seconds=4.0, measured_seconds=4.0, covered_seconds=(4.0,), sources=("wall",))
     Account.open("lab4").spend(usage, spans={"infer": (4, 8.0, 1), "load": (0, 0.0, 2)})
     text = say("status", "lab4")
     assert "infer   2.00 J each, 4 measured, 1 left out: not fully measured" in text

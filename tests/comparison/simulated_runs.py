@@ -23,6 +23,7 @@ def run(arm: str, pair: int, joules: float, seconds: float = 10.0, **known: Any)
         "seconds": seconds,
         "joules": joules,
         "coulombs": joules / 5,
+        "measured_seconds": seconds * known.get("coverage", 1.0),
         "coverage": 1.0,
         "provenance": "measured",
         "place": "rail",

@@ -18,6 +18,14 @@ class Figures(NamedTuple):
     provenance: str = "measured"
     sources: tuple[str, ...] = ("ina219@1:0x40",)
 
+    @property
+    def measured_seconds(self) -> float:
+        return self.seconds * self.coverage
+
+    @property
+    def covered_seconds(self) -> tuple[float, ...]:
+        return (self.measured_seconds,) * len(self.sources)
+
 
 class SteadyMeter:
     """Runs from the beginning and draws ``watts`` at 5 V for as long as the clock goes on."""

@@ -93,8 +93,8 @@ def test_streams_what_is_pushed_and_counts_what_is_missing(tmp_path: Path) -> No
         source.open()
         broken = bytearray(report(3, 507, 50, 3, 2, seconds=12))
         broken[5] ^= 1
-        line.say(b"\x55noise" + report(3, 507, 50, 1, 1, seconds=10) + report(3, 507, 51, 2, 1, seconds=11))
-        line.say(bytes(broken) + report(3, 507, 52, 4, 2, seconds=13))
+        first, second = report(3, 507, 50, 1, 1, seconds=10), report(3, 507, 51, 2, 1, seconds=11)
+        line.say(b"\x55noise" + first + second + bytes(broken) + report(3, 507, 52, 4, 2, seconds=13))
         fresh = [reading for reading in islice(source.stream(), 3) if reading.fresh]
         assert [reading.amps for reading in fresh] == [0.50, 0.51, 0.52]
         assert all(reading.volts == 5.07 and reading.watts is None for reading in fresh)

@@ -103,8 +103,19 @@ def test_channels_that_saw_different_shares_of_the_time() -> None:
     )
     assert usage.joules == 12.0
     assert usage.mean_watts == pytest.approx(3.5)
-    assert 0.5 < usage.coverage < 1.0
+    assert usage.coverage == 0.5
+    assert usage.covered_seconds == (4.0, 2.0)
     assert usage.gap_seconds == 2.0
+    assert usage.bounds == pytest.approx((12.0, 12.0 + 2.0 * 3.0))
+
+
+def test_a_small_source_that_missed_much_is_not_hidden_by_a_large_one() -> None:
+    small = window(joules=0.25, covered_seconds=2.5, peak_watts=0.1, gap_fill_joules=0.15)
+    usage = combine([part(window(joules=400.0, peak_watts=120.0)), part(small, KNOWN)])
+    assert usage.coverage == 0.625
+    assert "62.5 % of the time measured" in str(usage)
+    assert usage.bounds == pytest.approx((400.25, 400.40)), "the peak of the source that missed, not of both"
+    assert usage.mean_watts == pytest.approx(100.1)
 
 
 def test_unknown_bridge_is_not_a_number_in_json() -> None:

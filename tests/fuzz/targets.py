@@ -236,13 +236,30 @@ def ledgers() -> list[bytes]:
     made = Ledger(folder / "ledger.sqlite3")
     budget = Budget("lab", Battery(4000, volts=3.7), shares={"day": 0.5}, ledger=made)
     budget.spend(
-        UsageDelta(5.0, seconds=2.0, provenance="manual", sources=("by hand",)),
+        UsageDelta(
+            5.0,
+            seconds=2.0,
+            measured_seconds=2.0,
+            covered_seconds=(2.0,),
+            provenance="manual",
+            sources=("by hand",),
+        ),
         stage="day",
         note="x",
         spans={"infer": (3, 4.0, 1)},
     )
     budget.claim(["wall"])
-    budget.spend(UsageDelta(7.0, seconds=2.0, provenance="manual", sources=("by hand",)), stage="day")
+    budget.spend(
+        UsageDelta(
+            7.0,
+            seconds=2.0,
+            measured_seconds=2.0,
+            covered_seconds=(2.0,),
+            provenance="manual",
+            sources=("by hand",),
+        ),
+        stage="day",
+    )
     with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
         db.execute("PRAGMA journal_mode = DELETE")
     return [(folder / "ledger.sqlite3").read_bytes()]

@@ -500,14 +500,23 @@ def test_spans_of_a_meter_that_were_not_measured_are_left_out(users_budget: Budg
     assert spans.microjoules / 1e6 == pytest.approx(spans.measured * 0.25, rel=0.2)
 
 
+def delta(joules: float, *covered: float, seconds: float = 3.0) -> UsageDelta:
+    """What each of some sources measured for so many seconds."""
+    names = tuple(f"source {number}" for number in range(len(covered)))
+    return UsageDelta(joules, None, seconds, max(covered), None, "measured", names, covered)
+
+
 @pytest.mark.parametrize(
     ("start", "end", "cost"),
     [
         (None, None, (0, 0.0, 3)),
-        (None, UsageDelta(6.0, seconds=3.0), (3, 6.0, 0)),
-        (UsageDelta(6.0, seconds=3.0), UsageDelta(6.0, seconds=3.0), (3, 0.0, 0)),
-        (NOTHING, UsageDelta(6.0, seconds=3.0, coverage=0.99), (0, 0.0, 3)),
-        (NOTHING, UsageDelta(6.0, seconds=3.0, coverage=0.996), (3, 6.0, 0)),
+        (None, delta(6.0, 3.0), (3, 6.0, 0)),
+        (delta(6.0, 3.0), delta(6.0, 3.0), (3, 0.0, 0)),
+        (NOTHING, delta(6.0, 2.97), (0, 0.0, 3)),
+        (NOTHING, delta(6.0, 2.988), (3, 6.0, 0)),
+        (NOTHING, delta(6.0, 3.0, 2.97), (0, 0.0, 3)),  # one of two sources missed a moment
+        # the one missed a part of the time before, the other one now: neither may hide the other
+        (delta(1.0, 2.0, 3.0), delta(7.0, 5.0, 5.0, seconds=6.0), (0, 0.0, 3)),
     ],
 )
 def test_the_cost_of_spans(

@@ -265,7 +265,7 @@ class Judge:
         parts = [channel.measured(start, end) for channel in channels]
         grace = [self._grace(c) for c in channels]
         sure = min((p.seconds for p in parts), default=0.0) - (end - start - seconds)
-        most = max(p.seconds + p.possibly for p in parts)
+        most = min(p.seconds + p.possibly for p in parts)
         edge = max(grace)
         if coverage * seconds > most + edge and coverage * seconds > most * 1.002 + edge:
             self.verdict.found(
@@ -284,11 +284,7 @@ class Judge:
         tolerance = self._far * value["uncertainty"] + sum(self._tolerance(c, start, end) for c in channels)
         tolerance += _EXACT * abs(high) + 1e-9
         if coverage >= COVERED:  # what is missing may have been its peak
-            for channel, part in zip(channels, parts, strict=True):
-                missing = (1 - coverage) * seconds
-                if len(channels) > 1:  # coverage weighs each by its energy
-                    missing = max(missing, end - start - part.seconds) * math.ceil(1 - coverage)
-                tolerance += missing * channel.wave.extremes(start, end)[1]
+            tolerance += (1 - coverage) * seconds * sum(c.wave.extremes(start, end)[1] for c in channels)
         if not low - tolerance <= joules <= high + tolerance:
             self.verdict.found(
                 f"{kind} joules",
@@ -338,7 +334,7 @@ class Judge:
 
     def _consistent(self, figure: str, kind: str, value: dict[str, Any], channels: Sequence[Channel]) -> None:
         """A usage agrees with itself."""
-        joules, covered = value["joules"], value["seconds"] * value["coverage"]
+        joules, covered = value["joules"], value["measured_seconds"]
         checks = {"wh": joules / 3600}
         if covered > 0 and value["mean_watts"] is not None:
             checks["mean_watts"] = joules / covered
@@ -545,7 +541,7 @@ class Judge:
         parts = [channel.measured(start, end) for channel in channels]
         covered = usage["coverage"] * usage["seconds"]
         grace = max(self._grace(channel) for channel in channels)
-        extra = max(0.0, covered - max(part.seconds + part.possibly for part in parts) - grace)
+        extra = max(0.0, covered - min(part.seconds + part.possibly for part in parts) - grace)
         lacking = max(0.0, min(part.seconds for part in parts) - covered - grace)
         return round(extra + lacking, 6), round(_excess_seconds(span, usage["seconds"]), 9)
 

@@ -257,6 +257,14 @@ FAULTS = (
         "*coverage|statistics count|*interpolated|*joules",
     ),
     _one(
+        "W1 (rails)",
+        "the coverage of several rails is weighed by their energy",
+        "energy/usage.py",
+        "min(1.0, min(self.covered_seconds) / self.seconds)",
+        "min(1.0, self.measured_seconds / self.seconds)",
+        "*coverage",
+    ),
+    _one(
         "W23",
         "a relative log goes on in another folder",
         "sampling/sampler.py",

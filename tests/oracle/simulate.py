@@ -411,7 +411,16 @@ class _Simulation:
                 run = f"r{len(runs)}" if what == "run" or not runs else rnd.choice(list(runs))
                 before = runs.get(run, 0.0)
                 total = before + (0.0 if what == "again" else round(rnd.uniform(0.0, 100.0), 6))
-                usage = UsageDelta(total, None, total / 5 + 1e-3, 1.0, 0.01 * total, "measured", ("s",))
+                usage = UsageDelta(
+                    total,
+                    None,
+                    total / 5 + 1e-3,
+                    total / 5 + 1e-3,
+                    0.01 * total,
+                    "measured",
+                    ("s",),
+                    (total / 5 + 1e-3,),
+                )
                 line = budget.spend(usage, run=run)
                 if line is not None:
                     debits[line] = total - before

@@ -38,7 +38,13 @@ from energymeter.recordings.writer import open_recorder
 ROOT = Path(__file__).parents[2]
 HEADER = {"format": FORMAT, "channels": [{"name": "a", "facts": Facts()._asdict()}]}
 ESCAPE = "\x1b[2J\x1b]0;title\x07"
-BY_HAND = {"seconds": 1.0, "provenance": "manual", "sources": ("by hand",)}
+BY_HAND = {
+    "seconds": 1.0,
+    "measured_seconds": 1.0,
+    "provenance": "manual",
+    "sources": ("by hand",),
+    "covered_seconds": (1.0,),
+}
 
 # -- nothing runs ----------------------------------------------------------------------------------
 
