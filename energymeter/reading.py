@@ -16,6 +16,9 @@ else:
 SEMANTICS: tuple[Semantics, ...] = ("instant", "mean", "counter")
 PROVENANCES: tuple[Provenance, ...] = ("measured", "modelled", "manual", "simulated")
 PLACES: tuple[Place, ...] = ("wall", "rail", "cell", "die")
+ASKED_SECONDS = 0.02
+"""A sample that is asked for, as when a block is left, waits at most so long after the one before it, though
+the source has news less often."""
 
 
 class Reading(NamedTuple):
@@ -132,8 +135,12 @@ class Facts(NamedTuple):
         Args:
             interval_seconds: from one sample to the next, repeats left out.
         """
-        renewal = self.renewal_seconds
-        return (min(renewal, interval_seconds) if renewal else 0.0) + self.smoothing_seconds
+        renewal, smoothing = self.renewal_seconds, self.smoothing_seconds
+        if (
+            self.semantics == "mean"
+        ):  # read early, as when a block is left, it may reach back further than that
+            smoothing = max(smoothing, 1 / self.max_hz - interval_seconds)
+        return (min(renewal, interval_seconds) if renewal else 0.0) + smoothing
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Facts:

@@ -389,17 +389,25 @@ def join_parts(path: str, window_s: list[float] | None = None) -> None:
         header = (schema.metadata or {}).get(b"energymeter", b"").decode()
         sums: dict[str, dict[str, int]] = {}
         for part in parts:
-            checksums(parquet.read_table(part, page_checksum_verification=True), sums)
+            checksums(_table(part), sums)
         closed = json.dumps({"window_s": window_s, "crc32": sums})
         schema = schema.with_metadata(sealed(header, closed))
         with parquet.ParquetWriter(unfinished, schema, **PARQUET_OPTIONS) as writer:
             for part in parts:
-                writer.write_table(parquet.read_table(part).replace_schema_metadata(schema.metadata))
+                writer.write_table(_table(part).replace_schema_metadata(schema.metadata))
     except OSError:  # no room for both: the parts stay, and can be read
         unfinished.unlink(missing_ok=True)
         raise
     os.replace(unfinished, path)
     remove_parts(path)
+
+
+def _table(part: "Path") -> Any:
+    """All of a part; ``read_table`` would import pandas, which takes seconds on a busy or small machine."""
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(part, page_checksum_verification=True) as file:
+        return file.read()
 
 
 def own_parts(path: str) -> "list[Path]":

@@ -25,7 +25,7 @@ from energymeter.energy.window import (
 )
 from energymeter.errors import NotMeasured
 from energymeter.lazy import TYPE_CHECKING, NamedTuple, made
-from energymeter.reading import Facts
+from energymeter.reading import ASKED_SECONDS, Facts
 from energymeter.sampling.memory import ChannelMemory, Count
 
 if TYPE_CHECKING:
@@ -195,11 +195,13 @@ class Curve:
     @classmethod
     def of(cls, facts: Facts, memory: ChannelMemory) -> Curve:
         """The curve of a source with these facts."""
-        ages = facts.age_seconds if facts.renewal_seconds or facts.smoothing_seconds else None
+        # a sample that is asked for may come sooner than a mean of this source is long
+        early = facts.semantics == "mean" and facts.max_hz * ASKED_SECONDS < 1
+        late = early or facts.renewal_seconds or facts.smoothing_seconds
         return cls(
             memory,
             trapezoids=facts.semantics == "instant",
-            age_seconds=ages,
+            age_seconds=facts.age_seconds if late else None,
             most_watts=facts.max_watts,
         )
 

@@ -8,7 +8,7 @@ from energymeter.energy.gaps import GapRule, tick_wait_ns
 from energymeter.energy.integrate import Integrator, Sample
 from energymeter.errors import EnergyMeterError, SourceEnded, SourceError
 from energymeter.lazy import TYPE_CHECKING
-from energymeter.reading import Reading, power_of
+from energymeter.reading import ASKED_SECONDS, Reading, power_of
 from energymeter.sampling.config import READY_PERIOD_NS, SourceConfig
 from energymeter.sampling.memory import ChannelMemory, Count, CurveWriter, State
 from energymeter.sampling.pace import Pace
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 
 FAILURES_BEFORE_REOPEN = 3
-_ASKED_NS = 20_000_000
-"""A sample that is asked for waits at most so long for a source that has news less often."""
 # what is looked at for every sample, found once
 _ASKED, _READY_UNTIL_NS, _READS, _DUPLICATES = (
     Count.ASKED,
@@ -261,7 +259,7 @@ class SourceLoop:
         """No block counts what is read: it is read less often."""
         for channel in channels:
             channel.rest_ns = channel.period_ns - self._period_ns // 2
-        self._least_ns = min(round(1e9 / self._source.facts.max_hz), _ASKED_NS)
+        self._least_ns = round(1e9 * min(1 / self._source.facts.max_hz, ASKED_SECONDS))
         self._asleep_ns = pace.suspended_ns()
         self._housekeeping_ns = 0
 

@@ -236,6 +236,26 @@ def test_the_interval_holds_what_an_aged_value_misplaced(
     assert width <= most, f"± {width:.2f} J for errors of {error:.2f} J"
 
 
+@pytest.mark.parametrize("way", ["curve", "trace"])
+def test_a_mean_that_is_read_early_reaches_further_back_than_its_sample(way):
+    """A block of a tenth of a second next to a sensor of half-second means: its last sample is asked for."""
+    facts = Facts(semantics="mean", default_hz=2.0, max_hz=2.0)
+    rng, inside, trials = random.Random(5), 0, 200
+    for _ in range(trials):
+        load = Load(rng, 0.4)
+        start = 50 + rng.random()
+        times = [start, start + rng.uniform(0.02, 0.1), start + rng.uniform(0.12, 0.3)]
+        rows = [(at, Reading(watts=load.mean(at, 0.5))) for at in times]
+        if way == "curve":
+            curve, _ = curve_of(facts, rows, 2.0)
+            usage = usage_of(facts, curve.window(round(times[0] * 1e9), round(times[-1] * 1e9)))
+        else:
+            usage = Trace.integrate(times, [reading.watts for _, reading in rows], facts=facts).usage()
+        inside += abs(usage.joules - load.energy(times[-1]) + load.energy(times[0])) <= usage.uncertainty
+    assert inside / trials > 0.9
+    assert facts.age_seconds(0.5) == facts.age_seconds(2.0) == 0.0, "as often as it has news"
+
+
 def test_the_offset_of_a_plugs_watts_stays_whatever_its_counter_says():
     facts = Shelly.facts
     rows = [(600 * t, Reading(watts=5.0 + 1e-9 * t)) for t in range(145)]

@@ -478,8 +478,8 @@ FAULTS = (
         "W13",
         "the age of a value that is renewed seldom does not widen the ±",
         "sampling/curve.py",
-        "        ages = facts.age_seconds if facts.renewal_seconds or facts.smoothing_seconds else None\n",
-        "        ages = None\n",
+        "            age_seconds=facts.age_seconds if late else None,\n",
+        "            age_seconds=None,\n",
         "*joules|*too narrow",
     ),
     _one(

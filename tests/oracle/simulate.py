@@ -296,9 +296,13 @@ class _Simulation:
         doubt *= math.sqrt(_in_step(channel, interval, b - a))
         doubt += (channel.spec.band[0] + 1e-6) * (part.joules + part.more_joules) + 2e-6
         doubt += (high_watts - low_watts) * (coarse + (interval if b - a < 2 * interval else 0.0))
-        gaps = part.seconds < 0.999 * (b - a)
+        gaps = min(part.seconds, window.covered_seconds) < 0.999 * (b - a)
         tolerance = doubt + (high_watts * (2.2 * interval + coarse + 1e-6) if gaps else 0.0)
-        low, high = part.joules, part.joules + part.more_joules + part.slack_joules
+        # a source that was opened again has a gap, though its counter counted on: how long it may be is below
+        missed = (
+            high_watts * max(0.0, part.seconds - window.covered_seconds) if channel.spec.troubles else 0.0
+        )
+        low, high = part.joules - missed, part.joules + part.more_joules + part.slack_joules
         if not low - tolerance <= window.joules <= high + tolerance:
             verdict.found(
                 "curve joules",

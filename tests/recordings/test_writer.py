@@ -275,3 +275,25 @@ def test_a_file_that_is_removed_or_cut_short_is_reported(tmp_path: Path, suffix:
         assert out.rows == 6
         with pytest.raises(OSError, match=reason):
             out.close()
+
+
+def test_finishing_a_parquet_log_imports_nothing(tmp_path: Path) -> None:
+    """Leaving a block waits for it: pandas, where it is installed, would take longer than that may."""
+    pytest.importorskip("pyarrow")
+    code = (
+        "import sys\n"
+        "from energymeter.energy.integrate import Sample\n"
+        "from energymeter.recordings.writer import open_recorder\n"
+        "log = open_recorder('a.parquet', {'channels': []}, ['a', 'b'], 0, force=False, resume=False)\n"
+        "for number in range(100):\n"
+        "    at_ns = number * 10**8\n"
+        "    log.row(number % 2, Sample(at_ns, 1.0 * number, None, None, at_ns, 0.0, 1.0, None, None))\n"
+        "    log.flush()\n"
+        "before = set(sys.modules)\n"
+        "log.close((0, 10**10))\n"
+        "print(sorted(set(sys.modules) - before))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
