@@ -108,16 +108,20 @@ class Plugged:
         self._gone = False
         self._socket, kernels = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._port = _free_port()
-        for work in (self._listen, self._answer):
-            threading.Thread(target=work, daemon=True).start()
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._listen, self._answer)]
+        for thread in self._threads:
+            thread.start()
         device_id = 0x10001 + self._port
         (CONTROLLER / "attach").write_text(f"{self._port} {kernels.fileno()} {device_id} {FULL_SPEED}")
         kernels.close()
 
     def unplug(self) -> None:
-        """Pull the cable."""
+        """Pull the cable; twice is fine."""
         if not self._gone:
             (CONTROLLER / "detach").write_text(str(self._port))
+        for thread in self._threads:
+            thread.join(10)
+        self._socket.close()
 
     def _listen(self) -> None:
         try:
