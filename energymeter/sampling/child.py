@@ -68,7 +68,15 @@ def _prepared(config: dict[str, Any]) -> Session:
     corrections = _corrections(config["corrections"])
     session = Session(configs, corrections)
     if not config["resume"]:
-        os.ftruncate(config["memory_fd"], session.size)
+        try:
+            os.ftruncate(config["memory_fd"], session.size)
+        except OSError as failure:
+            session.close()
+            from energymeter.sampling.descriptors import remedy
+
+            raise SamplerError(
+                f"there is no shared memory for the samples: {failure.strerror}; {remedy(failure)}"
+            ) from failure
     elif os.fstat(config["memory_fd"]).st_size != session.size:
         session.close()
         raise SamplerError("the source came back with other channels than it had; start a new measurement")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import weakref
@@ -88,6 +89,17 @@ def anonymous_file(name: str) -> Descriptor:
 
     with tempfile.TemporaryFile() as file:
         return Descriptor(os.dup(file.fileno()))
+
+
+def remedy(failure: OSError) -> str:
+    """What to do where the system has no room for another file, process or stretch of memory."""
+    if failure.errno == errno.EFBIG:  # shared memory is a file to the system
+        return "raise the limit on the size of files (ulimit -f)"
+    if failure.errno == errno.ENOSPC:
+        return "free some space for temporary files"
+    if failure.errno == errno.ENOMEM:
+        return "free some memory, or raise the limit (ulimit -v)"
+    return "close files or end processes, or raise the limit (ulimit -n, ulimit -u)"
 
 
 def _identity(fd: int) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import weakref
 
 from energymeter.errors import SamplerError
 from energymeter.lazy import TYPE_CHECKING, suppress
-from energymeter.sampling.descriptors import Descriptor, anonymous_file, close, pipe
+from energymeter.sampling.descriptors import Descriptor, anonymous_file, close, pipe, remedy
 from energymeter.sampling.messages import packed
 
 if TYPE_CHECKING:
@@ -233,8 +233,7 @@ def spawn(config: dict[str, Any], pass_fds: Sequence[int] = (), stderr: int | No
     except OSError as failure:  # too many processes, too many open files
         close(mine)
         raise SamplerError(
-            f"the sampling process could not be started: {failure.strerror}; close files or end processes, "
-            "or raise the limit (ulimit -n, ulimit -u)"
+            f"the sampling process could not be started: {failure.strerror}; {remedy(failure)}"
         ) from failure
     except BaseException:
         close(mine)

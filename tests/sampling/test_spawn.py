@@ -91,3 +91,19 @@ def test_a_zip_archive_measures(tmp_path):
     )  # fmt: skip
     assert done.stdout.startswith("5.0"), done.stderr
     assert "thread" not in done.stdout
+
+
+@pytest.mark.parametrize("most_bytes", [0, 200_000])
+def test_a_limit_on_the_size_of_files_is_named(most_bytes):
+    """Shared memory is a file to the system: closing files or ending processes would not help."""
+    program = (
+        "import resource; from energymeter import EnergyMeter\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({most_bytes}, {most_bytes}))\n"
+        "try:\n with EnergyMeter('manual:5W'): pass\n"
+        "except Exception as error: raise SystemExit(f'{type(error).__name__}: {error}')\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    assert ran.stderr.startswith("SamplerError: ")
+    assert "File too large; raise the limit on the size of files (ulimit -f)" in ran.stderr
