@@ -149,19 +149,17 @@ class EnergyMeter:
                 self._life.leave(self._abandon, [])
             raise
 
-    def __exit__(self, kind: object = None, *_: object) -> None:
-        left: list[bool] = []
-
-        def finish(run: Run) -> None:
-            self._finish(run, failed=kind is not None)
-
-        try:
-            self._life.leave(finish, left)
+    def __exit__(
+        self, kind: object = None, *_: object, left: list[bool] | None = None
+    ) -> None:  # ``left`` is there so that an interruption finds it from the first line on
+        try:  # nothing comes before this: what interrupts the block's end there leaves the meter entered
+            left = []
+            self._life.leave(self._finish if kind is None else self._finish_failed, left)
         except SpecError:
             raise
         except BaseException:  # an interruption may come before or after anything is done
             if not left:
-                self._life.leave(finish, left)
+                self._life.leave(self._finish_failed, [])
             self._life.complete()
             if self._life.running is None:
                 self._after_block(failed=True)
@@ -201,6 +199,9 @@ class EnergyMeter:
                 run.release()
             finally:
                 self._after_block(failed=failed)
+
+    def _finish_failed(self, run: Run) -> None:
+        self._finish(run, failed=True)
 
     def _abandon(self, run: Run) -> None:
         """Undo an entry that went wrong later on."""

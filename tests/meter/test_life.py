@@ -377,3 +377,45 @@ def test_the_first_question_in_a_block_imports_nothing():
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout == "[]\n"
+
+
+def test_an_interruption_of_leaving_is_too_early_at_its_first_line_alone():
+    """Nothing can guard the line that begins the guard; every later one leaves the meter closed."""
+    code = EnergyMeter.__exit__.__code__
+
+    def leave(meter, stop_at):
+        count = 0
+
+        def trace(frame, event, _):
+            nonlocal count
+            if frame.f_code is not code:
+                return None
+            if event == "line":
+                count += 1
+                if count == stop_at:
+                    raise KeyboardInterrupt
+            return trace
+
+        sys.settrace(trace)
+        try:
+            meter.__exit__()
+        finally:
+            sys.settrace(None)
+        return count
+
+    lines = leave(EnergyMeter(THREE_WATTS).__enter__(), -1)
+    assert lines >= 3
+    still_entered = []
+    for line in range(1, lines + 1):
+        meter = EnergyMeter(THREE_WATTS).__enter__()
+        with pytest.raises(KeyboardInterrupt):
+            leave(meter, line)
+        if meter._life.running is not None:
+            still_entered.append(line)
+            meter.__exit__()
+        with meter:
+            time.sleep(0.01)
+        assert 0.01 <= meter.usage.seconds < 1.0
+        meter.close()
+    assert still_entered == [1]
+    assert gone(), left_behind()
