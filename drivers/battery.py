@@ -7,7 +7,8 @@ direction comes from the chargers (``online`` of the supplies that are no batter
 none, from ``status``. Units: Documentation/ABI/testing/sysfs-class-power and
 Documentation/power/power_supply_class.rst in torvalds/linux.
 
-Accuracy: ±5 %, our own word: fuel gauges promise none [from memory]; steps of the gauge as found at open.
+Accuracy: ±5 %, our own word: fuel gauges promise none [from memory]; the gauge's step as its
+figures at open have it, or the smallest by which it moves later.
 Renewal: every 1 to 60 s, by maker; which, is unknown, so it is read once a second and repeats are no samples.
 Counters: the gauge's energy or charge is the curve.
 Loss: unknown; a gauge that has not moved is no sample.

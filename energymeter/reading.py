@@ -129,6 +129,21 @@ class Facts(NamedTuple):
     """A counter that has not moved for so long has lost what feeds it: what it missed is unknown. None: it
     may rest, and then nothing flows."""
 
+    @property
+    def is_gauge(self) -> bool:
+        """Whether this is the counter of a battery, whose steps are known from its figures alone."""
+        return self.semantics == "counter" and self.place == "cell" and self.joules is not None
+
+    def with_rise_seen(self, joules: float | None) -> Facts:
+        """The facts of a gauge, with the smallest rise that it showed as its step, if that is less.
+
+        Figures that happen to be round make a step look larger than it is: all of 50 of 60 Wh are tens of Wh.
+        """
+        band = self.joules
+        if joules is None or band is None or joules >= band.resolution or not self.is_gauge:
+            return self
+        return self._replace(joules=band._replace(resolution=joules))
+
     def age_seconds(self, interval_seconds: float) -> float:
         """How old a value may be when it is read: anything from new to this.
 

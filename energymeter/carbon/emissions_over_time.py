@@ -16,7 +16,7 @@ class Recorded(Protocol):
     def time_s(self) -> Any: ...
     @property
     def epoch_s(self) -> float | None: ...
-    def energy(self, starts_s: float, ends_s: float, /) -> Any: ...
+    def at(self, time_s: float, /) -> Any: ...
     def usage(self) -> Energy: ...
 
 
@@ -56,7 +56,9 @@ def mean_grid(trace: Recorded, intensities: Intensities) -> Grid:
     """
     start, end = span_of(trace)
     epoch = trace.epoch_s or 0.0
-    mean = intensities.weighted_mean(start, end, lambda a, b: float(trace.energy(a - epoch, b - epoch)))
+    mean = intensities.weighted_mean(
+        start, end, lambda a, b: float(trace.at(b - epoch)) - float(trace.at(a - epoch))
+    )
     return Grid(
         intensities.zone,
         grams_per_kwh=mean,

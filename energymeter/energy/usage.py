@@ -285,9 +285,19 @@ def difference(a: Usage, b: Usage) -> Difference:
     return Difference(a.joules - b.joules, subtracted(a.components, b.components))
 
 
-def _is_silent(part: Part) -> bool:
-    """Whether a channel has no energy in its window."""
-    return math.isnan(part.window.joules) or (part.window.covered_seconds <= 0 and part.window.seconds > 0)
+def is_silent(joules: Any, covered_seconds: Any, seconds: Any) -> Any:
+    """Whether a channel has no energy in a window; floats, or arrays of one shape for many windows."""
+    return (joules != joules) | ((covered_seconds <= 0) & (seconds > 0))  # NaN differs from itself
+
+
+def gauge_step(gauges: Iterable[Facts]) -> float:
+    """The step of the coarsest of some gauges, J; 0 where there is none."""
+    return max((facts.joules.resolution for facts in gauges if facts.joules is not None), default=0.0)
+
+
+def is_within_steps(joules: Any, step_joules: float) -> Any:
+    """Whether so few joules are too few steps of a battery's gauge to mean anything; floats or arrays."""
+    return abs(joules) < _GAUGE_STEPS * step_joules
 
 
 def combine(parts: Sequence[Part], **known: Any) -> Usage:
@@ -304,7 +314,11 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
     counted = [part for part in parts if part.facts.counted]
     if not counted:
         raise SpecError("none of these channels counts towards a total; name one of them as the source")
-    silent = [part for part in counted if _is_silent(part)]
+    silent = [
+        part
+        for part in counted
+        if is_silent(part.window.joules, part.window.covered_seconds, part.window.seconds)
+    ]
     if silent:
         still = silent[0].facts.still_seconds is not None
         why = ": its counter stood still, as it does in virtual machines" if still else ""
@@ -312,7 +326,8 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
         cure = "name a source without it" if still else "measure longer, or see `energymeter devices`"
         cure = f"name a source without it: {others} can be measured" if others else cure
         raise NotMeasured(f"{silent[0].name} measured nothing in this window{why}; {cure}")
-    _check_steps([part for part in counted if part.facts.place == "cell"])
+    if any(part.facts.place == "cell" for part in counted):
+        _check_steps(counted)
     windows = [part.window for part in counted]
     bridged = sum(window.gap_fill_joules for window in windows)
     joules = sum(window.joules for window in windows)
@@ -345,10 +360,10 @@ def _check_steps(parts: Sequence[Part]) -> None:
     Raises:
         NotMeasured: fewer steps than would mean anything.
     """
-    gauges = [p for p in parts if p.facts.semantics == "counter" and p.facts.joules is not None]
+    gauges = [part for part in parts if part.facts.is_gauge]
     joules = abs(sum(part.window.joules for part in gauges))
-    step = max((p.facts.joules.resolution for p in gauges if p.facts.joules is not None), default=0.0)
-    if joules < _GAUGE_STEPS * step:
+    step = gauge_step(part.facts for part in gauges)
+    if is_within_steps(joules, step):
         raise NotMeasured(
             f"{' + '.join(part.name for part in gauges)} moves in steps of {significant(step)} J and showed "
             f"{significant(joules)} J in this window: measure for half an hour, or take its instants where "

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from energymeter.energy.integrate import Sample
     from energymeter.energy.uncertainty import OwnCounter, Part
     from energymeter.energy.usage import Idle, Overhead, Usage
-    from energymeter.reading import Reading
+    from energymeter.reading import Facts, Reading
 
 _PATIENCE_SECONDS = (0.1, 2.0)
 """How long an answer waits for the next sample: one period, but within these."""
@@ -43,6 +43,8 @@ class Recording(NamedTuple):
 class Progress(NamedTuple):
     """How the sampling of the counted channels went up to one moment."""
 
+    facts: tuple[Facts, ...]
+    """What is known of each: of a battery's gauge, how coarse it has shown itself to be."""
     interval_seconds: tuple[float, ...]
     """The observed time between two samples of each."""
     missed: int
@@ -50,6 +52,8 @@ class Progress(NamedTuple):
     notes: tuple[str, ...]
     own_counters: tuple[OwnCounter | None, ...]
     """What each device counted itself."""
+    known_ns: float = math.inf
+    """Up to when every channel has samples; infinite where no more will follow."""
 
 
 class Run:
@@ -182,7 +186,7 @@ class Run:
         if self._final is not None:
             return self._final
         stopped = self._stopped
-        usage = self.usage_of(self._whole(self.counted))
+        usage = self.usage_of(self._whole(self.counted), until_ns=self.end_ns)
         if stopped:
             self._final = usage  # a figure that was given never changes
         return usage
@@ -216,21 +220,37 @@ class Run:
             curve.window(self.start_ns, end_ns, start) for curve, start in zip(curves, starts, strict=True)
         ]
 
-    def usage_of(self, windows: Sequence[Window], progress: Progress | None = None) -> Usage:
+    def usage_of(
+        self, windows: Sequence[Window], progress: Progress | None = None, until_ns: int = 0
+    ) -> Usage:
         """The usage of a window of each counted channel.
 
         Args:
             windows: what each of them measured.
             progress: what it says of the sampling; None: as it is now.
+            until_ns: when the windows end, where the next sample may still say more of them.
 
         Raises:
             NotMeasured: one of them has nothing in it, with the reason.
         """
-        return self._combined(self.counted, windows, progress)
+        try:
+            return self._combined(self.counted, windows, progress)
+        except NotMeasured:
+            if until_ns > self._known_ns(self.counted):
+                raise NotMeasured(
+                    "the sample that follows has not been taken yet, as on a busy machine; ask again"
+                ) from None
+            raise
+
+    def _known_ns(self, channels: Sequence[SampledChannel]) -> float:
+        """Up to when all of them have samples; infinite where no more will follow."""
+        if self._replayed or (self._stopped and not self.sampler.left_ready):
+            return math.inf
+        return min(channel.curve.last_ns() for channel in channels)
 
     def progress(self) -> Progress:
         """How the sampling of the counted channels went so far."""
-        return self._progress(self.counted, _intervals(self.counted))
+        return self._progress(self.counted)._replace(known_ns=self._known_ns(self.counted))
 
     def resolve_spans(self) -> None:
         """Work out the spans that have ended, the sample after the last one waited for."""
@@ -244,7 +264,7 @@ class Run:
             NotMeasured: nothing was read meanwhile.
         """
         self.wait_past(end_ns)
-        return self.usage_of(self.spans.windows(start_ns, end_ns))
+        return self.usage_of(self.spans.windows(start_ns, end_ns), until_ns=end_ns)
 
     def latest(self) -> Reading:
         """The newest samples of the counted channels, watts added; volts and amps of a single one.
@@ -294,13 +314,14 @@ class Run:
                 raise NotMeasured(
                     f"{channel.info.name} measured nothing in this window; check it: {channel.curve.error}"
                 )
-        intervals = progress.interval_seconds if progress is not None else _intervals(channels)
+        progress = progress or self._progress(channels)
         parts = [
-            self._part(channel, window, interval)
-            for channel, window, interval in zip(channels, windows, intervals, strict=True)
+            self._part(channel, window, facts, interval)
+            for channel, window, facts, interval in zip(
+                channels, windows, progress.facts, progress.interval_seconds, strict=True
+            )
         ]
         titles, warnings = self._calibrations(channels, windows)
-        progress = progress or self._progress(channels, intervals)
         compared = [  # a device's own counter knows nothing of a calibration
             part._replace(own_counter=counter)
             if counter is not None and not part.model and counter.describes(part.window.seconds)
@@ -317,19 +338,20 @@ class Run:
             notes=(*progress.notes, *warnings),
         )
 
-    def _progress(self, channels: Sequence[SampledChannel], intervals: tuple[float, ...]) -> Progress:
+    def _progress(self, channels: Sequence[SampledChannel]) -> Progress:
         return Progress(
-            intervals,
+            tuple(c.facts if c.info.facts.place == "cell" else c.info.facts for c in channels),
+            tuple(c.curve.interval_seconds(1 / c.info.rate_hz) for c in channels),
             sum(c.curve.observed(count) for c in channels for count in _MISSED),
             self._overhead(channels),
             (*self._notes, *self.sampler.notes(), *(self._throttled or ())),
             tuple(channel.own_counter() for channel in channels),
         )
 
-    def _part(self, channel: SampledChannel, window: Window, interval_seconds: float) -> Part:
+    def _part(self, channel: SampledChannel, window: Window, facts: Facts, interval_seconds: float) -> Part:
         from energymeter.energy.uncertainty import Part
 
-        part = Part(channel.info.name, channel.info.facts, window, interval_seconds)
+        part = Part(channel.info.name, facts, window, interval_seconds)
         applied = self.applied(channel)
         if applied is None:
             return part
@@ -337,7 +359,7 @@ class Run:
 
     def applied(self, channel: SampledChannel) -> Applied | None:
         """The calibration of a channel, if it has one."""
-        return self._cards.applied(channel.info.identity)
+        return self._cards.applied(channel.info.identity) if channel.info.calibrated else None
 
     def _calibrations(
         self, channels: Sequence[SampledChannel], windows: Sequence[Window]
@@ -346,7 +368,7 @@ class Run:
         titles, warnings = [], []
         for channel, window in zip(channels, windows, strict=True):
             card = self._cards.of(channel.info.identity)
-            if card is None:
+            if card is None or not channel.info.calibrated:
                 continue
             whose = f"{channel.info.name} " if len(channels) > 1 else ""
             titles.append(f"{whose}{card.title}")
@@ -368,10 +390,6 @@ class Run:
             sum(channel.curve.observed(Count.MOVED_BYTES) for channel in channels),
             NAMES.get(min(channel.curve.observed(Count.PRIORITY) for channel in channels), ""),
         )
-
-
-def _intervals(channels: Sequence[SampledChannel]) -> tuple[float, ...]:
-    return tuple(channel.curve.interval_seconds(1 / channel.info.rate_hz) for channel in channels)
 
 
 def _alone(channel: SampledChannel) -> SampledChannel:

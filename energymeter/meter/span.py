@@ -82,7 +82,7 @@ class Span:
                 f"the span {self.name!r} was outside of the meter's block; use `with meter:` around it"
             )
         self._run.wait_past(self.end_ns)
-        return self._run.usage_of(self._windows(self._run))
+        return self._run.usage_of(self._windows(self._run), until_ns=self.end_ns)
 
     def _windows(self, run: Run) -> list[Window]:
         run.spans.resolve()

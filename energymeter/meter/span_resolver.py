@@ -107,6 +107,10 @@ class Snapshot(NamedTuple):
     channels: tuple[Resolved, ...]
     """What each counted channel measured."""
 
+    def last_end_ns(self) -> int:
+        """When the last of them ended; 0: there is none."""
+        return self.edges[2 * self.n - 1] if self.n else 0
+
     def seconds(self) -> array[float]:
         """The duration of every span."""
         from array import array

@@ -152,9 +152,11 @@ class Spans:
         self._refuse_none()
         whole = list(compress(values, self._covered))
         if not whole:
+            cure = "see `usage.coverage`, or raise the rate"
+            if self._snapshot.last_end_ns() > self._progress.known_ns:
+                cure = "the sample after the last one has not been taken yet, so ask again"
             raise NotMeasured(
-                f"none of {len(self)} spans {self.name!r} was measured from start to end; "
-                "see `usage.coverage`, or raise the rate"
+                f"none of {len(self)} spans {self.name!r} was measured from start to end; {cure}"
             )
         return Statistics.of(whole, unit, len(self) - len(whole))
 

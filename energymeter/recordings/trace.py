@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from energymeter.energy.correction import Applied
 from energymeter.energy.integrate import Sample, Weights
 from energymeter.energy.uncertainty import Part
-from energymeter.energy.usage import Usage, combine, least_trusted
+from energymeter.energy.usage import Usage, combine, gauge_step, is_silent, is_within_steps, least_trusted
 from energymeter.energy.window import (
     JOINED,
     LONG,
@@ -23,6 +23,7 @@ from energymeter.energy.window import (
     Edges,
     Near,
     Window,
+    smallest_rise,
     unseen_joules,
 )
 from energymeter.errors import EnergyMeterError, ExtraMissing, LogError, NotMeasured, SpecError
@@ -38,6 +39,32 @@ if TYPE_CHECKING:
     import pandas
 
 _ROWS_A_FLUSH = 4096
+
+
+class WindowSums(NamedTuple):
+    """What one channel measured in many windows."""
+
+    facts: Facts
+    joules: Floats
+    covered_s: Floats
+
+
+def total_joules(channels: Sequence[WindowSums], seconds: Floats) -> Floats:
+    """The energy of many windows of channels that add up; NaN where `energymeter.energy.usage` refuses one.
+
+    Args:
+        channels: what each measured.
+        seconds: how long the windows are, s.
+    """
+    total = np.asarray(sum(channel.joules for channel in channels))
+    refused = np.zeros(total.shape, dtype=bool)
+    for channel in channels:
+        refused |= is_silent(channel.joules, channel.covered_s, seconds)
+    gauges = [channel for channel in channels if channel.facts.is_gauge]
+    if gauges:
+        moved = np.asarray(sum(channel.joules for channel in gauges))
+        refused |= is_within_steps(moved, gauge_step(channel.facts for channel in gauges))
+    return np.where(refused, np.nan, total)
 
 
 class Trace:
@@ -268,8 +295,27 @@ class Trace:
         return np.asarray(totals[i] + share * (totals[j] - totals[i]))
 
     def energy(self, starts_s: npt.ArrayLike, ends_s: npt.ArrayLike) -> Floats:
-        """Joules of many windows in one call; same shape as the arguments."""
-        return self.at(ends_s) - self.at(starts_s)
+        """Joules of many windows in one call; NaN where `usage` would refuse: where a part measured nothing.
+
+        A window that was measured in part has the energy of that part: ``at(time_s, "covered_s")`` says how
+        much it is.
+
+        Args:
+            starts_s, ends_s: any one shape, s.
+
+        Returns:
+            The same shape.
+        """
+        starts, ends = np.asarray(starts_s, dtype=np.float64), np.asarray(ends_s, dtype=np.float64)
+        parts = [
+            WindowSums(
+                part._facts_seen,
+                part.at(ends) - part.at(starts),
+                part.at(ends, "covered_s") - part.at(starts, "covered_s"),
+            )
+            for part in self.parts
+        ]
+        return total_joules(parts, ends - starts)
 
     def usage(self, start_s: float | None = None, end_s: float | None = None) -> Usage:
         """What was used from ``start_s`` to ``end_s``; None: from the start, to the end of its window.
@@ -311,7 +357,8 @@ class Trace:
             edge_joules=math.hypot(self._edge_joules(start, end), self._unseen_joules(start, end)),
             peak_watts=float(np.nanmax(inside)) if np.any(~np.isnan(inside)) else math.nan,
         )
-        part = Part(" + ".join(self.names), self.facts._replace(counted=True), draw, self._typical_interval())
+        facts = self._facts_seen._replace(counted=True)
+        part = Part(" + ".join(self.names), facts, draw, self._typical_interval())
         known = self.calibration
         return part if known is None else part._replace(model=known.model, kelvin=known.kelvin)
 
@@ -408,6 +455,12 @@ class Trace:
 
     def _typical_interval(self) -> float:
         return float(np.median(np.diff(self.time_s))) if len(self) > 1 else 0.0
+
+    @cached_property
+    def _facts_seen(self) -> Facts:
+        """The facts, from what the samples show, too: how coarse a battery's gauge is."""
+        facts = self.facts
+        return facts.with_rise_seen(smallest_rise(self.joules.tolist())) if facts.is_gauge else facts
 
     @cached_property
     def _volt_seconds(self) -> Floats:

@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from energymeter.energy.window import smallest_rise
 from energymeter.errors import LogError, NotMeasured, SpecError
+from energymeter.reading import Facts
 from energymeter.recordings.arrays import Floats, begun
 from energymeter.recordings.parquet import check_columns, described, opened, parquet_files
 from energymeter.recordings.record import Record
-from energymeter.recordings.trace import Trace
+from energymeter.recordings.trace import Trace, WindowSums, total_joules
 
 
 def window_joules(path: str, starts_s: npt.ArrayLike, ends_s: npt.ArrayLike) -> Floats:
@@ -26,7 +28,8 @@ def window_joules(path: str, starts_s: npt.ArrayLike, ends_s: npt.ArrayLike) -> 
         starts_s, ends_s: any one shape, s from the recording's start.
 
     Returns:
-        The same shape. Time before the first and after the last sample has no energy.
+        The same shape. A window that was measured in part has the energy of that part; NaN where one of the
+        channels measured nothing, as before the first and after the last sample.
 
     Raises:
         LogError, NotMeasured, SpecError, ExtraMissing: as for `Trace.load`; LogError also where a part of
@@ -36,9 +39,11 @@ def window_joules(path: str, starts_s: npt.ArrayLike, ends_s: npt.ArrayLike) -> 
     if not path.lower().endswith(".parquet"):
         return Trace.load(path).energy(starts, ends)
     edges, where = np.unique(np.concatenate([starts.ravel(), ends.ravel()]), return_inverse=True)
-    totals = _totals(path, edges)[where]
-    joules: Floats = (totals[starts.size :] - totals[: starts.size]).reshape(starts.shape)
-    return joules
+    sums = []
+    for facts, *totals in _totals(path, edges):
+        joules, covered_s = (total[where][starts.size :] - total[where][: starts.size] for total in totals)
+        sums.append(WindowSums(facts, joules, covered_s))
+    return total_joules(sums, (ends - starts).ravel()).reshape(starts.shape)
 
 
 class _Group(NamedTuple):
@@ -50,8 +55,8 @@ class _Group(NamedTuple):
     last_s: float
 
 
-def _totals(path: str, edges: Floats) -> Floats:
-    """The running total at each of the sorted ``edges``."""
+def _totals(path: str, edges: Floats) -> list[tuple[Facts, Floats, Floats]]:
+    """For each channel: its facts, and its joules and covered seconds at each of the sorted ``edges``."""
     groups, records = _survey(path)
     several = len(records) > 1
     channels = [_Channel(record, edges) for record in records if record.facts.counted]
@@ -59,20 +64,19 @@ def _totals(path: str, edges: Floats) -> Floats:
         raise SpecError(f"{path} has no channel that counts; load one of them by its name instead")
     if not groups:
         raise NotMeasured(f"{path} holds no samples; give another recording")
-    columns = ["time_s", "joules", *_shape(records), *["source"] * several]
-    # one of several channels may have had its last row any number of groups ago
-    for group in groups if several else _with_edges(groups, edges):
+    columns = ["time_s", "joules", "covered_s", *_shape(records), *["source"] * several]
+    # one of several channels may have had its last row any number of groups ago; a gauge's step is looked for
+    everything = several or any(record.facts.is_gauge for record in records)
+    for group in groups if everything else _with_edges(groups, edges):
         rows = _rows(group, columns)
         for channel in channels:
             channel.take(rows)
-    return np.asarray(sum(channel.totals() for channel in channels))
+    return [(channel.facts(), *channel.totals()) for channel in channels]
 
 
 def _shape(records: list[Record]) -> list[str]:
-    """What says how an interval's energy lies in it: the power at both ends, of instants; the part of it
-    that was measured, of means and counters (between instants it is all or nothing)."""
-    instants = [record.facts.semantics == "instant" for record in records]
-    return ["watts"] * any(instants) + ["covered_s"] * (not all(instants))
+    """What says how an interval's energy lies in it: of instants, the power at both ends."""
+    return ["watts"] * any(record.facts.semantics == "instant" for record in records)
 
 
 class _Channel:
@@ -81,8 +85,9 @@ class _Channel:
     def __init__(self, record: Record, edges: Floats) -> None:
         self._record = record
         self._edges = edges
-        self._totals = np.full(len(edges), np.nan)
+        self._totals = np.full((2, len(edges)), np.nan)
         self._done = 0
+        self._rise: float | None = None
         self._last: dict[str, Floats] = {}
         """The row before those to come, if there was one."""
 
@@ -92,25 +97,35 @@ class _Channel:
         time_s = columns["time_s"]
         if not len(time_s):
             return
+        if self._record.facts.is_gauge:
+            joules = np.append(self._last.get("joules", []), columns["joules"]).tolist()
+            rises = [rise for rise in (self._rise, smallest_rise(joules)) if rise is not None]
+            self._rise = min(rises, default=None)
         edges = self._edges[self._done : np.searchsorted(self._edges, time_s[-1], side="right")]
         after = np.searchsorted(time_s, edges, side="right")
         near = np.unique(np.clip(np.concatenate([after - 1, after]), 0, len(time_s) - 1))
         both_sides = {
             name: np.append(self._last.get(name, []), column[near]) for name, column in columns.items()
         }
-        self._totals[self._done : self._done + len(edges)] = self._trace(both_sides).at(edges)
+        self._totals[:, self._done : self._done + len(edges)] = self._at(edges, both_sides)
         self._done += len(edges)
         self._last = {name: column[-1:] for name, column in columns.items()}
 
-    def totals(self) -> Floats:
-        """At every edge, once there are no more rows: past the last one it stays."""
+    def facts(self) -> Facts:
+        """What is known of the channel, from what it has shown, too."""
+        return self._record.facts.with_rise_seen(self._rise)
+
+    def totals(self) -> tuple[Floats, Floats]:
+        """Joules and covered seconds at every edge, once there are no more rows: past the last they stay."""
         if not self._last:
             raise NotMeasured(f"no sample of {self._record.name} was recorded; choose another channel")
-        self._totals[self._done :] = self._trace(self._last).at(self._edges[self._done :])
-        return begun(self._totals)
+        self._totals[:, self._done :] = self._at(self._edges[self._done :], self._last)
+        joules, covered_s = self._totals
+        return begun(joules), covered_s
 
-    def _trace(self, columns: dict[str, Floats]) -> Trace:
-        return Trace({"covered_s": columns["time_s"], **columns}, [self._record.name], self._record.facts)
+    def _at(self, edges: Floats, columns: dict[str, Floats]) -> tuple[Floats, Floats]:
+        trace = Trace(columns, [self._record.name], self._record.facts)
+        return trace.at(edges), trace.at(edges, "covered_s")
 
 
 def _survey(path: str) -> tuple[list[_Group], list[Record]]:

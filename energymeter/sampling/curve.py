@@ -21,6 +21,7 @@ from energymeter.energy.window import (
     Near,
     Point,
     Window,
+    smallest_rise,
     unseen_joules,
 )
 from energymeter.errors import NotMeasured
@@ -189,6 +190,8 @@ class Curve:
         self._most_watts = _INF if most_watts is None else most_watts
         self._stretch: Stretch | None = None
         """Where the last search ended: spans come in order."""
+        self._rise: tuple[int, float | None] = 0, None
+        """How many samples were searched for the smallest rise of joules, and what it is."""
         self._straight: Stretch | None = None
         """The same, where it is enough for every window within: nothing is missing, late or level there."""
 
@@ -479,10 +482,27 @@ class Curve:
             if generation % 2 == 0 and generation == self.counts[Count.GENERATION]:
                 break
         older = {f[0]: f[1] for f in kept if f is not None and f[0] >= self._first}  # some are there twice
-        newest = [self._memory.sample(i) for i in range(*self._bounds())]
-        ring = [sample for sample in newest if sample is not None]  # none that was overwritten meanwhile
+        ring = self._samples_from(*self._bounds())
         start_ns = ring[0].at_ns if ring else 0
         return [older[number] for number in sorted(older) if older[number].at_ns < start_ns] + ring
+
+    def smallest_rise(self) -> float | None:
+        """By how many joules the curve rose at least when it did; ``None``: it never did."""
+        seen, smallest = self._rise
+        oldest, count = self._bounds()
+        if count > seen:
+            known = seen - 1 >= oldest
+            samples = self._samples_from(seen - 1, count) if known else self.samples()
+            rise = smallest_rise(s.joules for s in samples if s.joules is not None)
+            if rise is not None and (smallest is None or rise < smallest):
+                smallest = rise
+            self._rise = count, smallest
+        return smallest
+
+    def _samples_from(self, first: int, end: int) -> list[Sample]:
+        """Some of the ring's samples; none that is overwritten meanwhile."""
+        found = [self._memory.sample(number) for number in range(first, end)]
+        return [sample for sample in found if sample is not None]
 
     def _index(self, at_ns: int, oldest: int, count: int) -> int:
         """The newest ring sample not later than ``at_ns``; one less than ``oldest`` if there is none."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from energymeter.energy.correction import Correction
     from energymeter.energy.uncertainty import OwnCounter
+    from energymeter.reading import Facts
     from energymeter.sampling.thread import ThreadHost
 
 
@@ -43,6 +44,12 @@ class SampledChannel(NamedTuple):
     def observed(self, counter: int) -> int:
         """One of the counts kept by the sampler, such as ``Count.MISSED``."""
         return self.curve.observed(counter)
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of it: of a battery's gauge also how coarse it has shown itself to be so far."""
+        facts = self.info.facts
+        return facts.with_rise_seen(self.curve.smallest_rise()) if facts.is_gauge else facts
 
     @property
     def priority(self) -> str:

@@ -72,7 +72,7 @@ class Session:
         capacity = ring_samples(max(rate_hz, part.facts.max_hz) if isinstance(part, Streaming) else rate_hz)
         identity = getattr(part, "identity", None) or part.name
         rewinds = bool(getattr(config.source, "rewinds", False))
-        calibrated = identity in self._corrections
+        has_card, corrected = identity in self._corrections, bool(getattr(part, "corrected", False))
         own_name, number_of_name = printable(part.name), 1
         name = own_name
         while name in [info.name for info in self.channels]:  # it distinguishes the rows of a log
@@ -80,6 +80,8 @@ class Session:
             name = f"{own_name} ({number_of_name})"
         said = any(info.source_index == source_index for info in self.channels)
         notes = () if said else tuple(printable(note) for note in getattr(config.source, "notes", ()))
+        if has_card and corrected:
+            notes += (f"the card of {printable(identity)} is not applied: the recording was calibrated",)
         self.channels.append(
             ChannelInfo(
                 source_index,
@@ -89,7 +91,7 @@ class Session:
                 capacity,
                 self.size,
                 identity,
-                calibrated,
+                has_card and not corrected,
                 rewinds,
                 notes,
                 bool(getattr(config.source, "shared", False)),
@@ -160,7 +162,7 @@ class Session:
                 own.head.error = f"{info.name}: it was cut short when its sampler was killed; play it again"
 
     def _channel(self, part: Source, info: ChannelInfo, memory: memoryview) -> Channel:
-        correction = self._corrections.get(info.identity)
+        correction = self._corrections[info.identity] if info.calibrated else None
         return Channel(part, info.memory_in(memory), info.rate_hz, correction)
 
     def run(self) -> None:

@@ -120,7 +120,7 @@ def real_windows(folder: Path) -> list[np.ndarray]:
         trace = Trace.load(path, **hints)
         start, end = (40.0, 630.0) if path.name == "spl.txt" else (trace.time_s[0], trace.time_s[-1])
         edges = np.arange(start, end, seconds)
-        joules = trace.energy(edges[:-1], edges[1:])
+        joules = np.diff(trace.at(edges))
         covered = np.diff(trace.at(edges, "covered_s"))
         found.append(joules[covered > 0.99 * seconds] if len(joules) else joules)
     return found

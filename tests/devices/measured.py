@@ -71,7 +71,7 @@ def measured(
         [
             Part(
                 part.name,
-                part.facts,
+                SampledChannel(_NO_INFO._replace(facts=part.facts), curve).facts,
                 curve.window(START_NS, end_ns),
                 curve.interval_seconds(1 / config.pace()),
                 own_counter=SampledChannel(_NO_INFO, curve).own_counter(),

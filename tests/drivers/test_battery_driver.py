@@ -460,3 +460,20 @@ def test_one_battery_gives_one_is_full_and_one_was_never_built_in(sysfs: Sysfs, 
     usage = measured(Battery(by=by, root=sysfs.root), discharge, seconds=120)
     assert usage.mean_watts == pytest.approx(20.0, rel=0.01)
     assert usage.coverage > 0.98
+
+
+def test_round_figures_hide_the_step_until_the_gauge_moves(sysfs: Sysfs) -> None:
+    """50 of 60 Wh may be steps of 10 Wh; ticks of 20 mWh show that they are not."""
+    supply = PowerSupply(sysfs).laptop(50_000_000)
+    for key in ("energy_full", "energy_full_design"):
+        supply.set(key, 60_000_000)
+    with pytest.raises(NotMeasured, match="measured nothing"):
+        measured(Battery(root=sysfs.root), seconds=10.0)
+
+    def tick(number: int) -> None:
+        supply.set("energy_now", 50_000_000 - 20_000 * (number // 2))
+
+    usage = measured(Battery(root=sysfs.root), tick, seconds=10.0)
+    assert usage.joules == pytest.approx(5 * 72.0)
+    (step,) = (share for share in usage.components if share.cause == "counter resolution")
+    assert step.joules == pytest.approx(72.0 / 6**0.5)

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from energymeter import EnergyMeter, Usage
+from energymeter.calibration.card import Reference, make_card, save
 from energymeter.clock import ManualClock
 from energymeter.drivers.replay import Replay
+from energymeter.energy.correction import Line, Model
 from energymeter.errors import (
     ImplausibleReading,
     LogError,
@@ -232,3 +234,23 @@ def test_rows_that_repeat_are_played_however_slowly_their_device_renews(tmp_path
     with EnergyMeter(f"replay@{tmp_path}/run.csv?speed=max") as meter:
         pass
     assert meter.usage.joules == pytest.approx(5.0 * 0.48)
+
+
+def test_a_calibrated_recording_is_not_corrected_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a card bears the replay's own name."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    half = Model(watts=Line(0.5, 0.0, ((1e-6, 0.0), (0.0, 1e-6)), 0.0, 10.0, 0.0))
+    path, meter_name = tmp_path / "run.csv", "manual:6W"
+    save(make_card(meter_name, Reference("other meter"), [], half, made=time.time()))
+    with EnergyMeter(meter_name, rate_hz=50, out=path) as meter:
+        time.sleep(0.1)
+    assert meter.usage.mean_watts == pytest.approx(3.0)
+    save(make_card("replay@run.csv", Reference("other meter"), [], half, made=time.time()))
+    with EnergyMeter(f"replay@{path}?speed=max") as replay:
+        pass
+    assert replay.usage.mean_watts == pytest.approx(3.0)
+    assert replay.usage.calibration == ()
+    (note,) = (note for note in replay.usage.notes if "card" in note)
+    assert note == "the card of replay@run.csv is not applied: the recording was calibrated"

@@ -235,15 +235,19 @@ def test_no_call_and_no_source_are_different_reasons(bench):
         _ = bench.spans().joules
     blind = Bench()
     blind.enter()
-    with blind.span():
+    with blind.span() as span:
         blind.sleep(5)
-    with pytest.raises(NotMeasured, match="none of 1 spans 'span' was measured"):
+    with pytest.raises(NotMeasured, match=r"none of 1 spans 'span' was measured .* so ask again"):
+        _ = blind.spans().joules
+    with pytest.raises(NotMeasured, match="has not been taken yet, as on a busy machine; ask again"):
+        _ = span.usage
+    blind.leave()
+    with pytest.raises(NotMeasured, match=r"none of 1 spans 'span' was measured .* or raise the rate"):
         _ = blind.spans().joules
     with pytest.raises(NotMeasured):
         _ = blind.spans().usage
     assert blind.spans().usages == []
     assert repr(blind.spans()) == "Spans(span: not measured, n = 0, 1 left out)"
-    blind.leave()
 
 
 def test_spans_in_a_gap_are_left_out_and_counted(bench):

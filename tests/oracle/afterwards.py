@@ -171,7 +171,7 @@ class LogJudge:
             self._verdict.found("window_joules refused", "log", str(error))
             return
         for a, b, one, other in zip(starts, ends, by_trace, by_file, strict=True):
-            if not math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-7):
+            if not _same(one, other):
                 self._verdict.found(
                     "window_joules differs", "log", f"{a:.4f} to {b:.4f} s: {other} J, Trace.energy() {one} J"
                 )
@@ -188,13 +188,17 @@ class LogJudge:
             align, epoch = 0.0, self._origin
         try:
             usage = trace.usage(a, b).to_dict()
-        except EnergyMeterError:
+        except EnergyMeterError as error:
+            if not math.isnan(joules):
+                self._verdict.found(
+                    "energy differs", f"log {a:.3f} to {b:.3f} s", f"{joules} J, usage() {error}"
+                )
             return
         start, end = epoch + a, epoch + b
         extent = Extent(Moments(start - align, start + align), Moments(end - align, end + align))
         figure = f"log {a:.3f} to {b:.3f} s"
         self._judge.usage(figure, "log window", usage, extent, self._channels)
-        if not math.isclose(usage["joules"], joules, rel_tol=1e-6, abs_tol=1e-7):
+        if not _same(usage["joules"], joules):
             self._verdict.found("energy differs", figure, f"{joules} J, usage() {usage['joules']} J")
 
     def _replayed(self, usage: dict[str, Any]) -> None:
@@ -375,3 +379,10 @@ class _Ledger:
                     "ledger",
                     f"{label} costs {cost:.6g} J, true {least:.6g} to {most:.6g} J",
                 )
+
+
+def _same(one: float, other: float) -> bool:
+    """Whether two ways to the same joules agree; NaN: unknown."""
+    if math.isnan(one) or math.isnan(other):
+        return math.isnan(one) and math.isnan(other)
+    return math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-7)

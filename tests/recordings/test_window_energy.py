@@ -1,11 +1,13 @@
 """Windows of a recording: the same joules whether it is read whole or only where windows begin and end."""
 
+import math
+
 import numpy as np
 import pytest
 
 from energymeter.energy.integrate import Integrator
 from energymeter.errors import LogError, NotMeasured, SpecError
-from energymeter.reading import Facts, Reading
+from energymeter.reading import Band, Facts, Reading
 from energymeter.recordings.trace import Trace
 from energymeter.recordings.window_energy import window_joules
 from energymeter.recordings.writer import PARTS_SUFFIX, _Parquet, open_recorder
@@ -25,13 +27,19 @@ def write(path, names=("a",), facts=Facts(), rows=10 * ROWS, keep_parts=False, s
     recorder = open_recorder(path, {"channels": channels}, names, 0, force=True, resume=False)
     growing = [Integrator(facts, 100_000_000) for _ in names]
     dice = np.random.default_rng(1)
+    counted = 0.0
     for n in range(rows):
         for channel, integrator in enumerate(growing):
             described = 0.001 if facts.semantics == "mean" else None
             reading = Reading(watts=float(dice.uniform(0, 5)), seconds=described)
+            if facts.semantics == "counter":  # a tick of 1 to 4 J every tenth of a second
+                counted += int(dice.integers(1, 5)) if n % 100 == 0 else 0
+                reading = Reading(joules=counted)
             if any(channel == quiet and start <= n < end for quiet, start, end in silent):
                 continue
-            recorder.row(channel, integrator.add(n * 1_000_000, reading))
+            sample = integrator.add(n * 1_000_000, reading)
+            if sample is not None:
+                recorder.row(channel, sample)
         recorder.flush()
     if not keep_parts:
         recorder.close()
@@ -47,13 +55,17 @@ def windows(count, seconds, seed=2):
     return edges[:, 0], edges[:, 1]
 
 
+def approx(joules):
+    return pytest.approx(joules, abs=1e-9, nan_ok=True)
+
+
 @pytest.mark.parametrize("semantics", ["instant", "mean"])
 def test_windows_are_those_of_the_whole_recording(tmp_path, semantics):
     path = str(tmp_path / "run.parquet")
     write(path, facts=Facts(semantics=semantics))
     assert parquet.ParquetFile(path).num_row_groups == 10
     starts, ends = windows(500, 10.0)
-    assert window_joules(path, starts, ends) == pytest.approx(Trace.load(path).energy(starts, ends), abs=1e-9)
+    assert window_joules(path, starts, ends) == approx(Trace.load(path).energy(starts, ends))
 
 
 def test_an_edge_between_two_groups_is_drawn_between_their_rows(tmp_path):
@@ -61,9 +73,7 @@ def test_an_edge_between_two_groups_is_drawn_between_their_rows(tmp_path):
     write(path)
     group = parquet.ParquetFile(path).metadata.row_group(0).column(0).statistics
     starts, ends = np.array([group.max + 0.0003]), np.array([group.max + 0.0007])
-    assert window_joules(path, starts, ends) == pytest.approx(
-        Trace.load(path).energy(starts, ends), abs=1e-12
-    )
+    assert window_joules(path, starts, ends) == approx(Trace.load(path).energy(starts, ends))
     assert window_joules(path, starts, ends)[0] > 0
 
 
@@ -71,7 +81,7 @@ def test_channels_that_count_are_added(tmp_path):
     path = str(tmp_path / "run.parquet")
     write(path, names=("a", "b"), rows=3 * ROWS)
     starts, ends = windows(200, 3.0)
-    assert window_joules(path, starts, ends) == pytest.approx(Trace.load(path).energy(starts, ends), abs=1e-9)
+    assert window_joules(path, starts, ends) == approx(Trace.load(path).energy(starts, ends))
 
 
 def test_channels_need_not_answer_in_the_order_of_their_times(tmp_path):
@@ -88,19 +98,20 @@ def test_channels_need_not_answer_in_the_order_of_their_times(tmp_path):
     recorder.close()
     assert parquet.ParquetFile(path).num_row_groups == 4
     starts, ends = windows(200, 2.0)
-    assert window_joules(path, starts, ends) == pytest.approx(Trace.load(path).energy(starts, ends), abs=1e-9)
+    assert window_joules(path, starts, ends) == approx(Trace.load(path).energy(starts, ends))
     assert window_joules(path, 0.5, 1.5) == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize("semantics", ["instant", "mean"])
-def test_a_gap_has_no_energy_wherever_it_lies(tmp_path, semantics):
+def test_the_energy_in_a_gap_is_unknown_wherever_it_lies(tmp_path, semantics):
     path = str(tmp_path / "run.parquet")
     facts = Facts(semantics=semantics)
     write(path, facts=facts, rows=4 * ROWS, silent=[(0, 500, 1_300), (0, 3_150, 3_950)])
     starts, ends = np.array([0.4, 0.6, 0.9, 0.45, 3.2]), np.array([0.7, 0.8, 1.35, 1.2985, 3.9493])
     whole = Trace.load(path).energy(starts, ends)
-    assert window_joules(path, starts, ends) == pytest.approx(whole, abs=1e-12)
-    assert whole[1] == 0.0
+    assert window_joules(path, starts, ends) == approx(whole)
+    unknown = [1, 4] if semantics == "instant" else [1]
+    assert np.flatnonzero(np.isnan(whole)).tolist() == unknown
 
 
 @pytest.mark.parametrize("silent", [(1, 1_500, 6_000), (1, 1_500, 8_000), (1, 0, 4_000)])
@@ -109,7 +120,32 @@ def test_a_channel_may_say_nothing_for_many_groups(tmp_path, silent):
     write(path, names=("a", "b"), rows=8 * ROWS, silent=[silent])
     starts, ends = windows(300, 8.0)
     each = [Trace.load(path, channel=name).energy(starts, ends) for name in "ab"]
-    assert window_joules(path, starts, ends) == pytest.approx(sum(each), abs=1e-9)
+    assert window_joules(path, starts, ends) == approx(sum(each))
+
+
+@pytest.mark.parametrize("name", ["run.parquet", "run.csv", "run.jsonl"])
+@pytest.mark.parametrize("kind", ["ended", "gauge"])
+def test_where_usage_refuses_there_are_no_joules(tmp_path, name, kind):
+    """One rule for one window and for many, in every format; what is measured in part has its part."""
+    path = str(tmp_path / name)
+    if kind == "ended":
+        write(path, names=("a", "b"), rows=2 * ROWS, silent=[(1, 1_000, 2_000)])
+    else:  # steps of 1 to 4 J, although it says 50 J
+        band = Band(0.05, resolution=50.0)
+        write(path, facts=Facts(semantics="counter", place="cell", joules=band), rows=2 * ROWS)
+    trace = Trace.load(path)
+    starts = np.array([-2.0, 0.0, 0.1, 0.5, 1.2, 1.85, 0.5, 0.2])
+    ends = np.array([-1.0, 2.0, 0.1001, 1.5, 1.8, 9.0, 0.5, 1.9])
+    refused = []
+    for start, end in zip(starts, ends, strict=True):
+        try:
+            refused.append(trace.usage(start, end).joules)
+        except NotMeasured:
+            refused.append(math.nan)
+    assert any(np.isnan(refused))
+    assert not all(np.isnan(refused))
+    assert trace.energy(starts, ends) == approx(np.array(refused))
+    assert window_joules(path, starts, ends) == approx(np.array(refused))
 
 
 def test_an_empty_log_is_reported(tmp_path):
@@ -157,7 +193,7 @@ def test_the_parts_of_a_killed_run_and_other_formats_are_read_too(tmp_path):
     assert not (tmp_path / "killed.parquet").exists()
     assert (tmp_path / f"killed.parquet{PARTS_SUFFIX}").is_dir()
     starts, ends = windows(50, 9.0)
-    assert window_joules(path, starts, ends) == pytest.approx(Trace.load(path).energy(starts, ends), abs=1e-9)
+    assert window_joules(path, starts, ends) == approx(Trace.load(path).energy(starts, ends))
     write(str(tmp_path / "run.csv"), rows=100)
     assert window_joules(str(tmp_path / "run.csv"), 0.0, 0.099) == pytest.approx(0.099 * 2.5, rel=0.3)
 
