@@ -424,9 +424,11 @@ class Judge:
         self, figure: str, part: dict[str, Any], first: Moments, channels: Sequence[Channel]
     ) -> None:
         """A window of a trace, whose second 0 is its first sample."""
-        if "usage" not in part:
+        joules, usage = part["joules"], part.get("usage")
+        if usage is None or joules is None:
+            if usage is not joules:
+                self.verdict.found("trace energy", figure, f"energy() {joules} J, usage() {usage}")
             return
-        joules, usage = part["joules"], part["usage"]
         if not math.isclose(joules, usage["joules"], rel_tol=1e-6, abs_tol=1e-6):
             self.verdict.found("trace energy", figure, f"energy() {joules} J, usage() {usage['joules']} J")
         extent = Extent(

@@ -831,7 +831,8 @@ def _of_trace(trace: Any) -> dict[str, Any]:
     windows = [(start + length * a, start + length * b) for a, b in ((0, 1), (0.1, 0.4), (0.5, 0.9))]
     parts = []
     for a, b in windows:
-        part = {"start": a - start, "end": b - start, "joules": float(trace.energy(a, b))}
+        joules = float(trace.energy(a, b))
+        part = {"start": a - start, "end": b - start, "joules": None if _is_nan(joules) else joules}
         with contextlib.suppress(EnergyMeterError):
             part["usage"] = _of_usage(trace.usage(a, b))
         parts.append(part)
