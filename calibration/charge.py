@@ -11,9 +11,10 @@ from energymeter.errors import CalibrationError, LogError
 from energymeter.reading import Band
 from energymeter.recordings.textfile import titled_table
 from energymeter.recordings.times import time_column
-from energymeter.recordings.titles import meaning
+from energymeter.recordings.titles import DEVICES, device_key, meaning
 from energymeter.units import RECTANGLE
 
+_MOST_LISTED = 8
 _MOST = 1e12
 
 
@@ -60,7 +61,18 @@ def read_counter(path: str) -> tuple[list[float], list[float]]:
         raise CalibrationError(str(failure)) from failure
     meant = [meaning(title) for title in table.titles]
     named = [title.text.strip().lower() for title in meant]
-    charge = next((i for i, title in enumerate(meant) if title.quantity == "coulombs" and title.unit), None)
+    charges = [i for i, title in enumerate(meant) if title.quantity == "coulombs" and title.unit]
+    if len(charges) > 1:
+        titles = " and ".join(repr(meant[i].text) for i in charges)
+        raise CalibrationError(f"{path} has {len(charges)} columns of charge, {titles}; keep one of them")
+    charge = charges[0] if charges else None
+    for place, title in enumerate(table.titles):
+        devices = {row[place] for _, row in table.rows if place < len(row)}
+        if device_key(title) in DEVICES and len(devices) > 1:
+            listed = ", ".join(sorted(devices)[:_MOST_LISTED])
+            raise CalibrationError(
+                f"{path} has rows of several counters by {title!r}, {listed}; keep those of one"
+            )
     if charge is None and "coulombs" in named:
         charge = named.index("coulombs")
     time = next((i for i, title in enumerate(meant) if title.quantity == "seconds" and title.unit), None)

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, NamedTuple
 from energymeter.drivers.protocols.text_fields import Fields
 from energymeter.errors import LogError, NotMeasured, SourceError, SourceForbidden, SourceMissing
 from energymeter.reading import Reading
+from energymeter.recordings.blocks import as_table
 from energymeter.recordings.layout import ARRIVAL, Layout
 from energymeter.recordings.record import Hints
 from energymeter.recordings.shape import COMMENTS, shape_of
@@ -16,6 +17,8 @@ from energymeter.text import printable
 
 LONGEST_LINE = 1 << 16
 _BLOCK = 1 << 20
+_LEARNED_ROWS, _LEARN_AGAIN = 48, 8
+"""By so many lines a column of devices is found, tried every few lines."""
 
 
 class Row(NamedTuple):
@@ -62,6 +65,12 @@ class Table:
             SourceError: they are not known; the message asks.
         """
         self._head += [f"{line}\n" for line in lines[: HEAD_LINES - len(self._head)]]
+        log = as_table(self._path, self._head, iter(()))
+        if log is not None:
+            raise SourceError(
+                f"{self._name} holds {log.name}, and tables alone can be followed; use "
+                f"replay@{self._path} for what is there"
+            )
         shape = shape_of(self._head, self._hints.delimiter or "", self._hints.decimal or "")
         if shape is None or shape.rows_from >= len(self._head):
             return  # no row yet
@@ -92,11 +101,13 @@ class Table:
             layout = self.layout
             if layout is None:
                 return None
+        elif len(self._head) < _LEARNED_ROWS:
+            layout = self._learn_devices(line)
         cells = layout.shape.cells(line)
         if tuple(cells) == layout.shape.titles:
             return None
-        device = " ".join(cells[place] for place in layout.devices if place < len(cells))
-        if not self._is_ours(device):
+        names = [cells[place] for place in layout.devices if place < len(cells)]
+        if not self._is_ours(names):
             return None
         found: dict[str, Any] = {
             column.quantity: value
@@ -113,9 +124,29 @@ class Table:
             raise ValueError(line) from missing
         return Row(Reading(**found), seconds)
 
-    def _is_ours(self, device: str) -> bool:
-        if self._hints.channel:
-            return self._hints.channel in (device, *device.split())
+    def _learn_devices(self, line: str) -> Layout:
+        """The layout with the device's column, where the first rows show it and their titles do not."""
+        assert self.layout is not None
+        self._head.append(f"{line}\n")
+        if not self.layout.devices and len(self._head) % _LEARN_AGAIN == 0:
+            hints = self._hints
+            if hints.time is None and hints.named:
+                hints = hints._replace(time=ARRIVAL)
+            try:
+                found, _ = plan(self._path, self._head, hints)
+            except (LogError, NotMeasured):
+                return self.layout
+            if found.devices:
+                self.layout, self._device = self.layout._replace(devices=found.devices), None
+        return self.layout
+
+    def _is_ours(self, names: Sequence[str]) -> bool:
+        """Whether a row is of the channel that is followed; it is named as in a recording, or by its cell."""
+        device = " ".join(names)
+        if self._hints.channel and self.layout is not None:
+            titles = [self.layout.shape.titles[place] for place in self.layout.devices]
+            numbered = [f"{title} {name}" for title, name in zip(titles, names, strict=False)]
+            return self._hints.channel in (device, *names, *numbered)
         if self._device is None:
             self._device = device
         if device != self._device:

@@ -30,9 +30,11 @@ from typing import NamedTuple
 
 from energymeter.battery.battery import Battery
 from energymeter.errors import LogError
+from energymeter.recordings.blocks import as_table
 from energymeter.recordings.cells import Column, cell_value
-from energymeter.recordings.formats import format_of
+from energymeter.recordings.formats import battery_log_of, format_of
 from energymeter.recordings.jls import JLS
+from energymeter.recordings.own import is_own
 from energymeter.recordings.planner import Planner
 from energymeter.recordings.record import Hints, options_in
 from energymeter.recordings.shape import Shape, shape_of
@@ -134,8 +136,15 @@ def read(path: str) -> Gauge | None:
     if path.lower().endswith(".parquet") or starts_with(path, JLS):
         return None  # these hold power
     lines = small_text(path)
-    if lines and lines[0].removeprefix("# ").startswith('{"format": "energymeter'):
+    if lines and is_own(lines[0].encode()):
         return None  # so does our own log, whatever its rails are called
+    log = (
+        None
+        if battery_log_of(lines[:_HEAD_LINES])
+        else as_table(path, lines[:_HEAD_LINES], iter(lines[_HEAD_LINES:]))
+    )
+    if log is not None:
+        lines = list(log.lines)
     in_percent, rows, note, said = _rows(path, lines, hints)
     if rows is None:
         return None

@@ -57,6 +57,9 @@ def recorded(log: str, counter: str, channel: str) -> Charge:
         raise CalibrationError(
             f"{log} was made with a card ({trace.calibration.title}); make one with --no-calibration"
         )
+    if len(trace.parts) > 1:
+        names = ", ".join(trace.names)
+        raise CalibrationError(f"{log} holds several channels; name the meter's with --channel: {names}")
     covered_s = float(trace.covered_s[-1] - trace.covered_s[0])
     times, counts = read_counter(counter)
     if times[0] > _DATED and trace.epoch_s is not None:

@@ -23,6 +23,9 @@ FEW_ROWS = 4096
 _LOOK_BACK = 1 << 16
 _STRETCH_ROWS = 1 << 19
 """Rows that are integrated in one go; what that needs is some ten times their size."""
+_FEWEST_LEVELS = 4
+_FAR_FALL = 3.0
+"""Times its usual step."""
 _RAW = {"joules": "raw_joules", "coulombs": "raw_coulombs"}
 
 
@@ -141,8 +144,14 @@ class Channel:
             and not self._kind.per_row
             and not any(0 < row < len(times) for row in self.left_out)
             and not self.starts
+            and all(map(self._rises, range(len(self.values))))
             and all(map(float.__lt__, times[:-1], times[1:]))
         )
+
+    def _rises(self, place: int) -> bool:
+        """Whether a column never falls, where it is a counter."""
+        values = self.values[place]
+        return self._kind.quantities[place] not in _RAW or all(map(float.__le__, values[:-1], values[1:]))
 
     def _seal(self) -> None:
         """Make a piece of the newest rows."""
@@ -183,6 +192,8 @@ class Channel:
         columns = {"time_s": line.times}
         for quantity, values in zip(kind.quantities, rows[1:], strict=True):
             column = values[:count] if line.order is None else values[:count][line.order]
+            if quantity in _RAW and not kind.per_row:
+                column = _without_dips(column)
             columns[_RAW.get(quantity, quantity)] = column
         if kind.volts is not None:
             columns["volts"] = np.full(count, kind.volts)
@@ -254,6 +265,26 @@ def _array(column: "Floats") -> "array[float]":
     made = array("d")
     made.frombytes(column.data.cast("B"))
     return made
+
+
+def _without_dips(counter: "Floats") -> "Floats":
+    """A counter without falls that are gone in the next step: a read that failed, and not a reset."""
+    import numpy as np
+
+    known = np.flatnonzero(~np.isnan(counter))
+    if len(known) < _FEWEST_LEVELS or np.all(np.diff(counter[known]) >= 0):
+        return counter
+    steps = np.diff(counter[known]) != 0
+    levels = counter[known][np.concatenate([[True], steps])]
+    moves = np.diff(levels)
+    if not np.any(moves > 0):
+        return counter
+    usual = np.median(moves[moves > 0])
+    dips = np.flatnonzero((moves[:-1] < -_FAR_FALL * usual) & (levels[2:] >= levels[:-2])) + 1
+    levels[dips] = levels[dips - 1]
+    mended = counter.copy()
+    mended[known] = levels[np.concatenate([[0], np.cumsum(steps)])]
+    return mended
 
 
 def _with_holes(

@@ -7,7 +7,7 @@ from energymeter.reading import Place, Semantics
 from energymeter.recordings.cells import Column, cell_value
 from energymeter.recordings.formats import Format
 from energymeter.recordings.record import ARRIVAL
-from energymeter.recordings.shape import Shape
+from energymeter.recordings.shape import DELIMITERS, Shape
 from energymeter.recordings.times import TimeColumn
 
 __all__ = ["ARRIVAL", "Layout"]
@@ -44,7 +44,13 @@ class Layout(NamedTuple):
         """The format's name, for people."""
         if self.format is not None:
             return self.format.name
-        return "CSV" if self.shape.delimiter == "," else f"table with {self.shape.said}"
+        if self.shape.log:
+            return self.shape.log
+        return (
+            "CSV"
+            if self.shape.delimiter == ","
+            else f"table with {DELIMITERS.get(self.shape.delimiter, repr(self.shape.delimiter))}"
+        )
 
     def said(self, channels: int = 1) -> str:
         """What was recognised, for people."""

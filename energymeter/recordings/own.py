@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any
@@ -28,6 +29,14 @@ NOT_CLOSED = "its end is missing: its run was killed or still goes on, or the fi
 _CHANGED = "it was changed after it was closed, so its figures may be wrong"
 
 
+_OWN = re.compile(rb"(?:# )?\{.{0,40}energymeter log")
+
+
+def is_own(start: bytes) -> bool:
+    """Whether a text that begins so is a log of ours, of whatever version."""
+    return _OWN.match(start) is not None
+
+
 def read_own(path: str, file: IO[bytes], most: int | None = None) -> list[Record]:
     """Every channel of a log in CSV or JSON lines.
 
@@ -43,9 +52,13 @@ def read_own(path: str, file: IO[bytes], most: int | None = None) -> list[Record
     first = next(iter(lines), "")
     header = parse_header(path, first.removeprefix("# "))
     rows = _Rows(empty_records(path, header))
+    long = most is None and _is_long(file)
     if not first.startswith("#"):
-        rows.take(_json_rows(lines))
-    elif most is None and _is_long(file):
+        if long:
+            _take_json_blocks(rows, lines)
+        else:
+            rows.take(_json_rows(lines))
+    elif long:
         _take_blocks(rows, lines)
     else:
         rows.take(csv.DictReader(lines, restval=""))
@@ -247,13 +260,22 @@ def _take_blocks(rows: _Rows, lines: "_HashedLines") -> None:
             return
 
 
+def _take_json_blocks(rows: _Rows, lines: "_HashedLines") -> None:
+    """Whole columns of each block of JSON lines that are plain, and the others one by one: the same rows."""
+    for block in lines.blocks(_BLOCK_BYTES):
+        if not _take_json_block(rows, block):
+            rows.take(_json_rows(_lines_of(block)))
+        if rows.damage:
+            lines.closing, lines.after_closing = None, False
+            return
+
+
 def _lines_of(block: bytes) -> list[str]:
     return [line + "\n" for line in block.decode("utf-8", errors="replace").split("\n")[:-1]]
 
 
 def _take_block(rows: _Rows, block: bytes, names: list[str]) -> bool:
     """Whether all rows of a block were plain and were added."""
-    import numpy as np
     import pyarrow as pa
     import pyarrow.csv as pa_csv
 
@@ -275,10 +297,49 @@ def _take_block(rows: _Rows, block: bytes, names: list[str]) -> bool:
         )
     except pa.ArrowException:
         return False
-    if not table.num_rows:
+    return bool(table.num_rows) and _take_table(rows, table)
+
+
+def _take_json_block(rows: _Rows, block: bytes) -> bool:
+    """Whether all rows of a block were plain and were added: each an object with all columns on its line."""
+    import pyarrow as pa
+    import pyarrow.json as pa_json
+
+    count = block.count(b"\n")
+    wanted = [*COLUMNS, "source"] if len(rows.names) > 1 else [*COLUMNS]
+    if (
+        not block.isascii()
+        or block.count(b"{") != count
+        or (b"\n" + block).count(b"\n{") != count
+        or any(block.count(f'"{name}"'.encode()) != count for name in wanted)
+    ):
         return False
+    kinds = [(name, pa.string() if name == "source" else pa.float64()) for name in wanted]
+    try:
+        table = pa_json.read_json(
+            pa.BufferReader(block),
+            read_options=pa_json.ReadOptions(use_threads=False, block_size=len(block) + 1),
+            parse_options=pa_json.ParseOptions(
+                explicit_schema=pa.schema(kinds), unexpected_field_behavior="ignore"
+            ),
+        )
+    except pa.ArrowException:
+        return False
+    if table.num_rows != count or ("source" in wanted and table.column("source").null_count):
+        return False
+    if "source" in wanted:
+        sources = table.column("source").combine_chunks().dictionary_encode()
+        table = table.set_column(table.schema.get_field_index("source"), "source", sources)
+    return _take_table(rows, table)
+
+
+def _take_table(rows: _Rows, table: Any) -> bool:
+    """Whether the rows of a table of pyarrow are of known channels, go forward in time, and were added."""
+    import numpy as np
+    import pyarrow as pa
+
     columns = {name: _numbers(table.column(name).combine_chunks()) for name in COLUMNS}
-    if not several:
+    if len(rows.names) == 1:
         return rows.take_columns(rows.names[0], columns)
     sources = table.column("source").combine_chunks()
     if isinstance(sources, pa.ChunkedArray):

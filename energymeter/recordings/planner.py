@@ -29,6 +29,7 @@ from energymeter.recordings.times import (
     time_column,
 )
 from energymeter.recordings.titles import (
+    ADDED_DEVICES,
     DEVICES,
     QUANTITIES,
     SYMBOLS,
@@ -58,6 +59,12 @@ _MAINS = 85.0, 265.0
 _POWER_FACTOR = re.compile(
     r"\bpf\b|power.?factor|cos.?(phi|φ|fi\b)|leistungsfaktor|facteur de puissance", re.IGNORECASE
 )
+_COUNTS = vocabulary("sample samples seq sequence packet n no nr num row count counter step frame ms us")
+"""Titles of columns that only number the rows of one stamp."""
+_MOST_SERIES = 32
+_DECIMALS = re.compile(r"[-+]?\d*\.?(\d*)(?:[eE]([-+]?\d{1,3}))?")
+_FINE_SHARE = 1e-3
+"""The coarsest last decimal of a counter, of what it gained, that goes before the power next to it."""
 _HINT_UNITS = {"watts": "unit", "volts": "volts_unit", "amps": "amps_unit", "joules": "joules_unit"}
 
 
@@ -178,7 +185,7 @@ class Planner:
         if self._known is not None:
             what = f"recognised as {self._known.name}; {what}"
         answer = self._proven(answer or {}, hints)
-        raise question(self._path, hints, what, titles=titles, delimiter=self._shape.said, answer=answer)
+        raise question(self._path, hints, what, titles=titles, found=self._shape.said, answer=answer)
 
     def _proven(self, answer: Mapping[str, str], asked: Hints) -> dict[str, str]:
         """The answer with those that would be asked for next, if the table is then read; else none."""
@@ -197,7 +204,8 @@ class Planner:
                 self._path, shape, self._rows, hints, self._known, self._seconds_below, proving=True
             )
             try:
-                return given if self._is_read(trial.layout()) else {}
+                layout = trial.layout()
+                return {**given, **self._one_series(layout, asked)} if self._is_read(layout) else {}
             except _Asked as further:
                 if not further.answer.keys() - given.keys():
                     return {}
@@ -205,6 +213,16 @@ class Planner:
             except (LogError, SpecError):
                 return {}
         return {}
+
+    def _one_series(self, layout: Layout, asked: Hints) -> dict[str, str]:
+        """The first channel, where rows of several that may contain each other would be asked about next."""
+        if len(layout.devices) != 1 or asked.channel is not None:
+            return {}
+        title = self._titles[layout.devices[0]]
+        names = list(dict.fromkeys(self._filled(layout.devices[0])))
+        if len(names) < 2 or device_key(title) in ADDED_DEVICES:
+            return {}
+        return {"channel": f"{title} {names[0]}" if names[0].isdigit() else names[0]}
 
     def _is_read(self, layout: Layout) -> bool:
         """Whether the first rows have times that differ, and values."""
@@ -413,7 +431,42 @@ class Planner:
             cells = self._filled(place)
             if len(set(cells)) * 2 <= max(len(cells), 4):
                 found.append(place)
-        return tuple(found)
+        return tuple(found) or self._series(used)
+
+    def _series(self, used: set[int]) -> tuple[int, ...]:
+        """A column of any title that distinguishes the rows of one stamp, or names the same few in turn."""
+        stamps = []
+        for row in self._rows:
+            try:
+                stamps.append(self._clock(row))
+            except (IndexError, ValueError, OverflowError):
+                return ()
+        together = [
+            list(group) for _, group in itertools.groupby(range(len(stamps)), key=lambda i: stamps[i])
+        ]
+        several = [group for group in together if len(group) > 1]
+        for place, title in enumerate(self._meant):
+            cells = self._cells(place)
+            names = set(cells)
+            words = set(device_key(title.text).split("_"))
+            if place in used or title.quantity or words & _COUNTS or len(cells) < len(stamps):
+                continue
+            if not 1 < len(names) <= _MOST_SERIES:
+                continue
+            by_stamp = (
+                len(several) > 1
+                and len(several) * 2 >= len(together)
+                and all(len({cells[i] for i in group}) == len(group) for group in several)
+                and len(names) * 2 <= 3 * max(map(len, several))
+            )
+            in_turn = (
+                len(cells) >= 3 * len(names)
+                and all(self._number(name) is None for name in names)
+                and all(before == after for before, after in zip(cells, cells[len(names) :], strict=False))
+            )
+            if by_stamp or in_turn:
+                return (place,)
+        return ()
 
     # -- quantities --------------------------------------------------------------------------------
 
@@ -686,6 +739,7 @@ class Planner:
         if column.factor is not None or column.unit or title.unknown_unit:
             return column
         self._check_cells(column)
+        self._check_unit_column(column)
         sizes = sorted(abs(v) for v in self._values(column._replace(factor=1.0)) if v == v and v != 0)
         typical = sizes[len(sizes) // 2] if sizes else 0.0
         if typical < _PLAUSIBLE[column.quantity] or (column.quantity == "watts" and self._hints.board):
@@ -701,6 +755,23 @@ class Planner:
                 f"{self._path}: cells of {column.title!r} have the unknown unit {printable(units[0])!r}; "
                 f"write them in {SYMBOLS[column.quantity]}"
             )
+
+    def _check_unit_column(self, column: Column) -> None:
+        """Ask where another column names the unit of each row, which may change."""
+        for place, title in enumerate(self._titles):
+            units = {found for cell in self._filled(place) if (found := find_unit(cell)) is not None}
+            named = {"unit", "units", "uom"} & set(device_key(title).split("_"))
+            fitting = sorted(unit for quantity, unit in units if quantity == column.quantity)
+            if named and fitting:
+                if len(fitting) > 1:
+                    raise LogError(
+                        f"{self._path}: its rows are in {' and in '.join(fitting)}, by {title!r}; "
+                        "write them in one unit"
+                    )
+                self._ask(
+                    f"the unit of {column.title!r} stands in another column, {title!r}",
+                    {column.quantity: self._label(column.place), _HINT_UNITS[column.quantity]: fitting[0]},
+                )
 
     def _by_product(self, known: dict[str, Column]) -> None:
         """The power's unit by volts times amps, where these are known; and a contradiction of a thousand."""
@@ -782,7 +853,10 @@ class Planner:
             for unit, factor in units.items()
             if expected and abs(gained[kind] * factor / expected - 1) < _AGREES
         ]
-        fine = sum(step != 0 for step in steps) * 2 > len(steps)
+        fine = (
+            sum(step != 0 for step in steps) * 2 > len(steps)
+            and self._resolution(column) <= _FINE_SHARE * gained[""]
+        )
         if len(fitting) == 1 and fine and fitting[0][0] == "":
             known[total] = column._replace(factor=fitting[0][2], unit=fitting[0][1], kind="")
         else:
@@ -794,6 +868,14 @@ class Planner:
                 and sum(step > 0 for step in steps) > 50
             ):
                 self._notes.append(f"{column.title!r} does not agree with its power and was not used")
+
+    def _resolution(self, column: Column) -> float:
+        """The last decimal that a column is written with, in its own unit."""
+        found = [
+            _DECIMALS.match(python_number(cell, self._shape.decimal)) for cell in self._filled(column.place)
+        ]
+        places = [len(one[1] or "") - int(one[2] or 0) for one in found if one is not None]
+        return float(10.0 ** -max(places, default=0))
 
     def _rates(self, known: Mapping[str, Column], quantity: str) -> list[float] | None:
         """Watts or amps of the first rows."""

@@ -17,7 +17,7 @@ def question(
     what: str,
     *,
     titles: Sequence[str] = (),
-    delimiter: str = "",
+    found: str = "parted by commas",
     answer: Mapping[str, str] | None = None,
 ) -> LogError:
     """The error to raise.
@@ -25,14 +25,14 @@ def question(
     Args:
         what: is missing or unclear, as a clause.
         titles: those that were found.
-        delimiter: the one that was tried, for people.
+        found: how they were, for people.
         answer: the nearest guess, as hints.
     """
     said = [f"{path}: {what}"]
     if titles:
         shown = [printable(title) or "(empty)" for title in titles[:_MOST_TITLES]]
         more = f" and {len(titles) - _MOST_TITLES} more" if len(titles) > _MOST_TITLES else ""
-        said.append(f"it has, parted by {delimiter or 'commas'}: {', '.join(shown)}{more}")
+        said.append(f"it has, {found}: {', '.join(shown)}{more}")
     if answer:
         known = {name: value for name, value in hints._asdict().items() if value and name in _OPTIONS}
         known = {name: value for name, value in known.items() if value != ARRIVAL}

@@ -10,7 +10,7 @@ our Parquet            the schema's ``energymeter`` entry; ``FILE.parquet.parts`
 Joulescope ``.jls``    ``jlsfmt``; needs pyjls
 EnergyRunner ``.bin``  byte 0xF1, float32 rate, float32 µJ per period (MLPerf Tiny, eembc/energyrunner)
 PTDaemon ``spl.txt``   ``Time,…,Watts,…,Volts,…,Amps,…`` rows (MLPerf power, mlcommons/power-dev)
-tegrastats, powermetrics  their lines and blocks become the rows of a table, see `blocks`
+tegrastats, JSON lines  and others: their lines and blocks become the rows of a table, see `blocks`
 other CSV              column names with units, ``Power (mW)`` or ``current_A``, or the columns given
 =====================  ==============================================================================
 
@@ -29,7 +29,7 @@ from energymeter.recordings.blocks import as_table
 from energymeter.recordings.foreign import read_energyrunner, read_ptdaemon
 from energymeter.recordings.formats import battery_log_of
 from energymeter.recordings.jls import JLS, read_jls
-from energymeter.recordings.own import read_own
+from energymeter.recordings.own import is_own, read_own
 from energymeter.recordings.parquet import read_parquet
 from energymeter.recordings.record import DECOMPRESSION, Hints, Lines, Record, gathered, options_in
 from energymeter.recordings.table import BLOCK_CHARACTERS, head_of, plan, read_table
@@ -90,10 +90,12 @@ def explained(path: str, hints: Hints = Hints()) -> list[str]:  # noqa: B008 - a
     with open_lines(path) as lines:
         rest = lines.whole()
         head = head_of(rest)
-        if head and head[0].startswith(("# {", "{")):
+        if head and is_own(head[0].encode()):
             return [f"{path} is a log of energymeter: its columns are known"]
-        table = as_table(path, head, rest)
-        layout, _ = plan(path, head_of(table) if table is not None else head, hints)
+        log = as_table(path, head, rest)
+        layout, _ = (
+            plan(path, head, hints) if log is None else plan(path, head_of(log.lines), hints, log.name)
+        )
     return [f"{path} is read as {layout.said()}", *layout.explained()]
 
 
@@ -126,15 +128,15 @@ def _read_stream(path: str, file: io.BufferedReader, hints: Hints, most: int | N
         return read_jls(path)
     if start.startswith(b"\xf1"):
         return [read_energyrunner(path, file)]
-    if start.startswith((b"# {", b"{")):
+    if is_own(start):
         return read_own(path, file, most)
     with text_of(path, file) as text:
         lines = Lines(text, most)
         if start.startswith(b"Time,") and b",Watts," in start:
             return [read_ptdaemon(path, lines)]
         head = head_of(rest := lines.whole())
-        table = as_table(path, head, rest)
-        if table is None:
+        log = as_table(path, head, rest)
+        if log is None:
             return read_table(path, head, lines.blocks(BLOCK_CHARACTERS), lines, hints)
-        head = head_of(table)
-        return read_table(path, head, gathered(table, BLOCK_CHARACTERS), lines, hints)
+        head = head_of(log.lines)
+        return read_table(path, head, gathered(log.lines, BLOCK_CHARACTERS), lines, hints, log.name)

@@ -49,6 +49,8 @@ class Shape(NamedTuple):
     """The lines above the titles."""
     unclear: str = ""
     """A number that may be thousands or have decimals, where no other number of the table says which."""
+    log: str = ""
+    """What the table was made of, where it was no table."""
 
     def cells(self, line: str) -> list[str]:
         """The cells of one line, without the spaces around them."""
@@ -56,8 +58,12 @@ class Shape(NamedTuple):
 
     @property
     def said(self) -> str:
-        """The delimiter, for people."""
-        return DELIMITERS.get(self.delimiter, repr(self.delimiter))
+        """How the cells were found, for people."""
+        return (
+            f"in {self.log}"
+            if self.log
+            else f"parted by {DELIMITERS.get(self.delimiter, repr(self.delimiter))}"
+        )
 
 
 def encoding_of(start: bytes) -> str | None:

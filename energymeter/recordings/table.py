@@ -58,8 +58,14 @@ def head_of(lines: Iterator[str]) -> list[str]:
     return head
 
 
-def plan(path: str, head: Sequence[str], hints: Hints) -> tuple[Layout, Shape]:
+def plan(path: str, head: Sequence[str], hints: Hints, log: str = "") -> tuple[Layout, Shape]:
     """The layout of the table that begins with these lines.
+
+    Args:
+        path: the file, for errors.
+        head: the lines.
+        hints: the user's.
+        log: what the table was made of, see `blocks`.
 
     Raises:
         LogError: it is empty, is no table, or something must be asked.
@@ -75,14 +81,16 @@ def plan(path: str, head: Sequence[str], hints: Hints) -> tuple[Layout, Shape]:
             f"energymeter budget forecast --log {shlex.quote(path)}"
         )
         raise LogError(recognised)
+    first = next(line.strip() for line in head if line.strip())
+    if not log and first.startswith(("{", "[", "<?xml", "<!", "<html")):
+        described = f"{path} {_documented(path, first)}"
+        raise LogError(described)  # it ends with the remedy
     if hints.decimal not in (None, ".", ","):
         raise SpecError(f"decimal must be . or , and not {hints.decimal!r}")
-    shape = shape_of(head, hints.delimiter or "", hints.decimal or "")
+    shape = shape_of(head, "," if log else hints.delimiter or "", hints.decimal or "")
     if shape is None:
-        first = next(line for line in head if line.strip())
-        raise question(
-            path, hints, f"there is no table in it; its first line is {printable(first.strip()[:80])!r}"
-        )
+        raise question(path, hints, f"there is no table in it; its first line is {printable(first[:80])!r}")
+    shape = shape._replace(log=log)
     rows = [
         shape.cells(line)
         for line in itertools.islice(head, shape.rows_from, None)
@@ -91,13 +99,31 @@ def plan(path: str, head: Sequence[str], hints: Hints) -> tuple[Layout, Shape]:
     rows = [cells for cells in rows if tuple(cells) != shape.titles]
     if rows and not head[-1].endswith("\n") and len(head) > 1:
         rows = rows[:-1] or rows
+    wider = [len(cells) for cells in rows if any(map(has_digit_first, cells[len(shape.titles) :]))]
+    if shape.titles and len(wider) * 2 > len(rows):
+        raise LogError(
+            f"{path}: its rows have {max(wider)} cells and {len(shape.titles)} titles, so which belong "
+            "together is not known; correct the titles, or quote numbers with a decimal comma"
+        )
     if not rows and sum(meaning(title).quantity is not None for title in shape.titles) > 1:
         raise NotMeasured(_NOTHING.format(path))
     return Planner(path, shape, rows, hints, format_of(shape)).layout(), shape
 
 
+def _documented(path: str, first: str) -> str:
+    """What a document that is no table is, and how it becomes one."""
+    if first.startswith("<"):
+        return (
+            "is a document in XML or HTML; write its values as a table with titles such as time_s and power_W"
+        )
+    return (
+        "is a JSON document, and not one object on each line; write it so, as in "
+        f"jq -c '.[]' {shlex.quote(path)} > rows.jsonl"
+    )
+
+
 def read_table(
-    path: str, head: list[str], blocks: Iterator[str], source: Lines, hints: Hints
+    path: str, head: list[str], blocks: Iterator[str], source: Lines, hints: Hints, log: str = ""
 ) -> list[Record]:
     """Every channel of a table.
 
@@ -106,12 +132,13 @@ def read_table(
         blocks: those that follow, whole ones.
         source: where damage to the file is noted.
         hints: the user's.
+        log: what the table was made of, see `blocks`.
 
     Raises:
         LogError, NotMeasured, SpecError: see `plan`.
         ImplausibleReading: no such board draws this power; the unit is wrong.
     """
-    layout, shape = plan(path, head, hints)
+    layout, shape = plan(path, head, hints, log)
     reading = _Reading(path, layout, hints)
     reading.take("".join(head[shape.rows_from :]), blocks)
     records = reading.records(source.damage)
@@ -286,7 +313,7 @@ class _Reading:
         cells = [cell.strip() for cell in row]
         if cells[0].startswith(COMMENTS):
             return
-        others = sum(not _has_digit_first(cell) and meaning(cell).quantity is not None for cell in cells)
+        others = sum(not has_digit_first(cell) and meaning(cell).quantity is not None for cell in cells)
         if cells == self._titles or sorted(cells) == sorted(self._titles) or others > 1:
             self._restarted = True
             self._new_titles = "" if cells == self._titles else self._layout.shape.delimiter.join(row)[:60]
@@ -401,7 +428,8 @@ class _Reading:
         )
 
 
-def _has_digit_first(cell: str) -> bool:
+def has_digit_first(cell: str) -> bool:
+    """Whether a cell may begin with a number."""
     return cell[:1].isdigit() or cell[:1] in "+-."
 
 

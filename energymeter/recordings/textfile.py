@@ -19,6 +19,18 @@ BUFFER_BYTES = 1 << 16
 """Read before the encoding is decided."""
 MOST_CHARACTERS = 64_000_000
 """The longest table that is held in memory as a whole."""
+_OTHERS = {
+    b"PK\x03\x04": "a spreadsheet or another zip archive; save its table as CSV, or unpack it",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet of an old kind; save its table as CSV",
+    b"SQLite format 3": "an SQLite database; export its table, as in sqlite3 -header -csv",
+    b"\x89HDF": "an HDF5 file; export its columns as CSV",
+    b"%PDF": "a PDF; give the table that it was made of",
+    b"PAR1": "a Parquet file; rename it so that it ends in .parquet",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd; unpack it, as with unzstd",
+    b"\xfd7zXZ": "compressed by xz; unpack it, as with unxz",
+    b"BZh": "compressed by bzip2; unpack it, as with bunzip2",
+}
+"""How files of other kinds begin, what they are, and what to do."""
 _MOST_EXPANSION, _MOST_EXPANDED_BYTES = 200, 1 << 28
 """A log of a load that never changes is compressed to a fiftieth."""
 _HEAD_LINES = 400
@@ -30,7 +42,12 @@ def text_of(path: str, file: io.BufferedReader) -> io.TextIOWrapper:
     Raises:
         LogError: it is no text.
     """
-    encoding = encoding_of(file.peek(BUFFER_BYTES)[:BUFFER_BYTES])
+    start = file.peek(BUFFER_BYTES)[:BUFFER_BYTES]
+    other = next((said for sign, said in _OTHERS.items() if start.startswith(sign)), None)
+    if other is not None:
+        recognised = f"{path} is {other}"
+        raise LogError(recognised)  # it ends with the remedy
+    encoding = encoding_of(start)
     if encoding is None:
         raise LogError(f"{path} is no log: it is not text; give a CSV or a log of energymeter")
     return io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")

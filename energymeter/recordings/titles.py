@@ -51,7 +51,9 @@ _FOREIGN = vocabulary(
     "dbm dbw dbmw va kva mva var kvar mvar vah kvah varh kvarh hp ps bhp btu btuh cal kcal erg ev dbv dbmv"
 )
 """Units of which none is read here. In a title they are asked about."""
-_FOREIGN_UNIT = re.compile(r"[pfaGTPE](?:W|Wh|V|A|Ah|J)$")
+_FOREIGN_UNIT = re.compile(r"(?:[pfaGTPEcdh]|da)(?:W|Wh|V|A|Ah|J)$")
+_SCALED = re.compile(r"[x×*]\d+|[x×*]?\s*\d+(?:[.,]\d+)?\s*[^\d\s]{1,4}")
+"""``x10``, or ``0.1 W`` in brackets: the numbers are not in the unit itself."""
 _NO_RATE = vocabulary("cumulative accumulated cum density integrated integral")
 """A power that adds up, or that is of an area, is no power."""
 _MEAN = vocabulary("avg average mean averaged mittel moyenne rolling")
@@ -154,6 +156,9 @@ def meaning(text: str) -> Title:
     )
     outer, tail = _words(_BRACKET.sub(" ", plain).strip())
     words = [*outer, *inner]
+    scaled = next((word for word in outer if len(outer) > 1 and re.fullmatch(r"[x×*]\d+", word)), "")
+    if scaled:
+        unit, unknown, tail = None, scaled, None
     others = {word for word in words if word not in _SINGLE and word != (tail or "").lower()}
     alone = others <= _QUALIFIERS or all(word.isdigit() for word in others)
     said = [word for word in words if word in _BY_WORD and (word not in _SINGLE or alone)]
@@ -220,6 +225,9 @@ def _bracketed(brackets: list[str], square: list[str]) -> tuple[tuple[str, str] 
         found = find_unit(text)
         if found is not None:
             unit = found
+            continue
+        if _SCALED.fullmatch(text.strip()) or "%" in text:
+            unknown = text.strip()
             continue
         inner = [word.lower() for word in _SEPARATOR.split(text) if word]
         last = find_unit(inner[-1]) if len(inner) > 1 else None

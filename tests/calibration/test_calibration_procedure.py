@@ -5,6 +5,7 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -500,3 +501,33 @@ def test_points_that_are_no_numbers_are_refused(tmp_path, number):
     path.write_text(f"channel,shown,reference\namps,0,0\namps,1,{number}\n")
     with pytest.raises(CalibrationError, match=r"line 3: (reference must be a number|could not convert)"):
         read_csv(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("time_s,mah,Charge (mAh)\n0,1,2\n60,2,4\n", "2 columns of charge"),
+        ("time_s,channel,mah\n0,1,1\n1,2,10\n60,1,2\n61,2,11\n", "several counters by 'channel', 1, 2"),
+    ],
+)
+def test_a_table_of_several_counters_is_asked_about(tmp_path: Path, text: str, asked: str) -> None:
+    path = tmp_path / "counter.csv"
+    path.write_text(text)
+    with pytest.raises(CalibrationError, match=asked):
+        read_counter(str(path))
+
+
+def test_of_a_recording_of_several_channels_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    titles = "time_s,gpu,voltage_V,current_A\n"
+    Path("log.csv").write_text(
+        titles + "".join(f"{i},{gpu},5,{gpu + 1}\n" for i in range(121) for gpu in (0, 1))
+    )
+    Path("counter.csv").write_text(
+        "time_s,mah\n" + "".join(f"{i},{i / 1.2:.6f}\n" for i in range(0, 121, 10))
+    )
+    with pytest.raises(CalibrationError, match="name the meter's with --channel: gpu 0, gpu 1"):
+        calibrate_charge.recorded("log.csv", "counter.csv", "")
+    assert calibrate_charge.recorded("log.csv", "counter.csv", "gpu 1").coulombs[-1] == pytest.approx(2 * 120)

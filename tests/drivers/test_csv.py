@@ -280,3 +280,31 @@ def test_rows_without_any_number_are_explained(tmp_path: Path) -> None:
     log.write("".join(f"{i},off\n" for i in range(6)))
     with pytest.raises(SourceError, match="gained 6 rows without a number that is known, such as '0,off'"):
         log.rows()
+
+
+@pytest.mark.parametrize("channel", ["1", "index 1"])
+def test_a_channel_is_named_as_in_a_recording(tmp_path: Path, channel: str) -> None:
+    titles = "timestamp, index, power.draw [W]\n"
+    lines = "".join(
+        f"2026/05/04 10:00:{i:02}.000, {gpu}, {gpu + 5}.00 W\n" for i in range(3) for gpu in (0, 1)
+    )
+    log = Log(tmp_path / "smi.csv", titles, channel=channel)
+    log.write(lines)
+    assert log.watts() == [6.0, 6.0, 6.0]
+
+
+def test_several_channels_are_asked_about_and_never_mixed(tmp_path: Path) -> None:
+    log = Log(tmp_path / "p.csv", "timestamp,phase,power_W\n")
+    log.write("".join(f"2026-05-04T10:00:0{i}Z,{phase},5\n" for i in range(9) for phase in "ABC"))
+    with pytest.raises(
+        SourceError, match=r"several devices, [ABC] and [ABC]; choose one, as in csv@.*\?channel=[ABC]$"
+    ):
+        log.watts()
+
+
+@pytest.mark.parametrize(
+    "line", ['{{"time_s": {i}, "power_W": 5}}\n', "t={i} power=5 W\n", "power watts=5 177788880{i}\n"]
+)
+def test_what_is_no_table_is_not_followed(tmp_path: Path, line: str) -> None:
+    with pytest.raises(SourceError, match=r"tables alone can be followed.* replay@"):
+        Log(tmp_path / "p.log", "".join(line.format(i=i) for i in range(5)))

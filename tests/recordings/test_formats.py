@@ -4,14 +4,18 @@ The samples are our own numbers in the shape of each tool's output; docs/recordi
 """
 # ruff: noqa: E501 - tools write lines as long as they like
 
+import contextlib
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from energymeter import Trace
-from energymeter.errors import LogError, NotMeasured
-from energymeter.recordings import blocks, formats
+from energymeter.budget import gauge_table
+from energymeter.budget.gauge_log import hours_from_log
+from energymeter.errors import EnergyMeterError, LogError, NotMeasured
+from energymeter.recordings import blocks, formats, reader
+from tests.budget.test_gauge_table import SHAPES
 
 EPOCH = 1_777_888_800
 """2026-05-04 10:00:00 UTC."""
@@ -193,3 +197,83 @@ def test_without_its_detector_a_format_is_right_or_refused(
     sample = SAMPLES[name]
     joules, said = read(tmp_path, sample)
     assert joules is None or joules == pytest.approx(sample.joules, rel=1e-4), said
+
+
+_FALL = [90 - i for i in range(11)]
+BATTERY_LOGS = {
+    **SHAPES,
+    "acpi": "".join(
+        f"2026-05-04 10:{5 * i:02}:00\nBattery 0: Discharging, {p}%, 03:42:00 remaining\n"
+        for i, p in enumerate(_FALL)
+    ),
+    "upower -i": "".join(
+        f"2026-05-04 10:{5 * i:02}:00\n  native-path:          BAT0\n    state:               discharging\n"
+        f"    energy-rate:         9.5 W\n    percentage:          {p}%\n"
+        for i, p in enumerate(_FALL)
+    ),
+    "pmset -g rawlog": "".join(
+        f"05/04/2026 10:{5 * i:02}:00\n No AC; Not Charging; {p}%; Cap={p}: FCC=100; Design=100; Time=3:42; -412mA; "
+        "Cycles=1/1000; Location=0; \n"
+        for i, p in enumerate(_FALL)
+    ),
+    "dumpsys batterystats": "Battery History (1% used, 2 of 256KB):\n  0 (9) RESET:TIME: 2026-05-04-10-00-00\n"
+    + "".join(
+        f"  +{5 * i}m00s000ms (2) {p:03} status=discharging health=good plug=none temp=251 volt=3900\n"
+        for i, p in enumerate(_FALL)
+    ),
+}
+_BATTERY_LOGS = [
+    name for name, text in BATTERY_LOGS.items() if formats.battery_log_of(text.splitlines(keepends=True))
+]
+
+
+def test_each_battery_log_has_a_sample() -> None:
+    found = {formats.battery_log_of(BATTERY_LOGS[name].splitlines(keepends=True)) for name in _BATTERY_LOGS}
+    assert found == {name for name, _ in formats.BATTERY_LOGS}
+
+
+@pytest.mark.parametrize("name", _BATTERY_LOGS)
+def test_without_its_detector_a_battery_log_is_right_or_refused(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "battery.log"
+    path.write_text(BATTERY_LOGS[name], encoding="utf-8")
+    right = hours_from_log(str(path)).hours
+    assert right is not None
+    monkeypatch.setattr(formats, "BATTERY_LOGS", ())
+    with pytest.raises((LogError, NotMeasured)):  # it holds no power
+        Trace.load(path)
+    with contextlib.suppress(EnergyMeterError):  # refused
+        assert hours_from_log(str(path)).hours == right
+
+
+def test_without_its_detector_a_jls_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyjls", reason="pyjls, which writes JLS files, is not installed")
+    from tests.recordings.test_jls import load, written
+
+    path = written(tmp_path / "a.jls", {"JS220": load(2)})
+    monkeypatch.setattr(reader, "JLS", b"not this")
+    monkeypatch.setattr(gauge_table, "JLS", b"not this")
+    for read_it in (Trace.load, hours_from_log):
+        with pytest.raises(LogError, match="not text"):
+            read_it(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "remedy"),
+    [
+        ("a.xlsx", b"PK\x03\x04" + bytes(100), "save its table as CSV"),
+        ("a.db", b"SQLite format 3\0" + bytes(100), "sqlite3 -header -csv"),
+        ("a.csv.zst", b"\x28\xb5\x2f\xfd" + bytes(100), "unzstd"),
+        ("a.json", b'{\n "a": 1\n}\n', "jq -c"),
+        ("a.json", b'[{"t": 1}, {"t": 2}]\n', "jq -c"),
+        ("a.xml", b"<?xml version='1.0'?>\n<a/>\n", "XML or HTML"),
+    ],
+)
+def test_what_is_no_table_is_named_with_a_remedy(
+    tmp_path: Path, name: str, content: bytes, remedy: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(LogError, match=remedy):
+        Trace.load(path)

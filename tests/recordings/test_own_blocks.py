@@ -1,4 +1,4 @@
-"""Our own CSV logs by whole columns: the same figures, notes and damage as row by row."""
+"""Our own CSV and JSON lines by whole columns: the same figures, notes and damage as row by row."""
 
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,69 @@ def test_by_blocks_as_by_rows(
     assert by_block == by_row
 
 
+def as_json_lines(text: str) -> str:
+    """A log in JSON lines with the rows of one in CSV."""
+    import json
+
+    head, titles, *rows = text.splitlines()
+    names = titles.split(",")
+
+    def line(row: str) -> str:
+        cells = dict(zip(names, row.split(","), strict=True))
+        return json.dumps(
+            {name: cells[name] if name == "source" else float(cells[name] or "nan") for name in cells}
+        ).replace("NaN", "null")
+
+    return "\n".join([head.removeprefix("# "), *map(line, rows), ""])
+
+
+_JSON_CHANGES = st.sampled_from([
+    "", "\n", "\r\n", '"', ",", "x", "NaN", "null", "-1", "1e400", "é", " ", "{", "}", "{}\n", '"volts": 1, ',
+    '"volts": "1", ', '"source": null, ', "[1]", "true", '{"closed": ', "\n{", "\\u00e9", "\t", "\0",
+    "0", "e5", '"x": {"volts": 2}, ', "\n\n", " \n", "Infinity",
+])  # fmt: skip
+
+
+@given(
+    added=st.booleans(),
+    one=st.booleans(),
+    changes=st.lists(st.tuples(st.floats(0, 1), _JSON_CHANGES, st.booleans()), max_size=3),
+    cut=st.floats(0.5, 1.2),
+    block=st.sampled_from([64, 500, 1 << 22]),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_json_lines_by_blocks_as_by_rows(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    added: bool,
+    one: bool,
+    changes: Any,
+    cut: float,
+    block: int,
+) -> None:
+    import json
+
+    monkeypatch.chdir(tmp_path)
+    write_own(added)
+    text = Path("log.csv").read_text()
+    if one:
+        head, titles, *rows = text.splitlines(keepends=True)
+        header = json.loads(head[2:])
+        header["channels"] = header["channels"][:1]
+        text = f"# {json.dumps(header)}\n" + titles + "".join(rows[::2])
+    text = as_json_lines(text)
+    head_end = text.index("\n") + 1
+    for share, change, at_key in changes:
+        place = head_end + int(share * (len(text) - head_end))
+        if at_key:  # where an object may have another member
+            place = max(text.rfind(', "', 0, place) + 2, head_end)
+        text = text[:place] + change + text[place:]
+    Path("log.jsonl").write_bytes(text[: int(cut * len(text))].encode())
+    monkeypatch.setattr(own, "_BLOCK_BYTES", block)
+    by_block, by_row = both("log.jsonl", monkeypatch)
+    assert by_block == by_row
+
+
 def test_very_many_rows_are_joined_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_own(True)
@@ -137,5 +200,13 @@ def test_the_plain_ones_are_read_by_blocks(tmp_path: Path, monkeypatch: pytest.M
         (record, _) = reader.read("log.csv")
         assert len(record.columns["time_s"]) == 121
         assert record.window_s == (0.0, 100.0)
+        monkeypatch.undo()
+        monkeypatch.chdir(tmp_path)
+        write_own(added)
+        Path("log.jsonl").write_text(as_json_lines(Path("log.csv").read_text()))
+        monkeypatch.setattr(own, "_LONG_BYTES", 0)
+        monkeypatch.setattr(own, "_json_rows", None)
+        (record, _) = reader.read("log.jsonl")
+        assert len(record.columns["time_s"]) == 121
         monkeypatch.undo()
         monkeypatch.chdir(tmp_path)
