@@ -144,14 +144,11 @@ def _of_sampling(part: Part) -> list[Component]:
 
 
 def _unseen(part: Part) -> float:
-    """A window that ends before the next sample knows only its surroundings. The whole of a mean, and of a
-    counter's tick, may have flowed within a window that is shorter."""
+    """A window that ends before the next instant knows only its surroundings. Of means and counters, its
+    edges say that."""
     window, interval = part.window, part.interval_seconds
     share = 1 - window.seconds / interval if interval > 0 else 0.0
-    if share <= 0:
-        return 0.0
-    whole = part.facts.semantics != "instant" and window.covered_seconds > 0
-    return abs(window.joules) * (interval / window.covered_seconds if whole else 1.0) * share * RECTANGLE
+    return abs(window.joules) * share * RECTANGLE if share > 0 and part.facts.semantics == "instant" else 0.0
 
 
 def _counts(facts: Facts) -> bool:
