@@ -6,14 +6,17 @@ import re
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from devices.processes import until
+from devices.sysfs import Sysfs
 from devices.terminal import in_pipe, started
 
 from energymeter import EnergyMeter, compare
 from energymeter.comparison import Interrupted
+from energymeter.comparison.conditions import celsius
 from energymeter.comparison.recorded import compare_recordings
 from energymeter.comparison.schedule import schedule
 from energymeter.errors import LogError, NotMeasured, SpecError
@@ -371,9 +374,10 @@ def test_half_the_time_at_the_same_power_is_half_the_energy(tmp_path: Path) -> N
     files = [str(tmp_path / name) for name in ("a.csv", "b.csv")]
     for path, seconds in zip(files, (1.0, 0.5), strict=True):
         spanned(Path(path), 5.0, seconds)
-    done = in_pipe("compare", *files, "--span", "infer")
+    done = in_pipe("compare", *files, "--span", "infer", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "B uses 50 % less energy per call of infer" in done.stdout
+    (verdict,) = json.loads(done.stdout)["verdicts"]
+    assert verdict["change"] == pytest.approx(-0.5, abs=0.02)
 
 
 def test_of_a_span_that_the_log_holds_in_part_no_units_can_be_given(tmp_path: Path) -> None:
@@ -386,6 +390,30 @@ def test_of_a_span_that_the_log_holds_in_part_no_units_can_be_given(tmp_path: Pa
     assert "holds the first 10" in in_pipe("compare", *files, "--span", "infer").stdout
     wrong = in_pipe("compare", *files, "--span", "infer", "--per", "100")
     assert (wrong.returncode, "holds 10 of 5000 spans 'infer'" in wrong.stderr) == (2, True)
+
+
+def test_each_run_begins_after_the_rest_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    sleep = time.sleep
+    clock = SimpleNamespace(
+        **{**vars(time), "sleep": lambda seconds: rests.append(seconds) if seconds == 7.0 else sleep(seconds)}
+    )
+    monkeypatch.setattr("energymeter.comparison.interleaved.time", clock)
+    before: list[int] = []
+    compare(
+        lambda: before.append(len(rests)),
+        lambda: before.append(len(rests)),
+        **{**QUICK, "runs": 2, "warmup": 1, "min_seconds": 0.0, "cooldown": 7.0},
+    )
+    assert before == [0, 0, 1, 2, 3, 4], "each run rests, and warming up does not"
+
+
+def test_the_hottest_zone_of_the_kernel_decides(tmp_path: Path) -> None:
+    sysfs = Sysfs(tmp_path)
+    assert celsius(sysfs.root) is None
+    for number, text in enumerate(("48500", "61250", "-274000", "garbage")):
+        sysfs.put(f"sys/class/thermal/thermal_zone{number}/temp", text)
+    assert celsius(sysfs.root) == 61.25
 
 
 def test_a_run_begins_when_the_board_has_cooled(monkeypatch: pytest.MonkeyPatch) -> None:
