@@ -29,8 +29,9 @@ class _Compare(click.Command):
     """Options after a command are that command's; after recordings they are ours."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        words = self.make_parser(ctx).parse_args([*args])[0].get("words") or ()
-        ctx.allow_interspersed_args = any(map(_is_recording, words[:1]))
+        words = self.make_parser(ctx).parse_args([*args])[0].get("words")
+        first = words[:1] if isinstance(words, (tuple, list)) else ()  # click marks what was not given
+        ctx.allow_interspersed_args = any(map(_is_recording, first))
         return super().parse_args(ctx, args)
 
 
