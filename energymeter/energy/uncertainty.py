@@ -144,8 +144,8 @@ def _of_sampling(part: Part) -> list[Component]:
 
 
 def _unseen(part: Part) -> float:
-    """A window that ends before the next instant knows only its surroundings. The whole of a counter's tick may
-    have flowed within a window that is shorter. Of means, the edges say that."""
+    """A window that ends before the next instant knows only its surroundings. The whole of a counter's tick
+    may have flowed within a window that is shorter. Of means, the edges say that."""
     window, interval, semantics = part.window, part.interval_seconds, part.facts.semantics
     share = 1 - window.seconds / interval if interval > 0 else 0.0
     if share <= 0 or semantics == "mean":
