@@ -50,6 +50,8 @@ _GA100 = ("A100", "A30", "A800")
 _AVERAGED_SECONDS = 1.0
 _RENEWED_SECONDS = 0.1
 """Measured on one H200; others renew as often or more often."""
+_SMALL_WATTS = 1.0
+"""No GPU that is awake draws less."""
 _STILL_SECONDS = 2.0
 """The counter moves some ten times a second, and no GPU draws nothing."""
 INSTANTS = Facts(
@@ -160,7 +162,8 @@ class Nvml(Parts["_Gpu"]):
         if missing and not able:
             raise next(iter(missing.values()))
         return able, [
-            f"GPU {label} has no power sensor for NVML and is not in the total" for label in missing
+            *(f"GPU {label} has no power sensor for NVML and is not in the total" for label in missing),
+            *(gpu.small for gpu in able if gpu.small),
         ]
 
     def _gpu(self, label: str, handle: Any) -> "_Gpu":
@@ -204,6 +207,8 @@ class _Gpu:
         self.name = f"nvml:{label}"
         self._library = library
         self._handle = handle
+        self.small = ""
+        """A note, if it shows less power than any GPU draws."""
         self._look: Callable[[], Reading] = getattr(self, f"_{way}")
         self._pci = _pci_folder(library, handle, root) if root else ""
         self._averaged = way == "average" or (way == "usage" and self._usage_is_averaged())
@@ -264,6 +269,11 @@ class _Gpu:
     def _power(self, milliwatts: int) -> Reading:
         if not milliwatts:
             raise SourceError(f"{self.name} says 0 W, which no GPU draws; look into `nvidia-smi`")
+        if milliwatts * 1e-3 < _SMALL_WATTS:
+            self.small = (
+                f"{self.name} shows {milliwatts} mW, which no GPU draws: its driver may count in watts; "
+                "compare it with `nvidia-smi`, or measure with another source"
+            )
         return Reading(watts=milliwatts * 1e-3, seconds=_AVERAGED_SECONDS if self._averaged else None)
 
     def close(self) -> None:

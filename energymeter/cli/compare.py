@@ -25,7 +25,19 @@ from energymeter.errors import NotComparable, SpecError
 _SEPARATOR = "---"
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+class _Compare(click.Command):
+    """Options after a command are that command's; after recordings they are ours."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        words = self.make_parser(ctx).parse_args([*args])[0].get("words")
+        first = words[:1] if isinstance(words, (tuple, list)) else ()  # click marks what was not given
+        ctx.allow_interspersed_args = any(map(_is_recording, first))
+        return super().parse_args(ctx, args)
+
+
+@click.command(
+    cls=_Compare, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
 @click.option("--runs", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Of each arm.")
 @measuring
 @click.option(
@@ -33,7 +45,10 @@ _SEPARATOR = "---"
 )
 @click.option("--name", "names", multiple=True, help="Of an arm, in their order.  [default: A, B, …]")
 @click.option(
-    "--span", "spans", multiple=True, help="Of a recording, as 30:90 (s from its start); once, or for each."
+    "--span",
+    "spans",
+    multiple=True,
+    help="Of a recording, as 30:90 (s from its start) or by name; once, or for each.",
 )
 @click.option("--paired", is_flag=True, help="Recordings of the same number were made one after the other.")
 @click.option("--save-baseline", type=click.Path(dir_okay=False), help="Keep the runs of the first arm.")
@@ -169,9 +184,9 @@ def _compare_recordings(files: list[list[str]], options: dict[str, Any]) -> None
         files,
         names=_names(options["names"], len(files)),
         load=lambda path: loaded(path, "compare", quiet=options["as_json"]),
-        per=options["per"] or (1.0,),
+        per=options["per"],
         spans=[_span(text) for text in options["spans"]],
-        unit=options["unit"] or "recording",
+        unit=options["unit"] or "",
         workload=options["workload"],
         paired=options["paired"],
         **_shared(options),
@@ -179,12 +194,15 @@ def _compare_recordings(files: list[list[str]], options: dict[str, Any]) -> None
     _show(result, options["as_json"])
 
 
-def _span(text: str) -> tuple[float, float]:
+def _span(text: str) -> tuple[float, float] | str:
+    """Start and end in seconds, or else the name of a span."""
     from energymeter.units import number
 
     start, end = (number(edge) for edge in (text.partition(":")[0], text.partition(":")[2]))
-    if start is None or end is None or not start < end:
-        raise SpecError(f"{text!r} is no span; write its start and end in seconds, as 30:90")
+    if start is None or end is None:
+        return text
+    if not start < end:
+        raise SpecError(f"{text!r} ends before it begins; write start and end in seconds, as 30:90")
     return start, end
 
 

@@ -52,7 +52,7 @@ def measuring(command: F) -> F:
             type=click.IntRange(0, 1000),
             default=1,
             show_default=True,
-            help="Runs before, not measured.",
+            help="Calls before, not measured.",
         ),
         click.option("--prepare", help="A shell command before each run, not measured."),
         click.option(

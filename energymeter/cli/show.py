@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from energymeter.cli.options import json_option, loaded
-from energymeter.errors import LogError
+from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.recordings.question import spelled
 from energymeter.recordings.reader import Hints, battery_log, explained
 from energymeter.recordings.trace import Trace
@@ -18,6 +18,7 @@ from energymeter.recordings.writer import PARTS_SUFFIX
 from energymeter.text import duration, significant, with_uncertainty
 
 _GAPS_SHOWN = 10
+_SPANS_SHOWN = 10
 
 
 @click.command()
@@ -66,6 +67,7 @@ def show(file: str, columns: bool, as_json: bool, **hints: Any) -> None:
         channels = {" + ".join(part.names): part.usage().to_dict() for part in trace.parts}
         answer = {"samples": len(trace), "gaps": gaps, "unfinished": unfinished, **usage.to_dict()}
         answer["read_as"] = trace.read_as
+        answer["spans"] = {name: _span_figures(trace, name) for name in trace.spans}
         click.echo(json.dumps({**answer, "started": trace.epoch_s, "channels": channels}))
         return
     click.echo(usage)
@@ -73,12 +75,39 @@ def show(file: str, columns: bool, as_json: bool, **hints: Any) -> None:
         for part in trace.parts:
             click.echo(f"  {part.usage()}")
     click.echo(_samples(trace))
+    for name in [*trace.spans][:_SPANS_SHOWN]:
+        click.echo(_span(trace, name))
+    if len(trace.spans) > _SPANS_SHOWN:
+        click.echo(f"… and spans of {len(trace.spans) - _SPANS_SHOWN} more names")
     for start, end in gaps[:_GAPS_SHOWN]:
         click.echo(f"gap of {duration(end - start)} at {duration(start)}")
     if len(gaps) > _GAPS_SHOWN:
         click.echo(f"… and {len(gaps) - _GAPS_SHOWN} more gaps")
     if unfinished:
         click.echo("its run was killed: shown is what was whole")
+
+
+def _span_figures(trace: Trace, name: str) -> dict[str, Any]:
+    """The calls of a span; joules and seconds are those of the calls that the log holds."""
+    n, windows = trace.spans[name]
+    try:
+        usage = trace.span_usage(name)
+    except (NotMeasured, SpecError):
+        return {"calls": n, "held": len(windows), "joules": None, "uncertainty": None, "seconds": None}
+    figures = {"joules": usage.joules, "uncertainty": usage.uncertainty, "seconds": usage.seconds}
+    return {"calls": n, "held": len(windows), **figures}
+
+
+def _span(trace: Trace, name: str) -> str:
+    said = _span_figures(trace, name)
+    held = said["held"]
+    calls = "1 call" if said["calls"] == 1 else f"{said['calls']} calls"
+    some = f", {held} of them in the log" if held < said["calls"] else ""
+    if said["joules"] is None:
+        return f"span {name}: not measured, {calls}{some}"
+    total = with_uncertainty(said["joules"], said["uncertainty"], "J")
+    each = f", {significant(said['joules'] / held)} J a call" if held > 1 else ""
+    return f"span {name}: {total} in {duration(said['seconds'])}, {calls}{some}{each}"
 
 
 def _show_charge(trace: Trace, file: str, as_json: bool) -> None:

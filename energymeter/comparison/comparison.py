@@ -241,9 +241,13 @@ class Comparison:
         first, second = (_logs(runs) for runs in (a, b))
         test = "Mann–Whitney"
         if self._series:
-            watts = [self._series[runs[0].arm] for runs in (a, b)]
-            shift = statistics.series_shift(*watts)._replace(value=float(second[0] - first[0]))
-            chance = statistics.mann_whitney(*map(statistics.blocks, watts))
+            # in joules per unit: what takes half the time at the same power takes half the energy
+            series = [
+                self._series[runs[0].arm] / np.mean(self._series[runs[0].arm]) * runs[0].joules_per_unit
+                for runs in (a, b)
+            ]
+            shift = statistics.series_shift(*series)._replace(value=float(second[0] - first[0]))
+            chance = statistics.mann_whitney(*map(statistics.blocks, series))
             return _Evidence(shift, chance, test, 1, _remaining(a, b))
         if self.paired:
             partner = {run.pair: value for run, value in zip(a, first, strict=True)}

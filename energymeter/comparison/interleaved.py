@@ -53,7 +53,7 @@ class Protocol(NamedTuple):
     min_seconds: float = 10.0
     """The least time of a run; a shorter arm is called again and again."""
     warmup: int = 1
-    """Runs of each arm before, which do not count."""
+    """Calls of each arm before, which do not count."""
     prepare: Callable[[], object] | None = None
     """Called before each run, outside of it."""
     cooldown: float = 0.0
@@ -177,7 +177,7 @@ class _Bench:
             for arm in self._arms:
                 self._prepare(arm)
                 progress(len(self._kept), total, f"warmup {arm.name}")
-                self._call(arm)
+                arm.call()
         block = None
         for turn in turns:
             if over(list(self._kept.values())):

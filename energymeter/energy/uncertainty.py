@@ -144,13 +144,13 @@ def _of_sampling(part: Part) -> list[Component]:
 
 
 def _unseen(part: Part) -> float:
-    """A window that ends before the next sample knows only its surroundings. The whole of a mean, and of a
-    counter's tick, may have flowed within a window that is shorter."""
-    window, interval = part.window, part.interval_seconds
+    """A window that ends before the next instant knows only its surroundings. The whole of a counter's tick
+    may have flowed within a window that is shorter. Of means, the edges say that."""
+    window, interval, semantics = part.window, part.interval_seconds, part.facts.semantics
     share = 1 - window.seconds / interval if interval > 0 else 0.0
-    if share <= 0:
+    if share <= 0 or semantics == "mean":
         return 0.0
-    whole = part.facts.semantics != "instant" and window.covered_seconds > 0
+    whole = semantics == "counter" and window.covered_seconds > 0
     return abs(window.joules) * (interval / window.covered_seconds if whole else 1.0) * share * RECTANGLE
 
 

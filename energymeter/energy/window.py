@@ -34,6 +34,11 @@ _BURST, _PAUSE = 5.0, 2.0
 """How far above and below the levels near a window power may go within it, in shares of their range, where no
 sample lies within: a burst of a fifth of a mean is five times as high as the mean shows. Elsewhere it may go
 as far beyond the levels as they are apart: means hide what is shorter than they are."""
+_ALIKE = 1.8
+"""Work that repeats within a mean leaves means that are all alike. Its bursts may hold so many times as much
+more than the mean's share of them, less in proportion to the length of the window: of two means, nothing."""
+_OVER = 1.1
+"""What a mean has above the samples around it may have flowed within a part of it; with a tenth for noise."""
 _DELAYED = 0.95
 """95 of 100 delays, which may be anything up to the greatest, are less than this share of it."""
 
@@ -93,6 +98,26 @@ class Near(NamedTuple):
         levels = self.watts[first : bisect_left(self.times, end) + 3]
         return min(levels), max(levels)
 
+    def hidden(self, start: float, end: float) -> tuple[float, float]:
+        """Joules between two moments that lie within two samples, and how many more may have flowed there.
+
+        A mean that is above those before and after it may owe all of that to the window.
+        """
+        times, watts = self.times, self.watts
+        last = min(bisect_left(times, end), len(times) - 1)
+        first = min(max(bisect_right(times, start), 1), last)
+        rest = max(watts[max(first - 1, 0)], watts[min(last + 1, len(watts) - 1)])
+        over = sum(
+            max(watts[number] - rest, 0.0)
+            * (
+                times[number]
+                - times[number - 1]
+                - max(min(times[number], end) - max(times[number - 1], start), 0)
+            )
+            for number in range(first, last + 1)
+        )
+        return self.at(end) - self.at(start), over
+
     def bounds(self, when: float, smear: float, least: float, most: float) -> tuple[float, float]:
         """What may have flowed until a moment, in J, with power between ``least`` and ``most`` near it.
 
@@ -131,6 +156,10 @@ class Edges(NamedTuple):
         shows its values late the bounds are taken at three moments.
         """
         start, end, late, _ = self
+        if start is end and not start.straight:
+            inside = bisect_right(start.times, seconds) - bisect_left(start.times, 0.0)
+            if inside < LONG:
+                return self._hidden_joules(seconds)
         shown = end.at(seconds) - start.at(0.0)
         ranges = [near.levels(edge, edge + late) for near, edge in ((start, 0.0), (end, seconds))]
         slack = max(most - least for least, most in ranges) * late / 4  # of a step between two of the moments
@@ -142,6 +171,26 @@ class Edges(NamedTuple):
             moved_joules = max(moved_joules, abs(end.at(moved + seconds) - start.at(moved) - shown))
         bound = max(math.sqrt(square / len(moments)), _DELAYED * moved_joules)
         return bound / 2  # the bound is two standard deviations
+
+    def _hidden_joules(self, seconds: float) -> float:
+        """The same of a window within a mean or two, of which only their sums are known.
+
+        A burst shows as a mean above its neighbours. Bursts that repeat faster show nowhere: any mean may be
+        one of theirs, so the least ± is a share of the energy itself.
+        """
+        near, late = self.start, self.late
+        interval = (near.times[-1] - near.times[0]) / (len(near.times) - 1)
+        alike = _ALIKE * max(0.0, 1 - seconds / (LONG * interval))
+        shown = near.at(seconds) - near.at(0.0)
+        moments = (0.0, late / 2, late) if late else (0.0,)
+        square = moved_joules = 0.0
+        for moved in moments:
+            joules, over = near.hidden(moved, moved + seconds)
+            most = joules + max(_OVER * over, alike * abs(joules))
+            least = joules - min(alike, 1.0) * abs(joules)
+            square += max(most - shown, shown - least, 0.0) ** 2
+            moved_joules = max(moved_joules, abs(joules - shown))
+        return max(math.sqrt(square / len(moments)), _DELAYED * moved_joules) / 2
 
     def _between(self, begun: float, ended: float, smear: float) -> tuple[float, float]:
         """What may have flowed from ``begun`` to ``ended``, at least and at most."""

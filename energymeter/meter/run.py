@@ -153,7 +153,9 @@ class Run:
         own_times = bool(self.start_ns) and not self._replayed
         if discard_log or not self.end_ns or not self.sampler.stay_ready(self.end_ns):
             self.sampler.stop(
-                discard_log=discard_log, window_ns=(self.start_ns, self.end_ns) if own_times else None
+                discard_log=discard_log,
+                window_ns=(self.start_ns, self.end_ns) if own_times else None,
+                span_edges_ns=self.spans.edges if own_times else None,
             )
         self._stopped = True
         if self.start_ns and self._throttled is None:

@@ -1,9 +1,11 @@
-"""The closing record of our logs: the window that was measured, and the checksum of all before it."""
+"""The closing record of our logs: the measured window, its spans, and the checksum of all before it."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from energymeter.recordings.header import COLUMNS
+from energymeter.recordings.record import RecordedSpans
 from energymeter.units import number_in
 
 if TYPE_CHECKING:
@@ -11,7 +13,15 @@ if TYPE_CHECKING:
 
 CLOSED = '{"closed": '
 """How a closing record begins; in a CSV it stands behind ``# ``."""
+MOST_SPANS = 1000
+"""Calls in one record, of all names together. Of more, the first calls of each name are kept."""
+SPANS_BYTES = 1 << 15
+"""Their JSON takes less: a closing record is a row like any other, and no row is longer than 64 KiB."""
+_MOST_NAMES = 100
+_MOST_CHARACTERS = 100
+_NAMES_BYTES = SPANS_BYTES // 4
 _MOST_SECONDS = 1e12
+_MOST_CALLS = 1e15
 
 
 def window_of(closed: Any) -> tuple[float, float] | None:
@@ -29,10 +39,91 @@ def window_of(closed: Any) -> tuple[float, float] | None:
     return start, end
 
 
-def closing_checksum(before: "hashlib._Hash", window_s: Any) -> str:
-    """The checksum of a closing record: of all bytes before it, and of the window that it states."""
+def ended_spans(edges_ns: Mapping[str, Sequence[int]], start_ns: int) -> dict[str, RecordedSpans]:
+    """The spans of a run that ended, as many as a log may keep.
+
+    Args:
+        edges_ns: start, end, start, end, … of each name.
+        start_ns: second 0 of the log.
+    """
+    return {
+        name: RecordedSpans(len(edges) // 2, tuple(_windows(edges[: 2 * MOST_SPANS], start_ns)))
+        for name, edges in [*edges_ns.items()]  # another thread may begin a name meanwhile
+        if len(edges) > 1
+    }
+
+
+def _windows(edges_ns: Sequence[int], start_ns: int) -> list[tuple[float, float]]:
+    seconds = [(edge - start_ns) / 1e9 for edge in edges_ns]
+    return list(zip(seconds[::2], seconds[1::2], strict=False))
+
+
+def spans_to_json(spans: Mapping[str, RecordedSpans]) -> dict[str, Any] | None:
+    """What a closing record says of spans, in less than `SPANS_BYTES`; ``None``: there are none."""
+    room = _NAMES_BYTES
+    names: list[str] = []
+    for name in spans:
+        room -= len(json.dumps(name)) if _is_name(name) else 0
+        if _is_name(name) and room >= 0 and len(names) < _MOST_NAMES:
+            names.append(name)
+    most = MOST_SPANS
+    while spans:
+        kept, left = {}, most
+        for place, name in enumerate(sorted(names, key=lambda name: len(spans[name].windows_s))):
+            kept[name] = spans[name].windows_s[
+                : left // (len(names) - place)
+            ]  # rare names keep all they have
+            left -= len(kept[name])
+        named = {name: {"n": spans[name].n, "windows_s": kept[name]} for name in names}
+        said = {"named": named, "left_out": len(spans) - len(names)}
+        if len(json.dumps(said)) < SPANS_BYTES:
+            return said
+        most = most * 3 // 4
+    return None
+
+
+def _is_name(text: Any) -> bool:
+    return isinstance(text, str) and text.isprintable() and len(text) <= _MOST_CHARACTERS
+
+
+def spans_of(closed: Any) -> tuple[dict[str, RecordedSpans], tuple[str, ...]]:
+    """The spans in a closing record, and a note where names are missing.
+
+    Raises:
+        KeyError, TypeError, ValueError: they make no sense.
+    """
+    if "spans" not in closed:
+        return {}, ()
+    named, left_out = closed["spans"]["named"], _count(closed["spans"]["left_out"])
+    if not isinstance(named, dict) or len(named) > _MOST_NAMES or not all(map(_is_name, named)):
+        raise ValueError("the names of the spans are not what is written")
+    spans = {name: _spans(said) for name, said in named.items()}
+    if sum(len(one.windows_s) for one in spans.values()) > MOST_SPANS:
+        raise ValueError(f"there are more than {MOST_SPANS} spans")
+    return spans, (f"spans of {left_out} more names are not in the log",) if left_out else ()
+
+
+def _spans(said: Any) -> RecordedSpans:
+    windows = tuple(window_of({"window_s": window}) for window in said["windows_s"][: MOST_SPANS + 1])
+    known = tuple(window for window in windows if window is not None)
+    n = _count(said["n"])
+    if len(known) < len(windows) or n < len(known):
+        raise ValueError("a span has no window")
+    return RecordedSpans(n, known)
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST_CALLS:
+        raise ValueError("a number of spans is no count")
+    return value
+
+
+def closing_checksum(before: "hashlib._Hash", window_s: Any, spans: Any = None) -> str:
+    """The checksum of a closing record: of all bytes before it, and of its window and spans."""
     seal = before.copy()
     seal.update(json.dumps(window_s).encode())
+    if spans is not None:
+        seal.update(json.dumps(spans).encode())
     return seal.hexdigest()
 
 

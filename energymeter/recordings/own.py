@@ -10,11 +10,11 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from energymeter.recordings.closing import CLOSED, closing_checksum, window_of
+from energymeter.recordings.closing import CLOSED, closing_checksum, spans_of, window_of
 from energymeter.recordings.header import COLUMNS, empty_records, parse_header
-from energymeter.recordings.record import DECOMPRESSION, EXPANDED, Lines, Record
+from energymeter.recordings.record import DECOMPRESSION, EXPANDED, Lines, Record, RecordedSpans
 from energymeter.recordings.thinning import BLOCK_ROWS, ChannelRows
 
 if TYPE_CHECKING:
@@ -64,26 +64,35 @@ def read_own(path: str, file: IO[bytes], most: int | None = None) -> list[Record
         rows.take(csv.DictReader(lines, restval=""))
     records, damage = rows.finished(), rows.damage
     damage = damage or lines.damage
-    window, note = None, NOT_CLOSED
+    end = _Closing(notes=(NOT_CLOSED,))
     if lines.closing is not None:
-        window, note = _closing(lines.closing, lines.sha256)
+        end = _closing(lines.closing, lines.sha256)
         if lines.after_closing and not damage:
             damage = "rows follow its closing record"
-    notes = (note,) if note else ()
     return [
-        record._replace(damage=damage, window_s=window, notes=(*notes, *record.notes)) for record in records
+        record._replace(
+            damage=damage, window_s=end.window_s, spans=end.spans, notes=(*end.notes, *record.notes)
+        )
+        for record in records
     ]
 
 
-def _closing(text: str, before: "hashlib._Hash") -> tuple[tuple[float, float] | None, str]:
-    """The window of a closing record, and what is wrong with the file."""
+class _Closing(NamedTuple):
+    """What the end of a log says; ``notes``: what is wrong with it, or missing."""
+
+    window_s: tuple[float, float] | None = None
+    spans: dict[str, RecordedSpans] = {}  # noqa: RUF012 - never written to
+    notes: tuple[str, ...] = ()
+
+
+def _closing(text: str, before: "hashlib._Hash") -> _Closing:
     try:
         closed = json.loads(text)["closed"]
-        window = window_of(closed)
-        fits = closed["sha256"] == closing_checksum(before, closed["window_s"])
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return None, _CHANGED
-    return (window, "") if fits else (None, _CHANGED)
+        window, (spans, notes) = window_of(closed), spans_of(closed)
+        fits = closed["sha256"] == closing_checksum(before, closed["window_s"], closed.get("spans"))
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        fits = False
+    return _Closing(window, spans, notes) if fits else _Closing(notes=(_CHANGED,))
 
 
 class _HashedLines:

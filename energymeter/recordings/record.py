@@ -24,6 +24,15 @@ _CHUNK_BYTES = 1 << 20
 """Decoded in one go; 8 KiB, as is usual, take twice as long."""
 
 
+class RecordedSpans(NamedTuple):
+    """What a log says of the spans of one name."""
+
+    n: int
+    """Calls in the run."""
+    windows_s: tuple[tuple[float, float], ...]
+    """Start and end of each, s from the start of the log; of many calls the first ones."""
+
+
 class Record(NamedTuple):
     """One channel of a recording: equally long columns of floats, SI units, NaN for "cannot tell"."""
 
@@ -47,6 +56,8 @@ class Record(NamedTuple):
     """What the run measured, which began after the first sample and ended before the last."""
     notes: tuple[str, ...] = ()
     """What was left out, put in order or concluded, for the user to see."""
+    spans: dict[str, RecordedSpans] = {}  # noqa: RUF012 - never written to
+    """The spans of its run, by name, from our own logs."""
 
 
 class Hints(NamedTuple):

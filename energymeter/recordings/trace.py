@@ -30,8 +30,9 @@ from energymeter.errors import EnergyMeterError, ExtraMissing, LogError, NotMeas
 from energymeter.reading import Facts
 from energymeter.recordings import reader
 from energymeter.recordings.arrays import Floats, begun, integrated, running, scatter
+from energymeter.recordings.closing import spans_to_json
 from energymeter.recordings.header import COLUMNS, FORMAT
-from energymeter.recordings.record import Hints, options_in
+from energymeter.recordings.record import Hints, RecordedSpans, options_in
 from energymeter.recordings.writer import open_recorder, reason
 from energymeter.text import duration, html_table, printable
 
@@ -76,6 +77,7 @@ class Trace:
         joules, coulombs: running totals; level across gaps.
         covered_s: running measured time.
         epoch_s: Unix time of ``time_s`` 0, or None.
+        spans: the spans of its run by name, where its log holds them.
         window_s: what its run measured; ``usage()`` without times is that of this window. None: all samples.
         names: the channels in it.
         facts: of the channel; of a sum, the least that is true of all.
@@ -111,6 +113,7 @@ class Trace:
         self.calibration = calibration
         self.read_as = ""
         self.window_s: tuple[float, float] | None = None
+        self.spans: dict[str, RecordedSpans] = {}
 
     # -- where traces come from --------------------------------------------------------------------
 
@@ -216,7 +219,7 @@ class Trace:
         if "covered_s" in columns:
             calibration = _applied(record)
             trace = cls(columns, [record.name], record.facts, record.epoch_s, calibration=calibration)
-            trace.window_s = record.window_s
+            trace.window_s, trace.spans = record.window_s, record.spans
         else:
             rates = integrated(columns.pop("time_s"), columns, record.facts)
             trace = cls(rates, [record.name], record.facts, record.epoch_s)
@@ -328,6 +331,22 @@ class Trace:
         first, last = self.window_s or (float(self.time_s[0]), float(self.time_s[-1]))
         start = first if start_s is None else start_s
         end = last if end_s is None else end_s
+        return self._combined([(start, end)])
+
+    def span_usage(self, name: str) -> Usage:
+        """What all calls of a span used together, as far as the log holds them: see `spans`.
+
+        Raises:
+            SpecError: the log holds no such span.
+            NotMeasured: nothing was measured there.
+        """
+        if not self.spans.get(name, RecordedSpans(0, ())).windows_s:
+            known = ", ".join(map(printable, self.spans)) or "none; a log holds those of a meter with out="
+            raise SpecError(f"this recording has no span {printable(name)!r}; it has {known}")
+        return self._combined(self.spans[name].windows_s)
+
+    def _combined(self, windows: Sequence[tuple[float, float]]) -> Usage:
+        """What was used in some windows together."""
         several = len(self.parts) > 1
         titles = tuple(
             f"{' + '.join(part.names)} {part.calibration.title}" if several else part.calibration.title
@@ -340,12 +359,13 @@ class Trace:
                     f"{' + '.join(part.names)} holds a current and no voltage: its charge is known, its "
                     "energy is not; give the voltage, as in volts=3.7V"
                 )
-        drawn = [part._part(start, end) for part in self.parts]
+        drawn = [_together([part._part(*window) for window in windows]) for part in self.parts]
         return combine(drawn, notes=self.notes, calibration=titles)
 
     def _part(self, start: float, end: float) -> Part:
         first, last = self._out_of_gaps(start, end)
-        inside = self.watts[(self.time_s >= first) & (self.time_s <= last)]
+        begin, end_row = np.searchsorted(self.time_s, first), np.searchsorted(self.time_s, last, side="right")
+        inside = self.watts[begin:end_row]
         draw = Window(
             seconds=end - start,
             joules=self._spent("joules", start, end),
@@ -358,7 +378,7 @@ class Trace:
             peak_watts=float(np.nanmax(inside)) if np.any(~np.isnan(inside)) else math.nan,
         )
         facts = self._facts_seen._replace(counted=True)
-        part = Part(" + ".join(self.names), facts, draw, self._typical_interval())
+        part = Part(" + ".join(self.names), facts, draw, self._typical_interval)
         known = self.calibration
         return part if known is None else part._replace(model=known.model, kelvin=known.kelvin)
 
@@ -393,7 +413,7 @@ class Trace:
 
     def _edge_joules(self, start: float, end: float) -> float:
         """What the window's edges may misplace, by the rule of `energymeter.energy.window`."""
-        interval = self._typical_interval()
+        interval = self._typical_interval
         late = self.facts.age_seconds(interval)
         if late or (self.facts.semantics != "instant" and end - start < LONG * interval):
             joined = end - start <= late + 2 * LONG * interval
@@ -435,7 +455,7 @@ class Trace:
 
     def _unseen_joules(self, start: float, end: float) -> float:
         """What the newest value, which may be old, does not show of a window."""
-        seconds, last = self.facts.age_seconds(self._typical_interval()), float(self.time_s[-1])
+        seconds, last = self.facts.age_seconds(self._typical_interval), float(self.time_s[-1])
         newest = self.watts[-NEWEST:]
         known = [float(watts) for watts in newest[~np.isnan(newest)]]
         unseen = max(0.0, min(end, last) - max(start, last - seconds))
@@ -443,16 +463,21 @@ class Trace:
 
     def gaps(self) -> list[tuple[float, float]]:
         """Stretches nobody measured, as (start, end) in s; less than half an interval is none."""
+        return [*self._gaps]
+
+    @cached_property
+    def _gaps(self) -> list[tuple[float, float]]:
         steps = np.diff(self.time_s)
         missing = steps - np.diff(self.covered_s)
         found: list[tuple[float, float]] = []
-        for i in np.flatnonzero(missing > 0.5 * self._typical_interval()):
+        for i in np.flatnonzero(missing > 0.5 * self._typical_interval):
             start, end = float(self.time_s[i]), float(self.time_s[i] + missing[i])
             if found and start - found[-1][1] <= 1e-9:
                 start = found.pop()[0]
             found.append((start, end))
         return found
 
+    @cached_property
     def _typical_interval(self) -> float:
         return float(np.median(np.diff(self.time_s))) if len(self) > 1 else 0.0
 
@@ -475,9 +500,11 @@ class Trace:
         return float(after - before)
 
     def _gap_fill(self, start: float, end: float) -> float:
-        known = ~np.isnan(self.watts)
         bridged = 0.0
-        for gap_start, gap_end in self.gaps() if np.any(known) else ():
+        if not self._gaps:
+            return bridged
+        known = ~np.isnan(self.watts)
+        for gap_start, gap_end in self._gaps if np.any(known) else ():
             left, right = max(start, gap_start), min(end, gap_end)
             if left < right:
                 ends = np.interp([left, right], self.time_s[known], self.watts[known])
@@ -544,6 +571,7 @@ class Trace:
             notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
         )
         summed.window_s = self.window_s if self.window_s == other.window_s else None
+        summed.spans = self.spans if self.spans == other.spans else {}
         summed.read_as = self.read_as
         return summed
 
@@ -603,7 +631,9 @@ class Trace:
                     if count % _ROWS_A_FLUSH == 0:
                         recorder.flush()
             finally:
-                recorder.close(None if self.window_s is None else _in_ns(self.window_s))
+                recorder.close(
+                    None if self.window_s is None else _in_ns(self.window_s), spans_to_json(self.spans)
+                )
         except OSError as failure:
             raise LogError(
                 f"{path} cannot be written to its end ({reason(failure)}); free some space"
@@ -624,6 +654,18 @@ class Trace:
 
 def _in_ns(window_s: tuple[float, float]) -> tuple[int, int]:
     return round(window_s[0] * 1e9), round(window_s[1] * 1e9)
+
+
+def _together(parts: Sequence[Part]) -> Part:
+    """What one channel measured in several windows, as one; their edges add, as errors of one sign may."""
+    windows = [part.window for part in parts]
+    summed = {
+        field: math.fsum(getattr(window, field) for window in windows)
+        for field in Window._fields
+        if field != "peak_watts"
+    }
+    peaks = [window.peak_watts for window in windows if not math.isnan(window.peak_watts)]
+    return parts[0]._replace(window=Window(**summed, peak_watts=max(peaks, default=math.nan)))
 
 
 def _applied(record: reader.Record) -> Applied | None:

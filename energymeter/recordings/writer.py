@@ -62,11 +62,12 @@ class Recorder(Protocol):
     def abandon(self) -> None:
         """Wait no longer for a pipe that nobody reads; the thread that writes to it gets an OSError."""
 
-    def close(self, window_ns: tuple[int, int] | None = None) -> None:
+    def close(self, window_ns: tuple[int, int] | None = None, spans: dict[str, Any] | None = None) -> None:
         """Flush and finish the file.
 
         Args:
             window_ns: the monotonic times between which the run was measured, if they are known.
+            spans: what the closing record says of spans, see `energymeter.recordings.closing`.
         """
 
 
@@ -232,11 +233,11 @@ class _Text:
         poll.register(self._fd, select.POLLOUT)
         self.waits = not poll.poll(_LOOK_SECONDS * 1000)
 
-    def close(self, window_ns: tuple[int, int] | None = None) -> None:
+    def close(self, window_ns: tuple[int, int] | None = None, spans: dict[str, Any] | None = None) -> None:
         try:
             self.flush()
-            window_s = _window_s(window_ns, self._start_ns)
-            closed = {"window_s": window_s, "sha256": closing_checksum(self._sha256, window_s)}
+            closed = _closed(window_ns, self._start_ns, spans)
+            closed["sha256"] = closing_checksum(self._sha256, closed["window_s"], spans)
             self._write(self._last_line(json.dumps({"closed": closed})).encode())
         finally:
             if self._is_ours():
@@ -362,18 +363,18 @@ class _Parquet:
     def abandon(self) -> None:
         """It is no pipe."""
 
-    def close(self, window_ns: tuple[int, int] | None = None) -> None:
+    def close(self, window_ns: tuple[int, int] | None = None, spans: dict[str, Any] | None = None) -> None:
         if self._channels or not self._part:
             self._write_group()
-        join_parts(self._path, _window_s(window_ns, self._start_ns))
+        join_parts(self._path, _closed(window_ns, self._start_ns, spans))
 
 
-def join_parts(path: str, window_s: list[float] | None = None) -> None:
+def join_parts(path: str, closed: dict[str, Any]) -> None:
     """Make one Parquet file of the parts a run left, a row group at a time; the parts go last.
 
     Args:
         path: of the log.
-        window_s: what was measured, s from the start of the log.
+        closed: the closing record, without its checksums.
 
     Raises:
         LogError: there are no parts.
@@ -390,8 +391,7 @@ def join_parts(path: str, window_s: list[float] | None = None) -> None:
         sums: dict[str, dict[str, int]] = {}
         for part in parts:
             checksums(_table(part), sums)
-        closed = json.dumps({"window_s": window_s, "crc32": sums})
-        schema = schema.with_metadata(sealed(header, closed))
+        schema = schema.with_metadata(sealed(header, json.dumps({**closed, "crc32": sums})))
         with parquet.ParquetWriter(unfinished, schema, **PARQUET_OPTIONS) as writer:
             for part in parts:
                 writer.write_table(_table(part).replace_schema_metadata(schema.metadata))
@@ -444,8 +444,10 @@ def _own_parts(folder: "Path") -> "list[Path]":
     return sorted(entry for entry in folder.iterdir() if _OWN_PART.fullmatch(entry.name))
 
 
-def _window_s(window_ns: tuple[int, int] | None, start_ns: int) -> list[float] | None:
-    return None if window_ns is None else [(edge - start_ns) / 1e9 for edge in window_ns]
+def _closed(window_ns: tuple[int, int] | None, start_ns: int, spans: dict[str, Any] | None) -> dict[str, Any]:
+    """A closing record without its checksums."""
+    window_s = None if window_ns is None else [(edge - start_ns) / 1e9 for edge in window_ns]
+    return {"window_s": window_s} if spans is None else {"window_s": window_s, "spans": spans}
 
 
 def _numbers(sample: Sample, start_ns: int) -> tuple[float | None, ...]:

@@ -5,17 +5,19 @@ pipe is too slow, is lost and counted.
 """
 
 import contextlib
+import json
 import os
 import stat
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from energymeter.energy.integrate import Sample
 from energymeter.recordings.writer import Recorder, reason, remove_parts
 from energymeter.sampling import priority
-from energymeter.sampling.memory import Count, Head, LogState
+from energymeter.sampling.memory import Count, Head, Letter, LogState
 
 QUEUE_ROWS = 16_384
 """Rows that wait at most: 16 s at 1 kHz, some 5 MB."""
@@ -34,13 +36,23 @@ class LogWriter:
         path: the file.
         recorder: what writes it, already open.
         head: where rows, losses and the error are reported.
+        letter: what the program says of its spans when it ends the run.
         own_process: nothing but the sampling and this log runs in the process.
     """
 
-    def __init__(self, path: str, recorder: Recorder, head: Head, *, own_process: bool = False) -> None:
+    def __init__(
+        self,
+        path: str,
+        recorder: Recorder,
+        head: Head,
+        letter: Letter | None = None,
+        *,
+        own_process: bool = False,
+    ) -> None:
         self._path = path
         self._recorder = recorder
         self._head = head
+        self._letter = letter
         self._own_process = own_process
         self._rows_before = head.counts[Count.RECORDED_ROWS]
         self._queue: deque[tuple[int, Sample]] = deque()
@@ -129,7 +141,7 @@ class LogWriter:
                 self._report()
             self._write_queue()
             finishing = True
-            self._recorder.close(self._window_ns())
+            self._recorder.close(self._window_ns(), self._spans())
             self._report()
         except Exception as failure:  # noqa: BLE001 - a full disk, a strange name, a fault of ours: all must be seen
             if not finishing:
@@ -143,6 +155,11 @@ class LogWriter:
         """What the run measured, if the program said so."""
         start_ns, end_ns = (self._head.counts[c] for c in (Count.WINDOW_START_NS, Count.WINDOW_END_NS))
         return (start_ns, end_ns) if 0 < start_ns < end_ns else None
+
+    def _spans(self) -> Any:
+        """The spans of the run, if the program left them."""
+        text = self._letter.read() if self._letter is not None else ""
+        return json.loads(text) if text else None
 
     def _fail(self, failure: Exception) -> None:
         self._failed = True

@@ -38,6 +38,7 @@ _ANSWER_BYTES = _ANSWER.size + _WORD.size
 _ERROR_BYTES = 240
 HEAD_BYTES = _COUNTS + _ANSWER_BYTES + _ERROR_BYTES
 _NO_ANSWER = bytes(_ANSWER_BYTES)
+LETTER_BYTES = _WORD.size + (1 << 15)
 HISTORY_SAMPLES = 4096
 _NAN = math.nan
 _NO_WATTS = -math.inf
@@ -229,6 +230,25 @@ class Head:
     def error(self, text: str) -> None:
         raw = text.encode("utf-8")[: _ERROR_BYTES - 1]
         self._error[: len(raw) + 1] = raw + b"\0"
+
+
+class Letter:
+    """A text that the program leaves for whoever finishes the log, behind the session's head: its spans."""
+
+    def __init__(self, memory: memoryview) -> None:
+        self._bytes = memory[HEAD_BYTES : HEAD_BYTES + LETTER_BYTES]
+
+    def write(self, text: str) -> None:
+        """Leave it, unless it is too long; its length comes last, so that no half of it is read."""
+        raw = text.encode()
+        if len(raw) <= LETTER_BYTES - _WORD.size:
+            self._bytes[_WORD.size : _WORD.size + len(raw)] = raw
+            self._bytes[: _WORD.size] = _WORD.pack(len(raw))
+
+    def read(self) -> str:
+        """What was left; an empty text where nothing was."""
+        (size,) = _WORD.unpack(self._bytes[: _WORD.size])
+        return bytes(self._bytes[_WORD.size : _WORD.size + size]).decode()
 
 
 class ChannelMemory:

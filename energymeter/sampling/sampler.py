@@ -21,7 +21,7 @@ from energymeter.sampling.watchdog import Watchdog
 from energymeter.spec import Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from energymeter.energy.correction import Correction
     from energymeter.energy.uncertainty import OwnCounter
@@ -273,12 +273,19 @@ class Sampler:
 
     # -- its end ---------------------------------------------------------------------------------------
 
-    def stop(self, *, discard_log: bool = False, window_ns: tuple[int, int] | None = None) -> None:
+    def stop(
+        self,
+        *,
+        discard_log: bool = False,
+        window_ns: tuple[int, int] | None = None,
+        span_edges_ns: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
         """Take one last sample and end; twice is fine, and in a forked worker it does nothing.
 
         Args:
             discard_log: remove the log: what was measured is refused.
             window_ns: the times between which the run was measured, for the end of the log.
+            span_edges_ns: start, end, start, end, … of the spans of each name, for the same.
         """
         if os.getpid() != self._pid:
             return
@@ -302,6 +309,8 @@ class Sampler:
                     if window_ns is not None and self._head is not None:
                         counts = self._head.counts
                         counts[Count.WINDOW_START_NS], counts[Count.WINDOW_END_NS] = window_ns
+                        if self.log is not None and span_edges_ns and not discard_log:
+                            _leave_spans(mine.memory, span_edges_ns, self.log.start_ns)
                     self._down = self._down or self._died(mine)
                     mine.stop(discard_log=discard_log)
                     if reusable is not None:
@@ -451,6 +460,18 @@ def _drivers(configs: Sequence[SourceConfig]) -> list[str]:
     """What opens the devices."""
     sources = (config.source for config in configs)
     return [s.driver if isinstance(s, Spec) else s.name.split("@")[0].split(":")[0] for s in sources]
+
+
+def _leave_spans(memory: memoryview, edges_ns: Mapping[str, Sequence[int]], start_ns: int) -> None:
+    """Leave the spans of a run to whoever finishes its log."""
+    import json
+
+    from energymeter.recordings.closing import ended_spans, spans_to_json
+    from energymeter.sampling.memory import Letter
+
+    spans = spans_to_json(ended_spans(edges_ns, start_ns))
+    if spans is not None:
+        Letter(memory).write(json.dumps(spans))
 
 
 def _absolute(path: str) -> str:

@@ -7,8 +7,10 @@ from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
 from energymeter.sampling.loop import Channel, SourceLoop
 from energymeter.sampling.memory import (
     HEAD_BYTES,
+    LETTER_BYTES,
     Count,
     Head,
+    Letter,
     State,
     Stop,
     channel_bytes,
@@ -59,7 +61,7 @@ class Session:
             self.close()
             raise
         self.channels: list[ChannelInfo] = []
-        self.size = HEAD_BYTES
+        self.size = HEAD_BYTES + LETTER_BYTES
         for index, (config, parts) in enumerate(zip(self._configs, self._parts, strict=True)):
             for part in parts:
                 self._add_channel(index, config, part)
@@ -127,7 +129,7 @@ class Session:
             header = {**log.header, "channels": [info.in_log(log.cards) for info in self.channels]}
             names = [info.name for info in self.channels]
             try:
-                self._log_writer = _opened(log, header, names, self._head, resume, own_process)
+                self._log_writer = _opened(log, header, names, memory, resume, own_process)
             except BaseException:
                 self.close()
                 raise
@@ -207,14 +209,19 @@ class Session:
 
 
 def _opened(
-    log: LogConfig, header: dict[str, Any], names: Sequence[str], head: Head, resume: bool, own_process: bool
+    log: LogConfig,
+    header: dict[str, Any],
+    names: Sequence[str],
+    memory: memoryview,
+    resume: bool,
+    own_process: bool,
 ) -> LogWriter:
     """The log; what it takes is imported only where there is one."""
     from energymeter.recordings.writer import open_recorder
     from energymeter.sampling.log_writer import LogWriter
 
     recorder = open_recorder(log.path, header, names, log.start_ns, force=log.force, resume=resume)
-    return LogWriter(log.path, recorder, head, own_process=own_process)
+    return LogWriter(log.path, recorder, Head(memory), Letter(memory), own_process=own_process)
 
 
 def _thread(loop: SourceLoop) -> threading.Thread:

@@ -6,17 +6,21 @@ import re
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from devices.processes import until
+from devices.sysfs import Sysfs
 from devices.terminal import in_pipe, started
 
 from energymeter import EnergyMeter, compare
 from energymeter.comparison import Interrupted
+from energymeter.comparison.conditions import celsius
 from energymeter.comparison.recorded import compare_recordings
 from energymeter.comparison.schedule import schedule
 from energymeter.errors import LogError, NotMeasured, SpecError
+from energymeter.recordings.record import RecordedSpans
 from energymeter.recordings.trace import Trace
 
 QUICK: dict[str, Any] = {"source": "manual:5V,0.6A", "min_seconds": 0.02, "idle": 0.02}
@@ -340,6 +344,76 @@ def test_several_recordings_an_arm_are_runs(tmp_path: Path) -> None:
     wrong = in_pipe("compare", "--per", "1", "--per", "2", "--per", "3", *a, "---", *b)
     assert wrong.returncode == 2
     assert "give it once, once for each arm, or once for each recording" in wrong.stderr
+
+
+def spanned(path: Path, watts: float, seconds: float) -> None:
+    """Ten calls of a span at some power, at a pause of 1 W each."""
+    times = [number / 100 for number in range(4000)]
+    trace = Trace.integrate(times, [watts if at % 2.0 < seconds else 1.0 for at in times])
+    windows = tuple((2.0 * call, 2.0 * call + seconds) for call in range(1, 11))
+    trace.spans = {"infer": RecordedSpans(10, windows), "other": RecordedSpans(1, ((0.0, 1.0),))}
+    trace.save(path)
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_a_span_is_compared_by_its_name_and_call(where: str, tmp_path: Path) -> None:
+    files = [str(tmp_path / name) for name in ("a.csv", "b.csv")]
+    for path, watts in zip(files, (5.0, 3.0), strict=True):
+        spanned(Path(path), watts, 1.0)
+    span = ["--span", "infer", "--json"]
+    done = in_pipe("compare", *(span + files if where == "before" else files + span))
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert found["verdicts"][0]["ratio"]["value"] == pytest.approx(0.6, rel=0.02)
+    assert [arm["joules_per_unit"] for arm in found["arms"]] == pytest.approx([5.0, 3.0], rel=0.02)
+    wrong = in_pipe("compare", "--span", "nix", *files)
+    assert (wrong.returncode, "it has infer, other" in wrong.stderr) == (2, True)
+
+
+def test_half_the_time_at_the_same_power_is_half_the_energy(tmp_path: Path) -> None:
+    files = [str(tmp_path / name) for name in ("a.csv", "b.csv")]
+    for path, seconds in zip(files, (1.0, 0.5), strict=True):
+        spanned(Path(path), 5.0, seconds)
+    done = in_pipe("compare", *files, "--span", "infer", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (verdict,) = json.loads(done.stdout)["verdicts"]
+    assert verdict["change"] == pytest.approx(-0.5, abs=0.02)
+
+
+def test_of_a_span_that_the_log_holds_in_part_no_units_can_be_given(tmp_path: Path) -> None:
+    files = [str(tmp_path / name) for name in ("a.csv", "b.csv")]
+    for path in files:
+        spanned(Path(path), 5.0, 1.0)
+        trace = Trace.load(path)
+        trace.spans["infer"] = trace.spans["infer"]._replace(n=5000)
+        trace.save(path, force=True)
+    assert "holds the first 10" in in_pipe("compare", *files, "--span", "infer").stdout
+    wrong = in_pipe("compare", *files, "--span", "infer", "--per", "100")
+    assert (wrong.returncode, "holds 10 of 5000 spans 'infer'" in wrong.stderr) == (2, True)
+
+
+def test_each_run_begins_after_the_rest_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    sleep = time.sleep
+    clock = SimpleNamespace(
+        **{**vars(time), "sleep": lambda seconds: rests.append(seconds) if seconds == 7.0 else sleep(seconds)}
+    )
+    monkeypatch.setattr("energymeter.comparison.interleaved.time", clock)
+    before: list[int] = []
+    compare(
+        lambda: before.append(len(rests)),
+        lambda: before.append(len(rests)),
+        **{**QUICK, "runs": 2, "warmup": 1, "min_seconds": 0.0, "cooldown": 7.0},
+    )
+    assert before == [0, 0, 1, 2, 3, 4], "each run rests, and warming up does not"
+
+
+def test_the_hottest_zone_of_the_kernel_decides(tmp_path: Path) -> None:
+    sysfs = Sysfs(tmp_path)
+    assert celsius(sysfs.root) is None
+    for number, text in enumerate(("48500", "61250", "-274000", "garbage")):
+        sysfs.put(f"sys/class/thermal/thermal_zone{number}/temp", text)
+    assert celsius(sysfs.root) == 61.25
 
 
 def test_a_run_begins_when_the_board_has_cooled(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -335,6 +335,18 @@ class TestIna3221:
         assert source.read().watts == pytest.approx(5.0 + 3.304 * 0.25 + 4.8, rel=0.02)
         assert source.read() == Reading(fresh=False)
 
+    def test_an_open_channel_adds_nothing_but_its_offset(self) -> None:
+        clock = ManualClock()
+        loads = [
+            steady(1.0, 5.0),
+            steady(0.0, 0.0),
+            steady(0.0008, 0.016),
+        ]  # unwired: 0 V, or 2 steps of noise
+        source = Ina3221(wire=ina.Ina3221(loads, clock.monotonic_ns, [0.1] * 3), clock=clock)
+        source.open()
+        clock.sleep(0.1)
+        assert source.read().watts == pytest.approx(5.0, rel=0.001)
+
     def test_one_that_feeds_the_others(self) -> None:
         source, _, clock = self.bench(total=1)
         clock.sleep(0.1)

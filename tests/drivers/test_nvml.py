@@ -238,6 +238,15 @@ def test_a_counter_that_never_counted_gives_way_to_the_power() -> None:
     assert measured(Nvml(library=Driver(gpu))).mean_watts == pytest.approx(100.0)
 
 
+@pytest.mark.parametrize("by", ["instant", "average", "usage"])
+def test_a_driver_that_counts_in_watts_is_reported(by: str) -> None:
+    gpu = Gpu(usage=285, fields={INSTANT: 285, AVERAGE: 285})
+    (note,) = measured(
+        Nvml(by=by, library=Driver(gpu, Gpu(usage=9_000, fields={INSTANT: 9_000, AVERAGE: 9_000})))
+    ).notes
+    assert note.startswith("nvml:0 shows 285 mW, which no GPU draws: its driver may count in watts")
+
+
 def test_no_watts_at_all_are_no_power() -> None:
     gpu = Gpu(usage=0, architecture=5)
     with pytest.raises(SourceError, match="which no GPU draws"):

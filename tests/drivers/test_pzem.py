@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from devices.measured import measured
 from devices.pty_meter import PtyMeter
 from devices.pzem import PzemDevice
 from devices.real_recordings import recording
@@ -55,6 +56,27 @@ def test_values_above_sixteen_bits_come_low_word_first(model: str, tmp_path: Pat
     assert counted is not None
     assert counted.joules == 70000 * 3600
     assert source.facts.place == ("rail" if model in ("003", "017") else "wall")
+
+
+@pytest.mark.parametrize(
+    ("model", "watts", "share"),
+    [
+        # Peacefair: ±0.5 %, blind under 0.4 W; ±1 % of the DC meters; steps of 0.1 W
+        ("004t", 3000.0, 0.00577),
+        ("004t", 5.0, 0.0926),
+        ("017", 3000.0, 0.01155),
+        ("003", 5.0, 0.0164),
+    ],
+)
+def test_the_uncertainty_of_steady_power_is_that_of_the_manual(
+    model: str, watts: float, share: float, tmp_path: Path
+) -> None:
+    device = PzemDevice(model)
+    device.volts, device.amps, device.watts, device.wh = 230.0, watts / 230, watts, 0
+    with PtyMeter(device, tmp_path / "ttyUSB0") as line:
+        usage = measured(Pzem(line.address, model=model), seconds=60)
+    assert usage.joules == pytest.approx(60 * watts, rel=0.02)
+    assert usage.uncertainty / usage.joules == pytest.approx(share, rel=0.05)
 
 
 @pytest.mark.parametrize("model", ["004t", "017"])

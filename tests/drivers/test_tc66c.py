@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("cryptography", reason="the TC66C's answer is encrypted (extra tc66c)")
 
+from devices.measured import measured
 from devices.pty_meter import PtyMeter
 from devices.real_recordings import recording
 from devices.tc66c import Tc66cDevice, encrypt
@@ -55,6 +56,19 @@ def test_reads_and_counts(tmp_path: Path) -> None:
     assert (counted.joules, counted.coulombs) == pytest.approx((18000, 3600))
     assert source.moved_bytes == 2 * (5 + LENGTH)
     assert decode(device.plain()).celsius == -5
+
+
+def test_what_it_shows_late_is_within_the_uncertainty(tmp_path: Path) -> None:
+    """5 W step to 10 W in the last second, and the meter shows it up to half a second later."""
+    device = Tc66cDevice(volts=5.0, amps=1.0)
+
+    def late(n: int) -> None:
+        device.amps = 2.0 if n >= 18 else 1.0  # from 3.6 s on, though it flowed since 3.1 s
+
+    with PtyMeter(device, tmp_path / "ttyACM0") as line:
+        usage = measured(Tc66c(line.address), late, seconds=4.0)
+    assert abs(usage.joules - (5.0 * 3.1 + 10.0 * 0.9)) <= usage.uncertainty < 4.0
+    assert "window edges" in usage.explain()
 
 
 def test_keeps_the_drivers_contract(tmp_path: Path) -> None:

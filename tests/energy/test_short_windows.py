@@ -29,4 +29,5 @@ def test_the_interval_of_a_short_window_holds(meter, load):
         if load == "burst" and seconds >= 0.4:  # not far wider than it must be
             errors = sorted(abs(one.error) / one.joules for one in found)
             wide = median(one.uncertainty / one.joules for one in found)
-            assert wide <= 3 * errors[math.ceil(0.95 * trials) - 1], f"{wide:.0%} at {seconds} s"
+            most = 2.0 if meter.name.startswith("NVML") else 3.0
+            assert wide <= most * errors[math.ceil(0.95 * trials) - 1], f"{wide:.0%} at {seconds} s"

@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import pytest
 
+from energymeter.drivers.joulescope import Joulescope
+from energymeter.drivers.otii import Otii
 from energymeter.drivers.pzem import Pzem
 from energymeter.drivers.shelly import Shelly
 from energymeter.energy.gaps import gap_limit_ns, tick_wait_ns
@@ -131,6 +133,15 @@ def test_what_a_counter_shows_after_it_stood_still_belongs_to_no_measured_time()
     window, _ = window_of(COUNTER, rows, 0.0, 3.9, 10.0)
     assert window.joules == pytest.approx(9.0 + 9.0)
     assert window.covered_seconds == pytest.approx(0.9 + 0.9)
+
+
+@pytest.mark.parametrize("driver", [Joulescope, Otii])
+@pytest.mark.parametrize(("watts", "measured"), [(900.0, True), (1500.0, False)])
+def test_more_than_a_kilowatt_is_no_power_of_an_instrument_for_boards(driver, watts, measured):
+    rows = [(float(t), Reading(joules=watts * t)) for t in range(10)]
+    window, _ = window_of(driver.facts, rows, 0.0, 9.0)
+    assert window.covered_seconds == pytest.approx(9.0 if measured else 0.0)
+    assert window.joules == pytest.approx(9 * watts if measured else 0.0, nan_ok=True)
 
 
 def test_a_counter_that_may_rest_counts_nothing_while_it_rests():

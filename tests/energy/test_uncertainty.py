@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from energymeter.energy.correction import Line, Model
 from energymeter.energy.integrate import Integrator, Sample
 from energymeter.energy.uncertainty import Component, Part, components_of, expanded, subtracted
-from energymeter.energy.window import Window
+from energymeter.energy.window import Edges, Near, Window
 from energymeter.reading import Band, Facts, Reading
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.memory import ChannelMemory, CurveWriter, channel_bytes
@@ -233,8 +233,18 @@ def test_relative_error_does_not_shrink_with_time() -> None:
 
 
 def test_of_a_counter_s_tick_the_whole_may_have_flowed_within_a_shorter_window() -> None:
-    for semantics, joules in (("instant", 20.0), ("mean", 120.0), ("counter", 120.0)):
+    for semantics, joules in (("instant", 20.0), ("counter", 120.0)):
         facts = Facts(semantics=semantics)  # type: ignore[arg-type]
         (share,) = components_of(Part("it", facts, DRAW, 60.0))
         assert share.cause == "shorter than a sample"
         assert share.joules == pytest.approx(joules * (1 - 10 / 60) * THIRD)
+
+
+def test_of_a_shorter_window_within_means_the_edges_say_what_is_hidden() -> None:
+    assert components_of(Part("it", Facts(semantics="mean"), DRAW, 60.0)) == []
+    steady = Near([-2.0, -1.0, 0.0, 1.0, 2.0], [0.0, 5.0, 10.0, 15.0, 20.0], [5.0] * 5, straight=False)
+    burst = Near([-2.0, -1.0, 0.0, 1.0, 2.0], [0.0, 1.0, 2.0, 7.0, 8.0], [1.0, 1.0, 1.0, 5.0, 1.0], False)
+    # of alike means up to 2.8 times as much may be within 0.2 s; above its neighbours a mean has 4 J
+    assert 2 * Edges(steady, steady, 0.0, math.inf).misplaced_joules(0.2) == pytest.approx(1.62)
+    assert 2 * Edges(burst, burst, 0.0, math.inf).misplaced_joules(0.2) == pytest.approx(1.1 * 4 * 0.8)
+    assert 2 * Edges(steady, steady, 0.0, math.inf).misplaced_joules(0.8) == pytest.approx(4.0 * 1.8 * 0.6)
