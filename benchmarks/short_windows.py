@@ -141,9 +141,9 @@ def trial(meter: Meter, load: str, seconds: float, rng: random.Random) -> Trial:
     facts = meter.facts._replace(volts=None, amps=None, watts=None, joules=None)  # the sampling alone
     integrator = Integrator(facts, gap_limit_ns(1e9 / meter.hz), tick_wait_ns=tick_wait_ns(meter.hz))
     for at, reading in readings(meter, true, end + BEFORE, rng):
-        sample = integrator.add(round(at * 1e9), reading)
-        if sample is not None:
-            writer.append(sample)
+        row = integrator.extend(round(at * 1e9), *reading[:6], fresh=reading.fresh, final=False)
+        if row is not None:
+            writer.append(row)
     curve = Curve.of(facts, memory)
     window = curve.window(round(start * 1e9), round(end * 1e9))
     part = Part("a meter", facts, window, curve.interval_seconds(1 / meter.hz))

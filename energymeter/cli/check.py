@@ -45,7 +45,8 @@ def check(source: str, seconds: float, rate_hz: float | None, zero: bool, as_jso
 def _quality(channel: SampledChannel, zero: bool) -> Quality:
     trace = Trace.from_samples(channel.curve.samples(), channel.info.name, channel.info.facts)
     counts = Counts(
-        *map(channel.observed, (Count.READS, Count.DUPLICATES, Count.MISSED, Count.FAILED, Count.LOST))
+        sum(map(channel.observed, Count.READ)),
+        *map(channel.observed, (Count.DUPLICATES, Count.MISSED, Count.FAILED, Count.LOST)),
     )
     return examine(trace.time_s, trace.watts, trace.amps, channel.info.facts, counts, zero=zero)
 

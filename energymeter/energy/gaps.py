@@ -1,5 +1,7 @@
 """How far apart two readings may be and still be joined; what is longer is a gap."""
 
+from math import ceil, floor
+
 _GAP_INTERVALS = 3.5
 _GAP_FLOOR_NS = 3_000_000
 _GAP_CEILING_NS = 1e18
@@ -46,13 +48,15 @@ class GapRule:
         # lines that a pipe held back and delivers together are no faster source
         self.shortest_ns = min(_SHORTEST_NS, nominal_ns / 10)
         self._unusual: list[float] = []
-        self._first = True
+        self.unsteady = self._first = True
+        """Whether an interval from ``from_ns`` to ``to_ns`` changes anything; longer and shorter ones do."""
         self.follow(nominal_ns)
 
     def follow(self, usual_ns: float) -> None:
         """Take this for the usual interval from now on."""
         self.limit_ns = gap_limit_ns(usual_ns)
-        self.from_ns, self.to_ns = usual_ns / 2, 1.5 * usual_ns
+        # whole numbers, which compare faster with the intervals
+        self.from_ns, self.to_ns = ceil(usual_ns / 2), floor(1.5 * usual_ns)
         self._unusual.clear()
 
     def observe(self, interval_ns: float) -> int:
@@ -67,4 +71,5 @@ class GapRule:
                 self.follow(sorted(self._unusual)[IN_A_ROW // 2])
             elif first and interval_ns > self.to_ns:
                 self.follow(interval_ns)
+        self.unsteady = bool(self._unusual)
         return self.limit_ns

@@ -27,7 +27,7 @@ STEP_IN_MEAN = math.sqrt(1 / 10)
 NEWEST = 32
 """So many samples say how much power changes from one to the next."""
 _ENOUGH_STEPS = 3
-_STEP_AROUND = math.sqrt(1 / 6)
+STEP_AROUND = math.sqrt(1 / 6)
 """The same of a window much shorter than the interval, in which a straight line gives power h f."""
 
 _BURST, _PAUSE = 5.0, 2.0
@@ -246,7 +246,7 @@ class Window(NamedTuple):
             edge_joules = edges.misplaced_joules(seconds)
         else:
             edge_joules += edge1_joules
-            around_joules = (step1_watts if step1_watts > step_watts else step_watts) * seconds * _STEP_AROUND
+            around_joules = (step1_watts if step1_watts > step_watts else step_watts) * seconds * STEP_AROUND
             if around_joules < edge_joules:
                 edge_joules = around_joules
         return made(

@@ -388,7 +388,7 @@ class Run:
         cpu_ns = {channel.info.source_index: channel.curve.observed(Count.CPU_NS) for channel in channels}
         return Overhead(
             (sum if self.sampler.in_process else max)(cpu_ns.values()) * 1e-9,
-            sum(channel.curve.observed(Count.READS) for channel in channels),
+            sum(channel.curve.observed(count) for channel in channels for count in Count.READ),
             sum(channel.curve.observed(Count.MOVED_BYTES) for channel in channels),
             NAMES.get(min(channel.curve.observed(Count.PRIORITY) for channel in channels), ""),
         )

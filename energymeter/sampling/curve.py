@@ -15,6 +15,7 @@ from energymeter.energy.window import (
     LONG,
     NEWEST,
     NOTHING,
+    STEP_AROUND,
     STEP_IN_LINE,
     STEP_IN_MEAN,
     Edges,
@@ -140,6 +141,45 @@ class Stretch:
                 step_watts,
             ),
         )
+
+    def window(self, start_ns: int, end_ns: int) -> Window:
+        """What was measured between two moments within, where all of it was: `Window.between` in one step.
+
+        Args:
+            start_ns: later than the first sample.
+            end_ns: not sooner than that, and sooner than the second sample.
+        """
+        from_ns, measured_ns = self._measured_from_ns, self.measured_ns
+        start, end = (start_ns - from_ns) / measured_ns, (end_ns - from_ns) / measured_ns
+        seconds = (end_ns - start_ns) * 1e-9
+        edge_joules = 2 * self._edge_joules
+        around_joules = self._step_watts * seconds * STEP_AROUND
+        return made(
+            Window,
+            (
+                seconds,
+                _gained(self._joules, start, end),
+                _gained(self._coulombs, start, end),
+                _gained(self._volt_seconds, start, end),
+                (self._covered_ns + end * measured_ns) * 1e-9
+                - (self._covered_ns + start * measured_ns) * 1e-9,
+                0.0,
+                (self._variance + end * self._variance_rise) - (self._variance + start * self._variance_rise),
+                around_joules if around_joules < edge_joules else edge_joules,
+                self.peak_watts,
+            ),
+        )
+
+
+def _gained(course: _Course | None, start: float, end: float) -> float:
+    """The difference of a running total between two shares of the time that was measured."""
+    if course is None:
+        return _NAN
+    total, rise, twice_rate, change, rates = course
+    if rates:
+        start *= (twice_rate + change * start) / rates
+        end *= (twice_rate + change * end) / rates
+    return (total + end * rise) - (total + start * rise)
 
 
 def _along(course: _Course | None, share: float) -> float:
@@ -343,8 +383,7 @@ class Curve:
         """
         straight = self._straight
         if straight is not None and straight.begin_ns < start_ns <= end_ns < straight.end_ns:
-            start, end = start if start is not None else straight.at(start_ns), straight.at(end_ns)
-            return Window.between(start, end, (end_ns - start_ns) * 1e-9, straight.peak_watts)
+            return straight.window(start_ns, end_ns)
         if not len(self):
             return NOTHING
         start, end = start if start is not None else self.at(start_ns), self.at(end_ns)

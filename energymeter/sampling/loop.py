@@ -19,16 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from energymeter.energy.correction import Correction
+    from energymeter.energy.integrate import Row
 
 
 FAILURES_BEFORE_REOPEN = 3
 # what is looked at for every sample, found once
-_ASKED, _READY_UNTIL_NS, _READS, _DUPLICATES = (
-    Count.ASKED,
-    Count.READY_UNTIL_NS,
-    Count.READS,
-    Count.DUPLICATES,
-)
+_ASKED, _READY_UNTIL_NS = Count.ASKED, Count.READY_UNTIL_NS
 _NOBODY = {_ASKED: 0, _READY_UNTIL_NS: 0}
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
 _HOUSEKEEPING_NS = 1_000_000_000
@@ -69,20 +65,21 @@ class Channel:
         facts = correction.wraps(source.facts) if correction is not None else source.facts
         last = memory.last()
         self._last_ns = last.at_ns if last is not None else None
-        self._reads = self.counts[Count.READS]
-        self._is_continuous = not source.facts.renewal_seconds
         self.period_ns = round(1e9 / rate_hz)
-        self.spent_ns: int | None = None
-        """What reading took of the time since the last sample, the waits that were asked for included but not
-        those for a processor or for Python's lock; ``None`` for a stream, whose samples come unasked."""
+        self._spent_ns = 0
+        """What reading had taken by the last sample."""
+        self.number = 0
+        """Among the channels of its source."""
         self.due_ns = 0
         """When it is read next, at the earliest: nothing is read more often than it has news."""
         self.rest_ns = self.period_ns
         """That long after a reading."""
         most_watts = source.facts.max_watts
         self._most_watts = None if most_watts is None else _HEADROOM * most_watts
-        self._gap_rule = GapRule(1e9 / rate_hz)
-        self.integrator = Integrator(facts, self._gap_rule.limit_ns, last, tick_wait_ns(rate_hz))
+        rule = GapRule(1e9 / rate_hz)
+        self._gap_rule = None if source.facts.renewal_seconds else rule
+        """``None``: it repeats values, and how often it is new says nothing."""
+        self.integrator = Integrator(facts, rule.limit_ns, last, tick_wait_ns(rate_hz))
         self._gaps_before = self.counts[Count.GAPS], self.counts[Count.GAP_NS]
         self._gaps = 0
         self._counter: tuple[int, float] | None = None
@@ -90,50 +87,22 @@ class Channel:
         self._asleep_uj = self.counts[Count.SUSPENDED_UJ]
         self._before = [self.counts[count] for count in (Count.LOST, Count.MOVED_BYTES, Count.CPU_NS)]
 
-    def take(self, at_ns: int, reading: Reading, final: bool = False) -> Sample | None:
+    def take(
+        self, at_ns: int, reading: Reading, final: bool = False, spent_ns: int | None = None
+    ) -> Row | None:
         """Add a reading to the curve; ``None`` if it said nothing new.
 
         Args:
             at_ns: the time of the reading, unless it has one of its own.
             reading: what the source said.
             final: a block begins or ends here; take what there is.
+            spent_ns: what reading has taken so far, the waits that were asked for included but not those for
+                a processor or for Python's lock; ``None`` for a stream, whose samples come unasked.
 
         Raises:
             SourceError: it is no reading: NaN, infinite, beyond all reason, or from the future.
         """
-        taken_ns = self._checked_ns(at_ns, reading)
-        if self._correct is not None:
-            reading = self._correct(reading, getattr(self.source, "range", ""))
-        integrator, counts = self.integrator, self.counts
-        self._reads = counts[_READS] = self._reads + 1
-        sample = integrator.add(taken_ns, reading, final)
-        if sample is None:
-            counts[_DUPLICATES] += 1
-            return None
-        self._writer.append(sample)
-        spent_ns = self.spent_ns
-        # one that was asked for comes early, and says nothing of the source
-        if self._last_ns is not None and not final and self._is_continuous:
-            # a loop that was starved is no slower source: its gaps stay gaps, however many there are
-            interval_ns = taken_ns - self._last_ns
-            usual_ns = interval_ns if spent_ns is None or interval_ns < spent_ns else spent_ns
-            integrator.gap_limit_ns = self._gap_rule.observe(usual_ns)
-        self._last_ns = taken_ns
-        if spent_ns is not None:
-            self.spent_ns = 0
-        if integrator.gaps != self._gaps:
-            self._gaps = integrator.gaps
-            if integrator.rise_error:
-                self._head.error = f"{self.source.name}: {integrator.rise_error}"
-                integrator.rise_error = ""
-            counts[Count.SUSPENDED_UJ] = self._asleep_uj + round(integrator.asleep_joules * 1e6)
-            counts[Count.GAPS] = self._gaps_before[0] + integrator.gaps
-            counts[Count.GAP_NS] = self._gaps_before[1] + integrator.gap_ns
-        return sample
-
-    def _checked_ns(self, at_ns: int, reading: Reading) -> int:
-        """The time of a reading, if it is one."""
-        volts, amps, watts, joules, coulombs, seconds, own_ns, _ = reading
+        volts, amps, watts, joules, coulombs, seconds, own_ns, fresh = reading
         squares = 0.0  # NaN and infinities survive in them, and text cannot be multiplied
         if volts is not None:
             squares += volts * volts
@@ -150,10 +119,48 @@ class Channel:
             not squares < _ABSURD_SQUARE
             or (most_watts is not None and abs(power_of(volts, amps, watts) or 0.0) > most_watts)
             or (seconds is not None and not 0 <= seconds < inf)
-            or (own_ns is not None and not self._is_time(own_ns, at_ns))
         ):
             raise SourceError(_impossible(self.source, reading))
-        return at_ns if own_ns is None else own_ns
+        if own_ns is not None:
+            if not self._is_time(own_ns, at_ns):
+                raise SourceError(_impossible(self.source, reading))
+            at_ns = own_ns
+        if self._correct is not None:
+            volts, amps, watts, joules, coulombs, *_ = self._correct(
+                reading, getattr(self.source, "range", "")
+            )
+        integrator = self.integrator
+        row = integrator.extend(at_ns, volts, amps, watts, joules, coulombs, seconds, fresh, final)
+        if row is None:
+            self.counts[Count.DUPLICATES] += 1
+            return None
+        self._writer.append(row)
+        if integrator.gaps != self._gaps:
+            self._note_gap()
+        # one that was asked for comes early, and says nothing of the source
+        if not final and (rule := self._gap_rule) is not None and self._last_ns is not None:
+            usual_ns = at_ns - self._last_ns
+            if spent_ns is not None and spent_ns - self._spent_ns < usual_ns:
+                # a loop that was starved is no slower source: its gaps stay gaps, however many there are
+                usual_ns = spent_ns - self._spent_ns
+            if rule.unsteady or not rule.from_ns <= usual_ns <= rule.to_ns:
+                integrator.gap_limit_ns = rule.observe(usual_ns)
+        self._last_ns, self._spent_ns = at_ns, spent_ns or 0
+        return row
+
+    def _note_gap(self) -> None:
+        integrator, counts = self.integrator, self.counts
+        self._gaps = integrator.gaps
+        if integrator.rise_error:
+            self._head.error = f"{self.source.name}: {integrator.rise_error}"
+            integrator.rise_error = ""
+        counts[Count.SUSPENDED_UJ] = self._asleep_uj + round(integrator.asleep_joules * 1e6)
+        counts[Count.GAPS] = self._gaps_before[0] + integrator.gaps
+        counts[Count.GAP_NS] = self._gaps_before[1] + integrator.gap_ns
+
+    def begin_reading(self) -> None:
+        """It is read from now on, after whatever was before: what is spent counts from 0."""
+        self._spent_ns = 0
 
     def _is_time(self, own_ns: int, at_ns: int) -> bool:
         return isinstance(own_ns, int) and (own_ns <= at_ns + _AHEAD_NS or self.source.facts.replayed)
@@ -257,10 +264,12 @@ class SourceLoop:
         self._answered = 0
         self._ready = False
         """No block counts what is read: it is read less often."""
-        for channel in channels:
+        for number, channel in enumerate(channels):
+            channel.number = number
             channel.rest_ns = channel.period_ns - self._period_ns // 2
         self._least_ns = round(1e9 * min(1 / self._source.facts.max_hz, ASKED_SECONDS))
         self._asleep_ns = pace.suspended_ns()
+        self._slept_from_ns = self._asleep_ns + _SLEPT_NS
         self._housekeeping_ns = 0
 
     def run(self) -> None:
@@ -297,30 +306,27 @@ class SourceLoop:
 
     def _poll(self) -> bool:
         """Read every period on absolute deadlines. True: stop; False: the source needs reopening."""
-        pace, channels, asks, usual_ns = self._pace, self._channels, self._asks, self._period_ns
+        pace, asks, usual_ns = self._pace, self._asks, self._period_ns
         deadline_ns = pace.now_ns()
-        failures = 0
-        for channel in channels:
-            channel.spent_ns = 0
+        failures = spent_ns = 0
+        for channel in self._channels:
+            channel.begin_reading()
+        asked = asks[_ASKED]
         while True:
-            asked, ready = asks[_ASKED], asks[_READY_UNTIL_NS] != 0
+            ready = asks[_READY_UNTIL_NS] != 0
             begun_ns = pace.now_ns()
             if asked == self._answered:
-                read = self._read_all(begun_ns)
+                read_ns = self._read_all(begun_ns, spent_ns)
             else:
-                read = self._read_as_asked(begun_ns, asked, ready)
-            if read:
-                failures = 0
+                read_ns = self._read_as_asked(begun_ns, spent_ns, asked, ready)
+            if read_ns is not None:
+                failures, now_ns = 0, read_ns
             else:
-                failures += 1
+                failures, now_ns = failures + 1, pace.now_ns()
                 if failures >= FAILURES_BEFORE_REOPEN:
                     return False
-            now_ns = pace.now_ns()
-            spent_ns = now_ns - begun_ns
-            if spent_ns < usual_ns:
-                spent_ns = usual_ns
-            for channel in channels:
-                channel.spent_ns = (channel.spent_ns or 0) + spent_ns
+            took_ns = now_ns - begun_ns
+            spent_ns += took_ns if took_ns > usual_ns else usual_ns  # waiting for the period is asked for
             if now_ns >= self._housekeeping_ns:
                 self._keep_house()
             period_ns = max(usual_ns, READY_PERIOD_NS) if ready else usual_ns
@@ -328,13 +334,14 @@ class SourceLoop:
             if now_ns >= deadline_ns + period_ns:
                 late = (now_ns - deadline_ns) // period_ns
                 deadline_ns += late * period_ns
-                for channel in channels:
+                for channel in self._channels:
                     channel.counts[Count.MISSED] += late
             while True:
                 if pace.wait_until(deadline_ns):
-                    self._read_all(pace.now_ns(), final=True)
+                    self._read_all(pace.now_ns(), spent_ns, final=True)
                     return True
-                if asks[_ASKED] == self._answered:
+                asked = asks[_ASKED]
+                if asked == self._answered:
                     break
                 # as soon as asked, but never sooner than the source has news
                 deadline_ns = min(deadline_ns, begun_ns + self._least_ns)
@@ -343,17 +350,17 @@ class SourceLoop:
                     deadline_ns = now_ns
                     break
 
-    def _read_as_asked(self, begun_ns: int, asked: int, ready: bool) -> bool:
-        """One reading of every channel where a block begins or ends; False if all of them failed."""
+    def _read_as_asked(self, begun_ns: int, spent_ns: int, asked: int, ready: bool) -> int | None:
+        """`_read_all` where a block begins or ends."""
         channels = self._channels
         resumes, self._ready = self._ready and not ready, ready
         if resumes:
             self._resume()
             begun_ns = self._pace.now_ns()
         sampled = [channel.counts[Count.RING_COUNT] for channel in channels]
-        read = self._read_all(begun_ns, final=True)
+        read_ns = self._read_all(begun_ns, spent_ns, final=True)
         # what lies before the first sample of a block was read too seldom: that sample must be there
-        awaited = resumes and read and self._period_ns < READY_PERIOD_NS
+        awaited = resumes and read_ns is not None and self._period_ns < READY_PERIOD_NS
         if awaited and any(
             channel.counts[Count.RING_COUNT] == before
             for channel, before in zip(channels, sampled, strict=True)
@@ -364,7 +371,7 @@ class SourceLoop:
             if resumes:
                 for channel in channels:
                     channel.begin_again()
-        return read
+        return read_ns
 
     def _resume(self) -> None:
         """A block begins: what another program may have changed meanwhile is looked at."""
@@ -376,31 +383,35 @@ class SourceLoop:
             channel.answer(asked, self._pace.cpu_ns())
         self._answered = asked
 
-    def _read_all(self, before_ns: int, final: bool = False) -> bool:
-        """One reading, from now on, of every channel that is due; False if all of them failed."""
-        tried = succeeded = False
+    def _read_all(self, now_ns: int, spent_ns: int, final: bool = False) -> int | None:
+        """One reading, from now on, of every channel that is due.
+
+        Returns:
+            when the last one had been taken; ``None`` if all of them failed.
+        """
+        succeeded = failed = False
         pace = self._pace
-        for number, channel in enumerate(self._channels):
-            if number:
-                before_ns = pace.now_ns()
-            if before_ns < channel.due_ns and not final:
+        for channel in self._channels:
+            if now_ns < channel.due_ns and not final:
                 continue
-            channel.due_ns = before_ns + channel.rest_ns
-            tried = True
+            channel.due_ns = now_ns + channel.rest_ns
+            before_ns = now_ns
             try:
                 reading = channel.source.read()
-                if pace.suspended_ns() - self._asleep_ns > _SLEPT_NS:
+                now_ns = pace.now_ns()
+                if pace.suspended_ns() > self._slept_from_ns:
                     self._note_sleep()
-                sample = channel.take((before_ns + pace.now_ns()) // 2, reading, final)
+                row = channel.take((before_ns + now_ns) >> 1, reading, final, spent_ns)
             except SourceEnded:
                 raise
             except Exception as failure:  # noqa: BLE001 - counted and shown; a driver's bug must not end the run
                 channel.failed(failure)
+                failed, now_ns = True, pace.now_ns()
                 continue
             succeeded = True
-            if sample is not None and self._record is not None:
-                self._record(number, sample)
-        return succeeded or not tried
+            if row is not None and self._record is not None:
+                self._record(channel.number, Sample.of(row))
+        return None if failed and not succeeded else now_ns
 
     def _stream(self) -> bool:
         """Take what the device sends, in its own time. True: stop; False: it needs reopening."""
@@ -409,9 +420,9 @@ class SourceLoop:
             for number, reading in self._readings():
                 now_ns = self._pace.now_ns()
                 self._note_sleep()
-                sample = self._taken(channels[number], now_ns, reading)
-                if sample is not None and self._record is not None:
-                    self._record(number, sample)
+                row = self._taken(channels[number], now_ns, reading)
+                if row is not None and self._record is not None:
+                    self._record(number, Sample.of(row))
                 if now_ns >= self._housekeeping_ns:
                     self._keep_house()
                 if self._asks[Count.ASKED] != self._answered:
@@ -437,8 +448,8 @@ class SourceLoop:
         return ((0, reading) for reading in channel.source.stream())
 
     @staticmethod
-    def _taken(channel: Channel, now_ns: int, reading: Reading) -> Sample | None:
-        """The sample of a streamed reading; one that is refused is counted, and the stream goes on."""
+    def _taken(channel: Channel, now_ns: int, reading: Reading) -> Row | None:
+        """The row of a streamed reading; one that is refused is counted, and the stream goes on."""
         try:
             return channel.take(now_ns, reading) if reading.fresh else None
         except Exception as failure:  # noqa: BLE001 - as above
@@ -465,7 +476,7 @@ class SourceLoop:
             channel.failed(failure)
 
     def _reads(self) -> int:
-        return sum(channel.counts[Count.READS] for channel in self._channels)
+        return sum(channel.counts[count] for channel in self._channels for count in Count.READ)
 
     def _pause(self, attempts: int) -> bool:
         """Wait before the next try, longer each time; True: stop."""
@@ -494,6 +505,7 @@ class SourceLoop:
         """Count the time that the machine has slept, and measure nothing across it: sleep is not use."""
         asleep_ns = self._pace.suspended_ns()
         slept_ns, self._asleep_ns = asleep_ns - self._asleep_ns, asleep_ns
+        self._slept_from_ns = asleep_ns + _SLEPT_NS
         if slept_ns > _SLEPT_NS:
             for channel in self._channels:
                 channel.counts[Count.SUSPENDED_NS] += slept_ns

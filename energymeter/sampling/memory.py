@@ -5,9 +5,9 @@ doubles whenever it is full. Both have a fixed size, so memory is constant in ru
 total of a run is exact however long it was: every sample carries the running totals.
 
 One writer, any number of readers, no locks. A record is written first and counted after, but another
-processor may see the two in any order (as on ARM). Therefore each record ends with a word that holds its
-sequence number and a checksum of it all, and a reader uses no record whose last word does not fit. While the
-history is thinned its generation is odd.
+processor may see the two in any order (as on ARM). Therefore each record ends with its sequence number and a
+checksum of it all, and a reader uses no record whose checksum does not fit. While the history is thinned its
+generation is odd.
 """
 
 import math
@@ -15,23 +15,23 @@ import struct
 from zlib import crc32
 
 from energymeter.energy.integrate import Sample
-from energymeter.lazy import made
+from energymeter.lazy import TYPE_CHECKING, made
 
-# at_ns joules coulombs volt_seconds covered_ns gap_fill watts volts amps peak variance
-_FIELDS = struct.Struct("=qdddqdddddd")
-_CHECKED = struct.Struct(f"={_FIELDS.size}sQ")
-_RECORD = struct.Struct("=qdddqddddddQ")
-_RECORD_BYTES = _RECORD.size
-_pack_fields, _pack_checked_into = _FIELDS.pack, _CHECKED.pack_into  # once for each sample
+if TYPE_CHECKING:
+    from energymeter.energy.integrate import Row
+
+# at_ns joules coulombs volt_seconds covered_ns gap_fill watts volts amps variance peak: a row, see `Row`
+_ROW = struct.Struct("@qdddqdddddd")  # native packs in half the time, and there is nothing to align
+_SEALED = struct.Struct(f"@{_ROW.size}sqQ")
+_RECORD = struct.Struct("@qdddqddddddqQ")
+_ROW_BYTES, _RECORD_BYTES = _ROW.size, _RECORD.size
+_pack_row, _seal_into = _ROW.pack, _SEALED.pack_into  # once for each sample
 _WORD = struct.Struct("=Q")
-_PEAK = struct.Struct("=d")
-_PEAK_WORD = 9
+_PEAK = struct.Struct("@d")
+_PEAK_WORD = 10
 """The highest watts since the record before; -inf where nobody can tell."""
-_WORDS = _RECORD.size // 8
-_CHECK_BITS = 24
-_CHECK_MASK = (1 << _CHECK_BITS) - 1
-"""The rest of the last word is the sequence number: 40 bits last 34 years at 1 kHz."""
-_COUNTERS = 31
+_WORDS = _RECORD_BYTES // 8
+_COUNTERS = 30
 _COUNTS = 8 * _COUNTERS
 _ANSWER = struct.Struct(f"={_COUNTERS + 1}q")
 _ANSWER_BYTES = _ANSWER.size + _WORD.size
@@ -40,7 +40,6 @@ HEAD_BYTES = _COUNTS + _ANSWER_BYTES + _ERROR_BYTES
 _NO_ANSWER = bytes(_ANSWER_BYTES)
 LETTER_BYTES = _WORD.size + (1 << 15)
 HISTORY_SAMPLES = 4096
-_NAN = math.nan
 _NO_WATTS = -math.inf
 _PATIENCE = 1000
 """A record is read again while it does not check. Only a writer at work is a reason, and it is soon done."""
@@ -50,14 +49,16 @@ class Count:
     """Where each count stands in a head; a few are used in the session's head alone."""
 
     (
-        RING_COUNT, HISTORY_COUNT, STRIDE, GENERATION, READS, FAILED, MISSED, DUPLICATES, LOST,
+        RING_COUNT, HISTORY_COUNT, STRIDE, GENERATION, FAILED, MISSED, DUPLICATES, LOST,
         MOVED_BYTES, GAPS, GAP_NS, STATE, SUSPENDED_NS, CPU_NS, RECORDED_ROWS,
         STOP, LOST_ROWS, LOG_STATE, PRIORITY, WINDOW_START_NS, WINDOW_END_NS, SUSPENDED_UJ,
         COUNTED_FROM_NS, COUNTED_FROM_UJ, COUNTED_TO_NS, COUNTED_TO_UJ, COUNTED_STEP_UJ, COMING_PEAK,
         ASKED, READY_UNTIL_NS,
     ) = range(_COUNTERS)  # fmt: skip
+    READ = (RING_COUNT, DUPLICATES)
+    """Every reading is a sample, or said nothing new."""
     RISING = frozenset({
-        READS, FAILED, MISSED, DUPLICATES, LOST, MOVED_BYTES, GAPS, GAP_NS, SUSPENDED_NS, SUSPENDED_UJ,
+        RING_COUNT, FAILED, MISSED, DUPLICATES, LOST, MOVED_BYTES, GAPS, GAP_NS, SUSPENDED_NS, SUSPENDED_UJ,
         CPU_NS,
     })  # fmt: skip
     """What only grows while a sampling process lives: a block's own part is a difference."""
@@ -91,7 +92,7 @@ def ring_samples(rate_hz: float) -> int:
 
 def channel_bytes(capacity: int) -> int:
     """Bytes of shared memory one channel needs."""
-    return HEAD_BYTES + (capacity + HISTORY_SAMPLES) * _RECORD.size
+    return HEAD_BYTES + (capacity + HISTORY_SAMPLES) * _RECORD_BYTES
 
 
 class Track:
@@ -99,71 +100,45 @@ class Track:
 
     def __init__(self, memory: memoryview, capacity: int) -> None:
         self.capacity = capacity
-        self._bytes = memory
+        self.bytes = memory
         self.times = memory.cast("q")[::_WORDS]
         self.peaks = memory.cast("d")[_PEAK_WORD::_WORDS]
 
-    def put(self, slot: int, sequence: int, sample: Sample, peak_watts: float) -> bytes:
+    def put(self, slot: int, sequence: int, row: bytes) -> None:
         """Write a record.
 
         Args:
             slot: where.
             sequence: its number among all samples of the channel.
-            sample: what it holds.
-            peak_watts: the highest power since the record before.
-
-        Returns:
-            its fields, for `copy`.
+            row: what it holds, packed.
         """
-        at_ns, joules, coulombs, volt_seconds, covered_ns, gap_fill, watts, volts, amps, variance = sample
-        fields = _pack_fields(
-            at_ns,
-            _NAN if joules is None else joules,
-            _NAN if coulombs is None else coulombs,
-            _NAN if volt_seconds is None else volt_seconds,
-            covered_ns,
-            gap_fill,
-            _NAN if watts is None else watts,
-            _NAN if volts is None else volts,
-            _NAN if amps is None else amps,
-            peak_watts,
-            variance,
-        )
-        self.copy(slot, sequence, fields)
-        return fields
-
-    def copy(self, slot: int, sequence: int, fields: bytes) -> None:
-        """Write a record whose fields `put` has made."""
-        _pack_checked_into(
-            self._bytes,
-            slot * _RECORD_BYTES,
-            fields,
-            sequence << _CHECK_BITS | crc32(fields, sequence & 0xFFFF_FFFF) & _CHECK_MASK,
-        )
+        # the checksum covers the number too, as it begins with it
+        _seal_into(self.bytes, slot * _RECORD_BYTES, row, sequence, crc32(row, sequence))
 
     def copy_to(self, other: "Track", first: int, end: int) -> None:
         """Copy the records of a ring from one number up to another, to the same places."""
         while first < end:
             slot = first % self.capacity
             many = min(end - first, self.capacity - slot)
-            part = slice(slot * _RECORD.size, (slot + many) * _RECORD.size)
-            other._bytes[part] = self._bytes[part]
+            part = slice(slot * _RECORD_BYTES, (slot + many) * _RECORD_BYTES)
+            other.bytes[part] = self.bytes[part]
             first += many
 
     def get(self, slot: int) -> tuple[int, Sample] | None:
         """A record's sequence number and sample; ``None`` while it is being written."""
-        start = slot * _RECORD.size
-        raw = self._bytes[start : start + _RECORD.size].tobytes()
-        (
-            at_ns, joules, coulombs, volt_seconds, covered_ns, gap_fill,
-            watts, volts, amps, _, variance, check,
-        ) = _RECORD.unpack(raw)  # fmt: skip
-        sequence = check >> _CHECK_BITS
-        if check != _check(sequence, raw[: _FIELDS.size]):
+        start = slot * _RECORD_BYTES
+        raw = self.bytes[start : start + _RECORD_BYTES].tobytes()
+        record = _RECORD.unpack(raw)
+        sequence, checksum = record[-2:]
+        if checksum != crc32(raw[:_ROW_BYTES], sequence):
             return None
-        fields = (  # NaN differs from itself
+        # as `Sample.of`, which has the rows of one's own; without the call, since many are read
+        at_ns, joules, coulombs, volt_seconds, covered_ns, gap_fill, watts, volts, amps, variance = record[
+            :10
+        ]
+        fields = (
             at_ns,
-            joules if joules == joules else None,
+            joules if joules == joules else None,  # NaN differs from itself
             coulombs if coulombs == coulombs else None,
             volt_seconds if volt_seconds == volt_seconds else None,
             covered_ns,
@@ -177,17 +152,15 @@ class Track:
 
     def move(self, source: int, target: int, peak_watts: float) -> None:
         """Copy a record into another slot, with another peak."""
-        start = source * _RECORD.size
-        raw = self._bytes[start : start + _RECORD.size].tobytes()
-        at = 8 * _PEAK_WORD
-        fields = raw[:at] + _PEAK.pack(peak_watts) + raw[at + 8 : _FIELDS.size]
-        sequence = _WORD.unpack_from(raw, _FIELDS.size)[0] >> _CHECK_BITS
-        self.copy(target, sequence, fields)
+        start = source * _RECORD_BYTES
+        raw = self.bytes[start : start + _RECORD_BYTES].tobytes()
+        sequence = _RECORD.unpack(raw)[-2]
+        self.put(target, sequence, with_peak(raw, peak_watts))
 
 
-def _check(sequence: int, fields: bytes) -> int:
-    """The last word of a record. Its checksum covers the sequence number too."""
-    return sequence << _CHECK_BITS | crc32(fields, sequence & 0xFFFF_FFFF) & _CHECK_MASK
+def with_peak(row: bytes, peak_watts: float) -> bytes:
+    """A packed row (what follows it is left out) with another peak."""
+    return row[: 8 * _PEAK_WORD] + _PEAK.pack(peak_watts)
 
 
 class Head:
@@ -263,7 +236,7 @@ class ChannelMemory:
         self.capacity = capacity
         self.head = Head(memory)
         self.counts = self.head.counts
-        split = HEAD_BYTES + capacity * _RECORD.size
+        split = HEAD_BYTES + capacity * _RECORD_BYTES
         self.ring = Track(memory[HEAD_BYTES:split], capacity)
         self.history = Track(memory[split : channel_bytes(capacity)], HISTORY_SAMPLES)
 
@@ -302,7 +275,8 @@ class CurveWriter:
     """The sampler's end: appends samples and keeps the counts."""
 
     def __init__(self, memory: ChannelMemory) -> None:
-        self._counts, self._ring, self._history = memory.counts, memory.ring, memory.history
+        self._counts, self._history = memory.counts, memory.history
+        self._bytes, self._capacity = memory.ring.bytes, memory.capacity
         self._coming_peak = memory.head.coming_peak
         self._long = memory.capacity // 2
         self._count = self._counts[Count.RING_COUNT]
@@ -316,7 +290,7 @@ class CurveWriter:
 
     def _unremembered(self, memory: ChannelMemory) -> float:
         """The highest watts that a writer that was killed had not put into the history yet."""
-        counts, ring = self._counts, self._ring
+        counts, ring = self._counts, memory.ring
         remembered = counts[Count.HISTORY_COUNT]
         since_ns = self._history.times[remembered - 1] if remembered else -1
         filled = min(counts[Count.RING_COUNT], ring.capacity)
@@ -324,30 +298,29 @@ class CurveWriter:
         coming = self._coming_peak[0] if counts[Count.STRIDE] > self._long else _NO_WATTS
         return max([coming, *(peak for at_ns, peak in rows if at_ns > since_ns)])
 
-    def append(self, sample: Sample) -> None:
+    def append(self, row: "Row") -> None:
         """Add the next sample."""
-        count, ring, watts = self._count, self._ring, sample.watts
-        if watts is None:
-            watts = _NO_WATTS
-        fields = ring.put(count % ring.capacity, count, sample, watts)
+        count, watts = self._count, row[_PEAK_WORD]
+        packed = _pack_row(*row)
+        # as `Track.put` does, without the call
+        _seal_into(self._bytes, count % self._capacity * _RECORD_BYTES, packed, count, crc32(packed, count))
         self._count = self._counts[_RING_COUNT] = count + 1
         if watts > self._peak:
             self._peak = watts
             if self._stride > self._long:
                 self._coming_peak[0] = watts
         if count % self._stride == 0:
-            self._remember(count, sample, watts, fields)
+            self._remember(count, watts, packed)
 
-    def _remember(self, sequence: int, sample: Sample, watts: float, fields: bytes) -> None:
+    def _remember(self, sequence: int, watts: float, packed: bytes) -> None:
         counts = self._counts
         if counts[Count.HISTORY_COUNT] == HISTORY_SAMPLES:
             self._thin()
             if sequence % self._stride:
                 return
-        if self._peak == watts:
-            self._history.copy(counts[Count.HISTORY_COUNT], sequence, fields)
-        else:
-            self._history.put(counts[Count.HISTORY_COUNT], sequence, sample, self._peak)
+        if self._peak != watts:
+            packed = with_peak(packed, self._peak)
+        self._history.put(counts[Count.HISTORY_COUNT], sequence, packed)
         counts[Count.HISTORY_COUNT] += 1
         self._peak = self._coming_peak[0] = _NO_WATTS
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from devices.rows import row_of
 from energymeter.calibration.cards import Cards
 from energymeter.clock import ManualClock
 from energymeter.energy.integrate import Integrator
@@ -37,7 +38,9 @@ class Pen:
         self.channel = self.channel._replace(info=self.channel.info._replace(rate_hz=rate_hz))
 
     def write(self, at_ns: int, watts: float) -> None:
-        self.writer.append(self.integrator.add(at_ns, Reading(watts=watts)))
+        sample = self.integrator.add(at_ns, Reading(watts=watts))
+        assert sample is not None
+        self.writer.append(row_of(sample))
 
 
 class Bench:
@@ -106,7 +109,13 @@ class Bench:
     def start(self) -> None:
         """The first samples are there already."""
 
-    def stop(self, *, discard_log: bool = False, window_ns: tuple[int, int] | None = None) -> None:
+    def stop(
+        self,
+        *,
+        discard_log: bool = False,
+        window_ns: tuple[int, int] | None = None,
+        span_edges_ns: object = None,
+    ) -> None:
         self.stopped += 1
 
     def stay_ready(self, end_ns: int) -> bool:

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from itertools import pairwise
 
 import pytest
+from devices.rows import row_of
 
 from energymeter.drivers.joulescope import Joulescope
 from energymeter.drivers.otii import Otii
@@ -35,7 +36,7 @@ def curve_of(facts, rows, rate_hz=1.0):
     for number, (seconds, reading) in enumerate(rows):
         sample = integrator.add(round(seconds * 1e9), reading, final=number == len(rows) - 1)
         if sample is not None:
-            writer.append(sample)
+            writer.append(row_of(sample))
     return Curve.of(facts, memory), integrator
 
 

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 import pytest
+from devices.rows import row_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -156,7 +157,7 @@ def test_steady_power_has_no_edges_and_a_step_at_one_does() -> None:
         memory = ChannelMemory(memoryview(bytearray(channel_bytes(1024))), 1024)
         writer = CurveWriter(memory)
         for sample in samples:
-            writer.append(sample)
+            writer.append(row_of(sample))
         draw = Curve(memory, trapezoids=True).window(150_000_000, 300_000_000)
         assert draw.edge_joules == pytest.approx(expected)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from devices.rows import row_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -124,7 +125,7 @@ def test_same_joules_as_the_live_curve(
             integrator.gap_limit_ns = rule.observe(moment - at_ns[len(samples) - 2])
     for sample in samples:
         assert sample is not None
-        writer.append(sample)
+        writer.append(row_of(sample))
     curve = Curve(memory, trapezoids=kind == "instant")
     start, end = sorted(data.draw(st.tuples(*2 * [st.integers(-1_000_000, at_ns[-1] + 1_000_000)])))
     live = curve.window(start, end)

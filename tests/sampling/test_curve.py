@@ -5,6 +5,7 @@ import random
 import threading
 
 import pytest
+from devices.rows import row_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,7 +41,8 @@ class Pen:
 
     def write(self, *rows):
         for at_ns, watts in rows:
-            self.writer.append(self.integrator.add(at_ns, Reading(watts=watts, volts=5.0, amps=watts / 5.0)))
+            sample = self.integrator.add(at_ns, Reading(watts=watts, volts=5.0, amps=watts / 5.0))
+            self.writer.append(row_of(sample))
 
 
 def test_totals_are_exact_on_samples_and_drawn_in_between():
@@ -181,7 +183,7 @@ def test_a_writer_killed_while_thinning_leaves_a_readable_curve():
     pen.write(*((i * MS, 2.0) for i in range(5_000)))
     pen.memory.counts[Count.GENERATION] += 1  # as if it had died between the two counts
     heir = CurveWriter(pen.memory)
-    heir.append(pen.integrator.add(5_000 * MS, Reading(watts=2.0)))
+    heir.append(row_of(pen.integrator.add(5_000 * MS, Reading(watts=2.0))))
     assert pen.curve.window(0, 5_000 * MS).joules == pytest.approx(10.0)
     assert pen.curve.at(2_000 * MS).joules == pytest.approx(4.0, rel=1e-3)
 

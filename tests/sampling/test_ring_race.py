@@ -21,14 +21,14 @@ SECONDS = 20.0
 """As many look-ups as fit into this where a processor is emulated; elsewhere all take a tenth of it."""
 WRITER = """
 import mmap, sys
-from energymeter.energy.integrate import Sample
+from math import nan
 from energymeter.sampling.memory import ChannelMemory, CurveWriter
 fd, capacity, size = map(int, sys.argv[1:])
 writer = CurveWriter(ChannelMemory(memoryview(mmap.mmap(fd, size)), capacity))
 at_ns = 0
 while True:
     at_ns += 1000
-    writer.append(Sample(at_ns, at_ns * 5e-9, None, None, at_ns, 0.0, 5.0, None, None))
+    writer.append((at_ns, at_ns * 5e-9, nan, nan, at_ns, 0.0, 5.0, nan, nan, 0.0, 5.0))
     if at_ns == 2_000_000:
         print("ready", flush=True)
 """
