@@ -215,35 +215,10 @@ class Integrator:
         if not self._joins:
             measured_ns = self._join(dt_ns, volts, amps, watts, joules, coulombs)
         elif self._instant:
-            last_volts, last_amps, last_watts = self._last_volts, self._last_amps, self._last_watts
-            measured_ns = silent_ns = dt_ns
-            if self._renewal_ns:
-                silent_ns = min(dt_ns, at_ns - self._heard_ns)
-                self._heard_ns = at_ns
-                repeats = (volts, amps, watts) == (last_volts, last_amps, last_watts)
-                if (
-                    repeats
-                    and not final
-                    and silent_ns <= self.gap_limit_ns
-                    and self._is_old(dt_ns, silent_ns)
-                ):
-                    return None
-            if silent_ns > self.gap_limit_ns:
-                measured_ns = self._gap(last_watts, watts, dt_ns)
-            elif watts is not None and last_watts is not None:
-                lasted = dt_ns * 1e-9
-                joules_rise = (last_watts + watts) / 2 * lasted
-                jump = (watts - last_watts) * lasted
-                if amps is not None and last_amps is not None:
-                    coulombs_rise = (last_amps + amps) / 2 * lasted
-                if volts is not None and last_volts is not None:
-                    volt_seconds_rise = (last_volts + volts) / 2 * lasted
-            elif watts is not None or last_amps is None or amps is None:  # one end alone says nothing
-                measured_ns = self._gap(last_watts, watts, dt_ns)
-            else:
-                coulombs_rise = (last_amps + amps) / 2 * (dt_ns * 1e-9)
-                if volts is not None and last_volts is not None:
-                    volt_seconds_rise = (last_volts + volts) / 2 * (dt_ns * 1e-9)
+            flowed = self._joined(at_ns, volts, amps, watts, dt_ns, final)
+            if flowed is None:
+                return None
+            joules_rise, coulombs_rise, volt_seconds_rise, measured_ns, jump = flowed
         elif self._semantics == "counter":
             ticked = joules != self._raw_joules or coulombs != self._raw_coulombs
             stood = self._stood_still(ticked, dt_ns, final)
@@ -350,6 +325,40 @@ class Integrator:
         """Whether a repeat is the old value still; one that is read in step with its renewal is not."""
         in_step = silent_ns >= self._renewal_ns / 2
         return dt_ns < (_IN_STEP * self._renewal_ns if in_step else self._renewal_ns)
+
+    def _joined(
+        self,
+        at_ns: int,
+        volts: float | None,
+        amps: float | None,
+        watts: float | None,
+        dt_ns: int,
+        final: bool,
+    ) -> "Rises | None":
+        """What two instants say: power runs straight between them; ``None`` where the newer one is old still."""
+        last_volts, last_amps, last_watts = self._last_volts, self._last_amps, self._last_watts
+        silent_ns = dt_ns
+        if self._renewal_ns:
+            silent_ns = min(dt_ns, at_ns - self._heard_ns)
+            self._heard_ns = at_ns
+            repeats = (volts, amps, watts) == (last_volts, last_amps, last_watts)
+            waits = repeats and not final and silent_ns <= self.gap_limit_ns
+            if waits and self._is_old(dt_ns, silent_ns):
+                return None
+        known = watts is not None and last_watts is not None
+        if silent_ns > self.gap_limit_ns or not (known or (watts is None and amps is not None)):
+            return None, None, None, self._gap(last_watts, watts, dt_ns), None
+        lasted = dt_ns * 1e-9
+        joules = coulombs = volt_seconds = jump = None  # one end alone says nothing
+        if watts is not None and last_watts is not None:
+            joules, jump = (last_watts + watts) / 2 * lasted, (watts - last_watts) * lasted
+        if amps is not None and last_amps is not None:
+            coulombs = (last_amps + amps) / 2 * lasted
+        elif joules is None:
+            return None, None, None, self._gap(last_watts, watts, dt_ns), None
+        if volts is not None and last_volts is not None:
+            volt_seconds = (last_volts + volts) / 2 * lasted
+        return joules, coulombs, volt_seconds, dt_ns, jump
 
     def _held_level(
         self,
