@@ -106,7 +106,13 @@ class Bench:
     def start(self) -> None:
         """The first samples are there already."""
 
-    def stop(self, *, discard_log: bool = False, window_ns: tuple[int, int] | None = None) -> None:
+    def stop(
+        self,
+        *,
+        discard_log: bool = False,
+        window_ns: tuple[int, int] | None = None,
+        span_edges_ns: object = None,
+    ) -> None:
         self.stopped += 1
 
     def stay_ready(self, end_ns: int) -> bool:
