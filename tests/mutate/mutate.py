@@ -81,9 +81,12 @@ def drawn(module: Path, count: int, seed: int) -> list[Any]:
     """Mutations of a module: by the seed, one a line before any line has two."""
     from cosmic_ray.commands.init import _all_work_items
 
+    annotations = _annotations((ROOT / module).read_text())
     by_line: dict[int, list[Any]] = {}
     for item in _all_work_items([ROOT / module], {}):
         (mutation,) = item.mutations
+        if any(start <= mutation.start_pos < end for start, end in annotations):
+            continue
         by_line.setdefault(mutation.start_pos[0], []).append(mutation)
     rnd = random.Random(f"{seed} {module}")
     texts = _texts((ROOT / module).read_text())
@@ -104,6 +107,16 @@ def chosen(files: Sequence[Path], each: int, seed: int) -> Iterator[tuple[Path, 
     for module in order:
         for mutation in drawn(module, each, seed):
             yield module, mutation
+
+
+def _annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Where the types of variables begin and end, as (line, column); nobody evaluates them."""
+    return [
+        ((kind.lineno, kind.col_offset), (kind.end_lineno or 0, kind.end_col_offset or 0))
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.AnnAssign)
+        for kind in [node.annotation]
+    ]
 
 
 def _texts(source: str) -> set[int]:
@@ -166,7 +179,7 @@ class Bench:
     def __init__(self, jobs: int) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="mutants-"))
         self._workers: Queue[Worker] = Queue()
-        plain = copy_tree(self._folder / "0")
+        self._plain = plain = copy_tree(self._folder / "0")
         self._executed = executed(plain, KEEP, jobs)
         # compiles all code and all tests, once for all copies
         subprocess.run(
@@ -195,7 +208,7 @@ class Bench:
         from cosmic_ray.plugins import get_operator
 
         line, name = mutation.start_pos[0], mutation.operator_name
-        before = (ROOT / module).read_text()
+        before = (self._plain / module).read_text()
         operator = get_operator(name)(**dict(mutation.operator_args or {}))
         after = mutate_code(before, operator, mutation.occurrence)
         if after is None or after == before:
