@@ -9,15 +9,15 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/voice.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto -m 'not slow' $(if $(REPORTS),--junitxml=$(REPORTS)/test.xml)
+	$(BIN)/python -m pytest -n auto -m 'not slow and not peers' $(if $(REPORTS),--junitxml=$(REPORTS)/test.xml)
 
 # what needs seconds of real time: programs that were found to fail once, long loops, long examples
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto -m slow $(if $(REPORTS),--junitxml=$(REPORTS)/slow.xml)
 
-# packages that stay out of the test extra: pi-ina219 needs a compiler, jetson-stats is AGPL
+# packages that stay out of the test extra: pi-ina219 needs a compiler, jetson-stats is AGPL, notebooks are many
 test-peers: $(VENV)/.peers
-	$(VENV)-pi-ina219/bin/python -m pytest tests/drivers/test_ina219.py $(if $(REPORTS),--junitxml=$(REPORTS)/pi-ina219.xml)
+	$(VENV)-pi-ina219/bin/python -m pytest -m 'not slow' tests/drivers/test_ina219.py tests/drivers/test_km003c.py tests/meter/test_progress.py $(if $(REPORTS),--junitxml=$(REPORTS)/pi-ina219.xml)
 	$(VENV)-jetson/bin/python -m pytest tests/drivers/test_jtop.py tests/drivers/test_jtop_service.py $(if $(REPORTS),--junitxml=$(REPORTS)/jetson.xml)
 
 check: $(VENV)/.test
@@ -56,4 +56,5 @@ $(VENV)/.peers: setup.cfg | $(BIN)/python
 	  $(PYTHON) -m venv $(VENV)-$$extra || exit 1; \
 	  $(VENV)-$$extra/bin/pip install --quiet --disable-pip-version-check --editable ".[$$extra]" pytest pytest-rerunfailures hypothesis || exit 1; \
 	done
+	$(VENV)-pi-ina219/bin/pip install --quiet --disable-pip-version-check cryptography ipykernel ipywidgets km003c pyusb
 	touch $@

@@ -24,6 +24,8 @@ that is read every second leaves a little out."""
 # moved by only h f, is level. Root mean squares over f, in units of the difference that the samples show:
 STEP_IN_LINE = math.sqrt(1 / 20)
 STEP_IN_MEAN = math.sqrt(1 / 10)
+MANY = 5
+"""Fewer intervals say little of how far apart samples are: the last one of a run comes early."""
 NEWEST = 32
 """So many samples say how much power changes from one to the next."""
 _ENOUGH_STEPS = 3

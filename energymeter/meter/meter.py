@@ -483,6 +483,7 @@ class EnergyMeter:
                 channel.info.facts,
                 run.applied(channel),
                 start_ns,
+                1 / channel.info.rate_hz,
             )
             for channel in run.counted
         ]

@@ -60,6 +60,7 @@ def empty_records(path: str, header: dict[str, Any]) -> list[Record]:
                 _started(header.get("started")),
                 header,
                 calibration=channel.get("calibration"),
+                period_s=_period_s(channel.get("rate_hz")),
                 read_as=f"{FORMAT}: {_counted(len(channels))}",
             )
             for channel in channels
@@ -73,6 +74,10 @@ def empty_records(path: str, header: dict[str, Any]) -> list[Record]:
 
 def _counted(channels: int) -> str:
     return "1 channel" if channels == 1 else f"{channels} channels"
+
+
+def _period_s(rate_hz: Any) -> float:
+    return 0.0 if rate_hz is None else 1 / number_in(rate_hz, 1e-9, 1e9, "rate_hz")
 
 
 def _name(said: Any) -> str:

@@ -58,6 +58,8 @@ class Record(NamedTuple):
     """What was left out, put in order or concluded, for the user to see."""
     spans: dict[str, RecordedSpans] = {}  # noqa: RUF012 - never written to
     """The spans of its run, by name, from our own logs."""
+    period_s: float = 0.0
+    """How often it was to be read, from our own logs; 0: unknown."""
 
 
 class Hints(NamedTuple):

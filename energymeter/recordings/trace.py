@@ -17,6 +17,7 @@ from energymeter.energy.usage import Usage, combine, gauge_step, is_silent, is_w
 from energymeter.energy.window import (
     JOINED,
     LONG,
+    MANY,
     NEWEST,
     STEP_IN_LINE,
     STEP_IN_MEAN,
@@ -83,6 +84,7 @@ class Trace:
         facts: of the channel; of a sum, the least that is true of all.
         notes: what else the reader should know, such as damage to the file.
         calibration: the meter's, applied to the samples already; None: none, or of the parts.
+        period_s: how often it was to be read; 0: unknown.
         read_as: what was recognised in the file it was loaded from.
     """
 
@@ -96,6 +98,7 @@ class Trace:
         parts: Sequence["Trace"] = (),
         notes: Sequence[str] = (),
         calibration: Applied | None = None,
+        period_s: float = 0.0,
     ) -> None:
         self.time_s = columns["time_s"]
         unknown = np.full(len(self.time_s), np.nan)
@@ -111,6 +114,7 @@ class Trace:
         self._summands = tuple(parts)
         self.notes = tuple(notes)
         self.calibration = calibration
+        self.period_s = period_s
         self.read_as = ""
         self.window_s: tuple[float, float] | None = None
         self.spans: dict[str, RecordedSpans] = {}
@@ -162,11 +166,13 @@ class Trace:
         facts: Facts,
         calibration: Applied | None = None,
         start_ns: int | None = None,
+        period_s: float = 0.0,
     ) -> "Trace":
         """From a channel's samples.
 
         Args:
             start_ns: the monotonic time of second 0, one for traces that are added; None: the first sample's.
+            period_s: how often the channel was to be read; 0: unknown.
 
         Raises:
             NotMeasured: there are none.
@@ -181,7 +187,7 @@ class Trace:
         }
         for q in ("watts", "volts", "amps", "joules", "coulombs"):
             columns[q] = np.array([getattr(s, q) for s in samples], dtype=np.float64)
-        return cls(columns, [name], facts, calibration=calibration)
+        return cls(columns, [name], facts, calibration=calibration, period_s=period_s)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, channel: str | None = None, **hints: Any) -> "Trace":
@@ -218,7 +224,14 @@ class Trace:
         columns = {name: np.frombuffer(column) for name, column in record.columns.items()}
         if "covered_s" in columns:
             calibration = _applied(record)
-            trace = cls(columns, [record.name], record.facts, record.epoch_s, calibration=calibration)
+            trace = cls(
+                columns,
+                [record.name],
+                record.facts,
+                record.epoch_s,
+                calibration=calibration,
+                period_s=record.period_s,
+            )
             trace.window_s, trace.spans = record.window_s, record.spans
         else:
             rates = integrated(columns.pop("time_s"), columns, record.facts)
@@ -378,7 +391,7 @@ class Trace:
             peak_watts=float(np.nanmax(inside)) if np.any(~np.isnan(inside)) else math.nan,
         )
         facts = self._facts_seen._replace(counted=True)
-        part = Part(" + ".join(self.names), facts, draw, self._typical_interval)
+        part = Part(" + ".join(self.names), facts, draw, self._interval_seconds)
         known = self.calibration
         return part if known is None else part._replace(model=known.model, kelvin=known.kelvin)
 
@@ -413,7 +426,7 @@ class Trace:
 
     def _edge_joules(self, start: float, end: float) -> float:
         """What the window's edges may misplace, by the rule of `energymeter.energy.window`."""
-        interval = self._typical_interval
+        interval = self._interval_seconds
         late = self.facts.age_seconds(interval)
         if late or (self.facts.semantics != "instant" and end - start < LONG * interval):
             joined = end - start <= late + 2 * LONG * interval
@@ -455,7 +468,7 @@ class Trace:
 
     def _unseen_joules(self, start: float, end: float) -> float:
         """What the newest value, which may be old, does not show of a window."""
-        seconds, last = self.facts.age_seconds(self._typical_interval), float(self.time_s[-1])
+        seconds, last = self.facts.age_seconds(self._interval_seconds), float(self.time_s[-1])
         newest = self.watts[-NEWEST:]
         known = [float(watts) for watts in newest[~np.isnan(newest)]]
         unseen = max(0.0, min(end, last) - max(start, last - seconds))
@@ -480,6 +493,12 @@ class Trace:
     @cached_property
     def _typical_interval(self) -> float:
         return float(np.median(np.diff(self.time_s))) if len(self) > 1 else 0.0
+
+    @property
+    def _interval_seconds(self) -> float:
+        """From one sample to the next; of few, at least as they were to be."""
+        typical = self._typical_interval
+        return typical if len(self) > MANY else max(typical, self.period_s)
 
     @cached_property
     def _facts_seen(self) -> Facts:
@@ -594,6 +613,7 @@ class Trace:
             parts=parts,
             notes=self.notes,
             calibration=self.calibration,
+            period_s=self.period_s,
         )
 
     def to_pandas(self) -> "pandas.DataFrame":
@@ -618,6 +638,7 @@ class Trace:
                 "name": name,
                 "facts": part.facts._asdict(),
                 "calibration": part.calibration.to_json() if part.calibration is not None else None,
+                "rate_hz": 1 / part.period_s if part.period_s else None,
             }
             for name, part in zip(names, self.parts, strict=True)
         ]

@@ -13,6 +13,7 @@ from energymeter.energy.integrate import Sample
 from energymeter.energy.window import (
     JOINED,
     LONG,
+    MANY,
     NEWEST,
     NOTHING,
     STEP_AROUND,
@@ -39,7 +40,6 @@ _WHOLE = 1 - 1e-9
 """What is less of a window has a gap in it; rounding is not."""
 _PATIENCE = 1000
 """Searches repeated because the writer went round the ring meanwhile, or a record is not yet visible."""
-_MANY = 5
 _TRIES = 8
 """Searches repeated because the history is being thinned; one whose writer was killed stays as it is."""
 
@@ -351,7 +351,7 @@ class Curve:
             return period
         observed_ns = self.last_ns() - self.first_ns() - self.observed(Count.GAP_NS)
         seconds = max(observed_ns, 1) * 1e-9 / intervals
-        return seconds if intervals >= _MANY else max(seconds, period)
+        return seconds if intervals >= MANY else max(seconds, period)
 
     def reach_ns(self) -> int:
         """How much time a full ring holds at the rate of its samples; 0: too few to say."""

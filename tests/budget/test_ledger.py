@@ -6,6 +6,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -49,18 +51,24 @@ def test_a_running_total_counts_once(ledger: Ledger, budget: int) -> None:
     assert total(ledger, budget) == 250
 
 
-@given(st.lists(st.integers(0, 10**12), min_size=1, max_size=20), st.integers(0, 5))
-def test_whatever_is_reported_twice_the_last_word_counts(totals: list[int], repeat: int) -> None:
-    import tempfile
+@pytest.fixture(scope="module")
+def many_budgets(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], tuple[Ledger, int]]:
+    """A ledger, and one more budget in it."""
+    ledger = Ledger(tmp_path_factory.mktemp("many") / "l")
+    numbers = count()
+    return lambda: (ledger, ledger.create(f"b{next(numbers)}", "{}", "{}"))
 
-    with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(Path(folder) / "l")
-        budget = ledger.create("b", "{}", "{}")
-        for amount in totals:
-            ledger.record(budget, "run", "", debit(amount))
-        for _ in range(repeat):
-            ledger.record(budget, "run", "", debit(totals[-1]))
-        assert total(ledger, budget) == totals[-1]
+
+@given(st.lists(st.integers(0, 10**12), min_size=1, max_size=20), st.integers(0, 5))
+def test_whatever_is_reported_twice_the_last_word_counts(
+    many_budgets: Callable[[], tuple[Ledger, int]], totals: list[int], repeat: int
+) -> None:
+    ledger, budget = many_budgets()
+    for amount in totals:
+        ledger.record(budget, "run", "", debit(amount))
+    for _ in range(repeat):
+        ledger.record(budget, "run", "", debit(totals[-1]))
+    assert total(ledger, budget) == totals[-1]
 
 
 def test_a_run_that_goes_on_after_a_reset_pays_only_the_rest(ledger: Ledger, budget: int) -> None:

@@ -13,7 +13,12 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").r
 ELSEWHERE = {"write-a-driver"}
 """Pages whose Python blocks are files, which `test_write_a_driver.py` writes and runs."""
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+SLOW = {"voice"}
+"""Examples that load a neural network; `make demo` runs this one as well."""
+EXAMPLES = [
+    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in SLOW else [])
+    for path in sorted((ROOT / "examples").glob("*.py"))
+]
 
 
 @pytest.fixture
@@ -52,7 +57,7 @@ def test_a_page_does_what_it_shows(page, desk):
             assert language in ("text", "", "ini", "json", "csv"), f"a block of {language} is not run"
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_runs_and_is_short(example, desk):
     assert len(example.read_text(encoding="utf-8").splitlines()) <= 60
     done = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, timeout=120)

@@ -1,6 +1,7 @@
 """Plain English: words that no page and no file uses, the glossary, and the style of every error message."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,7 +84,8 @@ def phrases() -> list[Phrase]:
     ]
 
 
-def texts() -> Iterator[tuple[Path, str]]:
+@functools.cache
+def texts() -> list[tuple[Path, str]]:
     """Every page and every file of code; a folder that is a link is visited under its own name only."""
     found = [*ROOT.glob("*.md"), *(ROOT / name for name in ("setup.cfg", "Makefile", ".ci/run"))]
     for folder in FOLDERS:
@@ -92,9 +94,11 @@ def texts() -> Iterator[tuple[Path, str]]:
             for path in (ROOT / folder).rglob("*")
             if path.suffix in SUFFIXES and path.is_file() and path.resolve() == path
         ]
-    for path in sorted(found):
-        if path.relative_to(ROOT) not in EXEMPT:
-            yield path.relative_to(ROOT), path.read_text(encoding="utf-8")
+    return [
+        (path.relative_to(ROOT), path.read_text(encoding="utf-8"))
+        for path in sorted(found)
+        if path.relative_to(ROOT) not in EXEMPT
+    ]
 
 
 @pytest.mark.parametrize("phrase", phrases(), ids=lambda phrase: phrase.name)

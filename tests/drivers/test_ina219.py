@@ -414,6 +414,7 @@ def test_pi_ina219_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     source.close()
 
 
+@pytest.mark.peers
 def test_pi_ina219_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
     smbus = pytest.importorskip(
         "Adafruit_PureIO.smbus", reason="pi-ina219 is not installed: the two backends are not compared"

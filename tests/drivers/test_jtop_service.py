@@ -12,6 +12,8 @@ import sys
 import pytest
 from devices.jtop_service import namespace, run_story
 
+pytestmark = pytest.mark.peers
+
 
 @pytest.fixture(autouse=True)
 def _possible() -> None:

@@ -102,6 +102,7 @@ def test_the_recorded_packets() -> None:
         ] == [(d["seq"], d["vbus_uV"], d["ibus_uA"]) for d in queue]
 
 
+@pytest.mark.peers
 def test_our_decoder_agrees_with_the_km003c_package() -> None:
     peer = pytest.importorskip("km003c", reason="the peer to compare with is not installed")
     for packet in packets("km003c_adc_poll"):

@@ -215,6 +215,7 @@ print("tqdm" in sys.modules)
     assert fresh(code) == ["False"]
 
 
+@pytest.mark.peers
 def test_in_a_notebook_the_bar_is_the_notebooks() -> None:
     pytest.importorskip("ipywidgets")
     pytest.importorskip("ipykernel")

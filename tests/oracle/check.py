@@ -361,7 +361,7 @@ class Judge:
     ) -> None:
         """With straight lines across the gaps, the whole is within its own ±, if its peak was seen."""
         joules, doubt = value["interpolated_joules"], value["interpolated_uncertainty"]
-        if joules is None or doubt is None:
+        if joules is None or doubt is None or value["peak_watts"] is None:
             return
         wholes = [sum(channel.wave.joules(a, b) for channel in channels) for a, b in places]
         start, end = places[0][0], places[-1][1]
@@ -390,7 +390,8 @@ class Judge:
             return
         inner_start, inner_end = places[-1][0] + bracket, places[0][1]
         inner, _ = channels[0].peaks(inner_start, inner_end)
-        _, outer = channels[0].peaks(places[0][0], places[-1][1])
+        news = channels[0].spec.renews  # repeats are no neighbours
+        _, outer = channels[0].peaks(places[0][0] - news, places[-1][1] + news)
         if not inner - 1e-6 <= peak * (1 + 1e-9) or (outer and peak > outer + 1e-6):
             self.verdict.found(
                 f"{kind} peak", figure, f"says {peak:.6g} W, its readings {inner:.6g} to {outer:.6g} W"
@@ -472,7 +473,9 @@ class Judge:
         """A span whose readings were given long before the run's end is measured when the run has ended."""
         ended = not run.open and run.extent.end.latest <= answer.asked.earliest
         calm = not self.record.breaks and all(channel.spec.healthy for channel in channels)
-        if not ended or not calm or self._blind(run):
+        # of repeats that a held thread did not take, the whole time since the last new value is a gap
+        blind = self._blind(run) or (self._held(run) and any(channel.spec.renews for channel in channels))
+        if not ended or not calm or blind:
             return
         end = run.extent.end.earliest
         long_ago = end - _LONG_AGO_SECONDS - self.record.late(end - 1.0, end) - self._held(run)

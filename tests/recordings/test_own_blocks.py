@@ -84,7 +84,7 @@ _CHANGES = st.sampled_from(
     cut=st.floats(0.5, 1.2),
     block=st.sampled_from([64, 500, 1 << 22]),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_by_blocks_as_by_rows(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

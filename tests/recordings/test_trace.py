@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energymeter.energy.gaps import GapRule
-from energymeter.energy.integrate import Integrator
+from energymeter.energy.integrate import Integrator, Sample
 from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.reading import Band, Facts, Reading, Semantics
 from energymeter.recordings.trace import Trace
@@ -309,3 +309,15 @@ def test_a_view_of_a_trace_without_energy_says_why() -> None:
     )
     charge = Trace.integrate([0, 1], amps=[1.0, 1.0], name="pi")
     assert "give the voltage" in repr(charge)
+
+
+def test_a_trace_of_two_samples_knows_how_seldom_they_were_to_come(tmp_path: Path) -> None:
+    """Two instants of a meter that is read every 20 s say little of the 3 s between them."""
+    samples = [Sample(at, 3.7 * at / 1e9, None, None, at, 0.0, 3.7, None, None) for at in (0, 3_000_000_000)]
+    facts = Facts(watts=Band(0.01))
+    seldom = Trace.from_samples(samples, "rail", facts, period_s=20.0)
+    seldom.save(tmp_path / "seldom.csv")
+    for trace in (seldom, Trace.load(tmp_path / "seldom.csv"), seldom.slice(0.0, 3.0)):
+        assert trace.usage().uncertainty > 5.0
+    assert Trace.from_samples(samples, "rail", facts, period_s=3.0).usage().uncertainty < 0.3
+    assert Trace.from_samples(samples, "rail", facts).usage().uncertainty < 0.3
