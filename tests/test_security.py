@@ -496,6 +496,9 @@ CLAIMS: dict[str, list[str]] = {
         f"{RUNS}::test_a_baseline_is_read_as_it_was_written_and_never_replaced",
         f"{RUNS}::test_files_are_the_users_own_and_no_link_is_followed",
     ],
+    "The closing record of a recording": [
+        "recordings/test_span_records.py::test_the_log_of_a_meter_holds_its_spans"
+    ],
     "a ledger |": [f"{HOSTILE}::test_folders_that_are_made_are_their_owners_alone"],
     "a calibration card |the user's": [
         f"{HOSTILE}::test_a_card_is_not_written_through_a_planted_link",

@@ -378,8 +378,8 @@ FAULTS = (
         "H12",
         "a reading that is no number",
         "sampling/loop.py",
-        "taken_ns = self._checked_ns(at_ns, reading)\n",
-        "taken_ns = at_ns if reading.at_ns is None else reading.at_ns\n",
+        "            not squares < _ABSURD_SQUARE\n",
+        "            squares < 0\n",
         "crash*|*joules|statistics*|idle*|*uncertainty|*mean_watts",
     ),
     _one(
