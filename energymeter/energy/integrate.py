@@ -335,7 +335,7 @@ class Integrator:
         dt_ns: int,
         final: bool,
     ) -> "Rises | None":
-        """What two instants say: power runs straight between them; ``None`` where the newer one is old still."""
+        """What two instants say: power runs straight between them; ``None`` where the newer is old still."""
         last_volts, last_amps, last_watts = self._last_volts, self._last_amps, self._last_watts
         silent_ns = dt_ns
         if self._renewal_ns:
