@@ -651,10 +651,11 @@ class Trace:
                     recorder.row(number, sample)
                     if count % _ROWS_A_FLUSH == 0:
                         recorder.flush()
-            finally:
-                recorder.close(
-                    None if self.window_s is None else _in_ns(self.window_s), spans_to_json(self.spans)
-                )
+            except BaseException:
+                recorder.end_early()
+                raise
+            window_ns = None if self.window_s is None else _in_ns(self.window_s)
+            recorder.close(window_ns, spans_to_json(self.spans))
         except OSError as failure:
             raise LogError(
                 f"{path} cannot be written to its end ({reason(failure)}); free some space"

@@ -62,6 +62,9 @@ class Recorder(Protocol):
     def abandon(self) -> None:
         """Wait no longer for a pipe that nobody reads; the thread that writes to it gets an OSError."""
 
+    def end_early(self) -> None:
+        """Close what is there of the file after an error, without the record that says it is whole."""
+
     def close(self, window_ns: tuple[int, int] | None = None, spans: dict[str, Any] | None = None) -> None:
         """Flush and finish the file.
 
@@ -240,8 +243,11 @@ class _Text:
             closed["sha256"] = closing_checksum(self._sha256, closed["window_s"], spans)
             self._write(self._last_line(json.dumps({"closed": closed})).encode())
         finally:
-            if self._is_ours():
-                os.close(self._fd)
+            self.end_early()
+
+    def end_early(self) -> None:
+        if self._is_ours():
+            os.close(self._fd)
 
     def _is_ours(self) -> bool:
         try:
@@ -367,6 +373,11 @@ class _Parquet:
         if self._channels or not self._part:
             self._write_group()
         join_parts(self._path, _closed(window_ns, self._start_ns, spans))
+
+    def end_early(self) -> None:
+        """The parts stay, and are read as those of a run that was killed."""
+        if self._channels:
+            self._write_group()
 
 
 def join_parts(path: str, closed: dict[str, Any]) -> None:

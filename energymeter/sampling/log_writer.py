@@ -146,7 +146,7 @@ class LogWriter:
         except Exception as failure:  # noqa: BLE001 - a full disk, a strange name, a fault of ours: all must be seen
             if not finishing:
                 with contextlib.suppress(Exception):
-                    self._recorder.close()
+                    self._recorder.end_early()
             self._fail(failure)
         if self._discarding:
             _remove(self._path)

@@ -6,8 +6,10 @@ import threading
 
 import pytest
 
+from energymeter import Trace
 from energymeter.energy.integrate import Sample
 from energymeter.errors import LogError
+from energymeter.reading import Facts
 from energymeter.recordings import writer
 from energymeter.recordings.writer import open_recorder
 from energymeter.sampling import log_writer
@@ -26,7 +28,7 @@ class Disk:
         self.ready.set()
         self.busy = threading.Event()
         self.error = None
-        self.waits = self.abandoned = False
+        self.waits = self.abandoned = self.ended_early = False
         self._buffered = 0
 
     def row(self, channel, sample):
@@ -46,6 +48,9 @@ class Disk:
     def close(self, window_ns=None, spans=None):
         self.closed += 1
         self.flush()
+
+    def end_early(self):
+        self.ended_early = True
 
 
 @pytest.fixture
@@ -172,8 +177,39 @@ def test_whatever_goes_wrong_ends_the_log_with_its_reason(log, disk, head, error
     record(0, SAMPLE)
     log.close()
     assert says in head.error
-    assert disk.closed == 1
+    assert disk.ended_early
+    assert disk.closed == 0, "what is not whole must not say that it is"
     assert head.counts[Count.LOST_ROWS] == 0, "it has ended; it does not lose"
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_log_that_ended_early_says_so_also_where_there_is_room_again(head, tmp_path, ending, monkeypatch):
+    if ending == "parquet":
+        pytest.importorskip("pyarrow")
+    path = str(tmp_path / f"run.{ending}")
+    header = {"channels": [{"name": "a", "facts": Facts()._asdict(), "source": 0}]}
+    recorder = open_recorder(path, header, ["a"], 0, force=False, resume=False)
+    log = LogWriter(path, recorder, head)
+    log.start()
+    record = log.recording(0)
+    for second in range(3):
+        record(0, SAMPLE._replace(at_ns=second * 10**9, covered_ns=second * 10**9))
+    log.flush()
+    for _ in range(1000):
+        if not log._queue:
+            break
+        threading.Event().wait(0.005)
+    writing, full = recorder.flush, OSError(28, "No space left on device")
+
+    def fails():
+        monkeypatch.setattr(recorder, "flush", writing)
+        raise full
+
+    monkeypatch.setattr(recorder, "flush", fails)
+    record(0, SAMPLE._replace(at_ns=10**10, covered_ns=10**10))
+    log.close()
+    assert "No space left on device" in head.error
+    assert "its end is missing" in " ".join(Trace.load(path).notes)
 
 
 def test_without_a_thread_the_log_ends_with_its_reason(disk, head, tmp_path, monkeypatch):
