@@ -154,7 +154,7 @@ class _Part:
         self._columns = record.columns
         self._window_s = record.window_s
         self.recorded = True
-        """Its rows are played as they are: a counter that stands still in them did."""
+        """Rows are played as they are: a counter that stands still in them did."""
         self.corrected = record.calibration is not None
         """A card was applied when it was recorded."""
         self._counter = record.facts.semantics == "counter" and "raw_joules" in record.columns
