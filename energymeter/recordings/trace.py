@@ -562,7 +562,7 @@ class Trace:
             columns[total] = self.at(times, total)
             level = np.diff(columns[total]) / np.where(covered > 0, covered, np.nan)
             columns[rate] = np.concatenate([[np.nan], level])
-        facts = self.facts._replace(semantics="mean", duty=0.0, latency=0.0)
+        facts = self._facts_seen._replace(semantics="mean", duty=0.0, latency=0.0)
         return self._with(columns, facts, [part.resample(rate_hz) for part in self._summands])
 
     def __add__(self, other: "Trace") -> "Trace":

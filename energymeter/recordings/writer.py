@@ -53,7 +53,7 @@ class Recorder(Protocol):
     waits: bool
     """It is a pipe, and its reader makes no room."""
     newest_ns: Sequence[float]
-    """When the last row of each channel was taken that a resumed file holds; infinite where nobody can tell."""
+    """When the last row of each channel was taken in a resumed file; infinite where nobody can tell."""
 
     def row(self, channel: int, sample: Sample) -> None:
         """Keep one sample."""

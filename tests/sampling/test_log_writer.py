@@ -5,8 +5,8 @@ import os
 import threading
 
 import pytest
-
 from devices.rows import row_of
+
 from energymeter import Trace
 from energymeter.energy.integrate import Integrator, Sample
 from energymeter.errors import LogError
@@ -262,7 +262,7 @@ def test_a_pipe_and_a_linked_folder_are_not_removed(disk, head, tmp_path):
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 @pytest.mark.parametrize("written", [0, 1, 50])
 def test_what_a_killed_sampler_had_taken_is_in_its_log(head, tmp_path, ending, names, written):
-    """Its power changed in what was not written yet: a second of 5 W, a gap of 3 s, a second of 1 W."""
+    """The power changed in what was not written yet: a second of 5 W, a gap of 3 s, a second of 1 W."""
     if ending == "parquet":
         pytest.importorskip("pyarrow")
     path = str(tmp_path / f"run.{ending}")
