@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from energymeter.clock import Clock, SystemClock
+from energymeter.energy.window import smallest_rise
 from energymeter.errors import SourceEnded, SpecError, not_open
 from energymeter.reading import Facts, Reading
 from energymeter.recordings.reader import Hints, Record, read, typical_interval
@@ -153,10 +154,13 @@ class _Part:
         self.name = name
         self._columns = record.columns
         self._window_s = record.window_s
+        self.recorded = True
+        """Rows are played as they are: a counter that stands still in them did."""
         self.corrected = record.calibration is not None
         """A card was applied when it was recorded."""
         self._counter = record.facts.semantics == "counter" and "raw_joules" in record.columns
-        facts = record.facts
+        # a gauge's step is seen in its own rows, not in those that the window's edges cut
+        facts = record.facts.with_rise_seen(smallest_rise(record.columns.get("joules", ())))
         self.facts = facts._replace(
             # between two rows of our own logs a counter's power is their mean
             semantics=facts.semantics if facts.semantics == "instant" or self._counter else "mean",

@@ -33,6 +33,8 @@ Beyond the protocol a source *may* offer, and the sampler then uses:
 ``rewinds``
     True: opening it again begins at its start, as a recording does. After its sampler was killed it is not
     opened again.
+``recorded``
+    True: its readings are rows of a recording, so a counter that stands still in them did.
 ``kind``
     ``"meter"``, ``"board"``, ``"package"``, ``"gpu"`` or ``"gauge"``: `EnergyMeter()` and
     ``energymeter devices`` then look for it, `Locatable.addresses` saying where; without such

@@ -49,6 +49,8 @@ class Idle(NamedTuple):
     uncertainty: float
     components: tuple[Component, ...] = ()
     """The components of one second of it; without them the baseline is taken as another meter's."""
+    watts_by_source: tuple[tuple[str, float], ...] = ()
+    """The share of each source, so that one which missed more of a window is subtracted less."""
 
 
 class Usage(NamedTuple):
@@ -128,7 +130,10 @@ class Usage(NamedTuple):
         """Energy above the idle baseline; ``None`` without one. ``joules`` is always gross."""
         if self.idle is None:
             return None
-        return self.joules - self.idle.watts * self.measured_seconds
+        covered = self._seconds_of_idle()
+        if covered is None:
+            return self.joules - self.idle.watts * self.measured_seconds
+        return self.joules - math.fsum(watts * covered[name] for name, watts in self.idle.watts_by_source)
 
     @property
     def net_uncertainty(self) -> float | None:
@@ -137,7 +142,18 @@ class Usage(NamedTuple):
             return None
         if not self.idle.components:
             return math.hypot(self.uncertainty, self.idle.uncertainty * self.measured_seconds)
-        return expanded(subtracted(self.components, self.idle.components, self.measured_seconds))
+        covered = self._seconds_of_idle() or {}
+        theirs = [
+            share._replace(joules=share.joules * covered.get(share.source, self.measured_seconds))
+            for share in self.idle.components
+        ]
+        return expanded(subtracted(self.components, theirs))
+
+    def _seconds_of_idle(self) -> dict[str, float] | None:
+        """How long each source of the baseline measured here; ``None``: it is of other sources."""
+        covered = dict(zip(self.sources, self.covered_seconds, strict=True))
+        known = self.idle is not None and {name for name, _ in self.idle.watts_by_source} == set(covered)
+        return covered if known else None
 
     @property
     def interpolated_uncertainty(self) -> float | None:

@@ -346,15 +346,7 @@ class EnergyMeter:
                 end_ns = self._clock.monotonic_ns()
         finally:
             self._log_file = log_file
-        from energymeter.energy.usage import Idle
-
-        usage = self._latest_run().usage_between(start_ns, end_ns)
-        assert usage.mean_watts is not None
-        self._idle = Idle(
-            usage.mean_watts,
-            usage.uncertainty / usage.measured_seconds,
-            tuple(part._replace(joules=part.joules / usage.measured_seconds) for part in usage.components),
-        )
+        self._idle = self._latest_run().baseline(start_ns, end_ns)
         return self._idle
 
     # -- spans -------------------------------------------------------------------------------------

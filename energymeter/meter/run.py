@@ -268,6 +268,27 @@ class Run:
         self.wait_past(end_ns)
         return self.usage_of(self.spans.windows(start_ns, end_ns), until_ns=end_ns)
 
+    def baseline(self, start_ns: int, end_ns: int) -> Idle:
+        """What was drawn between two moments of the run, a second of it.
+
+        Raises:
+            NotMeasured: nothing was read meanwhile.
+        """
+        from energymeter.energy.usage import Idle
+
+        usage = self.usage_between(start_ns, end_ns)
+        windows = dict(zip(usage.sources, self.spans.windows(start_ns, end_ns), strict=True))
+        watts = {name: window.joules / window.covered_seconds for name, window in windows.items()}
+        return Idle(
+            math.fsum(watts.values()),
+            usage.uncertainty / usage.measured_seconds,
+            tuple(
+                part._replace(joules=part.joules / windows[part.source].covered_seconds)
+                for part in usage.components
+            ),
+            tuple(watts.items()),
+        )
+
     def latest(self) -> Reading:
         """The newest samples of the counted channels, watts added; volts and amps of a single one.
 

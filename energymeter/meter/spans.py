@@ -108,8 +108,11 @@ class Spans:
         """Energy of one call, J.
 
         Raises:
-            NotMeasured: no call was measured from start to end.
+            NotMeasured: no call was measured from start to end, or a battery's gauge moved in all of them by
+                too few steps to mean anything.
         """
+        if any(facts.is_gauge for facts in self._progress.facts):
+            _ = self.usage  # which refuses too few steps
         columns = [channel.column("joules") for channel in self._snapshot.channels]
         joules = columns[0] if len(columns) == 1 else list(map(math.fsum, zip(*columns, strict=True)))
         return self._statistics(joules, "J")

@@ -25,7 +25,9 @@ _LONG_BYTES = 1 << 21
 """Importing pyarrow takes as long as reading so many bytes row by row."""
 _BLOCK_BYTES = 1 << 22
 _CLOSINGS = (f"\n# {CLOSED}".encode(), f"\n{CLOSED}".encode())
-NOT_CLOSED = "its end is missing: its run was killed or still goes on, or the file was cut short"
+NOT_CLOSED = (
+    "its end is missing: its run was killed or still goes on, its disk was full, or the file was cut short"
+)
 _CHANGED = "it was changed after it was closed, so its figures may be wrong"
 
 

@@ -562,7 +562,7 @@ class Trace:
             columns[total] = self.at(times, total)
             level = np.diff(columns[total]) / np.where(covered > 0, covered, np.nan)
             columns[rate] = np.concatenate([[np.nan], level])
-        facts = self.facts._replace(semantics="mean", duty=0.0, latency=0.0)
+        facts = self._facts_seen._replace(semantics="mean", duty=0.0, latency=0.0)
         return self._with(columns, facts, [part.resample(rate_hz) for part in self._summands])
 
     def __add__(self, other: "Trace") -> "Trace":
@@ -651,10 +651,11 @@ class Trace:
                     recorder.row(number, sample)
                     if count % _ROWS_A_FLUSH == 0:
                         recorder.flush()
-            finally:
-                recorder.close(
-                    None if self.window_s is None else _in_ns(self.window_s), spans_to_json(self.spans)
-                )
+            except BaseException:
+                recorder.end_early()
+                raise
+            window_ns = None if self.window_s is None else _in_ns(self.window_s)
+            recorder.close(window_ns, spans_to_json(self.spans))
         except OSError as failure:
             raise LogError(
                 f"{path} cannot be written to its end ({reason(failure)}); free some space"

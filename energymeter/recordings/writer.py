@@ -52,6 +52,8 @@ class Recorder(Protocol):
     """On disk."""
     waits: bool
     """It is a pipe, and its reader makes no room."""
+    newest_ns: Sequence[float]
+    """When the last row of each channel was taken in a resumed file; infinite where nobody can tell."""
 
     def row(self, channel: int, sample: Sample) -> None:
         """Keep one sample."""
@@ -61,6 +63,9 @@ class Recorder(Protocol):
 
     def abandon(self) -> None:
         """Wait no longer for a pipe that nobody reads; the thread that writes to it gets an OSError."""
+
+    def end_early(self) -> None:
+        """Close what is there of the file after an error, without the record that says it is whole."""
 
     def close(self, window_ns: tuple[int, int] | None = None, spans: dict[str, Any] | None = None) -> None:
         """Flush and finish the file.
@@ -129,6 +134,7 @@ class _Text:
         self._start_ns = start_ns
         self._buffer: list[str] = []
         self._whole_bytes = 0
+        self.newest_ns: Sequence[float] = [-inf] * len(names)
         import hashlib  # a program that writes no log does without it
 
         self._sha256 = hashlib.sha256()
@@ -171,6 +177,20 @@ class _Text:
         if tail[last:whole].startswith(self._last_line(CLOSED).rstrip().encode()):
             whole = last
         os.ftruncate(self._fd, tail_at + whole)
+        self.newest_ns = self._newest_in(tail[:whole].decode("utf-8", "replace"), begins=not tail_at)
+
+    def _newest_in(self, tail: str, *, begins: bool) -> list[float]:
+        """When the last row of each channel was taken, by the end of the file, or all where it ``begins``."""
+        newest: dict[str, float] = {}
+        for line in tail.splitlines()[0 if begins else 1 :]:
+            with contextlib.suppress(ValueError, LookupError, TypeError):  # the head of the file
+                name, time_s = self._time_in(line)
+                newest[name] = self._start_ns + round(time_s * 1e9)
+        return [newest.get(name, -inf if begins else inf) for name in self._names]
+
+    def _time_in(self, line: str) -> tuple[str, float]:
+        """The channel and the time of a row."""
+        raise NotImplementedError
 
     def _hash_what_is_there(self) -> None:
         at, size = 0, os.fstat(self._fd).st_size
@@ -240,8 +260,11 @@ class _Text:
             closed["sha256"] = closing_checksum(self._sha256, closed["window_s"], spans)
             self._write(self._last_line(json.dumps({"closed": closed})).encode())
         finally:
-            if self._is_ours():
-                os.close(self._fd)
+            self.end_early()
+
+    def end_early(self) -> None:
+        if self._is_ours():
+            os.close(self._fd)
 
     def _is_ours(self) -> bool:
         try:
@@ -259,6 +282,12 @@ class _Csv(_Text):
         source = f",{_quoted(self._names[channel])}" if len(self._names) > 1 else ""
         return ",".join(_text(number) for number in _numbers(sample, self._start_ns)) + source + "\n"
 
+    def _time_in(self, line: str) -> tuple[str, float]:
+        import csv
+
+        (cells,) = csv.reader([line])
+        return cells[-1] if len(self._names) > 1 else self._names[0], float(cells[0])
+
     def _last_line(self, closing: str) -> str:
         return f"# {closing}\n"
 
@@ -272,6 +301,10 @@ class _JsonLines(_Text):
         if len(self._names) > 1:
             row["source"] = self._names[channel]
         return json.dumps(row) + "\n"
+
+    def _time_in(self, line: str) -> tuple[str, float]:
+        row = json.loads(line)
+        return row["source"] if len(self._names) > 1 else self._names[0], float(row["time_s"])
 
     def _last_line(self, closing: str) -> str:
         return f"{closing}\n"
@@ -324,7 +357,22 @@ class _Parquet:
                     part.unlink()
         self._parts.mkdir(exist_ok=force or resume)
         self._part = len(own_parts(path))
+        self.newest_ns: Sequence[float] = [-inf] * len(names)
+        if resume:
+            self.newest_ns = self._newest_in(own_parts(path))
         self._clear()
+
+    def _newest_in(self, parts: "list[Path]") -> list[float]:
+        """When the last row of each channel was taken that the parts hold."""
+        newest: dict[str, float] = {}
+        for part in parts:
+            table = _table(part)
+            several = len(self._names) > 1
+            sources = table["source"].to_pylist() if several else [self._names[0]] * table.num_rows
+            newest.update(zip(sources, table["time_s"].to_pylist(), strict=True))
+        return [
+            self._start_ns + round(newest[name] * 1e9) if name in newest else -inf for name in self._names
+        ]
 
     def _clear(self) -> None:
         self._columns = [array("d") for _ in COLUMNS]
@@ -367,6 +415,11 @@ class _Parquet:
         if self._channels or not self._part:
             self._write_group()
         join_parts(self._path, _closed(window_ns, self._start_ns, spans))
+
+    def end_early(self) -> None:
+        """The parts stay, and are read as those of a run that was killed."""
+        if self._channels:
+            self._write_group()
 
 
 def join_parts(path: str, closed: dict[str, Any]) -> None:

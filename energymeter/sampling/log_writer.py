@@ -5,19 +5,21 @@ pipe is too slow, is lost and counted.
 """
 
 import contextlib
+import heapq
 import json
 import os
 import stat
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from energymeter.energy.integrate import Sample
 from energymeter.recordings.writer import Recorder, reason, remove_parts
 from energymeter.sampling import priority
-from energymeter.sampling.memory import Count, Head, Letter, LogState
+from energymeter.sampling.memory import ChannelMemory, Count, Head, Letter, LogState
 
 QUEUE_ROWS = 16_384
 """Rows that wait at most: 16 s at 1 kHz, some 5 MB."""
@@ -66,6 +68,28 @@ class LogWriter:
         try:
             self._thread.start()
         except RuntimeError as failure:  # no thread is left
+            self._fail(failure)
+
+    def catch_up(self, memories: Sequence[ChannelMemory]) -> None:
+        """Write what a sampler that was killed had taken, and not yet written: its log is then as its curve.
+
+        Args:
+            memories: of the channels, in order.
+        """
+        try:
+            lost = [
+                [(sample.at_ns, number, sample) for sample in memory.newer(newest_ns)]
+                for number, (memory, newest_ns) in enumerate(
+                    zip(memories, self._recorder.newest_ns, strict=True)
+                )
+            ]
+            for _, number, sample in heapq.merge(*lost, key=itemgetter(0, 1)):
+                self._recorder.row(number, sample)
+            self._recorder.flush()
+            self._report()
+        except Exception as failure:  # noqa: BLE001 - as below
+            with contextlib.suppress(Exception):
+                self._recorder.end_early()
             self._fail(failure)
 
     def recording(self, first_channel: int, *, patient: bool = False) -> Callable[[int, Sample], None]:
@@ -146,7 +170,7 @@ class LogWriter:
         except Exception as failure:  # noqa: BLE001 - a full disk, a strange name, a fault of ours: all must be seen
             if not finishing:
                 with contextlib.suppress(Exception):
-                    self._recorder.close()
+                    self._recorder.end_early()
             self._fail(failure)
         if self._discarding:
             _remove(self._path)

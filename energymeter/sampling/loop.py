@@ -79,7 +79,8 @@ class Channel:
         rule = GapRule(1e9 / rate_hz)
         self._gap_rule = None if source.facts.renewal_seconds else rule
         """``None``: it repeats values, and how often it is new says nothing."""
-        self.integrator = Integrator(facts, rule.limit_ns, last, tick_wait_ns(rate_hz))
+        wait_ns = 0 if getattr(source, "recorded", False) else tick_wait_ns(rate_hz)
+        self.integrator = Integrator(facts, rule.limit_ns, last, wait_ns)
         self._gaps_before = self.counts[Count.GAPS], self.counts[Count.GAP_NS]
         self._gaps = 0
         self._counter: tuple[int, float] | None = None

@@ -265,6 +265,17 @@ class ChannelMemory:
                 return sample
         raise AssertionError("the newest record is never finished")
 
+    def newer(self, than_ns: float) -> list[Sample]:
+        """The ring's samples after this time, of a writer that is at rest."""
+        found: list[Sample] = []
+        count = self.counts[Count.RING_COUNT]
+        for number in range(count - 1, max(0, count - self.capacity) - 1, -1):
+            sample = self.sample(number)
+            if sample is None or sample.at_ns <= than_ns:
+                break
+            found.append(sample)
+        return found[::-1]
+
     def sample(self, index: int) -> Sample | None:
         """A sample of the ring by its number; ``None``: overwritten, or not yet visible to this processor."""
         found = self.ring.get(index % self.capacity)

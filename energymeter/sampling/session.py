@@ -133,6 +133,8 @@ class Session:
             except BaseException:
                 self.close()
                 raise
+            if resume:
+                self._log_writer.catch_up([info.memory_in(memory) for info in self.channels])
         infos = iter(enumerate(self.channels))
         for config, parts in zip(self._configs, self._parts, strict=True):
             rows = [next(infos) for _ in parts]

@@ -254,3 +254,13 @@ def test_a_calibrated_recording_is_not_corrected_again(
     assert replay.usage.calibration == ()
     (note,) = (note for note in replay.usage.notes if "card" in note)
     assert note == "the card of replay@run.csv is not applied: the recording was calibrated"
+
+
+def test_a_counter_that_stands_still_at_an_end_of_its_recording_is_played_to_that_end(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{10.0 * max(0, min(i - 10, 10))}\n" for i in range(23))
+    (tmp_path / "run.csv").write_text("time_s,energy_J\n" + rows)
+    with EnergyMeter(f"replay@{tmp_path / 'run.csv'}?speed=max") as meter:
+        pass
+    shown = Trace.load(tmp_path / "run.csv").usage()
+    assert (meter.usage.joules, meter.usage.seconds) == pytest.approx((100.0, 22.0))
+    assert (shown.joules, shown.seconds) == pytest.approx((100.0, 22.0))

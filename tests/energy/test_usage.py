@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.energy.uncertainty import Part
+from energymeter.energy.uncertainty import Component, Part, expanded, subtracted
 from energymeter.energy.usage import Idle, Usage, combine, difference
 from energymeter.energy.window import Window
 from energymeter.errors import NotMeasured, SpecError
@@ -147,6 +147,18 @@ def test_net_of_idle_and_gross() -> None:
     assert combine([part(window())]).net_joules is None
     alien = combine([part(window())], idle=Idle(2.0, 0.01))  # nobody knows what it has in common
     assert alien.net_uncertainty == pytest.approx(math.hypot(alien.uncertainty, 0.04), rel=1e-9)
+
+
+def test_a_source_that_missed_much_is_net_of_its_own_idle_alone() -> None:
+    parts = [part(window(20.0), name="a"), part(window(20.0, covered_seconds=2.0), name="b")]  # 5 W, 10 W
+    systematic = Component("power gain", 0.1, "b", systematic=True)  # J in a second
+    idle = Idle(3.0, 0.01, (systematic,), (("a", 2.0), ("b", 1.0)))
+    usage = combine(parts, idle=idle)
+    assert usage.net_joules == pytest.approx((5 - 2) * 4 + (10 - 1) * 2)
+    two_seconds = [systematic._replace(joules=0.2)]
+    assert usage.net_uncertainty == pytest.approx(expanded(subtracted(usage.components, two_seconds)))
+    of_others = combine(parts, idle=idle._replace(watts_by_source=(("c", 3.0),)))
+    assert of_others.net_joules == pytest.approx(40.0 - 3.0 * of_others.measured_seconds)
 
 
 def test_idle_above_the_run_is_reported_as_it_is() -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import tracemalloc
 from array import array
 
@@ -17,7 +18,9 @@ from energymeter import EnergyMeter
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.meter.span import Span, SyncedSpan
 from energymeter.meter.spans import SpansByName, Statistics
+from energymeter.reading import Band, Facts, Reading
 from energymeter.sampling.memory import Count
+from energymeter.testing import ScriptedSource
 
 
 @pytest.fixture
@@ -627,3 +630,20 @@ def test_a_span_is_used_once(bench):
         pass
     with pytest.raises(SpecError, match="used already"), span:
         pass
+
+
+def test_calls_in_which_a_gauge_hardly_moved_have_no_statistics():
+    facts = Facts(
+        semantics="counter", place="cell", joules=Band(0.0, 0.0, 3600.0), default_hz=200, max_hz=200
+    )
+    source = ScriptedSource(
+        lambda n: Reading(joules=3600.0 * min(n // 5, 2)), name="gauge", facts=facts._replace(max_watts=1e9)
+    )
+    with EnergyMeter(source) as meter, meter.span("call"):
+        while source.reads < 20:
+            time.sleep(0.005)
+    spans = meter.spans["call"]
+    assert len(spans) == 1
+    for ask in (lambda: spans.usage, lambda: spans.joules):
+        with pytest.raises(NotMeasured, match="moves in steps of 3600 J"):
+            ask()

@@ -5,14 +5,25 @@ import os
 import threading
 
 import pytest
+from devices.rows import row_of
 
-from energymeter.energy.integrate import Sample
+from energymeter import Trace
+from energymeter.energy.integrate import Integrator, Sample
 from energymeter.errors import LogError
+from energymeter.reading import Facts, Reading
 from energymeter.recordings import writer
 from energymeter.recordings.writer import open_recorder
 from energymeter.sampling import log_writer
 from energymeter.sampling.log_writer import LogWriter
-from energymeter.sampling.memory import HEAD_BYTES, Count, Head, LogState
+from energymeter.sampling.memory import (
+    HEAD_BYTES,
+    ChannelMemory,
+    Count,
+    CurveWriter,
+    Head,
+    LogState,
+    channel_bytes,
+)
 
 SAMPLE = Sample(0, 1.0, None, None, 0, 0.0, 3.0, None, None)
 
@@ -26,7 +37,7 @@ class Disk:
         self.ready.set()
         self.busy = threading.Event()
         self.error = None
-        self.waits = self.abandoned = False
+        self.waits = self.abandoned = self.ended_early = False
         self._buffered = 0
 
     def row(self, channel, sample):
@@ -46,6 +57,9 @@ class Disk:
     def close(self, window_ns=None, spans=None):
         self.closed += 1
         self.flush()
+
+    def end_early(self):
+        self.ended_early = True
 
 
 @pytest.fixture
@@ -172,8 +186,36 @@ def test_whatever_goes_wrong_ends_the_log_with_its_reason(log, disk, head, error
     record(0, SAMPLE)
     log.close()
     assert says in head.error
-    assert disk.closed == 1
+    assert disk.ended_early
+    assert disk.closed == 0, "what is not whole must not say that it is"
     assert head.counts[Count.LOST_ROWS] == 0, "it has ended; it does not lose"
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_log_that_ended_early_says_so_also_where_there_is_room_again(head, tmp_path, ending, monkeypatch):
+    if ending == "parquet":
+        pytest.importorskip("pyarrow")
+    path = str(tmp_path / f"run.{ending}")
+    header = {"channels": [{"name": "a", "facts": Facts()._asdict(), "source": 0}]}
+    recorder = open_recorder(path, header, ["a"], 0, force=False, resume=False)
+    for second in range(3):
+        recorder.row(0, SAMPLE._replace(at_ns=second * 10**9, covered_ns=second * 10**9))
+    recorder.flush()
+    flush = recorder.flush
+
+    def fails():
+        monkeypatch.setattr(recorder, "flush", flush)  # there is room again
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recorder, "flush", fails)
+    log = LogWriter(path, recorder, head)
+    log.start()
+    log.recording(0)(0, SAMPLE._replace(at_ns=10**10, covered_ns=10**10))
+    log.flush()
+    log._thread.join(20)
+    log.close()
+    assert "No space left on device" in head.error
+    assert "its end is missing" in " ".join(Trace.load(path).notes)
 
 
 def test_without_a_thread_the_log_ends_with_its_reason(disk, head, tmp_path, monkeypatch):
@@ -214,3 +256,48 @@ def test_a_pipe_and_a_linked_folder_are_not_removed(disk, head, tmp_path):
     log.close(discard=True)
     assert path.exists()
     assert (mine / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", 'b "2", #c']])
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("written", [0, 1, 50])
+def test_what_a_killed_sampler_had_taken_is_in_its_log(head, tmp_path, ending, names, written):
+    """The power changed in what was not written yet: a second of 5 W, a gap of 3 s, a second of 1 W."""
+    if ending == "parquet":
+        pytest.importorskip("pyarrow")
+    path = str(tmp_path / f"run.{ending}")
+    header = {"channels": [{"name": name, "facts": Facts()._asdict(), "source": 0} for name in names]}
+    recorder = open_recorder(path, header, names, 7, force=False, resume=False)
+    memories = [ChannelMemory(memoryview(bytearray(channel_bytes(1024))), 1024) for _ in names]
+    integrators = [Integrator(Facts(), 30_000_000) for _ in names]
+
+    def take(times_ms, watts):
+        for at_ms in times_ms:
+            for number, memory in enumerate(memories):
+                sample = integrators[number].add(7 + at_ms * 10**6, Reading(watts=watts))
+                assert sample is not None
+                CurveWriter(memory).append(row_of(sample))
+                yield number, sample
+
+    for row, (number, sample) in enumerate(take(range(0, 1001, 10), 5.0)):
+        if row < written:
+            recorder.row(number, sample)
+            if ending != "parquet":
+                recorder.flush()
+    if ending == "parquet" and written:
+        recorder._write_group()
+    resumed = open_recorder(path, header, names, 7, force=False, resume=True)
+    log = LogWriter(path, resumed, head)
+    log.catch_up(memories)
+    log.start()
+    integrators = [Integrator(Facts(), 30_000_000, memory.last()) for memory in memories]
+    for number, sample in take(range(4000, 5001, 10), 1.0):
+        log.recording(0)(number, sample)
+    log.close()
+    assert head.error == ""
+    for part in Trace.load(path).parts:
+        assert part.notes == ()
+        assert len(part) == 202
+        assert part.gaps() == [(1.0, 4.0)]
+        assert part.usage(0.5, 1.0).joules == pytest.approx(2.5)
+        assert part.usage(0.5, 3.0).coverage == pytest.approx(0.2)
