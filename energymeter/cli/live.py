@@ -1,5 +1,6 @@
 """``energymeter live``: what a source draws now, as a graph on a terminal or as plain lines."""
 
+import math
 import os
 import signal
 import sys
@@ -15,9 +16,12 @@ from energymeter.cli.budget_options import basis_option
 from energymeter.cli.options import Positive, meter_of, meter_options
 from energymeter.errors import ExtraMissing, LogError, SpecError
 from energymeter.meter.meter import EnergyMeter
+from energymeter.text import printable
 
 _LINE_SECONDS = 1.0
 _POLL_SECONDS = 0.1
+_NOTICES = 20
+"""Warnings that are kept to be printed at the end."""
 
 
 @click.command()
@@ -55,12 +59,9 @@ def live(
     cell = None if battery is None else Battery.parse(battery, basis)
     grid = None if zone is None else Grid(zone)
     meter = meter_of(source, options)
-    end = None if seconds is None else time.monotonic() + seconds
     with _ending() as asked, meter:
-        show(
-            Live(meter, battery=cell, grid=grid),
-            lambda: bool(asked) or (end is not None and time.monotonic() >= end),
-        )
+        end = math.inf if seconds is None else time.monotonic() + seconds
+        show(Live(meter, battery=cell, grid=grid), lambda: bool(asked) or time.monotonic() >= end)
     click.echo(str(meter.usage))
     _report_log(meter, options["out"])
 
@@ -135,8 +136,13 @@ def _ending() -> Iterator[list[int]]:
 @contextmanager
 def _collected(notices: list[str]) -> Iterator[None]:
     """Keep warnings for the screen, which they would disturb."""
+
+    def keep(message: Warning | str, *_: object, **__: object) -> None:
+        notices.append(printable(str(message)))
+        del notices[:-_NOTICES]
+
     before = warnings.showwarning
-    warnings.showwarning = lambda message, *_, **__: notices.append(str(message))
+    warnings.showwarning = keep
     try:
         yield
     finally:

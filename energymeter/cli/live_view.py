@@ -27,13 +27,18 @@ _LONGEST_FILTER = 40
 
 
 class Picture(Widget):
-    """The lines of the model; only those that changed are drawn again."""
+    """The lines of the model; only those that changed are drawn again.
+
+    Args:
+        model: what is shown.
+        failed: is given what went wrong, so that the terminal is restored first.
+    """
 
     DEFAULT_CSS = "Picture { width: 1fr; height: 1fr; background: ansi_default; color: ansi_default; }"
 
-    def __init__(self, model: Live) -> None:
+    def __init__(self, model: Live, failed: Callable[[BaseException], None]) -> None:
         super().__init__()
-        self._model = model
+        self._model, self._failed = model, failed
         self._shown: list[Line] = []
 
     def draw(self) -> None:
@@ -41,7 +46,11 @@ class Picture(Widget):
         width, height = self.size
         if not width or not height:
             return
-        lines = self._model.lines(width, height)
+        try:
+            lines = self._model.lines(width, height)
+        except BaseException as failure:  # noqa: BLE001 - raised again by `show`
+            self._failed(failure)
+            return
         before, self._shown = self._shown, lines
         if len(before) != len(lines):
             self.refresh()
@@ -49,6 +58,10 @@ class Picture(Widget):
         changed = [y for y, (old, new) in enumerate(zip(before, lines, strict=True)) if old != new]
         if changed:
             self.refresh(*(Region(0, y, width, 1) for y in changed))
+
+    def on_resize(self, _: Resize) -> None:
+        """The lines are those of the new size."""
+        self.draw()
 
     def render_line(self, y: int) -> Strip:
         """One line, as textual asks for it."""
@@ -81,7 +94,7 @@ class LiveApp(App[None]):
 
     def compose(self) -> ComposeResult:
         """One widget fills the screen."""
-        yield Picture(self._model)
+        yield Picture(self._model, self._fail)
 
     def on_mount(self) -> None:
         """Begin to draw."""
@@ -93,16 +106,15 @@ class LiveApp(App[None]):
                 self.exit()
                 return
             self._model.update()
-            self.query_one(Picture).draw()
-        except BaseException as failure:  # noqa: BLE001 - raised again once the terminal is restored
-            self.failure = failure
-            self.exit()
+        except BaseException as failure:  # noqa: BLE001 - raised again by `show`
+            self._fail(failure)
             return
+        self.query_one(Picture).draw()
         self.set_timer(self._pace.next_seconds(time.process_time(), time.monotonic()), self._next)
 
-    def on_resize(self, _: Resize) -> None:
-        """The lines are those of the new size."""
-        self.call_after_refresh(self.query_one(Picture).draw)
+    def _fail(self, failure: BaseException) -> None:
+        self.failure = self.failure or failure
+        self.exit()
 
     def on_key(self, event: Key) -> None:
         """Keys act on the model."""

@@ -1,8 +1,9 @@
-"""What `energymeter live` shows of a running meter: figures, and the lines of the screen. No terminal needed."""
+"""What `energymeter live` shows of a running meter: figures, and the lines of the screen."""
 
 from __future__ import annotations
 
 import math
+import textwrap
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -42,6 +43,7 @@ _SILENT_NS = 1_500_000_000
 _SILENT_INTERVALS = 3
 _WHOLE = 0.995
 _MOST_SPANS = 8
+_ALERT_LINES = 3
 _LEAST_GRAPH = 5
 _PREFIXES = ((1e3, "kW"), (1.0, "W"), (1e-3, "mW"), (1e-6, "µW"))
 _STEPS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
@@ -224,13 +226,13 @@ class Live:
         self._clock = clock or SystemClock()
         self._channels = meter.channels
         self._replayed = any(channel.info.facts.replayed for channel in self._channels)
-        self._entered_ns = self._clock.monotonic_ns()
         self._courses: list[Course] = []
         self._start_ns = 0
         self._load = Forecast()
         self._in_load = (0.0, 0.0)
         self._due_ns = 0
         self._held_ns: int | None = None
+        self._held_watts: float | None = None
         self._reason = "no sample yet"
         self.usage: Usage | None = None
         self.rails: list[Rail] = []
@@ -310,9 +312,10 @@ class Live:
         overhead = usage.overhead
         reads = "" if overhead is None or not usage.seconds else f", {overhead.reads} readings"
         missed = f", {usage.missed} missed"
-        figures.append(
-            ("measured", f"{percent(usage.coverage, 1)} of {duration(usage.seconds)}{reads}{missed}")
-        )
+        silent_ns = max((self._silent_ns(channel) for channel in self._counted()), default=0)
+        since = f", nothing for {duration(silent_ns * 1e-9)} since" if silent_ns else ""
+        share = f"{percent(usage.coverage, 1)} of {duration(usage.seconds)}"
+        figures.append(("measured", f"{share}{reads}{missed}{since}"))
         figures.append(
             (
                 "source",
@@ -334,13 +337,13 @@ class Live:
         elif self._battery is not None:
             full = Balance(self._battery, self._battery.joules, 0.0, None)
             balance = full.after(usage.joules, usage.measured_seconds)
-            whose = f"of {significant(self._battery.mah)} mAh that were full at the start"
+            whose = f"if {significant(self._battery.mah)} mAh were full at the start"
         if balance is None:
             return []
         left = balance.forecast(self._load.level())
         if self._meter.budget is not None:
             return [f"{left}, {whose}"]
-        return [f"{left} {whose}" if left.hours is not None else f"{left}"]
+        return [f"{left}, {whose}" if left.hours is not None else f"{left}"]
 
     # -- what there is to see ------------------------------------------------------------------------
 
@@ -351,6 +354,7 @@ class Live:
 
     def pause(self) -> None:
         """Hold the picture, or let it go on."""
+        self._held_watts = self.watts
         self._held_ns = None if self.paused else self._edge_ns(self._shown())
         self._due_ns = 0
 
@@ -389,11 +393,15 @@ class Live:
         return self._clock.monotonic_ns()
 
     def _is_silent(self, channel: SampledChannel) -> bool:
-        if not len(channel.curve):
-            return True
+        return not len(channel.curve) or self._silent_ns(channel) > 0
+
+    def _silent_ns(self, channel: SampledChannel) -> int:
+        """For how long a source has said nothing, where that is longer than its pace explains; else 0."""
+        if not len(channel.curve) or self.ended:
+            return 0
         interval_ns = channel.curve.interval_seconds(1 / channel.info.rate_hz) * 1e9
-        patience_ns = max(_SILENT_NS, _SILENT_INTERVALS * interval_ns)
-        return self._now_ns() - channel.curve.last_ns() > patience_ns and not self.ended
+        silent_ns = self._now_ns() - channel.curve.last_ns()
+        return silent_ns if silent_ns > max(_SILENT_NS, _SILENT_INTERVALS * interval_ns) else 0
 
     def _edge_ns(self, shown: Sequence[int]) -> int:
         """Where the graph ends: the newest sample, or now where a source has fallen silent."""
@@ -409,7 +417,7 @@ class Live:
         shown = self._shown()
         if not self._courses or not shown:
             return [None] * count
-        newest = (self._edge_ns(shown) - self._start_ns) // _WIDTHS_NS[self.zoom]
+        newest = (self._edge_ns(shown) - 1 - self._start_ns) // _WIDTHS_NS[self.zoom]
         return [
             added([self._courses[place].column(self.zoom, number) for place in shown])
             if number >= 0
@@ -452,7 +460,11 @@ class Live:
     def lines(self, width: int, height: int) -> list[Line]:
         """The screen: as many lines as it is high, none wider than it is."""
         top: list[Line] = [self._title(width)]
-        top += [((_fitted(f" {text}", width), "alert"),) for text in self.alerts()]
+        for alert in self.alerts():
+            wrapped = textwrap.wrap(
+                printable(alert), max(1, width - 2), max_lines=_ALERT_LINES, placeholder="…"
+            )
+            top += [((_fitted(f" {text}", width), "alert"),) for text in wrapped]
         if self.usage is not None and self.usage.provenance != "measured":
             top.append(((" ".join(self.usage.provenance.upper()).center(width), "banner"),))
         if self.help:
@@ -477,7 +489,7 @@ class Live:
         return ((f"{left}{right}"[:width], "bold"),)
 
     def _power(self, width: int) -> Line:
-        usage, watts = self.usage, self.watts
+        usage, watts = self.usage, self._held_watts if self.paused else self.watts
         now = "unknown" if watts is None else f"{significant(watts, 4)} W"
         rest = f"   {printable(self._reason)}"
         if usage is not None:
