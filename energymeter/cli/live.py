@@ -54,7 +54,7 @@ def live(
     show = _screen() if not plain and _on_a_terminal() else _lines
     from energymeter.battery.battery import Battery
     from energymeter.carbon.grid import Grid
-    from energymeter.report.live import Live
+    from energymeter.report import Live
 
     cell = None if battery is None else Battery.parse(battery, basis)
     grid = None if zone is None else Grid(zone)

@@ -179,7 +179,7 @@ class Pace:
 
     LEAST_SECONDS, MOST_SECONDS = 0.1, 1.0
     SHARE = 0.035
-    """Of one core, above which it is drawn less often."""
+    """The share of one core above which it is drawn less often."""
 
     def __init__(self) -> None:
         self._seconds = self.LEAST_SECONDS
