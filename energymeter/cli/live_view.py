@@ -98,7 +98,13 @@ class LiveApp(App[None]):
 
     def on_mount(self) -> None:
         """Begin to draw."""
+        self.app_resume_signal.subscribe(self, self._draw_all)
         self._next()
+
+    def _draw_all(self, _: object = None) -> None:
+        """Draw every line: another program has written to the terminal."""
+        self.screen.refresh(layout=True)
+        self.query_one(Picture).refresh()
 
     def _next(self) -> None:
         try:
@@ -133,6 +139,8 @@ class LiveApp(App[None]):
             self._model.typing = True
         elif event.character in ("h", "?"):
             self._model.help = not self._model.help
+        elif event.key == "ctrl+l":
+            self._draw_all()
         elif event.key == "escape":
             self._model.help, self._model.filter = False, ""
         else:

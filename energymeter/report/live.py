@@ -496,6 +496,9 @@ class Live:
             mean = "unknown" if usage.mean_watts is None else f"{significant(usage.mean_watts)} W"
             peak = "unknown" if usage.peak_watts is None else f"{significant(usage.peak_watts)} W"
             rest = f"   mean {mean}   peak {peak}"
+            if self.filter:
+                graph = " + ".join(self._channels[number].info.name for number in self._shown())
+                rest += f"   graph: {printable(graph) or 'no rail'}"
         return ((f" {now}"[:width], "bold"), (_fitted(rest, max(0, width - len(now) - 1)), ""))
 
     def _footer(self, width: int) -> Line:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from devices.processes import until
 from devices.programs import program
+from devices.rows import row_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +34,8 @@ class Pen:
         self.course = Course(self.curve, 0)
 
     def write(self, second: float, watts: float) -> None:
-        self._writer.append(self._integrator.add(round(second * SECOND), Reading(watts=watts)))
+        sample = self._integrator.add(round(second * SECOND), Reading(watts=watts))
+        self._writer.append(row_of(sample))
 
 
 @contextmanager
@@ -221,6 +223,7 @@ def test_rails_are_filtered_and_only_those_that_count_are_added() -> None:
         assert "not in the total" in text(view)
         view.filter = "0.2a"
         assert newest() == pytest.approx(1.0)
+        assert "graph: manual:5V,0.2A" in text(view)
         assert "not in the total" not in text(view)
         view.filter = "0.1A"
         assert newest() == pytest.approx(0.5), "a rail that does not count is shown by itself"
