@@ -22,6 +22,7 @@ INTERRUPTED = 130
 _COMMANDS = {
     "devices": "Sources on this machine; what is missing, and why.",
     "log": "Show and record what a source measures.",
+    "live": "Power as a graph in the terminal, with rails, battery and grams.",
     "run": "Measure a command.",
     "compare": "Which of several commands or recordings uses less energy?",
     "sweep": "Energy over a grid of settings, and the settings worth having.",

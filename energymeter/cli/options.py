@@ -94,7 +94,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead
 
 
 def metering(command: F) -> F:
-    """The options that make an `EnergyMeter`, see `meter_of`, and ``--json``."""
+    """The `meter_options`, and ``--json``."""
+    return with_options(command, meter_options, json_option)
+
+
+def meter_options(command: F) -> F:
+    """The options that make an `EnergyMeter`, see `meter_of`."""
     return with_options(
         command,
         click.option("--rate", "rate_hz", type=Finite(), help="Readings per second."),
@@ -113,7 +118,6 @@ def metering(command: F) -> F:
             type=Finite(min=-100, max=150),
             help="Temperature of the air, to compare with the card's.",
         ),
-        json_option,
     )
 
 

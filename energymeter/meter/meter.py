@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from energymeter.budget.account import Account
+    from energymeter.budget.balance import Balance
     from energymeter.calibration.cards import Cards
     from energymeter.discovery.choice import Choice
     from energymeter.energy.usage import Idle, Usage
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from energymeter.reading import Provenance, Reading
     from energymeter.recordings.trace import Trace
     from energymeter.sampling.config import SourceConfig
+    from energymeter.sampling.sampler import SampledChannel
     from energymeter.source import Source
     from energymeter.spec import Spec
 
@@ -434,6 +436,23 @@ class EnergyMeter:
             NotMeasured: the meter was never entered.
         """
         return tuple(channel.info.name for channel in self._latest_run().counted)
+
+    @property
+    def channels(self) -> tuple[SampledChannel, ...]:
+        """What the last (or running) block samples, excluded channels too: each with its energy curve.
+
+        Raises:
+            NotMeasured: the meter was never entered.
+        """
+        return tuple(self._latest_run().sampler.channels)
+
+    @property
+    def balance(self) -> Balance | None:
+        """What is left of the budget that pays for the running block, with what is not debited yet.
+
+        None: no budget pays, or no block runs.
+        """
+        return None if self._billing is None else self._billing.balance()
 
     @property
     def latest(self) -> Reading:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from devices.processes import PATIENCE_SECONDS, every_signal_counts
@@ -41,11 +42,11 @@ def started(*arguments: str) -> "subprocess.Popen[str]":
 class Terminal:
     """A process on a pseudo-terminal, with what it wrote there."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, program: Sequence[str] = _COMMAND, **others: str) -> None:
         self._master, slave = pty.openpty()
         self.process = subprocess.Popen(
-            [*_COMMAND, *arguments], stdin=slave, stdout=slave, stderr=slave, env=environment(TERM="xterm"),
-            preexec_fn=_own_terminal,
+            [*program, *arguments], stdin=slave, stdout=slave, stderr=slave,
+            env=environment(**{"TERM": "xterm", **others}), preexec_fn=_own_terminal,
         )  # fmt: skip
         os.close(slave)
         self.written = ""
