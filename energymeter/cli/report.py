@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from energymeter.comparison.comparison import Comparison
     from energymeter.report.report import Report, Stated
 
-_PAGES = {".html": "html", ".htm": "html", ".md": "md", ".tex": "tex", ".pdf": "pdf"}
+_PAGES = {".html": "html", ".htm": "html", ".md": "md", ".tex": "tex", ".pdf": "pdf", ".json": "json"}
 _CARDS = ("boamps", "huggingface", "spdx")
 _SCALES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
 _MOST = 1e30
@@ -45,7 +45,7 @@ _EACH = " Once, or for each run."
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN…")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="report.html, .md, .tex or .pdf.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="x.html, .md, .tex, .pdf or .json.")
 @click.option(
     "--format",
     "form",

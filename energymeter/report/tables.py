@@ -115,12 +115,14 @@ _LARGE = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 def _large(number: float, figures: int = 4) -> str:
     """A count to a few figures, as they are written of models.
 
+    >>> _large(219_600_000, 2)
+    '220 M'
     >>> _large(4_200_000), _large(569_000_000), _large(25.5e6), _large(960)
     ('4.2 M', '569 M', '25.5 M', '960')
     """
     rounded = float(f"{number:.{figures}g}")
     scale, prefix = next(((scale, prefix) for scale, prefix in _LARGE if rounded >= scale), (1.0, ""))
-    return f"{rounded / scale:.{figures}g} {prefix}".rstrip()
+    return f"{rounded / scale:.10g} {prefix}".rstrip()
 
 
 def _table(title: str, asked_by: str, columns: Sequence[_Column], note: str = "") -> Table:

@@ -112,10 +112,11 @@ class TraceFigure(NamedTuple):
         )
         gaps = bars(trace.gaps()[:_MOST_GAPS])
         mean = run.usage.mean_watts
+        gaps_s = trace.gaps()
         described = [
             f"power of {run.label} over {duration(trace.seconds)}",
             "" if mean is None else f"{significant(mean)} W mean",
-            f"{len(trace.gaps())} gaps" if trace.gaps() else "no gap",
+            f"{len(gaps_s)} {'gap' if len(gaps_s) == 1 else 'gaps'}",
             f"spans {', '.join(map(printable, trace.spans))}" if trace.spans else "no spans",
         ]
         return cls(

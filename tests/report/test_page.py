@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from report.recorded import record, reported
 
 from energymeter.carbon.grid import Grid
-from energymeter.errors import SpecError
+from energymeter.errors import ExtraMissing, SpecError
 from energymeter.report import page as page_module
 from energymeter.report.page import FORMATS, escape_markdown, escape_tex, render
 from energymeter.report.report import Stated
@@ -152,7 +153,7 @@ def test_the_figures_are_xml_with_a_title_and_a_description(tmp_path: Path) -> N
     tree = ElementTree.fromstring(svg[0])
     texts = ["".join(each.itertext()) for each in tree]
     assert "Power over time, a<b.csv" in texts
-    assert any("1 gaps" in text or "1 gap" in text for text in texts)
+    assert any(", 1 gap," in text for text in texts)
     assert "power (W)" in texts
     assert "time (s)" in texts
 
@@ -209,6 +210,32 @@ def test_a_browser_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     with pytest.raises(SpecError, match="chromium made no PDF"):
         render(reported(record(tmp_path / "a.csv")), "pdf")
+
+
+def test_a_browser_gets_a_new_profile_and_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program in the browser's place notes how it was started, and makes the file that it was asked for."""
+    browser = tmp_path / "chromium"
+    browser.write_text(
+        f"""#!/bin/sh
+for word in "$@"; do
+    echo "$word" >> {tmp_path}/words
+    case "$word" in --print-to-pdf=*) printf '%%PDF-1.7' > "${{word#--print-to-pdf=}}" ;; esac
+done
+"""
+    )
+    browser.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert render(reported(record(tmp_path / "a.csv")), "pdf") == b"%PDF-1.7"
+    words = (tmp_path / "words").read_text().splitlines()
+    assert "--host-resolver-rules=MAP * ~NOTFOUND" in words
+    (profile,) = (word.partition("=")[2] for word in words if word.startswith("--user-data-dir="))
+    assert not Path(profile).parent.exists(), "it is removed with the page"
+
+
+def test_without_jinja2_the_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(ExtraMissing, match=r"edge-energymeter\[report\]"):
+        render(reported(record(tmp_path / "a.csv")), "html")
 
 
 def test_there_is_no_other_format(tmp_path: Path) -> None:
