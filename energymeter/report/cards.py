@@ -12,6 +12,7 @@ A field that a card requires and that nobody states is an error that names the o
 """
 
 import json
+import math
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -51,7 +52,7 @@ def everything(report: "Report") -> dict[str, Any]:
     """All that a report holds, as plain JSON types."""
     settings, idle = report.settings, report.idle_from
     comparison = settings.comparison
-    return {
+    fields: dict[str, Any] = {
         "energymeter": __version__,
         "title": settings.title,
         "workload": settings.workload,
@@ -66,6 +67,17 @@ def everything(report: "Report") -> dict[str, Any]:
         "tables": [table.to_dict() for table in tables(report)],
         "comparison": None if comparison is None else comparison.to_dict(),
     }
+    strict: dict[str, Any] = _strict(fields)
+    return strict
+
+
+def _strict(fields: Any) -> Any:
+    """With null for what JSON has no number for, such as a ± that nothing bounds."""
+    if isinstance(fields, dict):
+        return {key: _strict(value) for key, value in fields.items()}
+    if isinstance(fields, (list, tuple)):
+        return [_strict(each) for each in fields]
+    return None if isinstance(fields, float) and not math.isfinite(fields) else fields
 
 
 def card(report: "Report", form: str, task: Task) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from energymeter.report.report import typical_hz
 from energymeter.text import duration, partly_measured, percent, plus_minus, printable, significant
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def _channel(part: "Trace", run: "ReportedRun") -> list[str]:
         known = f"; it was read as {run.trace.read_as}" if run.trace.read_as else ""
         sentences.append(f"The file is no log of energymeter{known}.")
     asked = _asked_rate(part)
-    rate = "" if len(part) < 2 else f" {significant((len(part) - 1) / part.seconds)} a second"
+    typical = typical_hz(part)
+    rate = "" if typical is None else f" {significant(typical)} a second"
     wanted = "" if asked is None else f" ({significant(asked)} were asked for)"
     sentences.append(f"Its {len(part)} samples,{rate}{wanted}, are {_SEMANTICS[facts.semantics]}.")
     sentences.append(_accuracy(facts))

@@ -120,7 +120,7 @@ class ReportedRun:
 
     @property
     def name(self) -> str:
-        return self.stated.name or self.file.name
+        return printable(self.stated.name) or self.file.name
 
     @property
     def windows_s(self) -> tuple[tuple[float, float], ...]:
@@ -141,8 +141,7 @@ class ReportedRun:
     @property
     def rate_hz(self) -> float | None:
         """Samples a second, by their median distance; of several channels that of the slowest."""
-        steps = [float(np.median(np.diff(part.time_s))) for part in self.trace.parts if len(part) > 1]
-        return 1 / max(steps) if steps and max(steps) > 0 else None
+        return min(filter(None, map(typical_hz, self.trace.parts)), default=None)
 
     @property
     def units(self) -> float | None:
@@ -412,6 +411,11 @@ class Report:
         if self.settings.comparison is not None:
             found += [run.provenance for run in self.settings.comparison.runs]
         return least_trusted(found)  # type: ignore[arg-type]
+
+
+def typical_hz(trace: Trace) -> float | None:
+    """Samples a second, by their median distance; ``None``: there are fewer than two."""
+    return 1 / float(np.median(np.diff(trace.time_s))) if len(trace) > 1 else None
 
 
 class IdleRun(NamedTuple):

@@ -67,6 +67,21 @@ def hostile_page(tmp_path: Path, form: str) -> str:
     )
 
 
+@pytest.mark.parametrize("form", TEXTS)
+def test_signs_that_do_not_show_are_escapes(tmp_path: Path, form: str) -> None:
+    hidden = "a\x1b[2J\u202eb\x00c\nd"
+    source = made(
+        form,
+        record(tmp_path / "a.csv"),
+        stated=Stated(hidden, hardware=hidden, input_size=hidden),
+        title=hidden,
+        workload=hidden,
+        unit=hidden,
+    )
+    assert not set("\x1b\u202e\x00") & set(source)
+    assert "x1b" in source
+
+
 def test_html_holds_no_script_and_no_link_and_fetches_nothing(tmp_path: Path) -> None:
     source = hostile_page(tmp_path, "html")
     parsed = Parsed(source)

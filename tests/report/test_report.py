@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from energymeter.carbon.embodied import Embodied, Range, sci
 from energymeter.carbon.grid import Grid
 from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.recordings.trace import Trace
-from energymeter.report.cards import everything
+from energymeter.report.cards import _strict, everything
 from energymeter.report.report import Report, Settings, Stated
 
 
@@ -225,6 +226,11 @@ def test_json_holds_all_and_is_strict(tmp_path: Path) -> None:
     assert made["idle_uncertainty"] is None
     assert {table["asked_by"] for table in made["tables"]} > {"Lab 2 of 2021", "Lab 9 of 2021"}
     assert str(tmp_path) not in json.dumps(made)
+
+
+def test_a_number_that_json_has_not_is_null() -> None:
+    strict = _strict({"a": (math.inf, 1.0), "b": {"c": math.nan}})
+    assert strict == {"a": [None, 1.0], "b": {"c": None}}
 
 
 def test_settings_have_no_grid_and_no_battery_of_their_own() -> None:
