@@ -59,7 +59,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _meter(run: "ReportedRun") -> str:
-    return " ".join(sentence for part in run.trace.parts for sentence in _channel(part, run))
+    return " ".join(sentence for part in run.trace.parts for sentence in _channel(part, run) if sentence)
 
 
 def _channel(part: "Trace", run: "ReportedRun") -> list[str]:
@@ -332,11 +332,13 @@ def _battery(report: "Report") -> list[str]:
         return []
     if not any(run.hours for run in report.runs):
         return []
-    known = "" if battery.known else " The cell is known only by its label: the "
-    "value is the median of such cells, and the interval is wide."
+    unknown = (
+        "The cell is known only by its label: the value is the median of such cells, with a wide interval."
+    )
     return [
         f"Battery: {repr(battery).removeprefix('Battery(').removesuffix(')')}.",
-        f"A charge lasts its energy at the rail divided by the mean power.{known}",
+        "A charge lasts its energy at the rail divided by the mean power.",
+        "" if battery.known else unknown,
     ]
 
 

@@ -25,6 +25,19 @@ def test_the_meter_its_place_rate_and_accuracy(tmp_path: Path) -> None:
     assert "Recorded on 2023-11-14 22:13 UTC." in said
 
 
+def test_every_paragraph_ends_as_a_sentence(tmp_path: Path) -> None:
+    comparison = compared(simulated(6, (50, 40), lambda number: 0.001 * number))
+    paths = [record(tmp_path / "a.csv", gap=(4, 6)), record(tmp_path / "b.csv", provenance="modelled")]
+    for options in (
+        {},
+        {"idle": "2", "grid": Grid("DEU"), "battery": Battery.phone(), "span": "infer", "skip": 2},
+        {"window": (1.0, 3.0), "comparison": comparison, "stated": Stated(units=3)},
+    ):
+        for paragraph in method(reported(*paths, **options)):  # type: ignore[arg-type]
+            assert paragraph.endswith("."), paragraph
+            assert "  " not in paragraph
+
+
 def test_what_no_log_says_is_not_guessed(tmp_path: Path) -> None:
     said = text(record(tmp_path / "a.csv"))
     assert "The log does not name the device." in said
@@ -70,6 +83,7 @@ def test_another_meter_for_the_idle_power_is_a_warning(tmp_path: Path) -> None:
     assert "The idle power is 2.000 ± 0.02" in said
     assert "g/kWh (DEU, " in said
     assert "label 4000 mAh" in said
+    assert "the value is the median of such cells, with a wide interval." in said
 
 
 def test_a_comparison_brings_the_conditions_of_its_runs(tmp_path: Path) -> None:
