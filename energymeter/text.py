@@ -70,8 +70,36 @@ def with_uncertainty(number: float, uncertainty: float, unit: str) -> str:
         return f"{number:.3f} {prefix}{unit}"  # nothing is known of its error: no ± is claimed
     if math.isinf(uncertainty):
         return f"{number:.3f} {prefix}{unit} ± ∞"
+    value, spread = _to_second_digit(number, uncertainty)
+    return f"{value} {prefix}{unit} ± {spread}"
+
+
+def plus_minus(number: float, uncertainty: float | None) -> str:
+    """A number and its ± without a unit, for a column whose title has it.
+
+    >>> plus_minus(12.3071, 0.2196), plus_minus(12.3071, None), plus_minus(3.0, math.inf)
+    ('12.31 ± 0.22', '12.31', '3.000 ± ∞')
+    """
+    if uncertainty is None or not uncertainty > 0:
+        return significant(number, 4)
+    if math.isinf(uncertainty):
+        return f"{significant(number, 4)} ± ∞"
+    return " ± ".join(_to_second_digit(number, uncertainty))
+
+
+def _to_second_digit(number: float, uncertainty: float) -> tuple[str, str]:
+    """Both, to the place of the second digit of the ±."""
     digits = min(max(0, 1 - math.floor(math.log10(uncertainty))), _MOST_DECIMALS)
-    return f"{number:.{digits}f} {prefix}{unit} ± {max(uncertainty, 10**-_MOST_DECIMALS):.{digits}f}"
+    return f"{number:.{digits}f}", f"{max(uncertainty, 10**-_MOST_DECIMALS):.{digits}f}"
+
+
+def common_prefix(numbers: Iterable[float]) -> tuple[float, str]:
+    """What the SI prefix of a column stands for, and itself: its largest number has a digit before the point.
+
+    >>> common_prefix([0.0021, 0.00003]), common_prefix([])
+    ((0.001, 'm'), (1.0, ''))
+    """
+    return _prefix(max(map(abs, numbers), default=0.0))
 
 
 def time_text(seconds: float) -> str:

@@ -375,6 +375,12 @@ CLAIMS: dict[str, list[str]] = {
         f"{CARDS}::test_a_sealed_card_that_holds_nonsense_is_refused",
         f"{CARDS}::test_no_character_of_a_card_can_be_changed",
     ],
+    "a recording in a report |": [
+        "report/test_page.py::test_html_holds_no_script_and_no_link_and_fetches_nothing",
+        "report/test_page.py::test_the_hash_of_the_policy_is_that_of_the_style",
+        "report/test_page.py::test_markdown_shows_foreign_text_as_it_is",
+        "report/test_page.py::test_tex_holds_no_command_from_a_file",
+    ],
     "a spec in `config.ini`": ["discovery/test_choice.py::test_named_sources_win"],
     "the ledger of a budget": [
         f"{HERE}::test_a_foreign_ledger_is_refused_or_set_aside",
@@ -437,6 +443,11 @@ CLAIMS: dict[str, list[str]] = {
     "a row group of a Parquet file": [f"{HERE}::test_the_limits_on_the_page_are_those_of_the_code"],
     "a number on the command line": ["cli/test_cli.py::test_numbers_are_finite"],
     # what runs
+    "`report -o x.pdf` runs": ["report/test_page.py::test_a_browser_gets_a_new_profile_and_no_network"],
+    "a report or a card": [
+        "cli/test_cli_report.py::test_nothing_is_replaced_unasked_and_no_link_is_followed",
+        "cli/test_cli_report.py::test_a_recording_is_never_replaced",
+    ],
     "Nothing needs root": ["drivers/test_rapl.py::test_an_unreadable_counter_says_how_to_open_it"],
     "If only root can read": ["drivers/test_rapl.py::test_an_unreadable_counter_says_how_to_open_it"],
     "The package never changes permissions": [

@@ -19,7 +19,7 @@ from energymeter.cli.comparison_options import (
     progress,
     protocol_of,
 )
-from energymeter.cli.options import Positive, loaded
+from energymeter.cli.options import Positive, loaded, span_or_window
 from energymeter.errors import NotComparable, SpecError
 
 _SEPARATOR = "---"
@@ -185,25 +185,13 @@ def _compare_recordings(files: list[list[str]], options: dict[str, Any]) -> None
         names=_names(options["names"], len(files)),
         load=lambda path: loaded(path, "compare", quiet=options["as_json"]),
         per=options["per"],
-        spans=[_span(text) for text in options["spans"]],
+        spans=[span_or_window(text) for text in options["spans"]],
         unit=options["unit"] or "",
         workload=options["workload"],
         paired=options["paired"],
         **_shared(options),
     )
     _show(result, options["as_json"])
-
-
-def _span(text: str) -> tuple[float, float] | str:
-    """Start and end in seconds, or else the name of a span."""
-    from energymeter.units import number
-
-    start, end = (number(edge) for edge in (text.partition(":")[0], text.partition(":")[2]))
-    if start is None or end is None:
-        return text
-    if not start < end:
-        raise SpecError(f"{text!r} ends before it begins; write start and end in seconds, as 30:90")
-    return start, end
 
 
 def _show(result: Any, as_json: bool, *, strictly: bool = True) -> None:

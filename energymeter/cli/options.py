@@ -35,6 +35,18 @@ def loaded(file: str, caller: str, *, quiet: bool = False, **hints: Any) -> "Tra
     return trace
 
 
+def span_or_window(text: str) -> tuple[float, float] | str:
+    """Start and end in seconds, or else the name of a span."""
+    from energymeter.units import number
+
+    start, end = (number(edge) for edge in (text.partition(":")[0], text.partition(":")[2]))
+    if start is None or end is None:
+        return text
+    if not start < end:
+        raise SpecError(f"{text!r} ends before it begins; write start and end in seconds, as 30:90")
+    return start, end
+
+
 _LEAST = 1e-12
 
 

@@ -270,6 +270,25 @@ class Folder:
         write_json(os.path.join(self.path, name), content)
 
 
+def load_folder(path: str | os.PathLike[str]) -> tuple[list[str], list[Run], list[float]]:
+    """The arms, runs and idle powers of a comparison that was kept.
+
+    Raises:
+        LogError: it is no folder of a comparison, or a file in it is damaged.
+    """
+    path = os.fspath(path)
+    plan = read_json(os.path.join(path, _PLAN), _MOST_BYTES)
+    if not isinstance(plan, dict) or plan.pop("format", None) != FORMAT:
+        raise LogError(f"{path} holds no comparison of this version; name the folder of its --out")
+    folder = Folder(path, plan)
+    runs = [run for _, run in sorted(folder.runs().items())]
+    return (
+        [*dict.fromkeys(run.arm for run in runs)],
+        runs,
+        [watts for _, watts in sorted(folder.idle().items())],
+    )
+
+
 def write_json(path: str, content: Any) -> None:
     """Write a file that is whole or not there; a link in its place is replaced and not followed.
 

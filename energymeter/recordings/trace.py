@@ -86,6 +86,7 @@ class Trace:
         calibration: the meter's, applied to the samples already; None: none, or of the parts.
         period_s: how often it was to be read; 0: unknown.
         read_as: what was recognised in the file it was loaded from.
+        header: what a log of ours says of its run: its system, versions and rates; else empty.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Trace:
         self.calibration = calibration
         self.period_s = period_s
         self.read_as = ""
+        self.header: dict[str, Any] = {}
         self.window_s: tuple[float, float] | None = None
         self.spans: dict[str, RecordedSpans] = {}
 
@@ -238,6 +240,7 @@ class Trace:
             trace = cls(rates, [record.name], record.facts, record.epoch_s)
         damage = (f"{printable(record.damage)}: only what comes before was read",) if record.damage else ()
         trace.notes, trace.read_as = (*damage, *record.notes), record.read_as
+        trace.header = record.header if trace.is_own else {}
         return trace
 
     # -- what they tell ----------------------------------------------------------------------------
@@ -346,17 +349,26 @@ class Trace:
         end = last if end_s is None else end_s
         return self._combined([(start, end)])
 
-    def span_usage(self, name: str) -> Usage:
+    def span_usage(self, name: str, skip: int = 0) -> Usage:
         """What all calls of a span used together, as far as the log holds them: see `spans`.
 
+        Args:
+            skip: leave out so many of its first calls, as a warm-up.
+
         Raises:
-            SpecError: the log holds no such span.
+            SpecError: the log holds no such span, or no more calls than are left out.
             NotMeasured: nothing was measured there.
         """
         if not self.spans.get(name, RecordedSpans(0, ())).windows_s:
             known = ", ".join(map(printable, self.spans)) or "none; a log holds those of a meter with out="
             raise SpecError(f"this recording has no span {printable(name)!r}; it has {known}")
-        return self._combined(self.spans[name].windows_s)
+        windows = self.spans[name].windows_s
+        if not 0 <= skip < len(windows):
+            raise SpecError(
+                f"this recording holds {len(windows)} calls of {printable(name)!r}, so {skip} cannot be left "
+                "out; leave out fewer"
+            )
+        return self._combined(windows[skip:])
 
     def _combined(self, windows: Sequence[tuple[float, float]]) -> Usage:
         """What was used in some windows together."""
@@ -591,7 +603,7 @@ class Trace:
         )
         summed.window_s = self.window_s if self.window_s == other.window_s else None
         summed.spans = self.spans if self.spans == other.spans else {}
-        summed.read_as = self.read_as
+        summed.read_as, summed.header = self.read_as, self.header
         return summed
 
     def _power(self, times: Floats) -> Floats:

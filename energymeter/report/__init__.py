@@ -1,8 +1,17 @@
-"""What a measurement is shown and proved with: figures, pages, verification, files for other programs."""
+"""What a measurement is shown and proved with: pages, the live view, verification, files for other programs."""
 
 from energymeter.lazy import TYPE_CHECKING, face
 
 if TYPE_CHECKING:
+    from energymeter.report.cards import Task as Task
+    from energymeter.report.cards import card as card
     from energymeter.report.live import Live as Live
+    from energymeter.report.page import render as render
+    from energymeter.report.report import Report as Report
+    from energymeter.report.report import Settings as Settings
+    from energymeter.report.report import Stated as Stated
 
-__all__, __getattr__, __dir__ = face(__name__, {"live": "Live"})
+__all__, __getattr__, __dir__ = face(
+    __name__,
+    {"cards": "Task card", "live": "Live", "page": "render", "report": "Report Settings Stated"},
+)
