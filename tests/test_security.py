@@ -470,6 +470,10 @@ CLAIMS: dict[str, list[str]] = {
     "the rows of a recording": [
         "recordings/test_bulk.py::test_very_long_tables_are_joined_and_lose_no_energy",
     ],
+    "The closing record of a recording": [
+        "recordings/test_span_records.py::test_spans_come_back_as_they_were",
+    ],
+    "Its header names the host": ["report/test_verification.py::test_a_real_run_says_what_is_known_of_it"],
     "a recording |the file": [
         f"{HERE}::test_a_log_obeys_the_umask_and_is_not_overwritten",
         f"{HOSTILE}::test_a_log_is_not_written_through_a_link_that_appears_meanwhile",
