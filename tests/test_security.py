@@ -496,6 +496,10 @@ CLAIMS: dict[str, list[str]] = {
         f"{RUNS}::test_a_folder_of_other_things_is_refused",
         f"{RUNS}::test_files_are_the_users_own_and_no_link_is_followed",
     ],
+    "an exported timeline |": [
+        "report/test_timeline.py::test_nothing_is_overwritten_and_no_link_is_written_through",
+    ],
+    "a trace in Chrome's JSON": ["report/test_timeline.py::test_a_trace_that_is_too_large_is_refused"],
     "a baseline |": [
         f"{RUNS}::test_a_baseline_is_read_as_it_was_written_and_never_replaced",
         f"{RUNS}::test_files_are_the_users_own_and_no_link_is_followed",
