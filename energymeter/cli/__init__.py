@@ -23,6 +23,7 @@ _COMMANDS = {
     "devices": "Sources on this machine; what is missing, and why.",
     "log": "Show and record what a source measures.",
     "run": "Measure a command.",
+    "mark": "Mark a phase, from a program under `energymeter run`.",
     "compare": "Which of several commands or recordings uses less energy?",
     "sweep": "Energy over a grid of settings, and the settings worth having.",
     "calibrate": "Fit a meter against a reference and write its card.",
