@@ -22,6 +22,7 @@ code the command line ends with (0 is success, 2 is click's own "wrong usage")::
     ├── BudgetExhausted      RuntimeError     12   the battery's reserve is reached
     ├── GridError            LookupError      13   no such zone or region, or no live intensity
     ├── NotComparable        ValueError       14   a comparison is refused, or has too few runs
+    ├── VerificationFailed   ValueError       15   a log does not prove its claim
     └── CommandFailed        ChildProcessError 1   a compared command failed; its exit code is ours
 
 A message is one sentence that ends with what to do about it.
@@ -142,6 +143,12 @@ class NotComparable(EnergyMeterError, ValueError):
     """A comparison has no verdict: a reason speaks against it, or there are too few runs."""
 
     exit_code = 14
+
+
+class VerificationFailed(EnergyMeterError, ValueError):
+    """A rule of `energymeter verify` failed."""
+
+    exit_code = 15
 
 
 class CommandFailed(EnergyMeterError, ChildProcessError):

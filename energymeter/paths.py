@@ -135,9 +135,11 @@ def read_file(path: str, most_bytes: int) -> bytes:
         OSError: it cannot be read, is no regular file, or is larger.
     """
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        opened = os.fstat(file.fileno())
+        if not stat.S_ISREG(opened.st_mode):
             raise OSError(errno.EINVAL, "it is no regular file")
-        content = file.read(most_bytes + 1)
-    if len(content) > most_bytes:
+        too_large = opened.st_size > most_bytes  # one that grows meanwhile is found out below
+        content = b"" if too_large else file.read(most_bytes + 1)
+    if too_large or len(content) > most_bytes:
         raise OSError(errno.EFBIG, f"it is larger than {most_bytes / 1e6:g} MB")
     return content

@@ -481,6 +481,7 @@ CLAIMS: dict[str, list[str]] = {
     "the rows of a recording": [
         "recordings/test_bulk.py::test_very_long_tables_are_joined_and_lose_no_energy",
     ],
+    "Its header names the host": ["report/test_verification.py::test_a_real_run_says_what_is_known_of_it"],
     "a recording |the file": [
         f"{HERE}::test_a_log_obeys_the_umask_and_is_not_overwritten",
         f"{HOSTILE}::test_a_log_is_not_written_through_a_link_that_appears_meanwhile",
@@ -503,6 +504,20 @@ CLAIMS: dict[str, list[str]] = {
         f"{RUNS}::test_a_folder_of_other_things_is_refused",
         f"{RUNS}::test_files_are_the_users_own_and_no_link_is_followed",
     ],
+    "an exported timeline |": [
+        "report/test_timeline.py::test_nothing_is_overwritten_and_no_link_is_written_through",
+    ],
+    "a trace in Chrome's JSON": ["report/test_timeline.py::test_a_trace_that_is_too_large_is_refused"],
+    "a line of a command that": [
+        "report/test_phases.py::test_a_line_without_end_is_searched_in_its_first_64_kb",
+        "report/test_phases.py::test_a_pattern_that_takes_too_long_is_given_up_and_the_output_passes_on",
+    ],
+    "a mark of a phase": [
+        "report/test_phases.py::test_what_is_no_mark_is_left_out",
+        "report/test_phases.py::test_a_time_that_cannot_be_is_that_of_the_arrival",
+        "report/test_phases.py::test_names_are_as_many_as_a_log_holds",
+    ],
+    "the socket for marks": ["report/test_phases.py::test_the_socket_is_for_this_user_alone_and_is_removed"],
     "a baseline |": [
         f"{RUNS}::test_a_baseline_is_read_as_it_was_written_and_never_replaced",
         f"{RUNS}::test_files_are_the_users_own_and_no_link_is_followed",

@@ -24,6 +24,7 @@ _COMMANDS = {
     "log": "Show and record what a source measures.",
     "live": "Power as a graph in the terminal, with rails, battery and grams.",
     "run": "Measure a command.",
+    "mark": "Mark a phase, from a program under `energymeter run`.",
     "compare": "Which of several commands or recordings uses less energy?",
     "sweep": "Energy over a grid of settings, and the settings worth having.",
     "calibrate": "Fit a meter against a reference and write its card.",
@@ -31,6 +32,8 @@ _COMMANDS = {
     "align": "Clock offset and drift between two recordings, from load steps.",
     "show": "Content of a recording: totals, gaps, source.",
     "report": "One page from recorded runs, or a card for other tools.",
+    "export": "A recording for Perfetto, the Firefox Profiler or Chrome's tracing.",
+    "verify": "Does a log prove its claim?",
     "budget": "Battery budgets: what is left, and for how long.",
     "carbon": "Grams of CO₂e of a recording, known zones, the cleanest time.",
 }

@@ -1,12 +1,15 @@
 """``energymeter check``: the quality of a source."""
 
+import itertools
 import json
 import time
 
 import click
 
 from energymeter.calibration.quality import Counts, Quality, examine
+from energymeter.calibration.second_meter import agreement
 from energymeter.cli.options import Positive, json_option
+from energymeter.errors import NotMeasured, SpecError
 from energymeter.reading import Facts
 from energymeter.recordings.trace import Trace
 from energymeter.sampling.config import SourceConfig
@@ -15,21 +18,51 @@ from energymeter.sampling.sampler import SampledChannel, Sampler
 from energymeter.spec import parse
 from energymeter.text import duration, percent, significant
 
+_WORK_SECONDS = (0.5, 0.8, 1.1, 0.6, 1.4, 0.9, 0.4)
+"""Work and rest in turns; an odd number, so that a period is two rounds."""
+
 
 @click.command()
 @click.argument("source")
 @click.option("--seconds", type=Positive(), default=10.0, show_default=True, help="For how many seconds.")
 @click.option("--rate", "rate_hz", type=Positive(), help="Readings per second.")
+@click.option("--against", help="A second source at the same place: show bias, noise and lag.")
+@click.option(
+    "--work", is_flag=True, help="With --against, make steps of the load: this computer works and rests."
+)
 @click.option("--zero", is_flag=True, help="The load is off: show the offset.")
 @json_option
-def check(source: str, seconds: float, rate_hz: float | None, zero: bool, as_json: bool) -> None:
-    """Measure the quality of SOURCE, without its card: noise, zero, timing, steps, headroom and aliasing."""
-    sampler = Sampler([SourceConfig(spec, rate_hz) for group in parse(source) for spec in group])
+def check(
+    source: str,
+    seconds: float,
+    rate_hz: float | None,
+    against: str | None,
+    work: bool,
+    zero: bool,
+    as_json: bool,
+) -> None:
+    """Measure the quality of SOURCE, without its card: noise, zero, timing, steps, headroom and aliasing.
+
+    With --against, hold it against a second meter of the same load, aligned by the steps of the load.
+    """
+    if work and against is None:
+        raise SpecError("--work makes steps to compare two sources by; give the other one with --against")
+    if zero and against is not None:
+        raise SpecError("--zero needs no load, and --against needs one; leave one out")
+    configs = [_configs(text, rate_hz) for text in (source, against) if text is not None]
+    sampler = Sampler([config for of_one in configs for config in of_one])
     sampler.start()
     try:
-        time.sleep(seconds)
+        if work:
+            _work_and_rest(seconds)
+        else:
+            time.sleep(seconds)
     finally:
         sampler.stop()
+    if against is not None:
+        found_both = agreement(*_two_traces(sampler, len(configs[0])))
+        click.echo(json.dumps(found_both.to_dict()) if as_json else str(found_both))
+        return
     found = {channel.info.name: (channel.info.facts, _quality(channel, zero)) for channel in sampler.channels}
     if as_json:
         fields = {
@@ -40,6 +73,42 @@ def check(source: str, seconds: float, rate_hz: float | None, zero: bool, as_jso
         return
     for name, (facts, quality) in found.items():
         click.echo(f"{name}\n{_text(facts, quality)}")
+
+
+def _configs(text: str, rate_hz: float | None) -> list[SourceConfig]:
+    return [SourceConfig(spec, rate_hz) for group in parse(text) for spec in group]
+
+
+def _work_and_rest(seconds: float) -> None:
+    """Steps of the load at moments that do not repeat, so that no two are alike."""
+    now = time.monotonic()
+    end = now + seconds
+    lengths = itertools.cycle(_WORK_SECONDS)
+    while (now := time.monotonic()) < end:
+        until = min(end, now + next(lengths))
+        while time.monotonic() < until:
+            pass
+        time.sleep(max(0.0, min(end - time.monotonic(), next(lengths))))
+
+
+def _two_traces(sampler: Sampler, first: int) -> tuple[Trace, Trace]:
+    """What counts of the first sources and of the others, from one moment on.
+
+    Raises:
+        NotMeasured: one of them gave nothing.
+    """
+    channels = [channel for channel in sampler.channels if channel.info.facts.counted]
+    samples = [channel.curve.samples() for channel in channels]
+    start_ns = min((of_one[0].at_ns for of_one in samples if of_one), default=0)
+    traces: list[list[Trace]] = [[], []]
+    for channel, of_one in zip(channels, samples, strict=True):
+        info = channel.info
+        trace = Trace.from_samples(of_one, info.name, info.facts, start_ns=start_ns)
+        traces[info.source_index >= first].append(trace)
+    if not all(traces):
+        raise NotMeasured("one of the two sources has no channel that counts; name another one")
+    a, b = (sum(of_one[1:], start=of_one[0]) for of_one in traces)
+    return a, b
 
 
 def _quality(channel: SampledChannel, zero: bool) -> Quality:

@@ -1,18 +1,25 @@
 """``energymeter run``: measure a command."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
+import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from energymeter.cli.options import Positive, meter_of, metering, usage_text
+from energymeter.cli.options import Positive, meter_of, metering
 from energymeter.errors import NotMeasured
 from energymeter.meter.meter import EnergyMeter
+from energymeter.text import printable
+
+if TYPE_CHECKING:
+    from energymeter.report.phases import Lines
 
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127
 _FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
@@ -26,6 +33,12 @@ _FROM_PROGRAMS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 @click.option(
     "--idle", "idle_seconds", type=Positive(), help="First measure this many seconds of doing nothing."
 )
+@click.option(
+    "--phase-on",
+    "pattern",
+    metavar="REGEX",
+    help="A phase begins where the command prints a line that matches; a group names it.",
+)
 @metering
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(
@@ -33,25 +46,45 @@ def run(
     repeat: int,
     warmup: int,
     idle_seconds: float | None,
+    pattern: str | None,
     as_json: bool,
     command: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Measure COMMAND. Its output, signals and exit code pass through; the result goes to standard error."""
+    """Measure COMMAND. Its output, signals and exit code pass through; the result goes to standard error.
+
+    COMMAND may mark its phases with `energymeter mark NAME start` and `energymeter mark NAME stop`.
+    """
+    from energymeter.report.phases import Lines, Phases, receiving
+
     meter = meter_of(source, options)
-    for _ in range(warmup):
-        _stop_unless_zero(_run(command))
-    if idle_seconds is not None:
-        meter.idle(idle_seconds)
-    code = 0
-    with meter:
-        for _ in range(repeat):
-            with meter.span("run"):
-                code = _run(command)
-            if code:
-                break
+    phases = Phases(meter)
+    lines = None if pattern is None else Lines(pattern, phases)
+    with contextlib.ExitStack() as stack:
+        try:
+            environment = {**os.environ, **stack.enter_context(receiving(phases))}
+        except OSError as failure:
+            environment = {**os.environ}
+            click.echo(f"energymeter: marks are unavailable: {failure.strerror}", err=True)
+        for _ in range(warmup):
+            _stop_unless_zero(_run(command, environment))
+        if idle_seconds is not None:
+            meter.idle(idle_seconds)
+        code = 0
+        with meter:
+            phases.begin()
+            for _ in range(repeat):
+                with meter.span("run"):
+                    code = _run(command, environment, lines)
+                phases.stop_all(time.monotonic_ns())
+                if code:
+                    break
+            stack.close()  # what was sent has arrived
+            phases.stop_all(time.monotonic_ns())
+    for note in [*phases.notes(), *(lines.notes() if lines is not None else [])]:
+        click.echo(f"energymeter: {note}", err=True)
     try:
-        click.echo(_result(meter, repeat, as_json), err=True)
+        click.echo(_result(meter, repeat, phases.names, as_json), err=True)
     except NotMeasured as reason:
         if not code:
             raise
@@ -59,27 +92,51 @@ def run(
     _stop_unless_zero(code)
 
 
-def _result(meter: EnergyMeter, repeat: int, as_json: bool) -> str:
-    if repeat == 1:
-        return usage_text(meter.spans["run"].usage, as_json)
+def _result(meter: EnergyMeter, repeat: int, phases: Sequence[str], as_json: bool) -> str:
     runs = meter.spans["run"]
     if as_json:
-        return json.dumps(
-            {
+        found: dict[str, Any] = runs.usage.to_dict()
+        if repeat > 1:
+            found = {
                 "runs": [usage.to_dict() for usage in runs.usages],
                 "joules": runs.joules.to_dict(),
                 "seconds": runs.seconds.to_dict(),
-                "all": runs.usage.to_dict(),
+                "all": found,
             }
-        )
-    return f"each run: {runs.joules}\n          {runs.seconds}\ntogether: {runs.usage}"
+        if phases:
+            found["phases"] = {name: _phase(meter, name) for name in phases}
+        return json.dumps(found)
+    whole = f"each run: {runs.joules}\n          {runs.seconds}\ntogether: {runs.usage}"
+    return "\n".join([whole if repeat > 1 else str(runs.usage), *(_phase_text(meter, n) for n in phases)])
 
 
-def _run(command: Sequence[str]) -> int:
+def _phase(meter: EnergyMeter, name: str) -> dict[str, Any] | None:
+    """The calls of a phase together, and how many there were; None: they were not measured."""
+    try:
+        return {"calls": len(meter.spans[name]), **meter.spans[name].usage.to_dict()}
+    except NotMeasured:
+        return None
+
+
+def _phase_text(meter: EnergyMeter, name: str) -> str:
+    calls = len(meter.spans[name])
+    counted = f", {calls} times" if calls > 1 else ""
+    try:
+        usage = meter.spans[name].usage
+    except NotMeasured as reason:
+        return f"phase {name}{counted}: not measured: {printable(str(reason))}"
+    return f"phase {name}{counted}: {usage}"
+
+
+def _run(command: Sequence[str], environment: dict[str, str], lines: "Lines | None" = None) -> int:
     """Run a command to its end; exit with a shell's code if it cannot start."""
+    from energymeter.report.phases import pass_through
+
     with _Relay() as relay:
         try:
-            process = subprocess.Popen(command)
+            process = subprocess.Popen(
+                command, env=environment, stdout=None if lines is None else subprocess.PIPE
+            )
         except OSError as error:
             absent = isinstance(error, FileNotFoundError)
             if "/" not in command[0]:  # then a folder on PATH that this user may not read gives another error
@@ -91,6 +148,8 @@ def _run(command: Sequence[str]) -> int:
             raise SystemExit(_NOT_EXECUTABLE) from None
         with process:
             relay.to(process)
+            if lines is not None:
+                pass_through(process, lines, sys.stdout.fileno())
             code = process.wait()
     return 128 - code if code < 0 else code
 

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from energymeter.comparison.conditions import Conditions, celsius
 from energymeter.comparison.runs import Folder, Run
 from energymeter.comparison.schedule import Turn, schedule
 from energymeter.energy.window import COVERED
 from energymeter.errors import NotMeasured, SpecError
+from energymeter.meter.conditions import Conditions, celsius
 from energymeter.meter.meter import EnergyMeter
 
 if TYPE_CHECKING:

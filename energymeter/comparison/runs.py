@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from energymeter.comparison.conditions import Conditions
 from energymeter.energy.uncertainty import Component
 from energymeter.energy.usage import Usage
 from energymeter.errors import LogError, NotMeasured
+from energymeter.meter.conditions import Conditions
 from energymeter.paths import entries, read_file, replace_file
 from energymeter.reading import PLACES, PROVENANCES, Place, Provenance
 from energymeter.text import printable

@@ -291,9 +291,12 @@ class EnergyMeter:
         cards, log = self._cards(), None
         configs = [SourceConfig(source, self._rate_hz) for group in groups for source in group]
         if self._log_file is not None:
+            from energymeter.meter.conditions import Conditions
+
             path, force = self._log_file
+            conditions = Conditions.now()
             started, start_ns = self._clock.time(), self._clock.monotonic_ns()  # one moment on two clocks
-            header = _header(configs, len(groups[0]), started)
+            header = {**_header(configs, len(groups[0]), started), "conditions": conditions._asdict()}
             log = LogConfig(path, force, header, start_ns, cards.in_log())
         modelled = self.choice is not None and self.choice.modelled
         run = Run(

@@ -152,8 +152,10 @@ class Run:
             return
         own_times = bool(self.start_ns) and not self._replayed
         if discard_log or not self.end_ns or not self.sampler.stay_ready(self.end_ns):
+            after = throttling.read() if own_times and self.sampler.log is not None else None
             self.sampler.stop(
                 discard_log=discard_log,
+                throttled_after=after,
                 window_ns=(self.start_ns, self.end_ns) if own_times else None,
                 span_edges_ns=self.spans.edges if own_times else None,
             )

@@ -62,6 +62,21 @@ class Span:
         if end_ns > spans.due_ns:
             spans.resolve()
 
+    def begin_at(self, at_ns: int) -> None:
+        """Somebody else saw it begin, at this monotonic time; it ends with `end_at`."""
+        self.__enter__()
+        self.start_ns = at_ns
+        if self._run is not None:
+            self._run.spans.open[self] = at_ns
+
+    def end_at(self, at_ns: int) -> None:
+        """It ended at this monotonic time, or where it began, if that is later."""
+        self.end_ns = max(at_ns, self.start_ns)
+        run = self._run
+        if run is not None:
+            self._edges.frombytes(_both_edges(self.start_ns, self.end_ns))
+            run.spans.open.pop(self, None)
+
     def __call__(self, function: F) -> F:
         from energymeter.meter.wrapped import wrapped
 

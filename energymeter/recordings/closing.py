@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from energymeter.recordings.header import COLUMNS
-from energymeter.recordings.record import RecordedSpans
+from energymeter.recordings.record import RecordedSpans, RunEnd
 from energymeter.units import number_in
 
 if TYPE_CHECKING:
@@ -118,12 +118,28 @@ def _count(value: Any) -> int:
     return value
 
 
-def closing_checksum(before: "hashlib._Hash", window_s: Any, spans: Any = None) -> str:
-    """The checksum of a closing record: of all bytes before it, and of its window and spans."""
+def run_end_of(closed: Any) -> RunEnd | None:
+    """What a closing record says of the moment at which it was written.
+
+    Raises:
+        KeyError, TypeError, ValueError: it makes no sense.
+    """
+    if "end" not in closed:
+        return None
+    unix_s, time_s = (
+        number_in(closed["end"][name], -_MOST_SECONDS, _MOST_SECONDS, name) for name in ("unix_s", "time_s")
+    )
+    throttled = closed["end"].get("throttled")
+    return RunEnd(unix_s, time_s, None if throttled is None else _count(throttled))
+
+
+def closing_checksum(before: "hashlib._Hash", window_s: Any, spans: Any = None, end: Any = None) -> str:
+    """The checksum of a closing record: of all bytes before it, and of its window, spans and end."""
     seal = before.copy()
     seal.update(json.dumps(window_s).encode())
-    if spans is not None:
-        seal.update(json.dumps(spans).encode())
+    for known in (spans, end):
+        if known is not None:
+            seal.update(json.dumps(known).encode())
     return seal.hexdigest()
 
 

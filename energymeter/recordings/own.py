@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from energymeter.recordings.closing import CLOSED, closing_checksum, spans_of, window_of
+from energymeter.recordings.closing import CLOSED, closing_checksum, run_end_of, spans_of, window_of
 from energymeter.recordings.header import COLUMNS, empty_records, parse_header
-from energymeter.recordings.record import DECOMPRESSION, EXPANDED, Lines, Record, RecordedSpans
+from energymeter.recordings.record import DECOMPRESSION, EXPANDED, Lines, Record, RecordedSpans, RunEnd
 from energymeter.recordings.thinning import BLOCK_ROWS, ChannelRows
 
 if TYPE_CHECKING:
@@ -73,7 +73,11 @@ def read_own(path: str, file: IO[bytes], most: int | None = None) -> list[Record
             damage = "rows follow its closing record"
     return [
         record._replace(
-            damage=damage, window_s=end.window_s, spans=end.spans, notes=(*end.notes, *record.notes)
+            damage=damage,
+            window_s=end.window_s,
+            spans=end.spans,
+            notes=(*end.notes, *record.notes),
+            end=end.run_end,
         )
         for record in records
     ]
@@ -85,16 +89,19 @@ class _Closing(NamedTuple):
     window_s: tuple[float, float] | None = None
     spans: dict[str, RecordedSpans] = {}  # noqa: RUF012 - never written to
     notes: tuple[str, ...] = ()
+    run_end: RunEnd | None = None
 
 
 def _closing(text: str, before: "hashlib._Hash") -> _Closing:
     try:
         closed = json.loads(text)["closed"]
-        window, (spans, notes) = window_of(closed), spans_of(closed)
-        fits = closed["sha256"] == closing_checksum(before, closed["window_s"], closed.get("spans"))
+        window, (spans, notes), run_end = window_of(closed), spans_of(closed), run_end_of(closed)
+        sha256 = closing_checksum(before, closed["window_s"], closed.get("spans"), closed.get("end"))
+        # also what JSON does not mind, such as another space, is a change
+        fits = closed["sha256"] == sha256 and text == json.dumps({"closed": closed}) + "\n"
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         fits = False
-    return _Closing(window, spans, notes) if fits else _Closing(notes=(_CHANGED,))
+    return _Closing(window, spans, notes, run_end) if fits else _Closing(notes=(_CHANGED,))
 
 
 class _HashedLines:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from energymeter.errors import ExtraMissing, LogError, NotMeasured
-from energymeter.recordings.closing import spans_of, window_of
+from energymeter.recordings.closing import run_end_of, spans_of, window_of
 from energymeter.recordings.header import COLUMNS, empty_records, parse_header
 from energymeter.recordings.own import NOT_CLOSED
 from energymeter.recordings.record import Record
@@ -71,7 +71,10 @@ def described(path: str, file: Any) -> tuple[list[Record], dict[str, Any] | None
     if closed is not None:
         window, (spans, notes) = window_of(closed), spans_of(closed)
         records = [
-            record._replace(window_s=window, spans=spans, notes=(*notes, *record.notes)) for record in records
+            record._replace(
+                window_s=window, spans=spans, notes=(*notes, *record.notes), end=run_end_of(closed)
+            )
+            for record in records
         ]
     return records, closed
 

@@ -33,6 +33,16 @@ class RecordedSpans(NamedTuple):
     """Start and end of each, s from the start of the log; of many calls the first ones."""
 
 
+class RunEnd(NamedTuple):
+    """What a log says of the moment at which its run ended."""
+
+    unix_s: float
+    time_s: float
+    """The same moment on the clock of the samples, s from the start of the log."""
+    throttled: int | None = None
+    """The bits of a Raspberry Pi's firmware; see `energymeter.meter.throttling`. None: it does not say."""
+
+
 class Record(NamedTuple):
     """One channel of a recording: equally long columns of floats, SI units, NaN for "cannot tell"."""
 
@@ -60,6 +70,8 @@ class Record(NamedTuple):
     """The spans of its run, by name, from our own logs."""
     period_s: float = 0.0
     """How often it was to be read, from our own logs; 0: unknown."""
+    end: RunEnd | None = None
+    """The end of its run, from our own logs."""
 
 
 class Hints(NamedTuple):

@@ -218,11 +218,16 @@ class Trace:
         silent = [record.name for record in wanted if not record.columns["time_s"]]
         if silent:
             raise NotMeasured(f"{path} holds no sample of {', '.join(silent)}; choose another channel")
-        traces = [cls._of_record(record) for record in wanted]
+        traces = [cls.of_record(record) for record in wanted]
         return sum(traces[1:], start=traces[0])
 
     @classmethod
-    def _of_record(cls, record: reader.Record) -> "Trace":
+    def of_record(cls, record: reader.Record) -> "Trace":
+        """From one channel of a recording, as `energymeter.recordings.reader` gives it; it has samples.
+
+        Raises:
+            LogError: its calibration is damaged.
+        """
         columns = {name: np.frombuffer(column) for name, column in record.columns.items()}
         if "covered_s" in columns:
             calibration = _applied(record)

@@ -67,12 +67,18 @@ class Recorder(Protocol):
     def end_early(self) -> None:
         """Close what is there of the file after an error, without the record that says it is whole."""
 
-    def close(self, window_ns: tuple[int, int] | None = None, spans: dict[str, Any] | None = None) -> None:
+    def close(
+        self,
+        window_ns: tuple[int, int] | None = None,
+        spans: dict[str, Any] | None = None,
+        end: dict[str, Any] | None = None,
+    ) -> None:
         """Flush and finish the file.
 
         Args:
             window_ns: the monotonic times between which the run was measured, if they are known.
             spans: what the closing record says of spans, see `energymeter.recordings.closing`.
+            end: ``unix_s`` and ``monotonic_ns`` of the end of the run, and ``throttled`` where it is known.
         """
 
 
@@ -253,11 +259,17 @@ class _Text:
         poll.register(self._fd, select.POLLOUT)
         self.waits = not poll.poll(_LOOK_SECONDS * 1000)
 
-    def close(self, window_ns: tuple[int, int] | None = None, spans: dict[str, Any] | None = None) -> None:
+    def close(
+        self,
+        window_ns: tuple[int, int] | None = None,
+        spans: dict[str, Any] | None = None,
+        end: dict[str, Any] | None = None,
+    ) -> None:
         try:
             self.flush()
-            closed = _closed(window_ns, self._start_ns, spans)
-            closed["sha256"] = closing_checksum(self._sha256, closed["window_s"], spans)
+            closed = _closed(window_ns, self._start_ns, spans, end)
+            sha256 = closing_checksum(self._sha256, closed["window_s"], spans, closed.get("end"))
+            closed["sha256"] = sha256
             self._write(self._last_line(json.dumps({"closed": closed})).encode())
         finally:
             self.end_early()
@@ -411,10 +423,15 @@ class _Parquet:
     def abandon(self) -> None:
         """It is no pipe."""
 
-    def close(self, window_ns: tuple[int, int] | None = None, spans: dict[str, Any] | None = None) -> None:
+    def close(
+        self,
+        window_ns: tuple[int, int] | None = None,
+        spans: dict[str, Any] | None = None,
+        end: dict[str, Any] | None = None,
+    ) -> None:
         if self._channels or not self._part:
             self._write_group()
-        join_parts(self._path, _closed(window_ns, self._start_ns, spans))
+        join_parts(self._path, _closed(window_ns, self._start_ns, spans, end))
 
     def end_early(self) -> None:
         """The parts stay, and are read as those of a run that was killed."""
@@ -497,10 +514,22 @@ def _own_parts(folder: "Path") -> "list[Path]":
     return sorted(entry for entry in folder.iterdir() if _OWN_PART.fullmatch(entry.name))
 
 
-def _closed(window_ns: tuple[int, int] | None, start_ns: int, spans: dict[str, Any] | None) -> dict[str, Any]:
+def _closed(
+    window_ns: tuple[int, int] | None,
+    start_ns: int,
+    spans: dict[str, Any] | None,
+    end: dict[str, Any] | None,
+) -> dict[str, Any]:
     """A closing record without its checksums."""
-    window_s = None if window_ns is None else [(edge - start_ns) / 1e9 for edge in window_ns]
-    return {"window_s": window_s} if spans is None else {"window_s": window_s, "spans": spans}
+    closed: dict[str, Any] = {
+        "window_s": None if window_ns is None else [(edge - start_ns) / 1e9 for edge in window_ns]
+    }
+    if spans is not None:
+        closed["spans"] = spans
+    if end is not None:
+        time_s = (end["monotonic_ns"] - start_ns) / 1e9
+        closed["end"] = {"unix_s": end["unix_s"], "time_s": time_s, "throttled": end.get("throttled")}
+    return closed
 
 
 def _numbers(sample: Sample, start_ns: int) -> tuple[float | None, ...]:

@@ -165,7 +165,8 @@ class LogWriter:
                 self._report()
             self._write_queue()
             finishing = True
-            self._recorder.close(self._window_ns(), self._spans())
+            letter = self._read_letter()
+            self._recorder.close(self._window_ns(), letter.get("spans"), self._end(letter.get("throttled")))
             self._report()
         except Exception as failure:  # noqa: BLE001 - a full disk, a strange name, a fault of ours: all must be seen
             if not finishing:
@@ -180,10 +181,17 @@ class LogWriter:
         start_ns, end_ns = (self._head.counts[c] for c in (Count.WINDOW_START_NS, Count.WINDOW_END_NS))
         return (start_ns, end_ns) if 0 < start_ns < end_ns else None
 
-    def _spans(self) -> Any:
-        """The spans of the run, if the program left them."""
+    def _read_letter(self) -> dict[str, Any]:
+        """The spans of the run and what the firmware said at its end, if the program left them."""
         text = self._letter.read() if self._letter is not None else ""
-        return json.loads(text) if text else None
+        letter: dict[str, Any] = json.loads(text) if text else {}
+        return letter
+
+    def _end(self, throttled: int | None) -> dict[str, Any] | None:
+        """This moment on two clocks, and the firmware's bits, if the program said when the run ended."""
+        if self._window_ns() is None:
+            return None
+        return {"unix_s": time.time(), "monotonic_ns": time.monotonic_ns(), "throttled": throttled}
 
     def _fail(self, failure: Exception) -> None:
         self._failed = True

@@ -38,7 +38,7 @@ _ANSWER_BYTES = _ANSWER.size + _WORD.size
 _ERROR_BYTES = 240
 HEAD_BYTES = _COUNTS + _ANSWER_BYTES + _ERROR_BYTES
 _NO_ANSWER = bytes(_ANSWER_BYTES)
-LETTER_BYTES = _WORD.size + (1 << 15)
+LETTER_BYTES = _WORD.size + (1 << 15) + 256
 HISTORY_SAMPLES = 4096
 _NO_WATTS = -math.inf
 _PATIENCE = 1000
@@ -206,7 +206,7 @@ class Head:
 
 
 class Letter:
-    """A text that the program leaves for whoever finishes the log, behind the session's head: its spans."""
+    """A text that the program leaves for whoever finishes the log, behind the session's head."""
 
     def __init__(self, memory: memoryview) -> None:
         self._bytes = memory[HEAD_BYTES : HEAD_BYTES + LETTER_BYTES]

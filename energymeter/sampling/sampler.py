@@ -279,6 +279,7 @@ class Sampler:
         discard_log: bool = False,
         window_ns: tuple[int, int] | None = None,
         span_edges_ns: Mapping[str, Sequence[int]] | None = None,
+        throttled_after: int | None = None,
     ) -> None:
         """Take one last sample and end; twice is fine, and in a forked worker it does nothing.
 
@@ -286,6 +287,7 @@ class Sampler:
             discard_log: remove the log: what was measured is refused.
             window_ns: the times between which the run was measured, for the end of the log.
             span_edges_ns: start, end, start, end, … of the spans of each name, for the same.
+            throttled_after: the bits of a Raspberry Pi's firmware at the end, for the same.
         """
         if os.getpid() != self._pid:
             return
@@ -309,8 +311,9 @@ class Sampler:
                     if window_ns is not None and self._head is not None:
                         counts = self._head.counts
                         counts[Count.WINDOW_START_NS], counts[Count.WINDOW_END_NS] = window_ns
-                        if self.log is not None and span_edges_ns and not discard_log:
-                            _leave_spans(mine.memory, span_edges_ns, self.log.start_ns)
+                        if self.log is not None and not discard_log:
+                            start_ns = self.log.start_ns
+                            _leave_letter(mine.memory, span_edges_ns or {}, start_ns, throttled_after)
                     self._down = self._down or self._died(mine)
                     mine.stop(discard_log=discard_log)
                     if reusable is not None:
@@ -462,16 +465,19 @@ def _drivers(configs: Sequence[SourceConfig]) -> list[str]:
     return [s.driver if isinstance(s, Spec) else s.name.split("@")[0].split(":")[0] for s in sources]
 
 
-def _leave_spans(memory: memoryview, edges_ns: Mapping[str, Sequence[int]], start_ns: int) -> None:
-    """Leave the spans of a run to whoever finishes its log."""
+def _leave_letter(
+    memory: memoryview, edges_ns: Mapping[str, Sequence[int]], start_ns: int, throttled: int | None
+) -> None:
+    """Leave the spans of a run, and what its firmware says, to whoever finishes its log."""
+    if not edges_ns and throttled is None:
+        return
     import json
 
     from energymeter.recordings.closing import ended_spans, spans_to_json
     from energymeter.sampling.memory import Letter
 
     spans = spans_to_json(ended_spans(edges_ns, start_ns))
-    if spans is not None:
-        Letter(memory).write(json.dumps(spans))
+    Letter(memory).write(json.dumps({"spans": spans, "throttled": throttled}))
 
 
 def _absolute(path: str) -> str:

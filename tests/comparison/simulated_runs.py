@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from energymeter.comparison.comparison import Comparison
-from energymeter.comparison.conditions import Conditions
 from energymeter.comparison.runs import Run
 from energymeter.comparison.schedule import schedule
+from energymeter.meter.conditions import Conditions
 
 HERE = Conditions(board="pi4", governor="ondemand", power_mode="MAXN", mains=True, host="desk")
 

@@ -16,10 +16,10 @@ from devices.terminal import in_pipe, started
 
 from energymeter import EnergyMeter, compare
 from energymeter.comparison import Interrupted
-from energymeter.comparison.conditions import celsius
 from energymeter.comparison.recorded import compare_recordings
 from energymeter.comparison.schedule import schedule
 from energymeter.errors import LogError, NotMeasured, SpecError
+from energymeter.meter.conditions import celsius
 from energymeter.recordings.record import RecordedSpans
 from energymeter.recordings.trace import Trace
 

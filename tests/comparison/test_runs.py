@@ -10,10 +10,10 @@ import pytest
 from comparison.simulated_runs import HERE, run
 
 from energymeter.comparison.commands import command, pattern
-from energymeter.comparison.conditions import Conditions
 from energymeter.comparison.runs import Folder, Run, load_baseline, save_baseline
 from energymeter.energy.uncertainty import Component
 from energymeter.errors import LogError, SpecError
+from energymeter.meter.conditions import Conditions
 
 ONE = run("A", 3, 50.0, started=1.7e9, components=(Component("power gain", 0.1, "ina219", True),), metric=0.9)
 
@@ -111,7 +111,9 @@ def test_conditions_of_a_board(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     now = Conditions.now(str(tmp_path))
-    assert now._replace(host="") == Conditions(48.312, None, "ondemand", "pmode:0002", True, 0.52, "pi4")
+    assert now._replace(host="") == Conditions(
+        48.312, None, "ondemand", "pmode:0002", True, 0.52, "pi4", battery=False
+    )
     assert Conditions.from_dict(now._asdict()) == now
     assert str(now) == "pi4, 48 °C, governor ondemand, power mode pmode:0002, on mains, load 0.52"
 

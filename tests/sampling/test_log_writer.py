@@ -54,7 +54,7 @@ class Disk:
     def abandon(self):
         self.abandoned = True
 
-    def close(self, window_ns=None, spans=None):
+    def close(self, window_ns=None, spans=None, end=None):
         self.closed += 1
         self.flush()
 

@@ -30,6 +30,8 @@ class Conditions(NamedTuple):
     """Processes that wanted a processor, averaged over a minute: other programs, and the runs before."""
     board: str | None = None
     host: str = ""
+    battery: bool | None = None
+    """Whether the kernel knows a battery that can feed the machine. None: it knows no supply at all."""
 
     @classmethod
     def now(cls, root: str = "/") -> "Conditions":
@@ -45,6 +47,7 @@ class Conditions(NamedTuple):
             float(load) if load.replace(".", "", 1).isdigit() else None,
             None if board is None else board.name,
             os.uname().nodename,
+            _battery(root),
         )
 
     @classmethod
@@ -55,7 +58,7 @@ class Conditions(NamedTuple):
             TypeError, ValueError: it is none.
         """
         known = cls(**fields)
-        for value, kind in zip(known, (float, int, str, str, bool, float, str, str), strict=True):
+        for value, kind in zip(known, (float, int, str, str, bool, float, str, str, bool), strict=True):
             if value is not None and not isinstance(value, (int, float) if kind is float else kind):
                 raise TypeError(f"{value!r} is no {kind.__name__}")
         return known
@@ -99,3 +102,14 @@ def _mains(root: str) -> bool | None:
         if peek_name(below(folder, name, "type")) in ("Mains", "USB")
     ]
     return None if not online else any(online)
+
+
+def _battery(root: str) -> bool | None:
+    folder = below(root, "sys/class/power_supply")
+    kinds = {name: peek_name(below(folder, name, "type")) for name in entries(folder)}
+    own = [
+        name
+        for name, kind in kinds.items()
+        if kind in ("Battery", "UPS") and peek_name(below(folder, name, "scope")) != "Device"
+    ]
+    return bool(own) if kinds else None
