@@ -107,7 +107,7 @@ def peek_number(path: str) -> float | None:
     return number(peek(path))
 
 
-def replace_file(path: str, text: str) -> None:
+def replace_file(path: str, content: str | bytes) -> None:
     """Write a file, for this user alone, that is whole or as it was before; a link in its place is replaced.
 
     Raises:
@@ -119,8 +119,8 @@ def replace_file(path: str, text: str) -> None:
     # a new file with a name that nobody can foresee: no link that lies there is followed
     descriptor, unfinished = tempfile.mkstemp(prefix=".unfinished.", dir=os.path.dirname(path) or ".")
     try:
-        with open(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with open(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
         os.replace(unfinished, path)
     except BaseException:
         with contextlib.suppress(OSError):

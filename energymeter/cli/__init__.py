@@ -29,6 +29,7 @@ _COMMANDS = {
     "check": "Quality of a source: noise, zero, timing, resolution, aliasing.",
     "align": "Clock offset and drift between two recordings, from load steps.",
     "show": "Content of a recording: totals, gaps, source.",
+    "plot": "Pictures of recordings and comparisons.",
     "budget": "Battery budgets: what is left, and for how long.",
     "carbon": "Grams of CO₂e of a recording, known zones, the cleanest time.",
 }

@@ -270,6 +270,39 @@ class Folder:
         write_json(os.path.join(self.path, name), content)
 
 
+class Kept(NamedTuple):
+    """What the folder of a comparison or a sweep holds."""
+
+    arms: tuple[str, ...]
+    runs: tuple[Run, ...]
+    """In the order of their times."""
+    idle: tuple[float, ...]
+    """W."""
+
+
+def load_folder(path: str | os.PathLike[str]) -> Kept:
+    """The runs in a folder that ``--out`` named.
+
+    Raises:
+        LogError: it is none of a comparison, or damaged.
+    """
+    path = os.fspath(path)
+    plan = read_json(os.path.join(path, _PLAN), _MOST_BYTES)
+    try:
+        if plan["format"] != FORMAT:
+            raise ValueError("it is of another version")
+        arms = tuple(_text(name) for name, _program, _per in plan["arms"])
+        folder = Folder(path, {key: value for key, value in plan.items() if key != "format"})
+    except (KeyError, TypeError, ValueError) as damage:
+        if isinstance(damage, LogError):
+            raise
+        raise LogError(f"{path} holds no comparison ({damage}); name the folder of --out") from damage
+    runs, idle = folder.runs(), folder.idle()
+    if not runs:
+        raise LogError(f"{path} holds no run; measure with --out {path}")
+    return Kept(arms, tuple(runs[n] for n in sorted(runs)), tuple(idle[n] for n in sorted(idle)))
+
+
 def write_json(path: str, content: Any) -> None:
     """Write a file that is whole or not there; a link in its place is replaced and not followed.
 
