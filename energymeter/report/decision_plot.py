@@ -221,6 +221,8 @@ def _draw_front(axes: Any, sweep: Sweep) -> None:
         where="pre" if by_metric else "post",
         color=BLUE,
         linewidth=1.2,
+        marker="o",
+        markersize=5,
         label="worth having",
     )
     for one in sweep.settings:
@@ -277,8 +279,12 @@ def _draw_roofline(axes: Any, sweep: Sweep) -> None:
     )
     axes.set_xscale("log")
     axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda number, _: f"{number:g}")
+        axis.set_minor_formatter(lambda number, _: "")
     axes.set_xlabel("operational intensity, FLOP/B")
     axes.set_ylabel("speed, GFLOP/s")
+    axes.margins(y=0.15)
     axes.legend(loc="lower right")
 
 

@@ -101,6 +101,8 @@ def test_a_roofline_is_below_what_the_board_allows():
     (points,) = [line for line in panel.get_lines() if line.get_label() == "settings"]
     assert set(points.get_xdata()) == {20.0}
     assert panel.get_xlabel() == "operational intensity, FLOP/B"
+    picture.to_bytes(".png")
+    assert not any("$" in text for text in texts(picture)), "labels are numbers, not formulas"
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"format": "energymeter comparison 1", "arms": 3}', "[]"])
