@@ -72,7 +72,7 @@ print(time.perf_counter() - start, held_mb())
 """
 _COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "show": lambda path: ["show", path],
-    "plot": lambda path: ["plot", path],
+    "plot": lambda path: ["plot", path, "-o", f"{path}.png", "--force"],
     "compare": lambda path: ["compare", path, path],
 }
 
@@ -95,7 +95,8 @@ def log_size() -> Iterator[Series]:
                 found = measured(_COMMAND.format(arguments=_COMMANDS[name](path)))
                 shown[name].append((rows, found))
     finally:
-        Path(path).unlink(missing_ok=True)
+        for made in (path, f"{path}.png"):
+            Path(made).unlink(missing_ok=True)
     yield from _pair(
         "log size, 10⁴ windows",
         windows,

@@ -470,6 +470,7 @@ CLAIMS: dict[str, list[str]] = {
     ],
     "There is no telemetry": [f"{HERE}::test_nothing_connects_unless_it_is_named"],
     "The network is used only": [f"{HERE}::test_nothing_connects_unless_it_is_named"],
+    "A page that `plot` writes": ["report/test_interactive.py::test_the_page_asks_no_network"],
     "Meters on a serial port get only": [
         "drivers/test_um.py::test_noise_before_the_frame_is_stepped_over",
         "drivers/test_tc66c.py::test_the_recorded_answer",
@@ -524,6 +525,10 @@ CLAIMS: dict[str, list[str]] = {
     ],
     "The closing record of a recording": [
         "recordings/test_span_records.py::test_the_log_of_a_meter_holds_its_spans"
+    ],
+    "a picture or a page of `plot` |": [
+        "report/test_plot.py::test_a_picture_is_a_file_that_replaces_nothing",
+        "cli/test_cli_plot.py::test_nothing_is_replaced_without_force",
     ],
     "a ledger |": [f"{HOSTILE}::test_folders_that_are_made_are_their_owners_alone"],
     "a calibration card |the user's": [

@@ -31,6 +31,7 @@ _COMMANDS = {
     "check": "Quality of a source: noise, zero, timing, resolution, aliasing.",
     "align": "Clock offset and drift between two recordings, from load steps.",
     "show": "Content of a recording: totals, gaps, source.",
+    "plot": "Pictures of recordings and comparisons.",
     "report": "One page from recorded runs, or a card for other tools.",
     "export": "A recording for Perfetto, the Firefox Profiler or Chrome's tracing.",
     "verify": "Does a log prove its claim?",

@@ -270,23 +270,37 @@ class Folder:
         write_json(os.path.join(self.path, name), content)
 
 
-def load_folder(path: str | os.PathLike[str]) -> tuple[list[str], list[Run], list[float]]:
-    """The arms, runs and idle powers of a comparison that was kept.
+class Kept(NamedTuple):
+    """What the folder of a comparison or a sweep holds."""
+
+    arms: tuple[str, ...]
+    runs: tuple[Run, ...]
+    """In the order of their times."""
+    idle: tuple[float, ...]
+    """W."""
+
+
+def load_folder(path: str | os.PathLike[str]) -> Kept:
+    """The runs in a folder that ``--out`` named.
 
     Raises:
-        LogError: it is no folder of a comparison, or a file in it is damaged.
+        LogError: it is none of a comparison, or damaged.
     """
     path = os.fspath(path)
     plan = read_json(os.path.join(path, _PLAN), _MOST_BYTES)
-    if not isinstance(plan, dict) or plan.pop("format", None) != FORMAT:
-        raise LogError(f"{path} holds no comparison of this version; name the folder of its --out")
-    folder = Folder(path, plan)
-    runs = [run for _, run in sorted(folder.runs().items())]
-    return (
-        [*dict.fromkeys(run.arm for run in runs)],
-        runs,
-        [watts for _, watts in sorted(folder.idle().items())],
-    )
+    try:
+        if plan["format"] != FORMAT:
+            raise ValueError("it is of another version")
+        arms = tuple(_text(name) for name, _program, _per in plan["arms"])
+        folder = Folder(path, {key: value for key, value in plan.items() if key != "format"})
+    except (KeyError, TypeError, ValueError) as damage:
+        if isinstance(damage, LogError):
+            raise
+        raise LogError(f"{path} holds no comparison ({damage}); name the folder of --out") from damage
+    runs, idle = folder.runs(), folder.idle()
+    if not runs:
+        raise LogError(f"{path} holds no run; measure with --out {path}")
+    return Kept(arms, tuple(runs[n] for n in sorted(runs)), tuple(idle[n] for n in sorted(idle)))
 
 
 def write_json(path: str, content: Any) -> None:

@@ -13,7 +13,7 @@ from energymeter.comparison.board_axes import BoardAxis, restored, set_axis
 from energymeter.comparison.comparison import Comparison, percents
 from energymeter.comparison.interleaved import Arm, Protocol, Work, measure_arms, title_of
 from energymeter.comparison.roofline import Roofline
-from energymeter.comparison.runs import Folder, Run
+from energymeter.comparison.runs import Folder, Run, load_folder
 from energymeter.errors import ExtraMissing, LogError, NotMeasured, SpecError
 from energymeter.meter.meter import EnergyMeter
 from energymeter.paths import replace_file
@@ -74,6 +74,21 @@ class Sweep:
             one._replace(worth=not any(_better(b, one) for b in found.values()), ratio=ratios.get(label))
             for label, one in found.items()
         ]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, roofline: Roofline | None = None) -> "Sweep":
+        """The sweep whose runs are in a folder, as far as it went.
+
+        Raises:
+            LogError: it holds no sweep, or is damaged.
+        """
+        kept = load_folder(path)
+        settings = {label: _values(label) for label in kept.arms}
+        axes = {tuple(values) for values in settings.values()}
+        if len(axes) != 1 or () in axes:
+            raise LogError(f"{os.fspath(path)} holds no sweep; name the folder of its --out")
+        measured = {run.arm for run in kept.runs}
+        return cls(kept.runs, settings, roofline=roofline, complete=measured == set(settings))
 
     @property
     def front(self) -> list[Setting]:
@@ -321,6 +336,17 @@ def _settings(grid: Mapping[str, Sequence[object]]) -> dict[str, dict[str, objec
         setting = dict(zip(grid, values, strict=True))
         found[" ".join(f"{name}={value}" for name, value in setting.items())] = setting
     return found
+
+
+def _values(label: str) -> dict[str, str]:
+    """The setting that a label names; nothing where it is none.
+
+    >>> _values("bits=4 threads=1"), _values("A")
+    ({'bits': '4', 'threads': '1'}, {})
+    """
+    pairs = [pair.partition("=") for pair in label.split(" ")]
+    named = all(name.isidentifier() and value for name, _, value in pairs)
+    return {name: value for name, _, value in pairs} if named else {}
 
 
 def _setting(values: dict[str, str], runs: Sequence[Run], roofline: Roofline | None) -> Setting:

@@ -222,6 +222,21 @@ class Trace:
         return sum(traces[1:], start=traces[0])
 
     @classmethod
+    def load_channels(cls, path: str | os.PathLike[str], **hints: Any) -> "list[Trace]":
+        """Read a recording, each channel by itself, also those that do not count; see `load`.
+
+        Raises:
+            LogError, NotMeasured, ImplausibleReading: see `energymeter.recordings.reader.read`; NotMeasured
+                also where a channel that counts has no sample.
+        """
+        path, known = options_in(os.fspath(path), Hints(**hints))
+        records = reader.read(path, known)
+        silent = [r.name for r in records if r.facts.counted and not r.columns["time_s"]]
+        if silent:
+            raise NotMeasured(f"{path} holds no sample of {', '.join(silent)}; choose another channel")
+        return [cls.of_record(record) for record in records if record.columns["time_s"]]
+
+    @classmethod
     def of_record(cls, record: reader.Record) -> "Trace":
         """From one channel of a recording, as `energymeter.recordings.reader` gives it; it has samples.
 
@@ -230,7 +245,7 @@ class Trace:
         """
         columns = {name: np.frombuffer(column) for name, column in record.columns.items()}
         if "covered_s" in columns:
-            calibration = _applied(record)
+            calibration = applied(record)
             trace = cls(
                 columns,
                 [record.name],
@@ -707,7 +722,8 @@ def _together(parts: Sequence[Part]) -> Part:
     return parts[0]._replace(window=Window(**summed, peak_watts=max(peaks, default=math.nan)))
 
 
-def _applied(record: reader.Record) -> Applied | None:
+def applied(record: reader.Record) -> Applied | None:
+    """The calibration in a record; raises `LogError` where it is damaged."""
     if record.calibration is None:
         return None
     try:

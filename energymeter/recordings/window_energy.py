@@ -4,19 +4,18 @@ A Parquet log is read a row group at a time, and of a lone channel's only the on
 begins or ends: the running totals stand for everything between.
 """
 
-import itertools
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from energymeter.energy.window import smallest_rise
-from energymeter.errors import LogError, NotMeasured, SpecError
+from energymeter.errors import NotMeasured, SpecError
 from energymeter.reading import Facts
 from energymeter.recordings.arrays import Floats, begun
-from energymeter.recordings.parquet import check_columns, described, opened, parquet_files
 from energymeter.recordings.record import Record
+from energymeter.recordings.rowgroups import RowGroup, own_rows, rows_of, survey
 from energymeter.recordings.trace import Trace, WindowSums, total_joules
 
 
@@ -46,18 +45,9 @@ def window_joules(path: str, starts_s: npt.ArrayLike, ends_s: npt.ArrayLike) -> 
     return total_joules(sums, (ends - starts).ravel()).reshape(starts.shape)
 
 
-class _Group(NamedTuple):
-    """One row group and the time it spans, s."""
-
-    file: Any
-    number: int
-    first_s: float
-    last_s: float
-
-
 def _totals(path: str, edges: Floats) -> list[tuple[Facts, Floats, Floats]]:
     """For each channel: its facts, and its joules and covered seconds at each of the sorted ``edges``."""
-    groups, records = _survey(path)
+    groups, records = survey(path)
     several = len(records) > 1
     channels = [_Channel(record, edges) for record in records if record.facts.counted]
     if not channels:
@@ -68,7 +58,7 @@ def _totals(path: str, edges: Floats) -> list[tuple[Facts, Floats, Floats]]:
     # one of several channels may have had its last row any number of groups ago; a gauge's step is looked for
     everything = several or any(record.facts.is_gauge for record in records)
     for group in groups if everything else _with_edges(groups, edges):
-        rows = _rows(group, columns)
+        rows = rows_of(group, columns)
         for channel in channels:
             channel.take(rows)
     return [(channel.facts(), *channel.totals()) for channel in channels]
@@ -93,7 +83,7 @@ class _Channel:
 
     def take(self, rows: dict[str, list[Any]]) -> None:
         """The next row group."""
-        columns = _own(rows, self._record.name)
+        columns = own_rows(rows, self._record.name)
         time_s = columns["time_s"]
         if not len(time_s):
             return
@@ -128,91 +118,9 @@ class _Channel:
         return trace.at(edges), trace.at(edges, "covered_s")
 
 
-def _survey(path: str) -> tuple[list[_Group], list[Record]]:
-    """Where the row groups lie in time, by their statistics, and what the channels are."""
-    files = parquet_files(path)
-    import pyarrow
-
-    try:
-        sources = [opened(file) for file in files]
-        records, _ = described(path, sources[0])
-        for source in sources:
-            check_columns(source)
-        groups = list(_groups(sources))
-        # several channels come in the order in which they answered, each with times of its own
-        backwards = any(later.first_s < earlier.last_s for earlier, later in itertools.pairwise(groups))
-        if backwards and len(records) == 1:
-            raise ValueError("its row groups do not go forward in time")
-        return groups, records
-    except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException) as damage:
-        raise LogError(f"{path} is no whole Parquet file ({damage}); restore it") from damage
-
-
-def _groups(files: list[Any]) -> Iterator[_Group]:
-    for file in files:
-        column = file.schema_arrow.names.index("time_s")
-        for number in range(file.num_row_groups):
-            about = file.metadata.row_group(number)
-            if about.num_rows:
-                times = about.column(column).statistics
-                if times is None or not times.has_min_max:
-                    raise ValueError("its time has no statistics")
-                yield _Group(file, number, times.min, times.max)
-
-
-def _with_edges(groups: list[_Group], edges: Floats) -> Iterator[_Group]:
+def _with_edges(groups: list[RowGroup], edges: Floats) -> Iterator[RowGroup]:
     """Those of a lone channel in which an edge lies; of one that lies between two, both."""
     bounds = [bound for group in groups for bound in (group.first_s, group.last_s)]
     places = np.searchsorted(bounds, edges, side="right")  # odd: within a group
     wanted = np.unique(np.clip(np.concatenate([(places - 1) // 2, places // 2]), 0, len(groups) - 1))
     return (groups[n] for n in wanted)
-
-
-def _rows(group: _Group, columns: list[str]) -> dict[str, list[Any]]:
-    """The row group's columns, each in one or more pieces."""
-    import pyarrow
-
-    try:
-        table = group.file.read_row_group(group.number, columns=columns, use_threads=False)
-        rows = {name: table[name].chunks for name in columns}
-        if "source" in rows:  # ours is one already
-            rows["source"] = [piece.dictionary_encode() for piece in rows["source"]]
-    except (OSError, pyarrow.ArrowException) as damage:
-        raise LogError(
-            f"rows from {group.first_s:g} s on are damaged ({damage}); take windows before that"
-        ) from damage
-    if any(column.null_count for column in table.columns):  # ours say NaN; buffers hold anything there
-        raise LogError(
-            f"rows from {group.first_s:g} s on have empty cells; write the log again by Trace.save"
-        )
-    times = _joined([_buffer(piece, np.float64) for piece in rows["time_s"]])
-    if not (times.min() == group.first_s and times.max() == group.last_s):
-        raise LogError(f"rows from {group.first_s:g} s on are not those that were written; restore the log")
-    return rows
-
-
-def _own(rows: dict[str, list[Any]], name: str) -> dict[str, Floats]:
-    """A channel's rows of a row group."""
-    # the plain buffers: to_numpy() would import pandas, which takes longer than reading
-    columns = {
-        column: _joined([_buffer(piece, np.float64) for piece in pieces])
-        for column, pieces in rows.items()
-        if column != "source"
-    }
-    if "source" not in rows:
-        return columns
-    theirs = _joined(
-        [
-            _buffer(piece.indices.cast("int32"), np.int32) == piece.dictionary.index(name).as_py()
-            for piece in rows["source"]
-        ]
-    )
-    return {column: values[theirs] for column, values in columns.items()}
-
-
-def _buffer(piece: Any, kind: type) -> npt.NDArray[Any]:
-    return np.frombuffer(piece.buffers()[1], kind, len(piece), np.dtype(kind).itemsize * piece.offset)
-
-
-def _joined(pieces: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)

@@ -1,12 +1,17 @@
-"""What a measurement is shown and proved with: pages, the live view, verification, files for other programs."""
+"""What a measurement is shown and proved with: pictures, pages, the live view, verification, timelines."""
 
 from energymeter.lazy import TYPE_CHECKING, face
 
 if TYPE_CHECKING:
     from energymeter.report.cards import Task as Task
     from energymeter.report.cards import card as card
+    from energymeter.report.decision_plot import plot_comparison as plot_comparison
+    from energymeter.report.decision_plot import plot_sweep as plot_sweep
+    from energymeter.report.interactive import interactive_page as interactive_page
     from energymeter.report.live import Live as Live
     from energymeter.report.page import render as render
+    from energymeter.report.picture import Picture as Picture
+    from energymeter.report.plot import plot_traces as plot_traces
     from energymeter.report.report import Report as Report
     from energymeter.report.report import Settings as Settings
     from energymeter.report.report import Stated as Stated
@@ -21,8 +26,12 @@ __all__, __getattr__, __dir__ = face(
     __name__,
     {
         "cards": "Task card",
+        "decision_plot": "plot_comparison plot_sweep",
+        "interactive": "interactive_page",
         "live": "Live",
         "page": "render",
+        "picture": "Picture",
+        "plot": "plot_traces",
         "report": "Report Settings Stated",
         "timeline": "Shares export",
         "verification": "Limits Rule Verification verify",
