@@ -22,9 +22,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from energymeter.clock import Clock, SystemClock
-from energymeter.energy.window import smallest_rise
 from energymeter.errors import SourceEnded, SpecError, not_open
-from energymeter.reading import Facts, Reading
+from energymeter.reading import Facts, Reading, smallest_rise
 from energymeter.recordings.reader import Hints, Record, read, typical_interval
 
 __all__ = ["Replay"]

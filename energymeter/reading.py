@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from energymeter.lazy import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any, Literal
 
     Semantics = Literal["instant", "mean", "counter"]
@@ -168,3 +171,12 @@ class Facts(NamedTuple):
             name: Band(*field) if isinstance(field, list) else field for name, field in fields.items()
         }
         return cls(**known)
+
+
+def smallest_rise(totals: Iterable[float]) -> float | None:
+    """By how much a counter rose at least when it did: its step is no more; ``None``: it never did.
+
+    >>> smallest_rise([0.0, 0.0, 144.0, 216.0])
+    72.0
+    """
+    return min((after - before for before, after in pairwise(totals) if after > before), default=None)

@@ -9,7 +9,7 @@ from itertools import pairwise
 from energymeter.lazy import TYPE_CHECKING, NamedTuple, made
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 COVERED = 0.995
 """The share of a window that must have been measured for its energy to stand for the whole window."""
@@ -43,15 +43,6 @@ _OVER = 1.1
 """What a mean has above the samples around it may have flowed within a part of it; with a tenth for noise."""
 _DELAYED = 0.95
 """95 of 100 delays, which may be anything up to the greatest, are less than this share of it."""
-
-
-def smallest_rise(totals: Iterable[float]) -> float | None:
-    """By how much a counter rose at least when it did: its step is no more; ``None``: it never did.
-
-    >>> smallest_rise([0.0, 0.0, 144.0, 216.0])
-    72.0
-    """
-    return min((after - before for before, after in pairwise(totals) if after > before), default=None)
 
 
 class Point(NamedTuple):

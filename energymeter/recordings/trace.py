@@ -24,11 +24,10 @@ from energymeter.energy.window import (
     Edges,
     Near,
     Window,
-    smallest_rise,
     unseen_joules,
 )
 from energymeter.errors import EnergyMeterError, ExtraMissing, LogError, NotMeasured, SpecError
-from energymeter.reading import Facts
+from energymeter.reading import Facts, smallest_rise
 from energymeter.recordings import reader
 from energymeter.recordings.arrays import Floats, begun, integrated, running, scatter
 from energymeter.recordings.closing import spans_to_json

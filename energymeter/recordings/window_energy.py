@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from energymeter.energy.window import smallest_rise
 from energymeter.errors import NotMeasured, SpecError
-from energymeter.reading import Facts
+from energymeter.reading import Facts, smallest_rise
 from energymeter.recordings.arrays import Floats, begun
 from energymeter.recordings.record import Record
 from energymeter.recordings.rowgroups import RowGroup, own_rows, rows_of, survey

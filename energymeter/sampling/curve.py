@@ -23,12 +23,11 @@ from energymeter.energy.window import (
     Near,
     Point,
     Window,
-    smallest_rise,
     unseen_joules,
 )
 from energymeter.errors import NotMeasured
 from energymeter.lazy import TYPE_CHECKING, NamedTuple, made
-from energymeter.reading import ASKED_SECONDS, Facts
+from energymeter.reading import ASKED_SECONDS, Facts, smallest_rise
 from energymeter.sampling.memory import ChannelMemory, Count
 
 if TYPE_CHECKING:

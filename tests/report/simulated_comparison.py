@@ -1,8 +1,8 @@
 """Runs of a comparison with known energy, and the folder they would be kept in."""
 
-from energymeter.comparison.conditions import Conditions
 from energymeter.comparison.interleaved import Arm, Protocol
 from energymeter.comparison.runs import Folder, Run
+from energymeter.meter.conditions import Conditions
 
 HERE = Conditions(board="pi4", governor="ondemand", mains=True, host="desk")
 
