@@ -63,6 +63,15 @@ class Conditions(NamedTuple):
                 raise TypeError(f"{value!r} is no {kind.__name__}")
         return known
 
+    @classmethod
+    def in_header(cls, header: dict[str, Any]) -> "Conditions | None":
+        """What the header of a log says of its machine; ``None``: nothing that makes sense."""
+        said = header.get("conditions")
+        try:
+            return cls.from_dict(said) if isinstance(said, dict) else None
+        except (TypeError, ValueError):
+            return None
+
     def __str__(self) -> str:
         parts = [
             "" if self.board is None else self.board,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from energymeter.meter.conditions import Conditions
 from energymeter.report.report import typical_hz
 from energymeter.text import duration, partly_measured, percent, plus_minus, printable, significant
 
@@ -130,7 +131,8 @@ def _systems(report: "Report") -> list[str]:
     return [
         *_grouped(report, _device),
         *_grouped(report, _software),
-        *_conditions(report),
+        *_grouped(report, _machine),
+        *_compared(report),
         *_grouped(report, _started),
     ]
 
@@ -138,6 +140,9 @@ def _systems(report: "Report") -> list[str]:
 def _device(run: "ReportedRun") -> str:
     if run.stated.hardware:
         return f"Device, as stated by the author: {run.stated.hardware}."
+    known = Conditions.in_header(run.trace.header)
+    if known is not None and known.board:
+        return f"Device, as it names itself: {_text(known.board)}."
     return "The log does not name the device."
 
 
@@ -156,11 +161,29 @@ def _text(value: Any) -> str:
     return printable(value) if isinstance(value, str) and len(value) <= _MOST_TEXT else ""
 
 
-def _conditions(report: "Report") -> list[str]:
-    """Governor and temperature, which a comparison records around its runs and a log does not."""
+def _machine(run: "ReportedRun") -> str:
+    """What a log says of the machine when it began."""
+    known = Conditions.in_header(run.trace.header)
+    if known is None:
+        return "Governor, power mode and temperature are not in the log."
+    silent = [
+        name
+        for name, value in (
+            ("governor", known.governor),
+            ("power mode", known.power_mode),
+            ("temperature", known.celsius),
+        )
+        if value is None
+    ]
+    unknown = f"; the machine does not say its {_listed(silent)}" if silent else ""
+    return f"At its start: {printable(str(known))}{unknown}."
+
+
+def _compared(report: "Report") -> list[str]:
+    """What a comparison recorded around its runs."""
     comparison = report.settings.comparison
     if comparison is None:
-        return ["Governor, power mode and temperature are not in the log."]
+        return []
     seen = dict.fromkeys(
         f"{run.before.board or 'a board that is not named'}, governor {run.before.governor or 'not known'}, "
         f"power mode {run.before.power_mode or 'not known'}"

@@ -237,11 +237,7 @@ class _Log:
         return True, "the kernel knows no battery", ""
 
     def _conditions(self) -> Conditions | None:
-        said = self._header.get("conditions") if self._own else None
-        try:
-            return Conditions.from_dict(said) if isinstance(said, dict) else None
-        except (TypeError, ValueError):
-            return None
+        return Conditions.in_header(self._header) if self._own else None
 
     def _calibrated(self) -> tuple[bool | None, str, str]:
         if not self._own:

@@ -56,6 +56,8 @@ def test_a_real_log_names_its_system_and_rate(tmp_path: Path) -> None:
     assert "Power was not measured but typed in as manual:5V,0.6A" in said
     assert "(100 were asked for)" in said
     assert "Operating system: Linux" in said
+    assert "At its start: " in said
+    assert "are not in the log" not in said
     assert "Device, as stated by the author: a desk." in said
     assert "the block that the program measured" in said
 
