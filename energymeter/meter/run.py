@@ -239,10 +239,10 @@ class Run:
         """
         try:
             return self._combined(self.counted, windows, progress)
-        except NotMeasured:
+        except NotMeasured as reason:
             if until_ns > self._known_ns(self.counted):
                 raise NotMeasured(
-                    "the sample that follows has not been taken yet, as on a busy machine; ask again"
+                    f"{reason}; or ask again, as the next sample has not been taken yet"
                 ) from None
             raise
 

@@ -243,7 +243,7 @@ def test_no_call_and_no_source_are_different_reasons(bench):
         blind.sleep(5)
     with pytest.raises(NotMeasured, match=r"none of 1 spans 'span' was measured .* so ask again"):
         _ = blind.spans().joules
-    with pytest.raises(NotMeasured, match="has not been taken yet, as on a busy machine; ask again"):
+    with pytest.raises(NotMeasured, match="or ask again, as the next sample has not been taken yet"):
         _ = span.usage
     blind.leave()
     with pytest.raises(NotMeasured, match=r"none of 1 spans 'span' was measured .* or raise the rate"):
