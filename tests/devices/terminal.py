@@ -82,5 +82,6 @@ class Terminal:
 
 
 def _own_terminal() -> None:
+    every_signal_counts()
     os.setsid()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
