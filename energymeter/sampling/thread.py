@@ -53,7 +53,7 @@ class ThreadHost:
             self._thread = threading.Thread(
                 target=self._run, args=(session,), name="energymeter-sampler", daemon=True
             )
-            self._thread.start()
+            uninterrupted(self._thread.start)
         except BaseException as failure:
             if self._begun.acquire(blocking=False):  # the thread has not begun, and will not
                 session.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
 
 from energymeter.lazy import TYPE_CHECKING
@@ -64,10 +65,33 @@ def uninterrupted(work: Callable[[], T], undo: Callable[[T], object] | None = No
 
 
 def _in_thread(run: Callable[[], None]) -> None:
-    thread = threading.Thread(target=run, name="energymeter-work", daemon=True)
+    """Run it in a thread, and wait for that.
+
+    An interrupted `threading.Thread.start` may leave a thread that waits forever, and an interrupted ``join``
+    raises RuntimeError. So another thread starts it, which is not interrupted, and a lock is waited for.
+    """
+    refused = False
+    ended = _thread.allocate_lock()
+    ended.acquire()
+
+    def run_to_the_end() -> None:
+        try:
+            run()
+        finally:
+            ended.release()
+
+    def start() -> None:
+        nonlocal refused
+        try:
+            threading.Thread(target=run_to_the_end, name="energymeter-work", daemon=True).start()
+        except RuntimeError:
+            refused = True
+            ended.release()
+
     try:
-        thread.start()
-    except RuntimeError:  # no thread is left, or the interpreter is about to end
+        _thread.start_new_thread(start, ())
+        ended.acquire()
+    except RuntimeError:
+        refused = True
+    if refused:  # no thread is left, or the interpreter is about to end
         run()
-    else:
-        thread.join()

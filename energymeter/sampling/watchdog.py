@@ -6,6 +6,7 @@ import threading
 
 from energymeter.errors import SamplerError
 from energymeter.lazy import TYPE_CHECKING
+from energymeter.sampling.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +30,10 @@ class Watchdog:
         Raises:
             SamplerError: there can be no more threads.
         """
-        if self._thread is not None:
-            return
+        if self._thread is None:
+            self._thread = uninterrupted(self._started, lambda _: self.end())
+
+    def _started(self) -> threading.Thread:
         thread = threading.Thread(target=self._run, name="energymeter-watchdog", daemon=True)
         try:
             thread.start()
@@ -38,7 +41,7 @@ class Watchdog:
             raise SamplerError(
                 f"no thread could be started to watch the sampling ({failure}); end some others"
             ) from failure
-        self._thread = thread
+        return thread
 
     def end(self) -> None:
         """Stop looking, without waiting for that; twice is fine."""

@@ -1,10 +1,13 @@
 """Work that no signal handler's exception cuts short, wherever it is raised."""
 
 import itertools
+import os
 import sys
 import threading
+import time
 
 import pytest
+from devices.processes import PATIENCE_SECONDS
 
 from energymeter.sampling import uninterrupted as module
 from energymeter.sampling.uninterrupted import uninterrupted
@@ -50,17 +53,24 @@ def interrupted(line: int, *arguments) -> bool:
     return False
 
 
-def join_all() -> None:
-    for thread in threading.enumerate():
-        if thread.name == "energymeter-work":
-            thread.join()
+def threads() -> int:
+    """Of this process, as the kernel counts them: also one that Python is just starting."""
+    return len(os.listdir("/proc/self/task"))
+
+
+def join_all(before: int) -> None:
+    """Wait until all threads that began since then have ended."""
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while threads() > before:
+        assert time.monotonic() < give_up, "a thread is left"
+        time.sleep(0)
 
 
 def test_what_was_made_is_undone_wherever_the_caller_was_interrupted():
     for line in itertools.count():
-        made, undone = [], []
+        made, undone, before = [], [], threads()
         hit = interrupted(line, lambda made=made: made.append(1) or 7, undone.append)
-        join_all()
+        join_all(before)
         if not hit:
             assert (made, undone) == ([1], [])
             break
@@ -72,8 +82,9 @@ def test_what_must_be_done_is_done_once_it_was_begun():
     done = []
     for line in itertools.count():
         del done[:]
+        before = threads()
         hit = interrupted(line, lambda: done.append(1))
-        join_all()
+        join_all(before)
         assert len(done) <= 1
         if not hit:
             break
