@@ -139,16 +139,7 @@ def perf(path: str, lines: Iterator[str]) -> Iterator[str]:
 
 def json_lines(path: str, lines: Iterator[str]) -> Iterator[str]:
     """The values of each object, under their keys in the first lines."""
-    first = list(itertools.islice(lines, _FIRST_LINES))
-    known = [row for line in first if (row := _object(line)) is not None]
-    titles = list(dict.fromkeys(key for row in known for key in row))
-    yield _cells(titles)
-    for line in itertools.chain(first, lines):
-        row = _object(line)
-        if row is not None:
-            yield _cells([row.get(title, "") for title in titles])
-        elif line.strip() not in ("", "[", "]"):
-            yield _cells([line.strip()])  # it is counted as left out
+    return _by_keys(lines, _object, lambda line: line.strip() in ("", "[", "]"))
 
 
 def line_protocol(path: str, lines: Iterator[str]) -> Iterator[str]:
@@ -186,16 +177,23 @@ def line_protocol(path: str, lines: Iterator[str]) -> Iterator[str]:
 
 def key_values(path: str, lines: Iterator[str]) -> Iterator[str]:
     """The values of each line, under the keys of the first lines."""
+    return _by_keys(lines, _pairs, lambda line: not line.strip() or line.startswith("#"))
+
+
+def _by_keys(
+    lines: Iterator[str], parsed: Callable[[str], dict[str, str] | None], is_empty: Callable[[str], bool]
+) -> Iterator[str]:
+    """The values of each line that has some, under the keys of the first lines."""
     first = list(itertools.islice(lines, _FIRST_LINES))
-    known = [row for line in first if (row := _pairs(line)) is not None]
+    known = [row for line in first if (row := parsed(line)) is not None]
     titles = list(dict.fromkeys(key for row in known for key in row))
     yield _cells(titles)
     for line in itertools.chain(first, lines):
-        row = _pairs(line)
+        row = parsed(line)
         if row is not None:
             yield _cells([row.get(title, "") for title in titles])
-        elif line.strip() and not line.startswith("#"):
-            yield _cells([line.strip()])
+        elif not is_empty(line):
+            yield _cells([line.strip()])  # it is counted as left out
 
 
 def _cells(cells: Sequence[str]) -> str:
