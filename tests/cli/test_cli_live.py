@@ -191,17 +191,6 @@ def test_signals_end_plain_lines(number: signal.Signals) -> None:
     assert "3.00 W mean" in stdout
 
 
-def test_a_reader_that_goes_away() -> None:
-    process = started("live", SOURCE)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.readline()
-    process.stdout.close()
-    assert process.wait(PATIENCE_SECONDS) == 1
-    assert "Traceback" not in process.stderr.read()
-    process.stderr.close()
-
-
 # -- what is refused -------------------------------------------------------------------------------
 
 

@@ -67,8 +67,9 @@ def test_signals_end_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     assert stderr == f"{len(read(str(out))[0].columns['time_s'])} rows in {out}\n"
 
 
-def test_reader_that_goes_away() -> None:
-    process = started("log", SOURCE)
+@pytest.mark.parametrize("command", ["log", "live"])
+def test_reader_that_goes_away(command: str) -> None:
+    process = started(command, SOURCE)
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.readline()
