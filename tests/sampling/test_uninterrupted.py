@@ -54,7 +54,7 @@ def interrupted(line: int, *arguments) -> bool:
 
 
 def threads() -> int:
-    """Of this process, as the kernel counts them: also one that Python is just starting."""
+    """Threads of this process, as the kernel counts them: also one that Python is just starting."""
     return len(os.listdir("/proc/self/task"))
 
 
