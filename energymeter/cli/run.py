@@ -61,10 +61,11 @@ def run(
     phases = Phases(meter)
     lines = None if pattern is None else Lines(pattern, phases)
     with contextlib.ExitStack() as stack:
+        environment, take_marks = {**os.environ}, None
         try:
-            environment = {**os.environ, **stack.enter_context(receiving(phases))}
+            marks, take_marks = stack.enter_context(receiving(phases))
+            environment |= marks
         except OSError as failure:
-            environment = {**os.environ}
             click.echo(f"energymeter: marks are unavailable: {failure.strerror}", err=True)
         for _ in range(warmup):
             _stop_unless_zero(_run(command, environment))
@@ -76,7 +77,10 @@ def run(
             for _ in range(repeat):
                 with meter.span("run"):
                     code = _run(command, environment, lines)
-                phases.stop_all(time.monotonic_ns())
+                end_ns = time.monotonic_ns()
+                if take_marks is not None:  # what the command sent last may not have been taken yet
+                    take_marks()
+                phases.stop_all(end_ns)
                 if code:
                     break
             stack.close()  # what was sent has arrived

@@ -140,8 +140,10 @@ def _name(name: str) -> str:
 
 
 @contextlib.contextmanager
-def receiving(phases: Phases) -> Iterator[dict[str, str]]:
-    """Receive marks at a socket of this user alone; yields what the environment of a command must hold.
+def receiving(phases: Phases) -> Iterator[tuple[dict[str, str], Callable[[], None]]]:
+    """Receive marks at a socket of this user alone.
+
+    Yields what the environment of a command must hold, and what waits for all marks that were sent.
 
     Raises:
         OSError: there is no place for the socket.
@@ -155,13 +157,21 @@ def receiving(phases: Phases) -> Iterator[dict[str, str]]:
                 receiver.bind(path)
             finally:
                 os.umask(before)
+            receiver.setblocking(False)
+            lock = threading.Lock()
+
+            def take_all() -> None:
+                with lock, contextlib.suppress(BlockingIOError):
+                    for _ in range(_CHUNK_BYTES):  # who sends without end does not keep us
+                        phases.mark(receiver.recv(LONGEST_MARK + 1))
+
             stop_reader, stop_writer = os.pipe()
             thread = threading.Thread(
-                target=_receive, args=(receiver, stop_reader, phases), name="energymeter-marks", daemon=True
+                target=_receive, args=(receiver, stop_reader, take_all), name="energymeter-marks", daemon=True
             )
             thread.start()
             try:
-                yield {MARKS: path}
+                yield {MARKS: path}, take_all
             finally:
                 os.close(stop_writer)
                 thread.join()
@@ -170,18 +180,15 @@ def receiving(phases: Phases) -> Iterator[dict[str, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _receive(receiver: socket.socket, stop: int, phases: Phases) -> None:
+def _receive(receiver: socket.socket, stop: int, take_all: Callable[[], None]) -> None:
     """Marks until it is asked to stop, and those that have arrived by then."""
     poll = select.poll()
     for readable in (receiver.fileno(), stop):
         poll.register(readable, select.POLLIN)
-    receiver.setblocking(False)
     stopping = False
     while not stopping:
         stopping = any(ready == stop for ready, _ in poll.poll())
-        with contextlib.suppress(BlockingIOError):
-            for _ in range(_CHUNK_BYTES):  # who sends without end does not keep us
-                phases.mark(receiver.recv(LONGEST_MARK + 1))
+        take_all()
 
 
 def send(name: str, what: str, at_ns: int, path: str | None = None) -> None:

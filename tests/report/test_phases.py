@@ -275,7 +275,7 @@ def test_marks_of_a_warm_up_are_nobodys(meter: EnergyMeter) -> None:
 
 
 def test_the_socket_is_for_this_user_alone_and_is_removed(phases: Phases) -> None:
-    with receiving(phases) as environment:
+    with receiving(phases) as (environment, _):
         path = Path(environment[MARKS])
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -289,11 +289,24 @@ def test_the_socket_is_for_this_user_alone_and_is_removed(phases: Phases) -> Non
 
 
 def test_all_that_was_sent_before_the_end_counts(meter: EnergyMeter, phases: Phases) -> None:
-    with receiving(phases) as environment, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+    with receiving(phases) as (environment, _), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         for _ in range(200):
             sender.sendto(b"start - a", environment[MARKS])
             sender.sendto(b"stop - a", environment[MARKS])
     assert len(meter.spans["a"]) == 200
+
+
+def test_what_a_command_sends_last_is_not_lost(meter: EnergyMeter, phases: Phases) -> None:
+    with (
+        receiving(phases) as (environment, take_all),
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender,
+    ):
+        for _ in range(200):
+            sender.sendto(b"start - a", environment[MARKS])
+            sender.sendto(b"stop - a", environment[MARKS])
+            take_all()
+            phases.stop_all(time.monotonic_ns())
+    assert (phases.unpaired, len(meter.spans["a"])) == (0, 200)
 
 
 def test_mark_from_the_command_line(tmp_path: Path) -> None:
