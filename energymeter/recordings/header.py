@@ -61,6 +61,7 @@ def empty_records(path: str, header: dict[str, Any]) -> list[Record]:
                 header,
                 calibration=channel.get("calibration"),
                 period_s=_period_s(channel.get("rate_hz")),
+                notes=_notes(header.get("notes", [])),
                 read_as=f"{FORMAT}: {_counted(len(channels))}",
             )
             for channel in channels
@@ -78,6 +79,16 @@ def _counted(channels: int) -> str:
 
 def _period_s(rate_hz: Any) -> float:
     return 0.0 if rate_hz is None else 1 / number_in(rate_hz, 1e-9, 1e9, "rate_hz")
+
+
+def _notes(said: Any) -> tuple[str, ...]:
+    """What the reader of the file that was saved was to know; see `Trace.save`."""
+    if not isinstance(said, list) or len(said) > _MOST_NOTES:
+        raise ValueError(f"its notes are no list of at most {_MOST_NOTES}")
+    for note in said:
+        if not isinstance(note, str) or len(note) > _MOST_CHARACTERS:
+            raise ValueError("a note is not a short text")
+    return tuple(map(printable, said))
 
 
 def _name(said: Any) -> str:
@@ -143,6 +154,7 @@ _NAMES_OF_0_1_0 = {"own_time": "replayed", "seen": "duty", "lag": "latency"}
 _MOST = 1e12
 _MOST_CHARACTERS = 1000
 _MOST_CHANNELS = 1024
+_MOST_NOTES = 100
 _BANDS = ("volts", "amps", "watts", "joules", "coulombs")
 _RANGES = {
     "default_hz": (1e-9, 1e9),

@@ -564,10 +564,14 @@ class Trace:
     # -- what can be made of them ------------------------------------------------------------------
 
     def slice(self, start_s: float, end_s: float) -> "Trace":
-        """The samples within a window; totals go on from where they were."""
+        """The samples within a window; totals go on from where they were. Spans that it cuts are left out."""
         inside = (self.time_s >= start_s) & (self.time_s <= end_s)
         columns = {name: getattr(self, name)[inside] for name in COLUMNS}
-        return self._with(columns, self.facts, [part.slice(start_s, end_s) for part in self._summands])
+        cut = self._with(columns, self.facts, [part.slice(start_s, end_s) for part in self._summands])
+        if self.window_s is not None:
+            first, last = max(start_s, self.window_s[0]), min(end_s, self.window_s[1])
+            cut.window_s = (first, last) if first < last else None
+        return cut
 
     def resample(self, rate_hz: float) -> "Trace":
         """Means over equal intervals, energy unchanged; the last interval ends with the trace.
@@ -594,7 +598,9 @@ class Trace:
             level = np.diff(columns[total]) / np.where(covered > 0, covered, np.nan)
             columns[rate] = np.concatenate([[np.nan], level])
         facts = self._facts_seen._replace(semantics="mean", duty=0.0, latency=0.0)
-        return self._with(columns, facts, [part.resample(rate_hz) for part in self._summands])
+        even = self._with(columns, facts, [part.resample(rate_hz) for part in self._summands])
+        even.window_s, even.spans = self.window_s, self.spans
+        return even
 
     def __add__(self, other: "Trace") -> "Trace":
         """Power and energy of both, over the union of their times; covered is what both measured."""
@@ -636,7 +642,7 @@ class Trace:
         return np.where((times < self.time_s[0]) | (times > self.time_s[-1]), np.nan, watts)
 
     def _with(self, columns: dict[str, Floats], facts: Facts, parts: "Sequence[Trace]") -> "Trace":
-        return Trace(
+        changed = Trace(
             columns,
             self.names,
             facts,
@@ -646,6 +652,8 @@ class Trace:
             calibration=self.calibration,
             period_s=self.period_s,
         )
+        changed.read_as, changed.header = self.read_as, self.header
+        return changed
 
     def to_pandas(self) -> "pandas.DataFrame":
         """A DataFrame of the columns, with ``time_s`` as the index."""
@@ -673,7 +681,9 @@ class Trace:
             }
             for name, part in zip(names, self.parts, strict=True)
         ]
-        header = {"channels": channels, "started": self.epoch_s}
+        header: dict[str, Any] = {"channels": channels, "started": self.epoch_s}
+        if self.notes:
+            header["notes"] = list(map(printable, self.notes))
         recorder = open_recorder(path, header, names, 0, force=force, resume=False)
         try:
             try:

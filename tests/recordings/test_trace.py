@@ -1,5 +1,6 @@
 """A trace's energy is that of its samples: the physics, the same as the live curve, saved and loaded."""
 
+import json
 import math
 from pathlib import Path
 
@@ -285,6 +286,41 @@ def test_slices_and_means_of_a_sum_keep_its_channels() -> None:
     assert trace.slice(0, 2).usage() == trace.usage()
     assert trace.resample(4).usage().joules == pytest.approx(trace.usage().joules)
     assert trace.resample(4).usage().sources == trace.usage().sources
+
+
+def test_slices_and_means_keep_the_window_and_what_is_known_of_the_run() -> None:
+    trace = Trace.integrate(np.arange(11.0), np.full(11, 2.0), name="pi")
+    trace.window_s, trace.read_as, trace.header = (1.0, 9.0), "energymeter log 1: 1 channel", {"run": "a"}
+    even = trace.resample(4)
+    assert even.window_s == (1.0, 9.0)
+    assert even.usage().joules == pytest.approx(trace.usage().joules) == pytest.approx(16)
+    assert (even.read_as, even.header) == (trace.read_as, trace.header)
+    assert trace.slice(0, 5).window_s == (1.0, 5.0)
+    assert trace.slice(0, 5).usage().joules == pytest.approx(8)
+    assert trace.slice(9.5, 10).window_s is None, "nothing of what its run measured is in it"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_notes_are_saved(tmp_path: Path, suffix: str) -> None:
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    time_s = np.arange(3.0)
+    columns = {"time_s": time_s, "watts": np.full(3, 2.0), "joules": 2 * time_s, "covered_s": time_s}
+    trace = Trace(columns, ("pi",), Facts(), notes=("3 rows were dropped",))
+    trace.save(tmp_path / f"run.{suffix}")
+    loaded = Trace.load(tmp_path / f"run.{suffix}")
+    assert loaded.notes == ("3 rows were dropped",)
+    assert loaded.usage().notes == trace.usage().notes
+
+
+@pytest.mark.parametrize("notes", ["text", ["a"] * 101, [1], ["long" * 1000], {"a": 1}])
+def test_hostile_notes_are_a_damaged_header(tmp_path: Path, notes: object) -> None:
+    path = tmp_path / "run.jsonl"
+    Trace.integrate([0, 1], [2.0, 2.0], name="pi").save(path)
+    head, rest = path.read_text().split("\n", 1)
+    path.write_text(json.dumps({**json.loads(head), "notes": notes}) + "\n" + rest)
+    with pytest.raises(LogError, match="damaged header"):
+        Trace.load(path)
 
 
 def test_to_pandas() -> None:
