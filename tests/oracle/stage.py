@@ -368,7 +368,11 @@ class Stage:
     def interrupted(
         self, step: str, meter: EnergyMeter, label: str, times: int, count: int, seconds: float
     ) -> None:
-        """Short spans, and an alarm that raises while they are resolved."""
+        """Short spans, and an alarm that raises while they are resolved; only the main thread gets alarms."""
+        if threading.current_thread() is not threading.main_thread():
+            for number in range(times):
+                self.many(f"{step}.{number}", meter, label, count, seconds)
+            return
         armed = False
 
         def ring(*_: object) -> None:
