@@ -301,8 +301,11 @@ class _Ledger:
                 most = channel.wave.peak
                 late = min(part.longest, 1.0)  # the newest sample is as old as that
                 edge = most * (2.2 / channel.hz + 0.05 + channel.spec.slow + channel.spec.batch + 2 * late)
-                # what is before a loop's first step, or between two calls of a function, is not theirs
-                low += 0.3 * channel.wave.floor * (end - start) if loops else max(0.0, part.joules - edge)
+                # what is before a loop's first step, or between two calls of a function, is not theirs,
+                # and a sampler that was killed may have missed most of a short one
+                gap = part.longest > 5 / channel.hz + channel.spec.slow + channel.spec.batch
+                short = 0.3 * channel.wave.floor * (end - start)
+                low += short if loops and not gap else max(0.0, part.joules - edge)
                 high += part.joules + part.more_joules + part.slack_joules + edge
         peak = sum(channel.wave.peak for channel in channels)
         uncertain = sum(self._bracket(run) for run in self._runs(meters))
