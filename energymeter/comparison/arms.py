@@ -32,8 +32,8 @@ def compare(
     >>> from energymeter import compare
     >>> result = compare(lambda: sum(range(1000)), lambda: sum(range(2000)), source="manual:5V,0.6A",
     ...                  names=("A", "B"), runs=6, min_seconds=0.01)
-    >>> [row.runs for row in result.rows]
-    [6, 6]
+    >>> {row.runs for row in result.rows}
+    {6}
 
     Args:
         functions: two or more, without arguments.
