@@ -18,7 +18,7 @@ RATE_HZ, SECONDS = 16_000, 60
 VOWELS = ((730, 1090, 2440), (270, 2290, 3010), (570, 840, 2410), (530, 1840, 2480))  # formants, Hz
 
 
-def speech_like() -> array:
+def speech_like() -> "array[int]":
     """16-bit mono: a voice's pulses through the resonances of vowels, in syllables, with pauses."""
     dice, samples, phase, mouth = random.Random(7), array("h"), 0.0, [(0.0, 0.0)] * 3
     for n in range(RATE_HZ * SECONDS):
