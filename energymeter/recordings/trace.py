@@ -458,7 +458,7 @@ class Trace:
     def _edge_joules(self, start: float, end: float) -> float:
         """What the window's edges may misplace, by the rule of `energymeter.energy.window`."""
         interval = self._interval_seconds
-        late = self.facts.age_seconds(interval)
+        late = self.facts.age_seconds(self._typical_interval)  # as they came, not as they were to
         if late or (self.facts.semantics != "instant" and end - start < LONG * interval):
             joined = end - start <= late + 2 * LONG * interval
             first = self._samples_near(start, (end if joined else start) + late, start)
@@ -479,10 +479,14 @@ class Trace:
                     rows = [one for one in rows if one < row]
                     break
                 rows = [one for one in rows if one >= row]
-        joules, watts = self.joules[rows], self.watts[rows]
-        if len(rows) < 2 or np.isnan(joules).any() or np.isnan(watts).any():
+        if len(rows) < 2:
             return None
         straight = self.facts.semantics == "instant"
+        joules, watts = self.joules[rows], self.watts[rows]
+        if not straight and np.isnan(watts[0]):  # the mean up to the first sample is of no interval
+            watts[0] = watts[1]
+        if np.isnan(joules).any() or np.isnan(watts).any():
+            return None
         return Near((times[rows] - zero).tolist(), joules.tolist(), watts.tolist(), straight)
 
     def _edge(self, at: float) -> float:
@@ -499,7 +503,7 @@ class Trace:
 
     def _unseen_joules(self, start: float, end: float) -> float:
         """What the newest value, which may be old, does not show of a window."""
-        seconds, last = self.facts.age_seconds(self._interval_seconds), float(self.time_s[-1])
+        seconds, last = self.facts.age_seconds(self._typical_interval), float(self.time_s[-1])
         newest = self.watts[-NEWEST:]
         known = [float(watts) for watts in newest[~np.isnan(newest)]]
         unseen = max(0.0, min(end, last) - max(start, last - seconds))

@@ -323,6 +323,15 @@ def test_hostile_notes_are_a_damaged_header(tmp_path: Path, notes: object) -> No
         Trace.load(path)
 
 
+def test_means_that_were_read_early_say_little_of_where_their_energy_flowed() -> None:
+    facts = Facts(semantics="mean", default_hz=2.0, max_hz=2.0)
+    trace = Trace.integrate([0.0, 0.03], [3.1, 3.2], facts=facts, name="rail")
+    trace.period_s = 0.5
+    usage = trace.usage()
+    assert usage.uncertainty is not None
+    assert 0.2 * usage.joules < usage.uncertainty < 2 * usage.joules, "each reaches back for half a second"
+
+
 def test_to_pandas() -> None:
     pytest.importorskip("pandas")
     frame = two_channels().to_pandas()
