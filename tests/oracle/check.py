@@ -392,8 +392,8 @@ class Judge:
         if peak is None or len(channels) > 1 or channels[0].spec.quantity == "joules":
             return
         inner_start, inner_end = places[-1][0] + bracket, places[0][1]
-        inner, _ = channels[0].peaks(inner_start, inner_end)
-        news = channels[0].spec.renews  # repeats are no neighbours
+        news = channels[0].spec.renews  # repeats are no neighbours, and what repeats is of the window before
+        inner, _ = channels[0].peaks(inner_start + news, inner_end)
         _, outer = channels[0].peaks(places[0][0] - news, places[-1][1] + news)
         if not inner - 1e-6 <= peak * (1 + 1e-9) or (outer and peak > outer + 1e-6):
             self.verdict.found(
