@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+LONG = {"calibration", "compare", "plot"}
+"""Pages whose commands measure for seconds."""
+PAGES = [
+    pytest.param(
+        path,
+        id=path.relative_to(ROOT).as_posix(),
+        marks=[pytest.mark.slow] if path.stem in LONG else [],
+    )
+    for path in sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+]
 ELSEWHERE = {"write-a-driver"}
 """Pages whose Python blocks are files, which `test_write_a_driver.py` writes and runs."""
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -40,7 +49,7 @@ def desk(tmp_path, monkeypatch):
     return work
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", PAGES)
 def test_a_page_does_what_it_shows(page, desk):
     """Blocks of one page share their variables and their folder."""
     names = {"__name__": page.stem}
