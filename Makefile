@@ -3,17 +3,22 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
+# thousands of processes start, and none of them has to compile the code again, whatever this machine prefers
+test test-slow test-peers: export PYTHONDONTWRITEBYTECODE =
+test: export ENERGYMETER_TEST_PROFILE = quick
+
 .PHONY: demo test test-slow test-peers check test-all clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/voice.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto -m 'not slow and not peers' $(if $(REPORTS),--junitxml=$(REPORTS)/test.xml)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not slow and not peers' $(if $(REPORTS),--junitxml=$(REPORTS)/test.xml)
 
-# what needs seconds of real time: programs that were found to fail once, long loops, long examples
+# what needs seconds of real time: programs that were found to fail once, long loops, long examples; and the
+# property tests with all their examples, of which `make test` tries thirty
 test-slow: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto -m slow $(if $(REPORTS),--junitxml=$(REPORTS)/slow.xml)
+	$(BIN)/python -m pytest -n auto -m '(slow or hypothesis) and not peers' $(if $(REPORTS),--junitxml=$(REPORTS)/slow.xml)
 
 # packages that stay out of the test extra: pi-ina219 needs a compiler, jetson-stats is AGPL, notebooks are many
 test-peers: $(VENV)/.peers

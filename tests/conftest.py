@@ -1,5 +1,6 @@
 """What every test stands on: recordings from elsewhere, and a home that is nobody's."""
 
+import gc
 import os
 import sys
 import time
@@ -12,6 +13,7 @@ from devices.real_recordings import ROOT
 from hypothesis import settings
 
 settings.register_profile("any machine", deadline=None)  # a busy one is slow, not wrong
+settings.register_profile("quick", deadline=None, max_examples=30)
 settings.register_profile("emulated", deadline=None, max_examples=10)  # of a foreign processor: see tests/arm
 PROFILE = os.environ.get("ENERGYMETER_TEST_PROFILE", "any machine")
 settings.load_profile(PROFILE)
@@ -26,6 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         marker = item.get_closest_marker("not_emulated")
         if marker is not None and PROFILE == "emulated":
             item.add_marker(pytest.mark.skip(reason=f"not under emulation: {marker.args[0]}"))
+
+
+def pytest_collection_finish() -> None:
+    """What was loaded stays to the end: the collector need not search it each time that it runs."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

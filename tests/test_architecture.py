@@ -226,17 +226,11 @@ def test_every_driver_file_is_a_driver_that_is_held_to_the_contract(name):
     assert {"open", "read", "close"} <= set(dir(driver))
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        path
-        for folder in ("energymeter", "drivers", "calibration", "tests", "benchmarks", "examples", "docs")
-        for path in (ROOT / folder).glob("**/*.py")
-    ],
-    ids=lambda path: path.relative_to(ROOT).as_posix(),
-)
-def test_the_first_line_of_a_file_says_what_it_is(path):
-    assert path.read_text(encoding="utf-8").startswith('"""')
+def test_the_first_line_of_a_file_says_what_it_is():
+    folders = ("energymeter", "drivers", "calibration", "tests", "benchmarks", "examples", "docs")
+    files = [path for folder in folders for path in (ROOT / folder).glob("**/*.py")]
+    assert len(files) > 500
+    assert [path for path in files if not path.read_text(encoding="utf-8").startswith('"""')] == []
 
 
 def extras():

@@ -97,6 +97,7 @@ def test_too_little_is_refused() -> None:
         held(meter(rate_hz=0.5), meter())
 
 
+@pytest.mark.slow
 def test_two_sources_in_one_command() -> None:
     line = ["check", "sim:pi4", "--against", "sim:pi4?noise=0.02", "--seconds", "3", "--rate", "50", "--work"]
     done = CliRunner().invoke(cli, line)

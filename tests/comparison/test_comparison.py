@@ -16,7 +16,7 @@ from energymeter.energy.uncertainty import Component
 from energymeter.errors import SpecError
 from energymeter.recordings.trace import Trace
 
-MANY = [100, pytest.param(400, marks=pytest.mark.slow)]
+MANY = [50, pytest.param(400, marks=pytest.mark.slow)]
 
 
 def most_of(share: float, trials: int) -> int:
@@ -77,7 +77,7 @@ def test_a_drift_of_three_percent_misleads_one_order_and_not_ours(trials: int) -
     assert ours <= most_of(0.05, trials)
 
 
-@pytest.mark.parametrize("trials", [150, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("trials", [75, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("rho", [0.5, 0.9])
 def test_runs_that_depend_on_each_other_do_not_narrow_the_interval(rho: float, trials: int) -> None:
     rng = np.random.default_rng(6)

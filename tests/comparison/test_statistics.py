@@ -23,7 +23,7 @@ from energymeter.comparison.statistics import (
     wilcoxon,
 )
 
-SHORT_AND_LONG = [120, pytest.param(1000, marks=pytest.mark.slow)]
+SHORT_AND_LONG = [60, pytest.param(1000, marks=pytest.mark.slow)]
 
 
 def bounds(share: float, trials: int) -> tuple[float, float]:

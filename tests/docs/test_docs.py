@@ -9,9 +9,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SKILL.md", *(ROOT / "docs").rglob("*.md")]
-)
+LONG = {"calibration", "compare", "plot", "tutorials"}
+"""Pages, or folders of them, whose commands measure for seconds."""
+PAGES = [
+    pytest.param(
+        path,
+        id=path.relative_to(ROOT).as_posix(),
+        marks=[pytest.mark.slow] if LONG & {path.stem, path.parent.name} else [],
+    )
+    for path in sorted(
+        [
+            *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SKILL.md")),
+            *(ROOT / "docs").rglob("*.md"),
+        ]
+    )
+]
 ELSEWHERE = {"write-a-driver"}
 """Pages whose Python blocks are files, which `test_write_a_driver.py` writes and runs."""
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -42,13 +54,7 @@ def desk(tmp_path, monkeypatch):
     return work
 
 
-def page_of(path):
-    """A page; a tutorial measures for some seconds."""
-    name = path.relative_to(ROOT).as_posix()
-    return pytest.param(path, id=name, marks=[pytest.mark.slow] if "tutorials" in name else [])
-
-
-@pytest.mark.parametrize("page", [page_of(path) for path in PAGES])
+@pytest.mark.parametrize("page", PAGES)
 def test_a_page_does_what_it_shows(page, desk):
     """Blocks of one page share their variables and their folder."""
     names = {"__name__": page.stem}

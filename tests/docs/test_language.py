@@ -68,6 +68,7 @@ class Phrase(NamedTuple):
 
     name: str
     pattern: re.Pattern[str]
+    case_counts: bool
     instead: str
 
 
@@ -75,9 +76,8 @@ def phrases() -> list[Phrase]:
     return [
         Phrase(
             words,
-            re.compile(
-                rf"(?<![A-Za-z])(?:{words})(?![A-Za-z])", 0 if re.search("^[A-Z]|\\|[A-Z]", words) else re.I
-            ),
+            re.compile(rf"(?:{words})(?![A-Za-z])"),
+            re.search("^[A-Z]|\\|[A-Z]", words) is not None,
             instead,
         )
         for words, instead in BANNED.items()
@@ -101,12 +101,19 @@ def texts() -> list[tuple[Path, str]]:
     ]
 
 
+@functools.cache
+def lowered() -> list[tuple[Path, str]]:
+    """The same in lower case: a pattern that ignores case takes four times as long."""
+    return [(path, text.lower()) for path, text in texts()]
+
+
 @pytest.mark.parametrize("phrase", phrases(), ids=lambda phrase: phrase.name)
 def test_nobody_writes(phrase: Phrase) -> None:
     hits = [
         f"{path}:{text.count(chr(10), 0, hit.start()) + 1}: {hit[0]}"
-        for path, text in texts()
+        for path, text in (texts() if phrase.case_counts else lowered())
         for hit in phrase.pattern.finditer(text)
+        if not re.match("[A-Za-z]", text[hit.start() - 1 : hit.start()])
     ]
     assert not hits, f"{len(hits)} times; write {phrase.instead}\n" + "\n".join(hits)
 
@@ -236,6 +243,7 @@ def has_remedy(text: str) -> bool:
     return REMEDY.search(re.sub(r"^(?:\{\}|[\w@.-]+): ", "", text)) is not None
 
 
+@functools.cache
 def all_messages() -> list[Message]:
     return [
         message

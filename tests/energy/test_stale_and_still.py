@@ -213,15 +213,19 @@ AGED = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("trials", "widest"),  # the error of so few windows is known to a sixth only
+    [(30, 4.0), pytest.param(120, 3.0, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("stay_seconds", [5.0, 40.0])
 @pytest.mark.parametrize("window_seconds", [3.0, 30.0])
 @pytest.mark.parametrize(("facts", "renewal", "average", "lag", "rate_hz"), AGED)
 def test_the_interval_holds_what_an_aged_value_misplaced(
-    facts, renewal, average, lag, rate_hz, window_seconds, stay_seconds
+    facts, renewal, average, lag, rate_hz, window_seconds, stay_seconds, trials, widest
 ):
     rng = random.Random(7)
     errors, widths, inside = [], [], 0
-    for _ in range(120):
+    for _ in range(trials):
         load, phase, late = Load(rng, stay_seconds), rng.random() * max(renewal, 1e-9), rng.uniform(0, lag)
         times = [40 + n / rate_hz + rng.uniform(0, 0.02) for n in range(round(140 * rate_hz))]
         noise = 1e-6 if renewal else 1e-3  # a renewed value never repeats to the last digit
@@ -244,7 +248,7 @@ def test_the_interval_holds_what_an_aged_value_misplaced(
     error, width = (math.sqrt(sum(x * x for x in values) / len(values)) for values in (errors, widths))
     assert share >= 0.86, f"{share:.3f} inside"
     # of what is shorter than the renewal only the energy around it is known
-    most = 2 * 3 * error + 1e-2 if window_seconds > renewal else 20.0 * (window_seconds + renewal)
+    most = 2 * widest * error + 1e-2 if window_seconds > renewal else 20.0 * (window_seconds + renewal)
     assert width <= most, f"± {width:.2f} J for errors of {error:.2f} J"
 
 

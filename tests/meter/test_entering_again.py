@@ -513,6 +513,7 @@ def test_nothing_is_left_when_the_program_ends_otherwise(end):
     program.communicate()
 
 
+@pytest.mark.slow
 def test_a_program_that_is_halted_keeps_none_ready():
     program = script("time.sleep(30)")
     pid = int(program.stdout.readline())

@@ -50,6 +50,7 @@ def gap_is_reported(meter: EnergyMeter, name: str) -> None:
     assert meter.spans["back"].usage.joules > 0
 
 
+@pytest.mark.slow
 def test_a_serial_meter(tmp_path: Path) -> None:
     device = UmDevice(volts=5.0, amps=0.5)
     with PtyMeter(device, tmp_path / "rfcomm0") as line:
@@ -87,6 +88,7 @@ def test_a_plug_on_the_network() -> None:
     gap_is_reported(meter, f"http@{url.partition('?')[0]}#7c7b")
 
 
+@pytest.mark.slow
 def test_a_stretch_without_the_meter_is_not_known_rather_than_nothing(tmp_path: Path) -> None:
     device = UmDevice()
     with PtyMeter(device, tmp_path / "rfcomm0") as line:

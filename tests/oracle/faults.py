@@ -240,12 +240,21 @@ FAULTS = (
         "            if True:\n                if claim.charge",
         "ledger too much",
     ),
-    _one(
+    Fault(
         "W20",
         "a replay begins again when its sampler was killed",
-        "sampling/sampler.py",
-        "if all(channel.info.rewinds for channel in self.channels):",
-        "if False:",
+        (
+            Edit(
+                "energymeter/sampling/sampler.py",
+                "if all(channel.info.rewinds for channel in self.channels):",
+                "if False:",
+            ),
+            Edit(
+                "energymeter/sampling/session.py",
+                'if resume and getattr(config.source, "rewinds", False):',
+                "if False:",
+            ),
+        ),
         "replay joules",
     ),
     _one(
@@ -474,12 +483,21 @@ FAULTS = (
         ),
         "replay*",
     ),
-    _one(
+    Fault(
         "W13",
-        "the age of a value that is renewed seldom does not widen the ±",
-        "sampling/curve.py",
-        "            age_seconds=facts.age_seconds if late else None,\n",
-        "            age_seconds=None,\n",
+        "a value that is renewed seldom counts as new each time that it is read",
+        (
+            Edit(
+                "energymeter/energy/integrate.py",
+                "self._renewal_ns = round(facts.renewal_seconds * 1e9)",
+                "self._renewal_ns = 0",
+            ),
+            Edit(
+                "energymeter/sampling/curve.py",
+                "            age_seconds=facts.age_seconds if late else None,\n",
+                "            age_seconds=None,\n",
+            ),
+        ),
         "*joules|*too narrow",
     ),
     _one(

@@ -383,6 +383,21 @@ class _Simulation:
                     del data[data.rfind(b"\n") + 1 :]
             path.write_bytes(data)
             self._damage(path, how, true)
+        if self._run.log != "parquet":
+            self._altered(whole, path, true)
+
+    def _altered(self, whole: bytes, path: Path, true: Any) -> None:
+        """Another digit where it counts: most rows of a log are not at an end of what is asked for."""
+        rnd = random.Random(f"altered {self._run.seed}")
+        lines = whole.splitlines(keepends=True)
+        for number in (-2, -1) * 6:  # the last row, and the closing record
+            before, line = b"".join(lines[:number]), bytearray(lines[number])
+            digits = [place for place, byte in enumerate(line) if chr(byte).isdigit()]
+            place = rnd.choice(digits)
+            line[place] = ord(rnd.choice("0123456789".replace(chr(line[place]), "")))
+            path.write_bytes(before + line + b"".join(lines[len(lines) + number + 1 :]))
+            self._judge.verdict.figures += 1
+            self._damage(path, f"digit {place} of line {number}", true)
 
     def _damage(self, path: Path, how: str, true: Any) -> None:
         try:

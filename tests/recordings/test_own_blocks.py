@@ -138,7 +138,11 @@ _JSON_CHANGES = st.sampled_from([
     cut=st.floats(0.5, 1.2),
     block=st.sampled_from([64, 500, 1 << 22]),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=3 * settings().max_examples // 2,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_json_lines_by_blocks_as_by_rows(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
-from devices.terminal import in_pipe
+from devices.terminal import in_process
 
 from energymeter import EnergyMeter, Trace
 from energymeter.recordings import window_joules
@@ -29,10 +29,10 @@ def assert_agree(path: str, joules: float, seconds: float) -> None:
     assert usage.seconds == pytest.approx(seconds, abs=2e-9)
     assert trace.window_s is not None
     assert float(window_joules(path, *trace.window_s)) == pytest.approx(joules, rel=1e-9)
-    shown = in_pipe("show", path, "--json")
+    shown = in_process("show", path, "--json")
     assert shown.returncode == 0, shown.stderr
     assert json.loads(shown.stdout)["joules"] == pytest.approx(joules, rel=1e-9)
-    assert str(usage).partition(" ±")[0] in in_pipe("show", path).stdout
+    assert str(usage).partition(" ±")[0] in in_process("show", path).stdout
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
@@ -45,7 +45,7 @@ def test_what_log_prints_is_what_the_file_shows(source: str, semantics: str, suf
     if suffix == "parquet":
         pytest.importorskip("pyarrow")
     path = f"run.{suffix}"
-    done = in_pipe("log", source, "--rate", "50", "--duration", "0.3", "--out", path, "--json")
+    done = in_process("log", source, "--rate", "50", "--duration", "0.3", "--out", path, "--json")
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout.splitlines()[-1])
     assert Trace.load(path).facts.semantics == semantics
@@ -63,7 +63,7 @@ def test_the_usage_of_a_meter_is_that_of_its_log(source: str) -> None:
 def test_a_recording_that_ends_before_the_run_has_the_window_of_the_run() -> None:
     rows = (f"{n / 50},{100 + 0.06 * n}\n" for n in range(11))
     Path("short.csv").write_text("time_s,energy_J\n" + "".join(rows))
-    done = in_pipe("log", "replay@short.csv", "--duration", "2", "--out", "run.csv", "--json")
+    done = in_process("log", "replay@short.csv", "--duration", "2", "--out", "run.csv", "--json")
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout.splitlines()[-1])
     assert_agree("run.csv", printed["joules"], printed["seconds"])
