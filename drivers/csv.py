@@ -12,7 +12,7 @@ Titles, units, dates and delimiters are recognised as in a recording (see docs/r
 recognised is asked. What is in the file already is history and is skipped (replay it with ``replay@FILE``).
 The devices of the rows that stand in the file already are channels, and add up as in a recording; one that
 comes later is asked about. The file's clock spaces the samples; where columns are named without ``time=``,
-their arrival does, and where several rows of a device share a stamp, these are spread evenly up to their arrival.
+their arrival does, and rows of a device that share a stamp are spread evenly up to their arrival.
 Lines ``#…`` and anything above the titles are skipped; a row without its numbers is counted in
 ``lost``; a half-written last line waits for its end; a file that shrinks or is replaced is read from
 its start. Resolution, accuracy and rate are the writer's; ``accuracy=0.02`` states ±2 %, otherwise it is

@@ -683,7 +683,8 @@ class Planner:
             return whole[0]
         names = ", ".join(repr(column.title) for column in columns)
         its = [column.title for column in volts if self._subject(column) == self._subject(columns[0])]
-        voltage = {"volts": title for title in (its or [column.title for column in volts])[:1]}
+        near = its or [column.title for column in volts]
+        voltage = {"volts": near[0]} if near else {}
         return self._ask(f"it has several currents ({names})", {"amps": columns[0].title, **voltage})
 
     def _guess(self) -> dict[str, str]:

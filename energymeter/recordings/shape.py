@@ -186,8 +186,8 @@ def _below_preamble(
     table: Sequence[tuple[int, list[str]]], regular: Sequence[tuple[int, list[str]]], width: int
 ) -> tuple[int, int, tuple[str, ...]] | None:
     """The first row and the titles, where lines such as ``Serial 0012`` above them look like rows."""
-    for number, (place, _) in enumerate(regular[1 : _PREAMBLE_LINES + 1], 1):
-        if number > _PREAMBLE_ROWS and any(_is_value(cells[0]) for _, cells in regular[:number]):
+    for above, (place, _) in enumerate(regular[1 : _PREAMBLE_LINES + 1], 1):
+        if above > _PREAMBLE_ROWS and any(_is_value(cells[0]) for _, cells in regular[:above]):
             return None  # a setting begins with its name
         at, titles = _titles([line for line in table if line[0] > regular[0][0]], place, width)
         if at is not None and not any(title.lstrip("\"' +-")[:1].isdigit() for title in titles):

@@ -393,7 +393,7 @@ class _Reading:
         return records
 
     def _check_sizes(self) -> None:
-        """Ask where later rows show that numbers without a unit are too large for the unit that was assumed."""
+        """Ask where later rows show numbers without a unit that are too large for the one assumed."""
         for place, column in enumerate(self._layout.columns):
             if not column.assumed:
                 continue
