@@ -194,7 +194,7 @@ class Csv(TextSource, StreamingSource):
             if self._table.counts_up:
                 self.facts = self.facts._replace(semantics="counter")
             if not self._parts:  # they stay the same when it is opened again
-                self._table.settle()
+                self._table.find_channels()
                 self._parts = [
                     _Part(self, number, f"{self.name}/{name}", self.facts._replace(counted=counted))
                     for number, (name, counted) in enumerate(self._table.channels)

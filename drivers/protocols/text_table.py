@@ -54,7 +54,7 @@ class Table:
         self._head: list[str] = []
         self.layout: Layout | None = None
 
-    def settle(self) -> None:
+    def find_channels(self) -> None:
         """Fix the channels: the devices of the rows that stand in the file already, else one.
 
         Raises:

@@ -87,7 +87,7 @@ NESTED = vocabulary("core cores uncore gt pp0 pp1 package pkg psys dram ram cpu 
 SEPARATE = vocabulary(
     "node host hostname index uuid gpu_uuid gpu_index gpu_id pci_bus_id gpu_bus_id serial serial_number"
 )
-"""Of `ADDED_DEVICES`, those whose rows are of separate devices whatever these are called."""
+"""Titles among `ADDED_DEVICES` whose rows are of separate devices, whatever these are called."""
 _LEVEL = re.compile(
     r"%|percent|\bsoc\b|state.of.charge|(?<!full.)\blevel\b|(^|_)capacity$|battery.level", re.IGNORECASE
 )
