@@ -277,6 +277,7 @@ def test_rows_of_several_devices(tmp_path: Path) -> None:
     assert taken(log) == [(0, 46.0), (1, 71.0)]
     with pytest.raises(SourceError, match=r"several channels, .*choose one with channel="):
         next(log.source.stream())
+    log.source.close()
 
 
 def taken(log: Log) -> list[tuple[int, float | None]]:
@@ -293,6 +294,8 @@ def test_of_rails_the_total_counts_and_without_one_is_asked(tmp_path: Path) -> N
     assert [part.facts.counted for part in log.source.channels()] == [True, False]
     every = Log(tmp_path / "all.csv", rails, channel="all")
     assert len(every.source.channels()) == 2
+    log.source.close()
+    every.source.close()
     with pytest.raises(SourceError, match=r"which of them contain others is not known: .*channel=VDD_SOC"):
         Log(tmp_path / "open.csv", rails.replace("VDD_IN", "VDD_SOC"))
     with pytest.raises(SourceError, match="has no channel 'VDD_GPU'; choose one of VDD_IN, VDD_CPU"):
@@ -305,6 +308,7 @@ def test_a_device_that_comes_later_is_asked_about(tmp_path: Path) -> None:
     log.write("3,0,10\n3,2,10\n")
     with pytest.raises(SourceError, match=r"and 2 was not there at the start; .*\?channel=0$"):
         taken(log)
+    log.source.close()
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-8-sig"])
