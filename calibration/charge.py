@@ -1,5 +1,6 @@
 """Charge against a counter: a long window in which one meter is integrated and the other counts."""
 
+import math
 from collections.abc import Sequence
 
 from energymeter.calibration.charge_reference import fit_charge, ticks
@@ -9,12 +10,13 @@ from energymeter.calibration.points import Point
 from energymeter.energy.correction import Line
 from energymeter.errors import CalibrationError, LogError
 from energymeter.reading import Band
-from energymeter.recordings.textfile import titled_table
-from energymeter.recordings.times import time_column
-from energymeter.recordings.titles import DEVICES, device_key, meaning
+from energymeter.recordings.textfile import TitledTable, titled_table
+from energymeter.recordings.times import TimeColumn, time_column
+from energymeter.recordings.titles import DEVICES, Title, device_key, is_duration, meaning
 from energymeter.units import RECTANGLE
 
 _MOST_LISTED = 8
+_FIRST_ROWS = 100
 _MOST = 1e12
 
 
@@ -46,6 +48,17 @@ def charge_line(
     return fit_charge(times_s, coulombs, ticks(*counted), reference, zero)
 
 
+def _time(table: TitledTable, meant: Sequence[Title]) -> tuple[int | None, TimeColumn | None]:
+    """Where the time stands and how it is written: a count of a unit, else dates."""
+    places = [i for i, title in enumerate(meant) if title.quantity == "seconds" and not is_duration(title)]
+    for place in sorted(places, key=lambda i: not meant[i].unit):
+        cells = [row[place] for _, row in table.rows[:_FIRST_ROWS] if place < len(row)]
+        column = time_column(cells, unit=meant[place].unit, decimal=table.decimal, seconds_below=math.inf)
+        if meant[place].unit or (column is not None and column.dated):
+            return place, column
+    return None, None
+
+
 def read_counter(path: str) -> tuple[list[float], list[float]]:
     """Readings of a counter: a table with a time in a unit, as ``time_s``, and a charge in one, as ``mah``.
 
@@ -75,14 +88,11 @@ def read_counter(path: str) -> tuple[list[float], list[float]]:
             )
     if charge is None and "coulombs" in named:
         charge = named.index("coulombs")
-    time = next((i for i, title in enumerate(meant) if title.quantity == "seconds" and title.unit), None)
-    column = (
-        None
-        if time is None
-        else time_column([row[time] for _, row in table.rows[:100]], unit=meant[time].unit)
-    )
+    time, column = _time(table, meant)
     if charge is None or time is None:
-        raise CalibrationError(f"{path}: its first line must name time_s, and mah or coulombs")
+        raise CalibrationError(
+            f"{path}: its first line must name time_s, and mah or coulombs; {table.found}; correct its titles"
+        )
     times: list[float] = []
     counts: list[float] = []
     for line, row in table.rows:

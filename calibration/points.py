@@ -141,8 +141,8 @@ def read_csv(path: str) -> list[Point]:
     titles = [title.strip().lower() for title in table.titles]
     if set(titles) - set(Point._fields) or not {"channel", "shown", "reference"} <= set(titles):
         raise CalibrationError(
-            f"{path} begins with {', '.join(table.titles) or 'nothing'}: its first line must name channel, "
-            f"shown and reference, and may name {', '.join(Point._fields[3:])}"
+            f"{path}: its first line must name channel, shown and reference, and may name "
+            f"{', '.join(Point._fields[3:])}; {table.found}; correct its titles"
         )
     return [
         _point(dict(zip(titles, cells, strict=False)), table, f"{path}, line {line}")

@@ -84,6 +84,8 @@ class Replay:
         )  # fmt: skip
         self._clock = clock or SystemClock()
         self._parts: list[_Part] = []
+        self.notes: tuple[str, ...] = ()
+        """After ``open``: what the file was recognised as, what was left out of it, and what is damaged."""
         self.facts = Facts(replayed=self._fast, max_hz=_MAX_HZ)
 
     def open(self) -> None:
@@ -108,6 +110,9 @@ class Replay:
         ]
         if several and len(self._parts) == 1:
             self._parts[0].name = self.name
+        read_as = [f"read as {r.read_as}" for r in records if r.read_as]
+        damage = [f"{r.damage}: only what comes before was read" for r in records if r.damage]
+        self.notes = tuple(dict.fromkeys([*read_as, *damage, *(note for r in records for note in r.notes)]))
         fastest = max(part.facts.default_hz for part in self._parts)
         self.facts = self._parts[0].facts._replace(default_hz=fastest)
 

@@ -1,10 +1,13 @@
 """The life of a source that sends by itself: opened, streaming, started again after a failure, closed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from energymeter.clock import Clock, SystemClock
 from energymeter.errors import SourceError, SourceTimeout, not_open
 from energymeter.reading import Reading
+
+T = TypeVar("T")
 
 
 class StreamingSource:
@@ -62,12 +65,16 @@ class StreamingSource:
             SourceMissing: it was not opened, or it was unplugged.
             SourceTimeout: it went silent.
         """
+        return self._running(self._flow)
+
+    def _running(self, flow: Callable[[], Iterator[T]]) -> Iterator[T]:
+        """What flows, started again where it had failed."""
         if not self._opened:
             raise not_open(self.name)
         if not self._started:
             self.open()
         try:
-            yield from self._flow()
+            yield from flow()
         except SourceError:
             self._started = False
             raise

@@ -85,3 +85,19 @@ class Timebase:
         stamp = round(seconds * 1e9) + (self._offset_ns or 0)
         self._last_ns = max(self._last_ns + 1, stamp)
         return self._last_ns
+
+    def spread_ns(self, seconds: float, count: int, now_ns: int) -> list[int]:
+        """When each of so many rows was here whose stamps are coarser than they come: evenly until now.
+
+        Args:
+            seconds: the first one's stamp, before which none of them was taken.
+
+        >>> base = Timebase()
+        >>> base.arrived(10.0, 1_000_000_000), base.at_ns(10.0), base.spread_ns(10.0, 2, 1_400_000_000)
+        (None, 1000000000, [1200000000, 1400000000])
+        """
+        begin = max(self._last_ns, round(seconds * 1e9) + (self._offset_ns or 0))
+        span = max(now_ns - begin, count)
+        stamps = [begin + span * number // count for number in range(1, count + 1)]
+        self._last_ns = stamps[-1]
+        return stamps

@@ -1,9 +1,10 @@
 """Hours left by the log of a battery: by the power that was drawn, else by the slope of its gauge."""
 
 import math
+import shlex
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from energymeter.battery.battery import Battery
 from energymeter.budget import gauge_table
@@ -11,9 +12,13 @@ from energymeter.budget.balance import Balance
 from energymeter.budget.forecast import WIDEST, Z95, Forecast, HoursLeft
 from energymeter.budget.gauge_table import Gauge
 from energymeter.budget.voltage import sag_of
-from energymeter.errors import LogError
-from energymeter.text import Estimate, duration, significant
+from energymeter.errors import LogError, NotMeasured, SpecError
+from energymeter.recordings.record import Hints, options_in
+from energymeter.text import Estimate, duration, printable, significant
 from energymeter.units import STEP
+
+if TYPE_CHECKING:
+    from energymeter.recordings.trace import Trace
 
 _SLOPE_SIGMA = 0.5
 """Relative standard uncertainty of a gauge's slope [M]. Since-start slopes of recorded discharges were off
@@ -51,6 +56,8 @@ class GaugeHours(NamedTuple):
     """What of the log was left out, or taken for granted."""
     reason: str = ""
     """Why there are no hours, and what would help."""
+    read_as: str = ""
+    """What was recognised in the log."""
 
 
 def hours_from_gauge(
@@ -189,14 +196,31 @@ def hours_from_log(path: str, battery: Battery | None = None, *, empty: float = 
     """
     gauge = gauge_table.read(path)
     if battery is not None and (drawn := _drawn(path, gauge)) is not None:
-        return _by_energy(drawn, battery, gauge, empty)
+        return _by_energy(drawn, battery, gauge, empty)._replace(read_as=drawn.read_as)
     if gauge is None:
-        raise LogError(
-            f"{path} has no known gauge column: write a CSV of time and percent, or log watts and "
-            "name the battery"
-        )
+        raise _no_gauge(path)
     found = left_by_gauge(gauge.times_s, gauge.levels, empty=empty, unit=gauge.unit)
-    return GaugeHours(found.hours, "slope", gauge.note, found.reason)
+    return GaugeHours(found.hours, "slope", gauge.note, found.reason, gauge.read_as)
+
+
+def _no_gauge(path: str) -> LogError:
+    """What to do about a log without a gauge, where no battery was named either."""
+    from energymeter.recordings.trace import Trace
+
+    try:
+        read_as = Trace.load(path, caller="budget forecast --log").read_as
+    except (LogError, NotMeasured, SpecError) as unclear:
+        name = options_in(path, Hints())[0]
+        sentence = str(unclear).removeprefix(f"{name}: ")
+        return LogError(
+            f"{path} has no known gauge column: write a CSV of time and percent, or log watts and name the "
+            f"battery; {sentence}"
+        )
+    again = shlex.join(["energymeter", "budget", "forecast", "--log", path, "--battery", "4000mAh"])
+    return LogError(
+        f"{path} has no known gauge column, and power, as {printable(read_as)}; name the battery, as in "
+        f"{again}"
+    )
 
 
 class _Drawn(NamedTuple):
@@ -209,6 +233,11 @@ class _Drawn(NamedTuple):
     volts: Sequence[float]
     """Empty where they were not logged."""
     at_cell: bool
+    stretches: Sequence[tuple[float, float]]
+    """Seconds from one reading to the next and their mean watts; NaN watts where nothing was read."""
+    notes: Sequence[str]
+    """What was left out, or done to its times."""
+    read_as: str
 
     @property
     def typical_volts(self) -> float | None:
@@ -235,20 +264,42 @@ def _drawn(path: str, gauge: Gauge | None) -> _Drawn | None:
                 top -= 1
             first = rows[top][0]
         watts = gauge_table.drawn(gauge.watts[first:])
-        return _Drawn(gauge.times_s[first:], watts, gauge.levels[first:], gauge.volts[first:], gauge.at_cell)
+        times = gauge.times_s[first:]
+        return _Drawn(
+            times,
+            watts,
+            gauge.levels[first:],
+            gauge.volts[first:],
+            gauge.at_cell,
+            [*_stretches(times, watts)],
+            [gauge.note] if gauge.note else [],
+            gauge.read_as,
+        )
     # the channels that count are added, as everywhere; imported here, because a gauge alone needs no numpy
     from energymeter.recordings.trace import Trace
 
     trace = Trace.load(path, caller="budget forecast --log")
+    trace.usage()  # refused where nothing was measured, as by every command
     watts = trace.watts.tolist()
-    if not any(map(math.isfinite, watts)):
-        return None
     volts = trace.volts.tolist() if len(trace.parts) == 1 else ()
-    return _Drawn(trace.time_s.tolist(), gauge_table.drawn(watts), (), volts, False)
+    stretches = [*_measured(trace, gauge_table.drawing_sign(watts))]
+    drawn = gauge_table.drawn(watts)
+    return _Drawn(trace.time_s.tolist(), drawn, (), volts, False, stretches, trace.notes, trace.read_as)
+
+
+def _measured(trace: "Trace", sign: float) -> Iterator[tuple[float, float]]:
+    """The stretches of a recording, by its own coverage."""
+    rows = zip(trace.time_s.tolist(), trace.covered_s.tolist(), trace.joules.tolist(), strict=True)
+    for (start, covered_before, before), (end, covered, after) in pairwise(rows):
+        measured = min(covered - covered_before, end - start)
+        if measured > 0:
+            yield measured, sign * (after - before) / measured
+        if end - start > measured:
+            yield end - start - measured, math.nan
 
 
 def _by_energy(drawn: _Drawn, battery: Battery, gauge: Gauge | None, empty: float) -> GaugeHours:
-    notes = [gauge.note] if gauge is not None and gauge.note else []
+    notes = [*drawn.notes]
     volts = drawn.typical_volts
     near = volts is not None and abs(volts / battery.volts - 1) < _NEAR
     if battery.basis == "cell" and (drawn.at_cell or near):
@@ -271,7 +322,7 @@ def _by_energy(drawn: _Drawn, battery: Battery, gauge: Gauge | None, empty: floa
                 "the log does not say how full the battery was: log its percent, or leave out the battery"
             )
     load, joules, seconds, missed = Forecast(), 0.0, 0.0, 0.0
-    for lasted, mean in _stretches(drawn):
+    for lasted, mean in drawn.stretches:
         if math.isnan(mean):
             missed += lasted
         else:
@@ -295,9 +346,9 @@ def _by_energy(drawn: _Drawn, battery: Battery, gauge: Gauge | None, empty: floa
     return GaugeHours(found.hours, "energy", _joined(notes), found.reason)
 
 
-def _stretches(drawn: "_Drawn") -> Iterator[tuple[float, float]]:
+def _stretches(times_s: Sequence[float], watts: Sequence[float]) -> Iterator[tuple[float, float]]:
     """Seconds and mean watts between two readings; NaN watts where too long nothing was read."""
-    rows = [row for row in zip(drawn.times_s, drawn.watts, strict=True) if math.isfinite(row[1])]
+    rows = [row for row in zip(times_s, watts, strict=True) if math.isfinite(row[1])]
     lasted = [later - earlier for (earlier, _), (later, _) in pairwise(rows)]
     steps = sorted(step for step in lasted if step > 0)
     longest = max(_GAP_STEPS * steps[len(steps) // 2], _GAP_SECONDS) if steps else 0.0

@@ -24,6 +24,7 @@ against a device: they follow published samples.
 
 import itertools
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -34,13 +35,16 @@ from energymeter.recordings.blocks import as_table
 from energymeter.recordings.cells import Column, cell_value
 from energymeter.recordings.formats import battery_log_of, format_of
 from energymeter.recordings.jls import JLS
+from energymeter.recordings.layout import name_of
 from energymeter.recordings.own import is_own
 from energymeter.recordings.planner import Planner
+from energymeter.recordings.question import question
 from energymeter.recordings.record import Hints, options_in
-from energymeter.recordings.shape import Shape, shape_of
+from energymeter.recordings.shape import COMMENTS, Shape, check_width, shape_of
 from energymeter.recordings.textfile import small_text, starts_with
 from energymeter.recordings.times import time_column
-from energymeter.recordings.titles import Title, is_level, is_remaining, is_state, meaning
+from energymeter.recordings.titles import Title, is_counted, is_level, is_remaining, is_state, meaning
+from energymeter.text import printable
 from energymeter.units import number
 
 _POWERED = re.compile(
@@ -77,6 +81,7 @@ _ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
 _TICKS_A_SECOND = 1e7
 """The report counts durations in 100 ns."""
 _HEAD_LINES = 400
+_FEWEST_FALLS = 4
 _SLOWEST_SECONDS = 7200.0
 """Between two rows of a gauge: a level does not fall within milliseconds, so smaller steps are seconds."""
 
@@ -100,6 +105,8 @@ class Gauge(NamedTuple):
     """Where the power is volts times amps."""
     said: Title | None = None
     """What the title of a level that is no percent says."""
+    read_as: str = ""
+    """What was recognised."""
 
     @property
     def unit(self) -> str:
@@ -133,19 +140,20 @@ def read(path: str) -> Gauge | None:
         LogError: the file cannot be read, or it must be asked what its times or batteries mean.
     """
     path, hints = options_in(path, Hints(caller="budget forecast --log"))
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise LogError(f"{path} is no plain file, and is read twice; save what it gives, and give that file")
     if path.lower().endswith(".parquet") or starts_with(path, JLS):
         return None  # these hold power
-    lines = small_text(path)
+    lines, damage = small_text(path)
     if lines and is_own(lines[0].encode()):
         return None  # so does our own log, whatever its rails are called
-    log = (
-        None
-        if battery_log_of(lines[:_HEAD_LINES])
-        else as_table(path, lines[:_HEAD_LINES], iter(lines[_HEAD_LINES:]))
-    )
+    known = battery_log_of(lines[:_HEAD_LINES])
+    log = None if known else as_table(path, lines[:_HEAD_LINES], iter(lines[_HEAD_LINES:]))
     if log is not None:
         lines = list(log.lines)
-    in_percent, rows, note, said = _rows(path, lines, hints)
+    in_percent, rows, note, said, read_as = _rows(path, lines, hints)
+    if damage:
+        note = ", ".join(filter(None, (note, f"{printable(damage)}: only what comes before was read")))
     if rows is None:
         return None
     kept: list[_Row] = []
@@ -167,6 +175,7 @@ def read(path: str) -> Gauge | None:
         note,
         [row.volts for row in kept] if power else (),
         said,
+        known or (f"{log.name}: {read_as.partition(': ')[2]}" if log is not None else read_as),
     )
 
 
@@ -182,37 +191,49 @@ def drawn(watts: Sequence[float]) -> list[float]:
     Devices do not agree on the sign: what most rows with any power have is taken for drawing, the other for
     charging.
     """
-    signs = [math.copysign(1.0, power) for power in watts if power and math.isfinite(power)]
-    sign = -1.0 if math.fsum(signs) < 0 else 1.0
+    sign = drawing_sign(watts)
     return [sign * power for power in watts]
 
 
-def _rows(
-    path: str, lines: Sequence[str], hints: Hints
-) -> tuple[bool, Iterable[_Row] | None, str, Title | None]:
+def drawing_sign(watts: Sequence[float]) -> float:
+    """The sign that drawing has."""
+    signs = [math.copysign(1.0, power) for power in watts if power and math.isfinite(power)]
+    return -1.0 if math.fsum(signs) < 0 else 1.0
+
+
+class _Rows(NamedTuple):
+    """What a log's lines say."""
+
+    in_percent: bool
+    rows: Iterable[_Row] | None
+    note: str = ""
+    said: Title | None = None
+    read_as: str = "log of a battery"
+
+
+def _rows(path: str, lines: Sequence[str], hints: Hints) -> _Rows:
     entries = _ENTRY.findall("".join(lines)) if any("<UsageEntry" in line for line in lines) else []
     if entries:
-        return (True, *_report(entries), None)
+        return _Rows(True, *_report(entries))
     head = next((line for line in lines if line.strip()), "")
     if any(_HISTORY_BEGINS.search(line) for line in lines[:_HEAD_LINES]):
-        return True, list(_history(lines)), "", None
+        return _Rows(True, list(_history(lines)))
     if not _BEGINS.match(head):
         table = _table(path, lines, hints)
         if table is not None:
             return table
     elif "%" not in head and len(cells := head.split("\t")) == 3 and number(cells[1]) is not None:
-        return True, _upower(line.rstrip("\r\n").split("\t") for line in lines), "", None
+        return _Rows(True, _upower(line.rstrip("\r\n").split("\t") for line in lines))
     elif number(head.split()[0].strip(",;")) is not None:
         table = _table(path, lines, hints)
         if table is not None:
             return table
-    return (True, *_of_one_battery(path, list(_blocks(lines))), None)
+    return _Rows(True, *_of_one_battery(path, list(_blocks(lines))))
 
 
-def _table(
-    path: str, lines: Sequence[str], hints: Hints
-) -> tuple[bool, Iterable[_Row], str, Title | None] | None:
+def _table(path: str, lines: Sequence[str], hints: Hints) -> _Rows | None:
     """The rows of a table; ``None``: no title of it names a gauge."""
+    check_width(path, lines, hints.delimiter or "")
     shape = shape_of(lines[:_HEAD_LINES], hints.delimiter or "", hints.decimal or "")
     if shape is None:
         return None
@@ -222,29 +243,74 @@ def _table(
         return None
     level = (levels or amounts)[0]
     rows = [shape.cells(line) for line in lines[shape.rows_from : _HEAD_LINES] if line.strip()]
+    if not levels and _counts_up(shape, level, map(shape.cells, lines[shape.rows_from :])):
+        return None
     planner = Planner(path, shape, rows, hints, format_of(shape), seconds_below=_SLOWEST_SECONDS)
     power = planner.power()
     time, written, used = planner.clock()
     states = [i for i, title in enumerate(shape.titles) if i not in (*used, level) and is_state(title)]
+    devices = [i for i in planner.devices() if i not in (level, *states) and not _says_state(rows, i)]
     at_cell = bool(power) and all(column.title.lower().endswith("_now") for column in power)
     said = meaning(shape.titles[level])
     column = Column(level, shape.titles[level], said.quantity or "coulombs", 1.0)
+    found: list[tuple[str, _Row]] = []
+    left_out: list[str] = []
+    for line in lines[shape.rows_from :]:
+        cells = shape.cells(line)
+        try:
+            at = time(cells)
+        except (IndexError, ValueError, OverflowError):
+            if line.strip() and not line.startswith(COMMENTS) and tuple(cells) != shape.titles:
+                left_out.append(line)
+            continue
+        names = [cells[place] for place in devices if place < len(cells)]
+        numbered = [f"{shape.titles[p]} {name}" for p, name in zip(devices, names, strict=False)]
+        if hints.channel is not None and hints.channel not in (*names, *numbered, " ".join(names)):
+            continue
+        powered = any(_powered(cells[i]) for i in states if i < len(cells))
+        at += written.epoch_of_zero() or 0.0
+        values = [_value(cells, column, shape) for column in power]
+        volts = values[0] if len(values) == 2 else math.nan
+        watts = math.prod(values) if values else math.nan
+        row = _Row(at, _level(cells, column, shape), powered, watts, at_cell, volts)
+        found.append((" ".join(names), row))
+    if left_out and not left_out[-1].endswith(("\n", "\r")):
+        left_out.pop()  # it was being written
+    if len(found) >= _FEWEST_FALLS and all(a[1].at > b[1].at for a, b in itertools.pairwise(found)):
+        found.reverse()  # an export that stands newest first
+    of_one, note = _of_one_battery(path, found, hints)
+    counted = (
+        f"{len(left_out)} of {len(found) + len(left_out)} rows left out: no time in "
+        f"{printable(left_out[0].strip()[:60])!r}"
+        if left_out
+        else ""
+    )
+    title = " and ".join(shape.titles[place] for place in sorted(used))
+    shown = f"{shape.titles[level]} [{'%' if levels else said.unit or 'unit unknown'}]"
+    columns = [f"{title or 'time'} {written.said}", shown, *(column.said for column in power)]
+    return _Rows(
+        bool(levels),
+        of_one or [],
+        ", ".join(filter(None, (note, counted))),
+        None if levels else said,
+        f"{name_of(format_of(shape), shape)}: {', '.join(columns)}",
+    )
 
-    def read_rows() -> Iterator[_Row]:
-        for line in lines[shape.rows_from :]:
-            cells = shape.cells(line)
-            try:
-                at = time(cells)
-            except (IndexError, ValueError, OverflowError):
-                continue  # half a row at the end, repeated titles
-            powered = any(_powered(cells[i]) for i in states if i < len(cells))
-            at += written.epoch_of_zero() or 0.0
-            values = [_value(cells, column, shape) for column in power]
-            volts = values[0] if len(values) == 2 else math.nan
-            watts = math.prod(values) if values else math.nan
-            yield _Row(at, _level(cells, column, shape), powered, watts, at_cell, volts)
 
-    return bool(levels), read_rows(), "", None if levels else said
+def _counts_up(shape: Shape, place: int, rows: Iterable[Sequence[str]]) -> bool:
+    """Whether a column of Wh or mAh is what a meter has counted, by its title and because it only rises."""
+    if not is_counted(shape.titles[place]):
+        return False
+    said = meaning(shape.titles[place])
+    column = Column(place, shape.titles[place], said.quantity or "coulombs", 1.0)
+    levels = [level for cells in rows if (level := _level(cells, column, shape)) == level]
+    return len(levels) > 1 and levels[-1] > levels[0] and all(a <= b for a, b in itertools.pairwise(levels))
+
+
+def _says_state(rows: Sequence[Sequence[str]], place: int) -> bool:
+    """Whether a column that looks like one of devices says what powers the device."""
+    cells = {row[place] for row in rows if place < len(row)}
+    return any(number(cell) is None and _powered(cell) for cell in cells)
 
 
 def _level(cells: Sequence[str], column: Column, shape: Shape) -> float:
@@ -367,8 +433,14 @@ def _block(at: float | None, text: str) -> Iterator[tuple[str, _Row]]:
             yield name, _Row(at, float(_found(level).replace(",", ".")), powered)
 
 
-def _of_one_battery(path: str, rows: Sequence[tuple[str, _Row]]) -> tuple[list[_Row] | None, str]:
-    """The rows of the battery that is discharged; the others rest, or are not there."""
+def _of_one_battery(
+    path: str, rows: Sequence[tuple[str, _Row]], hints: Hints | None = None
+) -> tuple[list[_Row] | None, str]:
+    """The rows of the battery that is discharged; the others rest, or are not there.
+
+    Args:
+        hints: of a table, in which one can be chosen.
+    """
     by_name: dict[str, list[_Row]] = {}
     for name, row in rows:
         by_name.setdefault(name, []).append(row)
@@ -377,6 +449,9 @@ def _of_one_battery(path: str, rows: Sequence[tuple[str, _Row]]) -> tuple[list[_
     used = [name for name, of_one in by_name.items() if len({row.level for row in of_one}) > 1]
     if not used:
         return next(iter(by_name.values())), ""
+    if len(used) > 1 and hints is not None:
+        what = f"it shows {' and '.join(map(printable, used))} in turn, and not how much each holds"
+        raise question(path, hints, what, answer={"channel": used[0]})
     if len(used) > 1:
         raise LogError(
             f"{path} shows {' and '.join(used)} in turn, and not how much each holds; "

@@ -16,4 +16,5 @@ def align(a: str, b: str, as_json: bool) -> None:
     """How far the clock of recording B is from that of A, by the steps of the load that both saw."""
     one, other = loaded(a, "align", quiet=as_json), loaded(b, "align", quiet=as_json)
     found = alignment(one.time_s, one.watts, other.time_s, other.watts)
-    click.echo(json.dumps(found._asdict()) if as_json else str(found))
+    answer = {**found._asdict(), "read_as": [one.read_as, other.read_as], "notes": [*one.notes, *other.notes]}
+    click.echo(json.dumps(answer) if as_json else str(found))

@@ -26,7 +26,7 @@ from energymeter.cli.budget_options import (
 from energymeter.cli.options import Finite, Positive, json_option
 from energymeter.errors import SpecError
 from energymeter.meter.budget import Budget
-from energymeter.text import Estimate, duration, significant
+from energymeter.text import Estimate, duration, printable, significant
 from energymeter.units import number
 
 
@@ -171,6 +171,8 @@ def _forecast_log(path: str, battery: Battery | None, empty: float, as_json: boo
     if as_json:
         click.echo(json.dumps(plain({"log": path, **found._asdict()} | _capacity(battery))))
         return
+    if found.read_as:
+        click.echo(f"read as {printable(found.read_as)}", err=True)
     by = "the gauge's slope" if found.method == "slope" else "what was drawn of the battery"
     note = found.note and f", {found.note}"
     click.echo(f"{path}: {_lasts(HoursLeft(found.hours, found.reason))}")

@@ -126,7 +126,9 @@ def of_file(
         litres_per_kwh=litres_per_kwh,
     )
     if as_json:
-        click.echo(json.dumps(result.to_dict(), ensure_ascii=False))
+        answer = {"read_as": trace.read_as, **result.to_dict()}
+        answer["notes"] = [*result.notes, *trace.notes]
+        click.echo(json.dumps(answer, ensure_ascii=False))
     else:
         _show(result)
 

@@ -32,6 +32,9 @@ def loaded(file: str, caller: str, *, quiet: bool = False, **hints: Any) -> "Tra
     trace = Trace.load(file, caller=caller, **hints)
     if not quiet and not trace.is_own:
         click.echo(f"read as {printable(trace.read_as)}", err=True)
+    if not quiet and caller != "show":  # whose answer holds them
+        for note in trace.notes:
+            click.echo(f"note: {printable(note)}", err=True)
     return trace
 
 

@@ -5,6 +5,7 @@ log                   what a row is made of
 ====================  =======================================================================================
 ``tegrastats``        the stamp (JetPack 5 and later) and the present power of the rail of the whole board
 ``powermetrics``      a block's stamp and length, and the power of all processors, the mean of the block
+``spl.txt``           the time, watts, volts and amps of PTDaemon (MLPerf power, mlcommons/power-dev)
 ``perf stat -I``      the time, and the joules of an event over the time since its last row, as a mean power
 JSON lines            the values of one object, and of the objects in it as ``outer.inner``
 line protocol         the fields, the tags that tell series apart, and the time (InfluxDB, Telegraf)
@@ -31,6 +32,7 @@ from energymeter.recordings.titles import DEVICES, device_key
 from energymeter.text import printable
 
 _STAMP = re.compile(r"\s*(\d\d)-(\d\d)-(\d{4}) (\d\d:\d\d:\d\d)\s")
+_US_STAMP = re.compile(r"(\d\d)-(\d\d)-(\d{4}) (\d\d:\d\d:\d\d(?:\.\d+)?)$")
 _BLOCK = re.compile(r"\*+ Sampled system activity \(([^)]*)\) \(([\d.]+)ms elapsed\)")
 _PACKAGE = re.compile(
     r"(?:Combined Power \(CPU \+ GPU(?: \+ ANE)?\)|Intel energy model derived package power \([^)]*\)): "
@@ -110,6 +112,20 @@ def powermetrics(path: str, lines: Iterator[str]) -> Iterator[str]:
             at = stamp if at is None or abs(stamp - at - seconds) > _SLACK_S else at + seconds
         elif at is not None and (power := _PACKAGE.match(line)):
             yield f"{at:.6f},{float(power[1]) * (1000 if power[2] == 'W' else 1):g}\n"
+
+
+def ptdaemon(path: str, lines: Iterator[str]) -> Iterator[str]:
+    """The figures of each row of ``name,value`` pairs, each the mean of its second."""
+    yield "ptdaemon time,power [W],voltage [V],current [A]\n"
+    for line in lines:
+        cells = line.strip().split(",")
+        pairs = dict(zip(cells[::2], cells[1::2], strict=False))
+        stamp = _US_STAMP.match(pairs.get("Time", ""))
+        values = [pairs.get(name, "") for name in ("Watts", "Volts", "Amps")]
+        if stamp is None or not line.endswith(("\n", "\r")):  # it may be cut off
+            yield _cells([line.strip()[:60], *values])  # it is counted as left out
+            continue
+        yield _cells([f"{stamp[3]}-{stamp[1]}-{stamp[2]} {stamp[4]}", *values])
 
 
 def _epoch(text: str) -> float | None:
@@ -304,6 +320,7 @@ LOGS: Sequence[Log] = (
         tegrastats,
     ),
     Log("powermetrics text", lambda text: bool(_BLOCK.search(text)), powermetrics),
+    Log("MLPerf power log", lambda text: bool(re.match(r"Time,[^,\n]*,Watts,", text)), ptdaemon),
     Log("perf stat", lambda text: any(map(_PERF.match, text.splitlines())), perf),
     Log("JSON lines", _alike(_is_json_row), json_lines),
     Log("line protocol", _alike(_is_series), line_protocol),

@@ -39,6 +39,8 @@ class Column(NamedTuple):
     unit: str = ""
     highest: float = math.inf
     """As it is written; a larger number that is one of `CODES` is no value."""
+    assumed: bool = False
+    """Nothing says the unit: SI, because the first numbers are such as boards draw."""
 
     @property
     def symbol(self) -> str:

@@ -81,16 +81,33 @@ class Channel:
 
     @property
     def first(self) -> float:
-        """The first row's time, as it was written."""
+        """The earliest row's time, as it was written: the first one's, unless they stand newest first."""
         if self._first is not None:
             return self._first
-        return float(self._pieces[0][0][0]) if self._pieces else self.times[0]
+        first = float(self._pieces[0][0][0]) if self._pieces else self.times[0]
+        last = self.times[-1] if self.times else float(self._pieces[-1][0][-1])
+        if last < first and not self.starts:
+            from energymeter.recordings.timeline import is_newest_first
+
+            return last if is_newest_first(self._joined()[0]) else first
+        return first
 
     def stands(self) -> bool:
         """Whether no row is later than another."""
         pieces = [piece[0] for piece in self._pieces]
         lowest = min([*self.times, *(float(piece.min()) for piece in pieces)])
         return lowest == max([*self.times, *(float(piece.max()) for piece in pieces)])
+
+    def typical_size(self, place: int) -> float:
+        """The median size of a column's numbers that are not 0; of very many, of the newest."""
+        if self._pieces:
+            import numpy as np
+
+            sizes = np.abs(self._pieces[-1][place + 1])
+            sizes = sizes[sizes > 0]
+            return float(np.median(sizes)) if len(sizes) else 0.0
+        known = sorted(abs(value) for value in self.values[place] if value and value == value)
+        return known[len(known) // 2] if known else 0.0
 
     def columns(self, zero: float) -> tuple[dict[str, "array[float]"], tuple[str, ...]]:
         """All its rows as columns of a `Record`, and what was done to them.
@@ -197,7 +214,7 @@ class Channel:
             columns[_RAW.get(quantity, quantity)] = column
         if kind.volts is not None:
             columns["volts"] = np.full(count, kind.volts)
-        holes = [*line.breaks, *(self.left_out if line.order is None else ())]
+        holes = [*line.breaks, *line.positions([row for row in self.left_out if row < count])]
         if kind.per_row:
             before = self._last.get("time_s", math.nan)
             columns["watts"] = columns.pop("raw_joules") / np.diff(line.times, prepend=before)

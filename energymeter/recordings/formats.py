@@ -60,6 +60,7 @@ FORMATS: Sequence[Format] = (
     Format("jtop log", _has("time", "uptime", "power tot"), columns={"power tot": "watts mW"}),
     Format("tegrastats log", _has("tegrastats time")),
     Format("powermetrics text", _has("powermetrics time"), "mean", "die"),
+    Format("MLPerf power log", _has("ptdaemon time"), "mean", "wall"),
     Format("perf stat log", _has("perf time [s]"), "mean", "die"),
     Format(
         "turbostat table",

@@ -10,7 +10,7 @@ from energymeter.recordings.record import ARRIVAL
 from energymeter.recordings.shape import DELIMITERS, Shape
 from energymeter.recordings.times import TimeColumn
 
-__all__ = ["ARRIVAL", "Layout"]
+__all__ = ["ARRIVAL", "Layout", "name_of"]
 
 
 class Layout(NamedTuple):
@@ -42,15 +42,7 @@ class Layout(NamedTuple):
 
     def name(self) -> str:
         """The format's name, for people."""
-        if self.format is not None:
-            return self.format.name
-        if self.shape.log:
-            return self.shape.log
-        return (
-            "CSV"
-            if self.shape.delimiter == ","
-            else f"table with {DELIMITERS.get(self.shape.delimiter, repr(self.shape.delimiter))}"
-        )
+        return name_of(self.format, self.shape)
 
     def said(self, channels: int = 1) -> str:
         """What was recognised, for people."""
@@ -79,3 +71,16 @@ class Layout(NamedTuple):
                 role = "not used: it may be contained in the power that is read"
             said.append(f"  {place + 1}. {title or '(empty)'}: {role}")
         return said
+
+
+def name_of(known: Format | None, shape: Shape) -> str:
+    """What a table is called, for people."""
+    if known is not None:
+        return known.name
+    if shape.log:
+        return shape.log
+    return (
+        "CSV"
+        if shape.delimiter == ","
+        else f"table with {DELIMITERS.get(shape.delimiter, repr(shape.delimiter))}"
+    )

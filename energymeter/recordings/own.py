@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _LONG_BYTES = 1 << 21
 """Importing pyarrow takes as long as reading so many bytes row by row."""
 _BLOCK_BYTES = 1 << 22
+_JSON_ROW = f'{{"{COLUMNS[0]}": '.encode()
+"""How a row in JSON begins."""
 _CLOSINGS = (f"\n# {CLOSED}".encode(), f"\n{CLOSED}".encode())
 NOT_CLOSED = (
     "its end is missing: its run was killed or still goes on, its disk was full, or the file was cut short"
@@ -122,15 +124,14 @@ class _HashedLines:
 
     def blocks(self, size: int) -> Iterator[bytes]:
         """The lines that follow, in blocks of about so many bytes, of a file that is not compressed."""
-        rest = b""
-        while not self.damage:
-            data = rest + self._file.read(size)
-            if not data:
-                return
-            end = data.rfind(b"\n") + 1
-            over = len(data) < len(rest) + size
-            block, rest = data[:end], data[end:]
-            closing = next((at for sign in _CLOSINGS if (at := (b"\n" + block).find(sign)) >= 0), -1)
+        while block := self._file.read(size):
+            rest = b""
+            if not block.endswith(b"\n"):
+                block += self._file.readline(Lines.MOST)
+                if not block.endswith(b"\n"):  # the file ends here, or the line never does
+                    end = block.rfind(b"\n") + 1
+                    block, rest = block[:end], block[end:]
+            closing = _closing_in(block)
             if closing >= 0:
                 line, _, after = block[closing:].partition(b"\n")
                 self.closing = line.decode("utf-8", errors="replace").removeprefix("# ") + "\n"
@@ -142,9 +143,9 @@ class _HashedLines:
                 yield whole
             if damaged or len(rest) >= Lines.MOST:
                 self.damage, self.closing, self.after_closing = "a row of it has no end", None, False
-            elif over and rest and closing < 0:
+            elif rest and closing < 0:
                 self.damage = "its last row is cut off"
-            if closing >= 0 or over:
+            if closing >= 0 or self.damage:
                 return
 
     def _read(self) -> Iterator[str]:
@@ -166,6 +167,18 @@ class _HashedLines:
                 yield line
         except DECOMPRESSION as damage:
             self.damage = f"it cannot be decompressed to its end ({damage})"
+
+
+def _closing_in(block: bytes) -> int:
+    """Where the line of a closing record begins; -1: there is none."""
+    if block.find(b"{") < 0:  # as in every block of a CSV but the last: much faster than the following
+        return -1
+    for sign in _CLOSINGS:
+        if block.startswith(sign[1:]):
+            return 0
+        if (at := block.find(sign)) >= 0:
+            return at + 1
+    return -1
 
 
 def _up_to_long_line(block: bytes) -> tuple[bytes, bool]:
@@ -232,7 +245,7 @@ class _Rows:
         while begin < len(times):
             end = begin + BLOCK_ROWS - len(columns["time_s"])
             for column in COLUMNS:
-                columns[column].frombytes(block[column][begin:end].tobytes())
+                columns[column].frombytes(block[column][begin:end].view("u1").data)
             if len(columns["time_s"]) >= BLOCK_ROWS:
                 self._rows_of[name].take()
             begin = end
@@ -299,13 +312,14 @@ def _take_block(rows: _Rows, block: bytes, names: list[str]) -> bool:
 
     several = len(rows.names) > 1
     wanted = [*COLUMNS, "source"] if several else [*COLUMNS]
-    if b"\r" in block or b"\n\n" in block or len(set(names)) < len(names) or not set(wanted) <= set(names):
+    if b"\r" in block or len(set(names)) < len(names) or not set(wanted) <= set(names):
         return False
     kinds: dict[str, Any] = dict.fromkeys(COLUMNS, pa.float64())
     try:
         table = pa_csv.read_csv(
             pa.py_buffer(block),
             read_options=pa_csv.ReadOptions(column_names=names, block_size=len(block) + 1, use_threads=False),
+            parse_options=pa_csv.ParseOptions(ignore_empty_lines=False),
             convert_options=pa_csv.ConvertOptions(
                 include_columns=wanted,
                 column_types={**kinds, "source": pa.dictionary(pa.int32(), pa.string())},
@@ -325,12 +339,7 @@ def _take_json_block(rows: _Rows, block: bytes) -> bool:
 
     count = block.count(b"\n")
     wanted = [*COLUMNS, "source"] if len(rows.names) > 1 else [*COLUMNS]
-    if (
-        not block.isascii()
-        or block.count(b"{") != count
-        or (b"\n" + block).count(b"\n{") != count
-        or any(block.count(f'"{name}"'.encode()) != count for name in wanted)
-    ):
+    if not block.isascii() or not block.startswith(_JSON_ROW) or block.count(b"\n" + _JSON_ROW) != count - 1:
         return False
     kinds = [(name, pa.string() if name == "source" else pa.float64()) for name in wanted]
     try:
@@ -344,6 +353,11 @@ def _take_json_block(rows: _Rows, block: bytes) -> bool:
     except pa.ArrowException:
         return False
     if table.num_rows != count or ("source" in wanted and table.column("source").null_count):
+        return False
+    unknown = [name for name in COLUMNS if table.column(name).null_count]
+    if unknown and block.count(b"{") != count:
+        return False
+    if any(block.count(f'"{name}": '.encode()) != count for name in unknown):  # it may not be there
         return False
     if "source" in wanted:
         sources = table.column("source").combine_chunks().dictionary_encode()

@@ -48,7 +48,7 @@ _PACKAGE = vocabulary("package pkg packages processor 0 cpu")
 _INCOMING, _OUTGOING = vocabulary("input in charging"), vocabulary("output out load discharging")
 _NOT_A_SUPPLY = vocabulary("shunt d+ d- dp dm dplus dminus cc cc1 cc2 ref reference sense")
 _SUPPLY = ("bus", "load", "battery", "main", "output", "out", "input", "in", "rail", "supply")
-_PLAUSIBLE = {"watts": 1000.0, "volts": 500.0, "amps": 50.0}
+PLAUSIBLE = {"watts": 1000.0, "volts": 500.0, "amps": 50.0}
 """Larger numbers without a unit may be milliwatts, millivolts or milliamps: they are asked about."""
 _AGREES = 0.05
 _MOST_QUESTIONS = 4
@@ -173,6 +173,11 @@ class Planner:
             return (found["watts"],)
         return (found["volts"], found["amps"]) if {"volts", "amps"} <= found.keys() else ()
 
+    def devices(self) -> tuple[int, ...]:
+        """Columns that say which device a row is of."""
+        self._clock, _, used = self.clock()
+        return self._devices(used)
+
     # -- asking ------------------------------------------------------------------------------------
 
     def _ask(
@@ -181,7 +186,7 @@ class Planner:
         if self._proving:
             raise _Asked(answer or {})
         hints = hints or self._hints
-        titles = [title for title in self._titles if title] if self._shape.titles else []
+        titles = self._shape.titles
         if self._known is not None:
             what = f"recognised as {self._known.name}; {what}"
         answer = self._proven(answer or {}, hints)
@@ -555,7 +560,7 @@ class Planner:
         subject = self._subject(watts) if watts is not None else None
         amps = self._same(candidates["amps"], subject)
         if amps is None and watts is None and candidates["amps"]:
-            amps = self._one_current(candidates["amps"])
+            amps = self._one_current(candidates["amps"], candidates["volts"])
         if amps is not None:
             chosen["amps"] = amps
             subject = self._subject(amps) if subject is None else subject
@@ -672,12 +677,15 @@ class Planner:
         doubled = [c for c in columns if c not in kept.values() and c.kind == kept[self._subject(c)].kind]
         return [*kept.values(), *doubled]
 
-    def _one_current(self, columns: Sequence[Column]) -> Column | None:
+    def _one_current(self, columns: Sequence[Column], volts: Sequence[Column]) -> Column | None:
         whole = [c for c in columns if _is_whole(self._subject(c)) or not self._subject(c)]
         if len(whole) == 1:
             return whole[0]
         names = ", ".join(repr(column.title) for column in columns)
-        return self._ask(f"it has several currents ({names})", {"amps": columns[0].title})
+        its = [column.title for column in volts if self._subject(column) == self._subject(columns[0])]
+        near = its or [column.title for column in volts]
+        voltage = {"volts": near[0]} if near else {}
+        return self._ask(f"it has several currents ({names})", {"amps": columns[0].title, **voltage})
 
     def _guess(self) -> dict[str, str]:
         """The nearest guess: columns that sound like time and like power, else the first numbers."""
@@ -742,8 +750,8 @@ class Planner:
         self._check_unit_column(column)
         sizes = sorted(abs(v) for v in self._values(column._replace(factor=1.0)) if v == v and v != 0)
         typical = sizes[len(sizes) // 2] if sizes else 0.0
-        if typical < _PLAUSIBLE[column.quantity] or (column.quantity == "watts" and self._hints.board):
-            return column._replace(factor=1.0)
+        if typical < PLAUSIBLE[column.quantity] or (column.quantity == "watts" and self._hints.board):
+            return column._replace(factor=1.0, assumed=not self._hints.board)
         return column
 
     def _check_cells(self, column: Column) -> None:
@@ -794,7 +802,9 @@ class Planner:
                 u for u, f in UNITS["watts"].items() if ratio and abs(ratio / (f / factor) - 1) < _AGREES
             ]
             if fitting:
-                known["watts"] = watts._replace(factor=UNITS["watts"][fitting[0]], unit=fitting[0])
+                known["watts"] = watts._replace(
+                    factor=UNITS["watts"][fitting[0]], unit=fitting[0], assumed=False
+                )
                 return
         for power in (1e3, 1e6, 1e-3, 1e-6):
             if ratio and abs(ratio / power - 1) < _AGREES and not self._hints.unit:
@@ -900,12 +910,13 @@ class Planner:
     def _ask_unit(self, column: Column) -> NoReturn:
         title = self._meant[column.place]
         what = f"the unit {title.unknown_unit!r} of" if title.unknown_unit else "the unit of"
-        option = _HINT_UNITS[column.quantity]
-        guess = {"watts": "mW", "volts": "mV", "amps": "mA"}[column.quantity]
-        self._ask(
-            f"{what} {column.title!r} is not known",
-            {column.quantity: self._label(column.place), option: guess},
-        )
+        self._ask(f"{what} {column.title!r} is not known", unit_answer(column))
+
+
+def unit_answer(column: Column) -> dict[str, str]:
+    """The nearest guess of the unit of numbers that are too large for SI, as hints."""
+    guess = {"watts": "mW", "volts": "mV", "amps": "mA"}[column.quantity]
+    return {column.quantity: column.title or str(column.place + 1), _HINT_UNITS[column.quantity]: guess}
 
 
 def _is_whole(subject: str) -> bool:

@@ -9,7 +9,6 @@ our CSV, JSON lines    a first line of JSON (after ``#`` in a CSV) with ``"forma
 our Parquet            the schema's ``energymeter`` entry; ``FILE.parquet.parts`` left by a killed run
 Joulescope ``.jls``    ``jlsfmt``; needs pyjls
 EnergyRunner ``.bin``  byte 0xF1, float32 rate, float32 µJ per period (MLPerf Tiny, eembc/energyrunner)
-PTDaemon ``spl.txt``   ``Time,…,Watts,…,Volts,…,Amps,…`` rows (MLPerf power, mlcommons/power-dev)
 tegrastats, JSON lines  and others: their lines and blocks become the rows of a table, see `blocks`
 other CSV              column names with units, ``Power (mW)`` or ``current_A``, or the columns given
 =====================  ==============================================================================
@@ -20,13 +19,15 @@ Each may be gzipped. A file that was cut off, or damaged on the way, is read up 
 import gzip
 import io
 import itertools
+import os
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 from energymeter.errors import LogError, NotMeasured
 from energymeter.recordings.blocks import as_table
-from energymeter.recordings.foreign import read_energyrunner, read_ptdaemon
+from energymeter.recordings.foreign import read_energyrunner
 from energymeter.recordings.formats import battery_log_of
 from energymeter.recordings.jls import JLS, read_jls
 from energymeter.recordings.own import is_own, read_own
@@ -85,11 +86,12 @@ def explained(path: str, hints: Hints = Hints()) -> list[str]:  # noqa: B008 - a
         LogError, NotMeasured, SpecError: see `read`.
     """
     path, hints = options_in(path, hints)
-    if starts_with(path, JLS):
+    if os.path.isfile(path) and starts_with(path, JLS):
         return [f"{path} is a Joulescope JLS file: each device is a channel, and its signals are known"]
     with open_lines(path) as lines:
         rest = lines.whole()
         head = head_of(rest)
+        _check_start(path, head, lines)
         if head and is_own(head[0].encode()):
             return [f"{path} is a log of energymeter: its columns are known"]
         log = as_table(path, head, rest)
@@ -107,6 +109,12 @@ def battery_log(path: str) -> str | None:
     """
     with open_lines(path) as lines:
         return battery_log_of(head_of(lines.whole()))
+
+
+def _check_start(path: str, head: Sequence[str], lines: Lines) -> None:
+    """Refuse what ends before its first line does: a line of it may be a whole disk of zeros."""
+    if lines.damage and not any(line.strip() for line in head):
+        raise LogError(f"{path} holds no whole row: {lines.damage}; restore it")
 
 
 def typical_interval(times: "array[float]") -> float:
@@ -132,9 +140,8 @@ def _read_stream(path: str, file: io.BufferedReader, hints: Hints, most: int | N
         return read_own(path, file, most)
     with text_of(path, file) as text:
         lines = Lines(text, most)
-        if start.startswith(b"Time,") and b",Watts," in start:
-            return [read_ptdaemon(path, lines)]
         head = head_of(rest := lines.whole())
+        _check_start(path, head, lines)
         log = as_table(path, head, rest)
         if log is None:
             return read_table(path, head, lines.blocks(BLOCK_CHARACTERS), lines, hints)

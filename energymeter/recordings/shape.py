@@ -2,13 +2,17 @@
 
 import codecs
 import csv
+import itertools
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from energymeter.errors import LogError
 from energymeter.recordings.cells import python_number
 from energymeter.recordings.times import clock_of, is_missing
+from energymeter.recordings.titles import meaning
 from energymeter.text import printable
 from energymeter.units import amount, find_unit, number
 
@@ -31,7 +35,9 @@ COMMENTS = ("#", "//", "%", "!", ";")
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _UNTITLED = 0.8
 """A delimiter that finds no titles is less likely: a decimal comma parts numbers and no titles."""
-_PREAMBLE_ROWS = 3
+MOST_COLUMNS, _WIDTH_LINES = 4096, 50
+_PREAMBLE_ROWS, _PREAMBLE_LINES = 3, 40
+"""Settings above the titles that look like rows: of any kind, and those that begin with a name."""
 _MOST_CONTROL = 0.02
 """The largest share of control characters that a text file may contain."""
 
@@ -76,10 +82,11 @@ def encoding_of(start: bytes) -> str | None:
         return "utf-32"
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    if len(start) > 3 and start[1:16:2].count(0) == len(start[1:16:2]):
-        return "utf-16-le"
-    if len(start) > 3 and start[0:16:2].count(0) == len(start[0:16:2]):
-        return "utf-16-be"
+    if len(start) > 3 and any(start[:16]):
+        if not any(start[1:16:2]):
+            return "utf-16-le"
+        if not any(start[0:16:2]):
+            return "utf-16-be"
     if b"\0" in start or len(_CONTROL.findall(start)) > max(4, _MOST_CONTROL * len(start)):
         return None
     try:
@@ -101,6 +108,22 @@ def split(line: str, delimiter: str) -> list[str]:
     if delimiter == "|" and len(cells) > 2 and not cells[0] and not cells[-1]:
         return cells[1:-1]
     return cells
+
+
+def check_width(path: str, lines: Sequence[str], delimiter: str = "") -> None:
+    """Refuse a table of more columns than anybody logs: to find what each means takes time and memory.
+
+    Raises:
+        LogError: it has more than `MOST_COLUMNS`.
+    """
+    for each in [delimiter] if delimiter else DELIMITERS:
+        width = max((line.count(each) for line in lines[:_WIDTH_LINES]), default=0) + 1
+        if width > MOST_COLUMNS:
+            raise LogError(
+                f"{path} has {width} columns, parted by {DELIMITERS.get(each, repr(each))}, and at most "
+                f"{MOST_COLUMNS} are read; keep those of the time and the power, as in "
+                f"cut {shlex.quote(f'-d{each}')} -f1,2 {shlex.quote(path)} > less.csv"
+            )
 
 
 def shape_of(lines: Sequence[str], delimiter: str = "", decimal: str = "") -> Shape | None:
@@ -141,8 +164,11 @@ def _by(lines: Sequence[str], delimiter: str, decimal: str) -> tuple[float, Shap
         return None
     first = regular[0][0]
     at, titles = _titles(table, first, width)
-    if at is None or len(regular[0][1]) != width:
-        first, at, titles = _below_preamble(table, regular, width) or (first, at, titles)
+    below = _below_preamble(table, regular, width)
+    if below is not None and (
+        at is None or len(regular[0][1]) != width or _meanings(below[2]) > _meanings(titles)
+    ):
+        first, at, titles = below
     units = at is not None and _units_below(lines, at, first, delimiter)
     if units:
         titles = tuple(f"{t} [{u.strip('[]()')}]" if u else t for t, u in zip(titles, units, strict=False))
@@ -159,12 +185,19 @@ def _by(lines: Sequence[str], delimiter: str, decimal: str) -> tuple[float, Shap
 def _below_preamble(
     table: Sequence[tuple[int, list[str]]], regular: Sequence[tuple[int, list[str]]], width: int
 ) -> tuple[int, int, tuple[str, ...]] | None:
-    """The first row and the titles, where a line such as ``Serial 0012`` above them looks like a row."""
-    for place, _ in regular[1 : _PREAMBLE_ROWS + 1]:
+    """The first row and the titles, where lines such as ``Serial 0012`` above them look like rows."""
+    for above, (place, _) in enumerate(regular[1 : _PREAMBLE_LINES + 1], 1):
+        if above > _PREAMBLE_ROWS and any(_is_value(cells[0]) for _, cells in regular[:above]):
+            return None  # a setting begins with its name
         at, titles = _titles([line for line in table if line[0] > regular[0][0]], place, width)
         if at is not None and not any(title.lstrip("\"' +-")[:1].isdigit() for title in titles):
             return place, at, titles
     return None
+
+
+def _meanings(titles: Sequence[str]) -> int:
+    """How many of them name a quantity."""
+    return sum(meaning(title).quantity is not None for title in titles)
 
 
 def _is_row(cells: Sequence[str]) -> bool:
@@ -224,8 +257,10 @@ def _titles_alone(
     """A table whose rows are still to come."""
     if not table or len(table[-1][1]) < 2:
         return None
-    place, cells = table[-1]
-    shape = Shape(delimiter, ".", tuple(map(printable, cells)), len(lines), tuple(lines[:place]))
+    alike = [*itertools.takewhile(lambda line: len(line[1]) == len(table[-1][1]), reversed(table))]
+    place, cells = alike[-1] if len(alike) > _PREAMBLE_ROWS else table[-1]  # rows that cannot be read
+    begin = len(lines) if place == table[-1][0] else place + 1
+    shape = Shape(delimiter, ".", tuple(map(printable, cells)), begin, tuple(lines[:place]))
     return 0.01 * len(cells), shape
 
 

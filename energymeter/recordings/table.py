@@ -4,12 +4,14 @@ Rows that cannot be read are counted, by reason, and leave a gap. Blocks of plai
 columns where pyarrow is installed, see `bulk`; what is short is read with the standard library alone.
 """
 
+import csv
 import io
 import itertools
 import math
+import re
 import shlex
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +22,12 @@ from energymeter.recordings.cells import cell_value
 from energymeter.recordings.channel import FEW_ROWS, Channel, Kind
 from energymeter.recordings.formats import battery_log_of, format_of
 from energymeter.recordings.layout import Layout
-from energymeter.recordings.planner import Planner
+from energymeter.recordings.planner import PLAUSIBLE, Planner, unit_answer
 from energymeter.recordings.question import question
 from energymeter.recordings.record import Hints, Lines, Record
-from energymeter.recordings.shape import COMMENTS, Shape, rows_of, shape_of
+from energymeter.recordings.shape import COMMENTS, Shape, check_width, rows_of, shape_of
 from energymeter.recordings.thinning import MOST_ROWS
-from energymeter.recordings.titles import ADDED_DEVICES, TOTALS, device_key, meaning
+from energymeter.recordings.titles import ADDED_DEVICES, NESTED, SEPARATE, TOTALS, device_key, meaning
 from energymeter.text import printable
 from energymeter.units import UNITS
 
@@ -83,10 +85,11 @@ def plan(path: str, head: Sequence[str], hints: Hints, log: str = "") -> tuple[L
         raise LogError(recognised)
     first = next(line.strip() for line in head if line.strip())
     if not log and first.startswith(("{", "[", "<?xml", "<!", "<html")):
-        described = f"{path} {_documented(path, first)}"
+        described = f"{path} {_documented(path, head)}"
         raise LogError(described)  # it ends with the remedy
     if hints.decimal not in (None, ".", ","):
         raise SpecError(f"decimal must be . or , and not {hints.decimal!r}")
+    check_width(path, head, "," if log else hints.delimiter or "")
     shape = shape_of(head, "," if log else hints.delimiter or "", hints.decimal or "")
     if shape is None:
         raise question(path, hints, f"there is no table in it; its first line is {printable(first[:80])!r}")
@@ -110,16 +113,20 @@ def plan(path: str, head: Sequence[str], hints: Hints, log: str = "") -> tuple[L
     return Planner(path, shape, rows, hints, format_of(shape)).layout(), shape
 
 
-def _documented(path: str, first: str) -> str:
+def _documented(path: str, head: Sequence[str]) -> str:
     """What a document that is no table is, and how it becomes one."""
-    if first.startswith("<"):
+    text = "".join(head).lstrip()
+    if text.startswith("<"):
         return (
             "is a document in XML or HTML; write its values as a table with titles such as time_s and power_W"
         )
-    return (
-        "is a JSON document, and not one object on each line; write it so, as in "
-        f"jq -c '.[]' {shlex.quote(path)} > rows.jsonl"
-    )
+    described = "is a JSON document, and not one object on each line"
+    if text.startswith("["):
+        return f"{described}; write it so, as in jq -c '.[]' {shlex.quote(path)} > rows.jsonl"
+    if re.search(r"\[\s*\{", text):
+        lines = "jq -c '.. | arrays | .[] | objects'"
+        return f"{described}; write it so, as in {lines} {shlex.quote(path)} > rows.jsonl"
+    return f"{described}; write it so, as in jq -c . {shlex.quote(path)} > rows.jsonl"
 
 
 def read_table(
@@ -255,7 +262,7 @@ class _Reading:
         time, devices, columns = layout.time, layout.devices, layout.columns
         decimal = layout.shape.decimal
         row: list[str] = []
-        for row in rows_of(lines, layout.shape):
+        for row in self._split(lines):
             if not row or not any(row) or row[0].startswith("#"):
                 continue
             if row[0].startswith("\ufeff"):  # another file was added to this one
@@ -290,6 +297,16 @@ class _Reading:
                 f"{self._path}: a quote after row {self._rows - 1} is never closed; close it, or remove it"
             )
 
+    def _split(self, lines: Iterator[str]) -> Iterator[list[str]]:
+        """The cells of each row."""
+        try:
+            yield from rows_of(lines, self._layout.shape)
+        except csv.Error as endless:
+            raise LogError(
+                f"{self._path}: a quote after row {self._rows - 1} is never closed ({endless}); close it, or "
+                "remove it"
+            ) from endless
+
     def _channel(self, key: tuple[str, ...]) -> Channel:
         """The channel that the next row is of."""
         channel = self._channels.get(key)
@@ -313,8 +330,11 @@ class _Reading:
         cells = [cell.strip() for cell in row]
         if cells[0].startswith(COMMENTS):
             return
-        others = sum(not has_digit_first(cell) and meaning(cell).quantity is not None for cell in cells)
-        if cells == self._titles or sorted(cells) == sorted(self._titles) or others > 1:
+        others = [meaning(cell).quantity for cell in cells if not has_digit_first(cell)]
+        named = len(others) - others.count(None)
+        # one other quantity next to a time, as where temperatures follow
+        apart = "seconds" in others and 1 < len(cells) == len(others) == len(self._titles) and all(cells)
+        if cells == self._titles or sorted(cells) == sorted(self._titles) or named > 1 or apart:
             self._restarted = True
             self._new_titles = "" if cells == self._titles else self._layout.shape.delimiter.join(row)[:60]
         else:
@@ -343,8 +363,9 @@ class _Reading:
         notes = [*self._layout.notes, *self._counted_out()]
         if self._kind.per_row:
             notes.append("the energy of its first row is left out, because its start is unknown")
-        names = self._names()
-        counted = self._counted(names)
+        self._check_sizes()
+        names = channel_names(self._layout, list(self._channels), Path(self._path).name)
+        counted = channels_counted(self._path, self._layout, self._hints, names)
         first = self._zero
         if first is None:
             first = min(channel.first for channel in self._channels.values())
@@ -359,7 +380,7 @@ class _Reading:
             records.append(
                 Record(
                     names[key],
-                    channel.facts._replace(counted=counted[names[key]]),
+                    channel.facts._replace(counted=counted[key]),
                     columns,
                     epoch,
                     {},
@@ -370,6 +391,22 @@ class _Reading:
                 )
             )
         return records
+
+    def _check_sizes(self) -> None:
+        """Ask where later rows show numbers without a unit that are too large for the one assumed."""
+        for place, column in enumerate(self._layout.columns):
+            if not column.assumed:
+                continue
+            sizes = [channel.typical_size(place) for channel in self._channels.values()]
+            if max(sizes) >= PLAUSIBLE[column.quantity]:
+                raise question(
+                    self._path,
+                    self._hints,
+                    f"the unit of {column.title!r} is not known",
+                    titles=self._layout.shape.titles,
+                    found=self._layout.shape.said,
+                    answer=unit_answer(column),
+                )
 
     def _counted_out(self) -> list[str]:
         notes = []
@@ -385,47 +422,81 @@ class _Reading:
             )
         return notes
 
-    def _names(self) -> dict[tuple[str, ...], str]:
-        """A channel's name: what sets it apart from the others."""
-        keys = list(self._channels)
-        if len(keys) == 1:
-            return {keys[0]: printable(Path(self._path).name)}
-        places = [i for i in range(len(keys[0])) if len({key[i] for key in keys}) > 1]
-        titles = [self._layout.shape.titles[place] for place in self._layout.devices]
-        short = (
-            places[:1] if len({tuple(key[i] for i in places[:1]) for key in keys}) == len(keys) else places
-        )
-        return {
-            key: printable(
-                " ".join(
-                    f"{titles[i]} {key[i]}" if key[i].isdigit() else key[i] for i in short if i < len(key)
-                )
-                or "?"
-            )
-            for key in keys
-        }
 
-    def _counted(self, names: dict[tuple[str, ...], str]) -> dict[str, bool]:
-        """Which channels add up: devices do; of rails only the total, where one is named so."""
-        if len(names) == 1:
-            return dict.fromkeys(names.values(), True)
-        keys = list(names)
-        varying = [place for i, place in enumerate(self._layout.devices) if len({key[i] for key in keys}) > 1]
-        titles = [device_key(self._layout.shape.titles[place]) for place in varying]
-        if any(title in ADDED_DEVICES for title in titles):
-            return dict.fromkeys(names.values(), True)
-        whole = [name for name in names.values() if set(name.lower().replace("-", "_").split()) & TOTALS]
-        if len(whole) == 1:
-            return {name: name in whole for name in names.values()}
-        if self._hints.channel is not None:
-            return dict.fromkeys(names.values(), True)
-        listed = ", ".join(names.values())
-        raise question(
-            self._path,
-            self._hints,
-            f"it has {len(names)} channels, and which of them contain others is not known: {listed}",
-            answer={"channel": next(iter(names.values()))},
+Key = tuple[str, ...]
+"""The cells of a row that say which device it is of."""
+
+
+def channel_names(layout: Layout, keys: Sequence[Key], alone: str) -> dict[Key, str]:
+    """A channel's name: what sets it apart from the others.
+
+    Args:
+        alone: the name of an only one.
+    """
+    if len(keys) == 1:
+        return {keys[0]: printable(alone)}
+    places = [i for i in range(len(keys[0])) if len({key[i] for key in keys}) > 1]
+    titles = [layout.shape.titles[place] for place in layout.devices]
+    short = places[:1] if len({tuple(key[i] for i in places[:1]) for key in keys}) == len(keys) else places
+    return {
+        key: printable(
+            " ".join(f"{titles[i]} {key[i]}" if key[i].isdigit() else key[i] for i in short if i < len(key))
+            or "?"
         )
+        for key in keys
+    }
+
+
+def _are_separate(layout: Layout, place: int, cells: Collection[str]) -> bool:
+    """Whether the cells of a column of devices name such as do not contain each other."""
+    title = device_key(layout.shape.titles[layout.devices[place]])
+    if title in SEPARATE:
+        return True
+    words = {
+        word for cell in cells for word in (*re.split(r"[^a-z]+", cell.lower()), *_words_of((cell,), [0]))
+    }
+    return title in ADDED_DEVICES and not words & (NESTED | TOTALS)
+
+
+def _words_of(key: Key, places: Sequence[int]) -> list[str]:
+    return " ".join(key[i] for i in places).lower().replace("-", "_").split()
+
+
+def channels_counted(path: str, layout: Layout, hints: Hints, names: dict[Key, str]) -> dict[Key, bool]:
+    """Which channels add up: devices do; of rails only the total, where one is named so.
+
+    Args:
+        path: the file, for errors.
+        names: see `channel_names`.
+
+    Raises:
+        LogError: which of them contain others is not known; the message asks.
+    """
+    keys = list(names)
+    varying = [i for i in range(len(keys[0])) if len({key[i] for key in keys}) > 1]
+    separate = [i for i in varying if _are_separate(layout, i, {key[i] for key in keys})]
+    rails = [i for i in varying if i not in separate]
+    of_device: dict[Key, list[Key]] = {}
+    for key in keys:
+        of_device.setdefault(tuple(key[i] for i in separate), []).append(key)
+    counted = dict.fromkeys(keys, True)
+    for group in of_device.values():
+        if len(group) == 1:
+            continue
+        whole = [key for key in group if set(_words_of(key, rails)) & TOTALS]
+        if len(whole) == 1:
+            counted.update((key, key in whole) for key in group)
+        elif hints.channel is None:
+            break
+    else:
+        return counted
+    listed = ", ".join(names.values())
+    raise question(
+        path,
+        hints,
+        f"it has {len(names)} channels, and which of them contain others is not known: {listed}",
+        answer={"channel": next(iter(names.values()))},
+    )
 
 
 def has_digit_first(cell: str) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 from energymeter.errors import LogError
 from energymeter.recordings.cells import python_number
 from energymeter.recordings.record import DECOMPRESSION, Lines
-from energymeter.recordings.shape import encoding_of, shape_of
+from energymeter.recordings.shape import check_width, encoding_of, shape_of
 from energymeter.text import printable
 from energymeter.units import number
 
@@ -28,6 +28,7 @@ _OTHERS = {
     b"PAR1": "a Parquet file; rename it so that it ends in .parquet",
     b"\x28\xb5\x2f\xfd": "compressed by zstd; unpack it, as with unzstd",
     b"\xfd7zXZ": "compressed by xz; unpack it, as with unxz",
+    b"version https://git-lfs": "a pointer of Git LFS and not the file itself; run git lfs pull",
     b"BZh": "compressed by bzip2; unpack it, as with bunzip2",
 }
 """How files of other kinds begin, what they are, and what to do."""
@@ -92,11 +93,19 @@ def open_lines(path: str) -> Iterator[Lines]:
         raise LogError(f"{path} cannot be read ({error.strerror or error}); correct the path") from error
 
 
-def small_text(path: str) -> list[str]:
+class SmallText(NamedTuple):
+    """All lines of a small file."""
+
+    lines: list[str]
+    damage: str
+    """Why there are no more of them, if the file is not whole."""
+
+
+def small_text(path: str) -> SmallText:
     """All lines of a file that must be small enough to hold: `MOST_CHARACTERS`.
 
     Raises:
-        LogError: it is larger, cannot be read, or is no text.
+        LogError: it is larger, cannot be read, is no text, or is damaged before the end of its first line.
     """
     kept: list[str] = []
     room = MOST_CHARACTERS
@@ -106,7 +115,9 @@ def small_text(path: str) -> list[str]:
             if room < 0:
                 raise LogError(f"{path} is larger than {MOST_CHARACTERS / 1e6:g} MB of text; split it")
             kept.append(line)
-    return kept
+    if lines.damage and not kept:
+        raise LogError(f"{path} holds no whole row: {lines.damage}; restore it")
+    return SmallText(kept, lines.damage)
 
 
 class TitledTable(NamedTuple):
@@ -116,6 +127,15 @@ class TitledTable(NamedTuple):
     rows: list[tuple[int, list[str]]]
     """Each with the number of its line, from 1."""
     decimal: str
+    parted: str = "parted by comma"
+    """By what, for people."""
+
+    @property
+    def found(self) -> str:
+        """What it has, for people."""
+        if not any(self.titles):
+            return "it has no titles" if self.rows else "it is empty"
+        return f"it has, {self.parted}: {', '.join(map(printable, self.titles))}"
 
     def number(self, cell: str) -> float:
         """The number in a cell.
@@ -133,9 +153,12 @@ def titled_table(path: str) -> TitledTable:
     """A table of any delimiter, decimal mark and encoding, as text; no titles where it is empty.
 
     Raises:
-        LogError: it cannot be read, or is no text.
+        LogError: it cannot be read, is no text, or is damaged.
     """
-    lines = small_text(path)
+    lines, damage = small_text(path)
+    if damage:
+        raise LogError(f"{path} is damaged: {damage}; restore it")
+    check_width(path, lines)
     shape = shape_of(lines[:_HEAD_LINES])
     if shape is None:
         return TitledTable((), [], ".")
@@ -145,4 +168,4 @@ def titled_table(path: str) -> TitledTable:
         for place, line in enumerate(lines)
         if place >= first and line.strip() and not line.startswith("#")
     ]
-    return TitledTable(shape.titles, rows, shape.decimal)
+    return TitledTable(shape.titles, rows, shape.decimal, shape.said)

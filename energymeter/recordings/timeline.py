@@ -3,7 +3,7 @@
 A row that was written was measured, so none is dropped for its stamp. What was done to stamps is reported.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ _FAR_ROWS = 16
 """A row that comes this much later than its neighbours in time was not merely written late."""
 _REGULAR = 0.6, 1.6
 """In typical intervals: what rows that were only out of order leave, once they are sorted."""
+_FEWEST_FALLS = 3
 _SET_BACK_S = 26 * 3600.0
 """A clock is set back by its zone, by a few hours at most; more is another run."""
 
@@ -30,6 +31,7 @@ class Oddities(NamedTuple):
     late: int = 0
     shared: int = 1
     resolution_s: float = 0.0
+    newest_first: bool = False
 
     def and_then(self, later: "Oddities") -> "Oddities":
         """Those of rows and of the rows after them."""
@@ -39,11 +41,12 @@ class Oddities(NamedTuple):
             self.late + later.late,
             max(self.shared, later.shared),
             self.resolution_s or later.resolution_s,
+            self.newest_first or later.newest_first,
         )
 
     def notes(self) -> tuple[str, ...]:
         """For people."""
-        said = []
+        said = ["its rows stood newest first and were turned round"] if self.newest_first else []
         if self.set_back:
             row, fell = self.set_back[0]
             more = f", and {len(self.set_back) - 1} times more" if len(self.set_back) > 1 else ""
@@ -78,6 +81,15 @@ class Timeline(NamedTuple):
     shift_s: float
     """What was added to the last row's time, and must be to those that follow."""
 
+    def positions(self, rows: Sequence[int]) -> list[int]:
+        """Before which positions something is missing that stood before these rows."""
+        if self.order is None or not rows:
+            return [*rows]
+        where = np.empty(len(self.order), np.intp)
+        where[self.order] = np.arange(len(self.order))
+        back = int(self.oddities.newest_first)  # what stood before a row was taken after it
+        return [int(where[row - back]) for row in rows if row >= back]
+
 
 def timeline(
     times: Floats,
@@ -99,6 +111,10 @@ def timeline(
     steps = np.diff(times)
     if not len(starts) and np.all(steps > 0):
         return Timeline(times, None, [], Oddities(), 0.0)
+    if first is None and after is None and not len(starts) and is_newest_first(times):
+        turned = timeline(times[::-1].copy(), dated=dated)
+        turned = turned._replace(order=np.arange(len(times))[::-1])
+        return turned._replace(oddities=turned.oddities._replace(newest_first=True))
     step = _typical(steps)
     moved, breaks, back, shift = _joined(times, step, starts, dated, times[0] if first is None else first)
     order = None
@@ -109,6 +125,12 @@ def timeline(
         moved = moved[order]
     moved, shared, resolution = _spread(moved, None if after is None else after + shift)
     return Timeline(moved, order, breaks, Oddities(back, len(breaks), late, shared, resolution), shift)
+
+
+def is_newest_first(times: Floats) -> bool:
+    """Whether a table begins with its last row, as exports of databases do; no clock falls with every row."""
+    steps = np.diff(times)
+    return len(steps) >= _FEWEST_FALLS and bool(np.all(steps <= 0)) and bool(np.any(steps < 0))
 
 
 def _typical(steps: Floats) -> float:

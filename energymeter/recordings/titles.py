@@ -82,10 +82,17 @@ TOTALS = vocabulary(
     "total tot system sys sum all overall input psys wall board whole main vin vdd_in pom_5v_in"
 )
 """Words of a column or channel that contains the others."""
+NESTED = vocabulary("core cores uncore gt pp0 pp1 package pkg psys dram ram cpu soc igpu rail vdd")
+"""Words of rails that contain each other, also where their column is only titled ``name``."""
+SEPARATE = vocabulary(
+    "node host hostname index uuid gpu_uuid gpu_index gpu_id pci_bus_id gpu_bus_id serial serial_number"
+)
+"""Titles among `ADDED_DEVICES` whose rows are of separate devices, whatever these are called."""
 _LEVEL = re.compile(
     r"%|percent|\bsoc\b|state.of.charge|(?<!full.)\blevel\b|(^|_)capacity$|battery.level", re.IGNORECASE
 )
 _REMAINING = re.compile(r"(charge|energy)(_|.)(now|counter)|remaining|\b[mµu]?[aw]h\b", re.IGNORECASE)
+_LEFT = re.compile(r"(_|.)(now|counter)\b|remain|left|rest|soc\b|battery|level|full", re.IGNORECASE)
 _STATE = re.compile(r"status|state$|plugged|charging|power.source|^ac$", re.IGNORECASE)
 _KERNEL = re.compile(r"(?:power_supply_)?(power|voltage|current|energy|charge)_now$", re.IGNORECASE)
 """Titles taken over from the kernel's power supplies: µW, µV, µA, µWh, µAh
@@ -323,6 +330,11 @@ def is_level(text: str) -> bool:
 def is_remaining(text: str) -> bool:
     """Whether a column shows what a battery still holds, as charge or energy."""
     return _REMAINING.search(text) is not None
+
+
+def is_counted(text: str) -> bool:
+    """Whether a column may be energy or charge that was used, by its unit alone: ``mwh``, ``BASE (Wh)``."""
+    return is_remaining(text) and _LEFT.search(text) is None
 
 
 def is_state(text: str) -> bool:

@@ -140,7 +140,8 @@ class Trace:
             time_s: shape (n,), s; rows that do not go forward in time are left out.
             watts, volts, amps: shape (n,); NaN (or anything else that is not finite) where unknown.
             facts: ``instant`` rows are joined by trapezoids, ``mean`` rows describe the time since the
-                row before. Rows further apart than three typical intervals leave a gap.
+                row before. What is longer than `energymeter.energy.gaps.gap_limit_ns` of the interval that
+                is observed, 3.5 of it, is a gap.
 
         Raises:
             SpecError: the columns are not equally long.

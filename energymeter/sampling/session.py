@@ -67,7 +67,9 @@ class Session:
                 self._add_channel(index, config, part)
 
     def _add_channel(self, source_index: int, config: SourceConfig, part: Source) -> None:
-        divided = isinstance(config.build(), StreamingParts)
+        source = config.build()
+        several = len(self._parts[source_index]) > 1
+        divided = isinstance(source, StreamingParts) and (several or getattr(source, "rewinds", False))
         # a recording's channels have rates of their own, and a part may have news less often than the whole
         rate_hz = part.facts.default_hz if divided else min(config.pace(), part.facts.max_hz)
         # a stream may well be faster than its nominal rate, and unused memory costs nothing

@@ -1,6 +1,7 @@
 """Hours left by a gauge's log: the arithmetic, charging and jitter, and recorded gauges."""
 
 import math
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -179,3 +180,51 @@ def test_what_was_charged_is_given_back(tmp_path: Path) -> None:
     hours = hours_from_log(log(tmp_path / "a.csv", f"time (min),percent,power (W)\n{table}"), battery)
     assert hours.hours is not None
     assert hours.hours.value == pytest.approx(6.0, rel=0.02)
+
+
+def test_a_recording_and_a_forecast_agree_on_what_was_measured(tmp_path: Path) -> None:
+    battery = Battery(2000, volts=5.0, basis="rail")
+    steady = [f"{i},2\n" for i in range(60)]
+    titles = "time_s,power_W\n"
+    plain = hours_from_log(log(tmp_path / "a.csv", titles + "".join(steady)), battery).hours
+    turned = hours_from_log(log(tmp_path / "b.csv", titles + "".join(reversed(steady))), battery)
+    assert turned.hours == plain
+    assert "newest first" in turned.note
+    footer = hours_from_log(log(tmp_path / "c.csv", titles + "".join(steady) + "Max,2\nMean,2\n"), battery)
+    assert footer.hours == plain
+    assert "2 of 62 rows left out" in footer.note
+    assert footer.read_as == "CSV: time_s [s], power_W [W]"
+    gap = [*steady[:30], *(f"{i + 100},2\n" for i in range(30, 60))]
+    found = hours_from_log(log(tmp_path / "d.csv", titles + "".join(gap)), battery)
+    assert "without readings" in found.note
+
+
+@pytest.mark.parametrize("title", ["mwh", "BASE (Wh)", "Energy (mWh)"])
+def test_energy_that_only_rises_was_used_and_is_no_gauge(tmp_path: Path, title: str) -> None:
+    table = f"time_s,{title}\n" + "".join(f"{60 * i},{100 + i}\n" for i in range(30))
+    found = hours_from_log(log(tmp_path / "a.csv", table), Battery(20000, volts=5.0, basis="rail"))
+    assert found.method == "energy"
+    assert hours_from_log(log(tmp_path / "b.csv", f"time_s,{title}\n" + "".join(
+        f"{60 * i},{100 - i}\n" for i in range(30)))).method == "slope"  # fmt: skip
+
+
+def test_of_several_batteries_one_is_chosen(tmp_path: Path) -> None:
+    rows = "".join(f"{60 * i},BAT{b},{90 - 30 * b - i / 2}\n" for i in range(40) for b in (0, 1))
+    path = log(tmp_path / "a.csv", "time_s,battery,percent\n" + rows)
+    with pytest.raises(LogError, match=r"BAT0 and BAT1 in turn, .*a.csv\?channel=BAT0"):
+        hours_from_log(path)
+    one = hours_from_log(f"{path}?channel=BAT1").hours
+    assert one is not None
+    assert one.value == pytest.approx(40.5 / 30, rel=0.05)
+
+
+def test_a_log_of_power_without_a_battery_is_answered_by_a_command(tmp_path: Path) -> None:
+    path = log(tmp_path / "a.csv", "time_s,power_W\n0,2\n1,2\n")
+    with pytest.raises(LogError, match=r"energymeter budget forecast --log .*a.csv --battery 4000mAh"):
+        hours_from_log(path)
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(LogError, match="no plain file"):
+        hours_from_log(str(tmp_path / "pipe"))

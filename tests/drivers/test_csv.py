@@ -1,6 +1,7 @@
 """Growing files as meters: header, tail, time column, rotation, tegrastats; on a clock moved by hand."""
 
 import contextlib
+import itertools
 import os
 import time
 from pathlib import Path
@@ -269,10 +270,74 @@ def test_rows_of_several_devices(tmp_path: Path) -> None:
     assert log.watts() == [71.0]
     log = Log(tmp_path / "two.csv", text)
     log.write(row)
-    with pytest.raises(
-        SourceError, match=r"several devices, 0 and 1; choose one, as in csv@.*two.csv\?channel=0"
-    ):
-        log.rows()
+    assert [(part.name[-7:], part.facts.counted) for part in log.source.channels()] == [
+        ("index 0", True),
+        ("index 1", True),
+    ]
+    assert taken(log) == [(0, 46.0), (1, 71.0)]
+    with pytest.raises(SourceError, match=r"several channels, .*choose one with channel="):
+        next(log.source.stream())
+    log.source.close()
+
+
+def taken(log: Log) -> list[tuple[int, float | None]]:
+    """The number of the channel and the power of each new row."""
+    return [
+        (number, reading.watts)
+        for number, reading in itertools.takewhile(lambda row: row[1].fresh, log.source.stream_parts())
+    ]
+
+
+def test_of_rails_the_total_counts_and_without_one_is_asked(tmp_path: Path) -> None:
+    rails = "time_s,rail,power_W\n" + "".join(f"{i},VDD_IN,10\n{i},VDD_CPU,4\n" for i in range(3))
+    log = Log(tmp_path / "rails.csv", rails)
+    assert [part.facts.counted for part in log.source.channels()] == [True, False]
+    every = Log(tmp_path / "all.csv", rails, channel="all")
+    assert len(every.source.channels()) == 2
+    log.source.close()
+    every.source.close()
+    with pytest.raises(SourceError, match=r"which of them contain others is not known: .*channel=VDD_SOC"):
+        Log(tmp_path / "open.csv", rails.replace("VDD_IN", "VDD_SOC"))
+    with pytest.raises(SourceError, match="has no channel 'VDD_GPU'; choose one of VDD_IN, VDD_CPU"):
+        Log(tmp_path / "none.csv", rails, channel="VDD_GPU")
+
+
+def test_a_device_that_comes_later_is_asked_about(tmp_path: Path) -> None:
+    head = "time_s,gpu,power_W\n" + "".join(f"{i},0,10\n{i},1,10\n" for i in range(3))
+    log = Log(tmp_path / "p.csv", head)
+    log.write("3,0,10\n3,2,10\n")
+    with pytest.raises(SourceError, match=r"and 2 was not there at the start; .*\?channel=0$"):
+        taken(log)
+    log.source.close()
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-8-sig"])
+def test_any_encoding_is_followed(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "p.csv"
+    text = "Zeit (s);Leistung (µW)\n0;10500000,0\n1;10500000,0\n".encode(encoding)
+    cut = len(text) - len(
+        "1;10500000,0\n".encode(encoding.removesuffix("-sig"))[2 * (encoding == "utf-16") :]
+    )
+    path.write_bytes(text[:cut])
+    source = Csv(str(path), clock=ManualClock(start_ns=100 * SECOND))
+    source.open()
+    with path.open("ab") as file:
+        file.write(text[cut:])
+    assert next(source.stream()).watts == pytest.approx(10.5)
+    source.close()
+
+
+def test_stamps_that_are_coarser_than_the_rows_are_spread(tmp_path: Path) -> None:
+    """Ten watts in one of five rows a second are two."""
+    log = Log(tmp_path / "p.csv", "time,power_W\n2026-05-04T10:00:00Z,0\n")
+    stamps = []
+    for i in range(50):
+        log.clock.sleep(0.2)
+        log.write(f"2026-05-04T10:00:{1 + i // 5:02}Z,{10 * (i % 5 == 0)}\n")
+        stamps += [reading.at_ns for reading in log.rows()]
+    steps = [(b or 0) - (a or 0) for a, b in itertools.pairwise(stamps[10:])]
+    assert max(steps) < 1.0 * SECOND
+    assert min(steps) > 0.1 * SECOND
 
 
 def test_rows_without_any_number_are_explained(tmp_path: Path) -> None:
@@ -297,7 +362,7 @@ def test_several_channels_are_asked_about_and_never_mixed(tmp_path: Path) -> Non
     log = Log(tmp_path / "p.csv", "timestamp,phase,power_W\n")
     log.write("".join(f"2026-05-04T10:00:0{i}Z,{phase},5\n" for i in range(9) for phase in "ABC"))
     with pytest.raises(
-        SourceError, match=r"several devices, [ABC] and [ABC]; choose one, as in csv@.*\?channel=[ABC]$"
+        SourceError, match=r"several devices, [ABC] and [ABC], .*choose one, as in csv@.*\?channel=[ABC]$"
     ):
         log.watts()
 

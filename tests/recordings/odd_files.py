@@ -289,4 +289,12 @@ ODD = {
     "key=value with decimal commas": Odd(rows("t={i}; P=10,5 W; U=5,0 V"), 105),
     "key=value behind a stamp and a level": Odd(rows("2026-05-04 10:00:{i:02},250 INFO meter power=10.0 W volts=5.1"), 100),
     "logfmt with a quoted message": Odd(rows('ts=2026-05-04T10:00:{i:02}Z level=info msg="a=b c" power_mw=10000'), 100),
+    "settings above the titles, after a line of names": Odd("sep=;\nDevice;Meter 12\nSerial;0012345\nRate;10\nLimit;5\nShunt;0,1\n\nZeit (ms);Leistung [mW]\n" + rows("{j}00;10000,5"), 100.005),
+    "rows newest first, with repeated times": Odd("time_s,power_W\n" + "".join(f"{i // 2},10\n" for i in range(21, -1, -1)), 105),
+    "a total among devices": Odd("time_s,name,power_W\n" + "".join(f"{i},{n},{p}\n" for i in range(11) for n, p in (("CPU", 4), ("total", 10))), 100),
+    "rails in a column of devices": Odd("time_s,device,power_W\n" + "".join(f"{i},{n},{p}\n" for i in range(11) for n, p in (("package-0", 10), ("core", 4))), 100, asked=True),
+    "rails of two hosts": Odd("time_s,host,rail,power_W\n" + "".join(f"{i},{h},{n},{p}\n" for i in range(11) for h in "ab" for n, p in (("VDD_IN", 10), ("VDD_CPU", 4))), 200),
+    "another table of temperatures below": Odd(_RUN + "\ntime_s,temp_C\n" + rows("{i},50"), 100, asked=True),
+    "no unit, and rest in the first rows": Odd("Zeit;Leistung\n" + rows("{i},0;0,0", 500) + "".join(f"{500 + i},0;10000,5\n" for i in range(600)), 5990.2995, asked=True),
+    "titles and cells in single quotes": Odd("'time_s','power_W'\n" + rows("'{i}','10.0'"), 100, asked=True),
 }  # fmt: skip

@@ -179,6 +179,28 @@ def test_a_disk_of_zeros_in_a_small_file_takes_no_memory(tmp_path: Path, head: b
     assert peak < 30_000_000
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"0" * 3_000_000, "no whole row: a row of it has no end"),
+        (b"\0" * 3_000_000, "not text"),
+        (b"time_s," + b"c," * 100_000 + b"power_W\n0,1\n", "100002 columns.* cut -d, -f1,2 "),
+        (b'time_s,power_W,note\n0,1,a\n1,1,"open\n' + b"2,1,x\n" * 60_000, "quote after row 0 is never"),
+        (
+            b"time_s,power_W,note\n" + b"2,1,x\n" * 900 + b'1,1,"open\n' + b"2,1,x\n" * 60_000,
+            "quote after row",
+        ),
+        (b"\xf1\0\0\x80D" + bytes(33_000_000), "8 million samples; split it"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
+    ],
+    ids=["one line", "zeros", "columns", "open quote", "late open quote", "EnergyRunner", "Git LFS"],
+)
+def test_what_is_no_table_of_a_sane_size_is_refused(tmp_path: Path, text: bytes, said: str) -> None:
+    (tmp_path / "x.csv").write_bytes(text)
+    with pytest.raises(LogError, match=said):
+        read(str(tmp_path / "x.csv"))
+
+
 def parquet_of(path: Path, **columns: Any) -> str:
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     whole = {**{name: [0.0, 1.0, 2.0] for name in COLUMNS}, **columns}
