@@ -433,7 +433,7 @@ class _Drawing:
             step="post",
             color=colour,
             alpha=0.25,
-            linewidth=0,
+            linewidth=0.6,  # a peak of one sample in a day is narrower than a pixel
             label="lowest to highest sample" if self._lone else None,
             zorder=1.5,
         )

@@ -250,10 +250,10 @@ def test_no_engine_for_pdf_is_one_sentence(tmp_path: Path, monkeypatch: pytest.M
 
     imported = page_module.importlib.import_module
 
-    def missing(name: str) -> object:
+    def missing(name: str, package: str | None = None) -> object:
         if name == "weasyprint":
             raise ImportError(name)
-        return imported(name)
+        return imported(name, package)
 
     monkeypatch.setattr(page_module.importlib, "import_module", missing)
     with pytest.raises(SpecError, match="apt install chromium, or pip install weasyprint, or write HTML"):
