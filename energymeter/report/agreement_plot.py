@@ -27,7 +27,7 @@ from energymeter.report.picture import (
 from energymeter.text import percent, significant
 
 _PARTS = 200
-"""Of the common time, for the difference: what is shorter is noise."""
+"""The common time has so many, for the difference; what is shorter is noise."""
 _LEFT, _RIGHT, _POWER, _APART = 0.62, 0.2, 1.9, 1.35
 
 

@@ -39,7 +39,7 @@ _LEFT, _RIGHT = 0.62, 0.62
 _FEWEST_STRETCHES = 200
 _STRETCHES_AN_INCH = 110
 _SIGNS_AN_INCH = 17
-"""Of the names of spans."""
+"""So many letters of a name of a span fit in."""
 _LINE, _LANE, _POWER, _TOTALS, _SPACE = 0.155, 0.25, 2.35, 1.35, 0.14
 """Heights of a line of text, a span and the two panels, and what is between these, inches."""
 _HATCHES = ("", "////", "||||", "\\\\\\\\", "xxxx", "----", "++++")

@@ -23,7 +23,7 @@ FORMATS = ("perfetto", "firefox", "chrome", "csv", "parquet")
 MOST_SAMPLES = 100_000
 """Longer recordings are exported as stretches."""
 STRETCHES = 50_000
-"""Of which each has up to four events of power, and one of energy."""
+"""Each has up to four events of power, and one of energy."""
 MOST_TRACE_BYTES = 1 << 30
 """A trace that is merged into is read whole."""
 OUTSIDE = "(no slice)"
