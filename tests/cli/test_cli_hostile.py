@@ -114,6 +114,7 @@ LOGS: dict[str, dict[str, object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", LOGS)
 @pytest.mark.parametrize(
     ("command", "out", "options"),
@@ -149,6 +150,7 @@ def test_one_simulated_log_among_measured_ones_is_enough(
         assert b"SIMULATED" in target.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "out", "options"), COMMANDS, ids=NAMES)
 @pytest.mark.parametrize("place", ["missing/x", "folder", "name", "pipe", "device", "file/x"])
 def test_an_output_that_cannot_be_is_refused_and_nothing_is_replaced(
