@@ -77,6 +77,18 @@ _COMMANDS: dict[str, Callable[[str], list[str]]] = {
 }
 
 
+_WHOLE = "every row is decoded and looked at", "all columns of the log as numbers of eight bytes"
+_WHY = {
+    "show": _WHOLE,
+    "plot": (
+        "every row is decoded, and folded into 2000 stretches",
+        "all columns of up to 4 million rows; beyond that one row group at a time",
+    ),
+    "compare": _WHOLE,
+}
+"""What the time, and then the memory, of each command goes into."""
+
+
 def log_size() -> Iterator[Series]:
     """10^3 to 10^8 samples in Parquet: 10^4 windows of them, and the commands that read logs."""
     from energymeter.cli import cli
@@ -105,12 +117,7 @@ def log_size() -> Iterator[Series]:
     )
     for name in _COMMANDS:
         if name in commands:
-            yield from _pair(
-                f"log size, `{name}`",
-                shown[name],
-                "every row is decoded and looked immediately",
-                "all columns of the log as numbers of eight bytes",
-            )
+            yield from _pair(f"log size, `{name}`", shown[name], *_WHY[name])
         else:
             yield Series(f"log size, `{name}`", "", "", [], f"there is no command `energymeter {name}`")
 

@@ -101,12 +101,8 @@ def agreement(a: Trace, b: Trace) -> Agreement:
             )
     found, warning = _aligned(a, b)
     lag = 0.0 if found is None else found.offset_s
-    start = max(a.time_s[0], b.time_s[0] - lag)
-    end = min(a.time_s[-1], b.time_s[-1] - lag)
-    if not end > start:
-        raise NotMeasured("the two sources have no time in common; check for longer")
-    edges = np.linspace(start, end, _BLOCKS + 1)
-    a_watts, b_watts = _means(a, edges), _means(b, edges + lag)
+    edges, a_watts, b_watts = in_common(a, b, lag)
+    start, end = edges[0], edges[-1]
     known = ~np.isnan(a_watts) & ~np.isnan(b_watts)
     if int(known.sum()) < 2:
         raise NotMeasured("the two sources measured at no time together; check for longer")
@@ -126,6 +122,30 @@ def agreement(a: Trace, b: Trace) -> Agreement:
         alignment=found,
         warning=warning,
     )
+
+
+class InCommon(NamedTuple):
+    """The time that two sources both measured, in equal parts."""
+
+    edges_s: Floats
+    """Shape (n + 1,), on the clock of A, s."""
+    a_watts: Floats
+    """Shape (n,): mean power of each part; NaN where less than half of it was measured."""
+    b_watts: Floats
+
+
+def in_common(a: Trace, b: Trace, lag_s: float, parts: int = _BLOCKS) -> InCommon:
+    """What both sources measured, once B is moved by its lag.
+
+    Raises:
+        NotMeasured: they have no time in common.
+    """
+    start = max(a.time_s[0], b.time_s[0] - lag_s)
+    end = min(a.time_s[-1], b.time_s[-1] - lag_s)
+    if not end > start:
+        raise NotMeasured("the two sources have no time in common; check for longer")
+    edges = np.linspace(start, end, parts + 1)
+    return InCommon(edges, _means(a, edges), _means(b, edges + lag_s))
 
 
 def _aligned(a: Trace, b: Trace) -> tuple[Alignment | None, str]:

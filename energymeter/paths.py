@@ -111,11 +111,16 @@ def replace_file(path: str, content: str | bytes) -> None:
     """Write a file, for this user alone, that is whole or as it was before; a link in its place is replaced.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written; or a device, a pipe or a folder is in its place, also behind a link.
     """
     import contextlib
+    import errno
+    import stat
     import tempfile  # slow to import, and seldom needed
 
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.stat(path).st_mode):  # as root, /dev/null would be a file from now on
+            raise OSError(errno.EINVAL, "what is there is no regular file", path)
     # a new file with a name that nobody can foresee: no link that lies there is followed
     descriptor, unfinished = tempfile.mkstemp(prefix=".unfinished.", dir=os.path.dirname(path) or ".")
     try:

@@ -3,6 +3,7 @@
 import os
 import pwd
 import warnings
+from pathlib import Path
 
 import platformdirs
 import pytest
@@ -13,7 +14,7 @@ from energymeter.budget.ledger import Ledger
 from energymeter.calibration.cards import Cards
 from energymeter.discovery import choice
 from energymeter.errors import LedgerError
-from energymeter.paths import PAGE, cards_folder, entries, peek, read_file, user_folder
+from energymeter.paths import PAGE, cards_folder, entries, peek, read_file, replace_file, user_folder
 
 
 @pytest.mark.parametrize("kind", ["config", "data", "cache"])
@@ -87,6 +88,32 @@ def test_only_regular_files_of_limited_size_are_read(tmp_path):
     for other in (str(tmp_path / "fifo"), str(tmp_path), "/dev/zero"):
         with pytest.raises(OSError, match=r"no regular file|directory"):
             read_file(other, 4)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_only_a_file_is_replaced_and_no_device_pipe_or_folder(kind, linked, tmp_path):
+    there = tmp_path / "there"
+    if kind == "pipe":
+        os.mkfifo(there)
+    elif kind == "folder":
+        there.mkdir()
+    else:
+        there = Path("/dev/null")
+    if linked:
+        (tmp_path / "link").symlink_to(there)
+        there = tmp_path / "link"
+    elif kind == "device":
+        pytest.skip("a fault would end the machine's /dev/null")
+    before = os.lstat(there)
+    with pytest.raises(OSError, match="no regular file"):
+        replace_file(str(there), "x")
+    assert os.lstat(there).st_ino == before.st_ino
+    assert not list(tmp_path.glob(".unfinished*"))
+    (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
+    replace_file(str(tmp_path / "dangling"), "x")
+    assert (tmp_path / "dangling").read_text() == "x"
+    assert not (tmp_path / "nothing").exists()
 
 
 def test_an_attribute_is_one_page_at_most(tmp_path):

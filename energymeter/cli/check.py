@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import time
 
 import click
@@ -30,6 +31,13 @@ _WORK_SECONDS = (0.5, 0.8, 1.1, 0.6, 1.4, 0.9, 0.4)
 @click.option(
     "--work", is_flag=True, help="With --against, make steps of the load: this computer works and rests."
 )
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(dir_okay=False),
+    help="With --against, also a picture of both: .png, .svg or .pdf.",
+)
+@click.option("--force", is_flag=True, help="Replace the file of -o if it exists.")
 @click.option("--zero", is_flag=True, help="The load is off: show the offset.")
 @json_option
 def check(
@@ -38,6 +46,8 @@ def check(
     rate_hz: float | None,
     against: str | None,
     work: bool,
+    out: str | None,
+    force: bool,
     zero: bool,
     as_json: bool,
 ) -> None:
@@ -49,6 +59,8 @@ def check(
         raise SpecError("--work makes steps to compare two sources by; give the other one with --against")
     if zero and against is not None:
         raise SpecError("--zero needs no load, and --against needs one; leave one out")
+    if out is not None:
+        _check_picture(out, against, force)
     configs = [_configs(text, rate_hz) for text in (source, against) if text is not None]
     sampler = Sampler([config for of_one in configs for config in of_one])
     sampler.start()
@@ -60,8 +72,13 @@ def check(
     finally:
         sampler.stop()
     if against is not None:
-        found_both = agreement(*_two_traces(sampler, len(configs[0])))
+        a, b = _two_traces(sampler, len(configs[0]))
+        found_both = agreement(a, b)
         click.echo(json.dumps(found_both.to_dict()) if as_json else str(found_both))
+        if out is not None:
+            from energymeter.report.agreement_plot import plot_agreement
+
+            plot_agreement(a, b, found_both).save(out, force=force)
         return
     found = {channel.info.name: (channel.info.facts, _quality(channel, zero)) for channel in sampler.channels}
     if as_json:
@@ -73,6 +90,18 @@ def check(
         return
     for name, (facts, quality) in found.items():
         click.echo(f"{name}\n{_text(facts, quality)}")
+
+
+def _check_picture(out: str, against: str | None, force: bool) -> None:
+    """Refuse what could not be drawn before anything is measured."""
+    from energymeter.report.picture import FORMATS, check_free, styled
+
+    if against is None:
+        raise SpecError("a picture is of two sources; give the other one with --against, or leave out -o")
+    if os.path.splitext(out)[1].lower() not in FORMATS:
+        raise SpecError(f"{out} is no picture; give a name that ends with .png, .svg or .pdf")
+    check_free(out, force=force)
+    styled()  # which says what is not installed
 
 
 def _configs(text: str, rate_hz: float | None) -> list[SourceConfig]:

@@ -7,11 +7,13 @@ import click
 from energymeter.cli.options import Finite, Positive, json_option, loaded
 from energymeter.errors import SpecError
 from energymeter.recordings.trace import Trace
-from energymeter.report.timeline import FORMATS, Shares
+from energymeter.report.decimation import Decimated, decimated, is_long
+from energymeter.report.timeline import FORMATS, MOST_SAMPLES, STRETCHES, Shares
 from energymeter.report.timeline import export as written
 from energymeter.text import aligned, duration, percent, printable, significant
 
 _ROWS = 20
+_TIMELINES = ("perfetto", "firefox", "chrome")
 
 
 @click.command()
@@ -24,13 +26,18 @@ _ROWS = 20
 @click.option(
     "--into",
     type=click.Path(exists=True, dir_okay=False),
-    help="A trace in Chrome's JSON (torch.profiler, VizTracer) that the file then also holds.",
+    help="A trace in Chrome's JSON (torch.profiler, VizTracer, py-spy) that the file then also holds.",
 )
 @click.option(
     "--offset",
     "offset_s",
     type=Finite(),
     help="The time of that trace, in seconds, at which FILE begins; else by Unix time.",
+)
+@click.option(
+    "--align",
+    metavar="NAME",
+    help="Instead: the first call of the span NAME begins with the first slice NAME; or SPAN=SLICE.",
 )
 @click.option("--span", help="Share out the energy of this span alone.")
 @json_option
@@ -43,6 +50,7 @@ def export(
     rate_hz: float | None,
     into: str | None,
     offset_s: float | None,
+    align: str | None,
     span: str | None,
     as_json: bool,
 ) -> None:
@@ -50,16 +58,35 @@ def export(
 
     With --into, the energy is also shared out among the operators or functions of that trace, by time.
     """
-    if into is None and (span is not None or offset_s is not None):
-        raise SpecError("--span and --offset are about a trace; give it with --into")
-    trace = loaded(file, "export", quiet=as_json, channel=channel)
-    windows = _windows(trace, span)
-    drawn = trace
-    if rate_hz is not None:
+    if into is None and not (span is None and offset_s is None and align is None):
+        raise SpecError("--span, --offset and --align are about a trace; give it with --into")
+    if offset_s is not None and align is not None:
+        raise SpecError("--offset and --align both bring the clocks together; leave one out")
+    long = form in _TIMELINES and rate_hz is None and is_long(file)
+    trace = None if long and into is None else loaded(file, "export", quiet=as_json, channel=channel)
+    for note in () if trace is None else trace.notes:  # such as damage, or samples that were joined
+        click.echo(printable(note), err=True)
+    windows = [] if trace is None else _windows(trace, span)
+    drawn: Trace | Decimated
+    if trace is None or long:
+        drawn = decimated(file, channel, STRETCHES)
+    elif rate_hz is not None:
         drawn = trace.resample(rate_hz)
         drawn.spans, drawn.window_s = trace.spans, trace.window_s
-    shares = written(drawn, out, form, force=force, into=into, offset_s=offset_s)
-    if shares is not None:
+    elif form in _TIMELINES and max(map(len, trace.parts)) > MOST_SAMPLES:
+        drawn = decimated(trace, None, STRETCHES)
+    else:
+        drawn = trace
+    if isinstance(drawn, Decimated):
+        count = sum(each.envelope.samples for each in drawn.counted)
+        click.echo(
+            f"{count} samples as {STRETCHES} stretches of time, each with its highest and its lowest power",
+            err=True,
+        )
+    shares = written(drawn, out, form, force=force, into=into, offset_s=offset_s, align=align)
+    if trace is not None and shares is not None:
+        for note in shares.notes:
+            click.echo(printable(note), err=True)
         click.echo(_table(trace, shares, windows, as_json))
 
 

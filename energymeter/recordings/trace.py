@@ -39,6 +39,8 @@ from energymeter.text import duration, html_table, printable
 if TYPE_CHECKING:
     import pandas
 
+    from energymeter.report import Picture
+
 _ROWS_A_FLUSH = 4096
 
 
@@ -667,6 +669,25 @@ class Trace:
         except ImportError:
             raise ExtraMissing("pandas", "pandas", "a DataFrame") from None
         return pandas.DataFrame({name: getattr(self, name) for name in COLUMNS}).set_index("time_s")
+
+    def plot(self, *, title: str = "", budget_mah: float | None = None, histogram: bool = False) -> "Picture":
+        """Power over time with spans and gaps, and what was used until then; a notebook shows it.
+
+        The picture is that of `energymeter.report.plot_traces`. Write it by ``picture.save("power.png")``.
+
+        Args:
+            title: of the picture; empty: the names of the channels.
+            budget_mah: a line across the charge, mAh.
+            histogram: also how long each power lasted.
+
+        Raises:
+            ExtraMissing: without matplotlib.
+            NotMeasured: there is nothing to draw.
+            SpecError: a budget, and no current was measured.
+        """
+        from energymeter.report import plot_traces  # upwards: docs/decisions/0014
+
+        return plot_traces(self, title=title, budget_mah=budget_mah, histogram=histogram)
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
         """Write it as a log, ``.csv``, ``.jsonl`` or ``.parquet``; each channel of a sum by itself.

@@ -3,6 +3,7 @@
 from energymeter.lazy import TYPE_CHECKING, face
 
 if TYPE_CHECKING:
+    from energymeter.report.agreement_plot import plot_agreement as plot_agreement
     from energymeter.report.cards import Task as Task
     from energymeter.report.cards import card as card
     from energymeter.report.decision_plot import plot_comparison as plot_comparison
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__, __getattr__, __dir__ = face(
     __name__,
     {
+        "agreement_plot": "plot_agreement",
         "cards": "Task card",
         "decision_plot": "plot_comparison plot_sweep",
         "interactive": "interactive_page",

@@ -24,9 +24,6 @@ from energymeter.recordings.trace import Trace, applied
 
 STRETCHES = 2000
 """More than a page of A4 has pixels across at 250 dots per inch."""
-_FEW_SAMPLES = 2 * STRETCHES
-"""So many are drawn one by one."""
-_MOST_SPAN_EDGES = 2 * 1000
 _BINS = 60
 _LEVELS = 64
 _TOTALS = ("joules", "coulombs", "covered_s")
@@ -79,7 +76,7 @@ class Decimator:
         self._last: dict[str, Floats] | None = None
         self._interval = 0.0
         self._gaps: list[tuple[float, float]] = []
-        self._joined_s = float(self._edges[-1] - self._edges[0]) / (2 * STRETCHES)
+        self._joined_s = float(self._edges[-1] - self._edges[0]) / (2 * (len(self._edges) - 1))
 
     def take(self, columns: dict[str, Floats]) -> None:
         """The next block: ``time_s watts volts joules coulombs covered_s``, each of shape (n,)."""
@@ -326,30 +323,40 @@ def _seconds_at(levels: Floats, seconds: Floats, edges: Floats) -> Floats:
     return np.bincount(places, weights=seconds[known], minlength=len(edges) - 1).astype(np.float64)
 
 
-def decimated(source: "str | os.PathLike[str] | Trace", channel: str | None = None) -> Decimated:
+def decimated(
+    source: "str | os.PathLike[str] | Trace", channel: str | None = None, stretches: int = STRETCHES
+) -> Decimated:
     """A recording, small enough to draw.
 
     Args:
         source: a trace, or the path of any file that `Trace.load` reads.
         channel: of a file, this one alone.
+        stretches: of equal length; the edges of spans cut them into up to twice as many.
 
     Raises:
         LogError, NotMeasured, SpecError, ImplausibleReading, ExtraMissing: as for `Trace.load`.
     """
     if isinstance(source, Trace):
-        return _of_traces(" + ".join(source.names), source.parts)
+        return _of_traces(" + ".join(source.names), source.parts, stretches=stretches)
     path, hints = options_in(os.fspath(source), Hints(channel=channel, caller="plot"))
     name = os.path.basename(path)
     long = _long_log(path)
     if long is not None:
-        return _of_groups(path, name, *long, hints.channel)
+        return _of_groups(path, name, *long, hints.channel, stretches)
     if hints.channel is not None:
-        return _of_traces(name, Trace.load(path, **hints._asdict()).parts)
+        return _of_traces(name, Trace.load(path, **hints._asdict()).parts, stretches=stretches)
     traces = Trace.load_channels(path, **hints._asdict())
     counted = [trace for trace in traces if trace.facts.counted]
     if not counted:
         raise SpecError(f"{path} has no channel that counts; name one of: {_names(traces)}")
-    return _of_traces(name, counted, [trace for trace in traces if not trace.facts.counted])
+    return _of_traces(
+        name, counted, [trace for trace in traces if not trace.facts.counted], stretches=stretches
+    )
+
+
+def is_long(path: "str | os.PathLike[str]") -> bool:
+    """Whether `Trace.load` would join samples of this log into means, and `decimated` need not."""
+    return _long_log(options_in(os.fspath(path), Hints())[0]) is not None
 
 
 def _names(traces: Sequence[Trace]) -> str:
@@ -359,7 +366,9 @@ def _names(traces: Sequence[Trace]) -> str:
 # In memory ------------------------------------------------------------------------------------------------
 
 
-def _of_traces(name: str, counted: Sequence[Trace], excluded: Sequence[Trace] = ()) -> Decimated:
+def _of_traces(
+    name: str, counted: Sequence[Trace], excluded: Sequence[Trace] = (), *, stretches: int
+) -> Decimated:
     """From the channels that count, and those that do not."""
     silent = [trace for trace in counted if not len(trace)]
     if silent:
@@ -367,10 +376,14 @@ def _of_traces(name: str, counted: Sequence[Trace], excluded: Sequence[Trace] = 
     first, spans = counted[0], counted[0].spans
     whole = [(float(trace.time_s[0]), float(trace.time_s[-1])) for trace in counted]
     window = first.window_s or (min(start for start, _ in whole), max(end for _, end in whole))
-    edges = _edges([*whole, window], spans)
+    edges = _edges([*whole, window], spans, stretches)
     channels = [
-        *(_channel(trace, edges, counted=True) for trace in counted),
-        *(_channel(trace, edges, counted=False) for trace in excluded if np.any(np.isfinite(trace.watts))),
+        *(_channel(trace, edges, stretches, counted=True) for trace in counted),
+        *(
+            _channel(trace, edges, stretches, counted=False)
+            for trace in excluded
+            if np.any(np.isfinite(trace.watts))
+        ),
     ]
     few = len(counted) == 1 or sum(map(len, counted)) <= MOST_ROWS // 4
     parts = counted if few else _as_stretches(channels, first)
@@ -383,12 +396,12 @@ def _columns(trace: Trace) -> dict[str, Floats]:
     return {column: getattr(trace, column) for column in _COLUMNS}
 
 
-def _channel(trace: Trace, edges: Floats, *, counted: bool) -> Channel:
+def _channel(trace: Trace, edges: Floats, stretches: int, *, counted: bool) -> Channel:
     decimator = Decimator(edges, trace.facts)
     inside = (trace.time_s >= edges[0]) & (trace.time_s <= edges[-1])
     columns = _columns(trace)
     decimator.take(columns if inside.all() else {name: column[inside] for name, column in columns.items()})
-    samples = _all_samples(trace) if len(trace) <= _FEW_SAMPLES else None
+    samples = _all_samples(trace) if len(trace) <= 2 * stretches else None
     facts = trace.facts._replace(counted=counted)
     return Channel(" + ".join(trace.names), facts, trace.calibration, decimator.finished(), samples)
 
@@ -435,7 +448,12 @@ def _long_log(path: str) -> tuple[list[RowGroup], list[Record]] | None:
 
 
 def _of_groups(
-    path: str, name: str, groups: list[RowGroup], records: list[Record], channel: str | None
+    path: str,
+    name: str,
+    groups: list[RowGroup],
+    records: list[Record],
+    channel: str | None,
+    stretches: int,
 ) -> Decimated:
     """From a long log, a row group at a time."""
     wanted = [record for record in records if channel in (None, "all", record.name)]
@@ -448,7 +466,7 @@ def _of_groups(
     first = wanted[0]
     whole = min(group.first_s for group in groups), max(group.last_s for group in groups)
     window = first.window_s or whole
-    edges = _edges([whole, window], first.spans)
+    edges = _edges([whole, window], first.spans, stretches)
     decimators = [Decimator(edges, record.facts) for record in wanted]
     several = len(records) > 1
     damage = ""
@@ -489,12 +507,12 @@ def _empty() -> dict[str, Floats]:
 # Both -----------------------------------------------------------------------------------------------------
 
 
-def _edges(whole: Sequence[tuple[float, float]], spans: dict[str, RecordedSpans]) -> Floats:
+def _edges(whole: Sequence[tuple[float, float]], spans: dict[str, RecordedSpans], stretches: int) -> Floats:
     """Equal stretches, cut at the edges of the spans so that their energy is exact, too."""
     start, end = min(start for start, _ in whole), max(end for _, end in whole)
     marks = [edge for _, windows in spans.values() for window in windows for edge in window]
-    inner = [edge for edge in marks[:_MOST_SPAN_EDGES] if start < edge < end]
-    edges = np.linspace(start, end if end > start else start + 1e-3, STRETCHES + 1)
+    inner = [edge for edge in marks[:stretches] if start < edge < end]
+    edges = np.linspace(start, end if end > start else start + 1e-3, stretches + 1)
     return np.union1d(edges, [*inner, *(edge for window in whole for edge in window)])
 
 

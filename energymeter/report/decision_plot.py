@@ -21,6 +21,7 @@ from energymeter.report.picture import (
     RED,
     WIDTH_INCHES,
     Picture,
+    captioned,
     new_figure,
     shown,
     si_scale,
@@ -92,7 +93,7 @@ def plot_comparison(comparison: Comparison, *, title: str = "") -> Picture:
         left.set_yticks(range(len(arms)), [shown(name, 22) for name in arms])
         right.tick_params(labelleft=False, left=False)
         title = shown(title) or " or ".join(shown(name, 22) for name in arms)
-        _write(figure, height, title, [_about(runs), *lines], foot)
+        captioned(figure, title, [_about(runs), *lines], foot)
         if _is_simulated(runs):
             watermark(left)
         alt = f"Energy per {unit} of {len(arms)} arms, {_about(runs)}. {' '.join(lines)}"
@@ -191,7 +192,7 @@ def plot_sweep(sweep: Sweep, *, title: str = "") -> Picture:
             roof = figure.add_axes((left, bottom, 0.97 - left, size / height))
             _draw_roofline(roof, sweep)
         title = shown(title) or "sweep"
-        _write(figure, height, title, [_about(sweep.runs)], foot)
+        captioned(figure, title, [_about(sweep.runs)], foot)
         if _is_simulated(sweep.runs):
             watermark(axes)
         worth = "; ".join(
@@ -316,14 +317,3 @@ def _alt(text: str, runs: Sequence[Run]) -> str:
 
 def _wrapped(texts: Sequence[str], width: int) -> list[str]:
     return [line for text in texts for line in textwrap.wrap(shown(text, 400), width)]
-
-
-def _write(figure: Any, height: float, title: str, lines: Sequence[str], foot: Sequence[str]) -> None:
-    """Title, lines below it, and notes at the foot."""
-    left = 0.25 / WIDTH_INCHES
-    figure.text(left, 1 - 0.19 / height, title, fontsize=10.5, weight="bold", va="center")
-    for number, line in enumerate(lines):
-        y = 1 - (0.39 + 0.155 * number) / height
-        figure.text(left, y, line, fontsize=7.5, color="#333333", va="center")
-    for number, line in enumerate(reversed(foot)):
-        figure.text(left, (0.05 + 0.13 * number) / height, line, fontsize=6.5, color=GREY, va="bottom")

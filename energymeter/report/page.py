@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from energymeter.errors import ExtraMissing, SpecError
 from energymeter.report.method import method
+from energymeter.report.plot import MOST_SPANS, plot_power
 from energymeter.report.tables import Cell, Table, tables
-from energymeter.report.trace_figure import MOST_LANES, TraceFigure
 from energymeter.text import (
     Estimate,
     duration,
@@ -40,8 +40,8 @@ _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-sta
 _PDF_SECONDS = 120.0
 _FIGURE = re.compile(r"[−-]?[\d.]+(e[-+]\d+)?( ± [\d.∞]+)?( at [\d.]+ V)?")
 _OPTION = re.compile(r"\((--[a-z-]+)\)")
-_WIDE, _NARROW = (720.0, 110.0), (360.0, 80.0)
-"""Width, and height of the plot, of the figures of few and of many runs, which stand in two columns."""
+_WIDE, _NARROW = (7.08, 1.2), (3.45, 0.9)
+"""Width, and height of the power, inches: of the figures of few runs, and of many in two columns."""
 _MOST_WIDE = 3
 
 
@@ -54,7 +54,7 @@ def render(report: "Report", form: str) -> str | bytes:
 
     Raises:
         SpecError: there is no such format, or nothing here makes a PDF.
-        ExtraMissing: jinja2 is not installed.
+        ExtraMissing: jinja2 is not installed; for HTML and PDF, matplotlib.
     """
     if form not in FORMATS:
         raise SpecError(f"a page is {', '.join(FORMATS)}, not {form!r}; choose one of them")
@@ -82,7 +82,7 @@ def render(report: "Report", form: str) -> str | bytes:
         keep_trailing_newline=True,
         **delimiters,
     )
-    content: dict[str, Any] = {**_content(report), "raw": _Raw}
+    content: dict[str, Any] = {**_content(report, figures=form == "html"), "raw": _Raw}
     if form == "html":
         from markupsafe import Markup, escape
 
@@ -101,7 +101,7 @@ def render(report: "Report", form: str) -> str | bytes:
     return environment.get_template(f"report.{form}").render(content)
 
 
-def _content(report: "Report") -> dict[str, Any]:
+def _content(report: "Report", *, figures: bool) -> dict[str, Any]:
     """What the templates show."""
     several = len(report.runs) > 1
     made = tables(report)
@@ -120,7 +120,7 @@ def _content(report: "Report") -> dict[str, Any]:
         if comparison is None
         else [printable(str(verdict)) for verdict in comparison.verdicts],
         "arms": None if comparison is None else _arms(report),
-        "figures": [TraceFigure.of(run, *size) for run in report.runs],
+        "figures": [_figure(run, *size) for run in report.runs] if figures else [],
         "narrow": size == _NARROW,
         "figure_captions": [_caption(run) for run in report.runs],
         "numbered": [(run.label, run.name) for run in report.runs] if report.numbered and several else [],
@@ -139,6 +139,21 @@ _WARNINGS = {
 }
 
 
+def _figure(run: "ReportedRun", width_inches: float, height_inches: float) -> dict[str, str]:
+    """The power of a run as a picture in the page itself, and the text in its place."""
+    idle = run.usage.idle
+    picture = plot_power(
+        run.drawn_from,
+        title=run.label,
+        windows_s=run.windows_s,
+        idle_watts=None if idle is None else idle.watts,
+        width_inches=width_inches,
+        height_inches=height_inches,
+    )
+    content = base64.b64encode(picture.to_bytes(".svg")).decode()
+    return {"source": f"data:image/svg+xml;base64,{content}", "alt": picture.alt}
+
+
 def _caption(run: "ReportedRun") -> str:
     """What a figure shows, with its ±."""
     usage = run.usage
@@ -149,8 +164,8 @@ def _caption(run: "ReportedRun") -> str:
     ]
     if partly_measured(usage.coverage):
         said.append(f"{percent(usage.coverage, 1)} of the time measured, gaps hatched")
-    if len(run.trace.spans) > MOST_LANES:
-        said.append(f"spans of {len(run.trace.spans) - MOST_LANES} more names are not drawn")
+    if len(run.trace.spans) > MOST_SPANS:
+        said.append(f"spans of {len(run.trace.spans) - MOST_SPANS} more names are not drawn")
     return ". ".join(said) + "."
 
 

@@ -201,7 +201,7 @@ def send(name: str, what: str, at_ns: int, path: str | None = None) -> None:
     path = os.environ.get(MARKS, "") if path is None else path
     if not path:
         raise SourceMissing(f"${MARKS} is not set: start the program with `energymeter run -- …`")
-    message = f"{what} {at_ns} {name}".encode()
+    message = f"{what} {at_ns} {name}".encode(errors="backslashreplace")
     if not name.strip() or len(message) > LONGEST_MARK:
         raise SpecError(f"a phase has a name of 1 to {_LONGEST_NAME} characters; give another one")
     try:

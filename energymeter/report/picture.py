@@ -4,6 +4,7 @@ import html
 import importlib
 import io
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from energymeter.errors import ExtraMissing, LogError, SpecError
@@ -78,11 +79,11 @@ def styled() -> Any:
     return library.rc_context({**defaults, **_STYLE})
 
 
-def new_figure(height_inches: float) -> "Figure":
-    """An empty figure as wide as a page; nothing of the program's own figures is changed."""
+def new_figure(height_inches: float, width_inches: float = WIDTH_INCHES) -> "Figure":
+    """An empty figure, as wide as a page; nothing of the program's own figures is changed."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(WIDTH_INCHES, height_inches), dpi=_DPI, facecolor="white")
+    return Figure(figsize=(width_inches, height_inches), dpi=_DPI, facecolor="white")
 
 
 class Picture(NamedTuple):
@@ -158,6 +159,19 @@ def shown(text: str, most: int = 80) -> str:
     """Foreign text for a picture: printable, and no longer than its place."""
     text = printable(text)
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def captioned(
+    figure: Any, title: str, lines: Sequence[str], foot: Sequence[str], left_inches: float = 0.25
+) -> None:
+    """Write a title, lines below it, and notes at the foot, into a figure that has its final size."""
+    height, left = figure.get_figheight(), left_inches / figure.get_figwidth()
+    figure.text(left, 1 - 0.19 / height, title, fontsize=10.5, weight="bold", va="center")
+    for number, line in enumerate(lines):
+        y = 1 - (0.39 + 0.155 * number) / height
+        figure.text(left, y, line, fontsize=7.5, color="#333333", va="center")
+    for number, line in enumerate(reversed(foot)):
+        figure.text(left, (0.05 + 0.13 * number) / height, line, fontsize=6.5, color=GREY, va="bottom")
 
 
 def si_scale(most: float) -> tuple[float, str]:

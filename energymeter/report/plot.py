@@ -21,6 +21,7 @@ from energymeter.report.picture import (
     RED,
     WIDTH_INCHES,
     Picture,
+    captioned,
     new_figure,
     shown,
     si_scale,
@@ -31,13 +32,17 @@ from energymeter.report.picture import (
 from energymeter.text import duration, partly_measured, percent, significant, with_uncertainty
 
 MOST_FILES = len(COLOURS)
-_MOST_SPANS = 8
+MOST_SPANS = 8
 _MOST_NOTES = 4
 _LEFT, _RIGHT = 0.62, 0.62
 """Margins, inches."""
+_FEWEST_STRETCHES = 200
+_STRETCHES_AN_INCH = 110
+_SIGNS_AN_INCH = 17
+"""So many letters of a name of a span fit in."""
 _LINE, _LANE, _POWER, _TOTALS, _SPACE = 0.155, 0.25, 2.35, 1.35, 0.14
 """Heights of a line of text, a span and the two panels, and what is between these, inches."""
-_HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "++++")
+_HATCHES = ("", "////", "||||", "\\\\\\\\", "xxxx", "----", "++++")
 _BUDGET_SHOWN = 4.0
 """A budget of more than so many times what was used would flatten the curve."""
 _BAND_MARKS = 48
@@ -70,6 +75,35 @@ def plot_traces(
     with styled():
         recordings = decimated_all(sources, channel)
         return _Drawing(recordings, title, budget_mah, histogram).picture()
+
+
+def plot_power(
+    source: "str | os.PathLike[str] | Trace",
+    *,
+    title: str,
+    windows_s: Sequence[tuple[float, float]] = (),
+    idle_watts: float | None = None,
+    width_inches: float = WIDTH_INCHES,
+    height_inches: float = 1.2,
+) -> Picture:
+    """Power over time alone, with spans and gaps: for a page that has the figures next to it.
+
+    Args:
+        source: a trace, or the path of any file that `Trace.load` reads.
+        title: of the picture, which is not written into it.
+        windows_s: times that are shaded: those that the figures are of, s.
+        idle_watts: a line across the power, W.
+        height_inches: of the power alone; spans and axes come on top.
+
+    Raises:
+        ExtraMissing: without matplotlib.
+        LogError, NotMeasured, SpecError, ImplausibleReading: as for `Trace.load`.
+    """
+    stretches = max(_FEWEST_STRETCHES, round(width_inches * _STRETCHES_AN_INCH))
+    with styled():
+        recording = decimated(source, None, stretches)._replace(name=title)
+        drawing = _Drawing([recording], title, None, False, width_inches)
+        return drawing.power_alone(windows_s, idle_watts, height_inches)
 
 
 def decimated_all(
@@ -124,7 +158,7 @@ def alternative(recordings: Sequence[Decimated]) -> str:
         for each in recordings
     ]
     if len(recordings) == 1:
-        texts += [f"Span {span_label(span)}." for span in recordings[0].spans[:_MOST_SPANS]]
+        texts += [f"Span {span_label(span)}." for span in recordings[0].spans[:MOST_SPANS]]
     if any(each.is_simulated for each in recordings):
         texts.insert(0, "SIMULATED data.")
     return " ".join(texts)
@@ -134,9 +168,15 @@ class _Drawing:
     """One figure while it is drawn."""
 
     def __init__(
-        self, recordings: Sequence[Decimated], title: str, budget_mah: float | None, histogram: bool
+        self,
+        recordings: Sequence[Decimated],
+        title: str,
+        budget_mah: float | None,
+        histogram: bool,
+        width_inches: float = WIDTH_INCHES,
     ) -> None:
         self._recordings = recordings
+        self._width = width_inches
         self._lone = recordings[0] if len(recordings) == 1 else None
         self._budget_mah, self._histogram = budget_mah, histogram
         self._title = shown(title) if title else shown(", ".join(each.name for each in recordings))
@@ -155,7 +195,7 @@ class _Drawing:
         self._watts, self._prefix = si_scale(highest)
         spans = self._lone.spans if self._lone else ()
         by_energy = sorted(spans, key=lambda span: -(span.usage.joules if span.usage else 0.0))
-        kept = {span.name for span in by_energy[:_MOST_SPANS]}
+        kept = {span.name for span in by_energy[:MOST_SPANS]}
         self._spans = [span for span in spans if span.name in kept]
         self._notes = self._written_notes(len(spans) - len(self._spans))
 
@@ -179,25 +219,62 @@ class _Drawing:
         self._lay_out(figure, power, totals, charge, lanes, shares)
         return Picture(figure, self._title, alternative(self._recordings))
 
-    def _lay_out(self, figure: Any, power: Any, totals: Any, charge: Any, lanes: Any, shares: Any) -> None:
-        """Place the panels below each other, in inches: the picture is as high as its content."""
-        lines = self._headlines()
-        notes = [line for note in self._notes for line in textwrap.wrap(note, 138)]
+    def power_alone(
+        self, windows_s: Sequence[tuple[float, float]], idle_watts: float | None, power_inches: float
+    ) -> Picture:
+        """The panel of the power without the totals; see `plot_power`."""
+        figure = new_figure(5.0, self._width)
+        power = figure.add_axes((0, 0, 1, 1))
+        lanes = figure.add_axes((0, 0, 1, 0.1), sharex=power) if self._spans else None
+        least = (self._last_s - self._first_s) / 1500
+        for start, end in _apart(sorted(windows_s), least):
+            edges = np.clip(np.array([start, end]), self._first_s, self._last_s) * self._times
+            power.axvspan(*edges, facecolor="#E9E9E9", linewidth=0, zorder=0.3)
+        if idle_watts is not None:
+            power.axhline(
+                idle_watts * self._watts, color=BLACK, linewidth=0.9, linestyle=DASHES[1], label="idle"
+            )
+        if lanes is not None:
+            self._draw_lanes(lanes)
+        self._draw_power(power)
+        power.set_xlabel(f"time from the start, {self._time_unit}")
+        power.set_xlim(self._first_s * self._times, self._last_s * self._times)
+        self._lay_out(figure, power, None, None, lanes, None, power_inches)
+        return Picture(figure, self._title, alternative(self._recordings))
+
+    def _lay_out(
+        self,
+        figure: Any,
+        power: Any,
+        totals: Any,
+        charge: Any,
+        lanes: Any,
+        shares: Any,
+        power_inches: float = _POWER,
+    ) -> None:
+        """Place the panels below each other, in inches: the picture is as high as its content.
+
+        Without totals there is no text above or below the panels either.
+        """
+        width, alone = self._width, totals is None
+        lines = [] if alone else self._headlines()
+        notes = [] if alone else [line for note in self._notes for line in textwrap.wrap(note, 138)]
         handles, labels = power.get_legend_handles_labels()
-        right = WIDTH_INCHES - (_RIGHT if charge is not None or shares is not None else 0.2)
+        right = width - (_RIGHT if charge is not None or shares is not None else 0.2)
         main = right - (1.35 if shares is not None else 0.0)
         columns = _columns(labels, main - _LEFT)
         legend = 0.165 * -(-len(labels) // columns) + 0.05
-        first = 0.33 + _LINE * len(lines) + 0.03
+        first = 0.02 if alone else 0.33 + _LINE * len(lines) + 0.03
         start = first + _LANE * len(self._spans) + 0.04 + max(legend, 0.22 if shares is not None else 0.0)
-        height = start + _POWER + _SPACE + _TOTALS + 0.45 + 0.13 * len(notes)
-        figure.set_size_inches(WIDTH_INCHES, height)
+        below = 0.4 if alone else _SPACE + _TOTALS + 0.45 + 0.13 * len(notes)
+        height = start + power_inches + below
+        figure.set_size_inches(width, height)
 
         def place(axes: Any, above: float, size: float, left: float, end: float) -> None:
-            across = left / WIDTH_INCHES, (end - left) / WIDTH_INCHES
+            across = left / width, (end - left) / width
             axes.set_position((across[0], 1 - (above + size) / height, across[1], size / height))
 
-        place(power, start, _POWER, _LEFT, main)
+        place(power, start, power_inches, _LEFT, main)
         for axes in (totals, charge):
             if axes is not None:
                 place(axes, start + _POWER + _SPACE, _TOTALS, _LEFT, main)
@@ -213,18 +290,14 @@ class _Drawing:
             borderaxespad=0.0,
             handlelength=2.2,
             columnspacing=1.4,
-            bbox_to_anchor=(_LEFT / WIDTH_INCHES, 1 - (start - 0.04) / height),
+            bbox_to_anchor=(_LEFT / width, 1 - (start - 0.04) / height),
         )
-        figure.align_ylabels([power, totals])
         if any(each.is_simulated for each in self._recordings):
             watermark(power)
-        left = _LEFT / WIDTH_INCHES
-        figure.text(left, 1 - 0.19 / height, self._title, fontsize=10.5, weight="bold", va="center")
-        for number, line in enumerate(lines):
-            y = 1 - (0.39 + _LINE * number) / height
-            figure.text(left, y, line, fontsize=7.5, color="#333333", va="center")
-        for number, line in enumerate(reversed(notes)):
-            figure.text(left, (0.05 + 0.13 * number) / height, line, fontsize=6.5, color=GREY, va="bottom")
+        if alone:
+            return
+        figure.align_ylabels([power, totals])
+        captioned(figure, self._title, lines, notes, _LEFT)
 
     def _headlines(self) -> list[str]:
         if self._lone is None:
@@ -279,7 +352,7 @@ class _Drawing:
             axes.text(
                 0.0,
                 row + 0.3,
-                span_label(span),
+                shown(span_label(span), round(self._width * _SIGNS_AN_INCH)),
                 transform=axes.get_yaxis_transform(),
                 fontsize=7,
                 va="center",
@@ -360,7 +433,7 @@ class _Drawing:
             step="post",
             color=colour,
             alpha=0.25,
-            linewidth=0,
+            linewidth=0.6,  # a peak of one sample in a day is narrower than a pixel
             label="lowest to highest sample" if self._lone else None,
             zorder=1.5,
         )

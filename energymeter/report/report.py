@@ -16,6 +16,7 @@ from energymeter.energy.usage import Idle, Usage, least_trusted
 from energymeter.errors import LogError, SpecError
 from energymeter.recordings.record import Hints, options_in
 from energymeter.recordings.trace import Trace
+from energymeter.report.decimation import is_long
 from energymeter.text import Estimate, partly_measured, printable
 
 if TYPE_CHECKING:
@@ -104,11 +105,19 @@ class ReportedRun:
     """One recording in a report, and what follows from it."""
 
     def __init__(
-        self, trace: Trace, file: RawFile, stated: Stated, settings: Settings, idle: Idle | None
+        self,
+        trace: Trace,
+        file: RawFile,
+        stated: Stated,
+        settings: Settings,
+        idle: Idle | None,
+        drawn_from: str | Trace,
     ) -> None:
         self.label = ""
         """What it is called in tables and sentences: its name, or where names are long its number."""
         self.trace = trace
+        self.drawn_from = drawn_from
+        """The trace, or the path of a log that is too long for all its peaks to be in the trace."""
         self.file = file
         self.stated = stated
         self._settings = settings
@@ -389,8 +398,8 @@ class Report:
         traces = [_loaded(path, load) for path in paths]
         self.idle, self.idle_from = _idle(settings.idle, [trace for trace, _ in traces], load)
         self.runs = [
-            ReportedRun(trace, file, each, settings, self.idle)
-            for (trace, file), each in zip(traces, known, strict=True)
+            ReportedRun(trace, file, each, settings, self.idle, path if is_long(path) else trace)
+            for (trace, file), each, path in zip(traces, known, paths, strict=True)
         ]
         self.numbered = any(len(run.name) > _LONG_NAME for run in self.runs)
         """Whether runs are called by their numbers, because a name is too long for a table."""

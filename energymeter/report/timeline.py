@@ -8,7 +8,7 @@ version 70), where a power counter holds picowatt-hours since its sample before.
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +16,14 @@ import numpy as np
 from energymeter.errors import ExtraMissing, LogError, SpecError
 from energymeter.paths import read_file, replace_file
 from energymeter.recordings.trace import Trace
+from energymeter.report.decimation import Decimated, Envelope
 from energymeter.text import printable
 
 FORMATS = ("perfetto", "firefox", "chrome", "csv", "parquet")
+MOST_SAMPLES = 100_000
+"""Longer recordings are exported as stretches."""
+STRETCHES = 50_000
+"""Each has up to four events of power, and one of energy."""
 MOST_TRACE_BYTES = 1 << 30
 """A trace that is merged into is read whole."""
 OUTSIDE = "(no slice)"
@@ -37,7 +42,12 @@ class Steps(NamedTuple):
 
 
 def steps(trace: Trace) -> Steps:
-    """The mean power of each interval between two samples; 0 in a gap, where nothing was measured."""
+    """The mean power of each interval between two samples; 0 in a gap, where nothing was measured.
+
+    Of several channels it is the sum of what was measured of each.
+    """
+    if len(trace.parts) > 1:
+        return _sum_of([steps(part) for part in trace.parts])
     time, joules, covered = trace.time_s, trace.joules, trace.covered_s
     seconds, measured, energy = np.diff(time), np.diff(covered), np.diff(joules)
     # what was measured of an interval is its end, as in `Trace.at`
@@ -51,6 +61,45 @@ def steps(trace: Trace) -> Steps:
     return Steps(times[order], values[order])
 
 
+def stretch_steps(envelope: Envelope) -> Steps:
+    """Each stretch as its highest and then its lowest power, for so long that its energy is right.
+
+    What of a stretch was not measured is at 0: after its power if the stretch before was measured to its
+    end, else before it.
+    """
+    edges, mean = envelope.edges_s, envelope.watts
+    seconds = np.diff(edges)
+    known = np.isfinite(mean)
+    measured = np.where(known, np.clip(np.diff(envelope.covered_s), 0.0, seconds), 0.0)
+    whole = measured >= seconds * (1 - 1e-9)
+    measured = np.where(whole, seconds, measured)
+    mean = np.where(known, mean, 0.0)
+    low = np.where(known, np.fmin(envelope.lowest_watts, mean), 0.0)
+    high = np.where(known, np.fmax(envelope.highest_watts, mean), 0.0)
+    share = np.where(high > low, (mean - low) / np.where(high > low, high - low, 1.0), 1.0)
+    late = ~whole & ~np.concatenate([[True], whole[:-1]])
+    begins = np.where(late, edges[1:] - measured, edges[:-1])
+    turns, ends = begins + share * measured, begins + measured
+    nothing = np.zeros_like(mean)
+    pieces = [
+        (edges[:-1], nothing, late),
+        (begins, high, turns > begins),
+        (turns, low, (measured > 0) & (turns < ends)),
+        (ends, nothing, ends < edges[1:]),
+    ]
+    times, values, kept = (np.stack(column, axis=1).ravel() for column in zip(*pieces, strict=True))
+    return Steps(np.append(times[kept], edges[-1]), np.append(values[kept], 0.0))
+
+
+def _sum_of(each: Sequence[Steps]) -> Steps:
+    times = np.unique(np.concatenate([one.time_s for one in each]))
+    total = np.zeros(len(times))
+    for one in each:
+        places = np.searchsorted(one.time_s, times, side="right") - 1
+        total += np.where(places >= 0, one.watts[np.maximum(places, 0)], 0.0)
+    return Steps(times, total)
+
+
 class Slice(NamedTuple):
     """A stretch of time with a name, on a lane on which no two overlap."""
 
@@ -60,12 +109,13 @@ class Slice(NamedTuple):
     end_s: float
 
 
-def slices(trace: Trace) -> list[Slice]:
+def slices(
+    spans: Mapping[str, Sequence[tuple[float, float]]], gaps: Sequence[tuple[float, float]]
+) -> list[Slice]:
     """The spans of a log, and the gaps of its curve; calls that overlap are on lanes of their own."""
     found = []
     lanes = 0
-    named = {name: spans.windows_s for name, spans in trace.spans.items()}
-    for name, windows in {**named, "not measured": tuple(trace.gaps())}.items():
+    for name, windows in {**spans, "not measured": gaps}.items():
         ends: list[float] = []
         for start, end in sorted(windows):
             lane = next((number for number, last in enumerate(ends) if last <= start), len(ends))
@@ -75,19 +125,94 @@ def slices(trace: Trace) -> list[Slice]:
     return found
 
 
+class Track(NamedTuple):
+    """A counter of a timeline."""
+
+    name: str
+    unit: str
+    """W, whose values hold until the next one; or J since the first."""
+    time_s: Any
+    values: Any
+
+
+class Timeline(NamedTuple):
+    """A recording as viewers show it: power and energy of the sum and of each channel, and slices."""
+
+    title: str
+    """The channels and how far to trust them."""
+    tracks: tuple[Track, ...]
+    slices: tuple[Slice, ...]
+    epoch_s: float | None
+
+    @classmethod
+    def of(cls, source: Trace | Decimated) -> "Timeline":
+        """Every sample of a trace, or the stretches of what is too long for that."""
+        return cls._of_samples(source) if isinstance(source, Trace) else cls._of_stretches(source)
+
+    @classmethod
+    def _of_samples(cls, trace: Trace) -> "Timeline":
+        curves = [(" + ".join(part.names), steps(part), _energy(part)) for part in trace.parts]
+        if len(curves) > 1:
+            curves.insert(0, ("total", steps(trace), _energy(trace)))
+        spans = {name: spans.windows_s for name, spans in trace.spans.items()}
+        return cls._made(
+            trace.names, trace.facts.provenance, curves, slices(spans, trace.gaps()), trace.epoch_s
+        )
+
+    @classmethod
+    def _of_stretches(cls, drawn: Decimated) -> "Timeline":
+        curves = [
+            (
+                channel.name,
+                stretch_steps(channel.envelope),
+                Steps(channel.envelope.edges_s, np.nan_to_num(channel.envelope.joules)),
+            )
+            for channel in drawn.counted
+        ]
+        if len(curves) > 1:
+            curves.insert(0, ("total", _sum_of([power for _, power, _ in curves]), _energy(drawn.total)))
+        spans = {span.name: span.windows_s for span in drawn.spans}
+        gaps = sorted({gap for channel in drawn.counted for gap in channel.envelope.gaps_s})
+        names = [channel.name for channel in drawn.counted]
+        return cls._made(names, drawn.usage.provenance, curves, slices(spans, gaps), drawn.epoch_s)
+
+    @classmethod
+    def _made(
+        cls,
+        names: Sequence[str],
+        provenance: str,
+        curves: Sequence[tuple[str, Steps, Steps]],
+        found: Sequence[Slice],
+        epoch_s: float | None,
+    ) -> "Timeline":
+        simulated = "SIMULATED: " if provenance == "simulated" else ""
+        tracks = []
+        for name, power, energy in curves:
+            whose = f"{printable(name)} " if len(curves) > 1 else ""
+            tracks += [Track(f"{whose}power", "W", *power), Track(f"{whose}energy", "J", *energy)]
+        title = f"{simulated}{printable(' + '.join(names))} ({provenance})"
+        return cls(title, tuple(tracks), tuple(found), epoch_s)
+
+
+def _energy(trace: Trace) -> Steps:
+    """The joules since the start at each sample."""
+    return Steps(trace.time_s, np.nan_to_num(trace.joules - trace.joules[0]))
+
+
 def export(
-    trace: Trace,
+    source: Trace | Decimated,
     path: str,
     form: str,
     *,
     force: bool = False,
     into: str | None = None,
     offset_s: float | None = None,
+    align: str | None = None,
 ) -> "Shares | None":
     """Write a recording as a file of another program.
 
     Args:
-        trace: the recording.
+        source: the recording; what is decimated is not for ``csv`` and ``parquet``.
         path: the file; whole or as it was before.
         form: one of `FORMATS`.
         force: replace a file that exists.
@@ -107,53 +232,34 @@ def export(
     if into is not None and form != "chrome":
         raise SpecError(f"a trace is merged into as chrome, not as {form}; give --to chrome")
     if form in ("csv", "parquet"):
-        trace.save(path, force=force)
+        if not isinstance(source, Trace):
+            raise SpecError(f"{form} holds every sample; give the trace itself")
+        source.save(path, force=force)
         return None
     if os.path.lexists(path) and not force:
         raise LogError(f"{path} exists and is not overwritten; give --force, or another name")
-    merged = None if into is None else _Merged(into, trace, offset_s)
+    timeline = Timeline.of(source)
+    merged = None if into is None else _Merged(into, timeline, offset_s, align)
     content: str | bytes
     if form == "perfetto":
-        content = to_perfetto(trace)
+        content = to_perfetto(timeline)
     elif form == "firefox":
-        content = json.dumps(to_firefox(trace))
+        content = json.dumps(to_firefox(timeline))
     else:
-        content = json.dumps(to_chrome(trace) if merged is None else merged.document())
+        content = json.dumps(to_chrome(timeline) if merged is None else merged.document())
     try:
         replace_file(path, content)
     except OSError as failure:
         raise LogError(
             f"{path} cannot be written ({failure.strerror}); give a place that is yours"
         ) from failure
-    return None if merged is None else Shares(merged.events())
-
-
-def _title(trace: Trace) -> str:
-    """What stands over the tracks: the channels and how far to trust them."""
-    simulated = "SIMULATED: " if trace.facts.provenance == "simulated" else ""
-    return f"{simulated}{printable(' + '.join(trace.names))} ({trace.facts.provenance})"
-
-
-def _tracks(trace: Trace) -> Iterator[tuple[str, str, Any, Any]]:
-    """Name, unit, times and values of each counter: of the sum, and of its parts."""
-    several = len(trace.parts) > 1
-    for part in (trace, *(trace.parts if several else ())):
-        whose = (
-            ""
-            if part is trace and not several
-            else "total "
-            if part is trace
-            else f"{' + '.join(part.names)} "
-        )
-        drawn = steps(part)
-        yield f"{printable(whose)}power", "W", drawn.time_s, drawn.watts
-        yield f"{printable(whose)}energy", "J", part.time_s, np.nan_to_num(part.joules - part.joules[0])
+    return None if merged is None else Shares(merged.events(), merged.notes)
 
 
 # -- Perfetto -------------------------------------------------------------------------------------------
 
 
-def to_perfetto(trace: Trace) -> bytes:
+def to_perfetto(timeline: Timeline) -> bytes:
     """A Perfetto trace; its times are ns from second 0 of the recording, with a snapshot of Unix time.
 
     Raises:
@@ -165,7 +271,11 @@ def to_perfetto(trace: Trace) -> bytes:
     except ImportError:
         raise ExtraMissing("perfetto", "timeline", "a Perfetto trace") from None
     builder = TraceProtoBuilder()
-    zero_s = min(0.0, float(trace.time_s[0]) if len(trace) else 0.0)
+    begins = [
+        *(float(track.time_s[0]) for track in timeline.tracks),
+        *(one.start_s for one in timeline.slices),
+    ]
+    zero_s = min(0.0, *begins)
 
     def packet(time_s: float) -> Any:
         made = builder.add_packet()
@@ -173,18 +283,18 @@ def to_perfetto(trace: Trace) -> bytes:
         made.trusted_packet_sequence_id = 1
         return made
 
-    if trace.epoch_s is not None:
+    if timeline.epoch_s is not None:
         snapshot = packet(zero_s).clock_snapshot
         for clock, at_ns in (
             (protos.BUILTIN_CLOCK_BOOTTIME, 0),
-            (protos.BUILTIN_CLOCK_REALTIME, round((trace.epoch_s + zero_s) * 1e9)),
+            (protos.BUILTIN_CLOCK_REALTIME, round((timeline.epoch_s + zero_s) * 1e9)),
         ):
             entry = snapshot.clocks.add()
             entry.clock_id, entry.timestamp = clock, at_ns
     top = packet(zero_s).track_descriptor
-    top.uuid, top.name = 1, _title(trace)
+    top.uuid, top.name = 1, timeline.title
     uuid = 1
-    for name, unit, times, values in _tracks(trace):
+    for name, unit, times, values in timeline.tracks:
         uuid += 1
         track = packet(zero_s).track_descriptor
         track.uuid, track.parent_uuid, track.name = uuid, 1, name
@@ -194,7 +304,7 @@ def to_perfetto(trace: Trace) -> bytes:
             event.type, event.track_uuid = protos.TrackEvent.TYPE_COUNTER, uuid
             event.double_counter_value = value
     lanes: dict[int, int] = {}
-    for one in slices(trace):
+    for one in timeline.slices:
         if one.lane not in lanes:
             uuid += 1
             lanes[one.lane] = uuid
@@ -215,17 +325,17 @@ def to_perfetto(trace: Trace) -> bytes:
 # -- Chrome ---------------------------------------------------------------------------------------------
 
 
-def to_chrome(trace: Trace) -> dict[str, Any]:
+def to_chrome(timeline: Timeline) -> dict[str, Any]:
     """A document of Chrome's Trace Event Format; its times are µs from second 0 of the recording."""
-    document: dict[str, Any] = {"traceEvents": [*_chrome_events(trace, 1, 0.0)], "displayTimeUnit": "ms"}
-    if trace.epoch_s is not None:
-        document["baseTimeNanoseconds"] = round(trace.epoch_s * 1e9)
+    document: dict[str, Any] = {"traceEvents": [*_chrome_events(timeline, 1, 0.0)], "displayTimeUnit": "ms"}
+    if timeline.epoch_s is not None:
+        document["baseTimeNanoseconds"] = round(timeline.epoch_s * 1e9)
     return document
 
 
-def _chrome_events(trace: Trace, pid: int, shift_us: float) -> Iterator[dict[str, Any]]:
-    yield {"ph": "M", "pid": pid, "tid": 0, "name": "process_name", "args": {"name": _title(trace)}}
-    for name, unit, times, values in _tracks(trace):
+def _chrome_events(timeline: Timeline, pid: int, shift_us: float) -> Iterator[dict[str, Any]]:
+    yield {"ph": "M", "pid": pid, "tid": 0, "name": "process_name", "args": {"name": timeline.title}}
+    for name, unit, times, values in timeline.tracks:
         for time_s, value in zip(times.tolist(), values.tolist(), strict=True):
             at_us = time_s * 1e6 + shift_us
             yield {
@@ -237,7 +347,7 @@ def _chrome_events(trace: Trace, pid: int, shift_us: float) -> Iterator[dict[str
                 "args": {unit: value},
             }
     known = set()
-    for one in slices(trace):
+    for one in timeline.slices:
         name = printable(one.name)
         if one.lane not in known:
             known.add(one.lane)
@@ -252,8 +362,10 @@ def _chrome_events(trace: Trace, pid: int, shift_us: float) -> Iterator[dict[str
 class _Merged:
     """A trace of another profiler in Chrome's JSON, and a recording on its clock."""
 
-    def __init__(self, path: str, trace: Trace, offset_s: float | None) -> None:
-        self._trace = trace
+    def __init__(self, path: str, timeline: Timeline, offset_s: float | None, align: str | None) -> None:
+        self._timeline = timeline
+        self.notes: tuple[str, ...] = ()
+        self._threads: set[Any] | None = None
         try:
             said = json.loads(read_file(path, MOST_TRACE_BYTES))
         except OSError as failure:
@@ -261,11 +373,35 @@ class _Merged:
         except (ValueError, RecursionError) as damage:
             raise LogError(f"{path} is no trace in Chrome's JSON ({damage}); export it again") from damage
         self._said = {"traceEvents": said} if isinstance(said, list) else said
+        if isinstance(self._said, dict) and "speedscope" in str(self._said.get("$schema")):
+            raise LogError(
+                f"{path} is a speedscope profile, which has no times and leaves out when a program slept; "
+                "record it by py-spy record --format chrometrace --idle"
+            )
         events = self._said.get("traceEvents") if isinstance(self._said, dict) else None
         if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
             raise LogError(f"{path} has no list of traceEvents; export it as Chrome's JSON")
         self._events: list[dict[str, Any]] = events
-        self._shift_us = self._shift(path, offset_s)
+        self._shift_us = 0.0
+        self._shift_us = self._aligned(path, align) if align is not None else self._shift(path, offset_s)
+
+    def _aligned(self, path: str, align: str) -> float:
+        """As `_shift`, where the first call of a span begins with the first slice of a name."""
+        span, _, other = align.partition("=")
+        wanted = other or span
+        calls = [one for one in self._timeline.slices if one.name == span]
+        found = [(start, end) for name, _, start, end in self.events() if name == wanted]
+        if not calls or not found:
+            which = f"the recording has no span {span}" if not calls else f"{path} has no slice {wanted}"
+            raise SpecError(f"{printable(which)}; name one that both have, or SPAN=SLICE")
+        begin_s, slice_s = min(one.start_s for one in calls), min(start for start, _ in found)
+        apart_s = (max(end for _, end in found) - slice_s) - (max(one.end_s for one in calls) - begin_s)
+        self._threads = {thread for name, thread, _, _ in self.events() if name == wanted}
+        self.notes = (
+            f"its clock is at {slice_s - begin_s:.3f} s when the recording begins, by {span}; the last calls "
+            f"end {abs(apart_s):.3f} s apart; threads without {wanted} get no share",
+        )
+        return (slice_s - begin_s) * 1e6
 
     def _shift(self, path: str, offset_s: float | None) -> float:
         """What is added to µs of the recording for those of the trace."""
@@ -278,22 +414,23 @@ class _Merged:
         if base is None:
             first = min((t for t in map(_time, self._events) if t is not None), default=0.0)
             base = 0 if first > _UNIX_MICROSECONDS else None
-        if base is None or self._trace.epoch_s is None:
+        if base is None or self._timeline.epoch_s is None:
             which = path if base is None else "the recording"
             raise SpecError(
-                f"{which} does not say its Unix time, so the clocks have nothing in common; give --offset, "
-                "the time of the trace in seconds at which the recording begins"
+                f"{which} does not say its Unix time, so the clocks have nothing in common; give --align, "
+                "a span that is also a function of the trace, or --offset, the time of the trace in seconds "
+                "at which the recording begins"
             )
         if not isinstance(base, int | float) or not math.isfinite(base):
             raise LogError(f"{path} has a base time that is no number; export it again")
         # whole ns first: as a double, Unix time in µs is good to 0.25 µs only
-        return (round(self._trace.epoch_s * 1e9) - int(base)) / 1e3
+        return (round(self._timeline.epoch_s * 1e9) - int(base)) / 1e3
 
     def document(self) -> dict[str, Any]:
         """The trace with the recording in it."""
         taken = {event.get("pid") for event in self._events}
         pid = next(number for number in range(1, len(taken) + 2) if number not in taken)
-        events = [*self._events, *_chrome_events(self._trace, pid, self._shift_us)]
+        events = [*self._events, *_chrome_events(self._timeline, pid, self._shift_us)]
         return {**self._said, "traceEvents": events}
 
     def events(self) -> Iterator[tuple[str, Any, float, float]]:
@@ -303,7 +440,7 @@ class _Merged:
         for event in ordered:
             at_us, phase = _time(event), event.get("ph")
             thread = (str(event.get("pid")), str(event.get("tid")))
-            if at_us is None:
+            if at_us is None or (self._threads is not None and thread not in self._threads):
                 continue
             at_s = (at_us - self._shift_us) * 1e-6
             if phase == "X":
@@ -333,8 +470,10 @@ class Shares:
     a processor that another program used, is in it.
     """
 
-    def __init__(self, events: Iterable[tuple[str, Any, float, float]]) -> None:
+    def __init__(self, events: Iterable[tuple[str, Any, float, float]], notes: Sequence[str] = ()) -> None:
         self._pieces = [*_innermost(events)]
+        self.notes = tuple(notes)
+        """How the clocks were brought together."""
 
     def joules(
         self, trace: Trace, windows_s: Sequence[tuple[float, float]]
@@ -408,25 +547,17 @@ def _innermost(events: Iterable[tuple[str, Any, float, float]]) -> Iterator[tupl
 # -- Firefox --------------------------------------------------------------------------------------------
 
 
-def to_firefox(trace: Trace) -> dict[str, Any]:
+def to_firefox(timeline: Timeline) -> dict[str, Any]:
     """A processed profile of the Firefox Profiler; its times are ms from second 0 of the recording."""
     strings: dict[str, int] = {}
 
     def string(text: str) -> int:
         return strings.setdefault(printable(text), len(strings))
 
-    counters = []
-    several = len(trace.parts) > 1
-    for part in (trace, *(trace.parts if several else ())):
-        whose = "total" if part is trace and several else " + ".join(part.names)
-        times_ms = (part.time_s * 1e3).tolist()
-        risen = np.diff(np.nan_to_num(part.joules - part.joules[0]), prepend=0.0)
-        counters += [
-            _counter(f"Power: {printable(whose)}", "power", _title(part), times_ms, risen / _JOULES_PER_PWH),
-            _counter(f"Energy (J): {printable(whose)}", "energy", _title(part), times_ms, risen),
-        ]
-    spans = slices(trace)
-    interval_ms = 1e3 * float(np.median(np.diff(trace.time_s))) if len(trace) > 1 else 1.0
+    counters = [_counter(track, timeline.title) for track in timeline.tracks]
+    spans = timeline.slices
+    times_s = timeline.tracks[0].time_s
+    interval_ms = 1e3 * float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1.0
     markers = {
         "data": [{"type": "span", "name": printable(one.name)} for one in spans],
         "name": [string(one.name) for one in spans],
@@ -439,14 +570,14 @@ def to_firefox(trace: Trace) -> dict[str, Any]:
     thread = {
         "processType": "default", "processStartupTime": 0, "processShutdownTime": None, "registerTime": 0,
         "unregisterTime": None, "pausedRanges": [], "showMarkersInTimeline": True, "name": "spans",
-        "isMainThread": True, "processName": _title(trace), "pid": "0", "tid": 0,
+        "isMainThread": True, "processName": timeline.title, "pid": "0", "tid": 0,
         "samples": {"stack": [], "time": [], "weight": None, "weightType": "samples", "length": 0},
         "markers": markers,
     }  # fmt: skip
     return {
         "meta": {
             "interval": interval_ms,
-            "startTime": 0 if trace.epoch_s is None else trace.epoch_s * 1e3,
+            "startTime": 0 if timeline.epoch_s is None else timeline.epoch_s * 1e3,
             "processType": 0,
             "product": "energymeter",
             "stackwalk": 0,
@@ -494,8 +625,12 @@ def _empty(columns: str) -> dict[str, Any]:
     return {**{column: [] for column in columns.split()}, "length": 0}
 
 
-def _counter(name: str, category: str, description: str, times_ms: list[float], count: Any) -> dict[str, Any]:
-    power = category == "power"
+def _counter(track: Track, description: str) -> dict[str, Any]:
+    power = track.unit == "W"
+    name = f"{track.name} ({track.unit})"
+    since = np.diff(track.values, prepend=0.0)
+    if power:  # what was used since the sample before
+        since = np.concatenate([[0.0], track.values[:-1] * np.diff(track.time_s)]) / _JOULES_PER_PWH
     sources = {
         "count": "Power", "selection-total": "Energy used in the current selection",
         "selection-rate": "Average power in the current selection",
@@ -513,11 +648,15 @@ def _counter(name: str, category: str, description: str, times_ms: list[float], 
         rows.append(row)
     return {
         "name": name,
-        "category": category,
+        "category": "power" if power else "energy",
         "description": description,
         "pid": "0",
         "mainThreadIndex": 0,
-        "samples": {"time": times_ms, "count": count.tolist(), "length": len(times_ms)},
+        "samples": {
+            "time": (track.time_s * 1e3).tolist(),
+            "count": since.tolist(),
+            "length": len(track.time_s),
+        },
         "display": {
             "graphType": "line-rate" if power else "line-accumulated",
             "unit": "pWh" if power else "J",

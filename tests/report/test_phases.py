@@ -364,11 +364,31 @@ def test_the_c_of_the_page_marks(tmp_path: Path) -> None:
     assert phase["seconds"] >= 0.2
 
 
-@pytest.mark.parametrize("tool", ["nc -uU", "socat"])
+def test_the_rust_of_the_page_marks(tmp_path: Path) -> None:
+    compiler = shutil.which("rustc")
+    if compiler is None:
+        pytest.skip("no rustc is installed here")
+    main = 'fn main() { mark("start", "in Rust"); mark("stop", "in Rust"); }\n'
+    (tmp_path / "m.rs").write_text(page("text", "UnixDatagram") + main)
+    built = subprocess.run(
+        [compiler, "--edition", "2021", "-D", "warnings", "-o", "m", "m.rs"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert built.returncode == 0, built.stderr
+    run = in_pipe(*WITH, "--json", "--", str(tmp_path / "m"))
+    assert run.stderr.startswith("{"), run.stderr
+    assert json.loads(run.stderr)["phases"]["in Rust"]["calls"] == 1
+
+
+@pytest.mark.parametrize("tool", ["nc -uU", "socat", "perl -MSocket"])
 def test_the_one_liners_of_the_page(tool: str, tmp_path: Path) -> None:
     if shutil.which(tool.split()[0]) is None:
         pytest.skip(f"{tool.split()[0]} is not installed here")
-    (line,) = [line for line in page("text", "printf").splitlines() if f"| {tool}" in line]
+    (line,) = [line for line in page("text", "printf").splitlines() if tool in line]
     run = in_pipe(*WITH, "--json", "--", "sh", "-c", line)
     assert list(json.loads(run.stderr)["phases"]) == ["load"]
 

@@ -1,6 +1,8 @@
 """Pictures say what they show: units, provenance, coverage, ± and gaps; and they are files like any other."""
 
 import io
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -15,6 +17,19 @@ from energymeter.report import plot_traces
 from energymeter.report.picture import shown
 
 pytest.importorskip("matplotlib")
+
+
+def test_a_trace_draws_itself_with_nothing_else_imported():
+    code = """
+import sys
+from energymeter import Trace
+trace = Trace.integrate([0, 1, 2], [3.0, 3.0, 3.0], volts=[5.0] * 3, amps=[0.6] * 3)
+assert not [name for name in sys.modules if name.startswith(("energymeter.report", "matplotlib"))]
+picture = trace.plot(title="three", budget_mah=1, histogram=True)
+assert picture.title == "three" and "6.000 J" in picture.alt, picture.alt
+assert picture.to_bytes(".png").startswith(b"\\x89PNG")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def texts(picture):

@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import shutil
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,18 +16,23 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 from report.proved_logs import FACTS, STARTED, Channel, Claim, write
+from report.wild_traces import traces
 
 from energymeter import Trace
 from energymeter.cli import cli
-from energymeter.errors import LogError, SpecError
+from energymeter.errors import EnergyMeterError, LogError, SpecError
 from energymeter.reading import Facts
+from energymeter.recordings.record import RecordedSpans
+from energymeter.report import decimation
+from energymeter.report.decimation import decimated
 from energymeter.report.timeline import (
     MOST_TRACE_BYTES,
     OUTSIDE,
     Shares,
+    Timeline,
     export,
-    slices,
     steps,
+    stretch_steps,
     to_chrome,
     to_firefox,
     to_perfetto,
@@ -102,7 +111,7 @@ def perfetto_tracks(
 @pytest.mark.parametrize("gap", [(0, 0), (1000, 1600)])
 def test_perfetto_holds_the_joules_and_the_spans(gap: tuple[int, int], tmp_path: Path) -> None:
     trace = real(tmp_path, Claim(channels=(Channel(gap=gap),)))
-    counters, found = perfetto_tracks(to_perfetto(trace))
+    counters, found = perfetto_tracks(to_perfetto(Timeline.of(trace)))
     total = float(trace.joules[-1])
     times, watts = zip(*counters["power"], strict=True)
     assert held(np.array(times) / 1e9, watts) == pytest.approx(total, rel=1e-6)
@@ -120,7 +129,7 @@ def test_perfetto_holds_the_joules_and_the_spans(gap: tuple[int, int], tmp_path:
 
 def test_perfetto_says_when_it_began_and_what_it_shows(tmp_path: Path) -> None:
     trace = real(tmp_path, Claim(channels=(Channel(facts=FACTS._replace(provenance="simulated")),)))
-    read = packets(to_perfetto(trace))
+    read = packets(to_perfetto(Timeline.of(trace)))
     clocks = {clock.clock_id: clock.timestamp for clock in read[0].clock_snapshot.clocks}
     assert clocks == {6: 0, 1: round(STARTED * 1e9)}
     assert "SIMULATED: ina226@1:0x40 (simulated)" in [p.track_descriptor.name for p in read]
@@ -130,17 +139,17 @@ def test_perfetto_says_when_it_began_and_what_it_shows(tmp_path: Path) -> None:
 
 def test_several_channels_and_their_total(tmp_path: Path) -> None:
     trace = real(tmp_path, Claim(channels=(Channel(), Channel(name="gpu", watts=2.0))))
-    counters, _ = perfetto_tracks(to_perfetto(trace))
+    counters, _ = perfetto_tracks(to_perfetto(Timeline.of(trace)))
     assert counters["total energy"][-1][1] == pytest.approx(6.0 * 30, rel=1e-6)
     assert counters["gpu energy"][-1][1] == pytest.approx(2.0 * 30, rel=1e-6)
-    names = [counter["name"] for counter in to_firefox(trace)["counters"]]
-    assert names[:3] == ["Power: total", "Energy (J): total", "Power: ina226@1:0x40"]
+    names = [counter["name"] for counter in to_firefox(Timeline.of(trace))["counters"]]
+    assert names[:3] == ["total power (W)", "total energy (J)", "ina226@1:0x40 power (W)"]
 
 
 def test_calls_that_overlap_are_on_lanes_of_their_own(tmp_path: Path) -> None:
     trace = real(tmp_path, Claim(spans=(("a", 1.0, 1.5, 4), ("b", 2.0, 0.5, 2))))
     lanes: dict[int, list[tuple[float, float]]] = {}
-    for one in slices(trace):
+    for one in Timeline.of(trace).slices:
         lanes.setdefault(one.lane, []).append((one.start_s, one.end_s))
     assert len(lanes) == 3
     for of_one in lanes.values():
@@ -149,7 +158,7 @@ def test_calls_that_overlap_are_on_lanes_of_their_own(tmp_path: Path) -> None:
 
 def test_chrome_holds_the_same(tmp_path: Path) -> None:
     trace = real(tmp_path)
-    document = json.loads(json.dumps(to_chrome(trace)))
+    document = json.loads(json.dumps(to_chrome(Timeline.of(trace))))
     assert document["baseTimeNanoseconds"] == round(STARTED * 1e9)
     power = [(e["ts"], e["args"]["W"]) for e in document["traceEvents"] if e["name"] == "power (W)"]
     times, watts = zip(*power, strict=True)
@@ -163,14 +172,15 @@ def test_chrome_holds_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize("gap", [(0, 0), (1000, 1600)])
 def test_a_firefox_profile_holds_the_same(gap: tuple[int, int], tmp_path: Path) -> None:
     trace = real(tmp_path, Claim(channels=(Channel(gap=gap),)))
-    profile = json.loads(json.dumps(to_firefox(trace)))
+    profile = json.loads(json.dumps(to_firefox(Timeline.of(trace))))
     power, energy = profile["counters"]
     assert (power["category"], power["display"]["unit"]) == ("power", "pWh")
     assert math.fsum(power["samples"]["count"]) * PWH == pytest.approx(float(trace.joules[-1]), rel=1e-6)
     assert math.fsum(energy["samples"]["count"]) == pytest.approx(float(trace.joules[-1]), rel=1e-6)
     for counter in profile["counters"]:
         samples = counter["samples"]
-        assert len(samples["time"]) == len(samples["count"]) == samples["length"] == len(trace)
+        assert len(samples["time"]) == len(samples["count"]) == samples["length"]
+        assert samples["length"] == len(trace)
     assert profile["meta"]["startTime"] == STARTED * 1e3
     markers = profile["threads"][0]["markers"]
     rows = {name: column for name, column in markers.items() if name != "length"}
@@ -181,6 +191,111 @@ def test_a_firefox_profile_holds_the_same(gap: tuple[int, int], tmp_path: Path) 
     assert markers["startTime"][0] == pytest.approx(1000.0)
     schemas = {schema["name"] for schema in profile["meta"]["markerSchema"]}
     assert {data["type"] for data in markers["data"]} <= schemas
+
+
+def test_a_gap_of_one_channel_takes_nothing_from_the_other() -> None:
+    both = curve(gap=True) + curve()
+    total = steps(both)
+    assert held(*total) == pytest.approx(float(both.joules[-1]), rel=1e-9)
+    inside = total.watts[(total.time_s > 4.1) & (total.time_s < 5.8)]
+    assert inside.min() > 2.9
+
+
+@given(traces(), st.integers(1, 40))  # type: ignore[no-untyped-call]
+def test_stretches_hold_the_energy_and_every_peak(trace: Trace, stretches: int) -> None:
+    try:
+        drawn = decimated(trace, None, stretches)
+    except EnergyMeterError:
+        return
+    envelope = drawn.channels[0].envelope
+    found = stretch_steps(envelope)
+    assert np.all(np.diff(found.time_s) >= 0)
+    assert held(*found) == pytest.approx(float(trace.joules[-1]), rel=1e-6, abs=1e-6)
+    known = trace.watts[np.isfinite(trace.watts)]
+    assert found.watts.max() <= known.max() + 1e-6
+    # a sample at an edge is in the stretch on its other side for no time
+    some_time = (np.diff(envelope.covered_s) > 1e-9) & (envelope.watts > envelope.lowest_watts + 1e-9)
+    if some_time.any():
+        assert found.watts.max() >= np.nanmax(envelope.highest_watts[some_time]) - 1e-6
+    assert found.time_s[[0, -1]] == pytest.approx(envelope.edges_s[[0, -1]])
+
+
+@pytest.fixture
+def long_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Trace]:
+    """A Parquet log that counts as long, with a gap and a peak of one sample; and its trace."""
+    pytest.importorskip("pyarrow")
+    dice = np.random.default_rng(3)
+    times = np.delete(np.arange(200_000) * 0.001, slice(90_000, 95_000))
+    watts = dice.uniform(2, 4, len(times))
+    watts[123_456] = 77.0
+    trace = Trace.integrate(times, watts, facts=Facts("mean"), name="rail", epoch_s=STARTED)
+    trace.spans = {"infer": RecordedSpans(1, ((10.0, 10.5),))}
+    trace.save(tmp_path / "long.parquet")
+    monkeypatch.setattr(decimation, "MOST_ROWS", 100_000)
+    return tmp_path / "long.parquet", trace
+
+
+@pytest.mark.parametrize("form", ["perfetto", "firefox", "chrome"])
+def test_a_long_log_is_exported_as_stretches_without_losing_a_peak(
+    form: str, long_log: tuple[Path, Trace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, trace = long_log
+    monkeypatch.setattr("energymeter.cli.export.STRETCHES", 1000)
+    monkeypatch.setattr(Trace, "load", None)
+    done = run(path, "--to", form, "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert "195000 samples as 1000 stretches" in done.stderr
+    total = float(trace.joules[-1])
+    if form == "firefox":
+        power, energy = json.loads((tmp_path / "out").read_text())["counters"]
+        joules = math.fsum(energy["samples"]["count"])
+        times, counts = np.array(power["samples"]["time"]) / 1e3, np.array(power["samples"]["count"])
+        watts = counts[1:] * PWH / np.diff(times)
+        integral = math.fsum(counts) * PWH
+    else:
+        if form == "perfetto":
+            counters, found = perfetto_tracks((tmp_path / "out").read_bytes())
+            rows = np.array(counters["power"]) / [1e9, 1]
+            joules = counters["energy"][-1][1]
+            assert found["infer"] == [(10_000_000_000, 10_500_000_000)]
+        else:
+            events = json.loads((tmp_path / "out").read_text())["traceEvents"]
+            rows = np.array([(e["ts"] / 1e6, e["args"]["W"]) for e in events if e["name"] == "power (W)"])
+            joules = [e["args"]["J"] for e in events if e["name"] == "energy (J)"][-1]
+        times, watts = rows[:, 0], rows[:-1, 1]
+        integral = held(times, rows[:, 1])
+    assert joules == pytest.approx(total, rel=1e-9)
+    assert integral == pytest.approx(total, rel=1e-6)
+    assert watts.max() == pytest.approx(77.0)
+    assert len(watts) < 4100
+    middles = (times[1:] + times[:-1]) / 2
+    assert watts[(middles > 90.2) & (middles < 94.8)].max(initial=0.0) == 0.0
+
+
+def test_a_trace_in_memory_that_is_long_is_exported_as_stretches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = real(tmp_path)
+    monkeypatch.setattr("energymeter.cli.export.MOST_SAMPLES", len(trace) - 1)
+    monkeypatch.setattr("energymeter.cli.export.STRETCHES", 100)
+    done = run(tmp_path / "log.csv", "--to", "chrome", "-o", tmp_path / "out")
+    assert (done.exit_code, "samples as 100 stretches" in done.stderr) == (0, True)
+    events = json.loads((tmp_path / "out").read_text())["traceEvents"]
+    rows = np.array([(e["ts"] / 1e6, e["args"]["W"]) for e in events if e["name"] == "power (W)"])
+    assert held(rows[:, 0], rows[:, 1]) == pytest.approx(float(trace.joules[-1]), rel=1e-6)
+    assert sum(e["name"] == "infer" for e in events) == 20
+    with pytest.raises(SpecError, match="csv holds every sample"):
+        export(decimated(trace), str(tmp_path / "x.csv"), "csv")
+
+
+@pytest.mark.parametrize("form", ["csv", "chrome"])
+def test_what_is_damaged_or_joined_is_said(form: str, tmp_path: Path) -> None:
+    real(tmp_path)
+    lines = (tmp_path / "log.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "log.csv").write_text("".join(lines[: len(lines) // 2]) + "damage,damage\n")
+    done = run(tmp_path / "log.csv", "--to", form, "-o", tmp_path / f"out.{form}")
+    assert done.exit_code == 0, done.output
+    assert "only what comes before was read" in done.stderr
 
 
 def event(name: str, start_s: float, seconds: float, tid: int = 1) -> dict[str, Any]:
@@ -265,10 +380,101 @@ def test_clocks_with_nothing_in_common_are_refused_unless_an_offset_is_given(tmp
     trace.write_text(json.dumps({"traceEvents": [event("f", 51.0, 1.0)]}))
     refused = run(tmp_path / "log.csv", "--to", "chrome", "--into", trace, "-o", out)
     assert refused.exit_code == 2
-    assert "give --offset" in refused.stderr
+    assert "or --offset, the time of the trace in seconds" in refused.stderr
     assert not out.exists()
     done = run(tmp_path / "log.csv", "--to", "chrome", "--into", trace, "-o", out, "--offset", 50, "--json")
     assert {row["name"]: row["joules"] for row in json.loads(done.stdout)["rows"]}["f"] == pytest.approx(4.0)
+
+
+def pyspy(name: str, phase: str, at_us: int) -> dict[str, Any]:
+    """An event as py-spy 0.4.3 writes it."""
+    arguments = {"filename": "program.py", "line": 4}
+    return {"args": arguments, "cat": "py-spy", "name": name, "ph": phase, "pid": 9, "tid": 7, "ts": at_us}
+
+
+PYSPY = [
+    pyspy("<module>", "B", 187_418), pyspy("warm", "B", 187_418), pyspy("warm", "E", 469_588),
+    pyspy("infer", "B", 469_588), pyspy("infer", "E", 869_588), pyspy("infer", "B", 1_069_588),
+    pyspy("infer", "E", 1_469_588), pyspy("<module>", "E", 1_469_588),
+]  # fmt: skip
+
+
+def test_a_trace_of_pyspy_is_aligned_by_a_span(tmp_path: Path) -> None:
+    real(tmp_path, Claim(spans=(("infer", 1.0, 0.4, 1), ("infer again", 1.6, 0.4, 1))))
+    trace, out = tmp_path / "trace.json", tmp_path / "out.json"
+    trace.write_text(json.dumps(PYSPY))
+    arguments = [tmp_path / "log.csv", "--to", "chrome", "--into", trace, "-o", out]
+    refused = run(*arguments)
+    assert (refused.exit_code, "give --align" in refused.stderr) == (2, True)
+    done = run(*arguments, "--align", "infer", "--span", "infer", "--json")
+    assert done.exit_code == 0, done.output
+    note = "its clock is at -0.530 s when the recording begins, by infer; the last calls end 0.600 s apart"
+    assert note in done.stderr
+    said = json.loads(done.stdout)
+    assert {row["name"]: row["joules"] for row in said["rows"]} == pytest.approx({"infer": 1.6})
+    assert said["joules"] == pytest.approx(1.6)
+    other = run(*arguments, "--align", "infer again=infer", "--force", "--json")
+    assert "-1.130 s when the recording begins" in other.stderr
+    rows = {row["name"]: row["joules"] for row in json.loads(other.stdout)["rows"]}
+    assert rows["infer"] == pytest.approx(3.2)
+    assert rows["<module>"] == pytest.approx(0.8)  # its own time alone
+    for name, text in (("warm", "the recording has no span warm"), ("infer=x", "has no slice x")):
+        refused = run(*arguments, "--align", name, "--force")
+        assert (refused.exit_code, text in refused.stderr) == (2, True)
+    both = run(*arguments, "--align", "infer", "--offset", "1", "--force")
+    assert (both.exit_code, "leave one out" in both.stderr) == (2, True)
+
+
+def test_a_speedscope_profile_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    real(tmp_path)
+    said = {"$schema": "https://www.speedscope.app/file-format-schema.json", "profiles": [], "shared": {}}
+    (tmp_path / "t.json").write_text(json.dumps(said))
+    arguments = ["--to", "chrome", "--into", tmp_path / "t.json", "-o", tmp_path / "o"]
+    refused = run(tmp_path / "log.csv", *arguments)
+    assert (refused.exit_code, "--format chrometrace --idle" in refused.stderr) == (8, True)
+
+
+PROFILED = """
+import sys, time
+from energymeter import EnergyMeter
+
+def infer():
+    end = time.monotonic() + 0.4
+    while time.monotonic() < end:
+        pass
+
+def rest():
+    time.sleep(0.3)
+
+with EnergyMeter("sim:pi4", rate_hz=200, out=sys.argv[1]) as meter:
+    for _ in range(2):
+        with meter.span("infer"):
+            infer()
+        with meter.span("rest"):
+            rest()
+"""
+
+
+@pytest.mark.peers
+def test_pyspy_and_a_log_are_brought_together(tmp_path: Path) -> None:
+    recorder = shutil.which("py-spy", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if recorder is None:
+        pytest.skip("py-spy is not installed here: pip install py-spy")
+    (tmp_path / "program.py").write_text(PROFILED)
+    log, trace, out = tmp_path / "log.csv", tmp_path / "trace.json", tmp_path / "out.json"
+    options = ["--format", "chrometrace", "--idle", "--rate", "200", "--output", str(trace)]
+    command = [recorder, "record", *options, "--", sys.executable, str(tmp_path / "program.py"), str(log)]
+    recorded = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    if not trace.exists():
+        pytest.skip(f"py-spy may not trace here: {recorded.stderr.strip()[-200:]}")
+    arguments = [log, "--to", "chrome", "--into", trace, "-o", out, "--align", "infer", "--json"]
+    for span, function in (("infer", "infer"), ("rest", "rest")):
+        done = run(*arguments, "--span", span, "--force")
+        said = json.loads(done.stdout)
+        joules = {row["name"]: row["joules"] for row in said["rows"]}
+        assert joules[function] > 0.85 * said["joules"], done.output
+        assert said["joules"] == pytest.approx(Trace.load(log).span_usage(span).joules, rel=1e-6)
+        assert math.fsum(joules.values()) == pytest.approx(said["joules"], rel=1e-9)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"traceEvents": 3}', "3", "[" * 100_000])
