@@ -2,10 +2,13 @@
 files.
 """
 
+import sys
+from types import ModuleType
+
 import pytest
 
 from energymeter import EnergyMeter, SpecError
-from energymeter.integrations import Instrumented, instrument
+from energymeter.integrations import Instrumented, TrainingEnergy, instrument
 from energymeter.integrations.inference import Phases
 
 SOURCE = "manual:5V,0.6A"
@@ -36,10 +39,7 @@ def test_a_replaced_method_does_what_it_did_and_is_measured(meter):
     model, phases = Model(), Phases(meter, "", {"images": 4, "results": lambda result, x, **_: result / x})
     phases.around(model, "predict", "infer")
     with meter:
-        assert [
-            model.predict(3),
-            model.predict(x=5, twice=True) if False else model.predict(5, twice=True),
-        ] == [6, 20]
+        assert [model.predict(3), model.predict(5, twice=True)] == [6, 20]
     usage = meter.spans["infer"].usage
     assert (usage.per("images").number, usage.per("results").number) == (8, 6)
     assert Model.predict.__doc__ == "Twice as much."
@@ -104,3 +104,38 @@ def test_a_model_may_be_called_outside_of_the_block(meter):
     model, phases = Model(), Phases(meter, "", {"images": 1})
     phases.around(model, "predict", "infer")
     assert model.predict(1) == 2
+
+
+class Cuda:
+    """What PyTorch says of CUDA."""
+
+    def __init__(self, initialized):
+        self.waits, self._initialized = 0, initialized
+
+    def is_initialized(self):
+        return self._initialized
+
+    def synchronize(self):
+        self.waits += 1
+
+
+@pytest.mark.parametrize(("initialized", "waits"), [(False, 0), (True, 3)])
+def test_every_edge_waits_for_cuda_once_it_is_in_use(meter, monkeypatch, initialized, waits):
+    torch = ModuleType("torch")
+    torch.cuda = cuda = Cuda(initialized)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    energy = TrainingEnergy(meter)
+    with energy:
+        before = cuda.waits
+        with energy.part("step"):
+            pass
+    assert cuda.waits - before == waits, "both edges of the step, and the end of the block"
+
+
+def test_a_sync_of_ones_own_stays():
+    waits = []
+    meter = EnergyMeter(SOURCE, linger=0, sync=lambda: waits.append(1))
+    sync = meter.sync
+    with TrainingEnergy(meter):
+        assert meter.sync is sync
+    assert waits
