@@ -25,7 +25,8 @@ from energymeter.battery.capacity import LogNormal, Spread, Unknown, unknown
 from energymeter.battery.converter import Converter
 from energymeter.battery.gauge import full_charge
 from energymeter.errors import SpecError
-from energymeter.text import html_table, percent, significant
+from energymeter.reading import Place
+from energymeter.text import Estimate, html_table, percent, significant
 
 Basis = Literal["cell", "rail"]
 
@@ -391,6 +392,32 @@ class Battery(_Fields):
             raise SpecError(f"a load draws 0 W or more, not {rail_watts!r} W")
         drawn = self.drawn_watts(rail_watts)
         return self.joules / drawn / 3600 if drawn > 0 else None
+
+    def estimate(self, value: float, watts: float, unit: str = "", gain: float = 0.0) -> Estimate:
+        """A figure of one charge at ``watts``, with how far the real capacity may be off.
+
+        As in a budget, the value of an unknown cell is the median, which is less than its label promises.
+
+        Args:
+            value: by the nominal capacity, to which it is proportional.
+            watts: at the rail.
+            unit: of the value.
+            gain: relative standard uncertainty of the meter.
+        """
+        capacity = self.spread(watts, gain)
+        middle = 1.0 if self.known else capacity.at_survival(0.5)
+        low, high = (value * capacity.at_survival(share) for share in (0.975, 0.025))
+        return Estimate(value * middle, low, high, unit)
+
+    def seen_from(self, place: Place) -> "Battery | None":
+        """This battery as it feeds what a meter at ``place`` measures.
+
+        A meter at the cell has no converter before it. ``None``: no battery feeds the wall, and what the rest
+        of the board draws is not in a measurement on the die.
+        """
+        if place in ("wall", "die"):
+            return None
+        return self.with_(efficiency=1.0) if place == "cell" and self.basis == "cell" else self
 
     def watts_for(self, hours: float) -> float | None:
         """The mean watts at the rail with which it lasts ``hours``; ``None``: it does not, even without load.

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from energymeter.cli.options import json_option, loaded
+from energymeter.energy.usage import Usage
 from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.recordings.question import spelled
 from energymeter.recordings.reader import Hints, battery_log, explained
@@ -88,26 +89,35 @@ def show(file: str, columns: bool, as_json: bool, **hints: Any) -> None:
 
 
 def _span_figures(trace: Trace, name: str) -> dict[str, Any]:
-    """The calls of a span; joules and seconds are those of the calls that the log holds."""
-    n, windows = trace.spans[name]
-    try:
-        usage = trace.span_usage(name)
-    except (NotMeasured, SpecError):
+    """The calls of a span; joules, seconds and units are those of the calls that the log holds."""
+    n, windows, _ = trace.spans[name]
+    usage = _span_usage(trace, name)
+    if usage is None:
         return {"calls": n, "held": len(windows), "joules": None, "uncertainty": None, "seconds": None}
     figures = {"joules": usage.joules, "uncertainty": usage.uncertainty, "seconds": usage.seconds}
-    return {"calls": n, "held": len(windows), **figures}
+    units = {"units": usage.to_dict()["units"]} if usage.units else {}
+    return {"calls": n, "held": len(windows), **figures, **units}
+
+
+def _span_usage(trace: Trace, name: str) -> Usage | None:
+    try:
+        return trace.span_usage(name)
+    except (NotMeasured, SpecError):
+        return None
 
 
 def _span(trace: Trace, name: str) -> str:
-    said = _span_figures(trace, name)
-    held = said["held"]
-    calls = "1 call" if said["calls"] == 1 else f"{said['calls']} calls"
-    some = f", {held} of them in the log" if held < said["calls"] else ""
-    if said["joules"] is None:
+    n, windows, _ = trace.spans[name]
+    held = len(windows)
+    calls = "1 call" if n == 1 else f"{n} calls"
+    some = f", {held} of them in the log" if held < n else ""
+    usage = _span_usage(trace, name)
+    if usage is None:
         return f"span {name}: not measured, {calls}{some}"
-    total = with_uncertainty(said["joules"], said["uncertainty"], "J")
-    each = f", {significant(said['joules'] / held)} J a call" if held > 1 else ""
-    return f"span {name}: {total} in {duration(said['seconds'])}, {calls}{some}{each}"
+    total = with_uncertainty(usage.joules, usage.uncertainty, "J")
+    each = f", {significant(usage.joules / held)} J a call" if held > 1 else ""
+    text = f"span {name}: {total} in {duration(usage.seconds)}, {calls}{some}{each}"
+    return "\n".join([text, *(f"  {one}" for one in usage.units)])
 
 
 def _show_charge(trace: Trace, file: str, as_json: bool) -> None:

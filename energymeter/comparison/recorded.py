@@ -46,7 +46,7 @@ def compare_recordings(
         names: of the arms.
         load: reads a path.
         per: units in each recording: one number for all, one for each arm, or one for each recording; none:
-            one, or where a span is named the number of its calls.
+            one, or where a span is named how many of the ``unit`` its calls counted, else their number.
         spans: start and end, in s from the start of the recording, or the name of a span of its run: none, or
             as many as ``per`` may be.
         paired: recordings of the same number in each arm were neighbours in time.
@@ -81,7 +81,7 @@ def compare_recordings(
                 program=path,
                 workload=workload,
                 pair=place,
-                units=float(len(parts)) if given is None else given,
+                units=_counted(trace, window, unit) or float(len(parts)) if given is None else given,
                 unit=unit,
                 started=trace.epoch_s,
             )
@@ -127,6 +127,11 @@ def _measured(
         return usage, trace.spans[window].windows_s, trace.spans[window].n
     start, end = window or trace.window_s or (float(trace.time_s[0]), float(trace.time_s[-1]))
     return trace.usage(start, end), [(start, end)], 1
+
+
+def _counted(trace: "Trace", window: tuple[float, float] | str | None, unit: str) -> float | None:
+    """How many of a unit the calls of a span counted; ``None``: none, or it is no span."""
+    return trace.spans[window].counted().get(unit) if isinstance(window, str) else None
 
 
 def _power(trace: "Trace", windows: Sequence[tuple[float, float]]) -> Floats:

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from energymeter.energy.correction import Correction as Correction
     from energymeter.energy.integrate import Integrator as Integrator
     from energymeter.energy.integrate import Sample as Sample
+    from energymeter.energy.per_unit import PerUnit as PerUnit
     from energymeter.energy.uncertainty import Component as Component
     from energymeter.energy.uncertainty import Difference as Difference
     from energymeter.energy.usage import Idle as Idle
@@ -21,6 +22,7 @@ __all__, __getattr__, __dir__ = face(
     {
         "correction": "Correction",
         "integrate": "Integrator Sample",
+        "per_unit": "PerUnit",
         "uncertainty": "Component Difference",
         "usage": "Overhead Idle Usage difference",
         "window": "Window Point",

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
+    from energymeter.battery.battery import Battery
     from energymeter.carbon.emissions import Carbon, GridNow
+    from energymeter.energy.per_unit import PerUnit
 
 _GAUGE_STEPS = 3
 """Steps of a battery's gauge; fewer in a window are ± 40 % and more."""
@@ -92,6 +94,8 @@ class Usage(NamedTuple):
     overhead: Overhead | None = None
     notes: tuple[str, ...] = ()
     """What else the reader should know: gaps, throttling, sampling in a thread."""
+    units: tuple[PerUnit, ...] = ()
+    """What one unit cost, of each unit that was counted: see `with_units` and ``span.units``."""
 
     @property
     def coverage(self) -> float:
@@ -163,6 +167,39 @@ class Usage(NamedTuple):
         least, most = self.bounds
         return math.hypot(self.uncertainty, K * (most - least) * STEP)
 
+    def with_units(
+        self, *, grid: GridNow | str | None = None, battery: Battery | None = None, **counts: float
+    ) -> Usage:
+        """The same, with what one unit of each kind cost: ``usage.with_units(images=1000)``.
+
+        Args:
+            grid: a zone, such as ``"DEU"``, or a `Grid`; without it there are no grams.
+            battery: for the number of units per charge; None: that of a phone.
+            counts: how many of each unit; a unit of which there are none is left out.
+
+        Raises:
+            SpecError: a count is no number of units.
+            GridError: there is no such zone.
+        """
+        from energymeter.energy.per_unit import per_unit
+
+        each = (per_unit(self, unit, count, grid, battery) for unit, count in counts.items())
+        return self._replace(units=tuple(one for one in each if one is not None))
+
+    def per(self, unit: str) -> PerUnit:
+        """What one unit cost: ``usage.per("images").joules``.
+
+        Raises:
+            NotMeasured: none was counted.
+        """
+        for one in self.units:
+            if one.unit == unit:
+                return one
+        known = ", ".join(one.unit for one in self.units) or "none"
+        raise NotMeasured(
+            f"no {unit} were counted here, known: {known}; count them with span.units({unit}=...)"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain JSON types."""
         return {
@@ -193,6 +230,7 @@ class Usage(NamedTuple):
             "idle_watts": None if self.idle is None else self.idle.watts,
             "overhead": None if self.overhead is None else self.overhead._asdict(),
             "notes": list(self.notes),
+            "units": {one.unit: one.to_dict() for one in self.units},
         }
 
     def __str__(self) -> str:
@@ -219,7 +257,7 @@ class Usage(NamedTuple):
             texts.append(f"{self.missed} readings missed")
         if partly_measured(coverage) and bounds is not None:
             texts.append(f"{significant(bounds[0])} to {significant(bounds[1])} J in the whole window")
-        return [*texts, *self.notes]
+        return [*texts, *map(str, self.units), *self.notes]
 
     def __repr__(self) -> str:
         return f"Usage({self})"

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any, TypeVar
 
+    from energymeter.battery.battery import Battery
     from energymeter.budget.account import Account
     from energymeter.budget.balance import Balance
     from energymeter.calibration.cards import Cards
+    from energymeter.carbon.emissions import GridNow
     from energymeter.discovery.choice import Choice
     from energymeter.energy.usage import Idle, Usage
     from energymeter.meter.billing import Billing
@@ -62,6 +64,8 @@ class EnergyMeter:
             every edge, so that what was launched in a span is charged to it.
         calibration: True: the card of each meter that has one; False: none; a path: this card.
         celsius: the temperature of the air, for cards that know a drift and to warn of 10 K.
+        grid: a zone, such as ``"DEU"``, or a `Grid`: for grams of the units that spans count.
+        battery: for how many of them a charge gives; None: that of the budget, else that of a phone.
         linger: seconds, at most 2, that the source stays ready for the next block. None: 2 where others may
             use the device meanwhile, else 0, which releases it at the end of the block.
 
@@ -75,6 +79,7 @@ class EnergyMeter:
     Raises:
         SpecError: on construction, if the spec or the rate makes no sense; on leaving, if it was not entered.
         SourceError: on entering, if the source cannot be read.
+        GridError: on construction, if there is no such zone.
         LedgerError: on entering, if there is no such budget.
         CalibrationError: on entering, if a card was tampered with or is of another meter.
     """
@@ -93,6 +98,8 @@ class EnergyMeter:
         sync: Callable[[], object] | None = None,
         calibration: bool | str | os.PathLike[str] = True,
         celsius: float | None = None,
+        grid: GridNow | str | None = None,
+        battery: Battery | None = None,
         linger: float | None = None,
     ) -> None:
         if linger is not None and not 0 <= linger <= MOST_SECONDS:
@@ -124,9 +131,15 @@ class EnergyMeter:
         self._account: Account | None = None
         self._billing: Billing | None = None
         self._pays: str | None = None
-        self._sync = sync
+        self.sync = sync
+        """Waits for a device at every edge; may be set before a block."""
         self._calibration = calibration
         self._celsius = celsius
+        if isinstance(grid, str):
+            from energymeter.carbon.grid import Grid
+
+            grid = Grid(grid)  # an unknown zone is an error here, and not after the work
+        self._grid, self._battery = grid, battery
         self._linger = linger
         self._idle: Idle | None = None
         self._clock = SystemClock()
@@ -307,7 +320,9 @@ class EnergyMeter:
             nominal_volts=self._nominal_volts,
             idle=self._idle,
             notes=(self.choice.reason,) if self.choice is not None and modelled else (),
-            sync=self._sync,
+            sync=self.sync,
+            grid=self._grid,
+            battery=self._battery or (None if self._account is None else self._account.battery),
         )
         self._life.opening(run)
         run.start(self._refuse_lesser)
@@ -361,7 +376,7 @@ class EnergyMeter:
 
         Outside of the meter's block it measures nothing and costs as little.
         """
-        return Span(self._life, name) if self._sync is None else SyncedSpan(self._life, name, self._sync)
+        return Span(self._life, name) if self.sync is None else SyncedSpan(self._life, name, self.sync)
 
     def track(self, items: Iterable[T], name: str = "item", *, progress: bool | None = None) -> Iterator[T]:
         """Pass the items through, with one span around what the loop does with each.
@@ -373,7 +388,7 @@ class EnergyMeter:
         """
         from energymeter.meter.progress import Progress, total_of, watched
 
-        life, sync, done = self._life, self._sync, 0
+        life, sync, done = self._life, self.sync, 0
         bar = Progress(name, total_of(items)) if (watched() if progress is None else progress) else None
         try:
             for item in items:
@@ -455,7 +470,11 @@ class EnergyMeter:
 
         None: no budget pays, or no block runs.
         """
-        return None if self._billing is None else self._billing.balance()
+        billing = self._billing
+        if billing is None:
+            return None
+        billing.poll(start=False)
+        return billing.balance()
 
     @property
     def latest(self) -> Reading:

@@ -15,9 +15,11 @@ from energymeter.sampling.memory import Count
 from energymeter.sampling.sampler import SampledChannel, Sampler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from energymeter.battery.battery import Battery
     from energymeter.calibration.cards import Cards
+    from energymeter.carbon.emissions import GridNow
     from energymeter.energy.correction import Applied
     from energymeter.energy.integrate import Sample
     from energymeter.energy.uncertainty import OwnCounter, Part
@@ -67,6 +69,8 @@ class Run:
         idle: the baseline of every usage.
         notes: of every usage.
         sync: called before the clock is read at either end.
+        grid: for grams of the units that spans count.
+        battery: for how many of them a charge gives; None: that of a phone.
         clock: the clock of the samples.
     """
 
@@ -81,6 +85,8 @@ class Run:
         idle: Idle | None = None,
         notes: tuple[str, ...] = (),
         sync: Callable[[], object] | None = None,
+        grid: GridNow | str | None = None,
+        battery: Battery | None = None,
     ) -> None:
         self.sampler = sampler
         self.start_ns = 0
@@ -90,6 +96,7 @@ class Run:
         """The channels that add up."""
         self._first, self._cards, self._clock, self._sync = first, cards, clock, sync
         self._nominal_volts, self._idle, self._notes = nominal_volts, idle, notes
+        self._grid, self._battery = grid, battery
         self._starts: dict[str, Point] = {}
         """Where each channel was at the start, once a sample has followed."""
         self._replayed = False
@@ -158,6 +165,7 @@ class Run:
                 throttled_after=after,
                 window_ns=(self.start_ns, self.end_ns) if own_times else None,
                 span_edges_ns=self.spans.edges if own_times else None,
+                span_counts=self.spans.counted() if own_times else None,
             )
         self._stopped = True
         if self.start_ns and self._throttled is None:
@@ -245,6 +253,14 @@ class Run:
                     f"{reason}; or ask again, as the next sample has not been taken yet"
                 ) from None
             raise
+
+    def with_units(self, usage: Usage, counts: Mapping[str, float]) -> Usage:
+        """The usage with what one unit cost, where any were counted.
+
+        Raises:
+            GridError: a live grid cannot be reached.
+        """
+        return usage.with_units(grid=self._grid, battery=self._battery, **counts) if counts else usage
 
     def _known_ns(self, channels: Sequence[SampledChannel]) -> float:
         """Up to when all of them have samples; infinite where no more will follow."""

@@ -27,7 +27,9 @@ class Span:
     Outside of the meter's block it measures nothing.
     """
 
-    __slots__ = ("_edges", "_life", "_run", "end_ns", "name", "start_ns")
+    __slots__ = ("_counts", "_edges", "_life", "_run", "end_ns", "name", "start_ns")
+    _counts: dict[str, float]
+    """How many of each unit; there is none before `units` is called."""
 
     def __init__(self, life: Life, name: str) -> None:
         self._life = life
@@ -61,6 +63,26 @@ class Span:
         spans.open.pop(self, None)  # after that: a pass that comes between finds its start in any case
         if end_ns > spans.due_ns:
             spans.resolve()
+
+    def units(self, **counts: float) -> None:
+        """Count what it is about: ``span.units(images=32)``, in its block or after it; counts add up.
+
+        Its usage then says what one of them cost, and how many a charge gives; so does
+        ``meter.spans[name].usage`` of all calls.
+
+        Raises:
+            SpecError: it has not begun, or a count is no number of units.
+        """
+        from energymeter.energy.per_unit import checked_count
+
+        if not self.start_ns:
+            raise SpecError("this span has not begun; call units in its block or after it")
+        added = {unit: checked_count(unit, count) for unit, count in counts.items()}
+        counted = getattr(self, "_counts", {})
+        self._counts = {**counted, **{unit: counted.get(unit, 0.0) + count for unit, count in added.items()}}
+        if self._run is not None:
+            for unit, count in added.items():
+                self._run.spans.count(self.name, unit, self.start_ns, count)
 
     def begin_at(self, at_ns: int) -> None:
         """Somebody else saw it begin, at this monotonic time; it ends with `end_at`."""
@@ -97,7 +119,11 @@ class Span:
                 f"the span {self.name!r} was outside of the meter's block; use `with meter:` around it"
             )
         self._run.wait_past(self.end_ns)
-        return self._run.usage_of(self._windows(self._run), until_ns=self.end_ns)
+        return self._usage(self._run, until_ns=self.end_ns)
+
+    def _usage(self, run: Run, until_ns: int = 0) -> Usage:
+        usage = run.usage_of(self._windows(run), until_ns=until_ns)
+        return run.with_units(usage, getattr(self, "_counts", {}))
 
     def _windows(self, run: Run) -> list[Window]:
         run.spans.resolve()
@@ -113,7 +139,7 @@ class Span:
         try:
             if self._run is None:
                 return f"Span({self.name}: outside of the meter's block)"
-            return f"Span({self.name}: {self._run.usage_of(self._windows(self._run))})"
+            return f"Span({self.name}: {self._usage(self._run)})"
         except NotMeasured as reason:
             return f"Span({self.name}: {reason})"
 

@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left
 from itertools import chain
 from operator import sub
+from struct import Struct
 
 from energymeter.energy.window import Point, Window
 from energymeter.lazy import TYPE_CHECKING, NamedTuple
@@ -26,6 +27,8 @@ _EXACT, _ROUNDED = 2, 6
 nobody needs sixteen digits, in half the memory."""
 _FIRST_KEEP_NS = 1_000_000_000
 """A stream may be faster than it said; after a second its rate is known."""
+_counted = Struct("=qd")
+"""When a span began, and a count of its units."""
 _BLOCK = 4096
 """Spans in a block that is full; a smaller one is copied when spans are added."""
 
@@ -111,6 +114,10 @@ class Snapshot(NamedTuple):
         """When the last of them ended; 0: there is none."""
         return self.edges[2 * self.n - 1] if self.n else 0
 
+    def starts(self) -> array[int]:
+        """When each span began."""
+        return self.edges[0 : 2 * self.n : 2]
+
     def seconds(self) -> array[float]:
         """The duration of every span."""
         from array import array
@@ -133,6 +140,14 @@ class Snapshot(NamedTuple):
             if edges[2 * number] == start_ns and edges[2 * number + 1] == end_ns:
                 return number
         return None
+
+
+def counts_by_start(pairs: array[int]) -> dict[int, float]:
+    """How many units each span counted, by its start."""
+    counts: dict[int, float] = {}
+    for start_ns, count in _counted.iter_unpack(pairs.tobytes()):
+        counts[start_ns] = counts.get(start_ns, 0.0) + count
+    return counts
 
 
 class _Channel(NamedTuple):
@@ -160,6 +175,8 @@ class SpanResolver:
         self.edges: dict[str, array[int]] = {}
         """Start and end of every closed span, ns, in the order of their ends. Who ends a span adds both, and
         resolves if that is due."""
+        self.counts: dict[str, dict[str, array[int]]] = {}
+        """By name and unit: counts of the spans, as pairs that are only ever added."""
         self.due_ns = now_ns() + min(keep_ns, _FIRST_KEEP_NS)
         """When to resolve next, at the latest: a span that ends later does it."""
         self._curves = tuple(curves)
@@ -172,6 +189,24 @@ class SpanResolver:
         from array import array  # a tenth of what a block without spans imports
 
         return self.edges.setdefault(name, array("q"))
+
+    def count(self, name: str, unit: str, start_ns: int, count: float) -> None:
+        """Add units to the span of this name that began at this time."""
+        from array import array
+
+        pairs = self.counts.setdefault(name, {}).setdefault(unit, array("q"))
+        pairs.frombytes(_counted.pack(start_ns, count))  # both in one step, of any thread
+
+    def units(self, name: str) -> dict[str, array[int]]:
+        """The counts of a name by unit, as they are now: for `counts_by_start`."""
+        return {unit: pairs[:] for unit, pairs in [*self.counts.get(name, {}).items()]}
+
+    def counted(self) -> dict[str, dict[str, dict[int, float]]]:
+        """What all spans counted, by name, unit and start."""
+        return {
+            name: {unit: counts_by_start(pairs) for unit, pairs in self.units(name).items()}
+            for name in [*self.counts]
+        }
 
     def last_end_ns(self) -> int:
         """When the last span ended; 0: none has."""

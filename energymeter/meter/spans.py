@@ -11,6 +11,7 @@ from operator import and_, eq, ge
 from energymeter.energy.window import COVERED, Window
 from energymeter.errors import NotMeasured
 from energymeter.lazy import NamedTuple
+from energymeter.meter.span_resolver import counts_by_start
 from energymeter.text import html_table, printable, significant
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
@@ -83,9 +84,15 @@ class Spans:
         self._run = run
         self._progress = progress
         self._snapshot = run.spans.snapshot(name)
+        self._pairs = run.spans.units(name)
 
     def __len__(self) -> int:
         return self._snapshot.n
+
+    @property
+    def counts_units(self) -> bool:
+        """Whether a call counted units."""
+        return bool(self._pairs)
 
     @property
     def usages(self) -> list[Usage]:
@@ -94,14 +101,30 @@ class Spans:
 
     @property
     def usage(self) -> Usage:
-        """All calls together, with their coverage; overlapping calls count their common time twice.
+        """All calls together, with their coverage and the units that they counted.
+
+        Overlapping calls count their common time twice. The energy of calls that counted no units is shared
+        by those of the others.
 
         Raises:
             NotMeasured: there was none, or nothing of them was measured.
         """
         self._refuse_none()
         windows = [self._sum(number) for number in range(len(self._snapshot.channels))]
-        return self._run.usage_of(windows, self._progress)
+        return self._run.with_units(self._run.usage_of(windows, self._progress), self._counts())
+
+    def _counts(self) -> dict[str, float]:
+        """How many of each unit all calls counted."""
+        starts = {*self._snapshot.starts()} if self._counted else ()
+        return {
+            unit: math.fsum(count for start_ns, count in counts.items() if start_ns in starts)
+            for unit, counts in self._counted.items()
+        }
+
+    @cached_property
+    def _counted(self) -> dict[str, dict[int, float]]:
+        """How many of each unit a call counted, by its start."""
+        return {unit: counts_by_start(pairs) for unit, pairs in self._pairs.items()}
 
     @property
     def joules(self) -> Statistics:
@@ -169,9 +192,15 @@ class Spans:
 
     def _usage(self, number: int) -> Usage | None:
         try:
-            return self._run.usage_of(self._snapshot.windows(number), self._progress)
+            usage = self._run.usage_of(self._snapshot.windows(number), self._progress)
         except NotMeasured:
             return None
+        if not self._counted:
+            return usage
+        start_ns = self._snapshot.edges[2 * number]
+        return self._run.with_units(
+            usage, {unit: counts.get(start_ns, 0.0) for unit, counts in self._counted.items()}
+        )
 
     def _sum(self, number: int) -> Window:
         """What one channel measured in all calls together."""
@@ -193,7 +222,8 @@ class Spans:
 
     def __str__(self) -> str:
         try:
-            return f"{printable(self.name)}: {self.joules}"
+            units = map(str, self.usage.units) if self._pairs else ()
+            return " · ".join([f"{printable(self.name)}: {self.joules}", *units])
         except NotMeasured:
             return f"{printable(self.name)}: not measured, n = 0, {len(self)} left out"
 
@@ -208,7 +238,9 @@ class SpansByName(dict[str, Spans]):
     """The spans of one block by name; a notebook shows them as a table."""
 
     def _repr_html_(self) -> str:
-        return html_table(map(_cells, self.values()), _TITLES)
+        counted = any(spans.counts_units for spans in self.values())
+        rows = [_cells(spans)[: None if counted else len(_TITLES)] for spans in self.values()]
+        return html_table(rows, (*_TITLES, "of one unit") if counted else _TITLES)
 
 
 _TITLES = ("span", "calls", "left out", "J a call", "median J", "total J", "s a call")
@@ -216,8 +248,9 @@ _TITLES = ("span", "calls", "left out", "J a call", "median J", "total J", "s a 
 
 def _cells(spans: Spans) -> list[str]:
     try:
-        joules, seconds = spans.joules, spans.seconds
+        joules, seconds, usage = spans.joules, spans.seconds, spans.usage
     except NotMeasured:
-        return [spans.name, str(len(spans)), str(len(spans)), *["not measured"] * 4]
+        return [spans.name, str(len(spans)), str(len(spans)), *["not measured"] * 4, ""]
     figures = (joules.mean, joules.median, joules.total, seconds.mean)
-    return [spans.name, str(len(spans)), str(joules.left_out), *map(significant, figures)]
+    units = " · ".join(map(str, usage.units))
+    return [spans.name, str(len(spans)), str(joules.left_out), *map(significant, figures), units]

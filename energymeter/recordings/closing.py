@@ -22,6 +22,7 @@ _MOST_CHARACTERS = 100
 _NAMES_BYTES = SPANS_BYTES // 4
 _MOST_SECONDS = 1e12
 _MOST_CALLS = 1e15
+_MOST_UNITS = 20
 
 
 def window_of(closed: Any) -> tuple[float, float] | None:
@@ -39,15 +40,31 @@ def window_of(closed: Any) -> tuple[float, float] | None:
     return start, end
 
 
-def ended_spans(edges_ns: Mapping[str, Sequence[int]], start_ns: int) -> dict[str, RecordedSpans]:
+def ended_spans(
+    edges_ns: Mapping[str, Sequence[int]],
+    start_ns: int,
+    counts: Mapping[str, Mapping[str, Mapping[int, float]]] | None = None,
+) -> dict[str, RecordedSpans]:
     """The spans of a run that ended, as many as a log may keep.
 
     Args:
         edges_ns: start, end, start, end, … of each name.
         start_ns: second 0 of the log.
+        counts: by name and unit, how many the span counted that began at a time.
     """
+    counts = counts or {}
     return {
-        name: RecordedSpans(len(edges) // 2, tuple(_windows(edges[: 2 * MOST_SPANS], start_ns)))
+        name: RecordedSpans(
+            len(edges) // 2,
+            tuple(_windows(edges[: 2 * MOST_SPANS], start_ns)),
+            {
+                unit: tuple(
+                    by_start.get(begun, 0.0) for begun in edges[: len(edges) // 2 * 2 : 2][:MOST_SPANS]
+                )
+                for unit, by_start in counts.get(name, {}).items()
+                if _is_name(unit)
+            },
+        )
         for name, edges in [*edges_ns.items()]  # another thread may begin a name meanwhile
         if len(edges) > 1
     }
@@ -74,12 +91,21 @@ def spans_to_json(spans: Mapping[str, RecordedSpans]) -> dict[str, Any] | None:
                 : left // (len(names) - place)
             ]  # rare names keep all they have
             left -= len(kept[name])
-        named = {name: {"n": spans[name].n, "windows_s": kept[name]} for name in names}
+        named = {name: _to_json(spans[name], kept[name]) for name in names}
         said = {"named": named, "left_out": len(spans) - len(names)}
         if len(json.dumps(said)) < SPANS_BYTES:
             return said
         most = most * 3 // 4
     return None
+
+
+def _to_json(spans: RecordedSpans, windows_s: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """The windows that are kept, and their units: one number where all calls counted as many."""
+    said: dict[str, Any] = {"n": spans.n, "windows_s": windows_s}
+    units = {unit: counts[: len(windows_s)] for unit, counts in [*spans.units.items()][:_MOST_UNITS]}
+    if units and windows_s:
+        said["units"] = {unit: counts[0] if len({*counts}) == 1 else counts for unit, counts in units.items()}
+    return said
 
 
 def _is_name(text: Any) -> bool:
@@ -109,7 +135,19 @@ def _spans(said: Any) -> RecordedSpans:
     n = _count(said["n"])
     if len(known) < len(windows) or n < len(known):
         raise ValueError("a span has no window")
-    return RecordedSpans(n, known)
+    return RecordedSpans(n, known, _units(said.get("units", {}), len(known)))
+
+
+def _units(said: Any, calls: int) -> dict[str, tuple[float, ...]]:
+    if not isinstance(said, dict) or len(said) > _MOST_UNITS or not all(map(_is_name, said)):
+        raise ValueError("the units of a span are not what is written")
+    units = {}
+    for unit, counts in said.items():
+        each = counts if isinstance(counts, list) else [counts] * calls
+        if len(each) != calls:
+            raise ValueError("a span has units of other calls")
+        units[unit] = tuple(number_in(count, 0, _MOST_CALLS, unit) for count in each)
+    return units
 
 
 def _count(value: Any) -> int:

@@ -31,6 +31,12 @@ class RecordedSpans(NamedTuple):
     """Calls in the run."""
     windows_s: tuple[tuple[float, float], ...]
     """Start and end of each, s from the start of the log; of many calls the first ones."""
+    units: dict[str, tuple[float, ...]] = {}  # noqa: RUF012 - never written to
+    """How many of each unit, such as images, each of these calls counted."""
+
+    def counted(self, skip: int = 0) -> dict[str, float]:
+        """How many of each unit they counted together, without the first ``skip`` calls."""
+        return {unit: math.fsum(counts[skip:]) for unit, counts in self.units.items()}
 
 
 class RunEnd(NamedTuple):

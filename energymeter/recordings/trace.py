@@ -390,7 +390,9 @@ class Trace:
                 f"this recording holds {len(windows)} calls of {printable(name)!r}, so {skip} cannot be left "
                 "out; leave out fewer"
             )
-        return self._combined(windows[skip:])
+        return self._combined(windows[skip:]).with_units(
+            grid=None, battery=None, **self.spans[name].counted(skip)
+        )
 
     def _combined(self, windows: Sequence[tuple[float, float]]) -> Usage:
         """What was used in some windows together."""

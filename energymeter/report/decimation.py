@@ -510,7 +510,7 @@ def _empty() -> dict[str, Floats]:
 def _edges(whole: Sequence[tuple[float, float]], spans: dict[str, RecordedSpans], stretches: int) -> Floats:
     """Equal stretches, cut at the edges of the spans so that their energy is exact, too."""
     start, end = min(start for start, _ in whole), max(end for _, end in whole)
-    marks = [edge for _, windows in spans.values() for window in windows for edge in window]
+    marks = [edge for said in spans.values() for window in said.windows_s for edge in window]
     inner = [edge for edge in marks[:stretches] if start < edge < end]
     edges = np.linspace(start, end if end > start else start + 1e-3, stretches + 1)
     return np.union1d(edges, [*inner, *(edge for window in whole for edge in window)])
@@ -542,7 +542,7 @@ def _decimated(
     total.window_s = together.window_s
     spans = tuple(
         SpanRow(span, calls, windows, _span_usage(together, span))
-        for span, (calls, windows) in together.spans.items()
+        for span, (calls, windows, _) in together.spans.items()
         if windows
     )
     return Decimated(

@@ -237,7 +237,8 @@ def _unit_sentence(run: "ReportedRun") -> str:
     if units is None:
         return "How many units the run made is not stated, so that no figure is per unit."
     if run.calls is not None and run.stated.units is None:
-        return ""
+        made = run.units_counted
+        return "" if made is None else f"The program counted {made:g} units in them."
     where = "a call" if run.calls is not None else "the run"
     return f"Units in {where}, as stated by the author: {run.stated.units:g}."
 

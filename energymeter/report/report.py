@@ -156,8 +156,16 @@ class ReportedRun:
     def units(self) -> float | None:
         """What the energy was used for; ``None``: the author states nothing."""
         if self.calls is not None:
-            return len(self.calls.counted_seconds) * (self.stated.units or 1.0)
+            return self.units_counted or len(self.calls.counted_seconds) * (self.stated.units or 1.0)
         return self.stated.units
+
+    @property
+    def units_counted(self) -> float | None:
+        """How many of the unit the calls of the span counted themselves, if the author states none."""
+        if self.calls is None or self.stated.units is not None:
+            return None
+        counted = self.trace.spans[self.calls.span].counted(self.calls.skipped)
+        return counted.get(self._settings.unit) or None
 
     @property
     def accuracy_unknown(self) -> bool:
@@ -215,18 +223,24 @@ class ReportedRun:
         return None if total is None or self.units is None else total / self.units
 
     @property
+    def _units_per_call(self) -> float:
+        """How many a call of the span is about, on average."""
+        calls = 0 if self.calls is None else len(self.calls.counted_seconds)
+        return (self.units or 1.0) / calls if calls else 1.0
+
+    @property
     def spread_per_unit(self) -> float | None:
         """Standard deviation of the calls' joules per unit; ``None``: fewer than two calls, or unresolved."""
         if self.calls is None or len(self.calls.joules) < 2:
             return None
-        return _deviation(self.calls.joules) / (self.stated.units or 1.0)
+        return _deviation(self.calls.joules) / self._units_per_call
 
     @property
     def seconds_spread_per_unit(self) -> float | None:
         """Standard deviation of the calls' seconds per unit."""
         if self.calls is None or len(self.calls.counted_seconds) < 2:
             return None
-        return _deviation(self.calls.counted_seconds) / (self.stated.units or 1.0)
+        return _deviation(self.calls.counted_seconds) / self._units_per_call
 
     # Carbon and battery ------------------------------------------------------------------------------
 
@@ -305,15 +319,15 @@ class ReportedRun:
         battery, watts = self._settings.battery, self.usage.mean_watts
         if self.no_battery or battery is None or watts is None:
             return None
-        behind = self.usage.place == "cell" and battery.basis == "cell"
-        return (battery.with_(efficiency=1.0) if behind else battery), watts
+        seen = battery.seen_from(self.usage.place)
+        return None if seen is None else (seen, watts)
 
     @property
     def hours(self) -> Estimate | None:
         """How long a charge lasts at this power, with its 95 % interval; see `no_battery`."""
         known = self._battery_watts()
         hours = None if known is None else known[0].hours(known[1])
-        return None if known is None or hours is None else _spread(hours, *known, "h")
+        return None if known is None or hours is None else known[0].estimate(hours, known[1], "h")
 
     @property
     def units_per_charge(self) -> Estimate | None:
@@ -321,7 +335,7 @@ class ReportedRun:
         if known is None or joules is None:
             return None
         battery, watts = known
-        return _spread(battery.rail_joules(watts) / joules, battery, watts, "")
+        return battery.estimate(battery.rail_joules(watts) / joules, watts)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain JSON types."""
@@ -438,18 +452,6 @@ def unit_of(settings: Settings) -> str:
     return settings.unit or ("run" if settings.span is None else f"call of {settings.span}")
 
 
-def _spread(value: float, battery: "Battery", watts: float, unit: str) -> Estimate:
-    """A figure of one charge, with how far the real capacity may be off.
-
-    As in a budget, the value of an unknown cell is the median, which is less than its label promises.
-    """
-    capacity = battery.spread(watts)
-    middle = 1.0 if battery.known else capacity.at_survival(0.5)
-    return Estimate(
-        value * middle, value * capacity.at_survival(0.975), value * capacity.at_survival(0.025), unit
-    )
-
-
 def _deviation(values: "np.typing.NDArray[np.float64]") -> float:
     """Standard deviation; what the rounding of equal numbers leaves is 0."""
     found = float(np.std(values, ddof=1))
@@ -528,7 +530,7 @@ def _watts(text: str) -> float | None:
 
 def _calls(trace: Trace, span: str, skip: int) -> Calls:
     """The calls of a span one by one."""
-    made, windows = trace.spans[span]
+    made, windows, _ = trace.spans[span]
     starts, ends = (np.array(edges) for edges in zip(*windows, strict=True))
     seconds = ends - starts
     interval = max(

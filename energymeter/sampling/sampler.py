@@ -279,6 +279,7 @@ class Sampler:
         discard_log: bool = False,
         window_ns: tuple[int, int] | None = None,
         span_edges_ns: Mapping[str, Sequence[int]] | None = None,
+        span_counts: Mapping[str, Mapping[str, Mapping[int, float]]] | None = None,
         throttled_after: int | None = None,
     ) -> None:
         """Take one last sample and end; twice is fine, and in a forked worker it does nothing.
@@ -287,6 +288,7 @@ class Sampler:
             discard_log: remove the log: what was measured is refused.
             window_ns: the times between which the run was measured, for the end of the log.
             span_edges_ns: start, end, start, end, … of the spans of each name, for the same.
+            span_counts: by name and unit, what the spans counted, by their starts, for the same.
             throttled_after: the bits of a Raspberry Pi's firmware at the end, for the same.
         """
         if os.getpid() != self._pid:
@@ -313,7 +315,9 @@ class Sampler:
                         counts[Count.WINDOW_START_NS], counts[Count.WINDOW_END_NS] = window_ns
                         if self.log is not None and not discard_log:
                             start_ns = self.log.start_ns
-                            _leave_letter(mine.memory, span_edges_ns or {}, start_ns, throttled_after)
+                            _leave_letter(
+                                mine.memory, span_edges_ns or {}, span_counts or {}, start_ns, throttled_after
+                            )
                     self._down = self._down or self._died(mine)
                     mine.stop(discard_log=discard_log)
                     if reusable is not None:
@@ -466,7 +470,11 @@ def _drivers(configs: Sequence[SourceConfig]) -> list[str]:
 
 
 def _leave_letter(
-    memory: memoryview, edges_ns: Mapping[str, Sequence[int]], start_ns: int, throttled: int | None
+    memory: memoryview,
+    edges_ns: Mapping[str, Sequence[int]],
+    counts: Mapping[str, Mapping[str, Mapping[int, float]]],
+    start_ns: int,
+    throttled: int | None,
 ) -> None:
     """Leave the spans of a run, and what its firmware says, to whoever finishes its log."""
     if not edges_ns and throttled is None:
@@ -476,7 +484,7 @@ def _leave_letter(
     from energymeter.recordings.closing import ended_spans, spans_to_json
     from energymeter.sampling.memory import Letter
 
-    spans = spans_to_json(ended_spans(edges_ns, start_ns))
+    spans = spans_to_json(ended_spans(edges_ns, start_ns, counts))
     Letter(memory).write(json.dumps({"spans": spans, "throttled": throttled}))
 
 

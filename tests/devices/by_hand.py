@@ -115,6 +115,7 @@ class Bench:
         discard_log: bool = False,
         window_ns: tuple[int, int] | None = None,
         span_edges_ns: object = None,
+        span_counts: object = None,
         throttled_after: int | None = None,
     ) -> None:
         self.stopped += 1

@@ -24,8 +24,8 @@ PAGES = [
         ]
     )
 ]
-ELSEWHERE = {"write-a-driver"}
-"""Pages whose Python blocks are files, which `test_write_a_driver.py` writes and runs."""
+ELSEWHERE = {"write-a-driver", "integrations"}
+"""Pages whose Python blocks `test_write_a_driver.py` and `integrations/test_recipes.py` run."""
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SLOW = {"voice"}
 """Examples that load a neural network; `make demo` runs this one as well."""
