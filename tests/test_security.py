@@ -518,6 +518,11 @@ CLAIMS: dict[str, list[str]] = {
         "report/test_phases.py::test_a_time_that_cannot_be_is_that_of_the_arrival",
         "report/test_phases.py::test_names_are_as_many_as_a_log_holds",
     ],
+    "a line of llama-bench": [
+        "integrations/test_llama_bench.py::test_other_output_is_refused",
+        "integrations/test_llama_bench.py::test_a_line_of_more_than_a_megabyte_is_refused",
+        "meter/test_tokens.py::test_counts_and_times_that_no_request_has",
+    ],
     "the socket for marks": ["report/test_phases.py::test_the_socket_is_for_this_user_alone_and_is_removed"],
     "a baseline |": [
         f"{RUNS}::test_a_baseline_is_read_as_it_was_written_and_never_replaced",

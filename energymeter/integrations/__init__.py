@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from energymeter.integrations.trackers import log_usage as log_usage
     from energymeter.integrations.training import TrainingEnergy as TrainingEnergy
     from energymeter.integrations.transformers import transformers_callback as transformers_callback
+    from energymeter.integrations.transformers_generate import EnergyStreamer as EnergyStreamer
 
 __all__, __getattr__, __dir__ = face(
     __name__,
@@ -30,5 +31,6 @@ __all__, __getattr__, __dir__ = face(
         "trackers": "figures log_usage",
         "training": "TrainingEnergy",
         "transformers": "transformers_callback",
+        "transformers_generate": "EnergyStreamer",
     },
 )

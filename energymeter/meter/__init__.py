@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from energymeter.meter.span import Span as Span
     from energymeter.meter.spans import Spans as Spans
     from energymeter.meter.spans import Statistics as Statistics
+    from energymeter.meter.token_costs import Timings as Timings
+    from energymeter.meter.token_costs import TokenCosts as TokenCosts
+    from energymeter.meter.tokens import Tokens as Tokens
 
 __all__, __getattr__, __dir__ = face(
     __name__,
@@ -19,5 +22,7 @@ __all__, __getattr__, __dir__ = face(
         "meter": "EnergyMeter",
         "span": "Span",
         "spans": "Spans Statistics",
+        "token_costs": "Timings TokenCosts",
+        "tokens": "Tokens",
     },
 )

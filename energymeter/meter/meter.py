@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from energymeter.meter.billing import Billing
     from energymeter.meter.run import Recording, Run
     from energymeter.meter.spans import SpansByName
+    from energymeter.meter.tokens import Tokens
     from energymeter.reading import Provenance, Reading
     from energymeter.recordings.trace import Trace
     from energymeter.sampling.config import SourceConfig
@@ -400,6 +401,33 @@ class EnergyMeter:
         finally:
             if bar is not None:
                 bar.close(done, self._progress(done))
+
+    def tokens(
+        self,
+        name: str = "request",
+        *,
+        model: str | None = None,
+        quantization: str | None = None,
+        batch: int | None = 1,
+        threads: int | None = None,
+        context: int | None = None,
+    ) -> Tokens:
+        """What the requests to a language model cost: per prompt token, output token and request.
+
+        Args:
+            name: of the requests' spans; a second model needs another.
+            model, quantization, batch, threads, context: printed with the figures, which depend on them.
+        """
+        from energymeter.meter.tokens import Tokens
+
+        settings = {
+            "model": model,
+            "quantization": quantization,
+            "batch": batch,
+            "threads": threads,
+            "context": context,
+        }
+        return Tokens(self._life, self.span, name, settings)
 
     @property
     def spans(self) -> SpansByName:
