@@ -39,7 +39,7 @@ test-all:
 	  else echo "python$$version is not installed here: skipped"; fi; \
 	done
 
--include benchmarks/Makefile.inc tests/*/Makefile.inc
+-include benchmarks/Makefile.inc examples/Makefile.inc tests/*/Makefile.inc
 
 clean:
 	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .cache

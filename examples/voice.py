@@ -1,4 +1,4 @@
-"""How long would a phone's battery run this voice detector? Silero VAD over a minute of speech-like sound.
+"""Seed task: how long would a phone's battery run a voice detector? Silero VAD on a minute of such sound.
 
 The measuring is real; the board is simulated unless you name a meter:
 
@@ -43,16 +43,17 @@ step = detector.chunk_bytes()
 sound = speech_like().tobytes()
 chunks = [sound[i : i + step] for i in range(0, len(sound) - step + 1, step)]
 
+phone = Battery.phone()
 meter = EnergyMeter(sys.argv[1] if len(sys.argv) > 1 else "sim:pi4", rate_hz=100)
 detect = meter.span("inference")(detector)
 with meter:
     voiced = sum(detect(chunk) > 0.5 for chunk in meter.track(chunks, name="chunk"))
 
-usage, inference = meter.usage, meter.spans["inference"]
-phone = Battery.phone()
-charge = phone.rail_joules(usage.mean_watts) / inference.joules.mean
+usage, calls = meter.usage, meter.spans["inference"]
+each = calls.usage.with_units(inferences=len(calls), battery=phone).per("inferences")
+hours = phone.estimate(phone.hours(watts=usage.mean_watts), usage.mean_watts, "h")
 print(usage)
 print(f"speech in {voiced} of {len(chunks)} chunks of 32 ms")
-print(f"energy per inference: {1e3 * inference.joules.mean:.2f} mJ in {1e3 * inference.seconds.mean:.2f} ms")
-print(f"inferences per charge of a {phone.mah / 1000:g} Ah phone battery: {round(charge, -3):,.0f}")
-print(f"hours left at this draw, from full: {phone.hours(watts=usage.mean_watts):.1f} h")
+print(f"energy of {each}")
+print(f"time of one: {calls.seconds}")
+print(f"hours left at this draw, from full: {hours}")

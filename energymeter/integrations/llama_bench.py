@@ -65,7 +65,7 @@ class BenchTest(NamedTuple):
         return "+".join(name for name, count in parts if count)
 
     def timings(self, nanoseconds: int) -> Timings:
-        """What it says of one repetition; of a prompt and output together, it does not say how long either took."""
+        """What it says of one repetition; not how long either took of a prompt and output together."""
         seconds, both = nanoseconds * 1e-9, self.prompt_tokens and self.output_tokens
         return Timings(
             self.prompt_tokens,

@@ -199,15 +199,15 @@ class Tokens:
                 served = served._replace(why_left_out="reported more time than they took")
             else:
                 served = served._replace(timings=timings, placed=placed)
-                for phase in placed.phases:
-                    self._keep(*phase, **counts.get(phase[0], {}))
+                for name, began_ns, ended_ns in placed.phases:
+                    self._keep(name, began_ns, ended_ns).units(**counts.get(name, {}))
             self._served.append(served)
 
-    def _keep(self, phase: str, start_ns: int, end_ns: int, **counts: float) -> None:
+    def _keep(self, phase: str, start_ns: int, end_ns: int) -> Span:
         span = Span(self._life, f"{self.name}/{phase}")
         span.begin_at(start_ns)
         span.end_at(end_ns)
-        span.units(**counts)
+        return span
 
     # -- results ---------------------------------------------------------------------------------------
 
