@@ -1,7 +1,7 @@
 """What llama.cpp, Ollama, transformers and onnxruntime-genai report: real answers, and their protocols.
 
 The answers were recorded: llama-server build 10968, Ollama 0.34.1 and 0.40.12. The real llama.cpp and
-transformers run in `make test-llama` and `make test-integrations`.
+transformers run in `make test-llama`.
 """
 
 import itertools
