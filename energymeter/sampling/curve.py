@@ -287,7 +287,10 @@ class Curve:
         """Keep the samples of a `complete` curve, of which the ring holds all, in memory of its own."""
         if not self._first_ns:
             self._first_ns = self.first_ns()  # the history stays behind
-        memory = self._memory.copied(self._first, len(self))
+        self.move(self._memory.copied(self._first, len(self)))
+
+    def move(self, memory: ChannelMemory) -> None:
+        """Read the same samples elsewhere from now on."""
         self._memory, self._ring, self._history = memory, memory.ring, memory.history
         self.counts = memory.counts
 
