@@ -11,6 +11,7 @@ Loss: exact, by the sequence numbers of the samples.
 Tested on: agents on the same machine with simulated sources; real hardware: does not apply.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,10 +25,11 @@ _MAX_HZ = 1e6
 
 
 class Agent:
-    """``agent``, ``agent@um25c``: a source of the agent on this machine.
+    """``agent``, ``agent@um25c``: on this machine. ``agent@laptop:9736/um25c?pin=…``: on another one.
 
     Args:
-        address: the name of the source; empty: the agent's first.
+        address: the name of the source, or where the agent is; without a name, it is the agent's first.
+        pin: the SHA-256 of the certificate of an agent on another machine, in hex.
     """
 
     kind = "meter"
@@ -39,13 +41,18 @@ class Agent:
         """The first source of the agent, where one runs."""
         return [""] if module("energymeter.sampling.agent").found() else []
 
-    def __init__(self, address: str = "") -> None:
-        client = module("energymeter.sampling.agent")
-        if client.Address.of(address).host:
-            raise SpecError("an agent on another machine cannot be read yet; name one of this machine")
+    def __init__(self, address: str = "", *, pin: str = "") -> None:
+        place = module("energymeter.sampling.agent").Address.of(address)
         self.name = f"agent@{address}" if address else "agent"
         self.facts = Facts(max_hz=_MAX_HZ)
-        self._feed: Any = module("energymeter.sampling.agent_feed").LocalFeed(address)
+        self._feed: Any
+        if place.host:
+            remote = module("energymeter.sampling.agent_remote")
+            self._feed = remote.RemoteFeed(place, pin, os.environ.get(remote.TOKEN_VARIABLE, ""))
+        elif pin:
+            raise SpecError("pin is for an agent on another machine; leave it out")
+        else:
+            self._feed = module("energymeter.sampling.agent_feed").LocalFeed(address)
         self._parts: list[_Part] = []
 
     @property
@@ -57,7 +64,8 @@ class Agent:
     @property
     def notes(self) -> list[str]:
         """What the agent says of its source."""
-        return [note for info in self._feed.infos for note in info.notes]
+        own = list(getattr(self._feed, "notes", ()))
+        return own + [note for info in self._feed.infos for note in info.notes]
 
     def open(self) -> None:
         """Connect to the agent.
@@ -67,7 +75,10 @@ class Agent:
         """
         self._feed.open()
         feed = module("energymeter.sampling.agent_feed")
-        self._parts = [_Part(info.name, feed.facts_of(info), info.identity) for info in self._feed.infos]
+        lag_seconds = getattr(self._feed, "lag_seconds", 0.0)
+        self._parts = [
+            _Part(info.name, feed.facts_of(info, lag_seconds), info.identity) for info in self._feed.infos
+        ]
         fastest = max(part.facts.default_hz for part in self._parts)
         self.facts = self._parts[0].facts._replace(default_hz=fastest)
 

@@ -14,12 +14,17 @@ from energymeter.errors import SpecError
 from energymeter.sampling.agent import socket_paths
 from energymeter.serve.agent import Agent, log
 from energymeter.serve.config import Config
+from energymeter.serve.http import HttpServer, Listen, Site, read_token
 from energymeter.serve.local import LocalServer, bound, group_number, inherited
 
 _options = [
     click.option("--config", "file", type=click.Path(dir_okay=False), help="The sources and their readers."),
     click.option("--socket", help="The path of the Unix socket."),
     click.option("--group", help="A group whose members may connect."),
+    click.option("--listen", help="HOST:PORT for other computers, as in 127.0.0.1:9736."),
+    click.option("--token-file", help="The file of the token that a request must have."),
+    click.option("--certificate", help="The TLS certificate, a PEM file."),
+    click.option("--key", help="The key of the certificate, a PEM file."),
     click.option("--always", is_flag=True, help="Sample also while nobody listens."),
 ]
 
@@ -47,7 +52,12 @@ def serve(sources: tuple[str, ...], file: str | None, **options: Any) -> None:
         stack.callback(agent.close)
         server = LocalServer(agent, listening, group, "" if given else path)
         stack.callback(server.close)
-        _exporters(agent, config, stack, options)
+        site = _exporters(agent, config, stack, options)
+        listen = _listen(options)
+        if listen is not None:
+            http = HttpServer(agent, listen, site)
+            stack.callback(http.close)
+            click.echo(f"listening at {listen.host}:{http.port}", err=True)
         names = ", ".join(source.name for source in agent.sources())
         click.echo(f"serving {names} at {path if not given else 'the socket of systemd'}", err=True)
         ended.wait()
@@ -68,8 +78,27 @@ def _config(sources: tuple[str, ...], file: str | None, options: dict[str, Any])
     return config._replace(always=config.always or options["always"]).checked()
 
 
-def _exporters(agent: Agent, config: Config, stack: contextlib.ExitStack, options: dict[str, Any]) -> None:
-    """What else reads the agent in this process; whatever must end with it goes onto the stack."""
+def _listen(options: dict[str, Any]) -> Listen | None:
+    """Where the command line has the agent listen; ``None``: nowhere.
+
+    Raises:
+        SpecError: it makes no sense, or would be open to everybody.
+    """
+    if options["listen"] is None:
+        return None
+    token = read_token(options["token_file"]) if options["token_file"] is not None else None
+    return Listen.of(options["listen"], token, options["certificate"], options["key"])
+
+
+def _exporters(
+    agent: Agent, config: Config, stack: contextlib.ExitStack, options: dict[str, Any]
+) -> Site | None:
+    """What else reads the agent in this process; whatever must end with it goes onto the stack.
+
+    Returns:
+        what answers the paths of others.
+    """
+    return None
 
 
 def _usual_path() -> str:

@@ -57,10 +57,10 @@ class Address(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> Address:
-        """Take ``um25c`` (on this machine) or ``laptop:8787/um25c`` apart.
+        """Take ``um25c`` (on this machine) or ``laptop:9736/um25c`` apart.
 
-        >>> Address.of("laptop:8787/um25c"), Address.of("um25c").source, Address.of("[::1]:80").host
-        (Address(host='laptop', port=8787, source='um25c'), 'um25c', '::1')
+        >>> Address.of("laptop:9736/um25c"), Address.of("um25c").source, Address.of("[::1]:80").host
+        (Address(host='laptop', port=9736, source='um25c'), 'um25c', '::1')
 
         Raises:
             SpecError: it is neither.
@@ -69,11 +69,11 @@ class Address(NamedTuple):
         host, colon, port = place.rpartition(":")
         if not colon:
             if "/" in text:
-                raise SpecError(f"the agent at {place!r} has no port; write agent@{place}:8787/{source}")
+                raise SpecError(f"the agent at {place!r} has no port; write agent@{place}:9736/{source}")
             return cls("", 0, text)
         host = host.removeprefix("[").removesuffix("]")
         if not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
-            raise SpecError(f"{place!r} is no address of an agent; write it as in agent@laptop:8787/um25c")
+            raise SpecError(f"{place!r} is no address of an agent; write it as in agent@laptop:9736/um25c")
         return cls(host, int(port), source)
 
 

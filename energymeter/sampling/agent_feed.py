@@ -36,10 +36,14 @@ class Joint(NamedTuple):
     """The last one that was read."""
 
 
-def facts_of(info: ChannelInfo) -> Facts:
+def facts_of(info: ChannelInfo, lag_seconds: float = 0.0) -> Facts:
     """The facts of a channel whose samples are read one by one.
 
     What repeats was left out already. The rate is such that a session lays out the same ring for it.
+
+    Args:
+        info: the channel.
+        lag_seconds: how late its values may be, because of another clock.
     """
     facts = info.facts
     return facts._replace(
@@ -48,7 +52,7 @@ def facts_of(info: ChannelInfo) -> Facts:
         joules_wrap=None,
         coulombs_wrap=None,
         renewal_seconds=0.0,
-        smoothing_seconds=facts.renewal_seconds + facts.smoothing_seconds,
+        smoothing_seconds=facts.renewal_seconds + facts.smoothing_seconds + lag_seconds,
         still_seconds=None,
     )
 

@@ -527,6 +527,22 @@ class Curve:
         start_ns = ring[0].at_ns if ring else 0
         return [older[number] for number in sorted(older) if older[number].at_ns < start_ns] + ring
 
+    def since(self, number: int, most: int) -> tuple[int, list[Sample]]:
+        """The samples from this number on that the ring still holds, at most so many.
+
+        Returns:
+            the number of the first of them, which is larger than asked for if some are lost; and the samples.
+        """
+        oldest, count = self._bounds()
+        first = min(max(number, oldest), count)
+        found: list[Sample] = []
+        for index in range(first, min(count, first + most)):
+            sample = self._memory.sample(index)
+            if sample is None:
+                break  # not yet visible
+            found.append(sample)
+        return first, found
+
     def smallest_rise(self) -> float | None:
         """By how many joules the curve rose at least when it did; ``None``: it never did."""
         seen, smallest = self._rise

@@ -22,13 +22,15 @@ import json
 import logging
 import mmap
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +47,53 @@ from energymeter.sampling.agent import AgentHost, Connection
 from energymeter.sampling.config import SourceConfig
 from energymeter.sampling.sampler import Sampler
 from energymeter.serve import local
-from energymeter.serve.local import bound, may_map
+from energymeter.serve.agent import Agent
+from energymeter.serve.config import Config, SourceEntry
+from energymeter.serve.local import LocalServer, bound, may_map
 from energymeter.spec import Spec
 
 ROOT = Path(__file__).parents[2]
 Serve = Callable[..., Any]
+
+
+class Running:
+    """An agent that serves at a Unix socket."""
+
+    def __init__(self, path: str, specs: dict[str, tuple[str, float | None]], **options: object) -> None:
+        entries = tuple(SourceEntry.of(name, text, rate) for name, (text, rate) in specs.items())
+        self.path = path
+        self.agent = Agent(Config(entries)._replace(**options))
+        self.server = LocalServer(self.agent, bound(path, None), path=path)
+
+    def close(self) -> None:
+        self.server.close()
+        self.agent.close()
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A short path, as a Unix socket needs, with no agent in it or anywhere else."""
+    made = tempfile.mkdtemp(prefix="em-")
+    monkeypatch.setenv(client.VARIABLE, os.path.join(made, "agent.sock"))
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def serve(folder: str) -> Iterator[Callable[..., Running]]:
+    """Start an agent; it ends with the test."""
+    running: list[Running] = []
+
+    def start(specs: dict[str, tuple[str, float | None]] | None = None, **options: object) -> Running:
+        made = Running(
+            os.path.join(folder, "agent.sock"), specs or {"pi": ("manual:5V,0.6A", 50.0)}, **options
+        )
+        running.append(made)
+        return made
+
+    yield start
+    for made in running:
+        made.close()
 
 
 def exchange(path: str, raw: bytes) -> list[dict[str, Any]]:
