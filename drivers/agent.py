@@ -135,6 +135,6 @@ class _Part:
         raise SourceEnded(f"{self.name} is a stream")
 
     def stream(self) -> Iterator[Reading]:
-        """Its samples."""
+        """The samples of the channel."""
         readings: Iterator[Reading] = self.play()
         return readings

@@ -31,7 +31,7 @@ class Joint(NamedTuple):
     """How far one channel was read."""
 
     number: int
-    """Of the next sample."""
+    """The number of the next sample."""
     before: Sample | None
     """The last one that was read."""
 

@@ -55,7 +55,7 @@ class Ring(NamedTuple):
 
     channels: list[SampledChannel]
     descriptor: Descriptor
-    """Of their memory, read-only; whoever gets it closes it."""
+    """It opens their memory, read-only; whoever gets it closes it."""
     began_ns: int
 
 
@@ -194,7 +194,7 @@ class ServedSource:
                 log.warning("%s cannot be opened: %s", self.name, failure)
             if isinstance(failure, OSError) and not isinstance(failure, EnergyMeterError):
                 raise SourceMissing(
-                    f"{self.name} cannot be shared ({failure.strerror}); Linux 3.17 or newer can"
+                    f"{self.name} cannot be shared ({failure.strerror}); use Linux 3.17 or newer"
                 ) from failure
             raise
         self._sampler, self._attempts, self.error = sampler, 0, ""

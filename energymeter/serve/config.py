@@ -38,7 +38,7 @@ class SourceEntry(NamedTuple):
 
     name: str
     configs: tuple[SourceConfig, ...]
-    """Its parts, which add up."""
+    """All parts of it."""
     counted: int
     """The first of them, which add up; the others are shown."""
 
@@ -72,7 +72,7 @@ class Config(NamedTuple):
     socket: str | None = None
     """The path of its Unix socket; ``None``: the usual one."""
     group: str | None = None
-    """Whose members may connect, next to its own user and root."""
+    """The group whose members may connect, next to the agent's user and root."""
     linger_seconds: float = LINGER_SECONDS
     always: bool = False
     """Read all sources from the start, also while nobody listens."""

@@ -158,7 +158,9 @@ class LocalServer:
         client = _Client(link, peer.uid)
         if why:
             self._rejections.note(f"uid {peer.uid}", f"user {peer.uid} is refused: {why}")
-            self._say(client, _error(SourceForbidden(f"the agent refuses this user: {why}")))
+            self._say(
+                client, _error(SourceForbidden(f"the agent refuses this user ({why}); ask whoever runs it"))
+            )
             link.close()
             return
         self._clients.add(client)
@@ -294,7 +296,7 @@ class LocalServer:
         self._rejections.note(
             f"request {client.uid} {why}", f"a client of user {client.uid} is refused: {why}"
         )
-        self._say(client, _error(SpecError(f"the agent refuses the request: {why}")))
+        self._say(client, _error(SpecError(f"the agent refuses the request ({why}); check what sent it")))
         self._drop(client)
 
     def _close_idle(self) -> None:
@@ -352,7 +354,7 @@ def bound(path: str, group: int | None) -> socket.socket:
         SpecError: something else is there, or another agent.
         SourceForbidden: this user may not make it.
     """
-    folder = os.path.dirname(path)
+    folder = os.path.dirname(path) or "."
     try:
         os.makedirs(folder, mode=0o755 if group is not None else 0o700, exist_ok=True)
         _make_way(path)
