@@ -16,6 +16,7 @@ from energymeter.serve.agent import Agent, log
 from energymeter.serve.config import Config
 from energymeter.serve.http import HttpServer, Listen, Site, read_token
 from energymeter.serve.local import LocalServer, bound, group_number, inherited
+from energymeter.serve.unit import units
 
 _options = [
     click.option("--config", "file", type=click.Path(dir_okay=False), help="The sources and their readers."),
@@ -25,6 +26,9 @@ _options = [
     click.option("--token-file", help="The file of the token that a request must have."),
     click.option("--certificate", help="The TLS certificate, a PEM file."),
     click.option("--key", help="The key of the certificate, a PEM file."),
+    click.option(
+        "--unit", type=click.Choice(["user", "system"]), help="Print the systemd units that do this, and end."
+    ),
     click.option("--always", is_flag=True, help="Sample also while nobody listens."),
 ]
 
@@ -38,6 +42,11 @@ def serve(sources: tuple[str, ...], file: str | None, **options: Any) -> None:
     Ctrl-C ends it.
     """
     config = _config(sources, file, options)
+    if options["unit"] is not None:
+        click.echo(
+            units(_arguments(sources, file, options), config.group, options["unit"] == "user"), nl=False
+        )
+        return
     log.addHandler(logging.StreamHandler())
     log.setLevel(logging.INFO)
     path = config.socket or _usual_path()
@@ -76,6 +85,20 @@ def _config(sources: tuple[str, ...], file: str | None, options: dict[str, Any])
         if options[name] is not None:
             config = config._replace(**{name: options[name]})
     return config._replace(always=config.always or options["always"]).checked()
+
+
+def _arguments(sources: tuple[str, ...], file: str | None, options: dict[str, Any]) -> list[str]:
+    """The command line again, with paths that hold from any folder."""
+    words = list(sources)
+    if file is not None:
+        words += ["--config", os.path.abspath(file)]
+    for name in ("token_file", "certificate", "key"):
+        if options[name] is not None:
+            words += [f"--{name.replace('_', '-')}", os.path.abspath(options[name])]
+    for name in ("group", "listen"):
+        if options[name] is not None:
+            words += [f"--{name}", options[name]]
+    return [*words, *(["--always"] if options["always"] else [])]
 
 
 def _listen(options: dict[str, Any]) -> Listen | None:

@@ -228,7 +228,8 @@ class RemoteFeed:
                 raise SourceMissing("the agent ended the stream; look for the reason in its log") from failure
             if "error" in head or time.monotonic() > give_up or not head:
                 raise SourceMissing(
-                    f"the agent cannot read its source ({head.get('error', 'it is silent')!s:.200}); check it there"
+                    f"the agent cannot read its source ({head.get('error', 'it is silent')!s:.200}); "
+                    "check it there"
                 )
         self.infos = channels_of({**head, "protocol": PROTOCOL})
         if head.get("began") != self._began or len(self._joints) != len(self.infos):
