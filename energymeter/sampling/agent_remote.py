@@ -38,9 +38,9 @@ _CONNECT_SECONDS = 5.0
 _OPEN_SECONDS = 20.0
 _SILENT_SECONDS = 0.25
 _GONE_SECONDS = 5.0
-_EXCHANGES, _EXCHANGES_LATER, _EXCHANGE_EVERY_NS = 12, 4, 2_000_000_000
-_MARGIN_NS = 2_000_000
-"""How much worse the offset may be known later than at the beginning."""
+_EXCHANGES, _EXCHANGES_LATER, _EXCHANGE_EVERY_NS = 12, 6, 2_000_000_000
+_MARGIN_NS = 5_000_000
+"""How much worse the offset may be known later than at the beginning, or as much again."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -202,7 +202,7 @@ class RemoteFeed:
         if not self._offset_ns:
             self._offset_ns = known.ns
         if not self.lag_seconds:
-            self.lag_seconds = 2e-9 * (known.bound_ns + _MARGIN_NS)
+            self.lag_seconds = 2e-9 * (known.bound_ns + max(_MARGIN_NS, known.bound_ns))
         self._offset_ns = min(max(self._offset_ns, known.least_ns), known.most_ns)
         if known.bound_ns > self.lag_seconds * 0.5e9:
             raise SourceError(
