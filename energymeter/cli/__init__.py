@@ -24,6 +24,7 @@ _COMMANDS = {
     "log": "Show and record what a source measures.",
     "live": "Power as a graph in the terminal, with rails, battery and grams.",
     "run": "Measure a command.",
+    "serve": "Own the meters of this machine, for many readers.",
     "mark": "Mark a phase, from a program under `energymeter run`.",
     "compare": "Which of several commands or recordings uses less energy?",
     "sweep": "Energy over a grid of settings, and the settings worth having.",

@@ -287,7 +287,10 @@ class Curve:
         """Keep the samples of a `complete` curve, of which the ring holds all, in memory of its own."""
         if not self._first_ns:
             self._first_ns = self.first_ns()  # the history stays behind
-        memory = self._memory.copied(self._first, len(self))
+        self.move(self._memory.copied(self._first, len(self)))
+
+    def move(self, memory: ChannelMemory) -> None:
+        """Read the same samples elsewhere from now on."""
         self._memory, self._ring, self._history = memory, memory.ring, memory.history
         self.counts = memory.counts
 
@@ -523,6 +526,22 @@ class Curve:
         ring = self._samples_from(*self._bounds())
         start_ns = ring[0].at_ns if ring else 0
         return [older[number] for number in sorted(older) if older[number].at_ns < start_ns] + ring
+
+    def since(self, number: int, most: int) -> tuple[int, list[Sample]]:
+        """The samples from this number on that the ring still holds, at most so many.
+
+        Returns:
+            the number of the first of them, which is larger than asked for if some are lost; and the samples.
+        """
+        oldest, count = self._bounds()
+        first = min(max(number, oldest), count)
+        found: list[Sample] = []
+        for index in range(first, min(count, first + most)):
+            sample = self._memory.sample(index)
+            if sample is None:
+                break  # not yet visible
+            found.append(sample)
+        return first, found
 
     def smallest_rise(self) -> float | None:
         """By how many joules the curve rose at least when it did; ``None``: it never did."""

@@ -77,18 +77,62 @@ def close(descriptors: Iterable[Descriptor]) -> None:
         descriptor.close()
 
 
-def anonymous_file(name: str) -> Descriptor:
+def anonymous_file(name: str, *, sealable: bool = False) -> Descriptor:
     """A file without a name: memory where the system has it, else a temporary file.
+
+    Args:
+        name: what the system shows it as.
+        sealable: it is going to be sealed, which only memory can be.
 
     Raises:
         OSError: there is neither.
     """
+    if sealable:
+        try:
+            return Descriptor(os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
+        except AttributeError:
+            raise OSError(errno.ENOSYS, "this system has no memory that can be sealed") from None
     with suppress(AttributeError, OSError):  # an old kernel, or a filter of system calls
         return Descriptor(os.memfd_create(name))
     import tempfile
 
     with tempfile.TemporaryFile() as file:
         return Descriptor(os.dup(file.fileno()))
+
+
+F_SEAL_FUTURE_WRITE = 0x10
+"""Linux 5.1: no new mapping may write, those that exist may (uapi/linux/fcntl.h)."""
+
+
+def sealed(file: Descriptor) -> Descriptor:
+    """A descriptor of shared memory for others: read-only, of a size that nobody can change.
+
+    Whoever has mapped it to write goes on; nobody can map it so again. A kernel without `F_SEAL_FUTURE_WRITE`
+    leaves it to its permissions, which let only its owner and root open it again to write.
+
+    Args:
+        file: made with ``sealable``.
+
+    Raises:
+        OSError: it cannot be sealed, or not opened again.
+    """
+    reading = Descriptor(os.open(f"/proc/self/fd/{file.fd}", os.O_RDONLY | os.O_CLOEXEC))
+    try:
+        os.fchmod(file.fd, 0o444)
+        kept = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+        fcntl.fcntl(file.fd, fcntl.F_ADD_SEALS, kept)
+        with suppress(OSError):
+            fcntl.fcntl(file.fd, fcntl.F_ADD_SEALS, F_SEAL_FUTURE_WRITE)
+        fcntl.fcntl(file.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL)
+    except BaseException:
+        reading.close()
+        raise
+    return reading
+
+
+def write_sealed(file: Descriptor) -> bool:
+    """Whether nobody can map it to write any more, its owner included."""
+    return bool(fcntl.fcntl(file.fd, fcntl.F_GET_SEALS) & F_SEAL_FUTURE_WRITE)
 
 
 def remedy(failure: OSError) -> str:

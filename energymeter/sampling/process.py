@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import sys
@@ -11,7 +12,7 @@ from energymeter import errors
 from energymeter.errors import SamplerError, SourceTimeout
 from energymeter.lazy import TYPE_CHECKING, suppress
 from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
-from energymeter.sampling.descriptors import Descriptor, anonymous_file
+from energymeter.sampling.descriptors import Descriptor, anonymous_file, sealed
 from energymeter.sampling.memory import Count, Head, LogState, State, Stop
 from energymeter.sampling.messages import unpacked
 from energymeter.sampling.spawn import Child, spawn
@@ -47,9 +48,14 @@ class _Mapping(mmap.mmap):
 
 
 class ProcessHost:
-    """The sampling process, and the memory that it shares with the program."""
+    """The sampling process, and the memory that it shares with the program.
 
-    def __init__(self) -> None:
+    Args:
+        sealable: others shall read the memory, see `shared`.
+    """
+
+    def __init__(self, *, sealable: bool = False) -> None:
+        self._sealable = sealable
         self.memory = memoryview(b"")
         self._file: Descriptor | None = None
         self._child: Child | None = None
@@ -85,7 +91,7 @@ class ProcessHost:
         last_words: Descriptor | None = None
         try:
             if not resume:
-                self._file = anonymous_file("energymeter")
+                self._file = anonymous_file("energymeter", sealable=self._sealable)
             if self._file is None or not self._file.ours():
                 raise SamplerError("the program closed the memory of the samples; start a new measurement")
             last_words = anonymous_file("energymeter-stderr")
@@ -117,6 +123,34 @@ class ProcessHost:
             if last_words is not None:
                 last_words.close()
         return [ChannelInfo.from_json(channel) for channel in answer["channels"]]
+
+    @classmethod
+    def continuing(cls, samples: bytearray) -> ProcessHost:
+        """A host whose process, once it is started with ``resume``, goes on with these samples.
+
+        Raises:
+            OSError: there is no memory for them.
+        """
+        host = cls()
+        host._file = anonymous_file("energymeter")
+        try:
+            os.ftruncate(host._file.fd, len(samples))
+            host.memory = memoryview(_mapped(host._file, len(samples)))
+            host.memory[:] = samples
+        except BaseException:
+            host._file.close()
+            raise
+        return host
+
+    def shared(self) -> Descriptor:
+        """A descriptor of the memory for other processes, which can only read it; only after `start`.
+
+        Raises:
+            OSError: it cannot be sealed.
+        """
+        if self._file is None:
+            raise OSError(errno.EBADF, "there is no memory yet")
+        return sealed(self._file)
 
     def _abort(self, resume: bool) -> None:
         child, self._child = self._child, None

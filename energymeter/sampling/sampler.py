@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 
@@ -9,9 +10,11 @@ from energymeter.clock import Clock, SystemClock
 from energymeter.energy.window import COVERED
 from energymeter.errors import LogError
 from energymeter.lazy import TYPE_CHECKING, NamedTuple
-from energymeter.sampling import ready
+from energymeter.sampling import agent, ready
+from energymeter.sampling.agent import AgentHost
 from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig
 from energymeter.sampling.curve import Curve
+from energymeter.sampling.descriptors import Descriptor
 from energymeter.sampling.memory import ChannelMemory, Count, Head, State
 from energymeter.sampling.process import STOP_SECONDS, ProcessHost
 from energymeter.sampling.ready import MOST_SECONDS, ReusableHost
@@ -88,6 +91,7 @@ class Sampler:
         corrections: calibrations by meter identity.
         clock: the time to wait by.
         linger: seconds that the process may stay ready for another block; None: as long as the source allows.
+        shared: other processes shall read the samples, see `descriptor`.
     """
 
     def __init__(
@@ -97,6 +101,7 @@ class Sampler:
         corrections: dict[str, Correction] | None = None,
         clock: Clock | None = None,
         linger: float | None = 0.0,
+        shared: bool = False,
     ) -> None:
         self.channels: list[SampledChannel] = []
         self.restarts = 0
@@ -105,7 +110,10 @@ class Sampler:
         self._corrections = corrections or {}
         self._clock = clock or SystemClock()
         self._linger = linger
-        self._host: ProcessHost | ThreadHost | None = None
+        self._shared = shared
+        self._host: ProcessHost | ThreadHost | AgentHost | None = None
+        self._agent: AgentHost | None = None
+        """What the last sample of a block comes from, after the block was left."""
         self._reusable: ReusableHost | None = None
         """The process with its blocks; it is not this sampler's any more once the block was left."""
         self._watchdog = Watchdog()
@@ -115,9 +123,11 @@ class Sampler:
         self._lock = threading.Lock()
         self._head: Head | None = None
         self._attempts = 0
+        self._agent_lost = False
+        """The agent has gone during the block."""
         self._down = False
         """The sampler was killed, and none has taken its place."""
-        self._next_start_ns = 0
+        self._next_start_ns = self._leave_at_ns = 0
         self.in_process = any(not isinstance(config.source, Spec) for config in configs)
         """In this process, that is, by a thread."""
 
@@ -131,6 +141,10 @@ class Sampler:
         if self.log is not None:
             self.log = self.log._replace(path=_absolute(self.log.path))
         try:
+            source = agent.local_source(self._configs) if self.log is None else None
+            if source is not None:
+                uninterrupted(lambda: self._join(AgentHost(), source), lambda _: self.stop())
+                return
             if self._took_ready():
                 return
             self.in_process = self.in_process or interpreter() is None
@@ -141,7 +155,10 @@ class Sampler:
                 self._host = ThreadHost()
                 self._open(self._host)
             else:
-                uninterrupted(lambda: self._open(ProcessHost()), lambda _: self.stop(discard_log=True))
+                uninterrupted(
+                    lambda: self._open(ProcessHost(sealable=self._shared)),
+                    lambda _: self.stop(discard_log=True),
+                )
             self._await_first_samples()
         except BaseException:
             self.stop(discard_log=True)
@@ -164,6 +181,81 @@ class Sampler:
             SampledChannel(info, Curve.of(info.facts, memory))
             for info, memory in zip(infos, memories, strict=True)
         ]
+
+    def _join(self, host: AgentHost, source: str) -> None:
+        """Read what an agent of this machine samples."""
+        infos = host.start(self._configs[0], source)
+        self._host = host
+        memories = [info.memory_in(host.memory) for info in infos]
+        self._show(infos, memories)
+        for channel, memory in zip(self.channels, memories, strict=True):
+            counts = memory.counts.tolist()
+            channel.curve.begin(counts[Count.RING_COUNT] - 1, counts)
+
+    def _leave(self, host: AgentHost, end_ns: int) -> bool:
+        """A block has ended: have its last sample taken by the agent, without waiting for it.
+
+        Returns:
+            False: the agent has gone.
+        """
+        for channel in self.channels:
+            channel.curve.end(end_ns)
+        asked = host.ask()
+        if not asked:
+            return False
+        self._agent, self._host, self._left = host, None, asked
+        self._leave_at_ns = self._clock.monotonic_ns() + round(STOP_SECONDS * 1e9)
+        self._watchdog.look = self._collect
+        return True
+
+    def _collect(self) -> float | None:
+        """Keep the samples of a block once all of them were taken; the agent is not needed any more."""
+        host = self._agent
+        if host is None:
+            self._watchdog.end()
+            return None
+        infos = [channel.info for channel in self.channels]
+        answers = [info.memory_in(host.memory).head.answered() for info in infos]
+        if self.complete(answers) or not host.alive() or self._clock.monotonic_ns() > self._leave_at_ns:
+            self._own(host.copied(infos))
+            self._agent = None
+            host.stop()
+            self._watchdog.end()
+        return None
+
+    def _own(self, samples: bytearray | memoryview) -> None:
+        """Read the samples in memory of our own from now on."""
+        for channel in self.channels:
+            channel.curve.move(channel.info.memory_in(memoryview(samples)))
+
+    def descriptor(self) -> Descriptor:
+        """A descriptor with which other processes can read the samples, and do nothing else.
+
+        Raises:
+            OSError: the memory cannot be sealed.
+        """
+        if not isinstance(self._host, ProcessHost):
+            raise OSError(errno.ENOTSUP, "the samples are in this program alone")
+        return self._host.shared()
+
+    def ask(self) -> int:
+        """Have a sample taken as soon as there can be one.
+
+        Returns:
+            the number of the question; 0: nobody samples.
+        """
+        host, head = self._host, self._head
+        if not isinstance(host, ProcessHost) or head is None:
+            return 0
+        asked = head.counts[Count.ASKED] + 1
+        head.counts[Count.ASKED] = asked
+        host.wake()
+        return asked
+
+    @property
+    def alive(self) -> bool:
+        """Whether something samples."""
+        return self._host is not None and self._host.alive()
 
     # -- from block to block ---------------------------------------------------------------------------
 
@@ -207,6 +299,11 @@ class Sampler:
         Returns:
             False: it may not, and must be stopped.
         """
+        if self._agent is not None or isinstance(self._host, AgentHost):
+            host = self._host
+            return host is None or (
+                isinstance(host, AgentHost) and os.getpid() == self._pid and self._leave(host, end_ns)
+            )
         reusable = self._reusable
         if reusable is None:
             return False
@@ -252,6 +349,9 @@ class Sampler:
     def release(self) -> None:
         """End the process that was left ready, and leave none ready again."""
         self._linger = 0.0
+        if self._agent is not None:
+            self._leave_at_ns = 0
+            self._collect()
         if self._reusable is not None and os.getpid() == self._pid:
             self._reusable.release()
 
@@ -310,7 +410,7 @@ class Sampler:
             try:
                 mine, self._host = self._host, None
                 if mine is not None:  # else somebody else has stopped it
-                    if window_ns is not None and self._head is not None:
+                    if window_ns is not None and self._head is not None and not isinstance(mine, AgentHost):
                         counts = self._head.counts
                         counts[Count.WINDOW_START_NS], counts[Count.WINDOW_END_NS] = window_ns
                         if self.log is not None and not discard_log:
@@ -343,13 +443,24 @@ class Sampler:
                 )
             else:
                 self._down = self._died(host)
+                if isinstance(host, AgentHost):
+                    self._host = host = self._succeed(host)
                 self._restart(host)
         finally:
             self._lock.release()
 
-    def _died(self, host: ProcessHost | ThreadHost) -> bool:
+    def _died(self, host: ProcessHost | ThreadHost | AgentHost) -> bool:
         """Whether sampling ended before its sources did."""
         return not host.alive() and any(c.observed(Count.STATE) != State.ENDED for c in self.channels)
+
+    def _succeed(self, host: AgentHost) -> ProcessHost:
+        """What goes on with the block after its agent has gone: a process of our own that connects again."""
+        infos = [channel.info for channel in self.channels]
+        successor = ProcessHost.continuing(host.copied(infos))
+        self._own(successor.memory)
+        host.stop()
+        self._agent_lost = True
+        return successor
 
     def _restart(self, host: ProcessHost | ThreadHost) -> None:
         try:
@@ -388,6 +499,8 @@ class Sampler:
                 if channel.curve.counts[Count.STATE] == State.RUNNING
             ):
                 return
+            if self._agent is not None:
+                self._collect()
             if self._left and self._reusable is not None and not self._reusable.host.alive():
                 self._down = any(c.observed(Count.STATE) != State.ENDED for c in self.channels)
                 return
@@ -415,9 +528,12 @@ class Sampler:
         notes = []
         if self.in_process:
             notes.append("sampled by a thread of this program")
-        if self.restarts:
+        if self._agent_lost:
+            back = "it came back" if self.restarts else "it did not come back"
+            notes.append(f"the agent was away for a part of the block, and {back}")
+        elif self.restarts:
             notes.append(f"sampling was killed and restarted {self.restarts} times")
-        if self._down:
+        if self._down and not self._agent_lost:
             notes.append("sampling was killed and not restarted before the end")
         notes += [note for channel in self.channels for note in channel.info.notes]
         notes += [

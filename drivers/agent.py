@@ -1,0 +1,140 @@
+"""The agent of this machine or of another one: what ``energymeter serve`` samples, read without its meter.
+
+``agent`` is the first source of the agent on this machine, ``agent@um25c`` the one of that name. A block
+reads the agent's ring. To record it, or next to other sources, samples are read one by one, as here.
+Semantics: instants, means or counters, as the source that the agent reads. Accuracy: the source's own, with
+the calibration that the agent applies. Source: the agent.
+
+Renewal: as the agent samples.
+Counters: as the source has them.
+Loss: exact, by the sequence numbers of the samples.
+Tested on: agents on the same machine with simulated sources; real hardware: does not apply.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from energymeter.errors import SourceEnded, SpecError, not_open
+from energymeter.lazy import module
+from energymeter.reading import Facts, Reading
+
+__all__ = ["Agent"]
+
+_MAX_HZ = 1e6
+
+
+class Agent:
+    """``agent``, ``agent@um25c``: on this machine. ``agent@laptop:9736/um25c?pin=…``: on another one.
+
+    Args:
+        address: the name of the source, or where the agent is; without a name, it is the agent's first.
+        pin: the SHA-256 of the certificate of an agent on another machine, in hex.
+    """
+
+    kind = "meter"
+    shared = True
+    signs = ("/run/energymeter/agent.sock",)
+
+    @staticmethod
+    def addresses() -> list[str]:
+        """The first source of the agent, where one runs."""
+        return [""] if module("energymeter.sampling.agent").found() else []
+
+    def __init__(self, address: str = "", *, pin: str = "") -> None:
+        place = module("energymeter.sampling.agent").Address.of(address)
+        self.name = f"agent@{address}" if address else "agent"
+        self.facts = Facts(max_hz=_MAX_HZ)
+        self._feed: Any
+        if place.host:
+            remote = module("energymeter.sampling.agent_remote")
+            self._feed = remote.RemoteFeed(place, pin, os.environ.get(remote.TOKEN_VARIABLE, ""))
+        elif pin:
+            raise SpecError("pin is for an agent on another machine; leave it out")
+        else:
+            self._feed = module("energymeter.sampling.agent_feed").LocalFeed(address)
+        self._parts: list[_Part] = []
+
+    @property
+    def lost(self) -> int:
+        """Samples that were forgotten before they were read."""
+        lost: int = self._feed.lost
+        return lost
+
+    @property
+    def notes(self) -> list[str]:
+        """What the agent says of its source."""
+        own = list(getattr(self._feed, "notes", ()))
+        return own + [note for info in self._feed.infos for note in info.notes]
+
+    def open(self) -> None:
+        """Connect to the agent.
+
+        Raises:
+            SourceError: it does not run, has no such source, or cannot open it.
+        """
+        self._feed.open()
+        feed = module("energymeter.sampling.agent_feed")
+        lag_seconds = getattr(self._feed, "lag_seconds", 0.0)
+        self._parts = [
+            _Part(info.name, feed.facts_of(info, lag_seconds), info.identity) for info in self._feed.infos
+        ]
+        fastest = max(part.facts.default_hz for part in self._parts)
+        self.facts = self._parts[0].facts._replace(default_hz=fastest)
+
+    def channels(self) -> Sequence["_Part"]:
+        """The channels of the source."""
+        for part in self._parts:
+            part.play = self.stream
+        return self._parts
+
+    def read(self) -> Reading:
+        """Not how an agent is read: it streams."""
+        raise SourceEnded(f"{self.name} is a stream")
+
+    def stream(self) -> Iterator[Reading]:
+        """Every sample of an only channel."""
+        return (reading for _, reading in self.stream_parts())
+
+    def stream_parts(self) -> Iterator[tuple[int, Reading]]:
+        """Every sample with the number of its channel.
+
+        Raises:
+            SourceMissing: the agent has gone.
+        """
+        if not self._parts:
+            raise not_open(self.name)
+        readings: Iterator[tuple[int, Reading]] = self._feed.readings()
+        return readings
+
+    def close(self) -> None:
+        self._parts = []
+        self._feed.close()
+
+
+class _Part:
+    """One channel."""
+
+    corrected = True
+    """A card was applied where the meter is read."""
+    recorded = True
+    """A counter that stands still in the samples did."""
+
+    def __init__(self, name: str, facts: Facts, identity: str) -> None:
+        self.name, self.facts, self.identity = name, facts, identity
+        self.play: Any = None
+
+    def open(self) -> None:
+        """Nothing to do: the agent has opened it."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+    def read(self) -> Reading:
+        """Not how it is read: it streams."""
+        raise SourceEnded(f"{self.name} is a stream")
+
+    def stream(self) -> Iterator[Reading]:
+        """The samples of the channel."""
+        readings: Iterator[Reading] = self.play()
+        return readings

@@ -1,0 +1,244 @@
+"""The agent over HTTP: who gets an answer, and what a stream holds.
+
+===============================================  ====================================================
+anybody on the network reads                     test_beyond_this_computer_it_needs_a_token_and_tls
+a wrong token is accepted                        test_without_the_token_nothing_is_answered
+a page of another site reads (DNS rebinding)     test_a_page_of_another_site_is_refused
+samples are lost or repeated at a reconnection   test_a_stream_goes_on_where_it_stopped
+many idle connections keep others out            test_idle_connections
+what makes no sense ends the server              test_requests_that_make_no_sense
+what runs and who runs it leaves the host        test_no_program_user_or_argument_is_in_an_answer
+===============================================  ====================================================
+"""
+
+import getpass
+import http.client
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("uvicorn", reason="pip install edge-energymeter[serve]")
+
+from energymeter.errors import SpecError
+from energymeter.serve import http as serving
+from energymeter.serve.agent import Agent
+from energymeter.serve.config import Config, SourceEntry
+from energymeter.serve.http import HttpServer, Listen, Response, read_token
+
+TOKEN = "0123456789abcdef" * 2
+Started = Callable[..., HttpServer]
+
+
+@pytest.fixture
+def started() -> Iterator[Started]:
+    agent = Agent(Config((SourceEntry.of("board", "manual:5V,0.6A", 100.0),)))
+    servers: list[HttpServer] = []
+
+    def start(token: str | None = TOKEN, site: Any = None) -> HttpServer:
+        servers.append(HttpServer(agent, Listen("127.0.0.1", 0, token), site))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+    agent.close()
+
+
+def get(server: HttpServer, target: str, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
+    link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    try:
+        link.request(
+            "GET", target, headers={"Authorization": f"Bearer {TOKEN}"} if headers is None else headers
+        )
+        answer = link.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        link.close()
+
+
+class Stream:
+    """One stream, line by line."""
+
+    def __init__(self, server: HttpServer, target: str) -> None:
+        self.link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        self.link.request("GET", target, headers={"Authorization": f"Bearer {TOKEN}"})
+        self.answer = self.link.getresponse()
+        self.head: dict[str, Any] = {}
+        while "channels" not in self.head:
+            self.head = json.loads(self.answer.readline())
+
+    def rows(self, many: int) -> list[list[Any]]:
+        found: list[list[Any]] = []
+        while len(found) < many:
+            found += json.loads(self.answer.readline())["rows"]
+        return found
+
+    def close(self) -> None:
+        self.answer.close()
+        self.link.close()
+
+
+def test_a_stream_holds_every_sample_with_its_own_stamp(started: Started) -> None:
+    stream = Stream(started(), "/v1/stream/board")
+    assert stream.head["channels"][0]["name"] == "manual:5V,0.6A"
+    rows = stream.rows(20)
+    stream.close()
+    numbers = [row[1] for row in rows]
+    assert numbers == list(range(numbers[0], numbers[0] + len(rows)))
+    joules, covered = rows[-1][3] - rows[0][3], rows[-1][6] - rows[0][6]
+    assert joules == pytest.approx(3.0 * covered * 1e-9)
+
+
+def test_a_stream_goes_on_where_it_stopped(started: Started) -> None:
+    server = started()
+    stream = Stream(server, "/v1/stream/board")
+    last, began = stream.rows(10)[-1][1], stream.head["began"]
+    stream.close()
+    again = Stream(server, f"/v1/stream/board?from={last + 1}&began={began}")
+    assert again.rows(1)[0][1] == last + 1
+    again.close()
+    other = Stream(server, "/v1/stream/board?from=0&began=1")  # another curve has other numbers
+    assert other.rows(1)[0][1] > last
+    other.close()
+
+
+def test_the_source_is_closed_when_nobody_reads(started: Started) -> None:
+    server = started()
+    stream = Stream(server, "/v1/stream/board")
+    stream.rows(1)
+    stream.close()
+    assert get(server, "/v1/sources")[1]["sources"] == [
+        {"name": "board", "title": "manual:5V,0.6A", "state": "running"}
+    ]
+
+
+@pytest.mark.parametrize("path", ["/v1/sources", "/v1/clock", "/v1/stream/board"])
+@pytest.mark.parametrize(
+    "given", ["", "Bearer ", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", "Bearer \xff"]
+)
+def test_without_the_token_nothing_is_answered(
+    started: Started, path: str, given: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = started()
+    for _ in range(2):
+        status, answer = get(server, path, {"Authorization": given})
+        assert (status, answer["error"]) == (401, "SourceForbidden")
+    assert len([record for record in caplog.records if "token" in record.message]) == 1
+    assert TOKEN not in caplog.text
+
+
+def test_the_clock_is_asked(started: Started) -> None:
+    status, answer = get(started(), "/v1/clock")
+    assert status == 200
+    assert answer["arrived_ns"] <= answer["left_ns"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "evil.example"}, {"Host": "127.0.0.1.evil.example:80"}, {"Origin": "http://evil.example"}],
+)
+def test_a_page_of_another_site_is_refused(started: Started, headers: dict[str, str]) -> None:
+    server = started(None)
+    assert get(server, "/v1/sources", {})[0] == 200
+    assert get(server, "/v1/sources", headers)[0] == 403
+
+
+@pytest.mark.parametrize(
+    "target", ["/v1/stream/nothing", "/v1/stream/..%2f..%2fetc%2fpasswd", "/../../etc/passwd", "/v1/x", "/"]
+)
+def test_other_paths_are_nothing(started: Started, target: str) -> None:
+    assert get(started(), target)[0] == 404
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\x00" * 100, b"GET\r\n\r\n", b"GET / HTTP/9\r\n\r\n",
+        b"GET /v1/stream/board?from=x HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA: " + b"x" * 100_000,
+        b"POST /v1/clock HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+)  # fmt: skip
+def test_requests_that_make_no_sense(started: Started, raw: bytes) -> None:
+    server = started()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as link:
+        try:
+            link.sendall(raw)
+            answer = link.recv(100)
+        except ConnectionError:
+            answer = b""
+    assert answer[9:12] in (b"", b"400", b"401", b"404", b"405", b"431")
+    assert get(server, "/v1/sources")[0] == 200
+
+
+def test_idle_connections(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "REQUEST_SECONDS", 1.0)
+    server = started()
+    links = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(200)]
+    assert get(server, "/v1/sources")[0] == 200
+    assert [link.recv(1) for link in links] == [b""] * 200
+    for link in links:
+        link.close()
+
+
+def test_beyond_this_computer_it_needs_a_token_and_tls(tmp_path: Path) -> None:
+    for text in ("0.0.0.0:1", "[::]:1", "laptop:1", "localhost:1"):
+        for options in ({}, {"token": TOKEN}, {"certificate": "c", "key": "k"}):
+            with pytest.raises(SpecError, match="can be reached from other computers"):
+                Listen.of(text, **options)
+    assert Listen.of("0.0.0.0:1", TOKEN, "c", "k").token == TOKEN
+    assert Listen.of("[::1]:1").is_local
+    for text in ("", "1", "host:", ":1", "host:x", "host:99999"):
+        with pytest.raises(SpecError, match="no address"):
+            Listen.of(text)
+    with pytest.raises(SpecError, match="needs a certificate and its key"):
+        Listen.of("127.0.0.1:1", certificate="c")
+
+
+def test_a_token_is_secret_and_long(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+    os.chmod(file, 0o600)
+    assert read_token(str(file)) == TOKEN
+    os.chmod(file, 0o644)
+    with pytest.raises(SpecError, match="others can read"):
+        read_token(str(file))
+    os.chmod(file, 0o600)
+    file.write_text("short")
+    with pytest.raises(SpecError, match="fewer than 16"):
+        read_token(str(file))
+    with pytest.raises(SpecError, match="cannot be read"):
+        read_token(str(tmp_path / "nothing"))
+
+
+class Page:
+    """A site of another part."""
+
+    def respond(self, method: str, target: str, headers: Mapping[str, str]) -> Response:
+        return Response(
+            200,
+            (("Content-Type", "application/json"), ("X-A", "1")),
+            json.dumps([method, target, headers["host"]]).encode(),
+        )
+
+
+def test_a_site_answers_the_other_paths(started: Started) -> None:
+    server = started(site=Page())
+    status, answer = get(server, "/a%20b?c=d", {})
+    assert (status, answer[:2]) == (200, ["GET", "/a%20b?c=d"])
+    assert get(server, "/v1/sources", {})[0] == 401
+
+
+def test_no_program_user_or_argument_is_in_an_answer(started: Started) -> None:
+    server = started()
+    stream = Stream(server, "/v1/stream/board")
+    text = json.dumps([stream.head, stream.rows(1), get(server, "/v1/sources")])
+    stream.close()
+    for secret in (getpass.getuser(), socket.gethostname(), "pytest", "python"):
+        assert secret not in text
