@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 test test-slow test-peers: export PYTHONDONTWRITEBYTECODE =
 test: export ENERGYMETER_TEST_PROFILE = quick
 
-.PHONY: demo test test-slow test-peers check test-all clean
+.PHONY: demo test test-slow test-peers test-web check test-all clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/voice.py
@@ -24,6 +24,11 @@ test-slow: $(VENV)/.test
 test-peers: $(VENV)/.peers
 	$(VENV)-pi-ina219/bin/python -m pytest -m 'not slow' tests/drivers/test_ina219.py tests/drivers/test_km003c.py tests/meter/test_progress.py $(if $(REPORTS),--junitxml=$(REPORTS)/pi-ina219.xml)
 	$(VENV)-jetson/bin/python -m pytest tests/drivers/test_jtop.py tests/drivers/test_jtop_service.py $(if $(REPORTS),--junitxml=$(REPORTS)/jetson.xml)
+
+# the page in Chromium, counters with Prometheus, a broker that is started again: of Debian, skipped where they are not
+test-web: $(VENV)/.test
+	$(BIN)/pip install --quiet --disable-pip-version-check playwright
+	$(BIN)/python -m pytest -m peers tests/serve $(if $(REPORTS),--junitxml=$(REPORTS)/web.xml)
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -107,8 +107,11 @@ def peek_number(path: str) -> float | None:
     return number(peek(path))
 
 
-def replace_file(path: str, content: str | bytes) -> None:
+def replace_file(path: str, content: str | bytes, *, durable: bool = False) -> None:
     """Write a file, for this user alone, that is whole or as it was before; a link in its place is replaced.
+
+    Args:
+        durable: wait until a loss of power cannot undo it.
 
     Raises:
         OSError: it cannot be written; or a device, a pipe or a folder is in its place, also behind a link.
@@ -126,11 +129,25 @@ def replace_file(path: str, content: str | bytes) -> None:
     try:
         with open(descriptor, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(unfinished, path)
+        if durable:
+            _sync_folder(os.path.dirname(path) or ".")
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(unfinished)
         raise
+
+
+def _sync_folder(path: str) -> None:
+    """Wait until the names in a folder are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_file(path: str, most_bytes: int) -> bytes:

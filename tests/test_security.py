@@ -582,6 +582,55 @@ CLAIMS: dict[str, list[str]] = {
         "serve/test_local.py::test_what_an_agent_has_left_is_replaced",
     ],
     "the curve in memory": [f"{HERE}::test_the_curve_is_in_no_folder"],
+    "a page of another site, in a browser on this machine |": [
+        "serve/test_site.py::test_a_name_that_was_made_to_resolve_here_opens_nothing",
+        "serve/test_site.py::test_a_page_of_another_origin_reads_nothing",
+    ],
+    "a program that can connect, without the token |": [
+        "serve/test_site.py::test_with_a_token_only_the_empty_page_is_open",
+        "serve/test_site.py::test_nothing_can_be_changed",
+    ],
+    "a name in a request for a recording |": [
+        "serve/test_site.py::test_no_name_leads_out_of_the_folder",
+    ],
+    "a name of a source, a span or a file on the page |": [
+        "serve/test_site.py::test_figures_are_texts_and_nothing_that_json_does_not_know",
+        "serve/test_site.py::test_the_script_sets_texts_and_no_markup",
+        "serve/test_site.py::test_the_page_is_one_small_file_whose_policy_allows_itself_alone",
+    ],
+    "a report that the page opens |": [
+        "serve/test_site.py::test_a_report_runs_no_script_and_keeps_its_own_style",
+    ],
+    "The cookie of the page": [
+        "serve/test_site.py::test_the_cookie_proves_the_token_and_does_not_contain_it",
+    ],
+    "a request to the page of the agent |": [
+        "serve/test_site.py::test_an_endless_target_is_refused",
+        "serve/test_site.py::test_nothing_can_be_changed",
+    ],
+    "a recording that the page of the agent draws or sends |": [
+        "serve/test_site.py::test_a_recording_that_is_too_large_is_refused",
+    ],
+    "No label of an exporter": [
+        "serve/test_prometheus.py::test_no_label_holds_a_program_or_a_user",
+    ],
+    "Over OTLP": [
+        "serve/test_otel.py::test_the_resource_names_no_program_no_user_and_no_host",
+    ],
+    "The password of an MQTT broker": [
+        "serve/test_mqtt.py::test_what_is_no_address_is_refused_without_its_password",
+    ],
+    "The machine's identifier": [
+        "serve/test_mqtt.py::test_the_machine_stays_the_same_and_its_identifier_stays_here",
+    ],
+    "the totals of counters (`totals.json`) |": [
+        "serve/test_totals.py::test_a_damaged_file_is_set_aside_with_a_warning",
+        "serve/test_totals.py::test_channels_are_limited",
+        "serve/test_totals.py::test_spans_are_counted_in_ranges_and_their_names_are_limited",
+    ],
+    "the totals of counters |`totals.json`": [
+        "serve/test_totals.py::test_the_file_is_for_this_user_alone_and_on_the_disk_before_it_is_shown",
+    ],
     "a claim on an I²C chip": ["drivers/links/test_i2c.py::test_second_reader_learns_who_is_first"],
 }
 """The beginning of a sentence or a table's row (cells joined by " |"): the tests that hold it."""

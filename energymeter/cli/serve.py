@@ -10,11 +10,13 @@ from typing import Any
 import click
 
 from energymeter.cli.options import with_options
+from energymeter.cli.serve_options import exporter_arguments, exporter_options
 from energymeter.errors import SpecError
 from energymeter.sampling.agent import socket_paths
 from energymeter.serve.agent import Agent, log
 from energymeter.serve.config import Config
-from energymeter.serve.http import HttpServer, Listen, Site, read_token
+from energymeter.serve.exporters import ExporterSettings, begin, monitoring
+from energymeter.serve.http import DEFAULT_LISTEN, HttpServer, Listen, read_token
 from energymeter.serve.local import LocalServer, bound, group_number, inherited
 from energymeter.serve.unit import units
 
@@ -36,17 +38,23 @@ _options = [
 @click.command()
 @click.argument("sources", nargs=-1)
 @lambda command: with_options(command, *_options)
+@exporter_options
 def serve(sources: tuple[str, ...], file: str | None, **options: Any) -> None:
     """Own SOURCES and sample them while somebody listens: EnergyMeter("agent") reads them.
 
     Ctrl-C ends it.
     """
+    if options["printed"] is not None:
+        click.echo(monitoring(options["printed"]), nl=False)
+        return
     config = _config(sources, file, options)
     if options["unit"] is not None:
         click.echo(
             units(_arguments(sources, file, options), config.group, options["unit"] == "user"), nl=False
         )
         return
+    settings = ExporterSettings.of(config.sections, options)
+    listen = _listen(options, DEFAULT_LISTEN if settings.site else None)
     log.addHandler(logging.StreamHandler())
     log.setLevel(logging.INFO)
     path = config.socket or _usual_path()
@@ -61,8 +69,8 @@ def serve(sources: tuple[str, ...], file: str | None, **options: Any) -> None:
         stack.callback(agent.close)
         server = LocalServer(agent, listening, group, "" if given else path)
         stack.callback(server.close)
-        site = _exporters(agent, config, stack, options)
-        listen = _listen(options)
+        token, hosts = (None, ()) if listen is None else (listen.token, (listen.host,))
+        site = begin(agent, settings, stack, token=token, hosts=hosts)
         if listen is not None:
             http = HttpServer(agent, listen, site)
             stack.callback(http.close)
@@ -98,30 +106,21 @@ def _arguments(sources: tuple[str, ...], file: str | None, options: dict[str, An
     for name in ("group", "listen"):
         if options[name] is not None:
             words += [f"--{name}", options[name]]
+    words += exporter_arguments(options)
     return [*words, *(["--always"] if options["always"] else [])]
 
 
-def _listen(options: dict[str, Any]) -> Listen | None:
-    """Where the command line has the agent listen; ``None``: nowhere.
+def _listen(options: dict[str, Any], usual: str | None) -> Listen | None:
+    """Where the command line has the agent listen, else at the usual address; ``None``: nowhere.
 
     Raises:
         SpecError: it makes no sense, or would be open to everybody.
     """
-    if options["listen"] is None:
+    address = options["listen"] or usual
+    if address is None:
         return None
     token = read_token(options["token_file"]) if options["token_file"] is not None else None
-    return Listen.of(options["listen"], token, options["certificate"], options["key"])
-
-
-def _exporters(
-    agent: Agent, config: Config, stack: contextlib.ExitStack, options: dict[str, Any]
-) -> Site | None:
-    """What else reads the agent in this process; whatever must end with it goes onto the stack.
-
-    Returns:
-        what answers the paths of others.
-    """
-    return None
+    return Listen.of(address, token, options["certificate"], options["key"])
 
 
 def _usual_path() -> str:

@@ -38,9 +38,6 @@ _WIDTHS_NS = tuple(round(seconds * 1e9) for seconds in COLUMN_SECONDS)
 _FIRST_ZOOM = 1
 _FIGURES_NS = 500_000_000
 """Between two computations of the figures; the graph is drawn more often."""
-_SILENT_NS = 1_500_000_000
-"""A source that has said nothing for so long, or for some of its intervals, leaves a gap in the graph."""
-_SILENT_INTERVALS = 3
 _WHOLE = 0.995
 _MOST_SPANS = 8
 _ALERT_LINES = 3
@@ -397,11 +394,7 @@ class Live:
 
     def _silent_ns(self, channel: SampledChannel) -> int:
         """For how long a source has said nothing, where that is longer than its pace explains; else 0."""
-        if not len(channel.curve) or self.ended:
-            return 0
-        interval_ns = channel.curve.interval_seconds(1 / channel.info.rate_hz) * 1e9
-        silent_ns = self._now_ns() - channel.curve.last_ns()
-        return silent_ns if silent_ns > max(_SILENT_NS, _SILENT_INTERVALS * interval_ns) else 0
+        return 0 if self.ended else channel.silent_ns(self._now_ns())
 
     def _edge_ns(self, shown: Sequence[int]) -> int:
         """Where the graph ends: the newest sample, or now where a source has fallen silent."""

@@ -36,6 +36,8 @@ _FIRST_SAMPLE_SECONDS = 2.0
 _RESTARTS = 20
 _RETRY_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
 _TRIES = 8
+_SILENT_NS = 1_500_000_000
+_SILENT_INTERVALS = 3
 
 
 class SampledChannel(NamedTuple):
@@ -60,6 +62,18 @@ class SampledChannel(NamedTuple):
         from energymeter.sampling import priority  # the sampling process needs it, and this one for results
 
         return priority.NAMES.get(self.observed(Count.PRIORITY), "")
+
+    def silent_ns(self, now_ns: int) -> int:
+        """For how long it has said nothing, where that is longer than its pace explains; else 0.
+
+        Args:
+            now_ns: the time of the samples' clock.
+        """
+        if not len(self.curve):
+            return 0
+        interval_ns = self.curve.interval_seconds(1 / self.info.rate_hz) * 1e9
+        silent_ns = now_ns - self.curve.last_ns()
+        return silent_ns if silent_ns > max(_SILENT_NS, _SILENT_INTERVALS * interval_ns) else 0
 
     def own_counter(self) -> OwnCounter | None:
         """What the device itself counted so far, next to our integral; None: nothing that can be compared."""

@@ -23,8 +23,14 @@ from energymeter.sampling.config import SourceConfig
 from energymeter.spec import parse
 from energymeter.units import number
 
-EXPORTER_SECTIONS: tuple[str, ...] = ()
-"""Sections that others read, see `Config.sections`."""
+EXPORTER_SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "web": ("recordings",),
+    "metrics": (),
+    "mqtt": ("url", "title", "prefix"),
+    "otlp": ("url", "host"),
+    "budgets": ("names",),
+}
+"""Sections that exporters read, and their keys; see `Config.sections`."""
 MOST_BYTES = 65_536
 MOST_SOURCES = 64
 LINGER_SECONDS = 5.0

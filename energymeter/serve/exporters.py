@@ -1,0 +1,158 @@
+"""What else reads an agent in its process: the page, ``/metrics``, MQTT, OTLP; what is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from energymeter.calibration.cards import Cards
+from energymeter.clock import SystemClock
+from energymeter.errors import SpecError
+from energymeter.serve.batteries import Batteries
+from energymeter.serve.config import EXPORTER_SECTIONS
+from energymeter.serve.feed import Feed
+from energymeter.serve.shared_folder import SharedFolder
+from energymeter.serve.site import Site
+from energymeter.serve.totals import Totals
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Sequence
+
+    from energymeter.serve.snapshot import Served
+
+MONITORING = {"rules": "prometheus-rules.yml", "dashboard": "grafana-dashboard.json"}
+"""What can be printed for other programs."""
+_TOTALS = "totals.json"
+
+
+class Listening(Protocol):
+    """Samples are wanted until it is closed."""
+
+    def close(self) -> None: ...
+
+
+class Agent(Protocol):
+    """What is read of an agent."""
+
+    @property
+    def state_folder(self) -> str: ...
+    def sources(self) -> Sequence[Served]: ...
+    def listen(self) -> Listening: ...
+
+
+class ExporterSettings(NamedTuple):
+    """What is asked for."""
+
+    web: bool = False
+    metrics: bool = False
+    recordings: str | None = None
+    """The folder whose recordings the page shows."""
+    mqtt: str | None = None
+    mqtt_title: str = "energymeter"
+    mqtt_prefix: str = "homeassistant"
+    otlp: str | None = None
+    otlp_host: str | None = None
+    """The source that measures all of this machine."""
+    budgets: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, sections: Mapping[str, Mapping[str, str]], options: Mapping[str, Any]) -> ExporterSettings:
+        """What a file asks for, and on top of it the command line.
+
+        Raises:
+            SpecError: a key is unknown, or an option lacks the one that it belongs to.
+        """
+        for title, keys in sections.items():
+            unknown = sorted(set(keys) - set(EXPORTER_SECTIONS[title]))
+            if unknown:
+                raise SpecError(f"the key {unknown[0]} of [{title}] is not known; see docs/serve.md")
+        web, mqtt, otlp = (sections.get(title, {}) for title in ("web", "mqtt", "otlp"))
+        named = sections.get("budgets", {}).get("names", "").split()
+        settings = cls(
+            web="web" in sections or bool(options["web"]),
+            metrics="metrics" in sections or bool(options["metrics"]),
+            recordings=options["recordings"] or web.get("recordings"),
+            mqtt=options["mqtt"] or mqtt.get("url"),
+            mqtt_title=options["mqtt_title"] or mqtt.get("title", "energymeter"),
+            mqtt_prefix=options["mqtt_prefix"] or mqtt.get("prefix", "homeassistant"),
+            otlp=options["otlp"] or otlp.get("url"),
+            otlp_host=options["otlp_host"] or otlp.get("host"),
+            budgets=(*named, *options["budgets"]),
+        )
+        if settings.recordings is not None and not settings.web:
+            raise SpecError("--recordings is for the page; give --web, too")
+        if settings.otlp_host is not None and settings.otlp is None:
+            raise SpecError("--otlp-host is for OpenTelemetry; give --otlp, too")
+        return settings
+
+    @property
+    def site(self) -> bool:
+        """Whether somebody must answer HTTP."""
+        return self.web or self.metrics
+
+    @property
+    def any(self) -> bool:
+        """Whether anything reads the agent."""
+        return self.site or self.mqtt is not None or self.otlp is not None
+
+
+def monitoring(name: str) -> str:
+    """The text of a file for other programs, one of `MONITORING`."""
+    path = os.path.join(os.path.dirname(__file__), "monitoring", MONITORING[name])
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def begin(
+    agent: Agent,
+    settings: ExporterSettings,
+    stack: contextlib.ExitStack,
+    *,
+    token: str | None = None,
+    hosts: Iterable[str] = (),
+) -> Site | None:
+    """Begin what is asked for; what answers HTTP, if something has to.
+
+    Args:
+        agent: whose sources are read from now on.
+        settings: what is asked for.
+        stack: ends it again, before the agent.
+        token: that readers of the page and of ``/metrics`` must give.
+        hosts: names of this agent, beyond those of the loopback.
+
+    Raises:
+        SpecError: an address makes no sense, or there is no such source.
+        ExtraMissing: a client library is not installed.
+    """
+    if not settings.any:
+        return None
+    names = [source.name for source in agent.sources()]
+    if settings.otlp_host is not None and settings.otlp_host not in names:
+        raise SpecError(f"--otlp-host names no source of this agent; give one of: {', '.join(names)}")
+    clock = SystemClock()
+    totals = Totals(os.path.join(agent.state_folder, _TOTALS))
+    feed = Feed(agent.sources, totals, Batteries(settings.budgets, clock), Cards.here(None), clock)
+    stack.callback(agent.listen().close)
+    stack.callback(feed.take)
+    exporter = None
+    if settings.metrics:
+        from energymeter.serve.prometheus import Exporter
+
+        exporter = Exporter(feed)
+    if settings.mqtt is not None:
+        from energymeter.serve.mqtt import Broker, Publisher
+
+        broker = Broker.parse(settings.mqtt)
+        publisher = Publisher(feed, broker, prefix=settings.mqtt_prefix, title=settings.mqtt_title)
+        publisher.start()
+        stack.callback(publisher.stop)
+    if settings.otlp is not None:
+        from energymeter.serve.otel import Telemetry
+
+        stack.callback(Telemetry(feed, settings.otlp, host=settings.otlp_host).stop)
+    if not settings.site:
+        return None
+    folder = None if settings.recordings is None else SharedFolder(os.path.expanduser(settings.recordings))
+    return Site(feed, page=settings.web, metrics=exporter, folder=folder, hosts=hosts, token=token)

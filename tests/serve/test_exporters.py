@@ -1,0 +1,90 @@
+"""What is asked for of exporters: by options, by a file, and what makes no sense."""
+
+import json
+import os
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from energymeter.cli import cli
+from energymeter.cli.serve_options import exporter_options
+from energymeter.errors import SpecError
+from energymeter.serve.config import Config
+from energymeter.serve.exporters import ExporterSettings
+
+
+def given(*arguments: str, **sections: dict[str, str]) -> ExporterSettings:
+    """The settings of a command line."""
+    found: list[ExporterSettings] = []
+
+    @click.command()
+    @exporter_options
+    def command(**options: object) -> None:
+        found.append(ExporterSettings.of(sections, options))
+
+    command.main([*arguments], standalone_mode=False)
+    return found[0]
+
+
+def test_nothing_reads_the_agent_unless_it_is_asked_for() -> None:
+    assert not given().any
+    assert given("--web").site
+    assert given("--mqtt", "mqtt://host").any
+    assert not given("--mqtt", "mqtt://host").site
+
+
+def test_a_file_says_the_same_as_the_options_which_come_first(tmp_path: Path) -> None:
+    file = tmp_path / "agent.ini"
+    file.write_text(
+        "[source board]\nspec = sim:pi4\n[web]\nrecordings = /srv/energy\n[metrics]\n"
+        "[mqtt]\nurl = mqtt://host\ntitle = Field Pi\n[otlp]\nurl = http://host:4318\nhost = board\n"
+        "[budgets]\nnames = a b\n"
+    )
+    sections = {title: dict(keys) for title, keys in Config.load(str(file)).sections.items()}
+    assert given(**sections) == ExporterSettings(
+        True,
+        True,
+        "/srv/energy",
+        "mqtt://host",
+        "Field Pi",
+        "homeassistant",
+        "http://host:4318",
+        "board",
+        ("a", "b"),
+    )
+    assert given("--mqtt-title", "Desk", **sections).mqtt_title == "Desk"
+
+
+@pytest.mark.parametrize("arguments", [["--recordings", "x"], ["--otlp-host", "x"]])
+def test_an_option_without_the_one_that_it_belongs_to_is_refused(arguments: list[str]) -> None:
+    with pytest.raises(SpecError, match="give --"):
+        given(*arguments)
+
+
+def test_an_unknown_key_is_refused() -> None:
+    with pytest.raises(SpecError, match="password"):
+        given(mqtt={"password": "x"})
+
+
+def test_rules_and_dashboard_are_printed() -> None:
+    rules = CliRunner().invoke(cli, ["serve", "--print", "rules"])
+    assert "EnergySourceLost" in rules.output
+    board = CliRunner().invoke(cli, ["serve", "--print", "dashboard"])
+    assert json.loads(board.output)["title"] == "energymeter"
+
+
+def test_a_unit_holds_the_options_of_the_exporters() -> None:
+    options = [
+        "--web", "--metrics", "--recordings", "logs", "--mqtt", "mqtt://host", "--mqtt-title", "Field Pi",
+        "--otlp", "http://host:4318", "--otlp-host", "sim", "--budget", "a", "--budget", "b",
+    ]  # fmt: skip
+    printed = CliRunner().invoke(cli, ["serve", "sim:pi4", "--unit", "user", *options])
+    (line,) = [line for line in printed.output.splitlines() if line.startswith("ExecStart=")]
+    words = shlex.split(line.partition("serve ")[2])
+    assert words[0] == "sim:pi4"
+    place = words.index("--recordings") + 1
+    assert os.path.isabs(words[place])
+    assert [*words[1:place], "logs", *words[place + 1 :]] == options
