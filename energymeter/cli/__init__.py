@@ -36,6 +36,8 @@ _COMMANDS = {
     "report": "One page from recorded runs, or a card for other tools.",
     "export": "A recording for Perfetto, the Firefox Profiler or Chrome's tracing.",
     "verify": "Does a log prove its claim?",
+    "push": "Recordings into a lake: Parquet files of many machines.",
+    "lake": "Questions to a lake: rankings, regressions, coverage, a fleet's energy.",
     "budget": "Battery budgets: what is left, and for how long.",
     "carbon": "Grams of CO₂e of a recording, known zones, the cleanest time.",
 }

@@ -205,7 +205,7 @@ def when(
         expected = _live(live, zone, url).forecast(max(hours, within or 24.0))
     else:
         assert forecast is not None
-        expected = _read_forecast(forecast)
+        expected = read_forecast(forecast)
     start = expected.start if now is None else now
     before = None if within is None else start + within * 3600
     advice = cleanest(expected, watt_hours=watt_hours, hours=hours, after=start, before=before)
@@ -238,7 +238,8 @@ def _advise(advice: "Advice", expected: "Intensities") -> None:
     )
 
 
-def _read_forecast(path: Path) -> "Intensities":
+def read_forecast(path: Path) -> "Intensities":
+    """Intensities over time from a CSV with ``from,to,g_per_kwh``."""
     from energymeter.carbon.intensity import Intensities, Slot, parse_time
     from energymeter.errors import GridError, LogError
     from energymeter.recordings.textfile import titled_table

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from energymeter.meter.budget import Budget as Budget
     from energymeter.meter.decorator import measure as measure
     from energymeter.meter.meter import EnergyMeter as EnergyMeter
+    from energymeter.meter.ranks import RankMeter as RankMeter
     from energymeter.meter.span import Span as Span
     from energymeter.meter.spans import Spans as Spans
     from energymeter.meter.spans import Statistics as Statistics
@@ -20,6 +21,7 @@ __all__, __getattr__, __dir__ = face(
         "budget": "Budget",
         "decorator": "measure",
         "meter": "EnergyMeter",
+        "ranks": "RankMeter",
         "span": "Span",
         "spans": "Spans Statistics",
         "token_costs": "Timings TokenCosts",

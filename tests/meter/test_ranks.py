@@ -1,0 +1,227 @@
+"""`RankMeter`: a machine is sampled and counted once, however many ranks there are."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from energymeter.errors import LogError, NotMeasured, SpecError
+from energymeter.meter.ranks import Rank, RankMeter
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("environment", "rank"),
+    [
+        ({}, (0, 0, 1)),
+        ({"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}, (3, 1, 4)),
+        (
+            {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_LOCAL_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"},
+            (1, 1, 2),
+        ),
+        ({"SLURM_PROCID": "5", "SLURM_LOCALID": "1", "SLURM_NTASKS": "8"}, (5, 1, 8)),
+    ],
+)
+def test_a_rank_is_known_by_its_launcher(environment, rank):
+    assert Rank.here(environment)[:3] == rank
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"RANK": "4", "WORLD_SIZE": "4"}, {"RANK": "-1", "WORLD_SIZE": "2"}, {"RANK": "a", "WORLD_SIZE": "2"}],
+)
+def test_a_rank_that_makes_no_sense_is_refused(environment):
+    with pytest.raises(SpecError, match="unset"):
+        Rank.here(environment)
+
+
+PROGRAM = """
+import json, os, sys, time
+from energymeter.meter.ranks import RankMeter
+folder, seconds = sys.argv[1], float(sys.argv[2])
+meter = RankMeter("manual:4V,1A", folder=folder, job=sys.argv[3], wait_seconds=5.0)
+with meter:
+    sampling = meter.is_sampler
+    time.sleep(seconds)
+usage = meter.usage
+said = {"rank": meter.rank.number, "sampler": sampling, **usage.to_dict(), "share": meter.share.to_dict()}
+os.write(1, (json.dumps(said) + "\\n").encode())  # one piece, which the others' do not split
+"""
+
+
+def start(rank, world, folder, seconds=1.5, host="", source=PROGRAM, job="a"):
+    environment = {
+        **os.environ,
+        "RANK": str(rank),
+        "WORLD_SIZE": str(world),
+        "LOCAL_RANK": "0",
+        "ENERGYMETER_RANK_HOST": host,
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-c", source, str(folder), str(seconds), job]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def said(processes):
+    found = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+    assert all(process.returncode == 0 for process in processes)
+    return sorted(found, key=lambda one: one["rank"])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "shared").mkdir(mode=0o700)
+    return tmp_path / "shared"
+
+
+def test_four_ranks_of_a_machine_count_it_once(folder):
+    found = said([start(rank, 4, folder) for rank in range(4)])
+    assert sum(one["sampler"] for one in found) == 1
+    first, *others = found
+    assert first["joules"] == pytest.approx(4.0 * first["seconds"], rel=0.02)
+    assert first["mean_watts"] == pytest.approx(4.0, rel=0.02)
+    assert not [note for note in first["notes"] if "rank" in note or "stopped" in note]
+    assert len(first["sources"]) == 1
+    for one in others:
+        assert one["mean_watts"] == pytest.approx(1.0, rel=0.02)
+        assert "1/4 of" in one["notes"][-1]
+        assert "not measured" in one["notes"][-1]
+        assert one["provenance"] == "manual"
+
+
+def test_two_machines_are_added_each_once(folder):
+    found = said([start(rank, 4, folder, host=f"node{rank // 2}") for rank in range(4)])
+    assert sum(one["sampler"] for one in found) == 2
+    first = found[0]
+    assert first["mean_watts"] == pytest.approx(8.0, rel=0.02)
+    assert [source.partition(":")[0] for source in first["sources"]] == ["node0", "node1"]
+    assert first["provenance"] == "manual"
+
+
+def test_a_killed_rank_costs_coverage_and_not_the_result(folder):
+    processes = [start(rank, 2, folder, 3.5, host=f"node{rank}") for rank in range(2)]
+    until = time.monotonic() + 30
+    while time.monotonic() < until and not any(_holds_figures(path) for path in folder.rglob("host-*.json")):
+        time.sleep(0.05)
+    time.sleep(1.2)
+    processes[1].send_signal(signal.SIGKILL)
+    processes[1].communicate()
+    (first,) = said(processes[:1])
+    assert "node1 stopped sampling before the end" in first["notes"]
+    assert 0 < first["coverage"] < 0.95
+    assert first["joules"] == pytest.approx(4.0 * sum(first["covered_seconds"]), rel=0.05)
+
+
+def _holds_figures(path):
+    return path.stat().st_size > 0
+
+
+def test_missing_ranks_are_named(folder):
+    (first,) = said([start(0, 3, folder, 0.3)])
+    assert "2 of 3 ranks never began: 1, 2" in first["notes"]
+
+
+def test_a_second_job_of_one_name_is_refused(folder, monkeypatch):
+    with RankMeter("manual:5V,0.6A", folder=folder, job="a", wait_seconds=0):
+        pass
+    with pytest.raises(LogError, match="earlier job"), RankMeter("manual:5V,0.6A", folder=folder, job="a"):
+        pass
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    with pytest.raises(SpecError, match="rdzv-id"):
+        RankMeter("manual:5V,0.6A", folder=folder)
+
+
+def test_a_meter_can_be_entered_again(folder):
+    meter = RankMeter("manual:5V,0.6A", folder=folder, job="a", wait_seconds=0)
+    for _ in range(2):
+        with meter:
+            time.sleep(0.05)
+        assert meter.usage.mean_watts == pytest.approx(3.0)
+
+
+def test_an_error_of_the_block_passes_untouched(folder):
+    meter = RankMeter("manual:5V,0.6A", folder=folder, job="a")
+    with pytest.raises(ZeroDivisionError), meter:
+        1 / 0  # noqa: B018
+    assert meter.usage.provenance == "manual"
+    with pytest.raises(NotMeasured):
+        _ = RankMeter("manual:5V,0.6A", folder=folder, job="b").usage
+
+
+def test_what_others_wrote_is_checked(folder):
+    meter = RankMeter("manual:5V,0.6A", folder=folder, job="a", wait_seconds=0)
+    with meter:
+        time.sleep(0.05)
+        (block,) = folder.glob("*/block-1")
+        for number, text in enumerate(
+            ["", "[1]", "{}", '{"host": 1}', '{"host": "x", "joules": NaN}', "[" * 100_000]
+        ):
+            (block / f"host-{number}.json").write_text(text)
+            (block / f"rank-{number + 1}.json").write_text(text)
+    assert meter.usage.mean_watts == pytest.approx(3.0)
+
+
+def test_a_folder_that_others_may_write_is_refused(folder):
+    folder.chmod(0o777)
+    (folder / "job").mkdir()
+    meter = RankMeter("manual:5V,0.6A", folder=folder, job="a")
+    os.makedirs(meter._folder, mode=0o700)
+    os.chmod(meter._folder, 0o777)
+    with pytest.raises(LogError, match="alone"), meter:
+        pass
+
+
+# Real launchers -------------------------------------------------------------------------------------------
+
+TORCH = os.environ.get("ENERGYMETER_TORCHRUN", "")
+"""A `torchrun` of an environment with torch; `make test-lake` sets it where there is one."""
+TRAINING = textwrap.dedent(
+    """
+    import json, os, sys, time
+    import torch, torch.distributed as dist
+    from energymeter.meter.ranks import RankMeter
+    dist.init_process_group("gloo")
+    with RankMeter("manual:4V,1A", wait_seconds=20.0) as meter:
+        sampling = meter.is_sampler
+        end = time.monotonic() + 1.5
+        while True:
+            more = torch.tensor([float(time.monotonic() < end)])
+            dist.all_reduce(more, op=dist.ReduceOp.MIN)
+            if not more.item():
+                break
+            torch.randn(64, 64) @ torch.randn(64, 64)
+    said = {"rank": meter.rank.number, "sampler": sampling, **meter.usage.to_dict()}
+    open(os.path.join(sys.argv[1], f"{meter.rank.number}.json"), "w").write(json.dumps(said))
+    dist.destroy_process_group()
+    """
+)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_a_real_torchrun_counts_the_machine_once(ranks, tmp_path):
+    if not TORCH:
+        pytest.skip("no torchrun: set ENERGYMETER_TORCHRUN to that of an environment with torch")
+    (tmp_path / "train.py").write_text(TRAINING)
+    for _ in range(2):  # a second job finds nothing of the first
+        subprocess.run(
+            [TORCH, "--standalone", f"--nproc-per-node={ranks}", str(tmp_path / "train.py"), str(tmp_path)],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            check=True,
+            timeout=300,
+        )
+        found = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(ranks)]
+        assert sum(one["sampler"] for one in found) == 1
+        assert found[0]["mean_watts"] == pytest.approx(4.0, rel=0.02)
+        assert not [note for note in found[0]["notes"] if "rank" in note]
+        for one in found[1:]:
+            assert one["mean_watts"] == pytest.approx(4.0 / ranks, rel=0.02)
