@@ -90,8 +90,10 @@ def test_only_regular_files_of_limited_size_are_read(tmp_path):
             read_file(other, 4)
 
 
-@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
-@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "linked"),  # of the device only a link: a fault would end the machine's /dev/null
+    [("pipe", False), ("pipe", True), ("folder", False), ("folder", True), ("device", True)],
+)
 def test_only_a_file_is_replaced_and_no_device_pipe_or_folder(kind, linked, tmp_path):
     there = tmp_path / "there"
     if kind == "pipe":
@@ -103,8 +105,6 @@ def test_only_a_file_is_replaced_and_no_device_pipe_or_folder(kind, linked, tmp_
     if linked:
         (tmp_path / "link").symlink_to(there)
         there = tmp_path / "link"
-    elif kind == "device":
-        pytest.skip("a fault would end the machine's /dev/null")
     before = os.lstat(there)
     with pytest.raises(OSError, match="no regular file"):
         replace_file(str(there), "x")

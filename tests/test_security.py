@@ -482,15 +482,17 @@ CLAIMS: dict[str, list[str]] = {
     "A reader trusts an agent": ["serve/test_local.py::test_an_agent_of_another_user_is_refused"],
     "A link in place of the socket": ["serve/test_local.py::test_a_link_is_no_socket"],
     "An agent listens on a network only": [
-        "serve/test_http.py::test_beyond_this_computer_it_needs_a_token_and_tls"
+        "serve/test_agent_http.py::test_beyond_this_computer_it_needs_a_token_and_tls"
     ],
     "The token is in a file": [
-        "serve/test_http.py::test_a_token_is_secret_and_long",
-        "serve/test_http.py::test_without_the_token_nothing_is_answered",
+        "serve/test_agent_http.py::test_a_token_is_secret_and_long",
+        "serve/test_agent_http.py::test_without_the_token_nothing_is_answered",
     ],
     "A reader sends the token over TLS": ["serve/test_remote.py::test_the_certificate_is_pinned"],
-    "Without a token, an agent": ["serve/test_http.py::test_a_page_of_another_site_is_refused"],
-    "What an agent sends names": ["serve/test_http.py::test_no_program_user_or_argument_is_in_an_answer"],
+    "Without a token, an agent": ["serve/test_agent_http.py::test_a_page_of_another_site_is_refused"],
+    "What an agent sends names": [
+        "serve/test_agent_http.py::test_no_program_user_or_argument_is_in_an_answer"
+    ],
     "There is no telemetry": [f"{HERE}::test_nothing_connects_unless_it_is_named"],
     "The network is used only": [f"{HERE}::test_nothing_connects_unless_it_is_named"],
     "A page that `plot` writes": ["report/test_interactive.py::test_the_page_asks_no_network"],
@@ -541,8 +543,8 @@ CLAIMS: dict[str, list[str]] = {
         "serve/test_local.py::test_idle_clients",
     ],
     "a request over HTTP to an agent": [
-        "serve/test_http.py::test_requests_that_make_no_sense",
-        "serve/test_http.py::test_idle_connections",
+        "serve/test_agent_http.py::test_requests_that_make_no_sense",
+        "serve/test_agent_http.py::test_idle_connections",
     ],
     "a line of the stream of another": ["serve/test_remote.py::test_what_is_no_stream"],
     "the file of `energymeter serve --config`": [
@@ -566,9 +568,12 @@ CLAIMS: dict[str, list[str]] = {
     "The closing record of a recording": [
         "recordings/test_span_records.py::test_the_log_of_a_meter_holds_its_spans"
     ],
-    "a picture or a page of `plot` |": [
+    "a picture or a page of `plot`, a picture of `check` |": [
         "report/test_plot.py::test_a_picture_is_a_file_that_replaces_nothing",
         "cli/test_cli_plot.py::test_nothing_is_replaced_without_force",
+    ],
+    "A device, a pipe or a folder in the place of": [
+        "test_paths.py::test_only_a_file_is_replaced_and_no_device_pipe_or_folder"
     ],
     "a ledger |": [f"{HOSTILE}::test_folders_that_are_made_are_their_owners_alone"],
     "a calibration card |the user's": [

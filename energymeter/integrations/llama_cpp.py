@@ -19,10 +19,10 @@ from energymeter.meter import Timings
 def timings(answer: Mapping[str, Any]) -> Timings:
     """What one answer reports: of a completion, a chat, or the last chunk of a stream.
 
-    >>> timings({"timings": {"cache_n": 8, "prompt_n": 23, "prompt_ms": 71.5, "predicted_n": 64,
-    ...                      "predicted_ms": 640.0}})
-    Timings(prompt_tokens=23, output_tokens=64, cached_tokens=8, prefill_seconds=0.0715, decode_seconds=0.64,
-            load_seconds=None)
+    >>> known = timings({"timings": {"cache_n": 8, "prompt_n": 23, "prompt_ms": 500.0, "predicted_n": 64,
+    ...                              "predicted_ms": 750.0}})
+    >>> known.prompt_tokens, known.cached_tokens, known.prefill_seconds, known.decode_seconds
+    (23, 8, 0.5, 0.75)
 
     Raises:
         SpecError: it reports neither ``timings`` nor ``usage``.

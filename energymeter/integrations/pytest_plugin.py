@@ -87,7 +87,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _is_measured(item: pytest.Item) -> bool:
-    return "energy" in getattr(item, "fixturenames", ()) or item.get_closest_marker("energy") is not None
+    return _asks_for_it(item) or item.get_closest_marker("energy") is not None
+
+
+def _asks_for_it(item: pytest.Item) -> bool:
+    """Whether it asks for this fixture, and not for an argument or a fixture of its own of the same name."""
+    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {}).get("energy")
+    return bool(known) and known[-1].func.__module__ == __name__
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -282,7 +288,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if not _is_measured(item):
         return (yield)
     limits = _limits(item)
-    if "energy" in getattr(item, "fixturenames", ()):
+    if _asks_for_it(item):
         result = yield
     else:
         with _new_energy(item):

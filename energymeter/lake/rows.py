@@ -129,7 +129,7 @@ def folder_name(host: str) -> str:
     """A host as the name of a folder that every store and engine leaves as it is.
 
     >>> folder_name("pi-4"), folder_name("../Pi 4")
-    ('pi-4', '.._Pi_4_0ee9ba3b')
+    ('pi-4', '.._Pi_4_b11cb0f3')
     """
     kept = "".join(sign if sign.isascii() and (sign.isalnum() or sign in "-_.") else "_" for sign in host)[
         :60

@@ -446,7 +446,7 @@ def _folder(folder: str | Path | None, job: str | None, rank: Rank) -> str:
     names = [os.environ.get(name, "") for name in _JOBS]
     known = [job] if job is not None else [*names, *(os.environ.get(name, "") for name in _PARTS_OF_JOB)]
     if not rank.launcher:
-        known += [_process(os.getpid())]
+        known += [_process(os.getpid()) if job is not None else os.urandom(8).hex()]
     elif job is None and not base:
         known += [_process(os.getppid())]  # the ranks of one machine have one parent, their launcher
     elif job is None and set(names) <= set(_NO_NAME):

@@ -491,7 +491,7 @@ def test_a_table_is_of_limited_size(tmp_path, monkeypatch):
     for reader in (read_csv, read_counter):
         with pytest.raises(CalibrationError, match="larger than 1 MB of text"):
             reader(str(path))
-        with pytest.raises(CalibrationError, match="its first line must name"):
+        with pytest.raises(CalibrationError, match=r"its first line must name|it is not text"):
             reader("/dev/zero")
 
 

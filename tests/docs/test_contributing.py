@@ -19,7 +19,7 @@ ENTRY = re.compile(r"^\*\*(?P<term>[^*]+)\*\*.*?\*Not:\* .+\.$", re.MULTILINE)
 
 
 def makefiles() -> list[Path]:
-    return [ROOT / "Makefile", ROOT / "benchmarks" / "Makefile.inc", *ROOT.glob("tests/*/Makefile.inc")]
+    return [ROOT / "Makefile", *ROOT.glob("*/Makefile.inc"), *ROOT.glob("tests/*/Makefile.inc")]
 
 
 def recipe(target: str) -> list[str]:

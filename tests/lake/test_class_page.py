@@ -10,7 +10,7 @@ pytest.importorskip("fsspec", reason="fsspec is not installed here: make test-la
 pytest.importorskip("jinja2", reason="jinja2 is not installed here")
 
 from click.testing import CliRunner
-from lake.lakes import START, pushed, recorded
+from lakes import START, pushed, recorded
 
 from energymeter.battery import Battery
 from energymeter.budget.account import Account

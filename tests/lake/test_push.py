@@ -34,7 +34,7 @@ pytest.importorskip("fsspec", reason="fsspec is not installed here: make test-la
 pytest.importorskip("pyarrow", reason="pyarrow is not installed here")
 
 import pyarrow.parquet as pq
-from lake.lakes import START, calls, pushed, recorded
+from lakes import START, calls, pushed, recorded
 
 from energymeter.energy.uncertainty import Part, components_of
 from energymeter.energy.window import Window
@@ -294,7 +294,7 @@ def _killed(root, times, seed):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         [
-            "lake.lakes",
+            "lakes",
             "energymeter.lake.pushing",
             "energymeter.recordings.trace",
             "pyarrow.parquet",

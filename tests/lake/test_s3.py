@@ -6,9 +6,9 @@ pytest.importorskip("s3fs", reason="s3fs is not installed here: make test-lake")
 pytest.importorskip("moto.server", reason="moto is not installed here: make test-lake")
 pytest.importorskip("duckdb", reason="DuckDB is not installed here: make test-lake")
 
-from lake.lakes import calls, pushed, recorded
-from lake.test_questions import same
+from lakes import calls, pushed, recorded
 from moto import server as moto_server
+from test_lake_questions import same
 
 from energymeter.errors import LogError
 from energymeter.lake import Store, Tables, compact

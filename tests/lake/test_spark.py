@@ -12,7 +12,7 @@ pytest.importorskip("pyspark", reason="PySpark is not installed here: make test-
 pytest.importorskip("duckdb", reason="DuckDB is not installed here: make test-lake")
 
 import pyspark
-from lake.test_questions import answers, same
+from test_lake_questions import answers, same
 
 from energymeter.lake import Tables, generate
 

@@ -439,7 +439,8 @@ def test_a_recording_whose_sampler_was_killed_ends_as_such(tmp_path, speed):
     assert len(channel.curve) == before, "it does not begin again"
     if before < 20_000:
         assert made.notes() == [
-            f"{channel.info.name}: it was cut short when its sampler was killed; play it again"
+            "read as CSV: time_s [s], power_W [W]",
+            f"{channel.info.name}: it was cut short when its sampler was killed; play it again",
         ]
     made.stop()
 

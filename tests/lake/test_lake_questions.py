@@ -14,7 +14,7 @@ pytest.importorskip("duckdb", reason="DuckDB is not installed here: make test-la
 pytest.importorskip("fsspec", reason="fsspec is not installed here: make test-lake")
 
 import numpy as np
-from lake.lakes import START, pushed, recorded
+from lakes import START, pushed, recorded
 
 from energymeter.battery import Battery
 from energymeter.carbon import Grid
@@ -220,7 +220,9 @@ def test_hours_are_those_of_a_report(tmp_path):
     pushed(tmp_path, recorded("b", place="wall"))
     cell = Battery.parse("4000mAh")
     found = battery(Tables(tmp_path), cell=cell)
-    reported = ReportedRun(trace, RawFile("a", None, None), Stated(), Settings(battery=cell), None).hours
+    reported = ReportedRun(
+        trace, RawFile("a", None, None), Stated(), Settings(battery=cell), None, trace
+    ).hours
     (row,) = found.rows
     assert (row["hours"], row["hours_low"], row["hours_high"]) == pytest.approx(reported[:3], rel=1e-9)
     assert found.left_out == {"measured at the wall, which no battery feeds": 1}
