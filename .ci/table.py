@@ -31,6 +31,8 @@ def outcomes(report: Path) -> Iterator[Outcome]:
         skipped = case.find("skipped")
         expected = skipped is not None and skipped.get("type") == "pytest.xfail"
         reason = "" if skipped is None or expected else skipped.get("message", "")
+        if reason == "collection skipped":  # a whole file
+            reason = re.sub(r".*'(?=Skipped: )|'\)$", "", skipped.text or reason)
         yield Outcome(f"{case.get('classname')}::{case.get('name')}", re.sub(r"^Skipped: ", "", reason))
 
 
@@ -38,6 +40,8 @@ def table(reports: list[Path]) -> tuple[list[str], int]:
     """The lines of the table, and how many tests no run has executed."""
     runs = {report.stem: list(outcomes(report)) for report in reports}
     executed = {o.test for run in runs.values() for o in run if not o.reason}
+    files = {f"::{test.partition('::')[0]}" for test in executed}
+    executed |= {o.test for run in runs.values() for o in run if o.reason and o.test in files}
     skipped = {o.test: o.reason for run in runs.values() for o in run if o.reason and o.test not in executed}
     lines = [f"{'run':24} executed   skipped"]
     for name, run in runs.items():

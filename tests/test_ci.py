@@ -44,6 +44,23 @@ def test_what_one_run_executes_is_not_skipped(table: ModuleType, tmp_path: Path)
     ]
 
 
+def test_a_file_that_one_run_skips_as_a_whole_is_executed_by_another(
+    table: ModuleType, tmp_path: Path
+) -> None:
+    cause = """("x.py", 3, 'Skipped: torch is not here')"""
+    (tmp_path / "a.xml").write_text(
+        '<testsuites><testsuite><testcase classname="" name="tests.x"><skipped type="pytest.skip" '
+        f'message="collection skipped">{cause}</skipped></testcase></testsuite></testsuites>'
+    )
+    lines, skipped = table.table([tmp_path / "a.xml"])
+    assert skipped == 1
+    assert lines[-1].split(maxsplit=2)[2] == "torch is not here"
+    (tmp_path / "b.xml").write_text(
+        '<testsuites><testsuite><testcase classname="tests.x" name="test_y"/></testsuite></testsuites>'
+    )
+    assert table.table([tmp_path / "a.xml", tmp_path / "b.xml"])[1] == 0
+
+
 def test_an_expected_failure_is_executed(table: ModuleType, tmp_path: Path) -> None:
     report(tmp_path / "x.xml", ("a", 'type="pytest.xfail" message="known"'))
     assert table.table([tmp_path / "x.xml"])[1] == 0

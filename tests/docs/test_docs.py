@@ -34,8 +34,17 @@ FRAMEWORKS = {
     "xllamacpp",
 }  # fmt: skip
 """What examples need beyond the test extra."""
+
+
+def marks_of(example):
+    """`make examples` runs those that need a framework."""
+    imported = set(re.findall(r"^(?:from|import) (\w+)", example.read_text(encoding="utf-8"), re.MULTILINE))
+    wanted = [pytest.mark.peers] if imported & FRAMEWORKS else []
+    return [*wanted, pytest.mark.slow] if example.stem in SLOW else wanted
+
+
 EXAMPLES = [
-    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in SLOW else [])
+    pytest.param(path, id=path.stem, marks=marks_of(path))
     for path in sorted((ROOT / "examples").glob("*.py"))
 ]
 

@@ -1,9 +1,14 @@
 """The reference pages name what the code has: exit codes, variables; SKILL.md stays short."""
 
 import re
+import runpy
+from importlib import metadata
 from pathlib import Path
 
+import click
+
 from energymeter import errors
+from energymeter.cli import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "reference" / "environment.md").read_text(encoding="utf-8")
@@ -27,3 +32,28 @@ def test_every_variable_is_named() -> None:
 
 def test_the_skill_is_short() -> None:
     assert len((ROOT / "SKILL.md").read_text(encoding="utf-8").splitlines()) <= 80
+
+
+def test_every_command_and_option_is_on_the_page_of_commands() -> None:
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    parts = dict(re.findall(r"^## (energymeter [^\n]+)\n\n```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    known = dict(runpy.run_path(str(ROOT / "docs" / "make_reference.py"))["commands"](cli, ("energymeter",)))
+    assert {*parts} == {" ".join(words) for words in known}, "run docs/make_reference.py"
+    for words, command in known.items():
+        for option in command.params:
+            if isinstance(option, click.Option) and not option.hidden:
+                assert option.opts[-1] in parts[" ".join(words)], "run docs/make_reference.py"
+
+
+def test_every_package_that_is_asked_for_has_its_licence_and_no_default_has_the_gpl() -> None:
+    page = (ROOT / "docs" / "reference" / "licences.md").read_text(encoding="utf-8")
+    rows = {
+        name: (by, licence)
+        for name, by, licence in re.findall(r"^\| ([\w-]+) \| (.+) \| (.+) \|$", page, re.M)
+    }
+    for line in metadata.requires("edge-energymeter") or []:
+        if not re.search(r"extra == .(test|docs)\b", line) and not line.startswith("edge-energymeter"):
+            name = re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", line)[0]).lower()  # type: ignore[index]
+            assert name in rows, "run docs/make_reference.py"
+    for by, licence in rows.values():
+        assert by != "always" or "GPL" not in licence
