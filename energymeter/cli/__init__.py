@@ -4,8 +4,11 @@ Results go to standard output, everything else to standard error. Exit codes are
 `energymeter.errors`; ``run`` ends with the exit code of its command, and Ctrl-C gives 130.
 """
 
+import contextlib
+import errno
 import importlib
 import io
+import os
 import shlex
 import sys
 import warnings
@@ -19,6 +22,8 @@ from energymeter.text import printable
 from energymeter.version import __version__
 
 INTERRUPTED = 130
+_NOT_WRITTEN = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT)
+"""What a write to standard output meets: its reader has gone, or its disk is full."""
 _COMMANDS = {
     "devices": "Sources on this machine; what is missing, and why.",
     "log": "Show and record what a source measures.",
@@ -118,6 +123,17 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     click.echo(f"energymeter: {printable(str(message))}", err=True)
 
 
+def _output_failed(failure: OSError) -> int:
+    """Say once why the output is not whole; of a reader that has gone, as `head` does, nothing is said."""
+    if failure.errno != errno.EPIPE:
+        click.echo(
+            f"energymeter: the output cannot be written ({failure.strerror}); free some space", err=True
+        )
+    with contextlib.suppress(OSError):  # what is left in the buffer would fail again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 1
+
+
 def main(loaded: Callable[[], None] | None = None) -> None:
     """Run the command line and end the process with its exit code.
 
@@ -130,6 +146,12 @@ def main(loaded: Callable[[], None] | None = None) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(prog_name="energymeter", standalone_mode=False, obj=loaded)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as failure:
+        if failure.errno not in _NOT_WRITTEN or failure.filename is not None:
+            raise
+        code = _output_failed(failure)
     except click.ClickException as error:
         error.show()
         code = error.exit_code

@@ -212,3 +212,33 @@ def test_a_hostile_mark_is_refused(name: str, tmp_path: Path, monkeypatch: pytes
     assert done.exit_code in DOCUMENTED
     assert done.stderr.count("\n") <= 3
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("show", "r.csv"), ("verify", "r.csv"), ("report", "r.csv", "--format", "json"), ("budget", "forecast")],
+)
+def test_an_output_that_cannot_be_written_is_one_sentence(words, tmp_path):
+    made(tmp_path / "r.csv")
+    command = [sys.executable, "-c", "from energymeter.cli import main; main()", *words]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "energymeter: the output cannot be written (No space left on device); free some space"
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_gone_gets_no_traceback(tmp_path):
+    made(tmp_path / "r.csv")
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-c", "from energymeter.cli import main; main()", "show", "r.csv"]
+    done = subprocess.run(
+        command, cwd=tmp_path, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr.count("Traceback")) == (1, 0)

@@ -36,7 +36,9 @@ def test_the_skill_is_short() -> None:
 
 def test_every_command_and_option_is_on_the_page_of_commands() -> None:
     page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
-    parts = dict(re.findall(r"^## (energymeter [^\n]+)\n\n```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    parts = dict(
+        re.findall(r"^## (energymeter [^\n]+)\n\n```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    )
     known = dict(runpy.run_path(str(ROOT / "docs" / "make_reference.py"))["commands"](cli, ("energymeter",)))
     assert {*parts} == {" ".join(words) for words in known}, "run docs/make_reference.py"
     for words, command in known.items():
