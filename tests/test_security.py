@@ -32,6 +32,7 @@ from energymeter.discovery import choice, last_choice
 from energymeter.drivers.links import command, http
 from energymeter.drivers.protocols import text_table
 from energymeter.errors import EnergyMeterError, LedgerError, LogError, SpecError
+from energymeter.lake import schema as lake_schema
 from energymeter.reading import Facts
 from energymeter.recordings import parquet, textfile
 from energymeter.recordings.header import COLUMNS, FORMAT
@@ -443,6 +444,7 @@ CLAIMS: dict[str, list[str]] = {
         "recordings/test_jls.py::test_many_samples_are_joined_and_keep_their_energy"
     ],
     "a row group of a Parquet file": [f"{HERE}::test_the_limits_on_the_page_are_those_of_the_code"],
+    "the marker of a lake": [f"{HERE}::test_the_limits_on_the_page_are_those_of_the_code"],
     "a number on the command line": ["cli/test_cli.py::test_numbers_are_finite"],
     # what runs
     "`report -o x.pdf` runs": ["report/test_page.py::test_a_browser_gets_a_new_profile_and_no_network"],
@@ -674,6 +676,9 @@ def test_a_test_that_holds_a_sentence_is_there(test: str) -> None:
 TABLES = "points of a calibration, a table of a counter, a forecast of intensities, a log of a gauge"
 
 
+LAKE = "the marker of a lake, a report that is pushed into one"
+
+
 def test_the_limits_on_the_page_are_those_of_the_code() -> None:
     page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     rows = [row for row in sentences(page.partition("## Limits")[2].partition("##")[0]) if " |" in row]
@@ -696,6 +701,7 @@ def test_the_limits_on_the_page_are_those_of_the_code() -> None:
         ("the output of a command", f"{command.LONGEST_LINE >> 10} KB"),
         ("a line of a growing CSV file", f"{text_table.LONGEST_LINE >> 10} KB"),
         ("a row group of a Parquet file", f"{parquet.MOST_GROUP_ROWS >> 20} million rows"),
+        (LAKE, f"{lake_schema.MOST_MARKER_BYTES >> 10} KB; {lake_schema.MOST_REPORT_BYTES >> 20} MB"),
         ("a number on the command line", f"±{Finite().max:g}".replace("+", "")),
     ):
         assert bound in limit(of), (of, bound)

@@ -92,8 +92,8 @@ def _is_measured(item: pytest.Item) -> bool:
 
 def _asks_for_it(item: pytest.Item) -> bool:
     """Whether it asks for this fixture, and not for an argument or a fixture of its own of the same name."""
-    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {}).get("energy")
-    return bool(known) and known[-1].func.__module__ == __name__
+    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    return "energy" in known and known["energy"][-1].func.__module__ == __name__
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

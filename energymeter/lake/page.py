@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from energymeter.errors import ExtraMissing, LogError
 from energymeter.lake.questions import Choice, Group, chosen_runs, groups_of
+from energymeter.lake.schema import MOST_REPORT_BYTES
 from energymeter.paths import replace_file
 from energymeter.text import percent, plus_minus, printable, significant
 from energymeter.version import __version__
@@ -28,7 +29,6 @@ _WORK = ("model", "variant", "unit", "place")
 _LEAST_DIGITS = 4
 _ENDS = ("share_left_low", "share_left_high")
 _WIDTH, _PAD = 200.0, 6.0
-_MOST_REPORT_BYTES = 1 << 26
 
 
 class Row(NamedTuple):
@@ -241,7 +241,7 @@ def _reports(tables: "Tables", runs: Any, shown: dict[str, str], path: str) -> l
         for report in sorted(reports):
             if os.path.basename(report) != report or report.startswith("."):
                 continue  # no name that a push gives
-            content = tables.store.read(f"reports/{report}", _MOST_REPORT_BYTES)
+            content = tables.store.read(f"reports/{report}", MOST_REPORT_BYTES)
             if content is not None:
                 try:
                     os.makedirs(folder, exist_ok=True)

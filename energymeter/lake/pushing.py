@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from energymeter.errors import LogError, SpecError
 from energymeter.lake.rows import RunRows, folder_name, key_of, rows_of, table_of, version_of
-from energymeter.lake.schema import DATA, arrow, check_marker, write_table
+from energymeter.lake.schema import DATA, MOST_REPORT_BYTES, arrow, check_marker, write_table
 from energymeter.lake.statement import Statement
 from energymeter.lake.store import Store
 from energymeter.recordings.record import Hints, options_in
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _FRESH_SECONDS = 12 * 3600.0
 """A file that an interrupted push left is used if it is younger; `upkeep` removes what is twice as old."""
-_MOST_REPORT_BYTES = 1 << 26
 
 
 class Pushed(NamedTuple):
@@ -210,7 +209,7 @@ def _copied(report: str, store: Store) -> str:
     if ending not in (".html", ".pdf", ".md"):
         raise SpecError(f"{printable(report)} is no report; give an .html, .pdf or .md file")
     try:
-        content = read_file(report, _MOST_REPORT_BYTES)
+        content = read_file(report, MOST_REPORT_BYTES)
     except OSError as failure:
         raise LogError(
             f"{printable(report)} cannot be read: {failure.strerror}; correct the path"

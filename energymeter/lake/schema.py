@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 VERSION = 1
 MARKER = "energymeter-lake.json"
-_MOST_MARKER_BYTES = 1 << 16
+MOST_MARKER_BYTES = 1 << 16
+MOST_REPORT_BYTES = 1 << 26
+"""A page that is pushed next to its run."""
 
 
 class Column(NamedTuple):
@@ -196,7 +198,7 @@ def check_marker(store: "Store", *, create: bool = False) -> None:
     Raises:
         LogError: there is none, it is damaged, or of another version.
     """
-    content = store.read(MARKER, _MOST_MARKER_BYTES)
+    content = store.read(MARKER, MOST_MARKER_BYTES)
     if content is None:
         if not create:
             raise LogError(
