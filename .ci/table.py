@@ -1,6 +1,7 @@
 """The end of `.ci/run`: how many tests each run executed, and why the others were skipped.
 
     python .ci/table.py REPORTS
+    python .ci/table.py --skipping REPORT     only the files of which one run skipped tests
 
 REPORTS is a folder of JUnit files, as ``pytest --junitxml`` writes them. A test that one run skips and
 another one executes is not skipped. More than `MOST_SKIPPED` fail.
@@ -52,6 +53,18 @@ def table(reports: list[Path]) -> tuple[list[str], int]:
     return lines, len(skipped)
 
 
+def skipping(report: Path, root: Path) -> list[str]:
+    """The files of the tests that a run skipped."""
+    found = set()
+    for outcome in outcomes(report):
+        if outcome.reason:
+            name, _, test = outcome.test.partition("::")
+            parts = (name or test).split(".")  # of a whole file, the name of the test is that of the file
+            paths = ("/".join(parts[:n]) + ".py" for n in range(len(parts), 0, -1))
+            found.update([path for path in paths if (root / path).is_file()][:1])
+    return sorted(found)
+
+
 def main(folder: str) -> int:
     reports = sorted(Path(folder).glob("*.xml"))
     if not reports:
@@ -66,4 +79,7 @@ def main(folder: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    if sys.argv[1] == "--skipping":
+        print(*skipping(Path(sys.argv[2]), Path()))
+    else:
+        sys.exit(main(sys.argv[1]))

@@ -61,6 +61,21 @@ def test_a_file_that_one_run_skips_as_a_whole_is_executed_by_another(
     assert table.table([tmp_path / "a.xml", tmp_path / "b.xml"])[1] == 0
 
 
+def test_the_files_of_which_tests_were_skipped(table: ModuleType, tmp_path: Path) -> None:
+    cases = [
+        '<testcase classname="tests.a.test_x" name="y"><skipped message="no root"/></testcase>',
+        '<testcase classname="tests.a.test_z.Kind" name="y"><skipped message="no root"/></testcase>',
+        '<testcase classname="" name="tests.test_w"><skipped message="collection skipped"/></testcase>',
+        '<testcase classname="tests.test_v" name="y"/>',
+    ]
+    (tmp_path / "r.xml").write_text(f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>")
+    files = ["tests/a/test_x.py", "tests/a/test_z.py", "tests/test_w.py"]
+    (tmp_path / "tests" / "a").mkdir(parents=True)
+    for path in [*files, "tests/test_v.py"]:
+        (tmp_path / path).touch()
+    assert table.skipping(tmp_path / "r.xml", tmp_path) == files
+
+
 def test_an_expected_failure_is_executed(table: ModuleType, tmp_path: Path) -> None:
     report(tmp_path / "x.xml", ("a", 'type="pytest.xfail" message="known"'))
     assert table.table([tmp_path / "x.xml"])[1] == 0
