@@ -50,7 +50,7 @@ with meter:
     voiced = sum(detect(chunk) > 0.5 for chunk in meter.track(chunks, name="chunk"))
 
 usage, calls = meter.usage, meter.spans["inference"]
-each = calls.usage.with_units(inferences=len(calls), battery=phone).per("inferences")
+each = usage.with_units(inferences=len(chunks), battery=phone).per("inferences")  # of the whole loop
 hours = phone.estimate(phone.hours(watts=usage.mean_watts), usage.mean_watts, "h")
 print(usage)
 print(f"speech in {voiced} of {len(chunks)} chunks of 32 ms")
