@@ -254,7 +254,7 @@ class Usage(NamedTuple):
         if partly_measured(coverage):
             texts.append(f"{percent(coverage, 1)} of the time measured")
         if self.missed:
-            texts.append(f"{self.missed} readings missed")
+            texts.append("1 reading missed" if self.missed == 1 else f"{self.missed} readings missed")
         if partly_measured(coverage) and bounds is not None:
             texts.append(f"{significant(bounds[0])} to {significant(bounds[1])} J in the whole window")
         return [*texts, *map(str, self.units), *self.notes]

@@ -566,7 +566,8 @@ class Sampler:
         if refused:
             notes.append(
                 f"the sampler was refused real-time priority (it has: {', '.join(sorted(refused))}) and "
-                f"missed {'1 reading' if missed == 1 else f'{missed} readings'}; allow it with `ulimit -r 1` or CAP_SYS_NICE"
+                f"missed {'1 reading' if missed == 1 else f'{missed} readings'}; allow it with `ulimit -r 1` "
+                "or CAP_SYS_NICE"
             )
         if self.log is not None and (error := self.log_error()):
             notes.append(error)
