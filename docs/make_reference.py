@@ -1,6 +1,7 @@
 """Writes docs/reference/cli.md from the commands themselves, and licences.md from what is installed here."""
 
 import re
+import runpy
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -49,13 +50,23 @@ def commands(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[tuple[
 
 def cli_page() -> str:
     """The reference of the commands, as they describe themselves."""
+    examples = runpy.run_path(str(Path(__file__).with_name("cli_examples.py")))
+    run, not_run = examples["EXAMPLES"], examples["NOT_RUN"]
     parts = [
         "# Commands\n\nWhat `--help` says of each command. Exit codes and variables have "
-        "[their own page](environment.md). This page is written by `docs/make_reference.py`.\n"
+        "[their own page](environment.md). The tests run the examples of a command in an empty folder, "
+        "line by line, unless the page says otherwise. This page is written by `docs/make_reference.py`.\n"
     ]
     for words, command in commands(cli, ("energymeter",)):
         context = click.Context(command, info_name=" ".join(words), terminal_width=100, max_content_width=100)
-        parts.append(f"## {' '.join(words)}\n\n```text\n{command.get_help(context).rstrip()}\n```\n")
+        name = " ".join(words)
+        parts.append(f"## {name}\n\n```text\n{command.get_help(context).rstrip()}\n```\n")
+        for title, lines in (
+            ("Examples", run.get(name)),
+            ("Examples, not run by the tests", not_run.get(name)),
+        ):
+            if lines:
+                parts.append(f"{title}:\n\n```text\n" + "\n".join(lines) + "\n```\n")
     return "\n".join(parts)
 
 
