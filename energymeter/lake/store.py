@@ -12,7 +12,7 @@ from energymeter.errors import ExtraMissing, LogError, SpecError
 from energymeter.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 OBJECT_STORES = ("s3", "gs", "az", "memory")
 """Protocols of stores in which a file appears when all of it has arrived. ``memory`` is for tests."""
@@ -78,19 +78,11 @@ class Store:
         Raises:
             LogError: it cannot be written.
         """
-        target = self.path(name)
-        try:
+        with self._reporting(name):
             if self.remote:
-                self.files.pipe_file(target, content)
+                self.files.pipe_file(self.path(name), content)
             else:
-                _put_local(target, content)
-        except Exception as failure:  # each store raises errors of its own
-            if isinstance(failure, (MemoryError, AssertionError)):
-                raise
-            raise LogError(
-                f"{printable(self.url_of(name))} cannot be written ({_cause(failure)}); correct the store "
-                "and push again"
-            ) from failure
+                _put_local(self.path(name), content)
 
     def put_file(self, name: str, path: str) -> None:
         """The same of a local file, which is moved or copied into the lake.
@@ -99,13 +91,19 @@ class Store:
             LogError: it cannot be written.
         """
         target = self.path(name)
-        try:
+        with self._reporting(name):
             if self.remote:
                 self.files.put_file(path, target)
             else:
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 _finish(path, target)
-        except Exception as failure:
+
+    @contextlib.contextmanager
+    def _reporting(self, name: str) -> "Iterator[None]":
+        """Turn what a store raises while a file is written into a `LogError`."""
+        try:
+            yield
+        except Exception as failure:  # each store raises errors of its own
             if isinstance(failure, (MemoryError, AssertionError)):
                 raise
             raise LogError(
