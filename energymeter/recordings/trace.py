@@ -685,7 +685,7 @@ class Trace:
         Raises:
             ExtraMissing: without matplotlib.
             NotMeasured: there is nothing to draw.
-            SpecError: a budget, and no current was measured.
+            SpecError: a budget that is none, or one where no current was measured.
         """
         from energymeter.report import plot_traces  # upwards: docs/decisions/0014
 

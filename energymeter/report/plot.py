@@ -1,5 +1,6 @@
 """Recordings as pictures: power over time with spans and gaps, what was used, and a histogram."""
 
+import math
 import os
 import textwrap
 from collections.abc import Sequence
@@ -69,9 +70,11 @@ def plot_traces(
 
     Raises:
         ExtraMissing: without matplotlib.
-        SpecError: no recordings, or more than there are kinds of lines.
+        SpecError: no recordings, or more than there are kinds of lines; or a budget that is none.
         LogError, NotMeasured, ImplausibleReading: as for `Trace.load`.
     """
+    if budget_mah is not None and not 0 < budget_mah < math.inf:
+        raise SpecError(f"a budget of {budget_mah} mAh is none; give a positive number, or leave it out")
     with styled():
         recordings = decimated_all(sources, channel)
         return _Drawing(recordings, title, budget_mah, histogram).picture()

@@ -128,6 +128,12 @@ def test_recordings_are_overlaid_from_their_starts():
     assert len(styles) == 2
 
 
+@pytest.mark.parametrize("budget_mah", [0, -1, float("nan"), float("inf")])
+def test_a_budget_that_is_none_is_refused(budget_mah):
+    with pytest.raises(SpecError, match="give a positive number, or leave it out"):
+        make_trace().plot(budget_mah=budget_mah)
+
+
 def test_a_budget_is_a_line_or_a_sentence():
     trace = make_trace()
     mah = trace.usage().mah
