@@ -659,6 +659,8 @@ class Judge:
         for event in record.of("crash"):
             self._crashed(event["of"], event)
         for event in record.of("error"):
+            if event["error"] == "RuntimeWarning" and "strict" in record.program.where:
+                continue  # the program asked that warnings be raised; `_warnings` looks for needless ones
             if not event["ours"]:
                 self._crashed(event["step"], event)
             elif self._uncalled_for(event):
@@ -781,6 +783,8 @@ class Judge:
                 continue
             leaving = run.extent.end.latest - run.extent.end.earliest - record.waited(run.extent.end)
             limit = _LEAVE_SECONDS + slow + stalls + (_RESTART_SECONDS if record.breaks else 0.0)
+            if not (run.logged or run.other):  # a baseline enters too, and waits for the first sample
+                limit += max((channel.spec.late for channel in record.channels[run.meter]), default=0.0)
             if leaving > record.allowed(limit, *run.extent.end):
                 self.verdict.found("slow leave", "run", f"leaving took {leaving:.2f} s")
         hung = record.folder / "hung.txt"
