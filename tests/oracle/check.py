@@ -104,7 +104,8 @@ class Judge:
             self._crashed(figure, answer.error)
             return
         if not runs:
-            if answer.error is None and answer.what in ("usage", "usages", "trace"):
+            tried = any("error" in event for event in self.record.of("idle"))  # it was a run
+            if answer.error is None and answer.what in ("usage", "usages", "trace") and not tried:
                 self.verdict.found("figure of nothing", figure, f"{answer.value} without a run")
             return
         run = runs[-1]
