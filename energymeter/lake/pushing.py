@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from energymeter.reading import Provenance
 
+_MOST_FOLDER_BYTES = 200
 _FRESH_SECONDS = 12 * 3600.0
 """A file that an interrupted push left is used if it is younger; `upkeep` removes what is twice as old."""
 
@@ -88,10 +89,15 @@ def _push(
     file = printable(os.path.basename(name))
     rows = rows_of(load(path), file, stated)
     samples = len(rows.tables["samples"]["unix_us"])
-    known = partition_rows(store, rows.host, rows.date)
-    earlier = [version for run_id, version in known if run_id == rows.run_id]
+    folder = f"host={rows.host}/date={rows.date}"
+    earlier = _versions(store, rows.run_id, folder)
     if any(version.endswith(rows.content) for version in earlier) and not force:
         return Pushed(file, rows.run_id, False, samples)
+    now = _moved_to(store, rows.run_id) or rows.home
+    if now not in ("", folder) and not force and _versions(store, rows.run_id, now):
+        raise LogError(f"{file} is in the lake already, as {printable(now)}; give --force to move it")
+    if now != folder:  # before its rows, so that whoever finds these can find them by the run, too
+        store.put(_moved(rows.run_id), folder.encode())
     newest = max(earlier, default="")
     if (
         newest
@@ -103,6 +109,21 @@ def _push(
         )
     write_run(store, rows, report, revision=time.time_ns() // 1000 if force else 0)
     return Pushed(file, rows.run_id, True, samples)
+
+
+def _versions(store: Store, run_id: str, folder: str) -> list[str]:
+    """Those of one run in a partition."""
+    return [version for known, version in partition_rows(store, folder) if known == run_id]
+
+
+def _moved(run_id: str) -> str:
+    """The file that names the partition of a run that is elsewhere than its log says."""
+    return f"moved/{run_id[:2]}/{run_id}"
+
+
+def _moved_to(store: Store, run_id: str) -> str:
+    """The partition in that file, or an empty text."""
+    return (store.read(_moved(run_id), _MOST_FOLDER_BYTES) or b"").decode("ascii", "replace")
 
 
 def write_run(store: Store, rows: RunRows, report: str = "", *, revision: int = 0) -> None:
@@ -134,10 +155,10 @@ def put_table(store: Store, name: str, table: str, rows: Any) -> None:
         write_table(table, rows, path)
 
 
-def partition_rows(store: Store, host: str, date: str) -> list[tuple[str, str]]:
-    """The run and the version in each row of ``runs`` of one host and day."""
+def partition_rows(store: Store, folder: str) -> list[tuple[str, str]]:
+    """The run and the version in each row of ``runs`` of one host and day, as ``host=pi/date=2026-11-28``."""
     found: list[tuple[str, str]] = []
-    for name in store.names(f"runs/host={host}/date={date}"):
+    for name in store.names(f"runs/{folder}"):
         table = read_table(store, name, ["run_id", "version"])
         found += zip(table["run_id"].to_pylist(), table["version"].to_pylist(), strict=True)
     return found

@@ -94,12 +94,24 @@ class Choice(NamedTuple):
             raise SpecError(f"{printable(wrong[0])!r} is no provenance; choose from {', '.join(TRUSTS)}")
         if not 0 <= self.least_coverage <= 1:
             raise SpecError(f"a coverage of {self.least_coverage:g} makes no sense; give a share from 0 to 1")
-        return self
+        since, until = (None if day is None else _day(day) for day in (self.since, self.until))
+        if since is not None and until is not None and until < since:
+            raise SpecError(f"no day is from {since} until {until}; give the earlier one as the first")
+        return self._replace(since=since, until=until)
 
     @property
     def trusts(self) -> list[str]:
         """What counts."""
         return list(dict.fromkeys(["measured", *self.include]))
+
+
+def _day(text: str) -> str:
+    import datetime
+
+    try:
+        return datetime.date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise SpecError(f"{printable(text)!r} is no day; give one as 2026-11-28") from None
 
 
 # Which runs count -----------------------------------------------------------------------------------------
@@ -114,6 +126,15 @@ def _coverage(tables: "Tables", table: Any) -> Any:
     return tables.ibis.ifelse(table.seconds > 0, table.covered_seconds / table.seconds, 1.0)
 
 
+def _within(runs: Any, choice: Choice) -> Any:
+    """The runs of some days."""
+    if choice.since is not None:
+        runs = runs.filter(runs.date >= choice.since)
+    if choice.until is not None:
+        runs = runs.filter(runs.date <= choice.until)
+    return runs
+
+
 def chosen_runs(tables: "Tables", choice: Choice, *, with_units: bool) -> tuple[Any, dict[str, int]]:
     """The runs that count, and how many do not."""
     choice = choice.checked()
@@ -122,10 +143,7 @@ def chosen_runs(tables: "Tables", choice: Choice, *, with_units: bool) -> tuple[
         wanted = getattr(choice, column)
         if wanted is not None:
             runs = runs.filter(runs[column] == wanted)
-    if choice.since is not None:
-        runs = runs.filter(runs.date >= choice.since)
-    if choice.until is not None:
-        runs = runs.filter(runs.date <= choice.until)
+    runs = _within(runs, choice)
     runs = runs.mutate(
         trust=_trust(tables, runs),
         covered=_coverage(tables, runs) >= choice.least_coverage,
@@ -370,11 +388,7 @@ def _regression(before: Group, after: Group) -> dict[str, Any]:
 
 def coverage(tables: "Tables", choice: Choice = Choice()) -> Answer:  # noqa: B008 - an immutable tuple
     """The hosts of whose runs the least was measured, the worst first; runs of every provenance count."""
-    runs = tables.runs
-    if choice.since is not None:
-        runs = runs.filter(runs.date >= choice.since)
-    if choice.until is not None:
-        runs = runs.filter(runs.date <= choice.until)
+    runs = _within(tables.runs, choice.checked())
     runs = runs.mutate(trust=_trust(tables, runs))
     sums = runs.group_by(["host_name", "board", "place", "trust"]).agg(
         runs=runs.count(), seconds=runs.seconds.sum(), covered_seconds=runs.covered_seconds.sum()
@@ -389,8 +403,11 @@ def coverage(tables: "Tables", choice: Choice = Choice()) -> Answer:  # noqa: B0
 
 
 def power(tables: "Tables", choice: Choice = Choice()) -> Answer:  # noqa: B008 - an immutable tuple
-    """Energy, mean and highest power of each host by its samples at full rate."""
-    runs, left_out = chosen_runs(tables, choice._replace(least_coverage=0.0), with_units=False)
+    """Energy, mean and highest power of each host by its samples at full rate.
+
+    A host that several runs measured at the same time counts by the longest of them.
+    """
+    runs, left_out = _each_once(tables, choice)
     samples = tables.samples.filter(tables.samples.counted)
     sums = samples.group_by(["run", "channel"]).agg(
         samples=samples.count(),
@@ -430,11 +447,7 @@ def fleet(
         grid: a yearly grid; None: no grams, unless ``intensities`` are given.
         intensities: those of the grid over time.
     """
-    runs, left_out = chosen_runs(tables, choice._replace(least_coverage=0.0), with_units=False)
-    doubled = _overlapping(tables, runs)
-    if doubled:
-        left_out["measured at the same time as a longer run of their host"] = len(doubled)
-        runs = runs.filter(runs.run.notin(doubled))
+    runs, left_out = _each_once(tables, choice)
     seconds = tables.seconds
     hours = seconds.mutate(hour=seconds.unix_s // 3600, rand2=seconds.random_uncertainty_joules**2)
     by_run = hours.group_by(["run", "hour"]).agg(
@@ -533,16 +546,27 @@ def _hour(row: dict[str, Any], grid: "Grid | None", intensities: "Intensities | 
     return found
 
 
+def _each_once(tables: "Tables", choice: Choice) -> tuple[Any, dict[str, int]]:
+    """The runs that count, without those that were measured during a longer one of their host."""
+    runs, left_out = chosen_runs(tables, choice._replace(least_coverage=0.0), with_units=False)
+    doubled = _overlapping(tables, runs)
+    if doubled:
+        left_out["measured at the same time as a longer run of their host"] = len(doubled)
+        runs = runs.filter(runs.run.notin(doubled))
+    return runs, left_out
+
+
 def _overlapping(tables: "Tables", runs: Any) -> list[int]:
-    """The keys of runs during which a longer one of the same host and place was measured."""
-    times = tables.rows(runs.select("run", "host_name", "place", "start_unix_us", "seconds", "version"))
+    """The keys of runs during which a longer one of the same host, place and trust was measured."""
+    columns = ("run", "host_name", "place", "trust", "start_unix_us", "seconds", "version")
+    times = tables.rows(runs.select(*columns))
     times.sort(key=lambda row: (-row["seconds"], row["start_unix_us"], row["version"]))
-    kept: dict[tuple[str, str], tuple[list[int], list[int]]] = {}
+    kept: dict[tuple[str, str, str], tuple[list[int], list[int]]] = {}
     doubled = []
     for row in times:
         start = row["start_unix_us"]
         end = start + round(row["seconds"] * 1e6)
-        starts, ends = kept.setdefault((row["host_name"], row["place"]), ([], []))
+        starts, ends = kept.setdefault((row["host_name"], row["place"], row["trust"]), ([], []))
         place = bisect.bisect_right(starts, start)
         if (place and ends[place - 1] > start) or (place < len(starts) and starts[place] < end):
             doubled.append(row["run"])

@@ -41,6 +41,8 @@ class RunRows(NamedTuple):
     host: str
     """Name of the folder."""
     date: str
+    home: str
+    """The partition by the recording alone, whatever is stated; empty: it does not say its host and date."""
     end_unix_us: int
     tables: dict[str, dict[str, Any]]
     """The columns of each table but ``runs``; without the key."""
@@ -108,7 +110,14 @@ def rows_of(channels: "Sequence[Trace]", file: str, stated: "Statement") -> RunR
         "seconds": _columns("seconds", _second_rows(total, epoch, first, last, trust)),
         "samples": _joined([_sample_columns(trace, epoch) for trace in channels]),
     }
-    return RunRows(run_id, content, folder_name(host), date, round((epoch + last) * 1e6), tables, run)
+    own_host = _text(header.get("host"))
+    home = partition(own_host, _date(total.epoch_s + first)) if own_host and total.epoch_s is not None else ""
+    return RunRows(run_id, content, folder_name(host), date, home, round((epoch + last) * 1e6), tables, run)
+
+
+def partition(host: str, date: str) -> str:
+    """The folder of a host's day within each table."""
+    return f"host={folder_name(host)}/date={date}"
 
 
 def key_of(run_id: str, version: str) -> int:

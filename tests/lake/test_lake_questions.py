@@ -193,6 +193,40 @@ def test_a_host_that_is_measured_twice_counts_once(tmp_path):
     assert "clocks" in found.notes[0]
 
 
+def test_power_counts_a_host_that_is_measured_twice_once(tmp_path):
+    pushed(tmp_path, recorded("a", START, 3.0, 20.0))
+    pushed(tmp_path, recorded("a", START + 5, 3.0, 10.0, source="ina219@1:0x41"))
+    found = power(Tables(tmp_path))
+    assert math.fsum(row["joules"] for row in found.rows) == pytest.approx(60.0)
+    assert found.left_out == {"measured at the same time as a longer run of their host": 1}
+
+
+@pytest.mark.parametrize("provenance", ["measured", "manual", "modelled"])
+def test_a_simulated_run_hides_no_other(tmp_path, provenance):
+    pushed(tmp_path, recorded("a", START, 9.0, 60.0, provenance="simulated", calibrated=False))
+    pushed(tmp_path, recorded("a", START + 5, 3.0, 10.0, provenance=provenance))
+    include = ("simulated", "manual", "modelled")
+    for question in (power, fleet):
+        found = question(Tables(tmp_path), Choice(include=include))
+        joules = {row["trust"]: row["joules"] for row in found.rows}
+        assert joules == {"simulated": pytest.approx(540.0), provenance: pytest.approx(30.0)}
+
+
+@pytest.mark.parametrize("question", [coverage, power, fleet, per_unit])
+def test_a_day_is_a_date(tmp_path, question):
+    pushed(tmp_path, recorded("a", START, 3.0, 20.0), units=2.0)
+    tables = Tables(tmp_path)
+    for wrong in ("yesterday", "2026-13-01", "28.11.2026", ""):
+        with pytest.raises(SpecError, match="is no day"):
+            question(tables, Choice(since=wrong))
+        with pytest.raises(SpecError, match="is no day"):
+            question(tables, Choice(until=wrong))
+    with pytest.raises(SpecError, match="the earlier one"):
+        question(tables, Choice(since="2026-11-29", until="2026-11-28"))
+    assert question(tables, Choice(since="2026-11-28", until="2026-11-29")).rows
+    assert not question(tables, Choice(since="2026-12-01")).rows
+
+
 def test_grams_are_those_of_a_footprint(tmp_path):
     trace = recorded("a", START, 3.0, 20.0)
     pushed(tmp_path, trace, clock_uncertainty_s=0.0)

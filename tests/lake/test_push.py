@@ -186,6 +186,36 @@ def test_another_statement_is_refused_unless_forced(tmp_path):
     assert math.fsum(row["joules"] for row in counting(tmp_path, "seconds")) == pytest.approx(60.0)
 
 
+@pytest.mark.parametrize("way", ["stated first", "stated later"])
+@pytest.mark.parametrize("stated", [{"host": "other"}, {"started": START + 86400.0}, {"clock_offset_s": 9e4}])
+def test_a_run_of_another_host_or_day_is_moved_only_if_forced(tmp_path, way, stated):
+    first, later = ({}, stated) if way == "stated later" else (stated, {})
+    pushed(tmp_path, recorded(), **first)
+    with pytest.raises(LogError, match=r"in the lake already, as host=.*--force to move"):
+        pushed(tmp_path, recorded(), **later)
+    assert [one.is_new for one in pushed(tmp_path, recorded(), **first)] == [False]
+    pushed(tmp_path, recorded(), **later, force=True)
+    (run,) = counting(tmp_path, "runs")
+    assert run["host_name"] == later.get("host", "pi-1")
+    assert math.fsum(row["joules"] for row in counting(tmp_path, "seconds")) == pytest.approx(60.0)
+    pushed(tmp_path, recorded(seconds=30.0), **later, force=True)
+    (run,) = counting(tmp_path, "runs")
+    assert run["host_name"] == later.get("host", "pi-1")
+    with pytest.raises(LogError, match="--force to move"):
+        pushed(tmp_path, recorded(seconds=40.0), **first)
+
+
+def test_a_recording_without_host_or_date_is_found_wherever_it_was_put(tmp_path):
+    trace = recorded()
+    trace.header, trace.epoch_s = {}, None
+    pushed(tmp_path, trace, host="a", started=float(START))
+    for other in ({"host": "b", "started": float(START)}, {"host": "a", "started": START + 86400.0}):
+        with pytest.raises(LogError, match="as host=a/"):
+            pushed(tmp_path, trace, **other)
+    pushed(tmp_path, trace, host="b", started=float(START), force=True)
+    assert [row["host_name"] for row in counting(tmp_path, "runs")] == ["b"]
+
+
 def test_a_clock_that_was_ahead_is_put_right(tmp_path):
     pushed(tmp_path, recorded(start=START + 3600), clock_offset_s=3600.0, clock_uncertainty_s=0.5)
     (run,) = counting(tmp_path, "runs")
