@@ -53,6 +53,7 @@ class Agent:
             raise SpecError("pin is for an agent on another machine; leave it out")
         else:
             self._feed = module("energymeter.sampling.agent_feed").LocalFeed(address)
+        self._infos: Any = ()
         self._parts: list[_Part] = []
 
     @property
@@ -72,8 +73,12 @@ class Agent:
 
         Raises:
             SourceError: it does not run, has no such source, or cannot open it.
+            SamplerError: it serves another meter now than when it was opened before.
         """
         self._feed.open()
+        if self._infos:
+            module("energymeter.sampling.config").follow(self._feed.infos, self._infos)
+        self._infos = self._feed.infos
         feed = module("energymeter.sampling.agent_feed")
         lag_seconds = getattr(self._feed, "lag_seconds", 0.0)
         self._parts = [

@@ -56,7 +56,7 @@ def main() -> None:
 def _prepared(config: dict[str, Any]) -> Session:
     from energymeter.errors import SamplerError
     from energymeter.sampling import priority
-    from energymeter.sampling.config import LogConfig, SourceConfig
+    from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig, follow
     from energymeter.sampling.memory import Head
     from energymeter.sampling.pace import SystemPace
     from energymeter.sampling.session import Session
@@ -67,7 +67,8 @@ def _prepared(config: dict[str, Any]) -> Session:
     configs = [SourceConfig.from_json(row) for row in config["sources"]]
     corrections = _corrections(config["corrections"])
     session = Session(configs, corrections)
-    if not config["resume"]:
+    before = [ChannelInfo.from_json(row) for row in config["resume"]]
+    if not before:
         try:
             os.ftruncate(config["memory_fd"], session.size)
         except OSError as failure:
@@ -77,14 +78,19 @@ def _prepared(config: dict[str, Any]) -> Session:
             raise SamplerError(
                 f"there is no shared memory for the samples: {failure.strerror}; {remedy(failure)}"
             ) from failure
-    elif os.fstat(config["memory_fd"]).st_size != session.size:
-        session.close()
-        raise SamplerError("the source came back with other channels than it had; start a new measurement")
+    else:
+        try:
+            follow(session.channels, before)
+            if os.fstat(config["memory_fd"]).st_size != session.size:
+                raise SamplerError("the source came back with another rate; start a new measurement")
+        except SamplerError:
+            session.close()
+            raise
     memory = memoryview(mmap.mmap(config["memory_fd"], session.size))
     log = LogConfig(**config["log"]) if config["log"] else None
     priority.guard()
     pace = SystemPace(Head(memory), 0, parent_pid, config["memory_fd"])
-    session.prepare(memory, pace, log, resume=config["resume"], own_process=True)
+    session.prepare(memory, pace, log, resume=bool(before), own_process=True)
     return session
 
 

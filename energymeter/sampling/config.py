@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from energymeter.errors import SpecError
+from energymeter.errors import SamplerError, SpecError
 from energymeter.lazy import TYPE_CHECKING, NamedTuple
 from energymeter.reading import Facts
 from energymeter.sampling.memory import ChannelMemory, channel_bytes
@@ -15,7 +15,7 @@ from energymeter.source import Source, Streaming
 from energymeter.spec import Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 
@@ -124,6 +124,14 @@ class ChannelInfo(NamedTuple):
         """All fields, by name."""
         return {**self._asdict(), "facts": self.facts._asdict()}
 
+    def follows(self, before: ChannelInfo) -> bool:
+        """Whether samples of this channel may follow those of the other: one meter, and what is known of it.
+
+        How fast it is read, and how it is read, may have changed.
+        """
+        known, earlier = (_of_the_meter(info.facts) for info in (self, before))
+        return (self.name, self.identity, known) == (before.name, before.identity, earlier)
+
     def memory_in(self, shared: memoryview) -> ChannelMemory:
         """The channel's own part of the shared memory."""
         own = shared[self.offset : self.offset + channel_bytes(self.capacity)]
@@ -138,3 +146,28 @@ class ChannelInfo(NamedTuple):
         known = {name: self.to_json()[name] for name in ("name", "facts", "rate_hz", "identity")}
         card = cards.get(self.identity) if self.calibrated else None
         return {"source": self.source_index, **known, "calibration": card}
+
+
+def follow(after: Sequence[ChannelInfo], before: Sequence[ChannelInfo]) -> None:
+    """Check that samples of these channels may follow those of the others.
+
+    Raises:
+        SamplerError: they are others; what the curve says of its samples would be wrong from there on.
+    """
+    if len(after) == len(before) and all(new.follows(old) for new, old in zip(after, before, strict=True)):
+        return
+    now, then = (" + ".join(info.name for info in infos) for infos in (after, before))
+    other = f"{now}, and was {then}" if now != then else f"another {now} than it was"
+    raise SamplerError(f"the source came back as {other}; connect that one again, or start a new measurement")
+
+
+def _of_the_meter(facts: Facts) -> Facts:
+    return facts._replace(
+        default_hz=0.0,
+        max_hz=0.0,
+        joules_wrap=None,
+        coulombs_wrap=None,
+        renewal_seconds=0.0,
+        smoothing_seconds=0.0,
+        still_seconds=None,
+    )

@@ -72,7 +72,7 @@ class ProcessHost:
         log: LogConfig | None,
         corrections: dict[str, Correction],
         *,
-        resume: bool = False,
+        resume: Sequence[ChannelInfo] = (),
     ) -> list[ChannelInfo]:
         """Start the process and have it open the sources; nothing is left of it if that fails.
 
@@ -80,7 +80,7 @@ class ProcessHost:
             configs: the sources, as specs.
             log: the file for every sample.
             corrections: calibrations by meter identity.
-            resume: it follows one that has died, in the same memory.
+            resume: the channels of one that has died, which it follows in the same memory.
 
         Raises:
             EnergyMeterError: why it could not.
@@ -101,7 +101,7 @@ class ProcessHost:
                 "corrections": corrections,
                 "memory_fd": self._file.fd,
                 "parent_pid": os.getpid(),
-                "resume": resume,
+                "resume": [info.to_json() for info in resume],
             }
             self._logs = log is not None
             self._child = spawn(config, (self._file.fd,), last_words.fd)
@@ -109,7 +109,7 @@ class ProcessHost:
             if not resume:
                 self.memory = memoryview(_mapped(self._file, answer["bytes"]))
         except OSError as failure:
-            self._abort(resume)
+            self._abort(bool(resume))
             if isinstance(failure, errors.EnergyMeterError):
                 raise
             raise SamplerError(
@@ -117,7 +117,7 @@ class ProcessHost:
                 "folder with room"
             ) from failure
         except BaseException:
-            self._abort(resume)
+            self._abort(bool(resume))
             raise
         finally:
             if last_words is not None:

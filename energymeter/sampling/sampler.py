@@ -478,7 +478,8 @@ class Sampler:
 
     def _restart(self, host: ProcessHost | ThreadHost) -> None:
         try:
-            host.start(self._configs, self.log, self._corrections, resume=True)
+            known = [channel.info for channel in self.channels]
+            host.start(self._configs, self.log, self._corrections, resume=known)
         except Exception as failure:  # noqa: BLE001 - reported; the next try may succeed
             self._give_up(f"sampling could not go on: {failure}")
             wait = _RETRY_SECONDS[min(self._attempts, len(_RETRY_SECONDS) - 1)]
@@ -544,6 +545,8 @@ class Sampler:
             notes.append("sampled by a thread of this program")
         if self._agent_lost:
             back = "it came back" if self.restarts else "it did not come back"
+            why = {channel.curve.error for channel in self.channels} if self._down else ()
+            back = "; ".join([back, *sorted(filter(None, why))])
             notes.append(f"the agent was away for a part of the block, and {back}")
         elif self.restarts:
             notes.append(f"sampling was killed and restarted {self.restarts} times")

@@ -38,7 +38,7 @@ class ThreadHost:
         log: LogConfig | None,
         corrections: dict[str, Correction],
         *,
-        resume: bool = False,
+        resume: Sequence[ChannelInfo] = (),
     ) -> list[ChannelInfo]:
         """Open the sources and start the thread; nothing is left of it if that fails.
 
@@ -49,7 +49,9 @@ class ThreadHost:
         try:
             self.memory = memoryview(bytearray(session.size))
             self._wake = uninterrupted(pipe, close)
-            session.prepare(self.memory, SystemPace(Head(self.memory), self._wake[0].fd), log, resume=resume)
+            session.prepare(
+                self.memory, SystemPace(Head(self.memory), self._wake[0].fd), log, resume=bool(resume)
+            )
             self._thread = threading.Thread(
                 target=self._run, args=(session,), name="energymeter-sampler", daemon=True
             )

@@ -8,6 +8,7 @@ a reader writes, shortens or stops the ring   test_a_reader_can_only_read_the_ri
 a kernel without the seal lets its user write test_without_the_seal_only_other_users_are_given_the_ring
 energy is invented while the agent is away    test_an_agent_that_goes_away_is_a_gap
 a ring whose writer has died is read on       test_a_sampling_process_that_dies_is_a_gap
+another source goes on under the old name     test_an_agent_that_serves_another_source_is_not_read_on
 the agent opens what its user did not name    test_only_what_the_configuration_names_is_opened
 a request that makes no sense ends the agent  test_requests_that_make_no_sense_are_rejected, test_any_bytes
 one client keeps the others waiting           test_a_source_that_opens_slowly_..., test_idle_clients
@@ -542,6 +543,38 @@ def test_an_agent_that_goes_away_is_a_gap(serve: Serve) -> None:
     assert 0.2 < usage.seconds - usage.measured_seconds < away + 0.2
     assert usage.seconds >= seconds
     assert any("the agent was away" in note for note in usage.notes)
+
+
+def test_an_agent_that_serves_another_source_is_not_read_on(serve: Serve) -> None:
+    running = serve()
+    with EnergyMeter("agent") as meter:
+        time.sleep(0.2)
+        running.close()
+        serve({"pi": ("manual:5V,1.8A", 50.0)})  # the same layout
+        sampler = meter._life.latest.sampler
+        until(lambda: "came back" in sampler.channels[0].curve.error)
+        time.sleep(0.2)
+    usage = meter.usage
+    assert usage.sources == ("manual:5V,0.6A",)
+    assert usage.joules == pytest.approx(3.0 * usage.measured_seconds, rel=0.01)
+    assert usage.coverage < 0.9
+    notes = " ".join(usage.notes)
+    assert "came back as manual:5V,1.8A, and was manual:5V,0.6A" in notes, notes
+
+
+def test_an_agent_that_serves_another_source_is_not_read_on_next_to_others(serve: Serve) -> None:
+    running = serve()
+    with EnergyMeter("agent+manual:5V,1A") as meter:
+        time.sleep(0.2)
+        running.close()
+        serve({"pi": ("manual:5V,1.8A", 50.0)})
+        sampler = meter._life.latest.sampler
+        until(lambda: "came back" in sampler.channels[0].curve.error)
+        time.sleep(0.2)
+    agent, manual = meter.usages.values()
+    assert agent.sources == ("manual:5V,0.6A",)
+    assert agent.joules == pytest.approx(3.0 * agent.measured_seconds, rel=0.01)
+    assert agent.coverage < 0.9 < manual.coverage
 
 
 def test_a_sampling_process_that_dies_is_a_gap(serve: Serve) -> None:
