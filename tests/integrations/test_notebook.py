@@ -1,5 +1,7 @@
 """`%%energy` in a real IPython shell: results, errors, interruptions."""
 
+import signal
+
 import pytest
 from integrations.frameworks import versions
 
@@ -40,6 +42,15 @@ def test_the_error_of_a_cell_passes_and_what_it_used_is_kept(shell, capsys):
     assert "J ±" in capsys.readouterr().out
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C interrupts, also where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_cell_loses_nothing(shell, capsys):
     cell = "%%energy manual:5V,0.6A\nz = 1\nimport signal\nsignal.raise_signal(signal.SIGINT)\nz = 2"
     shell.run_cell(cell)
