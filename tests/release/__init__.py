@@ -1,0 +1,1 @@
+"""Building, trying and cutting a release."""

@@ -1,0 +1,77 @@
+"""A release is whole or is refused; it is tried in a repository of its own."""
+
+import datetime
+import subprocess
+from pathlib import Path
+
+import pytest
+from release.release import git, release
+
+TODAY = datetime.date(2026, 11, 29)
+CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- A meter.\n\n## [0.1.0] - 2026-01-01\n\n- All.\n"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "energymeter").mkdir()
+    (tmp_path / "energymeter" / "version.py").write_text('"""The version."""\n\n__version__ = "0.1.0"\n')
+    (tmp_path / "setup.cfg").write_text("[metadata]\nname = x\nversion = 0.1.0\ndescription = 0.1.0\n")
+    (tmp_path / "CHANGELOG.md").write_text(CHANGELOG)
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "config", "user.name", "Somebody")
+    git(tmp_path, "config", "user.email", "somebody@example.org")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "--message", "Begin")
+    git(tmp_path, "tag", "v0.1.0")
+    return tmp_path
+
+
+def test_a_release_is_a_commit_and_a_tag(tree: Path) -> None:
+    release(tree, "0.2.0", TODAY)
+    assert '__version__ = "0.2.0"' in (tree / "energymeter" / "version.py").read_text()
+    assert "\nversion = 0.2.0\ndescription = 0.1.0\n" in (tree / "setup.cfg").read_text()
+    assert "## [Unreleased]\n\n## [0.2.0] - 2026-11-29\n\n### Added\n\n- A meter.\n" in (
+        (tree / "CHANGELOG.md").read_text()
+    )
+    assert git(tree, "status", "--porcelain") == ""
+    assert git(tree, "log", "-1", "--format=%s") == "Release 0.2.0"
+    assert git(tree, "rev-list", "-1", "v0.2.0") == git(tree, "rev-parse", "HEAD")
+    assert "- A meter." in git(tree, "tag", "--list", "v0.2.0", "--format=%(contents)")
+
+
+@pytest.mark.parametrize(
+    ("version", "why"),
+    [("0.2", "is no version"), ("v0.2.0", "is no version"), ("0.1.0", "is a tag already"),
+     ("0.0.9", "does not follow 0.1.0"), ("0.2.0\n", "is no version"), ("", "is no version")],
+)  # fmt: skip
+def test_a_version_that_makes_no_sense_is_refused(tree: Path, version: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        release(tree, version, TODAY)
+    assert git(tree, "status", "--porcelain") == ""
+
+
+def test_an_open_change_is_refused(tree: Path) -> None:
+    (tree / "more.txt").write_text("x")
+    with pytest.raises(ValueError, match="not committed"):
+        release(tree, "0.2.0", TODAY)
+
+
+def test_a_release_without_news_is_refused(tree: Path) -> None:
+    (tree / "CHANGELOG.md").write_text(CHANGELOG.replace("### Added\n\n- A meter.\n\n", ""))
+    git(tree, "commit", "--quiet", "--all", "--message", "Say nothing")
+    with pytest.raises(ValueError, match="says nothing"):
+        release(tree, "0.2.0", TODAY)
+
+
+def test_two_versions_are_refused(tree: Path) -> None:
+    (tree / "setup.cfg").write_text("[metadata]\nname = x\nversion = 0.1.1\n")
+    git(tree, "commit", "--quiet", "--all", "--message", "Differ")
+    with pytest.raises(ValueError, match="different versions"):
+        release(tree, "0.2.0", TODAY)
+
+
+def test_the_command_says_why(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("release.py")
+    done = subprocess.run(["python3", str(script), "nonsense"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "no release: 'nonsense' is no version; give one as in VERSION=0.2.0\n"
