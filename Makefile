@@ -57,7 +57,9 @@ $(VENV)/.demo: setup.cfg | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[voice]'
 	touch $@
 
-$(VENV)/.test: setup.cfg | $(BIN)/python
+# LOCK names a file of exact versions and their hashes, as CI does; without it the newest ones are installed
+$(VENV)/.test: setup.cfg $(LOCK) | $(BIN)/python
+	$(if $(LOCK),$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(LOCK))
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@
 

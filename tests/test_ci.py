@@ -1,6 +1,8 @@
 """The table at the end of `.ci/run`: what some run executes is not skipped, and too many skips fail."""
 
+import configparser
 import importlib.util
+import re
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +31,28 @@ def report(path: Path, *cases: tuple[str, str]) -> None:
 
 
 NO_CHIP = 'type="pytest.skip" message="no chip"'
+
+
+def test_what_the_suite_needs_is_locked_by_hash() -> None:
+    """Each name in the extra `test` and in those that it names; `make lock` adds what is new."""
+    lock = (ROOT / ".ci" / "requirements.txt").read_text(encoding="utf-8")
+    entries = re.split(r"^(?=[a-z0-9])", lock, flags=re.MULTILINE)[1:]
+    assert all(re.match(r"[a-z0-9._-]+==\S+", entry) and "--hash=sha256:" in entry for entry in entries)
+    locked = {entry.partition("==")[0] for entry in entries}
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    extras, found, wanted = setup["options.extras_require"], set(), ["test"]
+    while wanted:
+        for line in extras[wanted.pop()].splitlines():
+            match = re.match(r"([A-Za-z0-9._-]+)(?:\[([\w,-]+)\])?", line)
+            if match is None or line.startswith("#"):
+                continue
+            if match[1] == "edge-energymeter":
+                wanted += match[2].split(",")
+            else:
+                found.add(match[1].lower().replace("_", "-"))
+    assert found
+    assert found <= locked
 
 
 def test_what_one_run_executes_is_not_skipped(table: ModuleType, tmp_path: Path) -> None:
