@@ -71,10 +71,12 @@ def _in_thread(run: Callable[[], None]) -> None:
     raises RuntimeError. So another thread starts it, which is not interrupted, and a lock is waited for.
     """
     refused = False
-    ended = _thread.allocate_lock()
+    begun, ended = _thread.allocate_lock(), _thread.allocate_lock()
     ended.acquire()
 
     def run_to_the_end() -> None:
+        if not begun.acquire(blocking=False):
+            return
         try:
             run()
         finally:
@@ -84,14 +86,15 @@ def _in_thread(run: Callable[[], None]) -> None:
         nonlocal refused
         try:
             threading.Thread(target=run_to_the_end, name="energymeter-work", daemon=True).start()
-        except RuntimeError:
-            refused = True
-            ended.release()
+        except (RuntimeError, MemoryError):
+            if begun.acquire(blocking=False):  # it has not begun, and will not
+                refused = True
+                ended.release()
 
     try:
         _thread.start_new_thread(start, ())
         ended.acquire()
-    except RuntimeError:
+    except (RuntimeError, MemoryError):
         refused = True
-    if refused:  # no thread is left, or the interpreter is about to end
+    if refused:  # no thread or memory is left, or the interpreter is about to end
         run()

@@ -97,3 +97,20 @@ def test_without_a_thread_it_works_in_the_caller(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert uninterrupted(lambda: threading.current_thread().name) == "MainThread"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("failure", [RuntimeError, MemoryError])
+def test_a_thread_that_cannot_start_keeps_nobody_waiting(monkeypatch, failure, when):
+    """Without memory, `Thread.start` fails before the thread exists, or while it runs already."""
+    start = threading.Thread.start
+
+    def failing(thread):
+        if when == "after":
+            start(thread)
+        raise failure("too little")
+
+    monkeypatch.setattr(threading.Thread, "start", failing)
+    done = []
+    assert uninterrupted(lambda: done.append(1) or 5) == 5
+    assert done == [1]
