@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from itertools import pairwise
 
 from energymeter.lazy import TYPE_CHECKING, NamedTuple, made
+from energymeter.units import RECTANGLE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 COVERED = 0.995
 """The share of a window that must have been measured for its energy to stand for the whole window."""
@@ -223,6 +224,11 @@ class Window(NamedTuple):
     edge_joules: float
     """What the window's two edges may misplace, one standard deviation."""
     peak_watts: float
+    start_joules: float = math.inf
+    """What its start alone may misplace, one standard deviation, if it is long; infinite: only both edges
+    together are known, as where a device shows its values late."""
+    end_joules: float = math.inf
+    """The same of its end."""
 
     @classmethod
     def between(
@@ -235,6 +241,7 @@ class Window(NamedTuple):
         """
         joules0, coulombs0, volt_seconds0, covered0, fill0, variance0, edge_joules, step_watts = start
         joules1, coulombs1, volt_seconds1, covered1, fill1, variance1, edge1_joules, step1_watts = end
+        edge0_joules = edge_joules
         if edges is not None:
             edge_joules = edges.misplaced_joules(seconds)
         else:
@@ -254,6 +261,8 @@ class Window(NamedTuple):
                 variance1 - variance0,
                 edge_joules,
                 peak_watts,
+                edge0_joules,
+                edge1_joules,
             ),
         )
 
@@ -282,3 +291,112 @@ def unseen_joules(watts: Sequence[float], seconds: float) -> float:
     prior = max(0.0, 1.0 - len(steps) / _ENOUGH_STEPS)
     square = (prior * watts[-1] ** 2 + sum(step * step for step in steps)) / (prior + len(steps))
     return math.sqrt(square / 3) * seconds
+
+
+def together(
+    windows: Sequence[Window],
+    edges: Sequence[tuple[float, float]],
+    interval_seconds: float,
+    channels: int = 1,
+) -> Window:
+    """Several windows of one channel as one.
+
+    Args:
+        windows: at least one.
+        edges: start and end of each, s.
+        interval_seconds: from one sample to the next.
+        channels: how many channels add up with this one.
+    """
+    summed = {
+        field: math.fsum(getattr(window, field) for window in windows)
+        for field in Window._fields[: Window._fields.index("variance_joules2")]
+    }
+    peaks = [window.peak_watts for window in windows if window.peak_watts == window.peak_watts]
+    ends = (
+        Ends(
+            start,
+            end,
+            window.variance_joules2,
+            window.edge_joules,
+            window.start_joules,
+            window.end_joules,
+            window.peak_watts,
+        )
+        for (start, end), window in zip(edges, windows, strict=True)
+        if window.covered_seconds > 0
+    )
+    variance, edge_joules = ends_together(ends, interval_seconds, channels)
+    return Window(
+        **summed,
+        variance_joules2=variance,
+        edge_joules=edge_joules,
+        peak_watts=max(peaks, default=math.nan),
+    )
+
+
+class Ends(NamedTuple):
+    """A window's edges, s, and what is uncertain of it: see `Window`."""
+
+    start: float
+    end: float
+    variance_joules2: float
+    edge_joules: float
+    start_joules: float
+    end_joules: float
+    peak_watts: float
+
+
+class _Row(NamedTuple):
+    """Windows of which none overlaps another, up to the last one so far."""
+
+    end: float
+    peak_watts: float
+    joules: float
+    """What they misplace at the most, by the best way to join them."""
+    begun: float
+    """Where those begin that may be joined with the next one, s."""
+    begun_joules: float
+    """The same up to there, with that start and the gaps since then, but no end yet."""
+    variance: float
+
+
+def ends_together(ends: Iterable[Ends], interval_seconds: float, channels: int = 1) -> tuple[float, float]:
+    """The variance of the sum of several windows of one channel, and what their edges may misplace in it.
+
+    What one window gains at its end, the next one loses if it begins there: both errors are the same, with
+    opposite signs. So windows that touch have the two edges of the stretch that they cover. With a gap
+    between them, that stretch is too long by what flowed in the gap: by anything from nothing to the peak,
+    instead of what the curve shows there. Windows are joined where that leaves less than their own edges.
+
+    Work that repeats makes the same error in every gap, or at every edge, and on every channel. So these
+    add, and weigh more with several channels, which add in squares. Overlapping windows are taken apart
+    first into rows in which none overlaps another; what is wrong in one of them is as wrong in the others,
+    at the same time.
+
+    Args:
+        ends: in any order.
+        interval_seconds: from one sample to the next.
+        channels: how many channels add up with this one.
+    """
+    ordered = sorted(ends)
+    least, weight = LONG * interval_seconds, math.sqrt(channels) if len(ordered) > 1 else 1.0
+    rows: list[_Row] = []  # by their ends
+    for start, end, variance, both, at_start, at_end, peak in ordered:
+        peak = abs(peak) if peak == peak else math.inf
+        place = bisect_right(rows, start, key=_end_of) - 1
+        before = rows.pop(place) if place >= 0 else _Row(-math.inf, math.inf, 0.0, start, math.inf, 0.0)
+        gap = start - before.end
+        gap_joules = max(peak, before.peak_watts) * gap * RECTANGLE * weight if gap > 0 else 0.0
+        begun, begun_joules = before.begun, before.begun_joules + gap_joules
+        if not begun_joules <= before.joules + at_start:
+            begun, begun_joules = start, before.joules + at_start
+        joined = begun_joules + at_end if end - begun >= least else math.inf
+        least_joules = min(before.joules + both * weight, joined)
+        row = _Row(end, peak, least_joules, begun, begun_joules, before.variance + variance)
+        insort(rows, row, key=_end_of)
+    scatter = math.fsum(math.sqrt(max(row.variance, 0.0)) for row in rows)
+    return scatter**2, math.fsum(row.joules for row in rows)
+
+
+def _end_of(row: _Row) -> float:
+    return row.end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count as counter
 from struct import Struct
 
 from energymeter.errors import NotMeasured, SpecError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., Any])
 
 _both_edges = Struct("=qq").pack
+_serials = counter(1)
 
 
 class Span:
@@ -27,9 +29,11 @@ class Span:
     Outside of the meter's block it measures nothing.
     """
 
-    __slots__ = ("_counts", "_edges", "_life", "_run", "end_ns", "name", "start_ns")
+    __slots__ = ("_counts", "_edges", "_life", "_run", "end_ns", "name", "serial", "start_ns")
     _counts: dict[str, float]
     """How many of each unit; there is none before `units` is called."""
+    serial: int
+    """What tells it from spans with the same edges; there is none before `units` is called."""
 
     def __init__(self, life: Life, name: str) -> None:
         self._life = life
@@ -59,6 +63,8 @@ class Span:
             return
         spans = run.spans
         self.end_ns = end_ns = spans.now_ns()
+        if hasattr(self, "_counts"):
+            spans.count(self, self._counts)  # before its edges: whoever finds these finds its units
         self._edges.frombytes(_both_edges(self.start_ns, end_ns))  # both in one step, of any thread
         spans.open.pop(self, None)  # after that: a pass that comes between finds its start in any case
         if end_ns > spans.due_ns:
@@ -78,11 +84,12 @@ class Span:
         if not self.start_ns:
             raise SpecError("this span has not begun; call units in its block or after it")
         added = {unit: checked_count(unit, count) for unit, count in counts.items()}
-        counted = getattr(self, "_counts", {})
+        if not hasattr(self, "_counts"):
+            self._counts, self.serial = {}, next(_serials)
+        counted = self._counts
         self._counts = {**counted, **{unit: counted.get(unit, 0.0) + count for unit, count in added.items()}}
-        if self._run is not None:
-            for unit, count in added.items():
-                self._run.spans.count(self.name, unit, self.start_ns, count)
+        if self._run is not None and self.end_ns:
+            self._run.spans.count(self, added)
 
     def begin_at(self, at_ns: int) -> None:
         """Somebody else saw it begin, at this monotonic time; it ends with `end_at`."""
@@ -96,6 +103,8 @@ class Span:
         self.end_ns = max(at_ns, self.start_ns)
         run = self._run
         if run is not None:
+            if hasattr(self, "_counts"):
+                run.spans.count(self, self._counts)
             self._edges.frombytes(_both_edges(self.start_ns, self.end_ns))
             run.spans.open.pop(self, None)
 

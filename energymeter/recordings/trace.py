@@ -24,6 +24,7 @@ from energymeter.energy.window import (
     Edges,
     Near,
     Window,
+    together,
     unseen_joules,
 )
 from energymeter.errors import EnergyMeterError, ExtraMissing, LogError, NotMeasured, SpecError
@@ -408,13 +409,22 @@ class Trace:
                     f"{' + '.join(part.names)} holds a current and no voltage: its charge is known, its "
                     "energy is not; give the voltage, as in volts=3.7V"
                 )
-        drawn = [_together([part._part(*window) for window in windows]) for part in self.parts]
+        drawn = [part._together(windows, len(self.parts)) for part in self.parts]
         return combine(drawn, notes=self.notes, calibration=titles)
+
+    def _together(self, windows: Sequence[tuple[float, float]], channels: int) -> Part:
+        """What one channel, of so many, measured in several windows, as one."""
+        parts = [self._part(*window) for window in windows]
+        if len(parts) == 1:
+            return parts[0]
+        whole = together([part.window for part in parts], windows, self._interval_seconds, channels)
+        return parts[0]._replace(window=whole)
 
     def _part(self, start: float, end: float) -> Part:
         first, last = self._out_of_gaps(start, end)
         begin, end_row = np.searchsorted(self.time_s, first), np.searchsorted(self.time_s, last, side="right")
         inside = self.watts[begin:end_row]
+        late = self.facts.age_seconds(self._typical_interval)
         draw = Window(
             seconds=end - start,
             joules=self._spent("joules", start, end),
@@ -425,6 +435,8 @@ class Trace:
             variance_joules2=self._scatter(start, end),
             edge_joules=math.hypot(self._edge_joules(start, end), self._unseen_joules(start, end)),
             peak_watts=float(np.nanmax(inside)) if np.any(~np.isnan(inside)) else math.nan,
+            start_joules=math.inf if late else self._edge(start),
+            end_joules=math.inf if late else self._edge(end),
         )
         facts = self._facts_seen._replace(counted=True)
         part = Part(" + ".join(self.names), facts, draw, self._interval_seconds)
@@ -745,18 +757,6 @@ class Trace:
 
 def _in_ns(window_s: tuple[float, float]) -> tuple[int, int]:
     return round(window_s[0] * 1e9), round(window_s[1] * 1e9)
-
-
-def _together(parts: Sequence[Part]) -> Part:
-    """What one channel measured in several windows, as one; their edges add, as errors of one sign may."""
-    windows = [part.window for part in parts]
-    summed = {
-        field: math.fsum(getattr(window, field) for window in windows)
-        for field in Window._fields
-        if field != "peak_watts"
-    }
-    peaks = [window.peak_watts for window in windows if not math.isnan(window.peak_watts)]
-    return parts[0]._replace(window=Window(**summed, peak_watts=max(peaks, default=math.nan)))
 
 
 def applied(record: reader.Record) -> Applied | None:

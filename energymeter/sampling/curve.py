@@ -166,6 +166,8 @@ class Stretch:
                 (self._variance + end * self._variance_rise) - (self._variance + start * self._variance_rise),
                 around_joules if around_joules < edge_joules else edge_joules,
                 self.peak_watts,
+                self._edge_joules,
+                self._edge_joules,
             ),
         )
 
@@ -397,7 +399,9 @@ class Curve:
         window = Window.between(start, end, seconds, peak, edges)
         if late_ns:
             unseen = self._unseen_joules(start_ns, end_ns, late_ns)
-            window = window._replace(edge_joules=math.hypot(window.edge_joules, unseen))
+            window = window._replace(
+                edge_joules=math.hypot(window.edge_joules, unseen), start_joules=_INF, end_joules=_INF
+            )
         return window
 
     def _out_of_gap(self, end_ns: int) -> int:
