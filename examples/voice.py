@@ -51,7 +51,7 @@ with meter:
 
 usage, calls = meter.usage, meter.spans["inference"]
 each = usage.with_units(inferences=len(chunks), battery=phone).per("inferences")  # of the whole loop
-hours = phone.estimate(phone.hours(watts=usage.mean_watts), usage.mean_watts, "h")
+hours = phone.estimate(phone.hours(watts=each.watts) or 0.0, each.watts, "h")
 print(usage)
 print(f"speech in {voiced} of {len(chunks)} chunks of 32 ms")
 print(f"energy of {each}")
