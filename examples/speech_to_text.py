@@ -23,7 +23,8 @@ def inside(package: str, *names: str) -> str:
     """The path of a file in an installed package, which is not imported."""
     spec = importlib.util.find_spec(package)
     assert spec is not None
-    (folder,) = spec.submodule_search_locations or ()
+    assert spec.submodule_search_locations is not None
+    (folder,) = spec.submodule_search_locations
     return os.path.join(folder, *names)
 
 

