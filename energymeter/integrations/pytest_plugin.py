@@ -180,8 +180,8 @@ class Energy:
             result = function(*args, **kwargs)
             try:
                 results[:] = [finished(result, title)]
-            except SpecError as refusal:
-                pytest.fail(str(refusal), pytrace=False)
+            except SpecError as error:
+                pytest.fail(str(error), pytrace=False)
 
         protocol = Protocol(runs=self._rounds, min_seconds=self._min_seconds, idle=0.0, unit="call")
         arm = Arm(self.name, title, call)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count as counter
 from struct import Struct
 
 from energymeter.errors import NotMeasured, SpecError
@@ -16,11 +15,11 @@ if TYPE_CHECKING:
     from energymeter.energy.window import Window
     from energymeter.meter.life import Life
     from energymeter.meter.run import Run
+    from energymeter.meter.span_resolver import SpanResolver
 
     F = TypeVar("F", bound=Callable[..., Any])
 
 _both_edges = Struct("=qq").pack
-_serials = counter(1)
 
 
 class Span:
@@ -33,7 +32,7 @@ class Span:
     _counts: dict[str, float]
     """How many of each unit; there is none before `units` is called."""
     serial: int
-    """What tells it from spans with the same edges; there is none before `units` is called."""
+    """A number of its own, as other spans may have the same edges; there is none before `units` is called."""
 
     def __init__(self, life: Life, name: str) -> None:
         self._life = life
@@ -64,7 +63,7 @@ class Span:
         spans = run.spans
         self.end_ns = end_ns = spans.now_ns()
         if hasattr(self, "_counts"):
-            spans.count(self, self._counts)  # before its edges: whoever finds these finds its units
+            self._keep(spans, self._counts)  # before its edges: whoever finds these finds its units
         self._edges.frombytes(_both_edges(self.start_ns, end_ns))  # both in one step, of any thread
         spans.open.pop(self, None)  # after that: a pass that comes between finds its start in any case
         if end_ns > spans.due_ns:
@@ -85,11 +84,14 @@ class Span:
             raise SpecError("this span has not begun; call units in its block or after it")
         added = {unit: checked_count(unit, count) for unit, count in counts.items()}
         if not hasattr(self, "_counts"):
-            self._counts, self.serial = {}, next(_serials)
+            self._counts, self.serial = {}, 0 if self._run is None else self._run.spans.next_serial()
         counted = self._counts
         self._counts = {**counted, **{unit: counted.get(unit, 0.0) + count for unit, count in added.items()}}
         if self._run is not None and self.end_ns:
-            self._run.spans.count(self, added)
+            self._keep(self._run.spans, added)
+
+    def _keep(self, spans: SpanResolver, counts: dict[str, float]) -> None:
+        spans.count(self.name, (self.start_ns, self.end_ns, self.serial), counts)
 
     def begin_at(self, at_ns: int) -> None:
         """Somebody else saw it begin, at this monotonic time; it ends with `end_at`."""
@@ -104,7 +106,7 @@ class Span:
         run = self._run
         if run is not None:
             if hasattr(self, "_counts"):
-                run.spans.count(self, self._counts)
+                self._keep(run.spans, self._counts)
             self._edges.frombytes(_both_edges(self.start_ns, self.end_ns))
             run.spans.open.pop(self, None)
 

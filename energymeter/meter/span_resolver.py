@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from itertools import chain
+from itertools import count as numbers
 from operator import sub
 from struct import Struct
 
@@ -21,15 +22,13 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Callable, Iterator, Sequence
 
-    from energymeter.meter.span import Span
-
 _EXACT, _ROUNDED = 2, 8
 """The fields of a window after its seconds: joules and coulombs are kept as they are; the rest, of which
 nobody needs sixteen digits, in half the memory."""
 _FIRST_KEEP_NS = 1_000_000_000
 """A stream may be faster than it said; after a second its rate is known."""
 _counted = Struct("=qqqd")
-"""When a span began and ended, what tells it from others, and a count of its units."""
+"""When a span began and ended, its own number, and a count of its units."""
 _BLOCK = 4096
 """Spans in a block that is full; a smaller one is copied when spans are added."""
 
@@ -201,6 +200,8 @@ class SpanResolver:
         self._usual_keep_ns = keep_ns
         self.now_ns = now_ns
         self._channels = tuple(_Channel() for _ in curves)
+        self.next_serial = numbers(1).__next__
+        """A number for a span that counts units."""
 
     def begin(self, name: str) -> array[int]:
         """Keep spans of this name from now on; where their edges go."""
@@ -208,13 +209,13 @@ class SpanResolver:
 
         return self.edges.setdefault(name, array("q"))
 
-    def count(self, span: Span, counts: dict[str, float]) -> None:
-        """Add units to a span that has ended."""
+    def count(self, name: str, span: tuple[int, int, int], counts: dict[str, float]) -> None:
+        """Add units to a span of this name that has ended: its start, its end and its own number."""
         from array import array
 
-        of_name = self.counts.setdefault(span.name, {})
+        of_name = self.counts.setdefault(name, {})
         for unit, count in counts.items():
-            record = _counted.pack(span.start_ns, span.end_ns, span.serial, count)
+            record = _counted.pack(*span, count)
             of_name.setdefault(unit, array("q")).frombytes(record)  # in one step, of any thread
 
     def units(self, name: str) -> dict[str, array[int]]:

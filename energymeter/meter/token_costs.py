@@ -30,7 +30,7 @@ from energymeter.units import RECTANGLE
 PHASES = ("prefill", "decode", "other")
 """What a request consists of; ``other`` is tokenizing, queueing and transport."""
 _TOKENS = {"prefill": "prompt", "decode": "output"}
-"""Whose tokens a phase has."""
+"""The tokens that a phase has."""
 _BEFORE = (("other",), ("prefill", "other"), ("decode", "prefill"))
 """What comes before each of them."""
 MOST_RANDOM = 0.10
@@ -108,9 +108,9 @@ class Placed(NamedTuple):
     slack_ns: int = 0
     """By how much they may lie earlier."""
     unknown: tuple[str, ...] = ("prefill", "decode")
-    """Of which nobody says how long they took; ``other`` contains them."""
+    """The phases whose time nobody reports; ``other`` contains them."""
 
-    def tells(self, phase: str) -> bool:
+    def shows(self, phase: str) -> bool:
         """Whether it is known where this phase lies; of ``other``, that it contains none of the others."""
         return bool(self.phases) and (not self.unknown if phase == "other" else phase not in self.unknown)
 
@@ -307,18 +307,18 @@ class TokenCosts:
         ]
         return self._run.usage_of(added, self._progress)
 
-    def _telling(self, phase: str) -> list[Served]:
+    def _showing(self, phase: str) -> list[Served]:
         """The requests of which it is known where this phase lies; of ``request``, all."""
-        return [one for one in self._kept if phase == "request" or one.placed.tells(phase)]
+        return [one for one in self._kept if phase == "request" or one.placed.shows(phase)]
 
     def _tokens(self, phase: str) -> int | None:
         """The tokens of a phase in the requests that have its energy."""
-        telling = self._telling(phase) or self._kept
-        return _sum(getattr(one.timings, f"{_TOKENS[phase]}_tokens") for one in telling)
+        showing = self._showing(phase) or self._kept
+        return _sum(getattr(one.timings, f"{_TOKENS[phase]}_tokens") for one in showing)
 
     def _phase(self, phase: str) -> Usage | None:
-        telling = self._telling(phase)
-        edges_ns = [part[1:] for one in telling for part in one.placed.phases if part[0] == phase]
+        showing = self._showing(phase)
+        edges_ns = [part[1:] for one in showing for part in one.placed.phases if part[0] == phase]
         try:
             return self._usage(self.name_of(phase), edges_ns) if edges_ns else None
         except NotMeasured:
@@ -331,7 +331,7 @@ class TokenCosts:
         found = dict(phases)
         for phase, before in zip(PHASES, _BEFORE, strict=True):
             usage, here = phases[phase], watts.get(phase)
-            slack = sum(one.placed.slack_ns for one in self._telling(phase)) * 1e-9
+            slack = sum(one.placed.slack_ns for one in self._showing(phase)) * 1e-9
             if not slack or usage is None or here is None:
                 continue
             there = next((known for name in before if (known := watts.get(name)) is not None), here)
@@ -362,11 +362,11 @@ class TokenCosts:
             some = any(one.placed.phases for one in self._kept)
             split = (
                 f"the runner reports no {phase if some else 'phases'}"
-                if not self._telling(phase)
+                if not self._showing(phase)
                 else "no sample"
             )
             return Cost(unit, phase, units, None, reason=f"not measured: {split}")
-        at_least = self._at_least(usage, units, len(self._telling(phase)))
+        at_least = self._at_least(usage, units, len(self._showing(phase)))
         if at_least is None:
             return Cost(unit, phase, units, usage)
         what = f"{at_least} {unit}s a request" if unit != "request" else "longer requests"
@@ -459,7 +459,7 @@ class TokenCosts:
         shares = [
             f"{phase} {percent(usage.joules / self.usage.joules, 1)}"
             for phase, usage in self.phases.items()
-            if usage is not None and self.usage.joules > 0 and len(self._telling(phase)) == self.requests
+            if usage is not None and self.usage.joules > 0 and len(self._showing(phase)) == self.requests
         ]
         lines = [("output tokens per J", per_joule), ("tokens per second", rates), ("of a request", shares)]
         rows += [[name, ", ".join(parts), ""] for name, parts in lines if parts]
@@ -477,10 +477,10 @@ class TokenCosts:
     def __str__(self) -> str:
         usage = self.usage
         left_out = [f"{count} left out: they {why}" for why, count in self.left_out.items()]
-        telling = {phase: len(self._telling(phase)) for phase in _TOKENS}
+        showing = {phase: len(self._showing(phase)) for phase in _TOKENS}
         some = [
             f"{phase} of the {count} of {self.requests} requests whose runner reports it"
-            for phase, count in telling.items()
+            for phase, count in showing.items()
             if 0 < count < self.requests
         ]
         notes = [

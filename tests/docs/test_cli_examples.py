@@ -67,8 +67,8 @@ def parsed_with_files(words, before):
     while True:
         try:
             return parsed(words)
-        except click.BadParameter as refusal:
-            absent = _ABSENT.search(refusal.message)
+        except click.BadParameter as error:
+            absent = _ABSENT.search(error.message)
             if absent is None or absent[1] not in before or Path(absent[1]).exists():
                 raise
             made = Path(absent[1])
