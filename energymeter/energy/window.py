@@ -166,6 +166,25 @@ class Edges(NamedTuple):
         bound = max(math.sqrt(square / len(moments)), _DELAYED * moved_joules)
         return bound / 2  # the bound is two standard deviations
 
+    def alone(self, seconds: float) -> tuple[float, float, float, float]:
+        """What start and end of a long window misplace by themselves, and by one delay, as in `Window`."""
+        start_joules, start_shift = self._alone(self.start, 0.0)
+        end_joules, end_shift = self._alone(self.end, seconds)
+        return start_joules, end_joules, start_shift, end_shift
+
+    def _alone(self, near: Near, edge: float) -> tuple[float, float]:
+        """What is misplaced at an edge, and what the greatest delay moves past it."""
+        late = self.late
+        least, most = near.levels(edge, edge + late)
+        slack = (most - least) * late / 4
+        least, most = _stretched((least, most), self.most_watts, hidden=False)
+        worst = 0.0
+        for moved, smear in ((0.0, 0.0), (late / 2, late / 2), (late, 0.0)):
+            low, high = near.bounds(edge + moved, smear, least, most)
+            shown = near.at(edge + moved)
+            worst = max(worst, high - shown, shown - low)
+        return (worst + slack) / 2, _DELAYED * (near.at(edge + late) - near.at(edge)) / 2
+
     def _hidden_joules(self, seconds: float) -> float:
         """The same of a window within a mean or two, of which only their sums are known.
 
@@ -226,9 +245,13 @@ class Window(NamedTuple):
     peak_watts: float
     start_joules: float = math.inf
     """What its start alone may misplace, one standard deviation, if it is long; infinite: only both edges
-    together are known, as where a device shows its values late."""
+    together are known."""
     end_joules: float = math.inf
     """The same of its end."""
+    start_shift: float = 0.0
+    """What a device that shows its values late moves past the start, one standard deviation; the delay is the
+    same at the end, so that only the difference of both counts."""
+    end_shift: float = 0.0
 
     @classmethod
     def between(
@@ -263,6 +286,8 @@ class Window(NamedTuple):
                 peak_watts,
                 edge0_joules,
                 edge1_joules,
+                0.0,
+                0.0,
             ),
         )
 
@@ -296,7 +321,7 @@ def unseen_joules(watts: Sequence[float], seconds: float) -> float:
 def together(
     windows: Sequence[Window],
     edges: Sequence[tuple[float, float]],
-    interval_seconds: float,
+    least_seconds: float,
     channels: int = 1,
 ) -> Window:
     """Several windows of one channel as one.
@@ -304,7 +329,7 @@ def together(
     Args:
         windows: at least one.
         edges: start and end of each, s.
-        interval_seconds: from one sample to the next.
+        least_seconds: the least length of a window whose edges are known by themselves, see `long_seconds`.
         channels: how many channels add up with this one.
     """
     summed = {
@@ -320,12 +345,14 @@ def together(
             window.edge_joules,
             window.start_joules,
             window.end_joules,
+            window.start_shift,
+            window.end_shift,
             window.peak_watts,
         )
         for (start, end), window in zip(edges, windows, strict=True)
         if window.covered_seconds > 0
     )
-    variance, edge_joules = ends_together(ends, interval_seconds, channels)
+    variance, edge_joules = ends_together(ends, least_seconds, channels)
     return Window(
         **summed,
         variance_joules2=variance,
@@ -343,6 +370,8 @@ class Ends(NamedTuple):
     edge_joules: float
     start_joules: float
     end_joules: float
+    start_shift: float
+    end_shift: float
     peak_watts: float
 
 
@@ -355,12 +384,13 @@ class _Row(NamedTuple):
     """What they misplace at the most, by the best way to join them."""
     begun: float
     """Where those begin that may be joined with the next one, s."""
+    begun_shift: float
     begun_joules: float
     """The same up to there, with that start and the gaps since then, but no end yet."""
     variance: float
 
 
-def ends_together(ends: Iterable[Ends], interval_seconds: float, channels: int = 1) -> tuple[float, float]:
+def ends_together(ends: Iterable[Ends], least_seconds: float, channels: int = 1) -> tuple[float, float]:
     """The variance of the sum of several windows of one channel, and what their edges may misplace in it.
 
     What one window gains at its end, the next one loses if it begins there: both errors are the same, with
@@ -375,27 +405,33 @@ def ends_together(ends: Iterable[Ends], interval_seconds: float, channels: int =
 
     Args:
         ends: in any order.
-        interval_seconds: from one sample to the next.
+        least_seconds: the least length of a window whose edges are known by themselves, see `long_seconds`.
         channels: how many channels add up with this one.
     """
     ordered = sorted(ends)
-    least, weight = LONG * interval_seconds, math.sqrt(channels) if len(ordered) > 1 else 1.0
+    weight = math.sqrt(channels) if len(ordered) > 1 else 1.0
     rows: list[_Row] = []  # by their ends
-    for start, end, variance, both, at_start, at_end, peak in ordered:
+    for start, end, variance, both, at_start, at_end, start_shift, end_shift, peak in ordered:
         peak = abs(peak) if peak == peak else math.inf
         place = bisect_right(rows, start, key=_end_of) - 1
-        before = rows.pop(place) if place >= 0 else _Row(-math.inf, math.inf, 0.0, start, math.inf, 0.0)
+        before = rows.pop(place) if place >= 0 else _Row(-math.inf, math.inf, 0.0, start, 0.0, math.inf, 0.0)
         gap = start - before.end
         gap_joules = max(peak, before.peak_watts) * gap * RECTANGLE * weight if gap > 0 else 0.0
-        begun, begun_joules = before.begun, before.begun_joules + gap_joules
+        begun, shift, begun_joules = before.begun, before.begun_shift, before.begun_joules + gap_joules
         if not begun_joules <= before.joules + at_start:
-            begun, begun_joules = start, before.joules + at_start
-        joined = begun_joules + at_end if end - begun >= least else math.inf
+            begun, shift, begun_joules = start, start_shift, before.joules + at_start
+        long = end - begun >= least_seconds
+        joined = begun_joules + at_end + abs(end_shift - shift) if long else math.inf
         least_joules = min(before.joules + both * weight, joined)
-        row = _Row(end, peak, least_joules, begun, begun_joules, before.variance + variance)
+        row = _Row(end, peak, least_joules, begun, shift, begun_joules, before.variance + variance)
         insort(rows, row, key=_end_of)
     scatter = math.fsum(math.sqrt(max(row.variance, 0.0)) for row in rows)
     return scatter**2, math.fsum(row.joules for row in rows)
+
+
+def long_seconds(interval_seconds: float, late_seconds: float) -> float:
+    """The least length of a window that has samples of its own, however late the device may show them."""
+    return LONG * interval_seconds + late_seconds
 
 
 def _end_of(row: _Row) -> float:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Callable, Iterator, Sequence
 
-_EXACT, _ROUNDED = 2, 8
+_EXACT, _ROUNDED = 2, 10
 """The fields of a window after its seconds: joules and coulombs are kept as they are; the rest, of which
 nobody needs sixteen digits, in half the memory."""
 _FIRST_KEEP_NS = 1_000_000_000
@@ -178,7 +178,7 @@ class _Channel(NamedTuple):
 
 
 class SpanResolver:
-    """All spans of one run by name: 16 bytes each, and 48 a channel once resolved.
+    """All spans of one run by name: 16 bytes each, and 56 a channel once resolved.
 
     Args:
         curves: of the counted channels.

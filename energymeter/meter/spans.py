@@ -218,7 +218,7 @@ class Spans:
         peaks = [peak for peak in columns["peak_watts"] if peak == peak]
         variance, edge_joules = ends_together(
             compress(ends, measured),
-            self._progress.interval_seconds[number],
+            self._progress.long_seconds[number],
             len(self._snapshot.channels),
         )
         return Window(

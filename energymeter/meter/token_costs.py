@@ -302,8 +302,8 @@ class TokenCosts:
         channels = [*zip(*(self._window(name, *edges) for edges in edges_ns), strict=True)]
         edges = [((start - edges_ns[0][0]) * 1e-9, (end - edges_ns[0][0]) * 1e-9) for start, end in edges_ns]
         added = [
-            together(windows, edges, interval_seconds, len(channels))
-            for windows, interval_seconds in zip(channels, self._progress.interval_seconds, strict=True)
+            together(windows, edges, long_seconds, len(channels))
+            for windows, long_seconds in zip(channels, self._progress.long_seconds, strict=True)
         ]
         return self._run.usage_of(added, self._progress)
 

@@ -168,6 +168,8 @@ class Stretch:
                 self.peak_watts,
                 self._edge_joules,
                 self._edge_joules,
+                0.0,
+                0.0,
             ),
         )
 
@@ -399,8 +401,13 @@ class Curve:
         window = Window.between(start, end, seconds, peak, edges)
         if late_ns:
             unseen = self._unseen_joules(start_ns, end_ns, late_ns)
+            alone = (_INF, _INF, 0.0, 0.0) if edges is None else edges.alone(seconds)
             window = window._replace(
-                edge_joules=math.hypot(window.edge_joules, unseen), start_joules=_INF, end_joules=_INF
+                edge_joules=math.hypot(window.edge_joules, unseen),
+                start_joules=alone[0],
+                end_joules=alone[1] + self._unseen_joules(0, end_ns, late_ns),
+                start_shift=alone[2],
+                end_shift=alone[3],
             )
         return window
 

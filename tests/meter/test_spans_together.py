@@ -6,16 +6,16 @@ from itertools import accumulate, pairwise
 
 import pytest
 from devices.by_hand import MS, Bench, Pen
+from devices.rows import row_of
 
 from benchmarks.budget_intervals import wilson
 from energymeter.energy.integrate import Integrator
 from energymeter.energy.window import Window, together
-from energymeter.reading import Facts
+from energymeter.reading import Facts, Reading
 from energymeter.sampling.curve import Curve
 
-MEAN, INSTANT = "mean", "instant"
 TRIALS, SAMPLES = 20, 60
-LATE = Facts(semantics="mean", renewal_seconds=0.004)
+LATE = Facts(renewal_seconds=0.004)
 
 
 class Load:
@@ -54,13 +54,31 @@ def working(edges: list[tuple[int, int]], rng: random.Random) -> Load:
 
 
 class MeanPen(Pen):
-    def __init__(self, name: str = "bench", facts: Facts | None = None) -> None:
+    """A device that shows the mean of the ms before."""
+
+    def __init__(self, name: str = "bench") -> None:
         super().__init__(name)
-        facts = facts or Facts(semantics="mean")
+        facts = Facts(semantics="mean")
         self.integrator = Integrator(facts, 10**9)
         self.curve = Curve.of(facts, self.curve._memory)
         info = self.channel.info._replace(facts=facts)
         self.channel = self.channel._replace(curve=self.curve, info=info)
+
+
+class LatePen(Pen):
+    """A device that renews its value every 4 ms, and shows the mean of the ms before."""
+
+    def __init__(self, name: str = "bench") -> None:
+        super().__init__(name)
+        self.integrator = Integrator(LATE, 10**9)
+        self.curve = Curve.of(LATE, self.curve._memory)
+        info = self.channel.info._replace(facts=LATE)
+        self.channel = self.channel._replace(curve=self.curve, info=info)
+
+    def write(self, at_ns: int, watts: float) -> None:
+        sample = self.integrator.add(at_ns, Reading(watts=watts))
+        if sample is not None:  # else it repeats
+            self.writer.append(row_of(sample))
 
 
 def measured(edges: list[tuple[int, int]], loads: list[Load], *pens: Pen, phase_ns: int = 0) -> Bench:
@@ -71,8 +89,10 @@ def measured(edges: list[tuple[int, int]], loads: list[Load], *pens: Pen, phase_
         bench.sleep(MS + (phase_ns if number == 0 else 0))
         now_ns = bench.now_ns
         for pen, load in zip(bench.pens, loads, strict=True):
-            mean = (load.joules(now_ns) - load.joules(now_ns - MS)) / (MS * 1e-9)
-            pen.write(now_ns, mean if isinstance(pen, MeanPen) else load.power(now_ns))
+            shown_ns = (now_ns - phase_ns) // (4 * MS) * 4 * MS + phase_ns
+            at_ns = max(shown_ns, MS) if isinstance(pen, LatePen) else now_ns
+            mean = (load.joules(at_ns) - load.joules(at_ns - MS)) / (MS * 1e-9)
+            pen.write(now_ns, load.power(now_ns) if type(pen) is Pen else mean)
         if number == 2:
             run = bench.enter()
             run.counted = bench.channels
@@ -107,7 +127,10 @@ def shuffled(rng: random.Random) -> list[tuple[int, int]]:
     return edges
 
 
-@pytest.mark.parametrize("semantics", [INSTANT, MEAN, "late"])
+PENS = {"instant": Pen, "mean": MeanPen, "late": LatePen}
+
+
+@pytest.mark.parametrize("semantics", PENS)
 def test_the_interval_of_all_calls_holds(semantics):
     kinds = [(touching, 1), (touching, 3), (with_gaps, 1), (with_gaps, 3), (overlapping, 1), (shuffled, 1)]
     held = {(kind.__name__, rails): times_held(kind, rails, semantics) for kind, rails in kinds}
@@ -123,12 +146,7 @@ def times_held(kind, rails, semantics):
         edges = kind(rng)
         works = kind is with_gaps and trial % 2
         loads = [working(edges, rng) if works else stepping(rng) for _ in range(rails)]
-        pens = [
-            Pen(f"rail{n}")
-            if semantics == INSTANT
-            else MeanPen(f"rail{n}", LATE if semantics == "late" else None)
-            for n in range(rails)
-        ]
+        pens = [PENS[semantics](f"rail{n}") for n in range(rails)]
         usage = measured(edges, loads, *pens, phase_ns=rng.randrange(MS)).spans().usage
         truth = sum(load.joules(end) - load.joules(start) for load in loads for start, end in edges)
         held -= abs(usage.joules - truth) > usage.uncertainty + 1e-9
@@ -147,6 +165,15 @@ def test_spans_that_touch_are_as_uncertain_as_the_one_from_first_to_last(pen, or
         assert many.uncertainty == pytest.approx(one.uncertainty, rel=1e-5)
 
 
+def test_a_late_device_moves_both_edges_of_spans_that_touch_alike():
+    for seed in range(5):
+        rng = random.Random(seed)
+        edges, loads = touching(rng), [stepping(rng)]
+        many = measured(edges, loads, LatePen()).spans()
+        one = measured([(edges[0][0], edges[-1][1])], loads, LatePen()).spans().usage
+        assert one.uncertainty * 0.99 <= many.usage.uncertainty <= 3 * one.uncertainty
+
+
 def test_a_loop_of_two_thousand_short_spans_is_as_well_known_as_its_time():
     moments = range(10 * MS, 60 * MS, 25_000)
     bench = measured([*pairwise(moments)], [stepping(random.Random(3))])
@@ -162,9 +189,10 @@ def test_a_gap_adds_what_may_have_flowed_in_it():
 
     def joined(gap: float, **changes: float) -> float:
         two = [window._replace(**changes)] * 2
-        return together(two, [(0.0, 10.0), (10.0 + gap, 20.0 + gap)], 0.1).edge_joules
+        return together(two, [(0.0, 10.0), (10.0 + gap, 20.0 + gap)], 0.2).edge_joules
 
     assert joined(0.0) == pytest.approx(0.2)
+    assert joined(0.0, start_shift=0.05, end_shift=0.03) == pytest.approx(0.22), "one delay moves both"
     assert joined(0.01) == pytest.approx(0.2 + 0.01 * 2 / 3**0.5)
     assert joined(1.0) == pytest.approx(0.4), "no more than both by themselves"
     assert joined(0.0, start_joules=float("inf"), end_joules=float("inf")) == pytest.approx(0.4)
