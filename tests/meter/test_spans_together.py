@@ -14,7 +14,7 @@ from energymeter.energy.window import Window, together
 from energymeter.reading import Facts, Reading
 from energymeter.sampling.curve import Curve
 
-TRIALS, SAMPLES = 20, 60
+TRIALS, SAMPLES = 12, 40
 LATE = Facts(renewal_seconds=0.004)
 
 
@@ -85,7 +85,7 @@ def measured(edges: list[tuple[int, int]], loads: list[Load], *pens: Pen, phase_
     """A run in which these spans have ended, on curves of a sample a millisecond."""
     bench = Bench(*pens)
     bench.sleep(MS)
-    for number in range(SAMPLES + 20):
+    for number in range(max(SAMPLES, 60) + 20):
         bench.sleep(MS + (phase_ns if number == 0 else 0))
         now_ns = bench.now_ns
         for pen, load in zip(bench.pens, loads, strict=True):
