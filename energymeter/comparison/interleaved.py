@@ -1,8 +1,9 @@
 """Measuring the arms of a comparison in turns, with one meter that runs all the time."""
 
 import time
+import types
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from energymeter.comparison.runs import Folder, Run
 from energymeter.comparison.schedule import Turn, schedule
@@ -14,6 +15,8 @@ from energymeter.meter.meter import EnergyMeter
 if TYPE_CHECKING:
     from energymeter.energy.usage import Usage
     from energymeter.meter.span import Span
+
+T = TypeVar("T")
 
 _MOST_COOLING_SECONDS = 600.0
 _COOLING_POLL_SECONDS = 1.0
@@ -44,6 +47,24 @@ class Arm(NamedTuple):
 def title_of(function: Callable[..., object]) -> str:
     """What an arm is called that is a function."""
     return str(getattr(function, "__qualname__", repr(function)))
+
+
+def finished(result: T, title: str) -> T:
+    """What a call returned, if that was all of its work.
+
+    Raises:
+        SpecError: nothing has run yet, and measuring that would give microjoules.
+    """
+    for kind, name, runs in (
+        (types.CoroutineType, "a coroutine", f"asyncio.run({title}(...))"),
+        (types.AsyncGeneratorType, "an async generator", "asyncio.run(a function that reads it)"),
+        (types.GeneratorType, "a generator", f"list({title}(...))"),
+    ):
+        if isinstance(result, kind):
+            if isinstance(result, types.CoroutineType):
+                result.close()  # so that Python does not warn of it
+            raise SpecError(f"{title} returned {name}, which has not run yet; measure `lambda: {runs}`")
+    return result
 
 
 class Protocol(NamedTuple):

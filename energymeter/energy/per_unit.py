@@ -8,7 +8,7 @@ from energymeter.battery.battery import Battery
 from energymeter.carbon.emissions import footprint
 from energymeter.errors import SpecError
 from energymeter.lazy import TYPE_CHECKING, NamedTuple, Protocol
-from energymeter.text import partly_measured, significant, with_uncertainty
+from energymeter.text import partly_measured, shown, significant, with_uncertainty
 
 if TYPE_CHECKING:
     from typing import Any
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from energymeter.reading import Place
     from energymeter.text import Estimate
 
-MOST = 1e15
-"""The limit for counts; more units than that are a mistake."""
+LEAST, MOST = 1e-15, 1e15
+"""The limits for counts; fewer or more units than that are a mistake, and 0 is none."""
 
 
 class Used(Protocol):
@@ -125,10 +125,12 @@ def checked_count(unit: str, count: object) -> float:
     """
     try:
         number = float(count)  # type: ignore[arg-type]  # also of an array or a tensor with one element
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not 0 <= number <= MOST:
-        raise SpecError(f"{unit}={count!r} is no number of units; give 0 or more")
+    if not (number == 0 or LEAST <= number <= MOST):
+        raise SpecError(
+            f"{unit}={shown(count)} is no number of units; give 0 or more, in the range {LEAST:g} to {MOST:g}"
+        )
     return number
 
 

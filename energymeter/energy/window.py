@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from itertools import pairwise
 
 from energymeter.lazy import TYPE_CHECKING, NamedTuple, made
+from energymeter.units import RECTANGLE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 COVERED = 0.995
 """The share of a window that must have been measured for its energy to stand for the whole window."""
@@ -165,6 +166,25 @@ class Edges(NamedTuple):
         bound = max(math.sqrt(square / len(moments)), _DELAYED * moved_joules)
         return bound / 2  # the bound is two standard deviations
 
+    def alone(self, seconds: float) -> tuple[float, float, float, float]:
+        """What start and end of a long window misplace by themselves, and by one delay, as in `Window`."""
+        start_joules, start_shift = self._alone(self.start, 0.0)
+        end_joules, end_shift = self._alone(self.end, seconds)
+        return start_joules, end_joules, start_shift, end_shift
+
+    def _alone(self, near: Near, edge: float) -> tuple[float, float]:
+        """What is misplaced at an edge, and what the greatest delay moves past it."""
+        late = self.late
+        least, most = near.levels(edge, edge + late)
+        slack = (most - least) * late / 4
+        least, most = _stretched((least, most), self.most_watts, hidden=False)
+        worst = 0.0
+        for moved, smear in ((0.0, 0.0), (late / 2, late / 2), (late, 0.0)):
+            low, high = near.bounds(edge + moved, smear, least, most)
+            shown = near.at(edge + moved)
+            worst = max(worst, high - shown, shown - low)
+        return (worst + slack) / 2, _DELAYED * (near.at(edge + late) - near.at(edge)) / 2
+
     def _hidden_joules(self, seconds: float) -> float:
         """The same of a window within a mean or two, of which only their sums are known.
 
@@ -223,6 +243,15 @@ class Window(NamedTuple):
     edge_joules: float
     """What the window's two edges may misplace, one standard deviation."""
     peak_watts: float
+    start_joules: float = math.inf
+    """What its start alone may misplace, one standard deviation, if it is long; infinite: only both edges
+    together are known."""
+    end_joules: float = math.inf
+    """The same of its end."""
+    start_shift: float = 0.0
+    """What a device that shows its values late moves past the start, one standard deviation; the delay is the
+    same at the end, so that only the difference of both counts."""
+    end_shift: float = 0.0
 
     @classmethod
     def between(
@@ -235,6 +264,7 @@ class Window(NamedTuple):
         """
         joules0, coulombs0, volt_seconds0, covered0, fill0, variance0, edge_joules, step_watts = start
         joules1, coulombs1, volt_seconds1, covered1, fill1, variance1, edge1_joules, step1_watts = end
+        edge0_joules = edge_joules
         if edges is not None:
             edge_joules = edges.misplaced_joules(seconds)
         else:
@@ -254,6 +284,10 @@ class Window(NamedTuple):
                 variance1 - variance0,
                 edge_joules,
                 peak_watts,
+                edge0_joules,
+                edge1_joules,
+                0.0,
+                0.0,
             ),
         )
 
@@ -282,3 +316,123 @@ def unseen_joules(watts: Sequence[float], seconds: float) -> float:
     prior = max(0.0, 1.0 - len(steps) / _ENOUGH_STEPS)
     square = (prior * watts[-1] ** 2 + sum(step * step for step in steps)) / (prior + len(steps))
     return math.sqrt(square / 3) * seconds
+
+
+def together(
+    windows: Sequence[Window],
+    edges: Sequence[tuple[float, float]],
+    least_seconds: float,
+    channels: int = 1,
+) -> Window:
+    """Several windows of one channel as one.
+
+    Args:
+        windows: at least one.
+        edges: start and end of each, s.
+        least_seconds: the least length of a window whose edges are known by themselves, see `long_seconds`.
+        channels: how many channels add up with this one.
+    """
+    summed = {
+        field: math.fsum(getattr(window, field) for window in windows)
+        for field in Window._fields[: Window._fields.index("variance_joules2")]
+    }
+    peaks = [window.peak_watts for window in windows if window.peak_watts == window.peak_watts]
+    ends = (
+        Ends(
+            start,
+            end,
+            window.variance_joules2,
+            window.edge_joules,
+            window.start_joules,
+            window.end_joules,
+            window.start_shift,
+            window.end_shift,
+            window.peak_watts,
+        )
+        for (start, end), window in zip(edges, windows, strict=True)
+        if window.covered_seconds > 0
+    )
+    variance, edge_joules = ends_together(ends, least_seconds, channels)
+    return Window(
+        **summed,
+        variance_joules2=variance,
+        edge_joules=edge_joules,
+        peak_watts=max(peaks, default=math.nan),
+    )
+
+
+class Ends(NamedTuple):
+    """A window's edges, s, and what is uncertain of it: see `Window`."""
+
+    start: float
+    end: float
+    variance_joules2: float
+    edge_joules: float
+    start_joules: float
+    end_joules: float
+    start_shift: float
+    end_shift: float
+    peak_watts: float
+
+
+class _Row(NamedTuple):
+    """Windows of which none overlaps another, up to the last one so far."""
+
+    end: float
+    peak_watts: float
+    joules: float
+    """What they misplace at the most, by the best way to join them."""
+    begun: float
+    """Where those begin that may be joined with the next one, s."""
+    begun_shift: float
+    begun_joules: float
+    """The same up to there, with that start and the gaps since then, but no end yet."""
+    variance: float
+
+
+def ends_together(ends: Iterable[Ends], least_seconds: float, channels: int = 1) -> tuple[float, float]:
+    """The variance of the sum of several windows of one channel, and what their edges may misplace in it.
+
+    What one window gains at its end, the next one loses if it begins there: both errors are the same, with
+    opposite signs. So windows that touch have the two edges of the stretch that they cover. With a gap
+    between them, that stretch is too long by what flowed in the gap: by anything from nothing to the peak,
+    instead of what the curve shows there. Windows are joined where that leaves less than their own edges.
+
+    Work that repeats makes the same error in every gap, or at every edge, and on every channel. So these
+    add, and weigh more with several channels, which add in squares. Overlapping windows are taken apart
+    first into rows in which none overlaps another; what is wrong in one of them is as wrong in the others,
+    at the same time.
+
+    Args:
+        ends: in any order.
+        least_seconds: the least length of a window whose edges are known by themselves, see `long_seconds`.
+        channels: how many channels add up with this one.
+    """
+    ordered = sorted(ends)
+    weight = math.sqrt(channels) if len(ordered) > 1 else 1.0
+    rows: list[_Row] = []  # by their ends
+    for start, end, variance, both, at_start, at_end, start_shift, end_shift, peak in ordered:
+        peak = abs(peak) if peak == peak else math.inf
+        place = bisect_right(rows, start, key=_end_of) - 1
+        before = rows.pop(place) if place >= 0 else _Row(-math.inf, math.inf, 0.0, start, 0.0, math.inf, 0.0)
+        gap = start - before.end
+        gap_joules = max(peak, before.peak_watts) * gap * RECTANGLE * weight if gap > 0 else 0.0
+        begun, shift, begun_joules = before.begun, before.begun_shift, before.begun_joules + gap_joules
+        if not begun_joules <= before.joules + at_start:
+            begun, shift, begun_joules = start, start_shift, before.joules + at_start
+        long = end - begun >= least_seconds
+        joined = begun_joules + at_end + abs(end_shift - shift) if long else math.inf
+        least_joules = min(before.joules + both * weight, joined)
+        row = _Row(end, peak, least_joules, begun, shift, begun_joules, before.variance + variance)
+        insort(rows, row, key=_end_of)
+    scatter = math.fsum(math.sqrt(max(row.variance, 0.0)) for row in rows)
+    return scatter**2, math.fsum(row.joules for row in rows)
+
+
+def long_seconds(interval_seconds: float, late_seconds: float) -> float:
+    """The least length of a window that has samples of its own, however late the device may show them."""
+    return LONG * interval_seconds + late_seconds
+
+
+def _end_of(row: _Row) -> float:
+    return row.end

@@ -30,6 +30,8 @@ _HELD = "ENERGYMETER_PYTEST_LOCK"
 """Set while this process holds the lock, so that a pytest which a test starts does not wait for it."""
 _POLL_SECONDS, _MOST_SECONDS = 0.02, 3600.0
 _ROUNDS, _SECONDS, _TOLERANCE = 8, 0.5, 0.05
+_MOST = 1e9
+"""More rounds, seconds or joules than that are a mistake."""
 
 _energy = pytest.StashKey["Energy"]()
 _some_measured = pytest.StashKey[bool]()
@@ -74,6 +76,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known; read the baseline first of all, so that a wrong one costs nothing."""
     config.addinivalue_line("markers", _MARKER)
+    for option, whole in (("--energy-rounds", True), ("--energy-min-seconds", False)):
+        wrong = _wrong(config.getoption(option), whole=whole)
+        if wrong:
+            raise pytest.UsageError(f"{option} must be {wrong}")
     save, compare = config.getoption("--energy-save"), config.getoption("--energy-compare")
     if (save is not None or compare is not None) and not hasattr(config, "workerinput"):
         from energymeter.errors import EnergyMeterError
@@ -163,16 +169,22 @@ class Energy:
         self._meter: EnergyMeter | None = None
 
     def __call__(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        from energymeter.comparison.interleaved import Arm, Protocol, measure_arms, title_of
+        from energymeter.comparison.interleaved import Arm, Protocol, finished, measure_arms, title_of
+        from energymeter.errors import SpecError
 
         self._refuse_second()
         results: list[T] = []
+        title = title_of(function)
 
         def call() -> None:
-            results[:] = [function(*args, **kwargs)]
+            result = function(*args, **kwargs)
+            try:
+                results[:] = [finished(result, title)]
+            except SpecError as error:
+                pytest.fail(str(error), pytrace=False)
 
         protocol = Protocol(runs=self._rounds, min_seconds=self._min_seconds, idle=0.0, unit="call")
-        arm = Arm(self.name, title_of(function), call)
+        arm = Arm(self.name, title, call)
         self.repeated = True
         self.runs, _ = measure_arms([arm], protocol, self._new_meter())
         return results[0]
@@ -274,12 +286,26 @@ def _limits(item: pytest.Item) -> dict[str, Any]:
     for marker in reversed([*item.iter_markers("energy")]):
         unknown = {*marker.kwargs} - {"max_joules", "rounds", "min_seconds"}
         if unknown or marker.args:
-            pytest.fail("the marker energy has max_joules=, rounds= and min_seconds= only; write one of them")
+            pytest.fail(
+                "the marker energy has max_joules=, rounds= and min_seconds= only; write one of them",
+                pytrace=False,
+            )
         found |= marker.kwargs
     for name, value in found.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-            pytest.fail(f"{name} of the marker energy must be above 0, not {value!r}")
+        wrong = _wrong(value, whole=name == "rounds")
+        if wrong:
+            pytest.fail(f"{name} of the marker energy must be {wrong}", pytrace=False)
     return found
+
+
+def _wrong(value: object, *, whole: bool = False) -> str:
+    """What a limit must be and is not; empty: it is that."""
+    kinds = (int,) if whole else (int, float)
+    if isinstance(value, kinds) and not isinstance(value, bool) and 0 < value <= _MOST:
+        return ""
+    from energymeter.text import shown
+
+    return f"{'a whole number ' * whole}above 0 and at most {_MOST:g}, not {shown(value)}"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,7 +6,7 @@ import math
 import os
 
 from energymeter.clock import Clock
-from energymeter.energy.window import NOTHING, Point, Window
+from energymeter.energy.window import NOTHING, Point, Window, long_seconds
 from energymeter.errors import NotMeasured
 from energymeter.lazy import TYPE_CHECKING, NamedTuple
 from energymeter.meter import throttling
@@ -56,6 +56,14 @@ class Progress(NamedTuple):
     """What each device counted itself."""
     known_ns: float = math.inf
     """Up to when every channel has samples; infinite where no more will follow."""
+
+    @property
+    def long_seconds(self) -> tuple[float, ...]:
+        """The least length of a window whose edges are known by themselves, of each."""
+        return tuple(
+            long_seconds(interval, facts.age_seconds(interval))
+            for facts, interval in zip(self.facts, self.interval_seconds, strict=True)
+        )
 
 
 class Run:

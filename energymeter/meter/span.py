@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from energymeter.energy.window import Window
     from energymeter.meter.life import Life
     from energymeter.meter.run import Run
+    from energymeter.meter.span_resolver import SpanResolver
 
     F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,9 +28,11 @@ class Span:
     Outside of the meter's block it measures nothing.
     """
 
-    __slots__ = ("_counts", "_edges", "_life", "_run", "end_ns", "name", "start_ns")
+    __slots__ = ("_counts", "_edges", "_life", "_run", "end_ns", "name", "serial", "start_ns")
     _counts: dict[str, float]
     """How many of each unit; there is none before `units` is called."""
+    serial: int
+    """A number of its own, as other spans may have the same edges; there is none before `units` is called."""
 
     def __init__(self, life: Life, name: str) -> None:
         self._life = life
@@ -59,6 +62,8 @@ class Span:
             return
         spans = run.spans
         self.end_ns = end_ns = spans.now_ns()
+        if hasattr(self, "_counts"):
+            self._keep(spans, self._counts)  # before its edges: whoever finds these finds its units
         self._edges.frombytes(_both_edges(self.start_ns, end_ns))  # both in one step, of any thread
         spans.open.pop(self, None)  # after that: a pass that comes between finds its start in any case
         if end_ns > spans.due_ns:
@@ -78,11 +83,15 @@ class Span:
         if not self.start_ns:
             raise SpecError("this span has not begun; call units in its block or after it")
         added = {unit: checked_count(unit, count) for unit, count in counts.items()}
-        counted = getattr(self, "_counts", {})
+        if not hasattr(self, "_counts"):
+            self._counts, self.serial = {}, 0 if self._run is None else self._run.spans.next_serial()
+        counted = self._counts
         self._counts = {**counted, **{unit: counted.get(unit, 0.0) + count for unit, count in added.items()}}
-        if self._run is not None:
-            for unit, count in added.items():
-                self._run.spans.count(self.name, unit, self.start_ns, count)
+        if self._run is not None and self.end_ns:
+            self._keep(self._run.spans, added)
+
+    def _keep(self, spans: SpanResolver, counts: dict[str, float]) -> None:
+        spans.count(self.name, (self.start_ns, self.end_ns, self.serial), counts)
 
     def begin_at(self, at_ns: int) -> None:
         """Somebody else saw it begin, at this monotonic time; it ends with `end_at`."""
@@ -96,6 +105,8 @@ class Span:
         self.end_ns = max(at_ns, self.start_ns)
         run = self._run
         if run is not None:
+            if hasattr(self, "_counts"):
+                self._keep(run.spans, self._counts)
             self._edges.frombytes(_both_edges(self.start_ns, self.end_ns))
             run.spans.open.pop(self, None)
 

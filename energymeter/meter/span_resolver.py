@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from itertools import chain
+from itertools import count as numbers
 from operator import sub
 from struct import Struct
 
@@ -21,14 +22,13 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Callable, Iterator, Sequence
 
-
-_EXACT, _ROUNDED = 2, 6
+_EXACT, _ROUNDED = 2, 10
 """The fields of a window after its seconds: joules and coulombs are kept as they are; the rest, of which
 nobody needs sixteen digits, in half the memory."""
 _FIRST_KEEP_NS = 1_000_000_000
 """A stream may be faster than it said; after a second its rate is known."""
-_counted = Struct("=qd")
-"""When a span began, and a count of its units."""
+_counted = Struct("=qqqd")
+"""When a span began and ended, its own number, and a count of its units."""
 _BLOCK = 4096
 """Spans in a block that is full; a smaller one is copied when spans are added."""
 
@@ -114,9 +114,11 @@ class Snapshot(NamedTuple):
         """When the last of them ended; 0: there is none."""
         return self.edges[2 * self.n - 1] if self.n else 0
 
-    def starts(self) -> array[int]:
-        """When each span began."""
-        return self.edges[0 : 2 * self.n : 2]
+    def edges_seconds(self) -> Iterator[tuple[float, float]]:
+        """Start and end of every span, s from the start of the first one."""
+        first_ns = self.edges[0] if self.n else 0
+        for start_ns, end_ns in _pairs(self.edges, 0, self.n):
+            yield (start_ns - first_ns) * 1e-9, (end_ns - first_ns) * 1e-9
 
     def seconds(self) -> array[float]:
         """The duration of every span."""
@@ -142,12 +144,27 @@ class Snapshot(NamedTuple):
         return None
 
 
-def counts_by_start(pairs: array[int]) -> dict[int, float]:
-    """How many units each span counted, by its start."""
-    counts: dict[int, float] = {}
-    for start_ns, count in _counted.iter_unpack(pairs.tobytes()):
-        counts[start_ns] = counts.get(start_ns, 0.0) + count
-    return counts
+def counts_of(edges: array[int], n: int, units: dict[str, array[int]]) -> dict[str, list[float]]:
+    """How many of each unit each of the first ``n`` spans counted, in their order.
+
+    Several spans may have the same edges, and so the same energy; they take their counts in turn.
+    """
+    found = {unit: [0.0] * n for unit in units}
+    if not found:
+        return found
+    spans: dict[tuple[int, int], dict[int, dict[str, float]]] = {}
+    for unit, records in units.items():
+        for start_ns, end_ns, serial, count in _counted.iter_unpack(records.tobytes()):
+            counts = spans.setdefault((start_ns, end_ns), {}).setdefault(serial, {})
+            counts[unit] = counts.get(unit, 0.0) + count
+    waiting = {pair: iter(by_serial.values()) for pair, by_serial in spans.items()}
+    for number, pair in enumerate(_pairs(edges, 0, n)):
+        for unit, count in next(waiting.get(pair, _NONE), {}).items():
+            found[unit][number] = count
+    return found
+
+
+_NONE: Iterator[dict[str, float]] = iter(())
 
 
 class _Channel(NamedTuple):
@@ -161,7 +178,7 @@ class _Channel(NamedTuple):
 
 
 class SpanResolver:
-    """All spans of one run by name: 16 bytes each, and 40 a channel once resolved.
+    """All spans of one run by name: 16 bytes each, and 56 a channel once resolved.
 
     Args:
         curves: of the counted channels.
@@ -176,13 +193,15 @@ class SpanResolver:
         """Start and end of every closed span, ns, in the order of their ends. Who ends a span adds both, and
         resolves if that is due."""
         self.counts: dict[str, dict[str, array[int]]] = {}
-        """By name and unit: counts of the spans, as pairs that are only ever added."""
+        """By name and unit: counts of spans that ended, as records that are only ever added."""
         self.due_ns = now_ns() + min(keep_ns, _FIRST_KEEP_NS)
         """When to resolve next, at the latest: a span that ends later does it."""
         self._curves = tuple(curves)
         self._usual_keep_ns = keep_ns
         self.now_ns = now_ns
         self._channels = tuple(_Channel() for _ in curves)
+        self.next_serial = numbers(1).__next__
+        """A number for a span that counts units."""
 
     def begin(self, name: str) -> array[int]:
         """Keep spans of this name from now on; where their edges go."""
@@ -190,22 +209,25 @@ class SpanResolver:
 
         return self.edges.setdefault(name, array("q"))
 
-    def count(self, name: str, unit: str, start_ns: int, count: float) -> None:
-        """Add units to the span of this name that began at this time."""
+    def count(self, name: str, span: tuple[int, int, int], counts: dict[str, float]) -> None:
+        """Add units to a span of this name that has ended: its start, its end and its own number."""
         from array import array
 
-        pairs = self.counts.setdefault(name, {}).setdefault(unit, array("q"))
-        pairs.frombytes(_counted.pack(start_ns, count))  # both in one step, of any thread
+        of_name = self.counts.setdefault(name, {})
+        for unit, count in counts.items():
+            record = _counted.pack(*span, count)
+            of_name.setdefault(unit, array("q")).frombytes(record)  # in one step, of any thread
 
     def units(self, name: str) -> dict[str, array[int]]:
-        """The counts of a name by unit, as they are now: for `counts_by_start`."""
+        """The counts of a name by unit, as they are now: for `counts_of`."""
         return {unit: pairs[:] for unit, pairs in [*self.counts.get(name, {}).items()]}
 
-    def counted(self) -> dict[str, dict[str, dict[int, float]]]:
-        """What all spans counted, by name, unit and start."""
+    def counted(self) -> dict[str, dict[str, list[float]]]:
+        """What the spans that ended counted, by name and unit, in their order."""
         return {
-            name: {unit: counts_by_start(pairs) for unit, pairs in self.units(name).items()}
+            name: counts_of(edges, len(edges) // 2, self.units(name))
             for name in [*self.counts]
+            if (edges := self.edges.get(name)) is not None
         }
 
     def last_end_ns(self) -> int:

@@ -8,10 +8,10 @@ from functools import cached_property
 from itertools import compress
 from operator import and_, eq, ge
 
-from energymeter.energy.window import COVERED, Window
+from energymeter.energy.window import COVERED, Ends, Window, ends_together
 from energymeter.errors import NotMeasured
 from energymeter.lazy import NamedTuple
-from energymeter.meter.span_resolver import counts_by_start
+from energymeter.meter.span_resolver import counts_of
 from energymeter.text import html_table, printable, significant
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
@@ -84,7 +84,7 @@ class Spans:
         self._run = run
         self._progress = progress
         self._snapshot = run.spans.snapshot(name)
-        self._pairs = run.spans.units(name)
+        self._units = run.spans.units(name)
 
     def __len__(self) -> int:
         return self._snapshot.n
@@ -92,7 +92,7 @@ class Spans:
     @property
     def counts_units(self) -> bool:
         """Whether a call counted units."""
-        return bool(self._pairs)
+        return bool(self._units)
 
     @property
     def usages(self) -> list[Usage]:
@@ -115,16 +115,12 @@ class Spans:
 
     def _counts(self) -> dict[str, float]:
         """How many of each unit all calls counted."""
-        starts = {*self._snapshot.starts()} if self._counted else ()
-        return {
-            unit: math.fsum(count for start_ns, count in counts.items() if start_ns in starts)
-            for unit, counts in self._counted.items()
-        }
+        return {unit: math.fsum(counts) for unit, counts in self._counted.items()}
 
     @cached_property
-    def _counted(self) -> dict[str, dict[int, float]]:
-        """How many of each unit a call counted, by its start."""
-        return {unit: counts_by_start(pairs) for unit, pairs in self._pairs.items()}
+    def _counted(self) -> dict[str, list[float]]:
+        """How many of each unit each call counted."""
+        return counts_of(self._snapshot.edges, len(self), self._units)
 
     @property
     def joules(self) -> Statistics:
@@ -197,16 +193,20 @@ class Spans:
             return None
         if not self._counted:
             return usage
-        start_ns = self._snapshot.edges[2 * number]
-        return self._run.with_units(
-            usage, {unit: counts.get(start_ns, 0.0) for unit, counts in self._counted.items()}
-        )
+        return self._run.with_units(usage, {unit: counts[number] for unit, counts in self._counted.items()})
 
     def _sum(self, number: int) -> Window:
         """What one channel measured in all calls together."""
         channel = self._snapshot.channels[number]
         columns = {field: channel.column(field) for field in Window._fields[1:]}
         measured = [share > 0 for share in columns["covered_seconds"]]
+        at_edges = [columns.pop(field) for field in Ends._fields[2:-1]]
+        ends = (
+            Ends(*edges, *joules)
+            for edges, *joules in zip(
+                self._snapshot.edges_seconds(), *at_edges, columns["peak_watts"], strict=True
+            )
+        )
         totals = {
             field: math.fsum(value for value, known in zip(column, measured, strict=True) if known)
             if any(measured)
@@ -216,13 +216,20 @@ class Spans:
         }
         totals |= {field: math.fsum(column) for field, column in columns.items() if field not in totals}
         peaks = [peak for peak in columns["peak_watts"] if peak == peak]
+        variance, edge_joules = ends_together(
+            compress(ends, measured),
+            self._progress.long_seconds[number],
+            len(self._snapshot.channels),
+        )
         return Window(
-            **{**totals, "seconds": math.fsum(self._seconds), "peak_watts": max(peaks, default=math.nan)}
+            **{**totals, "seconds": math.fsum(self._seconds), "peak_watts": max(peaks, default=math.nan)},
+            variance_joules2=variance,
+            edge_joules=edge_joules,
         )
 
     def __str__(self) -> str:
         try:
-            units = map(str, self.usage.units) if self._pairs else ()
+            units = map(str, self.usage.units) if self._units else ()
             return " · ".join([f"{printable(self.name)}: {self.joules}", *units])
         except NotMeasured:
             return f"{printable(self.name)}: not measured, n = 0, {len(self)} left out"

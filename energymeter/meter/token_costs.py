@@ -5,12 +5,13 @@ model within a request comes first, and is no part of it.
 """
 
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from energymeter.energy.uncertainty import Component, expanded
 from energymeter.energy.usage import Usage
-from energymeter.energy.window import COVERED, LONG, Window
+from energymeter.energy.window import COVERED, LONG, Window, together
 from energymeter.errors import NotMeasured, SpecError
 from energymeter.meter.run import Run
 from energymeter.text import (
@@ -20,6 +21,7 @@ from energymeter.text import (
     html_table,
     percent,
     plus_minus,
+    shown,
     significant,
     with_uncertainty,
 )
@@ -27,6 +29,8 @@ from energymeter.units import RECTANGLE
 
 PHASES = ("prefill", "decode", "other")
 """What a request consists of; ``other`` is tokenizing, queueing and transport."""
+_TOKENS = {"prefill": "prompt", "decode": "output"}
+"""The tokens that a phase has."""
 _BEFORE = (("other",), ("prefill", "other"), ("decode", "prefill"))
 """What comes before each of them."""
 MOST_RANDOM = 0.10
@@ -66,12 +70,34 @@ class Timings(NamedTuple):
             SpecError: a count or a time that no request has.
         """
         for name, value in self._asdict().items():
-            most, kind = (_MOST_SECONDS, float) if name.endswith("seconds") else (_MOST_TOKENS, int)
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, (int, kind)) or not 0 <= value <= most:
-                raise SpecError(f"a request has {name} from 0 to {most:g}, not {value!r}")
+            if not name.endswith("seconds"):
+                checked_tokens(value, name)
+            elif (
+                isinstance(value, bool)
+                or not isinstance(value, (int, float))
+                or not 0 <= value <= _MOST_SECONDS
+            ):
+                raise SpecError(f"a request has {name} from 0 to {_MOST_SECONDS:g}, not {shown(value)}")
         return self
+
+
+def checked_tokens(count: object, name: str) -> int:
+    """A number of tokens, which some libraries give as an integer of their own.
+
+    Raises:
+        SpecError: no request has so many.
+    """
+    try:
+        number = -1 if isinstance(count, bool) else operator.index(count)  # type: ignore[arg-type]
+    except TypeError:
+        number = -1
+    if not 0 <= number <= _MOST_TOKENS:
+        raise SpecError(
+            f"a request has {name} from 0 to {_MOST_TOKENS:g}, not {shown(count)}; give a whole number"
+        )
+    return number
 
 
 class Placed(NamedTuple):
@@ -81,6 +107,12 @@ class Placed(NamedTuple):
     """Name, start and end of each, in order; empty: they are unknown."""
     slack_ns: int = 0
     """By how much they may lie earlier."""
+    unknown: tuple[str, ...] = ("prefill", "decode")
+    """The phases whose time nobody reports; ``other`` contains them."""
+
+    def shows(self, phase: str) -> bool:
+        """Whether it is known where this phase lies; of ``other``, that it contains none of the others."""
+        return bool(self.phases) and (not self.unknown if phase == "other" else phase not in self.unknown)
 
 
 class Served(NamedTuple):
@@ -203,15 +235,15 @@ class TokenCosts:
         """Evaluated, all together; ``None``: the runner does not report them."""
         self.output_tokens = _sum(one.output_tokens for one in timings)
         self.cached_tokens = _sum(one.cached_tokens for one in timings)
-        self.usage = run.with_units(self._usage(self._windows(self.name_of(""))), {"requests": self.requests})
+        self.usage = run.with_units(self._usage(name, _edges(self._kept)), {"requests": self.requests})
         """All requests together, without loading."""
         self.phases = self._with_slack({phase: self._phase(phase) for phase in PHASES})
         """Energy of each phase; ``None``: there was none, or it was not measured."""
         self.load = self._all_of("load")
         """Loading the model, in and between requests; ``None``: it was not measured."""
         whole = _sum([self.prompt_tokens, self.output_tokens])
-        self.prompt_token = self._cost("prompt token", "prefill", self.prompt_tokens)
-        self.output_token = self._cost("output token", "decode", self.output_tokens)
+        self.prompt_token = self._cost("prompt token", "prefill", self._tokens("prefill"))
+        self.output_token = self._cost("output token", "decode", self._tokens("decode"))
         self.total_token = self._cost("total token", "request", whole)
         self.request = self._cost("request", "request", self.requests)
 
@@ -265,37 +297,41 @@ class TokenCosts:
         number = snapshot.find(start_ns, end_ns)
         return self._run.spans.windows(start_ns, end_ns) if number is None else snapshot.windows(number)
 
-    def _windows(self, name: str) -> list[list[Window]]:
-        """The same of a phase of every request that is kept."""
-        found = []
-        for one in self._kept:
-            if name == self.name:
-                found.append(self._window(name, one.start_ns, one.end_ns))
-            found += [
-                self._window(name, *part[1:]) for part in one.placed.phases if self.name_of(part[0]) == name
-            ]
-        return found
+    def _usage(self, name: str, edges_ns: Sequence[tuple[int, int]]) -> Usage:
+        """All spans of a name with these edges together."""
+        channels = [*zip(*(self._window(name, *edges) for edges in edges_ns), strict=True)]
+        edges = [((start - edges_ns[0][0]) * 1e-9, (end - edges_ns[0][0]) * 1e-9) for start, end in edges_ns]
+        added = [
+            together(windows, edges, long_seconds, len(channels))
+            for windows, long_seconds in zip(channels, self._progress.long_seconds, strict=True)
+        ]
+        return self._run.usage_of(added, self._progress)
 
-    def _usage(self, windows: Sequence[Sequence[Window]]) -> Usage:
-        return self._run.usage_of(_added(windows), self._progress)
+    def _showing(self, phase: str) -> list[Served]:
+        """The requests of which it is known where this phase lies; of ``request``, all."""
+        return [one for one in self._kept if phase == "request" or one.placed.shows(phase)]
+
+    def _tokens(self, phase: str) -> int | None:
+        """The tokens of a phase in the requests that have its energy."""
+        showing = self._showing(phase) or self._kept
+        return _sum(getattr(one.timings, f"{_TOKENS[phase]}_tokens") for one in showing)
 
     def _phase(self, phase: str) -> Usage | None:
-        if not all(one.placed.phases for one in self._kept):
-            return None
-        windows = self._windows(self.name_of(phase))
+        showing = self._showing(phase)
+        edges_ns = [part[1:] for one in showing for part in one.placed.phases if part[0] == phase]
         try:
-            return self._usage(windows) if windows else None
+            return self._usage(self.name_of(phase), edges_ns) if edges_ns else None
         except NotMeasured:
             return None
 
     def _with_slack(self, phases: dict[str, Usage | None]) -> dict[str, Usage | None]:
         """With what the place of the phases leaves uncertain: each may reach into the time before it,
         and then has so much more, or less, as flows there."""
-        slack = sum(one.placed.slack_ns for one in self._kept) * 1e-9
         watts = {phase: usage.mean_watts for phase, usage in phases.items() if usage is not None}
         found = dict(phases)
         for phase, before in zip(PHASES, _BEFORE, strict=True):
             usage, here = phases[phase], watts.get(phase)
+            slack = sum(one.placed.slack_ns for one in self._showing(phase)) * 1e-9
             if not slack or usage is None or here is None:
                 continue
             there = next((known for name in before if (known := watts.get(name)) is not None), here)
@@ -308,9 +344,9 @@ class TokenCosts:
         edges = self._run.spans.edges.get(self.name_of(phase))
         if not edges:
             return None
-        snapshot = self._run.spans.snapshot(self.name_of(phase))
+        known = edges[:]
         try:
-            return self._usage([snapshot.windows(number) for number in range(snapshot.n)])
+            return self._usage(self.name_of(phase), [*zip(known[::2], known[1::2], strict=True)])
         except NotMeasured:
             return None
 
@@ -323,30 +359,31 @@ class TokenCosts:
         if not units:
             return Cost(unit, phase, 0, None, reason="none")
         if usage is None:
+            some = any(one.placed.phases for one in self._kept)
             split = (
-                "the runner reports no phases"
-                if not all(one.placed.phases for one in self._kept)
+                f"the runner reports no {phase if some else 'phases'}"
+                if not self._showing(phase)
                 else "no sample"
             )
             return Cost(unit, phase, units, None, reason=f"not measured: {split}")
-        at_least = self._at_least(usage, units)
+        at_least = self._at_least(usage, units, len(self._showing(phase)))
         if at_least is None:
             return Cost(unit, phase, units, usage)
         what = f"{at_least} {unit}s a request" if unit != "request" else "longer requests"
         reason = f"too short for this meter: measure at least {what}"
         return Cost(unit, phase, units, None, at_least, reason)
 
-    def _at_least(self, usage: Usage, units: int) -> int | None:
-        """Units that a request should have; ``None``: as it is, it is long enough.
+    def _at_least(self, usage: Usage, units: int, requests: int) -> int | None:
+        """Units that each of so many requests should have; ``None``: as they are, they are long enough.
 
         What the edges misplace does not depend on the length, so its share falls with the length.
         """
         interval = max(self._progress.interval_seconds)
-        factor = LONG * interval * self.requests / usage.seconds
+        factor = LONG * interval * requests / usage.seconds
         random = [part for part in usage.components if not part.systematic and part.cause not in _RESOLUTIONS]
         share = expanded(random) / usage.joules if usage.joules > 0 else 1.0
         factor = max(factor, share / MOST_RANDOM)
-        return None if factor <= 1 else _rounded_up(units / self.requests * factor)
+        return None if factor <= 1 else _rounded_up(units / requests * factor)
 
     @property
     def costs(self) -> tuple[Cost, ...]:
@@ -356,7 +393,7 @@ class TokenCosts:
     def rate(self, phase: str) -> float | None:
         """Tokens per second in ``prefill`` or ``decode``, as the runner counts them."""
         usage = self.phases[phase]
-        count = self.prompt_tokens if phase == "prefill" else self.output_tokens
+        count = self._tokens(phase)
         return None if usage is None or not count or not usage.seconds > 0 else count / usage.seconds
 
     # Per charge ---------------------------------------------------------------------------------------
@@ -422,7 +459,7 @@ class TokenCosts:
         shares = [
             f"{phase} {percent(usage.joules / self.usage.joules, 1)}"
             for phase, usage in self.phases.items()
-            if usage is not None and self.usage.joules > 0
+            if usage is not None and self.usage.joules > 0 and len(self._showing(phase)) == self.requests
         ]
         lines = [("output tokens per J", per_joule), ("tokens per second", rates), ("of a request", shares)]
         rows += [[name, ", ".join(parts), ""] for name, parts in lines if parts]
@@ -440,10 +477,17 @@ class TokenCosts:
     def __str__(self) -> str:
         usage = self.usage
         left_out = [f"{count} left out: they {why}" for why, count in self.left_out.items()]
+        showing = {phase: len(self._showing(phase)) for phase in _TOKENS}
+        some = [
+            f"{phase} of the {count} of {self.requests} requests whose runner reports it"
+            for phase, count in showing.items()
+            if 0 < count < self.requests
+        ]
         notes = [
             f"{' + '.join(usage.sources)} {usage.provenance}",
             *usage.calibration,
             *left_out,
+            *some,
             *usage.notes,
         ]
         return "\n".join([self.title, self.shown_settings, " · ".join(notes), *aligned(self._rows())])
@@ -490,19 +534,8 @@ def _sum(counts: Iterable[int | None]) -> int | None:
     return None if None in known else sum(count for count in known if count is not None)
 
 
-def _added(windows: Sequence[Sequence[Window]]) -> list[Window]:
-    """For each channel, several windows of it as one."""
-    return [
-        Window(
-            **{
-                field: math.fsum(getattr(window, field) for window in channel)
-                for field in Window._fields
-                if field != "peak_watts"
-            },
-            peak_watts=max(window.peak_watts for window in channel),
-        )
-        for channel in zip(*windows, strict=True)
-    ]
+def _edges(served: Iterable[Served]) -> list[tuple[int, int]]:
+    return [(one.start_ns, one.end_ns) for one in served]
 
 
 def _rounded_up(number: float) -> int:

@@ -4,6 +4,7 @@ A request is measured from its call to its answer. The runner says how long its 
 ends with the answer, so they are placed from there backwards; what is left before them is ``other``.
 """
 
+import operator
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import ParamSpec, TypeVar
@@ -12,7 +13,8 @@ from energymeter.errors import NotMeasured, SpecError
 from energymeter.meter.conditions import Conditions
 from energymeter.meter.life import Life
 from energymeter.meter.span import Span
-from energymeter.meter.token_costs import Placed, Served, Timings, TokenCosts
+from energymeter.meter.token_costs import Placed, Served, Timings, TokenCosts, checked_tokens
+from energymeter.text import shown
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,14 +47,25 @@ class Request:
         Raises:
             SpecError: a count or a time that no request has.
         """
-        self._timings = timings.check()
+        self._timings = _checked(timings)
 
     def prefill(self, prompt_tokens: int | None = None) -> None:
-        """The evaluation of a prompt of so many tokens begins now: of runners that report no times."""
+        """The evaluation of a prompt of so many tokens begins now: of runners that report no times.
+
+        Raises:
+            SpecError: no request has so many.
+        """
+        if prompt_tokens is not None:
+            prompt_tokens = checked_tokens(prompt_tokens, "prompt_tokens")
         self._prefill_ns, self._prompt = self._tokens._now_ns(), prompt_tokens
 
     def token(self, count: int = 1) -> None:
-        """So many output tokens are there now; the first ones end the prefill."""
+        """So many output tokens are there now; the first ones end the prefill.
+
+        Raises:
+            SpecError: no request has so many.
+        """
+        count = checked_tokens(count, "output_tokens")
         self._last_ns = self._tokens._now_ns()
         self._first_ns = self._first_ns or self._last_ns
         self._streamed += count
@@ -81,7 +94,8 @@ class Request:
         if prefill is None and decode is None:
             if not self._first_ns:
                 return Placed()
-            began_ns = self._prefill_ns or start_ns
+            # a prefill that begins after the first token is none of theirs
+            began_ns = min(self._prefill_ns or start_ns, self._first_ns)
             return _adjoining(start_ns, began_ns, self._first_ns, self._last_ns, end_ns)
         after_ns = self._last_ns or end_ns
         decode_ns = after_ns - round((decode or 0.0) * 1e9)
@@ -90,14 +104,39 @@ class Request:
         if start_ns - prefill_ns > share * (end_ns - start_ns) + fixed_ns:
             return None
         slack_ns = abs(self._first_ns - decode_ns) if self._first_ns else max(prefill_ns - start_ns, 0)
-        prefill_ns, decode_ns = max(prefill_ns, start_ns), max(decode_ns, start_ns)
-        return _adjoining(start_ns, prefill_ns, decode_ns, after_ns, end_ns, slack_ns)
+        phases = (("prefill", prefill, timings.prompt_tokens), ("decode", decode, timings.output_tokens))
+        unknown = tuple(phase for phase, seconds, tokens in phases if seconds is None and tokens != 0)
+        placed = _adjoining(start_ns, prefill_ns, decode_ns, after_ns, end_ns)
+        return placed._replace(slack_ns=slack_ns, unknown=unknown)
 
 
-def _adjoining(start: int, prefill: int, decode: int, after: int, end: int, slack_ns: int = 0) -> Placed:
-    """The phases between their edges, without empty ones."""
+def _moment(at_ns: object, which: str) -> int:
+    """A moment of the monotonic clock, which some libraries give as an integer of their own."""
+    try:
+        number = 0 if isinstance(at_ns, bool) else operator.index(at_ns)  # type: ignore[arg-type]
+    except TypeError:
+        number = 0
+    if not 0 < number < 2**63:
+        raise SpecError(
+            f"a request has its {which} in whole ns, not {shown(at_ns)}; give what time.monotonic_ns() says"
+        )
+    return number
+
+
+def _checked(timings: Timings) -> Timings:
+    if not isinstance(timings, Timings):
+        raise SpecError(f"a runner reports Timings, not {shown(timings)}; give Timings(prompt_tokens=…, …)")
+    return timings.check()
+
+
+def _adjoining(start: int, prefill: int, decode: int, after: int, end: int) -> Placed:
+    """The phases between their edges, without empty ones; they add up to the request, whatever was said."""
+    prefill, decode, after = (min(max(edge, start), end) for edge in (prefill, decode, after))
+    decode = min(decode, after)
+    prefill = min(prefill, decode)
     parts = (("other", start, prefill), ("prefill", prefill, decode), ("decode", decode, after))
-    return Placed(tuple(part for part in (*parts, ("other", after, end)) if part[2] > part[1]), slack_ns)
+    known = tuple(part for part in (*parts, ("other", after, end)) if part[2] > part[1])
+    return Placed(known, unknown=())
 
 
 class Tokens:
@@ -160,12 +199,13 @@ class Tokens:
         Raises:
             SpecError: a count or a time that no request has, or a request that ends before it begins.
         """
+        start_ns, end_ns = _moment(start_ns, "start"), _moment(end_ns, "end")
         if end_ns <= start_ns:
             raise SpecError(f"a request of {end_ns - start_ns} ns has no energy; give its start and its end")
         span = Span(self._life, self.name)
-        span.begin_at(start_ns)
         request = Request(self, span)
         request.answered(timings)
+        span.begin_at(start_ns)  # nothing that is refused leaves a span open
         self._end(request, end_ns=end_ns)
 
     def _now_ns(self) -> int:

@@ -43,14 +43,14 @@ def window_of(closed: Any) -> tuple[float, float] | None:
 def ended_spans(
     edges_ns: Mapping[str, Sequence[int]],
     start_ns: int,
-    counts: Mapping[str, Mapping[str, Mapping[int, float]]] | None = None,
+    counts: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
 ) -> dict[str, RecordedSpans]:
     """The spans of a run that ended, as many as a log may keep.
 
     Args:
         edges_ns: start, end, start, end, … of each name.
         start_ns: second 0 of the log.
-        counts: by name and unit, how many the span counted that began at a time.
+        counts: by name and unit, how many each of these spans counted, in the same order.
     """
     counts = counts or {}
     return {
@@ -58,16 +58,19 @@ def ended_spans(
             len(edges) // 2,
             tuple(_windows(edges[: 2 * MOST_SPANS], start_ns)),
             {
-                unit: tuple(
-                    by_start.get(begun, 0.0) for begun in edges[: len(edges) // 2 * 2 : 2][:MOST_SPANS]
-                )
-                for unit, by_start in counts.get(name, {}).items()
+                unit: _padded(each, min(len(edges) // 2, MOST_SPANS))
+                for unit, each in counts.get(name, {}).items()
                 if _is_name(unit)
             },
         )
         for name, edges in [*edges_ns.items()]  # another thread may begin a name meanwhile
         if len(edges) > 1
     }
+
+
+def _padded(counts: Sequence[float], calls: int) -> tuple[float, ...]:
+    """So many; a call that ended after they were collected counted nothing."""
+    return (*counts[:calls], *[0.0] * (calls - len(counts)))
 
 
 def _windows(edges_ns: Sequence[int], start_ns: int) -> list[tuple[float, float]]:

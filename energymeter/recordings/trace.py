@@ -24,6 +24,8 @@ from energymeter.energy.window import (
     Edges,
     Near,
     Window,
+    long_seconds,
+    together,
     unseen_joules,
 )
 from energymeter.errors import EnergyMeterError, ExtraMissing, LogError, NotMeasured, SpecError
@@ -408,13 +410,24 @@ class Trace:
                     f"{' + '.join(part.names)} holds a current and no voltage: its charge is known, its "
                     "energy is not; give the voltage, as in volts=3.7V"
                 )
-        drawn = [_together([part._part(*window) for window in windows]) for part in self.parts]
+        drawn = [part._together(windows, len(self.parts)) for part in self.parts]
         return combine(drawn, notes=self.notes, calibration=titles)
+
+    def _together(self, windows: Sequence[tuple[float, float]], channels: int) -> Part:
+        """What one channel, of so many, measured in several windows, as one."""
+        parts = [self._part(*window) for window in windows]
+        if len(parts) == 1:
+            return parts[0]
+        least = long_seconds(self._interval_seconds, self.facts.age_seconds(self._typical_interval))
+        whole = together([part.window for part in parts], windows, least, channels)
+        return parts[0]._replace(window=whole)
 
     def _part(self, start: float, end: float) -> Part:
         first, last = self._out_of_gaps(start, end)
         begin, end_row = np.searchsorted(self.time_s, first), np.searchsorted(self.time_s, last, side="right")
         inside = self.watts[begin:end_row]
+        edge_joules, *alone = self._edges(start, end)
+        unseen = self._unseen_joules(start, end)
         draw = Window(
             seconds=end - start,
             joules=self._spent("joules", start, end),
@@ -423,8 +436,12 @@ class Trace:
             covered_seconds=self._spent("covered_s", start, end),
             gap_fill_joules=self._gap_fill(start, end),
             variance_joules2=self._scatter(start, end),
-            edge_joules=math.hypot(self._edge_joules(start, end), self._unseen_joules(start, end)),
+            edge_joules=math.hypot(edge_joules, unseen),
             peak_watts=float(np.nanmax(inside)) if np.any(~np.isnan(inside)) else math.nan,
+            start_joules=alone[0],
+            end_joules=alone[1] + self._unseen_joules(float(self.time_s[0]), end),
+            start_shift=alone[2],
+            end_shift=alone[3],
         )
         facts = self._facts_seen._replace(counted=True)
         part = Part(" + ".join(self.names), facts, draw, self._interval_seconds)
@@ -460,8 +477,9 @@ class Trace:
         jumps = np.nan_to_num(np.diff(self.watts[near]) * np.diff(self.covered_s[near]))
         return float(scatter(jumps, Weights.of(self.facts)).sum())
 
-    def _edge_joules(self, start: float, end: float) -> float:
-        """What the window's edges may misplace, by the rule of `energymeter.energy.window`."""
+    def _edges(self, start: float, end: float) -> tuple[float, float, float, float, float]:
+        """What both edges may misplace, by the rule of `energymeter.energy.window`, and each alone."""
+        at_start, at_end = self._edge(start), self._edge(end)
         interval = self._interval_seconds
         late = self.facts.age_seconds(self._typical_interval)  # as they came, not as they were to
         if late or (self.facts.semantics != "instant" and end - start < LONG * interval):
@@ -470,8 +488,10 @@ class Trace:
             last = first if joined else self._samples_near(end, end + late, start)
             if first is not None and last is not None:
                 most_watts = math.inf if self.facts.max_watts is None else self.facts.max_watts
-                return Edges(first, last, late, most_watts).misplaced_joules(end - start)
-        return self._edge(start) + self._edge(end)
+                edges = Edges(first, last, late, most_watts)
+                alone = edges.alone(end - start) if late else (at_start, at_end, 0.0, 0.0)
+                return edges.misplaced_joules(end - start), *alone
+        return at_start + at_end, at_start, at_end, 0.0, 0.0
 
     def _samples_near(self, first: float, last: float, zero: float) -> Near | None:
         """The samples from the third before ``first`` to the third after ``last``, between gaps."""
@@ -745,18 +765,6 @@ class Trace:
 
 def _in_ns(window_s: tuple[float, float]) -> tuple[int, int]:
     return round(window_s[0] * 1e9), round(window_s[1] * 1e9)
-
-
-def _together(parts: Sequence[Part]) -> Part:
-    """What one channel measured in several windows, as one; their edges add, as errors of one sign may."""
-    windows = [part.window for part in parts]
-    summed = {
-        field: math.fsum(getattr(window, field) for window in windows)
-        for field in Window._fields
-        if field != "peak_watts"
-    }
-    peaks = [window.peak_watts for window in windows if not math.isnan(window.peak_watts)]
-    return parts[0]._replace(window=Window(**summed, peak_watts=max(peaks, default=math.nan)))
 
 
 def applied(record: reader.Record) -> Applied | None:

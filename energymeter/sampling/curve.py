@@ -166,6 +166,10 @@ class Stretch:
                 (self._variance + end * self._variance_rise) - (self._variance + start * self._variance_rise),
                 around_joules if around_joules < edge_joules else edge_joules,
                 self.peak_watts,
+                self._edge_joules,
+                self._edge_joules,
+                0.0,
+                0.0,
             ),
         )
 
@@ -397,7 +401,14 @@ class Curve:
         window = Window.between(start, end, seconds, peak, edges)
         if late_ns:
             unseen = self._unseen_joules(start_ns, end_ns, late_ns)
-            window = window._replace(edge_joules=math.hypot(window.edge_joules, unseen))
+            alone = (_INF, _INF, 0.0, 0.0) if edges is None else edges.alone(seconds)
+            window = window._replace(
+                edge_joules=math.hypot(window.edge_joules, unseen),
+                start_joules=alone[0],
+                end_joules=alone[1] + self._unseen_joules(0, end_ns, late_ns),
+                start_shift=alone[2],
+                end_shift=alone[3],
+            )
         return window
 
     def _out_of_gap(self, end_ns: int) -> int:

@@ -393,7 +393,7 @@ class Sampler:
         discard_log: bool = False,
         window_ns: tuple[int, int] | None = None,
         span_edges_ns: Mapping[str, Sequence[int]] | None = None,
-        span_counts: Mapping[str, Mapping[str, Mapping[int, float]]] | None = None,
+        span_counts: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
         throttled_after: int | None = None,
     ) -> None:
         """Take one last sample and end; twice is fine, and in a forked worker it does nothing.
@@ -402,7 +402,7 @@ class Sampler:
             discard_log: remove the log: what was measured is refused.
             window_ns: the times between which the run was measured, for the end of the log.
             span_edges_ns: start, end, start, end, … of the spans of each name, for the same.
-            span_counts: by name and unit, what the spans counted, by their starts, for the same.
+            span_counts: by name and unit, what each of these spans counted, in the same order.
             throttled_after: the bits of a Raspberry Pi's firmware at the end, for the same.
         """
         if os.getpid() != self._pid:
@@ -606,7 +606,7 @@ def _drivers(configs: Sequence[SourceConfig]) -> list[str]:
 def _leave_letter(
     memory: memoryview,
     edges_ns: Mapping[str, Sequence[int]],
-    counts: Mapping[str, Mapping[str, Mapping[int, float]]],
+    counts: Mapping[str, Mapping[str, Sequence[float]]],
     start_ns: int,
     throttled: int | None,
 ) -> None:

@@ -5,6 +5,7 @@ import json
 import re
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -99,6 +100,19 @@ def test_units_may_be_what_a_call_returned() -> None:
 def test_what_makes_no_sense_is_refused(functions: Any, options: dict[str, Any], says: str) -> None:
     with pytest.raises(SpecError, match=says):
         compare(*functions, **{**QUICK, **options})
+
+
+def test_what_only_prepares_its_work_is_not_measured() -> None:
+    async def answer() -> int:
+        return 1
+
+    def stream() -> Iterator[int]:
+        yield 1
+
+    for function in (answer, stream):
+        with pytest.raises(SpecError, match="which has not run yet; measure `lambda: "):
+            compare(rest, function, runs=1, **QUICK)
+    compare(stream, stream, runs=1, per=lambda items: len(list(items)), names=("a", "b"), **QUICK)
 
 
 def test_an_exception_of_a_function_passes_untouched() -> None:

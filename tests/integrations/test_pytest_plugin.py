@@ -79,6 +79,36 @@ MEASURED = """
         pass
     def test_of_a_user_that_fails(energy):
         energy(lambda: 1 // 0)
+    async def answer():
+        time.sleep(1)
+    def stream():
+        yield 1
+    async def astream():
+        yield 1
+    def test_coroutine(energy):
+        energy(answer)
+    def test_generator(energy):
+        energy(lambda: stream())
+    def test_async_generator(energy):
+        energy(astream)
+    @pytest.mark.energy(rounds=1.5)
+    def test_half_a_round(energy):
+        energy(int)
+    @pytest.mark.energy(rounds=True)
+    def test_true_rounds():
+        pass
+    @pytest.mark.energy(min_seconds=float("nan"))
+    def test_no_time(energy):
+        energy(int)
+    @pytest.mark.energy(max_joules=float("inf"))
+    def test_no_limit():
+        pass
+    @pytest.mark.energy(max_joules=10**400)
+    def test_far_too_much():
+        pass
+    @pytest.mark.energy(max_joules="0.5")
+    def test_text():
+        pass
 """
 MESSAGES = {
     "whole": "per test (1 run, manual:5V,0.6A manual), and may use 0.1 J",
@@ -89,19 +119,40 @@ MESSAGES = {
     "unknown_option": "max_joules=",
     "bare": "max_joules=",
     "of_a_user_that_fails": "ZeroDivisionError",
+    "coroutine": "answer returned a coroutine, which has not run yet; measure `lambda: asyncio.run(answer(",
+    "generator": "returned a generator, which has not run yet",
+    "async_generator": "astream returned an async generator, which has not run yet",
+    "half_a_round": "rounds of the marker energy must be a whole number above 0 and at most 1e+09, not 1.5",
+    "true_rounds": "must be a whole number above 0 and at most 1e+09, not True",
+    "no_time": "min_seconds of the marker energy must be above 0 and at most 1e+09, not nan",
+    "no_limit": "not inf",
+    "far_too_much": "not 1000000000000000000000000000000000000000…",
+    "text": "not '0.5'",
 }
 
 
 def test_the_fixture_the_limit_and_wrong_use(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, MEASURED, *QUICK, "--junitxml=found.xml")
-    assert "8 failed, 3 passed" in done.stdout, done.stdout + done.stderr
+    assert "15 failed, 3 passed, 2 errors" in done.stdout, done.stdout + done.stderr
     for name, message in MESSAGES.items():
-        assert f"FAILED test_it.py::test_{name} " in done.stdout
+        outcome = "ERROR" if name in ("half_a_round", "no_time") else "FAILED"  # found by the fixture
+        assert f"{outcome} test_it.py::test_{name} " in done.stdout
         assert message in done.stdout, done.stdout
     cases = ElementTree.parse(tmp_path / "found.xml").iter("testcase")
     (found,) = (case for case in cases if case.get("name") == "test_passes_function")
     (kept,) = found.iter("property")
     assert "per call (4 runs, manual:5V,0.6A manual)" in kept.get("value", "")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--energy-rounds", "0"), ("--energy-min-seconds", "nan"), ("--energy-min-seconds", "inf")],
+)
+def test_an_option_that_makes_no_sense_ends_the_run(tmp_path: Path, option: str, value: str) -> None:
+    done = run_pytest(tmp_path, "def test_it(energy):\n    energy(int)", option, value)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"{option} must be " in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_a_source_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -305,3 +305,25 @@ def test_equal_counts_take_one_number_in_a_log():
     said = json.loads(json.dumps(spans_to_json(spans)))
     assert said["named"]["infer"]["units"] == {"images": 8.0, "faces": [0.0, 2.0]}
     assert spans_of({"spans": said})[0] == spans
+
+
+@pytest.mark.parametrize("count", [10**400, 1e-320, -1, math.nan, math.inf, "many", None, 1e16])
+def test_what_is_no_number_of_units_is_refused_in_one_sentence(usage, bench, count):
+    with pytest.raises(
+        SpecError, match=r"^img=.{1,45} is no number of units; give 0 or more, in the range 1e-15 to 1e\+15$"
+    ):
+        usage.with_units(img=count)
+    assert usage.with_units(img=0).units == ()
+    json.dumps(usage.with_units(img=1e-15).to_dict(), allow_nan=False)
+
+
+def test_a_log_keeps_the_counts_of_calls_that_began_together(tmp_path):
+    meter = EnergyMeter("manual:5V,0.6A", rate_hz=100, out=str(tmp_path / "run.csv"))
+    with meter:
+        spans = [meter.span("batch") for _ in range(3)]
+        start_ns = meter.span("clock").__enter__().start_ns
+        for number, span in enumerate(spans):
+            span.begin_at(start_ns)
+            span.units(images=10**number)
+            span.end_at(start_ns + 1000)
+    assert Trace.load(tmp_path / "run.csv").spans["batch"].units == {"images": (1.0, 10.0, 100.0)}

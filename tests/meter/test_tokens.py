@@ -394,3 +394,111 @@ def test_outside_of_the_meters_block_nothing_is_measured() -> None:
         request.answered(Timings(4, 8))
     with pytest.raises(NotMeasured):
         _ = tokens.results
+
+
+# What a program may do wrong ------------------------------------------------------------------------------
+
+
+def test_a_phase_that_some_requests_report_is_divided_by_their_tokens(bench: Bench) -> None:
+    tokens = enter(bench)
+    serve(bench, tokens, prefill=400)
+    serve(bench, tokens, prefill=400, prefill_seconds=None, prompt_tokens=4000)
+    costs = tokens.results
+    assert costs.prompt_token.units == 40
+    assert costs.prompt_token.joules == pytest.approx(PREFILL * 0.4 / 40, rel=0.01)
+    assert costs.rate("prefill") == pytest.approx(100)
+    assert costs.output_token.units == 160
+    assert costs.prompt_tokens == 4040, "the requests have them all"
+    assert costs.phases["other"] is None, "that of the second request contains its prefill"
+    assert "of a request         decode" in str(costs)
+    assert "prefill of the 1 of 2 requests whose runner reports it" in str(costs)
+
+
+def test_a_phase_that_no_request_reports_has_no_figure(bench: Bench) -> None:
+    tokens = enter(bench)
+    serve(bench, tokens, prefill_seconds=None)
+    assert tokens.results.prompt_token.reason == "not measured: the runner reports no prefill"
+    assert tokens.results.output_token.joules is not None
+
+
+def test_a_prompt_that_was_cached_has_no_prefill_to_miss(bench: Bench) -> None:
+    tokens = enter(bench)
+    serve(bench, tokens)
+    serve(bench, tokens, other=20, prefill=0, prefill_seconds=None, prompt_tokens=0, cached_tokens=40)
+    costs = tokens.results
+    assert costs.prompt_token.units == 40
+    assert costs.phases["other"].joules == pytest.approx(OTHER * 0.02, rel=0.1)
+    assert "whose runner reports" not in str(costs)
+
+
+@pytest.mark.parametrize("count", [-5, math.nan, True, 2.5, 1.0, 10**400, "3", None, math.inf])
+def test_a_count_that_no_request_has_is_refused_at_once(bench: Bench, count: object) -> None:
+    tokens = enter(bench)
+    with tokens.request() as request:
+        with pytest.raises(SpecError, match="a request has output_tokens from 0 to 1e"):
+            request.token(count)
+        if count is not None:
+            with pytest.raises(SpecError, match="a request has prompt_tokens from 0 to 1e"):
+                request.prefill(count)
+        bench.pass_ms(5, PREFILL)
+        request.token()
+        bench.pass_ms(5, DECODE)
+    bench.pass_ms(5, OTHER)
+    assert tokens.results.output_tokens == 1
+
+
+@given(st.lists(st.tuples(st.sampled_from(["prefill", "token", "load"]), st.integers(1, 40)), max_size=6))
+@settings(max_examples=40)
+def test_the_phases_of_a_stream_add_up_in_any_order(steps: list[tuple[str, int]]) -> None:
+    bench = Bench()
+    tokens = enter(bench)
+    with tokens.request() as request:
+        for step, milliseconds in steps:
+            if step == "prefill":
+                request.prefill(7)
+            elif step == "token":
+                request.token(3)
+            else:
+                request.answered(Timings(load_seconds=milliseconds * 1e-3))
+            bench.pass_ms(milliseconds, DECODE)
+        bench.pass_ms(50, DECODE)
+        request.token()
+    bench.pass_ms(5, OTHER)
+    costs = tokens.results
+    parts = [usage.seconds for usage in costs.phases.values() if usage is not None]
+    assert math.fsum(parts) == pytest.approx(costs.usage.seconds)
+    bench.life.end()
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "timings"),
+    [
+        (1.5, 20 * MS, Timings(1, 1)),
+        (10 * MS, "20", Timings(1, 1)),
+        (10 * MS, 2**63, Timings(1, 1)),
+        (-1, 20 * MS, Timings(1, 1)),
+        (True, 20 * MS, Timings(1, 1)),
+        (20 * MS, 10 * MS, Timings(1, 1)),
+        (10 * MS, 20 * MS, Timings(-1, 1)),
+        (10 * MS, 20 * MS, {"prompt_tokens": 1}),
+    ],
+)
+def test_a_request_that_cannot_be_recorded_leaves_nothing_open(bench: Bench, start, end, timings) -> None:
+    tokens = enter(bench)
+    bench.pass_ms(20)
+    with pytest.raises(SpecError):
+        tokens.record(start, end, timings)
+    assert not bench.life.latest.spans.open
+    tokens.record(10 * MS, 20 * MS, Timings(1, 1, prefill_seconds=0.005, decode_seconds=0.005))
+    assert tokens.results.requests == 1
+
+
+def test_requests_with_one_start_or_both_edges_keep_their_own_tokens(bench: Bench) -> None:
+    tokens = enter(bench)
+    bench.pass_ms(50)
+    for end_ms, output in ((30, 1), (40, 10), (40, 100)):
+        tokens.record(10 * MS, end_ms * MS, Timings(0, output))
+    spans = bench.spans("request")
+    assert spans.usage.per("tokens").number == 111
+    assert [usage.per("tokens").number for usage in spans.usages] == [1, 10, 100]
+    assert bench.life.latest.spans.counted()["request"] == {"requests": [1, 1, 1], "tokens": [1, 10, 100]}
