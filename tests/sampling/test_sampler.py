@@ -138,6 +138,7 @@ def test_a_log_whose_process_does_not_end_in_time_is_reported_as_cut_short(
     started, tmp_path, impatient, name
 ):
     made = started(log=LogConfig(str(tmp_path / name), header={}))
+    os.kill(made._host.pid, signal.SIGSTOP)  # or it may have ended before anybody looked
     made.stop()
     assert "cut short" in made.log_error()
     assert any("cut short" in note for note in made.notes())
