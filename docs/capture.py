@@ -12,8 +12,9 @@ ENERGYMETER = [sys.executable, "-c", "from energymeter.cli import main; main()"]
 COMMANDS = {
     "python examples/voice.py": [sys.executable, "examples/voice.py"],
     "energymeter log sim:pi4 --duration 3": [*ENERGYMETER, "log", "sim:pi4", "--duration", "3"],
-    "energymeter run --source sim:pi4 -- sha1sum /usr/bin/python3": [
-        *ENERGYMETER, "run", "--source", "sim:pi4", "--", "sha1sum", sys.executable,
+    'energymeter run --source sim:pi4 -- python3 -m timeit "sum(range(1000000))"': [
+        *ENERGYMETER, "run", "--source", "sim:pi4", "--",
+        sys.executable, "-m", "timeit", "sum(range(1000000))",
     ],
 }  # fmt: skip
 
@@ -21,6 +22,5 @@ console = Console(record=True, width=118)
 for shown, command in COMMANDS.items():
     done = subprocess.run(command, cwd=ROOT, text=True, check=True, stdout=-1, stderr=subprocess.STDOUT)
     console.print(Text(f"$ {shown}", style="bold"))
-    output = done.stdout.replace(sys.executable, "/usr/bin/python3")
-    console.print(Text(output))
+    console.print(Text(done.stdout))
 console.save_svg(str(ROOT / "docs" / "demo.svg"), title="energymeter")
