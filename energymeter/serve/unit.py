@@ -41,6 +41,10 @@ RestrictNamespaces=yes
 LockPersonality=yes
 SystemCallArchitectures=native
 UMask=0077
+
+[Install]
+WantedBy={target}
+Also=energymeter.socket
 """
 
 
@@ -64,4 +68,8 @@ def units(arguments: Sequence[str], group: str | None, user: bool) -> str:
     shared = group is not None and not user
     return _SOCKET.format(
         path=path, mode="0660" if shared else "0600", group=f"SocketGroup={group}\n" if shared else ""
-    ) + _SERVICE.format(command=command, home="" if user else "ProtectHome=read-only\n")
+    ) + _SERVICE.format(
+        command=command,
+        home="" if user else "ProtectHome=read-only\n",
+        target="default.target" if user else "multi-user.target",
+    )

@@ -18,6 +18,9 @@ def test_systemd_accepts_the_units(tmp_path: Path, user: bool) -> None:
     (tmp_path / "energymeter.service").write_text(service)
     assert "$$HOME%%h" in service
     assert ("SocketGroup=energymeter\n" in socket) is not user
+    started_by = "default.target" if user else "multi-user.target"
+    assert service.endswith(f"\n[Install]\nWantedBy={started_by}\nAlso=energymeter.socket\n")
+    assert "WantedBy=sockets.target\n" in socket
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
     files = [str(tmp_path / name) for name in ("energymeter.socket", "energymeter.service")]
