@@ -92,7 +92,8 @@ class Channel:
         self._breaks = sorted(breaks)
         # a counter, or a mean since the last reading, knows of the time in which nobody read it
         self._counts_on = spec.semantics != "instant" and not spec.restarts
-        self._sure = max(2.5 * (1 / hz + spec.news), 2.5e-3)
+        # what is taken for the usual interval may be a first one that was shorter, by up to a third
+        self._sure = max(2.5 * max(1 / hz, spec.news / 1.5), 2.5e-3)
         self._begins = self._breaks
         self._learns = bool(spec.news or spec.nominal_hz)
 
