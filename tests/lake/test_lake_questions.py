@@ -338,6 +338,13 @@ def test_power_is_that_of_the_samples(tmp_path):
     assert row["samples"] == 201
 
 
+def test_a_lake_may_have_any_name(tmp_path):
+    folder = tmp_path / "it's [a] lake; *"
+    pushed(folder, recorded("a", START, 3.0, 20.0))
+    (row,) = power(Tables(folder)).rows
+    assert row["joules"] == pytest.approx(60.0)
+
+
 def test_an_empty_lake_and_none_at_all(tmp_path):
     with pytest.raises(LogError, match="no lake"):
         Tables(tmp_path / "nothing")
