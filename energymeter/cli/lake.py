@@ -37,8 +37,8 @@ def _choosing(command: Any) -> Any:
         ),
         click.option("--model", type=short, help="Only runs of this model."),
         click.option("--variant", type=short, help="Only runs of this variant."),
-        click.option("--since", type=short, help="First day, as 2026-11-01."),
-        click.option("--until", type=short, help="Last day."),
+        click.option("--since", type=short, help="First day of UTC, as 2026-11-01, or moment with zone."),
+        click.option("--until", type=short, help="Last day or moment; the start of a run decides."),
         click.option("--least-coverage", type=share, help="Leave out runs of which less was measured."),
         click.option("--endpoint", help="URL of a store that speaks S3."),
     )

@@ -86,11 +86,13 @@ def class_page(
         from markupsafe import Markup
     except ImportError:
         raise ExtraMissing("jinja2", "report", "a page") from None
+    from energymeter.report.page import TEMPLATES
+
     path = os.fspath(output)
     content = _content(tables, choice, path, names=names)
     content |= {"title": printable(title), "version": __version__, "width": _WIDTH}
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(os.path.join(os.path.dirname(__file__), "templates")),
+        loader=jinja2.FileSystemLoader([os.path.join(os.path.dirname(__file__), "templates"), TEMPLATES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -8,6 +8,7 @@ others it left out.
 import bisect
 import itertools
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +27,9 @@ TRUSTS = ("measured", "uncalibrated", "manual", "modelled", "simulated")
 LEAST_COVERAGE = 0.9995
 _EXACT_T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
 """Student's t for 95 %, where the expansion is not close."""
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DAY_US = 86_400_000_000
+_EARLIEST_US, _LATEST_US = -(1 << 62), 1 << 62
 _WORK = ("model", "variant", "unit", "place")
 """What must be equal for boards to be compared."""
 
@@ -79,9 +83,9 @@ class Choice(NamedTuple):
     model: str | None = None
     variant: str | None = None
     since: str | None = None
-    """First day, as 2026-11-28."""
+    """First day of UTC for the start of a run, as 2026-11-28; or moment, as 2026-11-28T14:00+01:00."""
     until: str | None = None
-    """Last day."""
+    """Last day or moment."""
 
     def checked(self) -> "Choice":
         """Itself.
@@ -94,10 +98,25 @@ class Choice(NamedTuple):
             raise SpecError(f"{printable(wrong[0])!r} is no provenance; choose from {', '.join(TRUSTS)}")
         if not 0 <= self.least_coverage <= 1:
             raise SpecError(f"a coverage of {self.least_coverage:g} makes no sense; give a share from 0 to 1")
-        since, until = (None if day is None else _day(day) for day in (self.since, self.until))
-        if since is not None and until is not None and until < since:
-            raise SpecError(f"no day is from {since} until {until}; give the earlier one as the first")
-        return self._replace(since=since, until=until)
+        since, until = self.started_us
+        if since > until:
+            raise SpecError(
+                f"no run starts from {printable(self.since or '')} until {printable(self.until or '')}; "
+                "give the earlier one as the first"
+            )
+        return self
+
+    @property
+    def started_us(self) -> tuple[int, int]:
+        """The first and the last moment at which a run that counts may have started, µs since 1970.
+
+        Raises:
+            SpecError: no day or moment.
+        """
+        return (
+            _EARLIEST_US if self.since is None else _micros(self.since, 0),
+            _LATEST_US if self.until is None else _micros(self.until, _DAY_US - 1),
+        )
 
     @property
     def trusts(self) -> list[str]:
@@ -105,13 +124,22 @@ class Choice(NamedTuple):
         return list(dict.fromkeys(["measured", *self.include]))
 
 
-def _day(text: str) -> str:
+def _micros(text: str, after_midnight: int) -> int:
+    """A moment, or so many µs after a day of UTC began, as µs since 1970."""
     import datetime
 
+    from energymeter.carbon.intensity import parse_time
+
     try:
-        return datetime.date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise SpecError(f"{printable(text)!r} is no day; give one as 2026-11-28") from None
+        if _DATE.fullmatch(text):
+            day = datetime.date.fromisoformat(text).toordinal() - datetime.date(1970, 1, 1).toordinal()
+            return day * _DAY_US + after_midnight
+        return round(parse_time(text) * 1e6)
+    except (ValueError, OverflowError):
+        raise SpecError(
+            f"{printable(text)!r} is no day or moment; give it as 2026-11-28, or with a time zone as "
+            "2026-11-28T14:00Z or 2026-11-28T14:00+01:00"
+        ) from None
 
 
 # Which runs count -----------------------------------------------------------------------------------------
@@ -127,11 +155,12 @@ def _coverage(tables: "Tables", table: Any) -> Any:
 
 
 def _within(runs: Any, choice: Choice) -> Any:
-    """The runs of some days."""
+    """The runs that started in the time that is asked for."""
+    since, until = choice.started_us
     if choice.since is not None:
-        runs = runs.filter(runs.date >= choice.since)
+        runs = runs.filter(runs.start_unix_us >= since)
     if choice.until is not None:
-        runs = runs.filter(runs.date <= choice.until)
+        runs = runs.filter(runs.start_unix_us <= until)
     return runs
 
 
@@ -583,13 +612,15 @@ def battery(
 ) -> Answer:
     """Hours that a battery lasts at each board's mean power, by model and variant, with 95 % intervals.
 
+    A host that several runs measured at the same time counts by the longest of them.
+
     Runs measured at the wall or on the die have no hours: no battery feeds the one, and the other leaves
     out the rest of the board.
     """
     from energymeter.battery.battery import Battery
 
     chosen = Battery.phone() if cell is None else cell
-    runs, left_out = chosen_runs(tables, choice._replace(least_coverage=0.0), with_units=False)
+    runs, left_out = _each_once(tables, choice)
     sums = runs.group_by(["board", "model", "variant", "place", "trust"]).agg(
         runs=runs.count(), joules=runs.joules.sum(), covered=runs.covered_seconds.sum()
     )

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from energymeter.report.report import Report, ReportedRun
 
 FORMATS = ("html", "md", "tex", "pdf")
+TEMPLATES = os.path.join(os.path.dirname(__file__), "templates")
+"""With ``page.html``, which every page of HTML extends."""
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _PDF_SECONDS = 120.0
 _FIGURE = re.compile(r"[−-]?[\d.]+(e[-+]\d+)?( ± [\d.∞]+)?( at [\d.]+ V)?")
@@ -73,7 +75,7 @@ def render(report: "Report", form: str) -> str | bytes:
         else {}
     )  # fmt: skip
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(os.path.join(os.path.dirname(__file__), "templates")),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=form == "html",
         finalize=escaped[form],
         undefined=jinja2.StrictUndefined,

@@ -1,10 +1,13 @@
 """The questions to a lake: what counts, what its intervals say, and that every engine says the same."""
 
 import contextlib
+import datetime
+import functools
 import json
 import math
 import os
 import random
+import time
 
 import pytest
 from click.testing import CliRunner
@@ -212,19 +215,83 @@ def test_a_simulated_run_hides_no_other(tmp_path, provenance):
         assert joules == {"simulated": pytest.approx(540.0), provenance: pytest.approx(30.0)}
 
 
-@pytest.mark.parametrize("question", [coverage, power, fleet, per_unit])
-def test_a_day_is_a_date(tmp_path, question):
+def test_a_battery_counts_a_host_that_is_measured_twice_once(tmp_path):
+    pushed(tmp_path, recorded("a", START, 3.0, 20.0), model="net")
+    pushed(tmp_path, recorded("a", START + 5, 9.0, 10.0, source="ina219@1:0x41"), model="net")
+    found = battery(Tables(tmp_path), cell=Battery.parse("4000mAh"))
+    (row,) = found.rows
+    assert (row["runs"], row["mean_watts"]) == (1, pytest.approx(3.0))
+    assert found.left_out == {"measured at the same time as a longer run of their host": 1}
+
+
+MIDNIGHT = START - START % 86400 + 86400
+HOSTS = ("pi", "Pi", "..", "host=pi/date=2026-11-28", "Küche/π", "a b%2F*?")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_fleet_adds_up_to_the_integral_of_its_hosts(tmp_path, seed):
+    """Runs that overlap, cross midnight and hours, of clocks that are off, on hosts with odd names."""
+    made = random.Random(seed)
+    known = []
+    for number in range(14):
+        host, trust = made.choice(HOSTS), made.choice(("measured", "simulated", "manual"))
+        start = MIDNIGHT + made.choice((0, 3600)) + made.uniform(-30, 10) + number * 1e-3
+        seconds, level, slope = made.randint(2, 40), made.uniform(1, 9), made.uniform(-0.02, 0.1)
+        offset = made.choice((0.0, -7200.0, 3600.25))
+        wave = functools.partial(lambda time, level, slope: level + slope * time, level=level, slope=slope)
+        pushed(
+            tmp_path,
+            recorded(host, start + offset, seconds=seconds, wave=wave, provenance=trust),
+            clock_offset_s=offset,
+        )
+        known.append((host, trust, start, seconds, level, slope))
+    kept = []
+    for one in sorted(known, key=lambda one: (-one[3], one[2])):
+        rivals = [other for other in kept if other[:2] == one[:2]]
+        if all(one[2] >= other[2] + other[3] or other[2] >= one[2] + one[3] for other in rivals):
+            kept.append(one)
+    hours, hosts = {}, {}
+    for host, trust, start, seconds, level, slope in kept:
+        for hour in range(math.floor(start / HOUR), math.ceil((start + seconds) / HOUR)):
+            first, last = max(0.0, hour * HOUR - start), min(seconds, (hour + 1) * HOUR - start)
+            joules = (last - first) * (level + slope * (first + last) / 2)
+            hours.setdefault((hour, trust), []).append(joules)
+            hosts.setdefault((host, trust), []).append(joules)
+    include = Choice(include=("simulated", "manual"))
+    tables = Tables(tmp_path)
+    found = {(row["hour"], row["trust"]): row["joules"] for row in fleet(tables, include).rows}
+    written = {
+        (time.strftime("%Y-%m-%dT%H:00Z", time.gmtime(hour * HOUR)), trust): math.fsum(joules)
+        for (hour, trust), joules in hours.items()
+    }
+    assert found == pytest.approx(written, rel=1e-6)  # times are kept in µs
+    by_host = {(row["host_name"], row["trust"]): row["joules"] for row in power(tables, include).rows}
+    assert by_host == pytest.approx({key: math.fsum(joules) for key, joules in hosts.items()}, rel=1e-9)
+    left_out = len(known) - len(kept)
+    assert fleet(tables, include).left_out.get(
+        "measured at the same time as a longer run of their host", 0
+    ) == (left_out)
+
+
+@pytest.mark.parametrize("question", [coverage, power, fleet, per_unit, battery])
+def test_since_and_until_are_days_or_moments(tmp_path, question):
     pushed(tmp_path, recorded("a", START, 3.0, 20.0), units=2.0)
     tables = Tables(tmp_path)
-    for wrong in ("yesterday", "2026-13-01", "28.11.2026", ""):
-        with pytest.raises(SpecError, match="is no day"):
+    for wrong in ("yesterday", "2026-13-01", "28.11.2026", "", "2026-11-28T10:00", "٢٠٢٦-11-28"):
+        with pytest.raises(SpecError, match=r"is no day or moment; give it as"):
             question(tables, Choice(since=wrong))
-        with pytest.raises(SpecError, match="is no day"):
+        with pytest.raises(SpecError, match=r"is no day or moment; give it as"):
             question(tables, Choice(until=wrong))
-    with pytest.raises(SpecError, match="the earlier one"):
-        question(tables, Choice(since="2026-11-29", until="2026-11-28"))
-    assert question(tables, Choice(since="2026-11-28", until="2026-11-29")).rows
-    assert not question(tables, Choice(since="2026-12-01")).rows
+    for since, until in (("2026-11-29", "2026-11-28"), ("2026-11-28T02:00+02:00", "2026-11-27T23:59Z")):
+        with pytest.raises(SpecError, match="the earlier one"):
+            question(tables, Choice(since=since, until=until))
+    ahead = datetime.timezone(datetime.timedelta(hours=5, minutes=30))
+    moment = datetime.datetime.fromtimestamp(START, ahead)
+    later = moment + datetime.timedelta(seconds=1)
+    assert question(tables, Choice(since="2026-11-28", until="2026-11-28")).rows
+    assert question(tables, Choice(since=moment.isoformat(), until=moment.isoformat())).rows
+    for empty in ({"since": "2026-11-29"}, {"until": "2026-11-27"}, {"since": later.isoformat()}):
+        assert not question(tables, Choice(**empty)).rows
 
 
 def test_grams_are_those_of_a_footprint(tmp_path):
@@ -269,6 +336,13 @@ def test_power_is_that_of_the_samples(tmp_path):
     assert row["joules"] == pytest.approx(trace.usage().joules, rel=1e-12)
     assert row["peak_watts"] == pytest.approx(float(trace.watts.max()))
     assert row["samples"] == 201
+
+
+def test_a_lake_may_have_any_name(tmp_path):
+    folder = tmp_path / "it's [a] lake; *"
+    pushed(folder, recorded("a", START, 3.0, 20.0))
+    (row,) = power(Tables(folder)).rows
+    assert row["joules"] == pytest.approx(60.0)
 
 
 def test_an_empty_lake_and_none_at_all(tmp_path):
