@@ -67,7 +67,8 @@ class Usage(NamedTuple):
     mean_volts: float | None
     """Averaged over time."""
     peak_watts: float | None
-    """The highest sample; for several sources the sum of their peaks, which is an upper bound."""
+    """The highest sample, or the mean power where that is more, because power rose towards an edge; for
+    several sources the sum of their peaks, which is an upper bound."""
     measured_seconds: float
     """The time in which ``joules`` flowed: over it they are the mean power. Sources that measured different
     shares of the window count by their energy."""
@@ -392,7 +393,7 @@ def combine(parts: Sequence[Part], **known: Any) -> Usage:
         joules=joules,
         coulombs=charge,
         mean_volts=_mean_volts(windows[0]) if len(windows) == 1 or charge is not None else None,
-        peak_watts=_finite(sum(window.peak_watts for window in windows)),
+        peak_watts=_finite(sum(map(_peak_watts, windows))),
         measured_seconds=_measured_seconds(windows),
         provenance=least_trusted(part.facts.provenance for part in counted),
         place=counted[0].facts.place,
@@ -437,10 +438,19 @@ def _measured_seconds(windows: Sequence[Window]) -> float:
 
 def _bounds(windows: Sequence[Window], joules: float) -> tuple[float, float] | None:
     gaps = [max(0.0, window.seconds - window.covered_seconds) for window in windows]
-    missed = [window.peak_watts * gap for window, gap in zip(windows, gaps, strict=True) if gap > 0]
+    missed = [_peak_watts(window) * gap for window, gap in zip(windows, gaps, strict=True) if gap > 0]
     if not missed or not math.isfinite(sum(missed)):
         return None
     return joules + sum(min(0.0, one) for one in missed), joules + sum(max(0.0, one) for one in missed)
+
+
+def _peak_watts(window: Window) -> float:
+    """The highest sample, but not less than the mean, beyond rounding: power also flowed between samples."""
+    if window.covered_seconds > 0:
+        mean = window.joules / window.covered_seconds
+        if mean > window.peak_watts + 1e-9 * abs(mean):
+            return mean
+    return window.peak_watts
 
 
 def _warnings(parts: Sequence[Part]) -> list[str]:

@@ -46,8 +46,10 @@ def test_one_channel() -> None:
 
 
 def test_rails_of_one_voltage_share_their_charge() -> None:
-    usage = combine([part(window()), part(window(joules=20.0), Facts(provenance="manual"), "usb")])
-    assert (usage.joules, usage.coulombs, usage.peak_watts) == (30.0, 6.0, 6.0)
+    usage = combine(
+        [part(window()), part(window(joules=20.0, peak_watts=6.0), Facts(provenance="manual"), "usb")]
+    )
+    assert (usage.joules, usage.coulombs, usage.peak_watts) == (30.0, 6.0, 9.0)
     assert usage.provenance == "manual"
     assert usage.notes == ("± without the unknown accuracy of usb",)
 
@@ -209,10 +211,10 @@ def test_two_windows_of_one_meter_share_its_errors() -> None:
 
 
 def test_a_gap_that_is_drawn_in_may_hold_anything_up_to_the_peak() -> None:
-    usage = combine([part(window(covered_seconds=3.0, gap_fill_joules=2.0))])
-    gap = 2 * 3.0 * 1.0 / math.sqrt(12)
+    usage = combine([part(window(covered_seconds=3.0, gap_fill_joules=2.0, peak_watts=4.0))])
+    gap = 2 * 4.0 * 1.0 / math.sqrt(12)
     assert usage.interpolated_uncertainty == pytest.approx(math.hypot(usage.uncertainty, gap))
-    assert "1 s of gaps drawn in: 12.0 J ± 1.7" in usage.explain()
+    assert "1 s of gaps drawn in: 12.0 J ± 2.3" in usage.explain()
     assert combine([part(window())]).interpolated_uncertainty is None
 
 
@@ -275,3 +277,11 @@ def test_a_gauge_that_has_hardly_moved_measures_nothing(joules: float, reported:
 def test_only_gauges_of_cells_are_that_coarse(other: dict[str, str]) -> None:
     facts = Facts(semantics="counter", place="cell", joules=Band(resolution=36.0))._replace(**other)
     assert combine([part(window(joules=1.0), facts)]).joules == 1.0
+
+
+def test_the_mean_is_never_above_the_peak() -> None:
+    """A window around one low sample: the power rose on either side of it, beyond the window's samples."""
+    usage = combine([part(window(joules=20.0, peak_watts=1.0))])
+    assert usage.mean_watts is not None
+    assert usage.peak_watts == usage.mean_watts > 1.0
+    assert combine([part(window(peak_watts=NAN))]).peak_watts is None
