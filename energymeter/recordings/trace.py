@@ -425,6 +425,8 @@ class Trace:
     def _part(self, start: float, end: float) -> Part:
         first, last = self._out_of_gaps(start, end)
         begin, end_row = np.searchsorted(self.time_s, first), np.searchsorted(self.time_s, last, side="right")
+        if self.facts.semantics != "instant" and 0 < end_row < len(self) and self.time_s[end_row - 1] < last:
+            end_row += 1  # the level in which the window ends
         inside = self.watts[begin:end_row]
         edge_joules, *alone = self._edges(start, end)
         unseen = self._unseen_joules(start, end)

@@ -494,8 +494,10 @@ class Curve:
             oldest, count = self._bounds()
             first = max(self._index(start_ns, oldest, count), oldest)
             last = self._index(end_ns, oldest, count)
-            if first == last < count - 1 and self._ring.times[last % capacity] < start_ns:
-                last += 1  # it lies between two
+            if last < count - 1:
+                ended_ns = self._ring.times[last % capacity]
+                if (first == last and ended_ns < start_ns) or (not self._trapezoids and ended_ns < end_ns):
+                    last += 1  # it lies between two, or in the level that ends with the next
             peak = -math.inf
             if first <= last:
                 left, right = first % capacity, last % capacity + 1
