@@ -6,7 +6,6 @@ import math
 from array import array
 from functools import cached_property
 from itertools import compress
-from operator import and_, eq, ge
 
 from energymeter.energy.window import COVERED, Ends, Window, ends_together
 from energymeter.errors import NotMeasured
@@ -44,13 +43,13 @@ class Statistics(NamedTuple):
         """
         n, total = len(numbers), math.fsum(numbers)
         mean = total / n
-        squares = math.fsum((number - mean) ** 2 for number in numbers)
+        sd = math.dist(numbers, (mean,) * n) / math.sqrt(n - 1) if n > 1 else math.nan
         ordered = sorted(numbers)
         return cls(
             n,
             total,
             mean,
-            math.sqrt(squares / (n - 1)) if n > 1 else math.nan,
+            sd,
             (ordered[(n - 1) // 2] + ordered[n // 2]) / 2,
             left_out,
             unit,
@@ -162,12 +161,19 @@ class Spans:
     @cached_property
     def _covered(self) -> list[bool]:
         """For each call, whether every channel measured at least 99.5 % of it."""
-        least = array("d", map(COVERED.__mul__, self._seconds))
         covered = [True] * len(self)
         for channel in self._snapshot.channels:
-            joules = channel.column("joules")
-            measured = map(and_, map(ge, channel.column("covered_seconds"), least), map(eq, joules, joules))
-            covered = list(map(and_, covered, measured))  # NaN differs from itself
+            rows = zip(
+                covered,
+                channel.column("covered_seconds"),
+                self._seconds,
+                channel.column("joules"),
+                strict=True,
+            )
+            covered = [
+                before and measured >= COVERED * seconds and joules == joules  # NaN differs from itself
+                for before, measured, seconds, joules in rows
+            ]
         return covered
 
     def _statistics(self, values: Sequence[float], unit: str) -> Statistics:
