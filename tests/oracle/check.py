@@ -331,7 +331,9 @@ class Judge:
         late = max(0.0, min(part.longest, 1.0) - 1 / channel.hz) + 0.002
         late = 0.0 if channel.spec.stamped else 3 * late  # and not only once
         moved = high if channel.spec.semantics == "counter" else high - low
-        return part.slack_joules + moved * late
+        renews = channel.spec.renews  # a first step since a value was renewed is seen by nobody
+        edges = [channel.wave.extremes(edge - renews, edge) for edge in (start, end)] if renews else []
+        return part.slack_joules + moved * late + sum(most - least for least, most in edges) * renews
 
     def _consistent(self, figure: str, kind: str, value: dict[str, Any], channels: Sequence[Channel]) -> None:
         """A usage agrees with itself."""
