@@ -3,16 +3,15 @@
 import hashlib
 import os
 import shutil
-import socket
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from devices.processes import until
+from devices.relay import Relay
 
 pytest.importorskip("uvicorn", reason="pip install edge-energymeter[serve]")
 
@@ -26,57 +25,6 @@ from energymeter.serve.http import HttpServer, Listen
 from energymeter.testing import check_source
 
 TOKEN = "0123456789abcdef" * 2
-
-
-class Relay:
-    """A link to a port, with a delay each way, that can be cut."""
-
-    def __init__(self, port: int, there_s: float = 0.0, back_s: float = 0.0) -> None:
-        self._port, self._delays = port, (there_s, back_s)
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listening.getsockname()[1]
-        self._links: list[socket.socket] = []
-        self.cut = False
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                here, _ = self._listening.accept()
-            except OSError:
-                return
-            if self.cut:
-                here.close()
-                continue
-            there = socket.create_connection(("127.0.0.1", self._port))
-            self._links += [here, there]
-            for source, target, delay in ((here, there, self._delays[0]), (there, here, self._delays[1])):
-                threading.Thread(target=self._pass, args=(source, target, delay), daemon=True).start()
-
-    @staticmethod
-    def _pass(source: socket.socket, target: socket.socket, delay: float) -> None:
-        try:
-            while piece := source.recv(65_536):
-                time.sleep(delay)
-                target.sendall(piece)
-        except OSError:
-            return
-
-    def hang_up(self) -> None:
-        """Cut the link; nobody comes through until `cut` is False again."""
-        self.cut = True
-        while self._links:
-            link = self._links.pop()
-            try:
-                link.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
-            finally:
-                link.close()
-
-    def close(self) -> None:
-        self.hang_up()
-        self._listening.close()
 
 
 @pytest.fixture
@@ -110,7 +58,7 @@ def test_a_block_is_measured_there(listening: Callable[..., HttpServer]) -> None
 
 
 def test_an_uneven_link_is_in_the_bound(listening: Callable[..., HttpServer]) -> None:
-    relay = Relay(listening().port, 0.035, 0.005)
+    relay = Relay(("127.0.0.1", listening().port), lambda: 0.035, lambda: 0.005)
     source = Driver(f"127.0.0.1:{relay.port}/board")
     source.open()
     try:
@@ -128,7 +76,7 @@ def test_an_uneven_link_is_in_the_bound(listening: Callable[..., HttpServer]) ->
 
 
 def test_after_a_cut_it_goes_on_from_the_agents_ring(listening: Callable[..., HttpServer]) -> None:
-    relay = Relay(listening().port)
+    relay = Relay(("127.0.0.1", listening().port))
     with EnergyMeter(f"agent@127.0.0.1:{relay.port}/board") as meter:
         (channel,) = meter._life.latest.sampler.channels
         until(lambda: len(channel.curve) > 20)
@@ -142,6 +90,31 @@ def test_after_a_cut_it_goes_on_from_the_agents_ring(listening: Callable[..., Ht
     usage = meter.usage
     assert usage.joules == pytest.approx(3.0 * usage.measured_seconds, rel=0.01)
     assert usage.coverage > 0.9
+
+
+def test_an_agent_that_serves_another_source_is_not_read_on(listening: Callable[..., HttpServer]) -> None:
+    first = listening()
+    relay = Relay(("127.0.0.1", first.port))
+    other = Agent(Config((SourceEntry.of("board", "manual:5V,1.8A", 100.0),)))  # the same layout
+    second = HttpServer(other, Listen("127.0.0.1", 0, TOKEN))
+    try:
+        with EnergyMeter(f"agent@127.0.0.1:{relay.port}/board") as meter:
+            (channel,) = meter._life.latest.sampler.channels
+            until(lambda: len(channel.curve) > 20)
+            relay.hang_up()
+            relay.lead_to(("127.0.0.1", second.port))
+            until(lambda: "came back" in channel.curve.error)
+            until(lambda: channel.lost(time.monotonic_ns()))
+        usage = meter.usage
+    finally:
+        relay.close()
+        second.close()
+        other.close()
+    assert usage.sources == ("manual:5V,0.6A",)
+    assert usage.joules == pytest.approx(3.0 * usage.measured_seconds, rel=0.01)
+    assert usage.coverage < 0.95
+    notes = " ".join(usage.notes)
+    assert "lost before the end: the source came back as manual:5V,1.8A, and was manual:5V,0.6A" in notes
 
 
 @pytest.mark.parametrize("name", ["nothing", "..%2f..", "board/../board"])
