@@ -567,11 +567,12 @@ class Sampler:
         notes += [
             channel.curve.error for channel in self.channels if channel.info.rewinds and channel.curve.error
         ]
-        if not self._down:
-            now_ns = self._clock.monotonic_ns()
-            lost = {channel.lost(now_ns): None for channel in self.channels}  # one reason for each source
-            notes += [f"lost before the end: {why}" for why in lost if why]
         asleep = max((channel.observed(Count.SUSPENDED_NS) for channel in self.channels), default=0) * 1e-9
+        failed = [channel for channel in self.channels if channel.observed(Count.FAILED)]
+        if failed and not self._down:
+            now_ns = self._clock.monotonic_ns()
+            lost = {channel.lost(now_ns): None for channel in failed}  # one reason for each source
+            notes += [f"lost before the end: {why}" for why in lost if why]
         if asleep:
             from energymeter.text import significant
 

@@ -27,6 +27,8 @@ class Relay:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self._links: list[socket.socket] = []
+        self.sent: list[bytes] = []
+        """What went there over each connection that has ended."""
         self.cut = False
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -43,18 +45,27 @@ class Relay:
             self._links += [here, there]
             for source, target, delay in ((here, there, self._delays[0]), (there, here, self._delays[1])):
                 late: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
-                threading.Thread(target=self._take, args=(source, delay, late), daemon=True).start()
+                kept = self.sent if source is here else None
+                threading.Thread(target=self._take, args=(source, delay, late, kept), daemon=True).start()
                 threading.Thread(target=self._hand_on, args=(target, late), daemon=True).start()
 
     @staticmethod
-    def _take(source: socket.socket, delay: Delay, late: "queue.SimpleQueue[tuple[float, bytes]]") -> None:
-        piece = b"?"
+    def _take(
+        source: socket.socket,
+        delay: Delay,
+        late: "queue.SimpleQueue[tuple[float, bytes]]",
+        kept: list[bytes] | None,
+    ) -> None:
+        whole, piece = b"", b"?"
         while piece:
             try:
                 piece = source.recv(65_536)
             except OSError:
                 piece = b""
             late.put((time.monotonic() + delay(), piece))
+            whole += piece
+        if kept is not None:
+            kept.append(whole)
 
     @staticmethod
     def _hand_on(target: socket.socket, late: "queue.SimpleQueue[tuple[float, bytes]]") -> None:

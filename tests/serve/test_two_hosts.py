@@ -9,11 +9,9 @@ A cut takes 3 s; ``ENERGYMETER_CUT_SECONDS=30`` for a longer one. The ring holds
 for when the link is back, and until then nothing is.
 """
 
-import hashlib
 import json
 import os
 import shutil
-import ssl
 import subprocess
 import sys
 import time
@@ -24,6 +22,7 @@ from typing import NamedTuple
 
 import pytest
 from devices.processes import until
+from devices.tls import pinned
 
 pytest.importorskip("uvicorn", reason="pip install edge-energymeter[serve]")
 
@@ -94,14 +93,10 @@ class Hosts:
             for one in (device, "lo"):
                 self._run("ip", "-n", host.name, "link", "set", one, "up")
         self.socket = str(folder / "agent.sock")
-        token, certificate, key = (str(folder / name) for name in ("token", "cert.pem", "key.pem"))
+        self.pin, certificate, key = pinned(folder)
+        token = str(folder / "token")
         Path(token).write_text(TOKEN)
         os.chmod(token, 0o600)
-        self._run(
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-days", "1", "-subj", "/CN=laptop", "-keyout", key, "-out", certificate,
-        )  # fmt: skip
-        self.pin = hashlib.sha256(ssl.PEM_cert_to_DER_cert(Path(certificate).read_text())).hexdigest()
         load = folder / "load.csv"
         load.write_text("time_s,watts\n" + "".join(self._load(120 + 2 * CUT_SECONDS)))
         config = folder / "serve.ini"
@@ -169,7 +164,7 @@ class Reader:
 
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
-    missing = [name for name in ("ip", "unshare", "openssl") if shutil.which(name) is None]
+    missing = [name for name in ("ip", "unshare") if shutil.which(name) is None]
     if missing:
         pytest.skip(f"two hosts need {', '.join(missing)}")
     tried = subprocess.run(

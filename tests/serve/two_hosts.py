@@ -31,7 +31,7 @@ from energymeter.sampling.sampler import Sampler  # noqa: E402
 from energymeter.spec import parse  # noqa: E402
 
 TOKEN = "0123456789abcdef" * 2
-_AT_A_TIME, _TRIES = 10, 5
+_AT_A_TIME, _TRIES = 20, 5
 
 
 def say(*words: object) -> None:
