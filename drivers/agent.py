@@ -82,7 +82,8 @@ class Agent:
         feed = module("energymeter.sampling.agent_feed")
         lag_seconds = getattr(self._feed, "lag_seconds", 0.0)
         self._parts = [
-            _Part(info.name, feed.facts_of(info, lag_seconds), info.identity) for info in self._feed.infos
+            _Part(info.name, feed.facts_of(info, lag_seconds), info.identity, info.correction)
+            for info in self._feed.infos
         ]
         fastest = max(part.facts.default_hz for part in self._parts)
         self.facts = self._parts[0].facts._replace(default_hz=fastest)
@@ -125,8 +126,9 @@ class _Part:
     recorded = True
     """A counter that stands still in the samples did."""
 
-    def __init__(self, name: str, facts: Facts, identity: str) -> None:
+    def __init__(self, name: str, facts: Facts, identity: str, correction: str) -> None:
         self.name, self.facts, self.identity = name, facts, identity
+        self.correction = correction
         self.play: Any = None
 
     def open(self) -> None:

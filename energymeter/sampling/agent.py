@@ -23,10 +23,12 @@ import time
 from energymeter import errors
 from energymeter.errors import SamplerError, SourceForbidden, SourceMissing, SourceTimeout, SpecError
 from energymeter.lazy import TYPE_CHECKING, NamedTuple, suppress
+from energymeter.reading import PLACES, SEMANTICS, Band, Facts
 from energymeter.sampling.config import ChannelInfo, SourceConfig
 from energymeter.sampling.descriptors import Descriptor
 from energymeter.sampling.memory import HEAD_BYTES, LETTER_BYTES, Count, Head, State, channel_bytes
 from energymeter.spec import Spec
+from energymeter.text import printable
 
 if TYPE_CHECKING:
     import socket
@@ -43,6 +45,9 @@ LONGEST_ANSWER = 1 << 20
 OPEN_SECONDS = 20.0
 """The agent gives a source up that has not opened after 15 s."""
 ANSWER_SECONDS = 2.0
+_MOST_CHANNELS = 1024
+_LONGEST_TEXT = 1024
+_MOST = 1e12
 _SYSTEM = "/run/energymeter/agent.sock"
 
 
@@ -255,7 +260,7 @@ def _reported(answer: dict[str, Any]) -> errors.EnergyMeterError:
     if not (isinstance(kind, type) and issubclass(kind, errors.EnergyMeterError)):
         kind = errors.SourceError
     error: errors.EnergyMeterError = kind.__new__(kind)
-    error.args = (str(answer.get("message", "")),)
+    error.args = (printable(str(answer.get("message", ""))),)
     return error
 
 
@@ -356,18 +361,55 @@ def channels_of(answer: dict[str, Any]) -> list[ChannelInfo]:
     try:
         if answer["protocol"] != PROTOCOL:
             raise ValueError("it has another protocol")
-        infos = [ChannelInfo.from_json(channel) for channel in answer["channels"]]
-        if not infos:
-            raise ValueError("it has no channels")
-    except (KeyError, TypeError, ValueError) as failure:
+        infos = [_checked(ChannelInfo.from_json(channel)) for channel in answer["channels"]]
+        if not 0 < len(infos) <= _MOST_CHANNELS:
+            raise ValueError("it has no channels, or too many")
+    except (AttributeError, KeyError, TypeError, ValueError) as failure:
         raise SamplerError(
-            f"the agent cannot be understood ({failure}); install the same version on both sides"
+            f"the agent cannot be understood ({printable(str(failure))}); install the same version on both "
+            "sides"
         ) from failure
     return [
         # a card was applied where the meter is read: neither again, nor another one
         info._replace(calibrated=False, notes=(*info.notes, *_notes(info)))
         for info in infos
     ]
+
+
+def _checked(info: ChannelInfo) -> ChannelInfo:
+    """The channel, if all that is said of it is of the kind that it should be; its texts without escapes.
+
+    Raises:
+        ValueError: it is not.
+    """
+    facts, usual = info.facts, Facts()
+    if not (
+        all(_is_like(value, default) for value, default in zip(facts, usual, strict=True))
+        and facts.semantics in SEMANTICS
+        and facts.place in PLACES
+        and all(_is_like(value, "") for value in (info.name, info.identity, info.correction, *info.notes))
+        and all(_is_like(value, False) for value in (info.calibrated, info.rewinds, info.shared))
+        and all(type(value) is int and 0 <= value < 1 << 40 for value in info[4:6])
+        and type(info.source_index) is int
+        and _is_like(info.rate_hz, 0.0)
+        and info.rate_hz > 0
+    ):
+        raise ValueError("a channel is described by what makes no sense")
+    return info._replace(
+        name=printable(info.name),
+        identity=printable(info.identity),
+        notes=tuple(printable(note) for note in info.notes),
+    )
+
+
+def _is_like(value: object, default: object) -> bool:
+    """Whether a fact is of the kind of its default: a flag, a text, or finite and no less than 0."""
+    if isinstance(default, (bool, str)):
+        return isinstance(value, type(default)) and len(str(value)) <= _LONGEST_TEXT
+    if default is None and value is None:
+        return True
+    numbers: Sequence[Any] = value if isinstance(value, Band) else (value,)
+    return all(type(number) in (int, float) and 0 <= number <= _MOST for number in numbers)
 
 
 def _notes(info: ChannelInfo) -> tuple[str, ...]:

@@ -23,12 +23,13 @@ from energymeter.reading import Reading
 from energymeter.sampling.agent import PROTOCOL, Address, channels_of
 from energymeter.sampling.agent_feed import Joint, readings_of
 from energymeter.sampling.clock_offset import ClockOffset, Exchange
+from energymeter.text import printable
 
 if TYPE_CHECKING:
     import queue
     from collections.abc import Iterator
-    from http.client import HTTPConnection
-    from typing import Any
+    from http.client import HTTPConnection, HTTPResponse
+    from typing import Any, TypeGuard
 
     from energymeter.sampling.config import ChannelInfo
 
@@ -41,6 +42,8 @@ _GONE_SECONDS = 5.0
 _EXCHANGES, _EXCHANGES_LATER, _EXCHANGE_EVERY_NS = 12, 6, 2_000_000_000
 _MARGIN_NS = 5_000_000
 """How much worse the offset may be known later than at the beginning, or as much again."""
+_MOST_COUNT = (1 << 62) - 1
+_MOST_TOTAL = 1e19
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -171,6 +174,16 @@ class RemoteFeed:
             "source"
         )
 
+    def _read(self, answer: HTTPResponse, most: int) -> bytes:
+        import http.client
+
+        try:
+            return answer.read(most)
+        except (OSError, ValueError, http.client.HTTPException) as failure:
+            raise SourceMissing(
+                f"the agent at {self._address.host} ended its answer early; check the network"
+            ) from failure
+
     def _measure(self, many: int) -> None:
         """Exchange times with the agent.
 
@@ -182,13 +195,15 @@ class RemoteFeed:
         assert self._questions is not None
         for _ in range(many):
             left_here = time.monotonic_ns()
-            answer = self._get(self._questions, "/v1/clock")
-            raw = answer.read(1024)
+            raw = self._read(self._get(self._questions, "/v1/clock"), 1024)
             arrived_here = time.monotonic_ns()
             try:
                 times = json.loads(raw)
-                exchange = Exchange(left_here, int(times["arrived_ns"]), int(times["left_ns"]), arrived_here)
-            except (ValueError, KeyError, TypeError):
+                there = times["arrived_ns"], times["left_ns"]
+                if not all(_is_count(moment) for moment in there):
+                    raise ValueError("no times")
+                exchange = Exchange(left_here, *there, arrived_here)
+            except (ValueError, KeyError, TypeError, RecursionError):
                 raise SourceMissing("what answers there is no agent; check the address") from None
             self._clock.add(exchange)
         self._bend()
@@ -211,10 +226,11 @@ class RemoteFeed:
             )
 
     def _begin(self) -> None:
+        import http.client
         import json
 
-        began = ",".join(str(joint.number) for joint in self._joints)
-        resumed = f"?from={began}&began={self._began}" if self._joints else ""
+        first = ",".join(str(joint.number) for joint in self._joints)
+        resumed = f"?from={first}&began={self._began}" if self._joints else ""
         self._stream = self._connected()
         self._stream.sock.settimeout(_GONE_SECONDS)
         source = self._address.source or self._first_source()
@@ -224,16 +240,22 @@ class RemoteFeed:
         while "channels" not in head:
             try:
                 head = json.loads(self._lines.readline(LONGEST_LINE) or b"{}")
-            except (OSError, ValueError) as failure:
+                why = printable(f"{head.get('error', 'it is silent')!s:.200}")
+            except (
+                OSError,
+                ValueError,
+                AttributeError,
+                RecursionError,
+                http.client.HTTPException,
+            ) as failure:
                 raise SourceMissing("the agent ended the stream; look for the reason in its log") from failure
             if "error" in head or time.monotonic() > give_up or not head:
-                raise SourceMissing(
-                    f"the agent cannot read its source ({head.get('error', 'it is silent')!s:.200}); "
-                    "check it there"
-                )
+                raise SourceMissing(f"the agent cannot read its source ({why}); check it there")
         self.infos = channels_of({**head, "protocol": PROTOCOL})
-        if head.get("began") != self._began or len(self._joints) != len(self.infos):
-            self._began = head.get("began", 0)
+        if not _is_count(began := head.get("began")):
+            raise SamplerError("the agent does not say when it began; install the same version on both sides")
+        if began != self._began or len(self._joints) != len(self.infos):
+            self._began = began
             self._joints = [Joint(-1, None) for _ in self.infos]
             self._last_ns = [0] * len(self.infos)
 
@@ -242,10 +264,9 @@ class RemoteFeed:
 
         assert self._questions is not None
         try:
-            return str(
-                json.loads(self._get(self._questions, "/v1/sources").read(LONGEST_LINE))["sources"][0]["name"]
-            )
-        except (ValueError, KeyError, TypeError, IndexError):
+            raw = self._read(self._get(self._questions, "/v1/sources"), LONGEST_LINE)
+            return str(json.loads(raw)["sources"][0]["name"])
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError):
             raise SourceMissing("what answers there is no agent; check the address") from None
 
     # -- reading ---------------------------------------------------------------------------------------
@@ -298,16 +319,19 @@ class RemoteFeed:
         try:
             rows = json.loads(line).get("rows", ())
             for place, number, *fields in rows:
-                info, joint, sample = self.infos[place], self._joints[place], Sample(*fields)
+                if not (_is_count(place) and _is_count(number)):
+                    raise ValueError("no number of a sample")
+                info, joint, sample = self.infos[place], self._joints[place], _sample(fields)
                 if number > joint.number >= 0:
-                    self.lost += number - joint.number
+                    self.lost = min(self.lost + number - joint.number, _MOST_COUNT)
                     joint = joint._replace(before=None)
                 for reading in readings_of(info.facts.semantics, joint.before, sample):
                     yield place, reading._replace(at_ns=self._here(place, reading.at_ns or sample.at_ns))
                 self._joints[place] = Joint(number + 1, sample)
         except (ValueError, TypeError, IndexError, AttributeError, RecursionError) as failure:
             raise SamplerError(
-                f"the agent cannot be understood ({failure}); install the same version on both sides"
+                f"the agent cannot be understood ({printable(str(failure))}); install the same version on "
+                "both sides"
             ) from failure
 
     def _here(self, place: int, there_ns: int) -> int:
@@ -315,3 +339,26 @@ class RemoteFeed:
         here_ns = there_ns - self._offset_ns + round(self.lag_seconds * 0.5e9)
         self._last_ns[place] = max(here_ns, self._last_ns[place] + 1)
         return self._last_ns[place]
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value <= _MOST_COUNT
+
+
+def _sample(fields: list[Any]) -> Sample:
+    """A sample as it was sent.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    sample = Sample(*fields)
+    certain = sample.at_ns, sample.covered_ns, sample.gap_fill_joules, sample.variance_joules2
+    perhaps = (sample.joules, sample.coulombs, sample.volt_seconds, sample.watts, sample.volts, sample.amps)
+    numbers = [*certain, *(number for number in perhaps if number is not None)]
+    if not (
+        _is_count(sample.at_ns)
+        and _is_count(sample.covered_ns)
+        and all(type(number) in (int, float) and abs(number) < _MOST_TOTAL for number in numbers)
+    ):
+        raise ValueError("no sample")
+    return sample

@@ -113,6 +113,8 @@ class ChannelInfo(NamedTuple):
     """What the source says that the reader of a result should know."""
     shared: bool = False
     """Others may use the device while we do."""
+    correction: str = ""
+    """A checksum of the calibration that its readings were corrected by, here or by an agent; empty: none."""
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> ChannelInfo:
@@ -125,12 +127,18 @@ class ChannelInfo(NamedTuple):
         return {**self._asdict(), "facts": self.facts._asdict()}
 
     def follows(self, before: ChannelInfo) -> bool:
-        """Whether samples of this channel may follow those of the other: one meter, and what is known of it.
+        """Whether samples of this channel may follow those of the other: one meter, what is known of it,
+        and its calibration.
 
         How fast it is read, and how it is read, may have changed.
         """
         known, earlier = (_of_the_meter(info.facts) for info in (self, before))
-        return (self.name, self.identity, known) == (before.name, before.identity, earlier)
+        return (self.name, self.identity, self.correction, known) == (
+            before.name,
+            before.identity,
+            before.correction,
+            earlier,
+        )
 
     def memory_in(self, shared: memoryview) -> ChannelMemory:
         """The channel's own part of the shared memory."""

@@ -272,6 +272,11 @@ class Curve:
         """The block has ended at this moment: the sample that follows is its last one."""
         self._end_ns = end_ns
 
+    @property
+    def end_ns(self) -> int:
+        """When the block ended; 0: not yet."""
+        return self._end_ns
+
     def keep_counts(self, counts: Sequence[int]) -> None:
         """What is counted from now on is another block's."""
         self._error, self._final = self.error, counts

@@ -75,6 +75,17 @@ class SampledChannel(NamedTuple):
         silent_ns = now_ns - self.curve.last_ns()
         return silent_ns if silent_ns > max(_SILENT_NS, _SILENT_INTERVALS * interval_ns) else 0
 
+    def lost(self, now_ns: int) -> str:
+        """Why it says nothing any more at the end of its block, or now; an empty text if it does.
+
+        Args:
+            now_ns: the time of the samples' clock.
+        """
+        curve = self.curve
+        if curve.complete() or self.info.rewinds:
+            return ""
+        return curve.error if self.silent_ns(min(now_ns, curve.end_ns or now_ns)) else ""
+
     def own_counter(self) -> OwnCounter | None:
         """What the device itself counted so far, next to our integral; None: nothing that can be compared."""
         observed = self.observed
@@ -557,6 +568,11 @@ class Sampler:
             channel.curve.error for channel in self.channels if channel.info.rewinds and channel.curve.error
         ]
         asleep = max((channel.observed(Count.SUSPENDED_NS) for channel in self.channels), default=0) * 1e-9
+        failed = [channel for channel in self.channels if channel.observed(Count.FAILED)]
+        if failed and not self._down:
+            now_ns = self._clock.monotonic_ns()
+            lost = {channel.lost(now_ns): None for channel in failed}  # one reason for each source
+            notes += [f"lost before the end: {why}" for why in lost if why]
         if asleep:
             from energymeter.text import significant
 

@@ -99,6 +99,9 @@ class Session:
                 rewinds,
                 notes,
                 bool(getattr(config.source, "shared", False)),
+                _checksum(self._corrections[identity])
+                if has_card and not corrected
+                else getattr(part, "correction", ""),
             )
         )
         self.size += channel_bytes(capacity)
@@ -226,6 +229,12 @@ def _opened(
 
     recorder = open_recorder(log.path, header, names, log.start_ns, force=log.force, resume=resume)
     return LogWriter(log.path, recorder, Head(memory), Letter(memory), own_process=own_process)
+
+
+def _checksum(correction: Correction) -> str:
+    from zlib import crc32
+
+    return f"{crc32(repr(correction).encode()):08x}"
 
 
 def _thread(loop: SourceLoop) -> threading.Thread:

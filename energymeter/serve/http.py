@@ -42,6 +42,8 @@ MOST_STREAMS = 64
 HEADER_BYTES = 16_384
 REQUEST_SECONDS = 10.0
 """A connection that has sent no request by then is closed."""
+STUCK_SECONDS = 10.0
+"""One that has read nothing for so long, while its answers pile up, is closed too."""
 _STEP_SECONDS = 0.05
 _ALIVE_SECONDS = 0.25
 _MOST_ROWS = 2000
@@ -208,13 +210,16 @@ def _line(message: dict[str, Any]) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
-def application(agent: Agent, listen: Listen, site: Site | None = None) -> "Starlette":
+def application(
+    agent: Agent, listen: Listen, site: Site | None = None, rejections: Rejections | None = None
+) -> "Starlette":
     """The ASGI application.
 
     Args:
         agent: whose sources.
         listen: its token, and what it may be called.
         site: what answers the other paths.
+        rejections: where what is refused is counted.
 
     Raises:
         ExtraMissing: without starlette.
@@ -227,7 +232,7 @@ def application(agent: Agent, listen: Listen, site: Site | None = None) -> "Star
         from starlette.routing import Route
     except ImportError:
         raise ExtraMissing("starlette", "serve", "an agent that listens on a network") from None
-    rejections = Rejections()
+    rejections = rejections or Rejections()
     open_streams = 0
 
     def guarded(answer: "Callable[[Request], Awaitable[Answer]]") -> "Callable[[Request], Awaitable[Answer]]":
@@ -330,23 +335,50 @@ class HttpServer:
         except ImportError:
             raise ExtraMissing("uvicorn", "serve", "an agent that listens on a network") from None
 
+        rejections = Rejections()
+
         class Impatient(H11Protocol):
-            """Closes a connection that does not send a request."""
+            """Closes a connection that does not send a request, or does not read what it asked for."""
+
+            stuck: asyncio.TimerHandle | None = None
 
             def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
                 super().connection_made(transport)
-                self._first = self.loop.call_later(REQUEST_SECONDS, self._close_silent)
+                self.first = self.loop.call_later(REQUEST_SECONDS, self.close_silent)
 
-            def _close_silent(self) -> None:
+            def close_silent(self) -> None:
                 if self.cycle is None and not self.transport.is_closing():
+                    self.note("idle", "asked for nothing")
                     self.transport.close()
 
+            def pause_writing(self) -> None:
+                super().pause_writing()
+                self.stuck = self.loop.call_later(STUCK_SECONDS, self.abort_stuck)
+
+            def resume_writing(self) -> None:
+                super().resume_writing()
+                self.go_on()
+
+            def go_on(self) -> None:
+                if self.stuck is not None:
+                    self.stuck.cancel()
+                self.stuck = None
+
+            def abort_stuck(self) -> None:
+                self.note("slow", "does not read its answers")
+                self.transport.abort()  # what it has not read would keep a mere end waiting
+
+            def note(self, cause: str, what: str) -> None:
+                host = self.client[0] if self.client is not None else "?"
+                rejections.note(f"{cause} {host}", f"a client at {host} {what}")
+
             def connection_lost(self, exc: Exception | None) -> None:
-                self._first.cancel()
+                self.first.cancel()
                 super().connection_lost(exc)
+                self.go_on()
 
         config = Config(
-            application(agent, listen, site),
+            application(agent, listen, site, rejections),
             http=Impatient,
             ws="none",
             lifespan="off",

@@ -31,12 +31,16 @@ from energymeter.energy.correction import Line, Model
 from energymeter.errors import EnergyMeterError
 from energymeter.meter.budget import Budget
 from energymeter.meter.usage_delta import UsageDelta
-from energymeter.reading import Facts
+from energymeter.reading import Band, Facts
 from energymeter.recordings.header import COLUMNS, FORMAT
 from energymeter.recordings.reader import read
 from energymeter.recordings.tegrastats import printed_rails
 from energymeter.recordings.trace import Trace
 from energymeter.recordings.window_energy import window_joules
+from energymeter.sampling.agent import PROTOCOL, Address, channels_of
+from energymeter.sampling.agent_feed import Joint, facts_of
+from energymeter.sampling.agent_remote import RemoteFeed
+from energymeter.sampling.config import ChannelInfo
 from energymeter.spec import parse
 
 
@@ -307,7 +311,55 @@ def frames() -> list[bytes]:
     ]
 
 
+# -- the agent -------------------------------------------------------------------------------------
+
+_CHANNEL = ChannelInfo(0, "um25c", Facts(), 10.0, 1024, 4096, "um25c", False)
+
+
+def agent_channels(content: bytes) -> None:
+    """What an agent says of its channels; what is believed can be printed, and calculated with."""
+    with contextlib.suppress(EnergyMeterError, ValueError, RecursionError):
+        answer = json.loads(content)
+        if not isinstance(answer, dict):
+            return
+        for info in channels_of(answer):
+            assert all(text.isprintable() for text in (info.name, info.identity, *info.notes))
+            assert math.isfinite(1 / info.rate_hz)
+            assert facts_of(info).max_hz > 0
+
+
+def agent_answers() -> list[bytes]:
+    facts = Facts(semantics="counter", volts=Band(0.01, 0.1), max_watts=100.0)
+    channels = [_CHANNEL.to_json(), _CHANNEL._replace(facts=facts, notes=("a",)).to_json()]
+    return [json.dumps({"protocol": PROTOCOL, "began": 1, "channels": channels}).encode()]
+
+
+def agent_lines(content: bytes) -> None:
+    """The samples that an agent sends; what passes is finite and goes forwards."""
+    feed = RemoteFeed(Address("laptop", 9736, "um25c"))
+    feed.infos, feed._joints, feed._last_ns = [_CHANNEL], [Joint(-1, None)], [0]
+    last_ns = 0
+    for line in content.splitlines():
+        with contextlib.suppress(EnergyMeterError):
+            for _, reading in feed._taken(line):
+                assert reading.at_ns is not None
+                assert reading.watts is None or math.isfinite(reading.watts)
+                assert reading.at_ns > last_ns
+                last_ns = reading.at_ns
+    assert 0 <= feed.lost < 1 << 63
+
+
+def agent_rows() -> list[bytes]:
+    rows = [
+        [0, number, number * 10**8, 3.0, 0.6, 5.0, number * 10**8, 0, 3.0, 5.0, 0.6, 0]
+        for number in (1, 2, 9)
+    ]
+    return [b"".join(json.dumps({"rows": [row], "now": 1}).encode() + b"\n" for row in rows)]
+
+
 TARGETS = {
+    "agent_channels": Target(agent_channels, agent_answers),
+    "agent_lines": Target(agent_lines, agent_rows),
     "csv": Target(functools.partial(log, "x.csv"), csv_logs),
     "jsonl": Target(functools.partial(log, "x.jsonl"), json_logs),
     "parquet": Target(functools.partial(log, "x.parquet"), parquet_logs),

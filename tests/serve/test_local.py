@@ -569,12 +569,12 @@ def test_an_agent_that_serves_another_source_is_not_read_on_next_to_others(serve
         running.close()
         serve({"pi": ("manual:5V,1.8A", 50.0)})
         sampler = meter._life.latest.sampler
-        until(lambda: "came back" in sampler.channels[0].curve.error)
-        time.sleep(0.2)
+        until(lambda: "came back" in sampler.channels[0].lost(time.monotonic_ns()))
     agent, manual = meter.usages.values()
     assert agent.sources == ("manual:5V,0.6A",)
     assert agent.joules == pytest.approx(3.0 * agent.measured_seconds, rel=0.01)
     assert agent.coverage < 0.9 < manual.coverage
+    assert any("lost before the end: the source came back as manual:5V,1.8A" in note for note in agent.notes)
 
 
 def test_a_sampling_process_that_dies_is_a_gap(serve: Serve) -> None:

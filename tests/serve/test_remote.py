@@ -1,82 +1,38 @@
 """The agent of another computer, through a link with delays and cuts of the test's own."""
 
-import hashlib
-import os
-import shutil
+import json
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from devices.processes import until
+from devices.relay import Relay
+from devices.tls import pinned
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("uvicorn", reason="pip install edge-energymeter[serve]")
 
 from energymeter import EnergyMeter
 from energymeter.drivers.agent import Agent as Driver
-from energymeter.errors import SamplerError, SourceForbidden, SourceMissing, SpecError
-from energymeter.sampling.agent_remote import TOKEN_VARIABLE
+from energymeter.errors import EnergyMeterError, SamplerError, SourceForbidden, SourceMissing, SpecError
+from energymeter.reading import Facts
+from energymeter.sampling import agent_remote
+from energymeter.sampling.agent import Address
+from energymeter.sampling.agent_remote import TOKEN_VARIABLE, RemoteFeed
+from energymeter.sampling.config import ChannelInfo
 from energymeter.serve.agent import Agent
 from energymeter.serve.config import Config, SourceEntry
 from energymeter.serve.http import HttpServer, Listen
 from energymeter.testing import check_source
 
 TOKEN = "0123456789abcdef" * 2
-
-
-class Relay:
-    """A link to a port, with a delay each way, that can be cut."""
-
-    def __init__(self, port: int, there_s: float = 0.0, back_s: float = 0.0) -> None:
-        self._port, self._delays = port, (there_s, back_s)
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listening.getsockname()[1]
-        self._links: list[socket.socket] = []
-        self.cut = False
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                here, _ = self._listening.accept()
-            except OSError:
-                return
-            if self.cut:
-                here.close()
-                continue
-            there = socket.create_connection(("127.0.0.1", self._port))
-            self._links += [here, there]
-            for source, target, delay in ((here, there, self._delays[0]), (there, here, self._delays[1])):
-                threading.Thread(target=self._pass, args=(source, target, delay), daemon=True).start()
-
-    @staticmethod
-    def _pass(source: socket.socket, target: socket.socket, delay: float) -> None:
-        try:
-            while piece := source.recv(65_536):
-                time.sleep(delay)
-                target.sendall(piece)
-        except OSError:
-            return
-
-    def hang_up(self) -> None:
-        """Cut the link; nobody comes through until `cut` is False again."""
-        self.cut = True
-        while self._links:
-            link = self._links.pop()
-            try:
-                link.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
-            finally:
-                link.close()
-
-    def close(self) -> None:
-        self.hang_up()
-        self._listening.close()
 
 
 @pytest.fixture
@@ -110,7 +66,7 @@ def test_a_block_is_measured_there(listening: Callable[..., HttpServer]) -> None
 
 
 def test_an_uneven_link_is_in_the_bound(listening: Callable[..., HttpServer]) -> None:
-    relay = Relay(listening().port, 0.035, 0.005)
+    relay = Relay(("127.0.0.1", listening().port), lambda: 0.035, lambda: 0.005)
     source = Driver(f"127.0.0.1:{relay.port}/board")
     source.open()
     try:
@@ -128,7 +84,7 @@ def test_an_uneven_link_is_in_the_bound(listening: Callable[..., HttpServer]) ->
 
 
 def test_after_a_cut_it_goes_on_from_the_agents_ring(listening: Callable[..., HttpServer]) -> None:
-    relay = Relay(listening().port)
+    relay = Relay(("127.0.0.1", listening().port))
     with EnergyMeter(f"agent@127.0.0.1:{relay.port}/board") as meter:
         (channel,) = meter._life.latest.sampler.channels
         until(lambda: len(channel.curve) > 20)
@@ -142,6 +98,31 @@ def test_after_a_cut_it_goes_on_from_the_agents_ring(listening: Callable[..., Ht
     usage = meter.usage
     assert usage.joules == pytest.approx(3.0 * usage.measured_seconds, rel=0.01)
     assert usage.coverage > 0.9
+
+
+def test_an_agent_that_serves_another_source_is_not_read_on(listening: Callable[..., HttpServer]) -> None:
+    first = listening()
+    relay = Relay(("127.0.0.1", first.port))
+    other = Agent(Config((SourceEntry.of("board", "manual:5V,1.8A", 100.0),)))  # the same layout
+    second = HttpServer(other, Listen("127.0.0.1", 0, TOKEN))
+    try:
+        with EnergyMeter(f"agent@127.0.0.1:{relay.port}/board") as meter:
+            (channel,) = meter._life.latest.sampler.channels
+            until(lambda: len(channel.curve) > 20)
+            relay.hang_up()
+            relay.lead_to(("127.0.0.1", second.port))
+            until(lambda: "came back" in channel.curve.error)
+            until(lambda: channel.lost(time.monotonic_ns()))
+        usage = meter.usage
+    finally:
+        relay.close()
+        second.close()
+        other.close()
+    assert usage.sources == ("manual:5V,0.6A",)
+    assert usage.joules == pytest.approx(3.0 * usage.measured_seconds, rel=0.01)
+    assert usage.coverage < 0.95
+    notes = " ".join(usage.notes)
+    assert "lost before the end: the source came back as manual:5V,1.8A, and was manual:5V,0.6A" in notes
 
 
 @pytest.mark.parametrize("name", ["nothing", "..%2f..", "board/../board"])
@@ -159,8 +140,20 @@ def test_a_wrong_token(listening: Callable[..., HttpServer], monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    "line", [b"x", b"[]", b'{"rows": [[9, 1, 2]]}', b'{"rows": 1}', b'{"rows": [[0, 1]]}', b"[" * 9999]
-)
+    "line",
+    [
+        b"x", b"[]", b'{"rows": [[9, 1, 2]]}', b'{"rows": 1}', b'{"rows": [[0, 1]]}', b"[" * 9999,
+        *(
+            b'{"rows": [[%b, %b, %b, %b, 0, 0, %b, 0, %b, 5, 1, 0]]}' % fields
+            for fields in (
+                (b"-1", b"1", b"5", b"0", b"5", b"3"), (b"0", b"true", b"5", b"0", b"5", b"3"),
+                (b"0", b"9" * 20, b"5", b"0", b"5", b"3"), (b"0", b"1", b"Infinity", b"0", b"5", b"3"),
+                (b"0", b"1", b"5", b'"0"', b"5", b"3"), (b"0", b"1", b"5", b"0", b"1e400", b"3"),
+                (b"0", b"1", b"5", b"0", b"5", b"NaN"), (b"0", b"1", b"5", b"[]", b"5", b"3"),
+            )
+        ),
+    ],
+)  # fmt: skip
 def test_what_is_no_stream(listening: Callable[..., HttpServer], line: bytes) -> None:
     source = Driver(f"127.0.0.1:{listening().port}/board")
     source.open()
@@ -176,15 +169,8 @@ def test_nobody_is_there() -> None:
         Driver("laptop:9736", pin="x")
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 def test_the_certificate_is_pinned(listening: Callable[..., HttpServer], tmp_path: Path) -> None:
-    certificate, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-days", "1", "-subj", "/CN=agent", "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    pin = hashlib.sha256(ssl.PEM_cert_to_DER_cert(Path(certificate).read_text())).hexdigest()
+    pin, certificate, key = pinned(tmp_path)
     port = listening(certificate, key).port
     source = Driver(f"127.0.0.1:{port}/board", pin=pin)
     source.open()
@@ -193,4 +179,95 @@ def test_the_certificate_is_pinned(listening: Callable[..., HttpServer], tmp_pat
         Driver(f"127.0.0.1:{port}/board", pin="0" * 64).open()
     with pytest.raises(SourceMissing):  # not without TLS
         Driver(f"127.0.0.1:{port}/board").open()
-    assert os.path.exists(key)
+
+
+class Impostor:
+    """What answers where an agent should: each request with the next of these answers, then it hangs up."""
+
+    def __init__(self, *answers: bytes, context: ssl.SSLContext | None = None) -> None:
+        self.answers, self.received = list(answers), b""
+        self._listening, self._context = socket.create_server(("127.0.0.1", 0)), context
+        self.port: int = self._listening.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                link, _ = self._listening.accept()
+                with suppress(OSError), link:
+                    if self._context is not None:
+                        link = self._context.wrap_socket(link, server_side=True)
+                    self._answer(link)
+
+    def _answer(self, link: socket.socket) -> None:
+        request = b""
+        while piece := link.recv(4096):
+            self.received += piece
+            request += piece
+            if request.endswith(b"\r\n\r\n"):
+                request = b""
+                if not self.answers:
+                    return
+                link.sendall(self.answers.pop(0))
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)  # it waits for nobody any more
+        self._thread.join()
+        self._listening.close()
+
+
+def answer(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+INFO = ChannelInfo(0, "um25c", Facts(), 10.0, 1024, 4096, "um25c", False)
+CLOCK = answer(b'{"arrived_ns": 5000000000, "left_ns": 5000001000}')
+SOURCES = answer(b'{"sources": [{"name": "board"}]}')
+HEAD = answer(json.dumps({"channels": [INFO.to_json()], "began": 1, "now": 5}).encode() + b"\n")
+PIECES = [
+    b"Infinity", b"-1", b"NaN", b"1e999", b"9" * 5000, b"[" * 5000, b"{}", b"[]", b'""', b"null", b"\x1b[2J",
+    b"\r\n", b"HTTP/1.1 500 No\r\n", b"Content-Length: 99999999999\r\n", b"Transfer-Encoding: chunked\r\n",
+    b"\xff", b"Location: http://127.0.0.1/\r\n", b"ffffffff\r\n", b"true",
+]  # fmt: skip
+
+
+@given(data=st.data())
+def test_any_answers_of_an_impostor(data: st.DataObject) -> None:
+    """Whatever answers, opening it succeeds or is refused with a sentence that has no escapes in it."""
+    answers = [CLOCK] * 2 + [HEAD]
+    for _ in range(data.draw(st.integers(1, 3))):
+        number = data.draw(st.integers(0, 2))
+        content = answers[number]
+        at = data.draw(st.integers(0, len(content)))
+        end = min(len(content), at + data.draw(st.integers(0, 20)))
+        piece = data.draw(st.sampled_from(PIECES) | st.binary(max_size=8))
+        answers[number] = content[:at] + piece + content[end:]
+    impostor = Impostor(*answers)
+    feed = RemoteFeed(Address("127.0.0.1", impostor.port, "board"))
+    with (
+        mock.patch.object(agent_remote, "_EXCHANGES", 2),
+        mock.patch.object(agent_remote, "_CONNECT_SECONDS", 0.1),
+        mock.patch.object(agent_remote, "_GONE_SECONDS", 0.1),
+    ):
+        try:
+            feed.open()
+            texts = [info.name for info in feed.infos]
+        except EnergyMeterError as failure:
+            texts = [str(failure)]
+        finally:
+            feed.close()
+            impostor.close()
+    assert all(text.isprintable() for text in texts), texts
+
+
+def test_an_impostor_does_not_get_the_token(tmp_path: Path) -> None:
+    certificate, key = pinned(tmp_path)[1:]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    impostor = Impostor(context=context)
+    feed = RemoteFeed(Address("127.0.0.1", impostor.port, "board"), "0" * 64, TOKEN)
+    with pytest.raises(SourceForbidden, match="another certificate"):
+        feed.open()
+    assert impostor.received == b""
+    impostor.close()
