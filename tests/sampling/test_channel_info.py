@@ -1,4 +1,4 @@
-"""Whose samples may follow whose on one curve: those of the same meter, known as well, corrected alike."""
+"""Samples follow others on a curve only if they are of the same meter, known as well, corrected alike."""
 
 from typing import Any
 

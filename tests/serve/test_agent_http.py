@@ -218,7 +218,7 @@ def test_connections_that_begin_no_tls(started: Started, tmp_path: Path) -> None
 def test_a_stream_that_nobody_reads_is_closed(
     started: Started, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its samples pile up in the kernel and then in the server, which asks for no more and waits."""
+    """Samples pile up in the kernel and then in the server, which asks for no more and waits."""
     monkeypatch.setattr(serving, "STUCK_SECONDS", 0.2)
     server = started()
     link = socket.socket()
@@ -271,7 +271,8 @@ SEEDS = [
 ]
 PIECES = [
     b"\r\n", b"\r\n\r\n", b"\0", b"%00", b"../", b"%2e%2e%2f", b"9" * 400, b"-1", b"nan", b"?from=",
-    b"&began=1", b"Content-Length: 5\r\n", b"Content-Length: -5\r\n", b"Transfer-Encoding: chunked\r\n", b"Bearer ",
+    b"&began=1", b"Content-Length: 5\r\n", b"Content-Length: -5\r\n", b"Transfer-Encoding: chunked\r\n",
+    b"Bearer ",
     b"Host: evil\r\n", b"POST ", b"Upgrade: websocket\r\n", b"Expect: 100-continue\r\n", b"HTTP/0.9", b"\xff",
     b"x" * 20_000,
 ]  # fmt: skip
