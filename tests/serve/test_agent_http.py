@@ -271,8 +271,8 @@ SEEDS = [
 ]
 PIECES = [
     b"\r\n", b"\r\n\r\n", b"\0", b"%00", b"../", b"%2e%2e%2f", b"9" * 400, b"-1", b"nan", b"?from=",
-    b"&began=1", b"Content-Length: 5\r\n", b"Content-Length: -5\r\n", b"Transfer-Encoding: chunked\r\n", b"Bearer ",
-    b"Host: evil\r\n", b"POST ", b"Upgrade: websocket\r\n", b"Expect: 100-continue\r\n", b"HTTP/0.9", b"\xff",
+    b"&began=1", b"Content-Length: 5\r\n", b"Content-Length: -5\r\n", b"Transfer-Encoding: chunked\r\n",
+    b"Bearer ", b"Host: evil\r\n", b"POST ", b"Upgrade: websocket\r\n", b"Expect: 100-continue\r\n", b"HTTP/0.9", b"\xff",
     b"x" * 20_000,
 ]  # fmt: skip
 
