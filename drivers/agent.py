@@ -12,10 +12,11 @@ Tested on: agents on the same machine with simulated sources; real hardware: doe
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from energymeter.errors import SourceEnded, SpecError, not_open
+from energymeter.drivers.protocols.parts import InParts, Part
+from energymeter.errors import SpecError, not_open
 from energymeter.lazy import module
 from energymeter.reading import Facts, Reading
 
@@ -24,7 +25,7 @@ __all__ = ["Agent"]
 _MAX_HZ = 1e6
 
 
-class Agent:
+class Agent(InParts):
     """``agent``, ``agent@um25c``: on this machine. ``agent@laptop:9736/um25c?pin=…``: on another one.
 
     Args:
@@ -88,20 +89,6 @@ class Agent:
         fastest = max(part.facts.default_hz for part in self._parts)
         self.facts = self._parts[0].facts._replace(default_hz=fastest)
 
-    def channels(self) -> Sequence["_Part"]:
-        """The channels of the source."""
-        for part in self._parts:
-            part.play = self.stream
-        return self._parts
-
-    def read(self) -> Reading:
-        """Not how an agent is read: it streams."""
-        raise SourceEnded(f"{self.name} is a stream")
-
-    def stream(self) -> Iterator[Reading]:
-        """Every sample of an only channel."""
-        return (reading for _, reading in self.stream_parts())
-
     def stream_parts(self) -> Iterator[tuple[int, Reading]]:
         """Every sample with the number of its channel.
 
@@ -118,30 +105,12 @@ class Agent:
         self._feed.close()
 
 
-class _Part:
+class _Part(Part):
     """One channel."""
 
     corrected = True
     """A card was applied where the meter is read."""
-    recorded = True
-    """A counter that stands still in the samples did."""
 
     def __init__(self, name: str, facts: Facts, identity: str, correction: str) -> None:
-        self.name, self.facts, self.identity = name, facts, identity
-        self.correction = correction
-        self.play: Any = None
-
-    def open(self) -> None:
-        """Nothing to do: the agent has opened it."""
-
-    def close(self) -> None:
-        """Nothing to do."""
-
-    def read(self) -> Reading:
-        """Not how it is read: it streams."""
-        raise SourceEnded(f"{self.name} is a stream")
-
-    def stream(self) -> Iterator[Reading]:
-        """The samples of the channel."""
-        readings: Iterator[Reading] = self.play()
-        return readings
+        super().__init__(name, facts)
+        self.identity, self.correction = identity, correction

@@ -18,11 +18,12 @@ import heapq
 import math
 import os
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from energymeter.clock import Clock, SystemClock
-from energymeter.errors import SourceEnded, SpecError, not_open
+from energymeter.drivers.protocols.parts import InParts, Part
+from energymeter.errors import SpecError, not_open
 from energymeter.reading import Facts, Reading, smallest_rise
 from energymeter.recordings.reader import Hints, Record, read, typical_interval
 
@@ -32,7 +33,7 @@ _SLICE_SECONDS = 0.25
 _MAX_HZ = 1e6
 
 
-class Replay:
+class Replay(InParts):
     """A recording as a source.
 
     Args:
@@ -116,20 +117,6 @@ class Replay:
         fastest = max(part.facts.default_hz for part in self._parts)
         self.facts = self._parts[0].facts._replace(default_hz=fastest)
 
-    def channels(self) -> Sequence["_Part"]:
-        """The channels of the recording."""
-        for part in self._parts:
-            part.play = self.stream
-        return self._parts
-
-    def read(self) -> Reading:
-        """Not how a recording is read: it streams."""
-        raise SourceEnded(f"{self.name} plays as a stream")
-
-    def stream(self) -> Iterator[Reading]:
-        """Every sample of an only channel, at its time; ends with the file."""
-        return (reading for _, reading in self.stream_parts())
-
     def stream_parts(self) -> Iterator[tuple[int, Reading]]:
         """Every sample with the number of its channel, at its time; ends with the file."""
         if not self._parts:
@@ -151,21 +138,18 @@ class Replay:
         self._parts = []
 
 
-class _Part:
+class _Part(Part):
     """One channel of a recording."""
 
     def __init__(self, name: str, record: Record, fast: bool) -> None:
-        self.name = name
         self._columns = record.columns
         self._window_s = record.window_s
-        self.recorded = True
-        """Rows are played as they are: a counter that stands still in them did."""
         self.corrected = record.calibration is not None
         """A card was applied when it was recorded."""
         self._counter = record.facts.semantics == "counter" and "raw_joules" in record.columns
         # a gauge's step is seen in its own rows, not in those that the window's edges cut
         facts = record.facts.with_rise_seen(smallest_rise(record.columns.get("joules", ())))
-        self.facts = facts._replace(
+        facts = facts._replace(
             # between two rows of our own logs a counter's power is their mean
             semantics=facts.semantics if facts.semantics == "instant" or self._counter else "mean",
             default_hz=1 / typical_interval(record.columns["time_s"]),
@@ -175,24 +159,9 @@ class _Part:
             renewal_seconds=0.0,
             smoothing_seconds=facts.renewal_seconds + facts.smoothing_seconds,
         )
-        if facts.semantics == "counter":  # its power is the counter's, and so is its ±
-            self.facts = self.facts._replace(volts=None, amps=None, watts=None)
-        self.play: Any = None
-
-    def open(self) -> None:
-        """Nothing to do: the recording is open."""
-
-    def close(self) -> None:
-        """Nothing to do: the recording is closed."""
-
-    def read(self) -> Reading:
-        """Not how a recording is read: it streams."""
-        raise SourceEnded(f"{self.name} plays as a stream")
-
-    def stream(self) -> Iterator[Reading]:
-        """The samples, as its recording plays them."""
-        readings: Iterator[Reading] = self.play()
-        return readings
+        if record.facts.semantics == "counter":  # its power is the counter's, and so is its ±
+            facts = facts._replace(volts=None, amps=None, watts=None)
+        super().__init__(name, facts)
 
     @property
     def first_s(self) -> float:

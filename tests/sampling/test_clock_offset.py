@@ -1,12 +1,13 @@
 """The offset between two clocks: its bound holds whatever the delays of the link were."""
 
+import math
 import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energymeter.sampling.clock_offset import MOST_DRIFT, MOST_KEPT, ClockOffset, Exchange
+from energymeter.sampling.clock_offset import MOST_DRIFT, MOST_KEPT, MOST_WANDER, ClockOffset, Exchange
 
 SECOND = 1_000_000_000
 
@@ -84,6 +85,81 @@ def test_the_bound_grows_with_the_time_since() -> None:
     assert near is not None
     assert far is not None
     assert far.bound_ns - near.bound_ns == pytest.approx(MOST_DRIFT * 100 * SECOND, rel=0.01)
+
+
+def an_hour(link: Link, clock: ClockOffset) -> int:
+    """Exchanges every twelve seconds; the moment of the last one."""
+    for number in range(300):
+        clock.add(link.exchange(12 * number * SECOND))
+    return 12 * 299 * SECOND
+
+
+@pytest.mark.parametrize("drift", [50e-6, -50e-6, 0.0, 150e-6])
+def test_the_drift_is_fitted(drift: float) -> None:
+    link, fitted = Link(3 * SECOND, drift), ClockOffset()
+    last = an_hour(link, fitted)
+    least, most = fitted.rates()
+    assert least <= drift <= most
+    assert most - least < 4 * MOST_WANDER + 20e-6  # of an hour, with 10 ms a trip at best
+    alone = ClockOffset()
+    alone.add(link.exchange(last, 5e6, 5e6))
+    later = last + 600 * SECOND  # as after a cut
+    known, unfitted = fitted.at(later), alone.at(later)
+    assert known is not None
+    assert unfitted is not None
+    assert known.bound_ns < unfitted.bound_ns / 2
+    assert known.least_ns <= link.there(later) - later <= known.most_ns
+
+
+class Warming(Link):
+    """A clock whose drift changes with its temperature, by 8 ppm up and down in twenty minutes."""
+
+    def there(self, here_ns: float) -> int:
+        turns = 2 * math.pi / (1200 * SECOND)
+        return super().there(here_ns) + round(8e-6 / turns * (1 - math.cos(turns * here_ns)))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_drift_that_changes_leaves_the_truth_within_the_bound(seed: int) -> None:
+    link, clock = Warming(3 * SECOND, 50e-6, seed), ClockOffset()
+    for number in range(300):
+        clock.add(link.exchange(12 * number * SECOND))
+        if number % 10 == 0:
+            for later in (0, 1, 100, 600):
+                moment = (12 * number + later) * SECOND
+                known = clock.at(moment)
+                assert known is not None
+                assert known.least_ns <= link.there(moment) - moment <= known.most_ns
+
+
+@given(
+    drift=st.floats(-MOST_DRIFT / 2, MOST_DRIFT / 2),
+    delays=st.lists(
+        st.tuples(st.integers(0, 10**12), st.floats(0, 1e9), st.floats(0, 1e9)), min_size=2, max_size=20
+    ),
+    later=st.integers(0, 10**13),
+)
+def test_no_delays_put_the_fitted_truth_outside(
+    drift: float, delays: list[tuple[int, float, float]], later: int
+) -> None:
+    link, clock = Link(3 * SECOND, drift), ClockOffset()
+    at_ns = 0
+    for pause, to_ns, back_ns in delays:
+        at_ns += pause
+        assert clock.add(link.exchange(at_ns, to_ns, back_ns))
+    offset = clock.at(at_ns + later)
+    assert offset is not None
+    least, most = clock.rates()
+    assert least - 1e-12 <= drift <= most + 1e-12
+    assert offset.least_ns - 16 <= link.there(at_ns + later) - at_ns - later <= offset.most_ns + 16
+
+
+def test_a_clock_that_was_set_is_no_drift() -> None:
+    clock = ClockOffset()
+    clock.add(Link(0, 0.0).exchange(0, 1e6, 1e6))
+    clock.add(Link(SECOND, 0.0).exchange(100 * SECOND, 1e6, 1e6))
+    assert clock.rates() == (-MOST_DRIFT, MOST_DRIFT)
+    assert clock.at(100 * SECOND) is None
 
 
 def test_nothing_is_known_without_exchanges_or_where_a_clock_was_set() -> None:
