@@ -3,6 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
+# PyPI's torch for a PC carries CUDA, gigabytes that nothing here uses: first ask PyTorch's own index for the one without
+TORCH = torch==2.13.0
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+cpu-torch = $(1)/bin/pip install --quiet --disable-pip-version-check --no-compile --retries 0 --timeout 20 --index-url $(TORCH_INDEX) $(TORCH) 2>$(1)/torch.log \
+  || { echo "no torch without CUDA from $(TORCH_INDEX), so the one of pip's index:"; $(1)/bin/pip install --quiet --disable-pip-version-check --no-compile $(TORCH); }
+
 # thousands of processes start, and none of them has to compile the code again, whatever this machine prefers
 test test-slow test-peers: export PYTHONDONTWRITEBYTECODE =
 test: export ENERGYMETER_TEST_PROFILE = quick

@@ -22,6 +22,7 @@ from PIL import Image, ImageSequence
 from energymeter import EnergyMeter
 
 METER = EnergyMeter(sys.argv[1] if len(sys.argv) > 1 else "sim:pi4")
+FILM = os.environ.get("FILM", "package/assets/fingers-lq.gif")
 SIGNS = (*map(str, (1, 10, *range(2, 10))), "A", "B", "nothing", *map(chr, range(67, 91)), "delete", "space")
 GRIDS = [(np.indices((n, n)).T.reshape(-1, 2).repeat(k, 0) + 0.5) / n for n, k in ((24, 2), (12, 6))]
 SPOTS = np.concatenate(GRIDS)  # which part of the frame each of the palm model's answers is about
@@ -48,21 +49,22 @@ with h5py.File(inside("ASL-Alpnum-Recognizer", "signLanguageDetectoralpnum.h5"))
     groups = [file[f"model_weights/dense_{n}/sequential_2/dense_{n}"] for n in range(8, 12)]
     layers = [(group["kernel"][:], group["bias"][:]) for group in groups]
 signs = []
-film = Image.open(os.environ.get("FILM", "package/assets/fingers-lq.gif"))
-with METER:
-    for frame in ImageSequence.all_frames(film, lambda picture: picture.convert("RGB")):
-        with METER.span("frame") as span:
-            span.units(frames=1)
-            boxes, scores = ask(palm, frame, np.zeros(2), frame.width)
-            spot = scores.argmax()
-            side = 2.6 * boxes[spot, 3] / 192 * frame.width
-            corner = (boxes[spot, :2] / 192 + SPOTS[spot]) * frame.width - (0.5 * side, 0.7 * side)
-            points = ask(hand, frame, corner, side)[0].reshape(21, 3) * side / 224 + (*corner, 0)
-            values = 2 * points.ravel()  # it has learned from twice the pixels
-            for kernel, bias in layers:
-                values = values @ kernel + bias
-                values = np.maximum(values, 0) if len(bias) != len(SIGNS) else values
-            signs.append(SIGNS[values.argmax()])
+if not os.path.exists(FILM):
+    sys.exit(f"no film at {FILM}: fetch it with npm pack, as said above, or set FILM")
+frames = ImageSequence.all_frames(Image.open(FILM), lambda picture: picture.convert("RGB"))
+with METER, METER.span("frames") as span:
+    span.units(frames=len(frames))
+    for frame in frames:
+        boxes, scores = ask(palm, frame, np.zeros(2), frame.width)
+        spot = scores.argmax()
+        side = 2.6 * boxes[spot, 3] / 192 * frame.width
+        corner = (boxes[spot, :2] / 192 + SPOTS[spot]) * frame.width - (0.5 * side, 0.7 * side)
+        points = ask(hand, frame, corner, side)[0].reshape(21, 3) * side / 224 + (*corner, 0)
+        values = 2 * points.ravel()  # it has learned from twice the pixels
+        for kernel, bias in layers:
+            values = values @ kernel + bias
+            values = np.maximum(values, 0) if len(bias) != len(SIGNS) else values
+        signs.append(SIGNS[values.argmax()])
 print("signs:", *(f"{sign} ({len(list(same))})" for sign, same in itertools.groupby(signs)))
-print(METER.spans["frame"].usage.per("frames"))
+print(span.usage.per("frames"))
 print(METER.usage)

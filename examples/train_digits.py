@@ -6,6 +6,7 @@ Needs torch==2.13.0 and scikit-learn==1.9.1. The board is simulated unless you n
 import copy
 import sys
 import tempfile
+from functools import partial
 
 import torch
 from sklearn.datasets import load_digits
@@ -54,7 +55,7 @@ with EnergyMeter(SOURCE, budget=budget) as meter:
     models["int8"] = torch.ao.quantization.quantize_dynamic(models["teacher"], {nn.Linear})
 print(meter.spans["epochs"].usage.with_units(epochs=300).per("epochs"))
 print("accuracy:", {name: f"{infer(model):.1%}" for name, model in models.items()})
-calls = [lambda model=model: infer(model) for model in models.values()]
-found = compare(*calls, names=list(models), source=SOURCE, per=397, unit="inference", runs=8, min_seconds=0.5)
+calls = [partial(infer, model) for model in models.values()]
+found = compare(*calls, names=list(models), source=SOURCE, per=397, unit="inference", runs=10, min_seconds=0.5)
 unproven = [one.b for one in found.verdicts if one.change is None or one.change >= 0]
 print(found, f"no saving is shown for: {unproven}", f"left of the charge: {budget.remaining_mah}", sep="\n")

@@ -1,5 +1,6 @@
 """Measuring the arms of a comparison in turns, with one meter that runs all the time."""
 
+import functools
 import time
 import types
 from collections.abc import Callable, Sequence
@@ -45,7 +46,9 @@ class Arm(NamedTuple):
 
 
 def title_of(function: Callable[..., object]) -> str:
-    """What an arm is called that is a function."""
+    """What an arm is called that is a function, or a `functools.partial` of one."""
+    while isinstance(function, functools.partial):
+        function = function.func
     return str(getattr(function, "__qualname__", repr(function)))
 
 

@@ -1,5 +1,6 @@
 """`compare` and its command, end to end with a real meter; what is recorded elsewhere, by hand arithmetic."""
 
+import functools
 import itertools
 import json
 import re
@@ -17,6 +18,7 @@ from devices.terminal import in_pipe, in_process, started
 
 from energymeter import EnergyMeter, compare
 from energymeter.comparison import Interrupted
+from energymeter.comparison.interleaved import title_of
 from energymeter.comparison.recorded import compare_recordings
 from energymeter.comparison.schedule import schedule
 from energymeter.errors import LogError, NotMeasured, SpecError
@@ -77,6 +79,11 @@ def test_two_functions() -> None:
     assert {run.unit for run in result.runs} == {"inference"}
     assert result.rows[0].seconds_per_unit >= 0.0012
     assert result.rows[0].watts == pytest.approx(3.0)
+
+
+def test_a_partial_function_has_the_name_of_its_function() -> None:
+    doubled = functools.partial(functools.partial(test_two_functions, 1), 2)
+    assert title_of(doubled) == title_of(test_two_functions) == "test_two_functions"
 
 
 def test_units_may_be_what_a_call_returned() -> None:

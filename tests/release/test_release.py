@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from release.release import git, release
 
 TODAY = datetime.date(2026, 11, 29)
