@@ -56,6 +56,7 @@ with EnergyMeter(SOURCE, budget=budget) as meter:
 print(meter.spans["epochs"].usage.with_units(epochs=300).per("epochs"))
 print("accuracy:", {name: f"{infer(model):.1%}" for name, model in models.items()})
 calls = [partial(infer, model) for model in models.values()]
-found = compare(*calls, names=list(models), source=SOURCE, per=397, unit="inference", runs=10, min_seconds=0.5)
+names = list(models)
+found = compare(*calls, names=names, source=SOURCE, per=397, unit="inference", runs=10, min_seconds=0.5)
 unproven = [one.b for one in found.verdicts if one.change is None or one.change >= 0]
 print(found, f"no saving is shown for: {unproven}", f"left of the charge: {budget.remaining_mah}", sep="\n")
