@@ -64,8 +64,8 @@ FAULTS = (
         "W1",
         "what was not measured of a span counts as 0 J",
         "meter/spans.py",
-        "map(COVERED.__mul__, self._seconds)",
-        "map((0.0).__mul__, self._seconds)",
+        "measured >= COVERED * seconds and",
+        "measured >= 0.0 and",
         "statistics count|statistics total|unit cost",
     ),
     _one(

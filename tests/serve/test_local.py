@@ -172,8 +172,10 @@ def test_what_a_block_used_is_known_long_after_it(serve: Serve, monkeypatch: pyt
         until(lambda: meter._life.latest.sampler._agent is None)
         count = len(channel.curve)
         until(lambda: len(channel.curve) > count + 50)
-    assert meter.usage.mean_watts == pytest.approx(3.0)
-    assert meter.usage.coverage == pytest.approx(1.0)
+    usage = meter.usage
+    assert usage.mean_watts == pytest.approx(3.0)
+    assert usage.joules == pytest.approx(3.0 * usage.measured_seconds)
+    assert usage.coverage > 0.5  # a busy machine misses some of a thousand readings a second
 
 
 READER = """
