@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from release.release import ROOT, git, release
 
 from energymeter import __version__
+from release.release import ROOT, git, release
 
 TODAY = datetime.date(2026, 11, 29)
 CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- A meter.\n\n## [0.1.0] - 2026-01-01\n\n- All.\n"
@@ -74,7 +74,7 @@ def test_headings_alone_are_no_news(tree: Path) -> None:
 def test_a_version_that_the_changelog_has_already_is_refused(tree: Path) -> None:
     (tree / "CHANGELOG.md").write_text(CHANGELOG.replace("[0.1.0]", "[0.2.0]"))
     git(tree, "commit", "--quiet", "--all", "--message", "Run ahead")
-    with pytest.raises(ValueError, match="a section 0.2.0 already"):
+    with pytest.raises(ValueError, match=r"a section 0\.2\.0 already"):
         release(tree, "0.2.0", TODAY)
 
 
@@ -87,7 +87,7 @@ def test_what_git_refuses_leaves_the_tree_as_it_was(tree: Path, hook: str) -> No
     refused = "" if hook == "pre-commit" else "grep -q refs/tags/ || exit 0\n"
     script.write_text(f"#!/bin/sh\n{refused}echo not today >&2\nexit 1\n")
     script.chmod(0o755)
-    with pytest.raises(ValueError, match="git refused: .*not today"):
+    with pytest.raises(ValueError, match=r"git refused: .*not today"):
         release(tree, "0.2.0", TODAY)
     assert git(tree, "rev-parse", "HEAD") == before
     assert git(tree, "status", "--porcelain") == ""
