@@ -1,7 +1,17 @@
-"""Writes docs/reference/cli.md from the commands themselves, and licences.md from what is installed here."""
+"""Writes docs/reference: cli.md and names.md from the code itself, licences.md from what is installed here.
 
+    .venv/bin/python docs/make_reference.py [cli] [names] [licences]      without words: all three
+
+names.md is the record of what has been promised. A test compares it with the code, so that a name goes away
+only where somebody writes the page again.
+"""
+
+import ast
+import importlib
+import inspect
 import re
 import runpy
+import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -9,7 +19,12 @@ from pathlib import Path
 import click
 
 from energymeter.cli import cli
+from energymeter.lake.schema import TABLES
+from energymeter.recordings.header import COLUMNS
+from energymeter.serve import names as metrics
+from energymeter.spec import driver_names, load_driver, options_of
 
+ROOT = Path(__file__).parents[1]
 HERE = Path(__file__).parent / "reference"
 _PACKAGE = "edge-energymeter"
 _NOT_HERE = {
@@ -103,6 +118,114 @@ def licence_page() -> str:
     )
 
 
+_NAMES_HEAD = """\
+# Public names
+
+Every name that a program of yours may hold on to. What is not here may change in any release.
+
+## How a name goes away
+
+From 1.0 on, versions are [semantic](https://semver.org):
+
+- A public name that goes away still works for two minor versions, and for half a year at least. It warns with
+  `DeprecationWarning`, a command by one line on standard error. The warning says what to use instead, and the
+  [changes](../../CHANGELOG.md) list it under Deprecated.
+- A name is removed, or gets another meaning, in a new major version only.
+- Files that an earlier version wrote can be read by every later one.
+
+Before 1.0 a minor version may change names, and the changes say which.
+
+`docs/make_reference.py` writes this page from the code, and a test holds the two equal: nobody removes a name
+by accident. Exit codes and environment variables have [a page of their own](environment.md), and what the
+metrics mean is [under metrics](../metrics.md).
+"""
+
+
+def listed(names: Iterator[str] | list[str]) -> str:
+    """Names in code type, one after the other."""
+    return ", ".join(f"`{name}`" for name in names) or "none"
+
+
+def defined(path: Path) -> list[str]:
+    """The names without an underscore that a module defines at its top."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.AnnAssign):
+            found.add(ast.unparse(node.target))
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                found |= {name.id for name in ast.walk(target) if isinstance(name, ast.Name)}
+    return sorted(
+        name for name in found if name == "__version__" or not (name[0] == "_" or name == "TYPE_CHECKING")
+    )
+
+
+def members(kind: type) -> list[str]:
+    """The names without an underscore that a class of ours adds to those of Python's."""
+    known = {name for base in kind.__mro__ if base.__module__ == "builtins" for name in dir(base)}
+    annotated = {name for base in kind.__mro__ for name in vars(base).get("__annotations__", ())}
+    return sorted(name for name in ({*dir(kind)} | annotated) - known if not name.startswith("_"))
+
+
+def python() -> Iterator[str]:
+    """The faces of the packages, the flat modules, and what the first names contain."""
+    top = importlib.import_module("energymeter")
+    yield "## Python\n\n| import from | names |\n|---|---|"
+    yield f"| `energymeter` | {listed(sorted(top.__all__))} |"
+    folder = ROOT / "energymeter"
+    for path in sorted(folder.glob("*/__init__.py")):
+        exported = getattr(importlib.import_module(f"energymeter.{path.parent.name}"), "__all__", ())
+        if exported:
+            yield f"| `energymeter.{path.parent.name}` | {listed(sorted(exported))} |"
+    for path in sorted(folder.glob("[!_]*.py")):
+        yield f"| `energymeter.{path.stem}` | {listed(defined(path))} |"
+    yield "\nWhat `energymeter` itself has:\n\n| name | parameters | members |\n|---|---|---|"
+    for name in sorted(top.__all__):
+        found = getattr(top, name)
+        made = not isinstance(found, type) or not issubclass(found, Exception)  # of errors, ours make them
+        taken = list(inspect.signature(found).parameters) if made else []
+        has = members(found) if isinstance(found, type) else []
+        yield f"| `{name}` | {listed(taken)} | {listed(has)} |"
+
+
+def command_rows() -> Iterator[str]:
+    """A row for each command that is shown, with its options."""
+    for words, command in commands(cli, ("energymeter",)):
+        if not command.hidden:
+            options = sorted(
+                option
+                for parameter in command.params
+                if isinstance(parameter, click.Option) and not parameter.hidden
+                for option in (*parameter.opts, *parameter.secondary_opts)
+            )
+            yield f"| `{' '.join(words)}` | {listed(options)} |"
+
+
+def names_page() -> str:
+    """Every public name, and how one goes away."""
+    parts = [_NAMES_HEAD, *python(), "\n## Commands\n\n| command | options |\n|---|---|", *command_rows()]
+    parts.append("\n## Source specs\n\n| driver | options |\n|---|---|")
+    for name in driver_names():
+        parts.append(f"| `{name}` | {listed(sorted(options_of(load_driver(name))))} |")
+    parts.append("\n## Columns\n\n| of | columns |\n|---|---|")
+    parts.append(f"| a log | {listed([*COLUMNS, 'source'])} |")
+    for table, columns in TABLES.items():
+        parts.append(f"| `{table}` of a lake | {listed([column.name for column in columns])} |")
+    parts.append("\n## Metrics\n\n| system | names |\n|---|---|")
+    for metric in metrics.METRICS:
+        parts.append(f"| Prometheus | `{metric.name}{{{', '.join(metric.labels)}}}` |")
+    otel = [*(name for name, _, _ in metrics.OTEL_NAMES), *metrics.OTEL_ATTRIBUTES]
+    parts.append(f"| OpenTelemetry | {listed(otel)} |")
+    topics = [metrics.MQTT_STATE, metrics.MQTT_AVAILABILITY, metrics.MQTT_DISCOVERY]
+    parts.append(f"| MQTT, topics | {listed(topics)} |")
+    parts.append(f"| MQTT, kinds | {listed([sensor.kind for sensor in metrics.MQTT_SENSORS])} |")
+    return "\n".join(parts) + "\n"
+
+
+PAGES = {"cli": cli_page, "names": names_page, "licences": licence_page}
+
 if __name__ == "__main__":
-    (HERE / "cli.md").write_text(cli_page(), encoding="utf-8")
-    (HERE / "licences.md").write_text(licence_page(), encoding="utf-8")
+    for word in sys.argv[1:] or PAGES:
+        (HERE / f"{word}.md").write_text(PAGES[word](), encoding="utf-8")

@@ -1,6 +1,5 @@
 """What contributors are promised is true: hooks, commands, records, glossary, changelog."""
 
-import configparser
 import re
 import shutil
 import subprocess
@@ -112,14 +111,12 @@ def test_a_path_that_a_page_names_exists(page: Path) -> None:
     assert [path for path in named if "NAME" not in path and not (ROOT / path).exists()] == []
 
 
-def test_the_changelog_begins_with_this_version_in_its_sections() -> None:
-    config = configparser.ConfigParser()
-    config.read(ROOT / "setup.cfg", encoding="utf-8")
+def test_the_changelog_begins_with_what_is_next_and_then_this_version_in_its_sections() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    versions = re.findall(r"^## \[(.+?)\](?: - (.+))?$", text, re.MULTILINE)
-    named = [(version, date) for version, date in versions if version != "Unreleased"]
-    assert named[0][0] == config["metadata"]["version"]
-    assert all(re.fullmatch(r"unreleased|\d{4}-\d\d-\d\d", date) for _, date in named)
+    (coming, _), *released = re.findall(r"^## \[(.+?)\](?: - (.+))?$", text, re.MULTILINE)
+    assert coming == "Unreleased"
+    assert [version for version, _ in released[:1]] in ([], [energymeter.__version__])
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", date) for _, date in released)
     sections = re.findall(r"^### (.+)$", text, re.MULTILINE)
     assert sections
     assert set(sections) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}

@@ -47,6 +47,22 @@ def test_every_command_and_option_is_on_the_page_of_commands() -> None:
                 assert option.opts[-1] in parts[" ".join(words)], "run docs/make_reference.py"
 
 
+def test_no_public_name_goes_away_or_appears_by_accident() -> None:
+    """The page is the record: of each row the names, whatever order they stand in."""
+    promised = (ROOT / "docs" / "reference" / "names.md").read_text(encoding="utf-8")
+    there = runpy.run_path(str(ROOT / "docs" / "make_reference.py"))["names_page"]()
+
+    def names(page: str) -> set[tuple[str, str]]:
+        rows = re.findall(r"^\| (.+?) \| (.+) \|$", page, re.MULTILINE)
+        return {(row, name) for row, rest in rows for name in re.findall(r"`([^`]+)`", rest)}
+
+    assert len(names(promised)) > 1000
+    remedy = "see Public names in CONTRIBUTING.md, then run docs/make_reference.py names"
+    assert names(promised) - names(there) == set(), f"these public names are gone: {remedy}"
+    assert names(there) - names(promised) == set(), f"these names are new: {remedy}"
+    assert promised == there, "run docs/make_reference.py names"
+
+
 def test_every_package_that_is_asked_for_has_its_licence_and_no_default_has_the_gpl() -> None:
     page = (ROOT / "docs" / "reference" / "licences.md").read_text(encoding="utf-8")
     rows = {
