@@ -117,7 +117,7 @@ def test_every_package_is_listed_in_setup_cfg():
     listed = set(config["options"]["packages"].split())
     there = {name for name, path in FILES.items() if path.name == "__init__.py"}
     assert listed == there
-    assert config["metadata"]["version"] == energymeter.__version__
+    assert config["metadata"]["version"] == "attr: energymeter.version.__version__"
 
 
 def test_every_error_is_on_the_page_with_its_exit_code():
