@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from energymeter.errors import EnergyMeterError
+from energymeter.errors import EnergyMeterError, ExtraMissing
 from energymeter.text import printable
 from energymeter.version import __version__
 
@@ -102,6 +102,11 @@ class _Commands(click.Group):
             lines = map(printable, said.split("\n"))  # an error may quote a foreign file
             click.echo("energymeter: " + "\n".join(lines), err=True)
             ctx.exit(error.exit_code)
+        except ModuleNotFoundError as missing:  # the command as one file leaves numpy to the system
+            if missing.name != "numpy":
+                raise
+            click.echo("energymeter: this command needs numpy: apt install python3-numpy", err=True)
+            ctx.exit(ExtraMissing.exit_code)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -43,6 +43,11 @@ with EnergyMeter("manual:5V,0.6A", rate_hz=50) as meter:
     time.sleep(1)
 print(f"{platform.machine()}: import {seconds * 1000:.0f} ms (emulated); {meter.usage}")
 '
+if [ -e "$project/dist/energymeter.pyz" ]; then # `make zipapp`: one file for every machine
+  enter /bin/sh -c 'SHIV_ROOT=$(mktemp -d) && export SHIV_ROOT && one=/project/dist/energymeter.pyz &&
+    /usr/bin/python3 $one devices >/dev/null && /usr/bin/python3 $one log sim:pi4 --duration 1 --out /tmp/one.csv --force' |
+    sed "s/^/$arch: energymeter.pyz: /"
+fi
 enter /usr/bin/python3 /srv/project/tests/arm/cost.py
 # the memory of an ARM processor keeps no order: the race of writer and readers, ten times by itself,
 # 20 s a test at most

@@ -232,3 +232,13 @@ def test_ctrl_c_while_the_command_loads_ends_quietly(module: str) -> None:
         preexec_fn=every_signal_counts,
     )
     assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_a_command_that_lacks_numpy_says_so() -> None:
+    """As in the command as one file, which leaves numpy to the system."""
+    code = "import sys; sys.modules['numpy'] = None; from energymeter.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "show", "run.csv"], capture_output=True, text=True, env=environment()
+    )
+    assert done.returncode == 2
+    assert done.stderr == "energymeter: this command needs numpy: apt install python3-numpy\n"

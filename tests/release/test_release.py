@@ -2,6 +2,7 @@
 
 import configparser
 import datetime
+import re
 import subprocess
 from pathlib import Path
 
@@ -108,3 +109,12 @@ def test_the_command_says_why(tmp_path: Path) -> None:
     done = subprocess.run(["python3", str(script), "nonsense"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == "no release: 'nonsense' is no version; give one as in VERSION=0.2.0\n"
+
+
+def test_the_command_as_one_file_holds_what_is_required_but_numpy() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    recipe = (ROOT / "tests" / "release" / "Makefile.inc").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^ONE_FILE = (.+)$", recipe, re.MULTILINE)
+    held = [word.strip("'") for word in line.split()]
+    assert sorted([*held, "numpy"]) == sorted(setup["options"]["install_requires"].split())
