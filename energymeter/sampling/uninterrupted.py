@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
+_BEGIN_SECONDS = 1.0
+"""Without memory a thread may die before its first line: who has not begun by then never will."""
+
+
 def uninterrupted(work: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
     """Do the work in a thread, where no exception of a signal handler can cut it short, and wait for it.
 
@@ -93,7 +97,10 @@ def _in_thread(run: Callable[[], None]) -> None:
 
     try:
         _thread.start_new_thread(start, ())
-        ended.acquire()
+        while not ended.acquire(timeout=_BEGIN_SECONDS):
+            if begun.acquire(blocking=False):
+                refused = True
+                break
     except (RuntimeError, MemoryError):
         refused = True
     if refused:  # no thread or memory is left, or the interpreter is about to end

@@ -114,3 +114,12 @@ def test_a_thread_that_cannot_start_keeps_nobody_waiting(monkeypatch, failure, w
     done = []
     assert uninterrupted(lambda: done.append(1) or 5) == 5
     assert done == [1]
+
+
+def test_a_thread_that_dies_before_its_first_line_keeps_nobody_waiting(monkeypatch):
+    """Without memory, a thread is started and cannot even call its function."""
+    monkeypatch.setattr(module._thread, "start_new_thread", lambda function, arguments: 1)
+    monkeypatch.setattr(module, "_BEGIN_SECONDS", 0.01)
+    assert uninterrupted(lambda: threading.current_thread().name) == "MainThread"
+    with pytest.raises(KeyError, match="mine"):
+        uninterrupted(lambda: {}["mine"])
