@@ -20,13 +20,14 @@ COMMANDS = {
     ],
 }  # fmt: skip
 
-console = Console(record=True, width=118)
-for shown, command in COMMANDS.items():
-    done = subprocess.run(command, cwd=ROOT, text=True, check=True, stdout=-1, stderr=subprocess.STDOUT)
-    console.print(Text(f"$ {shown}", style="bold"))
-    console.print(Text(done.stdout))
-for name, theme in ("demo.svg", DEFAULT_TERMINAL_THEME), ("demo-dark.svg", SVG_EXPORT_THEME):
-    drawn = console.export_svg(title="energymeter", theme=theme, clear=False, unique_id="demo")
-    drawn = re.sub(r"@font-face \{.*?\}\n", "", drawn, flags=re.DOTALL)  # of another host
-    lines = [line.rstrip() for line in drawn.splitlines() if line.strip()]
-    (ROOT / "docs" / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+if __name__ == "__main__":
+    console = Console(record=True, width=118)
+    for shown, command in COMMANDS.items():
+        done = subprocess.run(command, cwd=ROOT, text=True, check=True, stdout=-1, stderr=subprocess.STDOUT)
+        console.print(Text(f"$ {shown}", style="bold"))
+        console.print(Text(done.stdout))
+    for name, theme in ("demo.svg", DEFAULT_TERMINAL_THEME), ("demo-dark.svg", SVG_EXPORT_THEME):
+        drawn = console.export_svg(title="energymeter", theme=theme, clear=False, unique_id="demo")
+        drawn = re.sub(r"@font-face \{.*?\}\n", "", drawn, flags=re.DOTALL)  # of another host
+        lines = [line.rstrip() for line in drawn.splitlines() if line.strip()]
+        (ROOT / "docs" / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
