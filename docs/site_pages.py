@@ -1,4 +1,7 @@
-"""Pages of the site that lie outside of docs/, such as the README: found by links, and named project/…"""
+"""Pages of the site that lie outside of docs/, such as the README: found by links, and named project/…
+
+A picture that has a dark variant (docs/make_dark.py) is shown in the one that suits the reader's theme.
+"""
 
 import posixpath
 import re
@@ -9,6 +12,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
 LINK = re.compile(r"(\]\()((?!\w+:|#|/)[^)#\s]+)")
+IMAGE = re.compile(r"(!\[[^\]]*\]\()([^)#\s]+)\.(svg|png)\)")
 BLOCK = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -28,7 +32,9 @@ def project_path(path: str) -> str:
 
 def targets(path: str, text: str) -> list[str]:
     """The files of the project that a page links to."""
-    found = [target for _, target in LINK.findall(BLOCK.sub("", text))]
+    plain = BLOCK.sub("", text)
+    found = [target for _, target in LINK.findall(plain)]
+    found += [f"{name}-dark.{kind}" for _, name, kind in IMAGE.findall(plain)]
     return [posixpath.normpath(posixpath.join(posixpath.dirname(path), target)) for target in found]
 
 
@@ -50,8 +56,15 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Turn the links of the project into those of the site."""
+    """Turn the links of the project into those of the site, and show each picture in two variants."""
     here = project_path(page.file.src_uri)
+    folder = (ROOT / here).parent
+
+    def twice(match: re.Match[str]) -> str:
+        before, name, kind = match.groups()
+        if not (folder / f"{name}-dark.{kind}").is_file():
+            return match[0]
+        return f"{before}{name}.{kind}#only-light){before}{name}-dark.{kind}#only-dark)"
 
     def moved(match: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(here), match[2]))
@@ -59,4 +72,6 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         return match[1] + there
 
     parts = BLOCK.split(markdown)
-    return "".join(part if number % 2 else LINK.sub(moved, part) for number, part in enumerate(parts))
+    return "".join(
+        part if number % 2 else LINK.sub(moved, IMAGE.sub(twice, part)) for number, part in enumerate(parts)
+    )

@@ -9,6 +9,7 @@ import click
 
 from energymeter import errors
 from energymeter.cli import cli
+from energymeter.serve import config
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "reference" / "environment.md").read_text(encoding="utf-8")
@@ -28,6 +29,13 @@ def test_every_variable_is_named() -> None:
     named = set(re.findall(r"`(\w+)`", PAGE))
     assert ours - named == set()
     assert {name for name in named if name.startswith("ENERGYMETER_")} <= ours
+
+
+def test_every_key_of_a_configuration_is_named() -> None:
+    rows = dict(re.findall(r"^\|[^|]*\| `\[(\w+)[^`]*\]` \| (.+) \|$", PAGE, re.MULTILINE))
+    assert rows.pop("meter").startswith("`source`")
+    known = {section: set(keys) for section, keys in {**config._KEYS, **config.EXPORTER_SECTIONS}.items()}
+    assert {section: set(re.findall(r"`(\w+)`", row)) for section, row in rows.items()} == known
 
 
 def test_the_skill_is_short() -> None:
