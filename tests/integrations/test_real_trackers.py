@@ -50,6 +50,7 @@ def test_weights_and_biases(usage):
 
     with wandb.init(mode="offline", dir=str(Path.cwd()), project="energy") as run:
         log_usage(run, usage, step=3, grid="DEU")
+    wandb.teardown()  # its process may write after the run has ended; this waits until it is gone
     assert run.config["energy/provenance"] == "manual"
     (kept,) = Path("wandb").glob("offline-run-*/*.wandb")
     written = kept.read_bytes()  # records of names and JSON values
