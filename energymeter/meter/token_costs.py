@@ -83,17 +83,22 @@ class Timings(NamedTuple):
         return self
 
 
+def whole(value: object) -> int | None:
+    """A whole number, which some libraries give as an integer of their own; ``None``: it is none."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
 def checked_tokens(count: object, name: str) -> int:
-    """A number of tokens, which some libraries give as an integer of their own.
+    """A number of tokens.
 
     Raises:
         SpecError: no request has so many.
     """
-    try:
-        number = -1 if isinstance(count, bool) else operator.index(count)  # type: ignore[arg-type]
-    except TypeError:
-        number = -1
-    if not 0 <= number <= _MOST_TOKENS:
+    number = whole(count)
+    if number is None or not 0 <= number <= _MOST_TOKENS:
         raise SpecError(
             f"a request has {name} from 0 to {_MOST_TOKENS:g}, not {shown(count)}; give a whole number"
         )

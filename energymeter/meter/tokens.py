@@ -4,7 +4,6 @@ A request is measured from its call to its answer. The runner says how long its 
 ends with the answer, so they are placed from there backwards; what is left before them is ``other``.
 """
 
-import operator
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import ParamSpec, TypeVar
@@ -13,7 +12,7 @@ from energymeter.errors import NotMeasured, SpecError
 from energymeter.meter.conditions import Conditions
 from energymeter.meter.life import Life
 from energymeter.meter.span import Span
-from energymeter.meter.token_costs import Placed, Served, Timings, TokenCosts, checked_tokens
+from energymeter.meter.token_costs import Placed, Served, Timings, TokenCosts, checked_tokens, whole
 from energymeter.text import shown
 
 P = ParamSpec("P")
@@ -111,12 +110,9 @@ class Request:
 
 
 def _moment(at_ns: object, which: str) -> int:
-    """A moment of the monotonic clock, which some libraries give as an integer of their own."""
-    try:
-        number = 0 if isinstance(at_ns, bool) else operator.index(at_ns)  # type: ignore[arg-type]
-    except TypeError:
-        number = 0
-    if not 0 < number < 2**63:
+    """A moment of the monotonic clock."""
+    number = whole(at_ns)
+    if number is None or not 0 < number < 2**63:
         raise SpecError(
             f"a request has its {which} in whole ns, not {shown(at_ns)}; give what time.monotonic_ns() says"
         )
