@@ -13,7 +13,7 @@ import numpy as np
 from energymeter.energy.uncertainty import K
 from energymeter.errors import LogError, SpecError
 from energymeter.lake.pushing import put_table
-from energymeter.lake.rows import key_of, table_of, version_of
+from energymeter.lake.rows import key_of, partition, table_of, version_of
 from energymeter.lake.schema import VERSION, arrow, check_marker, schema
 from energymeter.lake.store import Store
 from energymeter.text import printable
@@ -104,7 +104,7 @@ def _board_day(store: Store, number: int, start: int, hours: range, rate_hz: int
     host = f"sim-{number:05d}"
     rng = np.random.default_rng([seed, number, start])
     day = str(np.datetime64(start, "s"))[:10]
-    folder = f"host={host}/date={day}"
+    folder = partition(host, day)
     stem = hashlib.sha256(f"{seed} {number} {start} {len(hours)} {rate_hz}".encode()).hexdigest()[:32]
     runs, usages, seconds = [], [], []
     count = 0

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from energymeter.errors import LogError, SpecError
-from energymeter.lake.rows import RunRows, folder_name, key_of, rows_of, table_of, version_of
+from energymeter.lake.rows import RunRows, key_of, partition, rows_of, table_of, version_of
 from energymeter.lake.schema import DATA, MOST_REPORT_BYTES, arrow, check_marker, write_table
 from energymeter.lake.statement import Statement
 from energymeter.lake.store import Store
@@ -89,15 +89,12 @@ def _push(
     file = printable(os.path.basename(name))
     rows = rows_of(load(path), file, stated)
     samples = len(rows.tables["samples"]["unix_us"])
-    folder = f"host={rows.host}/date={rows.date}"
-    earlier = _versions(store, rows.run_id, folder)
+    earlier = _versions(store, rows.run_id, rows.folder)
     if any(version.endswith(rows.content) for version in earlier) and not force:
         return Pushed(file, rows.run_id, False, samples)
     now = _moved_to(store, rows.run_id) or rows.home
-    if now not in ("", folder) and not force and _versions(store, rows.run_id, now):
+    if now not in ("", rows.folder) and not force and _versions(store, rows.run_id, now):
         raise LogError(f"{file} is in the lake already, as {printable(now)}; give --force to move it")
-    if now != folder:  # before its rows, so that whoever finds these can find them by the run, too
-        store.put(_moved(rows.run_id), folder.encode())
     newest = max(earlier, default="")
     if (
         newest
@@ -107,6 +104,8 @@ def _push(
         raise LogError(
             f"{file} is in the lake with another statement or with more samples; give --force to replace that"
         )
+    if now != rows.folder:  # before its rows, so that whoever finds these can find them by the run, too
+        store.put(_moved(rows.run_id), rows.folder.encode())
     write_run(store, rows, report, revision=time.time_ns() // 1000 if force else 0)
     return Pushed(file, rows.run_id, True, samples)
 
@@ -130,20 +129,19 @@ def write_run(store: Store, rows: RunRows, report: str = "", *, revision: int = 
     """Write one run: its data first, and then the row that makes them count."""
     version = version_of(revision, rows.end_unix_us, 0, rows.content)
     key = key_of(rows.run_id, version)
-    folder = f"host={rows.host}/date={rows.date}"
     stem = f"{rows.run_id}.{key & (1 << 64) - 1:016x}.parquet"
     for table in DATA:
         columns = rows.tables[table]
         if not len(next(iter(columns.values()))):
             continue
-        name = f"{table}/{folder}/{stem}"
-        _, age = store.details(f"{table}/{folder}").get(name, (0, _FRESH_SECONDS))
+        name = f"{table}/{rows.folder}/{stem}"
+        _, age = store.details(f"{table}/{rows.folder}").get(name, (0, _FRESH_SECONDS))
         if age >= _FRESH_SECONDS:
             put_table(store, name, table, table_of(table, columns, key))
     run = {**rows.run, "version": version, "report": report}
     put_table(
         store,
-        f"runs/{folder}/{stem}",
+        f"runs/{rows.folder}/{stem}",
         "runs",
         table_of("runs", {name: [value] for name, value in run.items()}, key),
     )
@@ -212,7 +210,7 @@ def push_budget(name: str, to: "str | Store", host: str = "") -> None:
     date = time.strftime("%Y-%m-%d", time.gmtime(now))
     put_table(
         store,
-        f"budgets/host={folder_name(row['host_name'])}/date={date}/{digest}.parquet",
+        f"budgets/{partition(row['host_name'], date)}/{digest}.parquet",
         "budgets",
         table_of("budgets", {key: [value] for key, value in row.items()}, 0),
     )

@@ -38,11 +38,10 @@ class RunRows(NamedTuple):
     run_id: str
     content: str
     """Hash of the samples, of what is known of them and of what is stated."""
-    host: str
-    """Name of the folder."""
-    date: str
+    folder: str
+    """The partition of its rows in each table."""
     home: str
-    """The partition by the recording alone, whatever is stated; empty: it does not say its host and date."""
+    """The same by the recording alone, whatever is stated; empty: it does not say its host and date."""
     end_unix_us: int
     tables: dict[str, dict[str, Any]]
     """The columns of each table but ``runs``; without the key."""
@@ -83,7 +82,6 @@ def rows_of(channels: "Sequence[Trace]", file: str, stated: "Statement") -> RunR
     usage = total.usage()
     run_id = _run_id(total, channels)
     content = _content(channels, stated, epoch)
-    date = _date(epoch + first)
     run = {
         "run_id": run_id,
         "schema": VERSION,
@@ -112,7 +110,8 @@ def rows_of(channels: "Sequence[Trace]", file: str, stated: "Statement") -> RunR
     }
     own_host = _text(header.get("host"))
     home = partition(own_host, _date(total.epoch_s + first)) if own_host and total.epoch_s is not None else ""
-    return RunRows(run_id, content, folder_name(host), date, home, round((epoch + last) * 1e6), tables, run)
+    folder = partition(host, _date(epoch + first))
+    return RunRows(run_id, content, folder, home, round((epoch + last) * 1e6), tables, run)
 
 
 def partition(host: str, date: str) -> str:
