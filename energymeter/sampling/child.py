@@ -1,7 +1,7 @@
 """The child process: looks for sources, or samples them at their pace and writes the curve.
 
-Started by file name with a bare interpreter (no site-packages scan, no numpy), so it costs little and
-nothing the measured program does can starve it. A file whose descriptor is its last argument holds its job.
+Started with a bare interpreter (no site-packages scan, no numpy), so it costs little and nothing the
+measured program does can starve it. A file whose descriptor is its last argument holds its job.
 Standard input wakes it, standard output says once, in one line, what was opened or why not.
 """
 
@@ -132,7 +132,3 @@ def _silence_stderr() -> None:
         return
     os.dup2(nowhere, 2)
     os.close(nowhere)
-
-
-if __name__ == "__main__":
-    main()

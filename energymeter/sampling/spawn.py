@@ -23,10 +23,9 @@ else:
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _ROOT = os.path.dirname(os.path.dirname(_HERE))
-_SCRIPT = os.path.join(_HERE, "child.py")
-_FROM_ARCHIVE = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from energymeter.sampling.child import main; main()"
-)
+_CHILD = os.path.join(_HERE, "child.py")
+_PROGRAM = "import sys; sys.path.append(sys.argv[1]); from energymeter.sampling.child import main; main()"
+"""Python keeps what it compiles of a module, and not of a script: a seventh of the child's start."""
 _LONGEST_LINE = 1 << 20
 _REAP_SECONDS = 15.0
 _LOOK_SECONDS = (0.0005, 0.05)
@@ -37,7 +36,7 @@ _children: weakref.WeakSet[Child] = weakref.WeakSet()
 
 def interpreter() -> str | None:
     """The Python that can run a child; ``None``: a frozen program, or one that embeds Python and no more."""
-    if getattr(sys, "frozen", False) or not (os.path.isfile(_SCRIPT) or _archive()):
+    if getattr(sys, "frozen", False) or not (os.path.isfile(_CHILD) or _archive()):
         return None
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     here = os.path.join(sys.base_exec_prefix, "bin", version)
@@ -213,7 +212,6 @@ def spawn(config: dict[str, Any], pass_fds: Sequence[int] = (), stderr: int | No
         theirs.append(job)
         with open(job.fd, "wb", closefd=False) as file:
             file.write(packed({**config, "path": _import_path()}))
-        how = [_SCRIPT] if os.path.isfile(_SCRIPT) else ["-c", _FROM_ARCHIVE, _ROOT]
         if stderr is None:
             nowhere = Descriptor(os.open(os.devnull, os.O_WRONLY))
             theirs.append(nowhere)
@@ -225,7 +223,7 @@ def spawn(config: dict[str, Any], pass_fds: Sequence[int] = (), stderr: int | No
         pid = os.posix_spawn(  # `subprocess` takes as long to load as a bare interpreter to start
             python,
             # -I ignores PYTHONUTF8: names of files must be the same bytes there as here
-            [python, "-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}", *how, str(job.fd)],
+            [python, "-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}", "-c", _PROGRAM, _ROOT, str(job.fd)],
             os.environ,
             file_actions=[(os.POSIX_SPAWN_DUP2, fd, number) for fd, number in inherited],
             setsid=True,  # the terminal's Ctrl-C and Ctrl-Z are for the program

@@ -70,7 +70,7 @@ def test_a_child_that_is_killed_is_waited_for(tmp_path, monkeypatch):
 
 
 def test_a_zip_archive_measures(tmp_path):
-    """zipapp, pex, layers of a cloud function: there child.py is no file."""
+    """zipapp, pex, layers of a cloud function: there no module is a file."""
     app = tmp_path / "app"
     for package in ("energymeter", "drivers", "calibration"):
         target = app / ("energymeter" if package == "energymeter" else f"energymeter/{package}")
