@@ -309,7 +309,9 @@ def test_the_sampling_process_is_isolated_and_of_this_user() -> None:
     with EnergyMeter("manual:5V,0.6A", rate_hz=100):
         child = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
         commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in child}
-        (pid,) = [pid for pid, command in commands.items() if b"energymeter.sampling.child" in b" ".join(command)]
+        (pid,) = [
+            pid for pid, command in commands.items() if b"energymeter.sampling.child" in b" ".join(command)
+        ]
         assert commands[pid][:3] == [sys.executable.encode(), b"-I", b"-S"]
         assert os.stat(f"/proc/{pid}").st_uid == os.geteuid()
 
