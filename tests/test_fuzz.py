@@ -73,6 +73,7 @@ COLUMNS = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cells=st.dictionaries(st.sampled_from(COLUMNS), CELLS, min_size=1, max_size=3))
 @example(cells={"lines.microjoules": 2**63 - 1})

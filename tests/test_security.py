@@ -106,6 +106,7 @@ def test_markup_in_a_name_stays_text(tmp_path: Path) -> None:
     assert "&lt;script&gt;" in html
 
 
+@pytest.mark.slow
 def test_a_log_carries_no_options(tmp_path: Path) -> None:
     """They may hold a password."""
     path = tmp_path / "run.csv"
@@ -316,6 +317,7 @@ def test_the_sampling_process_is_isolated_and_of_this_user() -> None:
         assert os.stat(f"/proc/{pid}").st_uid == os.geteuid()
 
 
+@pytest.mark.slow
 def test_nothing_connects_unless_it_is_named(tmp_path: Path) -> None:
     """By the interpreter's own audit events, in the program and in what it starts."""
     (tmp_path / "run.csv").write_text("time_s,power_W\n0,5\n1,5\n2,5\n")

@@ -172,6 +172,7 @@ def test_a_ledger_from_the_future_is_left_alone(tmp_path: Path) -> None:
     assert list(tmp_path.glob("*corrupt*")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["not a database", "torn pages"])
 def test_a_corrupt_ledger_is_set_aside_and_kept(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "ledger.sqlite3"
@@ -243,6 +244,7 @@ def test_the_users_own_ledger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert default_path() == tmp_path / "energymeter" / "ledger.sqlite3"
 
 
+@pytest.mark.slow
 def test_eight_processes_some_killed_and_not_a_microjoule_amiss(tmp_path: Path) -> None:
     """Each prints what it will debit before and what it has debited after; a killed one may be in between."""
     path = tmp_path / "ledger.sqlite3"

@@ -60,6 +60,7 @@ def test_too_few_samples_are_refused():
         judged(np.full(500, math.nan))
 
 
+@pytest.mark.slow
 def test_the_command_shows_in_words_and_in_json():
     words = CliRunner().invoke(check, ["sim:pi4", "--rate", "50", "--seconds", "0.5"]).output
     assert "noise of a sample" in words

@@ -111,6 +111,7 @@ def test_two_sources_in_one_command() -> None:
     assert said["b_noise_watts"] > said["a_noise_watts"]
 
 
+@pytest.mark.slow
 def test_a_source_against_itself_is_two_sources() -> None:
     line = ["check", "manual:5V,0.6A", "--against", "manual:5V,0.6A", "--seconds", "1", "--rate", "50"]
     done = CliRunner().invoke(cli, [*line, "--json"])

@@ -173,6 +173,7 @@ def test_the_bundle_holds_what_was_seen_and_nothing_private(
     assert "/dev/i2c-1 readable" in text
 
 
+@pytest.mark.slow
 def test_the_bundle_is_written_with_the_answer_and_never_over_a_file(
     plugins: Plugins, tmp_path: Path
 ) -> None:

@@ -36,6 +36,7 @@ def drawn(terminal: Terminal) -> None:
 # -- keys ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_keys() -> None:
     async def press() -> None:
         with EnergyMeter(SOURCE + "+manual:5V,0.2A", rate_hz=100) as meter:
@@ -144,6 +145,7 @@ def test_a_failure_restores_the_terminal_and_shows_the_traceback() -> None:
     assert terminal.end() == 1
 
 
+@pytest.mark.slow
 def test_it_ends_after_its_duration() -> None:
     terminal = Terminal("live", SOURCE, "--duration", "0.5")
     terminal.wait_for(r"3\.00 W mean")

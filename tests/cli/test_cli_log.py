@@ -67,6 +67,7 @@ def test_signals_end_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     assert stderr == f"{len(read(str(out))[0].columns['time_s'])} rows in {out}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["log", "live"])
 def test_reader_that_goes_away(command: str) -> None:
     process = started(command, SOURCE)
@@ -123,6 +124,7 @@ def test_program_killed_leaves_a_whole_file(tmp_path: Path, suffix: str) -> None
     until(whole)
 
 
+@pytest.mark.slow
 def test_sampler_killed_goes_on_in_the_same_file(tmp_path: Path) -> None:
     out = tmp_path / "run.csv"
     children = Path(f"/proc/self/task/{os.getpid()}/children")

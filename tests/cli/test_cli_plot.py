@@ -79,6 +79,7 @@ def test_what_cannot_be_drawn_is_refused(
     assert sorted(path.name for path in log.parent.iterdir()) == ["run.csv"]
 
 
+@pytest.mark.slow
 def test_a_folder_is_drawn_as_a_picture_by_itself(log: Path, tmp_path: Path) -> None:
     folder = tmp_path / "comparison"
     command = [sys.executable, "-c", "pass"]

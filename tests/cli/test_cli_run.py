@@ -88,6 +88,7 @@ def test_failing_warmup_measures_nothing() -> None:
     assert (run.returncode, run.stdout, run.stderr) == (4, "x\n", "")
 
 
+@pytest.mark.slow
 def test_idle_is_reported_next_to_and_not_recorded(tmp_path: Path) -> None:
     out = tmp_path / "run.csv"
     began = time.monotonic()

@@ -72,6 +72,7 @@ def test_more_runs_only_append_and_the_seed_decides() -> None:
 # Functions ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_functions() -> None:
     result = compare(rest, rest_less, runs=6, per=10, unit="inference", **QUICK)
     assert [row.arm for row in result.rows] == ["rest", "rest_less"]
@@ -130,6 +131,7 @@ def test_an_exception_of_a_function_passes_untouched() -> None:
         compare(rest, fails, runs=2, **QUICK)
 
 
+@pytest.mark.slow
 def test_prepare_comes_before_each_run_and_is_not_measured() -> None:
     prepared: list[int] = []
     result = compare(
@@ -139,6 +141,7 @@ def test_prepare_comes_before_each_run_and_is_not_measured() -> None:
     assert max(run.seconds for run in result.runs) < 0.05
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_measured_and_the_same_call_continues(tmp_path: Path) -> None:
     calls: list[int] = []
 
@@ -174,6 +177,7 @@ def test_the_meter_is_released_in_any_case() -> None:
 # Commands -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_commands(tmp_path: Path) -> None:
     done = in_pipe(
         *COMMAND, "--runs", "6", "--out", str(tmp_path / "f"), "--unit", "inference", "--json", "--",
@@ -251,6 +255,7 @@ def test_a_baseline_is_kept_and_compared_with(tmp_path: Path) -> None:
     assert "(although the arms have different units (run, token)" in other.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_command_continues_with_its_folder(number: signal.Signals, tmp_path: Path) -> None:
     out = tmp_path / "f"
@@ -436,6 +441,7 @@ def test_the_hottest_zone_of_the_kernel_decides(tmp_path: Path) -> None:
     assert celsius(sysfs.root) == 61.25
 
 
+@pytest.mark.slow
 def test_a_run_begins_when_the_board_has_cooled(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[float] = []
     hot = itertools.cycle([70.0, 55.0, 49.0])

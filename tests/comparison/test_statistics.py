@@ -111,6 +111,7 @@ def test_holm_and_delta() -> None:
 # The interval ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trials", SHORT_AND_LONG)
 @pytest.mark.parametrize("runs", [6, 10, 30])
 def test_the_interval_of_pairs_holds_the_truth(runs: int, trials: int) -> None:
@@ -165,6 +166,7 @@ def test_the_estimate_does_not_depend_on_which_arm_is_first() -> None:
 # The minimum effect ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trials", SHORT_AND_LONG)
 @pytest.mark.parametrize("runs", [4, 6, 7, 10, 20])
 def test_the_stated_minimum_effect_is_found_in_four_of_five(runs: int, trials: int) -> None:

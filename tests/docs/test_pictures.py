@@ -43,6 +43,7 @@ def test_what_has_no_colour_in_a_drawing_is_light_in_the_dark() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(MADE["made_here"]()), ids=name)
 def test_the_dark_variant_is_that_of_the_picture(path: Path) -> None:
     kept, made = MADE["dark_name"](path).read_bytes(), MADE["variant"](path)

@@ -82,6 +82,7 @@ def test_death_by_a_signal() -> None:
         Exec("kill -9 $$", unit="W", shell=True).open()
 
 
+@pytest.mark.slow
 def test_a_hung_command_is_killed_with_its_children(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     source = Exec(f"sleep 60 & echo $! > {pid}; wait", unit="W", shell=True, timeout=1.0)

@@ -128,6 +128,7 @@ def test_packets_that_vanish_unseen_are_found_by_the_host_clock() -> None:
     assert (late.at_ns - began_ns) / 1e9 == pytest.approx(late.amps * 100, abs=0.045)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ppm", [-80.0, pytest.param(80.0, marks=pytest.mark.slow)])
 def test_a_drifting_crystal_is_followed_without_calling_it_loss(ppm: float) -> None:
     source, wire = meter()

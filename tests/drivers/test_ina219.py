@@ -288,6 +288,7 @@ def test_widens_before_it_clips() -> None:
     assert bench.gain == NARROWEST + 1
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.floats(0.05, 0.6), st.floats(-3.19, 3.19)), min_size=1, max_size=8))
 @settings(deadline=None, max_examples=40)
 def test_single_conversions_are_never_silently_clipped(steps: list[tuple[float, float]]) -> None:

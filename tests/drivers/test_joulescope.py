@@ -128,6 +128,7 @@ def test_values_of_another_shape_are_dropped_and_counted(value: object) -> None:
     assert source.lost == 1
 
 
+@pytest.mark.slow
 def test_silence_ends_the_stream() -> None:
     driver = FakeDriver([JS220])
     source = opened(driver)

@@ -214,6 +214,7 @@ def test_the_measured_window_is_played(
     assert played(path).seconds == pytest.approx(shown.seconds)
 
 
+@pytest.mark.slow
 def test_log_show_and_replay_say_the_same_joules(tmp_path: Path) -> None:
     """Samples before and after the block are in the log, and not in any of the totals."""
     for ending in ("csv", "jsonl"):

@@ -207,6 +207,7 @@ def test_a_continued_curve_goes_on_after_a_gap(semantics):
     assert integrator.gaps == 1
 
 
+@pytest.mark.slow
 def test_a_million_small_terms_lose_nothing():
     integrator = Integrator(Facts(), SECOND)
     for i in range(1_000_001):

@@ -16,6 +16,7 @@ HIDDEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", ["burst", "loop", "random"])
 @pytest.mark.parametrize("meter", METERS, ids=lambda meter: meter.name)
 def test_the_interval_of_a_short_window_holds(meter, load):

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.uncertainty import coverage, trial, typical
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("load", "rate_hz", "chips", "with_card"),
     [

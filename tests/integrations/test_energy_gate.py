@@ -31,6 +31,7 @@ def fails(before: dict[str, list[Run]], now: dict[str, list[Run]]) -> list[str]:
     return [one.name for one in judge(before, now, 0.05) if one.failed]
 
 
+@pytest.mark.slow
 def test_noise_alone_fails_fewer_than_5_of_100() -> None:
     dice = random.Random(11)
     failed = sum(bool(fails(session(dice), session(dice))) for _ in range(100))

@@ -131,6 +131,7 @@ MESSAGES = {
 }
 
 
+@pytest.mark.slow
 def test_the_fixture_the_limit_and_wrong_use(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, MEASURED, *QUICK, "--junitxml=found.xml")
     assert "15 failed, 3 passed, 2 errors" in done.stdout, done.stdout + done.stderr
@@ -155,6 +156,7 @@ def test_an_option_that_makes_no_sense_ends_the_run(tmp_path: Path, option: str,
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_source_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     code = "def test_it(energy):\n    energy(int)"
     done = run_pytest(tmp_path, code, "--energy-source", f"csv@{tmp_path}/none.csv")

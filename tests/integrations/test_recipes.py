@@ -30,6 +30,7 @@ def title(block: str) -> str:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("block", BLOCKS, ids=title)
 def test_a_recipe_does_what_it_shows(block, tmp_path, monkeypatch):

@@ -37,6 +37,7 @@ def lake_of_a_class(root, tmp_path):
     pushed(root, recorded("dora", provenance="simulated"), model="net", units=1.0)
 
 
+@pytest.mark.slow
 def test_a_page_has_pseudonyms_unless_names_are_asked_for(tmp_path):
     root = tmp_path / "lake"
     lake_of_a_class(root, tmp_path)

@@ -228,6 +228,7 @@ MIDNIGHT = START - START % 86400 + 86400
 HOSTS = ("pi", "Pi", "..", "host=pi/date=2026-11-28", "Küche/π", "a b%2F*?")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_fleet_adds_up_to_the_integral_of_its_hosts(tmp_path, seed):
     """Runs that overlap, cross midnight and hours, of clocks that are off, on hosts with odd names."""
@@ -396,6 +397,7 @@ def test_polars_says_the_same(small_fleet):
     same(answers(Tables(small_fleet)), answers(Tables(small_fleet, "polars")))
 
 
+@pytest.mark.slow
 def test_a_generated_fleet_adds_up_and_says_that_it_is_simulated(small_fleet):
     tables = Tables(small_fleet)
     assert ranking(tables).rows == []
@@ -419,6 +421,7 @@ def lake_of_many(root):
     pushed(root, recorded("b", seconds=9.0), units=1.0)  # which replaces the shorter one
 
 
+@pytest.mark.slow
 def test_compaction_changes_files_and_no_answer(tmp_path):
     lake_of_many(tmp_path)
     before = {name: question(Tables(tmp_path)).rows for name, question in QUESTIONS.items()}
@@ -433,6 +436,7 @@ def test_compaction_changes_files_and_no_answer(tmp_path):
     same(before, {name: question(Tables(tmp_path)).rows for name, question in QUESTIONS.items()})
 
 
+@pytest.mark.slow
 def test_a_compaction_that_is_interrupted_anywhere_loses_and_doubles_nothing(tmp_path, monkeypatch):
     from energymeter.lake.store import Store
 
@@ -479,6 +483,7 @@ def test_retention_keeps_runs_and_drops_samples(tmp_path):
 # The command ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command_asks_and_answers(tmp_path):
     root = str(tmp_path / "lake")
     recorded(seconds=5.0).save(tmp_path / "run.csv")

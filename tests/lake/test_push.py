@@ -364,6 +364,7 @@ def _check_whole(root):
     assert math.fsum(row["joules"] for row in counting(root, "seconds")) == pytest.approx(24.0 * len(runs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [6, pytest.param(100, marks=pytest.mark.slow)])
 def test_pushes_that_are_killed(times, tmp_path):
     root = str(tmp_path)

@@ -418,6 +418,7 @@ def test_the_line_in_a_pipe(budget: Budget, clock: ManualClock, capsys: pytest.C
     assert last.endswith(", 20.0 mAh used · 0.200 mAh a step · 1 h 22 min left · finishes with 31 % left]")
 
 
+@pytest.mark.slow
 def test_the_guard_ends_before_the_reserve(budget: Budget, clock: ManualClock) -> None:
     steps = sum(1 for _ in budget.guard(work(clock, 10_000), SteadyMeter(clock, 5.0), reserve=0.1))
     assert 0.1 <= budget.remaining_share.value < 0.101

@@ -154,6 +154,7 @@ def test_what_is_asked_for_immediately_waits_for_the_last_sample():
     assert time.monotonic() - begun < 4.0, "it waited for the next period"
 
 
+@pytest.mark.slow
 def test_a_slow_source_does_not_hold_up_leaving(plugins):
     device(plugins, "slow", "if self.count > 1: time.sleep(0.4)\n        return Reading(watts=3.0)")
     meter = EnergyMeter("slow", rate_hz=1.0)
@@ -167,6 +168,7 @@ def test_a_slow_source_does_not_hold_up_leaving(plugins):
         assert usage.joules == pytest.approx(WATTS * usage.seconds * usage.coverage, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_block_counts_its_own_readings_only():
     meter = EnergyMeter(STEADY, rate_hz=20.0)
     block(meter, 0.3)
@@ -211,6 +213,7 @@ def test_what_a_block_gave_never_changes():
     assert trace.seconds < 0.2, "it ends with the block"
 
 
+@pytest.mark.slow
 def test_a_block_that_nobody_asked_keeps_its_samples_while_others_go_on():
     first, second = EnergyMeter(STEADY, rate_hz=100.0), EnergyMeter(STEADY, rate_hz=100.0)
     with first, first.span("work"):
@@ -222,6 +225,7 @@ def test_a_block_that_nobody_asked_keeps_its_samples_while_others_go_on():
     assert first.spans["work"].joules.total == pytest.approx(WATTS * 0.1, rel=0.2)
 
 
+@pytest.mark.slow
 def test_a_counter_that_wraps_while_nobody_counts(plugins):
     body = "return Reading(joules=(3.0 * time.monotonic()) % 1.0)"  # three times a second
     device(plugins, "wrapping", body, "Facts(semantics='counter', joules_wrap=1.0, max_watts=5.0)")
@@ -256,6 +260,7 @@ def test_two_threads_want_the_same_process():
     until(lambda: set(leftovers()[0]) <= before)
 
 
+@pytest.mark.slow
 def test_a_budget_does_not_pay_for_the_time_between(home):
     lab = Budget("again", Battery.phone())
     full = lab.balance().taken_joules
@@ -333,6 +338,7 @@ def test_a_source_that_others_may_not_use_is_released_at_the_end(plugins):
     assert not alive(other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate_hz", [None, 200.0])
 def test_a_device_that_went_away_meanwhile_is_refused_as_ever(plugins, rate_hz):
     switch = plugins.meter("gone", "part")

@@ -75,6 +75,7 @@ def test_a_command_that_streams(tmp_path: Path) -> None:
     gap_is_reported(meter, "exec@stream-watts")
 
 
+@pytest.mark.slow
 def test_a_plug_on_the_network() -> None:
     with Web(ShellyRpc({"Switch:0": {"id": 0, "apower": WATTS}})) as web:
         url = f"http://{web.address}/rpc/Switch.GetStatus?id=0"

@@ -284,6 +284,7 @@ def test_the_baseline_within_a_running_block_is_that_of_its_own_seconds():
     assert meter.usage.net_joules == pytest.approx(0.0, abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_worker_leaves_its_parent_s_run_alone():
     with EnergyMeter(THREE_WATTS, rate_hz=200) as meter:

@@ -493,6 +493,7 @@ def test_a_rate_that_reads_nothing_is_refused(rate_hz):
         EnergyMeter(THREE_WATTS, rate_hz=rate_hz)
 
 
+@pytest.mark.slow
 def test_a_source_that_never_reads_is_not_measured_with_its_reason():
     class Dead(Counting):
         def read(self):
@@ -615,6 +616,7 @@ def _in_worker(_):
     return meter.usage.mean_watts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "fork"])
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_it_works_in_multiprocessing_workers(method):
@@ -626,6 +628,7 @@ def test_it_works_in_multiprocessing_workers(method):
         assert pool.map(_in_worker, range(2)) == pytest.approx([3.0, 3.0], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_no_thread_and_no_process_is_left_behind():
     before = threading.active_count()
     with EnergyMeter(THREE_WATTS, **FAST) as meter:

@@ -81,6 +81,7 @@ def folder(tmp_path):
     return tmp_path / "shared"
 
 
+@pytest.mark.slow
 def test_four_ranks_of_a_machine_count_it_once(folder):
     found = said([start(rank, 4, folder) for rank in range(4)])
     assert sum(one["sampler"] for one in found) == 1
@@ -96,6 +97,7 @@ def test_four_ranks_of_a_machine_count_it_once(folder):
         assert one["provenance"] == "manual"
 
 
+@pytest.mark.slow
 def test_two_machines_are_added_each_once(folder):
     found = said([start(rank, 4, folder, host=f"node{rank // 2}") for rank in range(4)])
     assert sum(one["sampler"] for one in found) == 2
@@ -105,6 +107,7 @@ def test_two_machines_are_added_each_once(folder):
     assert first["provenance"] == "manual"
 
 
+@pytest.mark.slow
 def test_a_killed_rank_costs_coverage_and_not_the_result(folder):
     processes = [start(rank, 2, folder, 3.5, host=f"node{rank}") for rank in range(2)]
     until = time.monotonic() + 30
@@ -123,6 +126,7 @@ def _holds_figures(path):
     return path.stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_missing_ranks_are_named(folder):
     (first,) = said([start(0, 3, folder, 0.3)])
     assert "2 of 3 ranks never began: 1, 2" in first["notes"]

@@ -130,6 +130,7 @@ def shuffled(rng: random.Random) -> list[tuple[int, int]]:
 PENS = {"instant": Pen, "mean": MeanPen, "late": LatePen}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("semantics", PENS)
 def test_the_interval_of_all_calls_holds(semantics):
     kinds = [(touching, 1), (touching, 3), (with_gaps, 1), (with_gaps, 3), (overlapping, 1), (shuffled, 1)]

@@ -263,6 +263,7 @@ def test_what_was_found_once_is_not_found_again(name: str) -> None:
     pytest.fail("\n".join(f"{f.code}: {f.figure}: {f.message}" for f in verdict.findings))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 4, 6])
 def test_a_long_run_has_figures_of_every_kind(seed: int) -> None:
     verdict = simulate(long_run(seed))

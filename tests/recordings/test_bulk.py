@@ -129,6 +129,7 @@ def in_small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "is_worth_it", lambda text: True)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32), st.sampled_from(list(TIMES)), st.sampled_from([0, 0, 1, 3, 10]))
 @settings(
     max_examples=EXAMPLES,

@@ -15,6 +15,7 @@ EXAMPLES = int(os.environ.get("ENERGYMETER_FUZZ_TABLES", "150"))
 LEAST_ANSWERED = 0.9
 
 
+@pytest.mark.slow
 def test_the_truth_or_a_question(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     answered, asked = 0, []

@@ -131,6 +131,7 @@ _JSON_CHANGES = st.sampled_from([
 ])  # fmt: skip
 
 
+@pytest.mark.slow
 @given(
     added=st.booleans(),
     one=st.booleans(),

@@ -35,6 +35,7 @@ def assert_agree(path: str, joules: float, seconds: float) -> None:
     assert str(usage).partition(" ±")[0] in in_process("show", path).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 @pytest.mark.parametrize(
     ("source", "semantics"),

@@ -229,6 +229,7 @@ except OSError as failure:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_full_disk_keeps_whole_rows(tmp_path: Path, suffix: str) -> None:
     """On a file system of half a megabyte, which only this test sees."""

@@ -78,6 +78,7 @@ def test_nothing_is_drawn_across_a_gap():
                 assert abs(b - a) < 0.1
 
 
+@pytest.mark.slow
 def test_a_long_recording_is_of_limited_size():
     rng = np.random.default_rng(1)
     time = np.arange(0, 300, 0.001)

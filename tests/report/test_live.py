@@ -261,6 +261,7 @@ def test_spans_are_shown_as_they_pass() -> None:
         assert "load: " in view.line()
 
 
+@pytest.mark.slow
 def test_a_source_that_is_pulled_out_is_reported_and_comes_back(tmp_path: Path) -> None:
     plugged = tmp_path / "plugged"
     plugged.touch()

@@ -187,6 +187,7 @@ def test_a_reader_that_leaves_ends_the_command() -> None:
     assert run.stdout == "y\n"
 
 
+@pytest.mark.slow
 def test_phases_of_a_run_are_in_the_result_and_in_the_log(tmp_path: Path) -> None:
     script = "echo '## a'; sleep 0.1; echo '## b'; sleep 0.1"
     log = str(tmp_path / "x.csv")

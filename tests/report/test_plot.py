@@ -19,6 +19,7 @@ from energymeter.report.picture import shown
 pytest.importorskip("matplotlib")
 
 
+@pytest.mark.slow
 def test_a_trace_draws_itself_with_nothing_else_imported():
     code = """
 import sys
@@ -184,6 +185,7 @@ def test_foreign_names_are_text_and_nothing_else():
     assert picture.to_bytes(".png")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "begins"), [("x.png", b"\x89PNG"), ("x.svg", b"<?xml"), ("x.PDF", b"%PDF")])
 def test_a_picture_is_a_file_that_replaces_nothing(tmp_path, name, begins):
     picture = plot_traces(make_trace())

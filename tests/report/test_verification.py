@@ -159,6 +159,7 @@ def test_one_edited_byte_is_noticed(suffix: str, every: int, tmp_path: Path) -> 
             assert "closing record" in found.failed, (at, bytes([byte]), raw[at - 20 : at + 20])
 
 
+@pytest.mark.slow
 def test_an_edited_byte_of_parquet_is_noticed_or_changes_no_figure(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     path = tmp_path / "a.parquet"

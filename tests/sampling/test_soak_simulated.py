@@ -82,6 +82,7 @@ class Counter:
         pass
 
 
+@pytest.mark.slow
 def test_a_day_and_a_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_writer, "QUEUE_ROWS", QUEUE_ROWS)
     pace = Simulated(DAY_SECONDS)

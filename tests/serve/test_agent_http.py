@@ -190,6 +190,7 @@ def test_requests_that_make_no_sense(started: Started, raw: bytes) -> None:
     assert get(server, "/v1/sources")[0] == 200
 
 
+@pytest.mark.slow
 def test_idle_connections(
     started: Started, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -203,6 +204,7 @@ def test_idle_connections(
     assert len([record for record in caplog.records if "asked for nothing" in record.message]) == 1
 
 
+@pytest.mark.slow
 def test_connections_that_begin_no_tls(started: Started, tmp_path: Path) -> None:
     pin, certificate, key = pinned(tmp_path)
     server = started(certificate=certificate, key=key)
@@ -215,6 +217,7 @@ def test_connections_that_begin_no_tls(started: Started, tmp_path: Path) -> None
         link.close()
 
 
+@pytest.mark.slow
 def test_a_stream_that_nobody_reads_is_closed(
     started: Started, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -241,6 +244,7 @@ def test_a_stream_that_nobody_reads_is_closed(
     assert len([record for record in caplog.records if "does not read" in record.message]) == 1
 
 
+@pytest.mark.slow
 def test_what_was_recorded_of_a_connection_opens_no_other(started: Started, tmp_path: Path) -> None:
     """Somebody between the two hosts replays what the reader sent, its token included."""
     pin, certificate, key = pinned(tmp_path)

@@ -245,6 +245,7 @@ def test_a_source_is_closed_after_its_last_listener(serve: Serve) -> None:
     until(lambda: source.state == "closed")
 
 
+@pytest.mark.slow
 def test_a_listener_in_the_agent_opens_its_source(serve: Serve) -> None:
     running = serve(linger_seconds=0.0)
     (source,) = running.agent.sources()
@@ -405,6 +406,7 @@ def test_any_bytes(serve: Serve, pieces: list[bytes]) -> None:
     assert [one["name"] for one in Connection(path).request({"list": True})["sources"]] == ["pi"]
 
 
+@pytest.mark.slow
 def test_idle_clients(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -527,6 +529,7 @@ def test_an_agent_of_another_user_is_refused(serve: Serve, monkeypatch: pytest.M
 # -- what goes away and comes back ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_agent_that_goes_away_is_a_gap(serve: Serve) -> None:
     running = serve()
     with EnergyMeter("agent") as meter:
@@ -564,6 +567,7 @@ def test_an_agent_that_serves_another_source_is_not_read_on(serve: Serve) -> Non
     assert "came back as manual:5V,1.8A, and was manual:5V,0.6A" in notes, notes
 
 
+@pytest.mark.slow
 def test_an_agent_that_serves_another_source_is_not_read_on_next_to_others(serve: Serve) -> None:
     running = serve()
     with EnergyMeter("agent+manual:5V,1A") as meter:

@@ -225,6 +225,7 @@ def test_an_agent_that_is_killed_is_offline_by_its_last_will(broker) -> None:
     publisher.stop()
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_away_delays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("paho.mqtt.client")
     monkeypatch.setenv(PASSWORD, "hunter2")

@@ -131,6 +131,7 @@ def test_the_resource_names_no_program_no_user_and_no_host() -> None:
     assert "service.name" in keys
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_away_ends_nothing() -> None:
     sender = Telemetry(GivenFeed(figures()), "http://127.0.0.1:9")  # type: ignore[arg-type]
     sender.stop()

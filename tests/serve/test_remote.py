@@ -51,11 +51,13 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., HttpSer
     agent.close()
 
 
+@pytest.mark.slow
 def test_keeps_the_drivers_contract(listening: Callable[..., HttpServer]) -> None:
     port = listening().port
     check_source(lambda: Driver(f"127.0.0.1:{port}"), accuracy_known=False)
 
 
+@pytest.mark.slow
 def test_a_block_is_measured_there(listening: Callable[..., HttpServer]) -> None:
     with EnergyMeter(f"agent@127.0.0.1:{listening().port}/board") as meter:
         time.sleep(0.5)
@@ -65,6 +67,7 @@ def test_a_block_is_measured_there(listening: Callable[..., HttpServer]) -> None
     assert usage.sources == ("manual:5V,0.6A",)
 
 
+@pytest.mark.slow
 def test_an_uneven_link_is_in_the_bound(listening: Callable[..., HttpServer]) -> None:
     relay = Relay(("127.0.0.1", listening().port), lambda: 0.035, lambda: 0.005)
     source = Driver(f"127.0.0.1:{relay.port}/board")
@@ -83,6 +86,7 @@ def test_an_uneven_link_is_in_the_bound(listening: Callable[..., HttpServer]) ->
         relay.close()
 
 
+@pytest.mark.slow
 def test_after_a_cut_it_goes_on_from_the_agents_ring(listening: Callable[..., HttpServer]) -> None:
     relay = Relay(("127.0.0.1", listening().port))
     with EnergyMeter(f"agent@127.0.0.1:{relay.port}/board") as meter:
@@ -100,6 +104,7 @@ def test_after_a_cut_it_goes_on_from_the_agents_ring(listening: Callable[..., Ht
     assert usage.coverage > 0.9
 
 
+@pytest.mark.slow
 def test_an_agent_that_serves_another_source_is_not_read_on(listening: Callable[..., HttpServer]) -> None:
     first = listening()
     relay = Relay(("127.0.0.1", first.port))
@@ -139,6 +144,7 @@ def test_a_wrong_token(listening: Callable[..., HttpServer], monkeypatch: pytest
             Driver(f"127.0.0.1:{port}/board").open()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [
@@ -169,6 +175,7 @@ def test_nobody_is_there() -> None:
         Driver("laptop:9736", pin="x")
 
 
+@pytest.mark.slow
 def test_the_certificate_is_pinned(listening: Callable[..., HttpServer], tmp_path: Path) -> None:
     pin, certificate, key = pinned(tmp_path)
     port = listening(certificate, key).port
@@ -232,6 +239,7 @@ PIECES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @given(data=st.data())
 def test_any_answers_of_an_impostor(data: st.DataObject) -> None:
     """Whatever answers, opening it succeeds or is refused with a sentence that has no escapes in it."""
