@@ -19,6 +19,7 @@ import instructions
 import long_run
 import loop_effect
 import reading
+import remote
 import sampling
 import span_cost
 from _figures import Figure
@@ -35,6 +36,7 @@ _PARTS: dict[str, Callable[[bool], dict[str, Figure]]] = {
     "comparison": compare_cost.measure,
     "decoding": decode_cost.measure,
     "reading": reading.measure,
+    "remote": remote.measure,
     "instructions": instructions.measure,
     "effect": loop_effect.measure,
 }
