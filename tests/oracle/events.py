@@ -162,6 +162,8 @@ class Record:
 
     def _channels(self, number: int, spec: s.MeterSpec, folder: Path) -> list[Channel]:
         found = []
+        # a process that has a log, or several sources, never stays ready, nor does a thread of the program
+        stays = not (spec.log or spec.object or len(spec.sources) > 1)
         for place, source in enumerate(spec.sources):
             of_whole = spec.rate_hz or source.nominal_hz or source.hz
             for rail, one in enumerate(source.rails or (source,)):
@@ -175,7 +177,8 @@ class Record:
                         self.epoch_ns,
                         hz,
                         self.breaks,
-                        _READY_SECONDS if spec.linger is None and source.shared else spec.linger or 0.0,
+                        (_READY_SECONDS if spec.linger is None and source.shared else spec.linger or 0.0)
+                        * stays,
                     )
                 )
         return found

@@ -14,6 +14,7 @@ _LEARN = 6
 _RECENT = 60
 """Readings."""
 _TOGETHER_SECONDS = 5e-5
+_MOST_PLACES = 200
 
 
 class Moments(NamedTuple):
@@ -35,10 +36,11 @@ class Extent(NamedTuple):
         return max(0.0, self.end.earliest - self.start.latest), self.end.latest - self.start.earliest
 
     def placed(self, seconds: float) -> list[tuple[float, float]]:
-        """Where a window of this length may lie, from the earliest place to the latest."""
+        """Where a window of this length may lie, from the earliest place to the latest, an eighth of it apart."""
         first = max(self.start.earliest, self.end.earliest - seconds)
         last = max(first, min(self.start.latest, self.end.latest - seconds))
-        count = 1 if last - first < 1e-7 else 9
+        eighths = min(8 * (last - first) / seconds, _MOST_PLACES) if seconds > 0 else 8
+        count = 1 if last - first < 1e-7 else 1 + max(8, math.ceil(eighths))
         places = [first + (last - first) * n / max(1, count - 1) for n in range(count)]
         return [(start, start + seconds) for start in places]
 
