@@ -36,7 +36,7 @@ class Extent(NamedTuple):
         return max(0.0, self.end.earliest - self.start.latest), self.end.latest - self.start.earliest
 
     def placed(self, seconds: float) -> list[tuple[float, float]]:
-        """Where a window of this length may lie, from the earliest place to the latest, an eighth of it apart."""
+        """Where a window of this length may lie, from the earliest to the latest, an eighth of it apart."""
         first = max(self.start.earliest, self.end.earliest - seconds)
         last = max(first, min(self.start.latest, self.end.latest - seconds))
         eighths = min(8 * (last - first) / seconds, _MOST_PLACES) if seconds > 0 else 8
