@@ -524,24 +524,50 @@ class Judge:
         asked: float,
     ) -> None:
         """Every usage belongs to a span; those of about one moment may come in any order."""
-        left, place = dict(enumerate(known)), 0
+        matched: dict[int, int] = {}
         for number, usage in enumerate(usages):
-            fits = [at for at, span in left.items() if _fits(span, usage["seconds"])]
-            if not fits:
+            if not self._match(number, usages, known, channels, matched, set()):
                 self.verdict.found(
                     "span seconds", f"{figure} {number}", f"no span took {usage['seconds']:.6f} s"
                 )
                 return
-            # those of which nothing was measured may be left out, and many take equally long
-            near = [at for at in fits if at >= place - _DISORDER] or fits
-            chosen = near[0]
-            if len(near) > 1:
-                chosen = min(near, key=lambda at: (*self._mismatch(left[at], usage, channels), at))
-            place = max(place, chosen)
-            extent = left.pop(chosen).extent
+        for place, number in matched.items():
+            extent = known[place].extent
             seen = [min(self._came(channel, asked), run.sampled_until) for channel in channels]
             if min(seen) >= extent.end.earliest:
-                self._usage(f"{figure} {number}", "span", usage, extent, channels)
+                self._usage(f"{figure} {number}", "span", usages[number], extent, channels)
+
+    def _match(
+        self,
+        number: int,
+        usages: Sequence[dict[str, Any]],
+        known: Sequence[Stretch],
+        channels: Sequence[Channel],
+        matched: dict[int, int],
+        tried: set[int],
+    ) -> bool:
+        """Find the span of a usage; one that another usage took, if that can be of a third span (Kuhn 1955).
+
+        Args:
+            matched: the number of the usage by the place of its span; the match is added.
+            tried: places that are not asked again.
+        """
+        usage = usages[number]
+        fits = [at for at, span in enumerate(known) if at not in tried and _fits(span, usage["seconds"])]
+        free = [at for at in fits if at not in matched]
+        if free:
+            # those of which nothing was measured may be left out, and many take equally long
+            near = [at for at in free if at >= max(matched, default=0) - _DISORDER] or free
+            if len(near) > 1:
+                near.sort(key=lambda at: (*self._mismatch(known[at], usage, channels), at))
+            matched[near[0]] = number
+            return True
+        for at in fits:
+            tried.add(at)
+            if self._match(matched[at], usages, known, channels, matched, tried):
+                matched[at] = number
+                return True
+        return False
 
     def _mismatch(
         self, span: Stretch, usage: dict[str, Any], channels: Sequence[Channel]
