@@ -294,7 +294,8 @@ class _Ledger:
     def _true(self, meters: set[int], channels: Sequence[Channel]) -> tuple[float, float]:
         """The least and the most that the board can have drawn while somebody paid, J."""
         low = high = 0.0
-        loops = any(isinstance(step, s.Guarded) for step in s.walk(self._record.program.steps))
+        guarded = [step for step in s.walk(self._record.program.steps) if isinstance(step, s.Guarded)]
+        loops_seconds = sum(step.count * step.seconds for step in guarded)
         for start, end in self._union(meters):
             for channel in channels:
                 part = channel.measured(start, end)
@@ -304,8 +305,8 @@ class _Ledger:
                 # what is before a loop's first step, or between two calls of a function, is not theirs,
                 # and a sampler that was killed may have missed most of a short one
                 gap = part.longest > 5 / channel.hz + channel.spec.slow + channel.spec.batch
-                short = 0.3 * channel.wave.floor * (end - start)
-                low += short if loops and not gap else max(0.0, part.joules - edge)
+                short = channel.wave.floor * min(0.3 * (end - start), 0.9 * loops_seconds)
+                low += short if guarded and not gap else max(0.0, part.joules - edge)
                 high += part.joules + part.more_joules + part.slack_joules + edge
         peak = sum(channel.wave.peak for channel in channels)
         uncertain = sum(self._bracket(run) for run in self._runs(meters))
