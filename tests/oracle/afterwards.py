@@ -296,9 +296,13 @@ class _Ledger:
         low = high = 0.0
         guarded = [step for step in s.walk(self._record.program.steps) if isinstance(step, s.Guarded)]
         loops_seconds = sum(step.count * step.seconds for step in guarded)
+        # each program reads for itself
+        seen_by = [self._record.channels_of(run) for run in self._runs(meters) if run.meter == min(meters)]
+        others = [list(own) for own in dict.fromkeys(map(tuple, seen_by)) if own != tuple(channels)]
         for start, end in self._union(meters):
-            for channel in channels:
-                part = channel.measured(start, end)
+            for place, channel in enumerate(channels):
+                parts = [own[place].measured(start, end) for own in (channels, *others)]
+                part = max(parts, key=lambda one: one.seconds + one.possibly)
                 most = channel.wave.peak
                 late = min(part.longest, 1.0)  # the newest sample is as old as that
                 edge = most * (2.2 / channel.hz + 0.05 + channel.spec.slow + channel.spec.batch + 2 * late)
@@ -307,7 +311,9 @@ class _Ledger:
                 gap = part.longest > 5 / channel.hz + channel.spec.slow + channel.spec.batch
                 short = channel.wave.floor * min(0.3 * (end - start), 0.9 * loops_seconds)
                 low += short if guarded and not gap else max(0.0, part.joules - edge)
-                high += part.joules + part.more_joules + part.slack_joules + edge
+                paid = sum(one.joules + one.more_joules + one.slack_joules for one in parts)
+                whole = channel.wave.joules(start, end) + part.slack_joules if others else paid
+                high += min(paid, whole) + edge
         peak = sum(channel.wave.peak for channel in channels)
         uncertain = sum(self._bracket(run) for run in self._runs(meters))
         uncertain += 0.1 if self._resets else 0.0
@@ -333,8 +339,8 @@ class _Ledger:
         last = max(
             (
                 channel.times[-1]
-                for number in meters
-                for channel in self._record.channels[number]
+                for run in self._runs(meters)
+                for channel in (*self._record.channels[run.meter], *self._record.channels_of(run))
                 if channel.times
             ),
             default=0.0,
