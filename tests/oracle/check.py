@@ -22,6 +22,8 @@ _DISORDER = 8
 _LEAVE_SECONDS = 0.2
 """What leaving may take, besides what its source takes for a reading. As all that is promised in seconds, it
 grows by the load that was measured meanwhile."""
+_ENTER_SECONDS = 0.3
+"""The start of a sampling process."""
 _RESTART_SECONDS = 0.5
 """And where its sampler was ended or halted."""
 _ASK_SECONDS = 0.3
@@ -813,7 +815,8 @@ class Judge:
             leaving = run.extent.end.latest - run.extent.end.earliest - record.waited(run.extent.end)
             limit = _LEAVE_SECONDS + slow + stalls + (_RESTART_SECONDS if record.breaks else 0.0)
             if not (run.logged or run.other):  # a baseline enters too, and waits for the first sample
-                limit += max((channel.spec.late for channel in record.channels[run.meter]), default=0.0)
+                late = max((channel.spec.late for channel in record.channels[run.meter]), default=0.0)
+                limit += _ENTER_SECONDS + late
             if leaving > record.allowed(limit, *run.extent.end):
                 self.verdict.found("slow leave", "run", f"leaving took {leaving:.2f} s")
         hung = record.folder / "hung.txt"
