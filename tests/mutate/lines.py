@@ -17,7 +17,8 @@ _HOOK = """
 import os as _os
 if "MUTATE_NOTES" in _os.environ:
     _file = _os.path.join(_os.environ["MUTATE_TREE"], "tests", "mutate", "tracer.py")
-    exec(compile(open(_file).read(), _file, "exec"), {"__name__": "tracer"})
+    with open(_file) as _source:  # a warning of an open file would be in what commands print
+        exec(compile(_source.read(), _file, "exec"), {"__name__": "tracer"})
 """
 
 
