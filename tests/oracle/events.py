@@ -162,8 +162,8 @@ class Record:
 
     def _channels(self, number: int, spec: s.MeterSpec, folder: Path) -> list[Channel]:
         found = []
-        # a process that has a log, or several sources, never stays ready, nor does a thread of the program
-        stays = not (spec.log or spec.object or len(spec.sources) > 1)
+        # of several sources none stays ready, nor a thread; before one with a log a baseline may have stayed
+        stays = not (spec.object or len(spec.sources) > 1)
         for place, source in enumerate(spec.sources):
             of_whole = spec.rate_hz or source.nominal_hz or source.hz
             for rail, one in enumerate(source.rails or (source,)):
