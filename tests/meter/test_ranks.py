@@ -7,9 +7,11 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from devices.wired_hosts import wired
 
 from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.meter.ranks import Rank, RankMeter
@@ -186,8 +188,10 @@ def test_a_folder_that_others_may_write_is_refused(folder):
 
 # Real launchers -------------------------------------------------------------------------------------------
 
-TORCH = os.environ.get("ENERGYMETER_TORCHRUN", "")
-"""A `torchrun` of an environment with torch; `make test-lake` sets it where there is one."""
+TORCHRUN = Path(sys.executable).with_name("torchrun")
+without_torch = pytest.mark.skipif(
+    not TORCHRUN.exists(), reason="no torchrun next to this Python; `make test-integrations` runs this"
+)
 TRAINING = textwrap.dedent(
     """
     import json, os, sys, time
@@ -211,14 +215,19 @@ TRAINING = textwrap.dedent(
 
 
 @pytest.mark.peers
+@without_torch
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_a_real_torchrun_counts_the_machine_once(ranks, tmp_path):
-    if not TORCH:
-        pytest.skip("no torchrun: set ENERGYMETER_TORCHRUN to that of an environment with torch")
     (tmp_path / "train.py").write_text(TRAINING)
     for _ in range(2):  # a second job finds nothing of the first
         subprocess.run(
-            [TORCH, "--standalone", f"--nproc-per-node={ranks}", str(tmp_path / "train.py"), str(tmp_path)],
+            [
+                TORCHRUN,
+                "--standalone",
+                f"--nproc-per-node={ranks}",
+                str(tmp_path / "train.py"),
+                str(tmp_path),
+            ],
             env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
             check=True,
             timeout=300,
@@ -229,3 +238,39 @@ def test_a_real_torchrun_counts_the_machine_once(ranks, tmp_path):
         assert not [note for note in found[0]["notes"] if "rank" in note]
         for one in found[1:]:
             assert one["mean_watts"] == pytest.approx(4.0 / ranks, rel=0.02)
+
+
+@pytest.mark.peers
+@without_torch
+@pytest.mark.parametrize("ranks_each", [1, 2])
+def test_a_real_torchrun_on_two_hosts_counts_each_once(ranks_each, tmp_path):
+    (tmp_path / "train.py").write_text(TRAINING)
+    (tmp_path / "shared").mkdir(mode=0o700)
+    with ExitStack() as stack:
+        jobs = []
+        for number, host in enumerate(wired(stack, "one", "two")):
+            command = [
+                "ip", "netns", "exec", host.namespace, "unshare", "--uts",
+                "sh", "-c", f'hostname node{number} && exec "$@"', "sh",
+                TORCHRUN, "--nnodes=2", f"--node-rank={number}", f"--nproc-per-node={ranks_each}",
+                "--rdzv-id=two-hosts", "--master-addr=192.0.2.1", "--master-port=29400",
+                f"--local-addr={host.address}", tmp_path / "train.py", tmp_path,
+            ]  # fmt: skip
+            environment = {
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "OMP_NUM_THREADS": "1",
+                "GLOO_SOCKET_IFNAME": host.device,
+                "ENERGYMETER_RANKS": str(tmp_path / "shared"),
+            }
+            jobs.append(stack.enter_context(subprocess.Popen(command, env=environment)))
+            stack.callback(jobs[-1].kill)
+        assert [job.wait(300) for job in jobs] == [0, 0]
+    found = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2 * ranks_each)]
+    assert sum(one["sampler"] for one in found) == 2
+    first, *others = found
+    assert first["mean_watts"] == pytest.approx(8.0, rel=0.02)
+    assert [source.partition("-")[0] for source in first["sources"]] == ["node0", "node1"]
+    assert not [note for note in first["notes"] if "rank" in note or "stopped" in note]
+    for one in others:
+        assert one["mean_watts"] == pytest.approx(4.0 / ranks_each, rel=0.02)
