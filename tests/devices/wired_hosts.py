@@ -14,7 +14,7 @@ class WiredHost(NamedTuple):
 
     namespace: str
     device: str
-    """Its end of the wire."""
+    """The end of the wire there."""
     address: str
 
 

@@ -24,6 +24,8 @@ _LEAVE_SECONDS = 0.2
 grows by the load that was measured meanwhile."""
 _ENTER_SECONDS = 0.3
 """The start of a sampling process."""
+_FIRST_SAMPLE_SECONDS = 2.0
+"""And for so long a source that fails is waited for."""
 _RESTART_SECONDS = 0.5
 """And where its sampler was ended or halted."""
 _ASK_SECONDS = 0.3
@@ -816,7 +818,8 @@ class Judge:
             limit = _LEAVE_SECONDS + slow + stalls + (_RESTART_SECONDS if record.breaks else 0.0)
             if not (run.logged or run.other):  # a baseline enters too, and waits for the first sample
                 late = max((channel.spec.late for channel in record.channels[run.meter]), default=0.0)
-                limit += _ENTER_SECONDS + late
+                fails = any(channel.spec.troubles for channel in record.channels[run.meter])
+                limit += _ENTER_SECONDS + max(late, _FIRST_SAMPLE_SECONDS * fails)
             if leaving > record.allowed(limit, *run.extent.end):
                 self.verdict.found("slow leave", "run", f"leaving took {leaving:.2f} s")
         hung = record.folder / "hung.txt"
