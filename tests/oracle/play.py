@@ -24,6 +24,8 @@ _LONGER_SECONDS = 25.0
 _MOST_LOAD = 5.0
 _ORPHAN_SECONDS = 1.0
 """A sampler may outlive its program so long, to finish its log; longer by the load that is measured."""
+_UNREAD_SECONDS = 12.0
+"""And so long where the log is a pipe that nobody reads any more: it is given up after ten."""
 
 
 class Played(NamedTuple):
@@ -49,7 +51,9 @@ def play(program: Program, keep: Path | None = None) -> Played:
         (folder / "program.py").write_text(emitted(program, str(folder), PATH, limit))
         with measured(folder / "load.txt"):
             _run(folder, limit + 10)
-            orphans = _orphans(folder)  # the sampler of a program that was killed finishes its log
+            # the sampler of a program that was killed finishes its log
+            unread = any(meter.log == "fifo" for meter in program.meters)
+            orphans = _orphans(folder, _UNREAD_SECONDS if unread else _ORPHAN_SECONDS)
         record = Record(program, folder)
         judge = Judge(record)
         verdict = judge.judge()
@@ -94,14 +98,14 @@ def _run(folder: Path, limit: float) -> None:
         process.wait()
 
 
-def _orphans(folder: Path) -> list[str]:
-    """What the program has left running."""
+def _orphans(folder: Path, patience: float) -> list[str]:
+    """What the program has left running after so many seconds."""
     mark, start = str(folder), time.monotonic()
     found: dict[int, str] = {}
     while True:
         found = {pid: _command(pid) for pid in _marked(mark)}
         now = time.monotonic()
-        if not found or now - start > Load.read(folder / "load.txt").allowed(_ORPHAN_SECONDS, start, now):
+        if not found or now - start > Load.read(folder / "load.txt").allowed(patience, start, now):
             break
         time.sleep(0.05)
     for pid in found:
