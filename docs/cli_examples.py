@@ -267,6 +267,7 @@ NOT_RUN: dict[str, list[str]] = {
         "energymeter serve sim:pi4 --mqtt mqtt://127.0.0.1:1883 --mqtt-title desk "
         "--mqtt-prefix homeassistant",
         "energymeter serve sim:pi4 --otlp http://127.0.0.1:4318 --otlp-host sim:pi4",
+        "energymeter serve um25c@/dev/rfcomm0 --record record --record-megabytes 200 --record-minutes 10",
     ],
     "energymeter compare": ["energymeter compare --celsius 50 -- ./a --- ./b"],
     "energymeter sweep": [

@@ -642,6 +642,7 @@ CLAIMS: dict[str, list[str]] = {
     "the totals of counters |`totals.json`": [
         "serve/test_totals.py::test_the_file_is_for_this_user_alone_and_on_the_disk_before_it_is_shown",
     ],
+    "the record of an agent |": ["serve/test_record.py::test_no_other_file_is_touched"],
     "a claim on an I²C chip": ["drivers/links/test_i2c.py::test_second_reader_learns_who_is_first"],
 }
 """The beginning of a sentence or a table's row (cells joined by " |"): the tests that hold it."""

@@ -48,12 +48,12 @@ def serve(sources: tuple[str, ...], file: str | None, **options: Any) -> None:
         click.echo(monitoring(options["printed"]), nl=False)
         return
     config = _config(sources, file, options)
-    if options["unit"] is not None:
-        click.echo(
-            units(_arguments(sources, file, options), config.group, options["unit"] == "user"), nl=False
-        )
-        return
     settings = ExporterSettings.of(config.sections, options)
+    if options["unit"] is not None:
+        arguments = _arguments(sources, file, options)
+        writable = None if settings.record is None else settings.record.folder
+        click.echo(units(arguments, config.group, options["unit"] == "user", writable), nl=False)
+        return
     listen = _listen(options, DEFAULT_LISTEN if settings.site else None)
     log.addHandler(logging.StreamHandler())
     log.setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""The options of ``energymeter serve`` for what reads the agent: the page, ``/metrics``, MQTT, OTLP."""
+"""Options of ``energymeter serve`` for what reads its agent: the record, the page, ``/metrics``, …"""
 
 import os
 from collections.abc import Callable, Mapping
@@ -29,6 +29,9 @@ def exporter_options(command: F) -> F:
         click.option("--mqtt-prefix", help="Of discovery; homeassistant."),
         click.option("--otlp", help="Send to a collector of OpenTelemetry: http://host:4318."),
         click.option("--otlp-host", help="The source that measures all of this machine."),
+        click.option("--record", type=click.Path(file_okay=False), help="Keep every sample in this folder."),
+        click.option("--record-megabytes", help="Its size; 1000. The oldest files go first."),
+        click.option("--record-minutes", help="Of one file; 60."),
         click.option("--budget", "budgets", multiple=True, help="Show this budget; may be given again."),
         click.option(
             "--print",
@@ -42,9 +45,18 @@ def exporter_options(command: F) -> F:
 def exporter_arguments(options: Mapping[str, Any]) -> list[str]:
     """The same options as a command line, with a path that holds from any folder."""
     words = [f"--{name}" for name in ("web", "metrics") if options[name]]
-    if options["recordings"] is not None:
-        words += ["--recordings", os.path.abspath(options["recordings"])]
-    for name in ("mqtt", "mqtt_title", "mqtt_prefix", "otlp", "otlp_host"):
+    for name in ("recordings", "record"):
+        if options[name] is not None:
+            words += [f"--{name}", os.path.abspath(options[name])]
+    for name in (
+        "record_megabytes",
+        "record_minutes",
+        "mqtt",
+        "mqtt_title",
+        "mqtt_prefix",
+        "otlp",
+        "otlp_host",
+    ):
         if options[name] is not None:
             words += [f"--{name.replace('_', '-')}", options[name]]
     return [*words, *(word for name in options["budgets"] for word in ("--budget", name))]

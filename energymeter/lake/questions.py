@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 TRUSTS = ("measured", "uncalibrated", "manual", "modelled", "simulated")
 """``measured`` is measured with a calibration card; ``uncalibrated`` is measured without one."""
 LEAST_COVERAGE = 0.9995
+_TOUCH_US = 10_000
+"""Runs that overlap by less follow one another, as the files of an agent's record do: times are rounded."""
 _EXACT_T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
 """Student's t for 95 %, where the expansion is not close."""
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -597,7 +599,9 @@ def _overlapping(tables: "Tables", runs: Any) -> list[int]:
         end = start + round(row["seconds"] * 1e6)
         starts, ends = kept.setdefault((row["host_name"], row["place"], row["trust"]), ([], []))
         place = bisect.bisect_right(starts, start)
-        if (place and ends[place - 1] > start) or (place < len(starts) and starts[place] < end):
+        if (place and ends[place - 1] > start + _TOUCH_US) or (
+            place < len(starts) and starts[place] + _TOUCH_US < end
+        ):
             doubled.append(row["run"])
         else:
             starts.insert(place, start)

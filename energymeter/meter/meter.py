@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from energymeter.clock import SystemClock
 from energymeter.errors import (
@@ -16,11 +15,10 @@ from energymeter.errors import (
     warn,
 )
 from energymeter.meter.span import Span, SyncedSpan
-from energymeter.version import __version__
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any, TypeVar
 
     from energymeter.battery.battery import Battery
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
     from energymeter.meter.tokens import Tokens
     from energymeter.reading import Provenance, Reading
     from energymeter.recordings.trace import Trace
-    from energymeter.sampling.config import SourceConfig
     from energymeter.sampling.sampler import SampledChannel
     from energymeter.source import Source
     from energymeter.spec import Spec
@@ -306,11 +303,12 @@ class EnergyMeter:
         configs = [SourceConfig(source, self._rate_hz) for group in groups for source in group]
         if self._log_file is not None:
             from energymeter.meter.conditions import Conditions
+            from energymeter.meter.log_header import log_header
 
             path, force = self._log_file
             conditions = Conditions.now()
             started, start_ns = self._clock.time(), self._clock.monotonic_ns()  # one moment on two clocks
-            header = {**_header(configs, len(groups[0]), started), "conditions": conditions._asdict()}
+            header = log_header(configs, len(groups[0]), started, conditions)
             log = LogConfig(path, force, header, start_ns, cards.in_log())
         modelled = self.choice is not None and self.choice.modelled
         run = Run(
@@ -560,7 +558,9 @@ class EnergyMeter:
         if self._groups is None:
             source = self.choice.spec if self.choice is not None else "the best sensor here"
         else:
-            source = ",".join("+".join(_named(one) for one in group) for group in self._groups)
+            from energymeter.meter.log_header import shown_name
+
+            source = ",".join("+".join(shown_name(one) for one in group) for group in self._groups)
         if self._life.latest is None:
             return f"EnergyMeter({source}: not entered yet)"
         state = "running" if self._life.running is not None else "closed"
@@ -575,30 +575,3 @@ def _groups(text: str) -> list[list[Spec | Source]]:
     from energymeter.spec import parse
 
     return [[*group] for group in parse(text)]
-
-
-def _named(source: Spec | Source) -> str:
-    """A source as a person may see it: by its name, which holds no password, no query and no command line."""
-    from energymeter.spec import Spec
-
-    if not isinstance(source, Spec):
-        return source.name
-    try:
-        return source.build().name
-    except SpecError:
-        return f"{source.driver}, with options that make no sense"
-
-
-def _header(configs: Sequence[SourceConfig], counted: int, started: float) -> dict[str, Any]:
-    """What a log file says of its origin: the first ``counted`` sources add up, the others are excluded."""
-    system = os.uname()
-    return {
-        "sources": [_named(request.source) for request in configs],
-        "counted_sources": counted,
-        "rate_hz": [request.rate_hz for request in configs],
-        "started": started,
-        "host": system.nodename,
-        "system": f"{system.sysname} {system.release} {system.machine}",
-        "python": sys.version.split()[0],
-        "energymeter": __version__,
-    }

@@ -70,6 +70,7 @@ class ServedSource:
 
     def __init__(self, entry: SourceEntry, linger_seconds: float, always: bool) -> None:
         self.name = entry.name
+        self.entry = entry
         self.title = "+".join(config.build().name for config in entry.configs[: entry.counted])
         self.state = "closed"
         """``closed``, ``opening``, ``running`` or ``failed``."""
@@ -78,7 +79,7 @@ class ServedSource:
         self.started_ns = 0
         """When its curve began, in monotonic time; 0: never. It begins again at 0 J when this changes."""
         self.channels: list[SampledChannel] = []
-        self._entry = entry
+        """Another list once it was opened again."""
         self._linger_seconds = linger_seconds
         self._always = always
         self._listeners = 0
@@ -97,7 +98,7 @@ class ServedSource:
         return [
             channel
             for channel in self.channels
-            if channel.info.source_index < self._entry.counted and channel.info.facts.counted
+            if channel.info.source_index < self.entry.counted and channel.info.facts.counted
         ]
 
     def count(self, by: int) -> None:
@@ -179,7 +180,7 @@ class ServedSource:
 
     def _open(self) -> None:
         self.state = "opening"
-        sampler = Sampler(list(self._entry.configs), corrections=Cards.here(None).corrections(), shared=True)
+        sampler = Sampler(list(self.entry.configs), corrections=Cards.here(None).corrections(), shared=True)
         try:
             if self._over:
                 raise SourceMissing("the agent is ending; start it again")

@@ -29,6 +29,7 @@ EXPORTER_SECTIONS: Mapping[str, tuple[str, ...]] = {
     "mqtt": ("url", "title", "prefix"),
     "otlp": ("url", "host"),
     "budgets": ("names",),
+    "record": ("folder", "megabytes", "minutes"),
 }
 """Sections that exporters read, and their keys; see `Config.sections`."""
 MOST_BYTES = 65_536

@@ -1,4 +1,4 @@
-"""What else reads an agent in its process: the page, ``/metrics``, MQTT, OTLP; what is asked for."""
+"""What else reads an agent in its process: its record, the page, ``/metrics``, MQTT, OTLP."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from energymeter.errors import SpecError
 from energymeter.serve.batteries import Batteries
 from energymeter.serve.config import EXPORTER_SECTIONS
 from energymeter.serve.feed import Feed
+from energymeter.serve.record import RecordSettings, RollingRecord
 from energymeter.serve.shared_folder import SharedFolder
 from energymeter.serve.site import Site
 from energymeter.serve.totals import Totals
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
     import contextlib
     from collections.abc import Sequence
 
+    from energymeter.serve.record import Recorded
     from energymeter.serve.snapshot import Served
+
+    class Source(Served, Recorded, Protocol):
+        """What is read of a source of an agent."""
+
 
 MONITORING = {"rules": "prometheus-rules.yml", "dashboard": "grafana-dashboard.json"}
 """What can be printed for other programs."""
@@ -38,7 +44,7 @@ class Agent(Protocol):
 
     @property
     def state_folder(self) -> str: ...
-    def sources(self) -> Sequence[Served]: ...
+    def sources(self) -> Sequence[Source]: ...
     def listen(self) -> Listening: ...
 
 
@@ -48,7 +54,7 @@ class ExporterSettings(NamedTuple):
     web: bool = False
     metrics: bool = False
     recordings: str | None = None
-    """The folder whose recordings the page shows."""
+    """The folder whose recordings the page shows; None: that of the record."""
     mqtt: str | None = None
     mqtt_title: str = "energymeter"
     mqtt_prefix: str = "homeassistant"
@@ -56,6 +62,8 @@ class ExporterSettings(NamedTuple):
     otlp_host: str | None = None
     """The source that measures all of this machine."""
     budgets: tuple[str, ...] = ()
+    record: RecordSettings | None = None
+    """Where every sample is kept."""
 
     @classmethod
     def of(cls, sections: Mapping[str, Mapping[str, str]], options: Mapping[str, Any]) -> ExporterSettings:
@@ -69,6 +77,11 @@ class ExporterSettings(NamedTuple):
             if unknown:
                 raise SpecError(f"the key {unknown[0]} of [{title}] is not known; see docs/serve.md")
         web, mqtt, otlp = (sections.get(title, {}) for title in ("web", "mqtt", "otlp"))
+        kept = sections.get("record", {})
+        record = options["record"] or kept.get("folder")
+        size, period = (options[f"record_{name}"] or kept.get(name) for name in ("megabytes", "minutes"))
+        if record is None and ("record" in sections or size or period):
+            raise SpecError("a record needs a folder; give --record FOLDER, or folder = … in [record]")
         named = sections.get("budgets", {}).get("names", "").split()
         settings = cls(
             web="web" in sections or bool(options["web"]),
@@ -80,6 +93,7 @@ class ExporterSettings(NamedTuple):
             otlp=options["otlp"] or otlp.get("url"),
             otlp_host=options["otlp_host"] or otlp.get("host"),
             budgets=(*named, *options["budgets"]),
+            record=None if record is None else RecordSettings.of(record, size, period),
         )
         if settings.recordings is not None and not settings.web:
             raise SpecError("--recordings is for the page; give --web, too")
@@ -94,7 +108,7 @@ class ExporterSettings(NamedTuple):
 
     @property
     def any(self) -> bool:
-        """Whether anything reads the agent."""
+        """Whether anything reads the figures of the agent."""
         return self.site or self.mqtt is not None or self.otlp is not None
 
 
@@ -126,6 +140,11 @@ def begin(
         SpecError: an address makes no sense, or there is no such source.
         ExtraMissing: a client library is not installed.
     """
+    if settings.record is not None:
+        record = RollingRecord(agent.sources(), settings.record.checked(len(agent.sources())))
+        stack.callback(agent.listen().close)
+        stack.callback(record.close)
+        record.start()
     if not settings.any:
         return None
     names = [source.name for source in agent.sources()]
@@ -154,5 +173,6 @@ def begin(
         stack.callback(Telemetry(feed, settings.otlp, host=settings.otlp_host).stop)
     if not settings.site:
         return None
-    folder = None if settings.recordings is None else SharedFolder(os.path.expanduser(settings.recordings))
+    shown = settings.recordings or (None if settings.record is None else settings.record.folder)
+    folder = None if shown is None else SharedFolder(os.path.expanduser(shown))
     return Site(feed, page=settings.web, metrics=exporter, folder=folder, hosts=hosts, token=token)

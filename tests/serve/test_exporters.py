@@ -1,5 +1,6 @@
 """What is asked for of exporters: by options, by a file, and what makes no sense."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -8,12 +9,15 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from devices.processes import until
 
 from energymeter.cli import cli
 from energymeter.cli.serve_options import exporter_options
 from energymeter.errors import SpecError
-from energymeter.serve.config import Config
-from energymeter.serve.exporters import ExporterSettings
+from energymeter.serve.agent import Agent
+from energymeter.serve.config import Config, SourceEntry
+from energymeter.serve.exporters import ExporterSettings, begin
+from energymeter.serve.record import RecordSettings
 
 
 def given(*arguments: str, **sections: dict[str, str]) -> ExporterSettings:
@@ -41,7 +45,7 @@ def test_a_file_says_the_same_as_the_options_which_come_first(tmp_path: Path) ->
     file.write_text(
         "[source board]\nspec = sim:pi4\n[web]\nrecordings = /srv/energy\n[metrics]\n"
         "[mqtt]\nurl = mqtt://host\ntitle = Field Pi\n[otlp]\nurl = http://host:4318\nhost = board\n"
-        "[budgets]\nnames = a b\n"
+        "[budgets]\nnames = a b\n[record]\nfolder = /srv/record\nmegabytes = 20\nminutes = 5\n"
     )
     sections = {title: dict(keys) for title, keys in Config.load(str(file)).sections.items()}
     assert given(**sections) == ExporterSettings(
@@ -54,11 +58,17 @@ def test_a_file_says_the_same_as_the_options_which_come_first(tmp_path: Path) ->
         "http://host:4318",
         "board",
         ("a", "b"),
+        RecordSettings("/srv/record", 20_000_000, 300.0),
+    )
+    assert given("--record-minutes", "10", **sections).record == RecordSettings(
+        "/srv/record", 20_000_000, 600.0
     )
     assert given("--mqtt-title", "Desk", **sections).mqtt_title == "Desk"
 
 
-@pytest.mark.parametrize("arguments", [["--recordings", "x"], ["--otlp-host", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [["--recordings", "x"], ["--otlp-host", "x"], ["--record-megabytes", "5"]]
+)
 def test_an_option_without_the_one_that_it_belongs_to_is_refused(arguments: list[str]) -> None:
     with pytest.raises(SpecError, match="give --"):
         given(*arguments)
@@ -88,3 +98,29 @@ def test_a_unit_holds_the_options_of_the_exporters() -> None:
     place = words.index("--recordings") + 1
     assert os.path.isabs(words[place])
     assert [*words[1:place], "logs", *words[place + 1 :]] == options
+
+
+def test_a_unit_may_write_the_record_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "record"
+    printed = CliRunner().invoke(
+        cli, ["serve", "sim:pi4", "--unit", "system", "--record", str(folder), "--record-megabytes", "50"]
+    )
+    assert f'ReadWritePaths="{folder}"\n' in printed.output
+    (line,) = [line for line in printed.output.splitlines() if line.startswith("ExecStart=")]
+    assert shlex.split(line)[-4:] == ["--record", str(folder), "--record-megabytes", "50"]
+
+
+def test_the_page_shows_the_record_where_no_other_folder_is_named(tmp_path: Path) -> None:
+    agent = Agent(Config((SourceEntry.of("board", "manual:5V,0.6A"),)))
+    settings = given("--web", "--record", str(tmp_path / "record"))
+    with contextlib.ExitStack() as stack:
+        stack.callback(agent.close)
+        site = begin(agent, settings, stack)
+        assert site is not None
+
+        def listed() -> list[list[str]]:
+            answer = site.respond("GET", "/api/recordings", {"host": "127.0.0.1"})
+            return json.loads(answer.body)["recordings"]
+
+        until(listed)
+        assert listed()[0][0].startswith("board_00000001_")

@@ -3,49 +3,15 @@
 from pathlib import Path
 
 import pytest
-from devices.rows import row_of
+from drawn_source import SECOND, DrawnSource
 
 from energymeter.clock import ManualClock
-from energymeter.energy.integrate import Integrator
-from energymeter.reading import Band, Facts, Reading
+from energymeter.reading import Facts
 from energymeter.report.live import COLUMN_SECONDS
-from energymeter.sampling.config import ChannelInfo
-from energymeter.sampling.curve import Curve
-from energymeter.sampling.memory import ChannelMemory, CurveWriter, channel_bytes
-from energymeter.sampling.sampler import SampledChannel
 from energymeter.serve.feed import Feed
 from energymeter.serve.totals import Totals
 
-SECOND = 1_000_000_000
 ONE_SECOND = COLUMN_SECONDS.index(1.0)
-
-
-class Source:
-    """A source of an agent whose curves a test draws, 10 samples a second."""
-
-    def __init__(self, name: str, clock: ManualClock, *facts: Facts) -> None:
-        self.name, self.error = name, ""
-        self._clock = clock
-        self.channels: list[SampledChannel] = []
-        self._writers: list[tuple[CurveWriter, Integrator]] = []
-        for number, its in enumerate(facts or (Facts(volts=Band(0.005), amps=Band(0.01)),)):
-            capacity = 4096
-            memory = ChannelMemory(memoryview(bytearray(channel_bytes(capacity))), capacity)
-            info = ChannelInfo(0, f"{name}:{number}", its, 10.0, capacity, 0, "", False)
-            self.channels.append(SampledChannel(info, Curve.of(its, memory)))
-            self._writers.append((CurveWriter(memory), Integrator(its, SECOND)))
-
-    def counted(self) -> list[SampledChannel]:
-        return [channel for channel in self.channels if channel.info.facts.counted]
-
-    def run(self, seconds: float, *watts: float | None) -> None:
-        """Let time pass in which each channel draws so much; None: it says nothing."""
-        for _ in range(round(seconds * 10)):
-            self._clock.sleep(0.1)
-            for (writer, integrator), power in zip(self._writers, watts, strict=True):
-                if power is not None:
-                    reading = Reading(volts=5.0, amps=power / 5.0)
-                    writer.append(row_of(integrator.add(self._clock.monotonic_ns(), reading)))
 
 
 @pytest.fixture
@@ -54,7 +20,7 @@ def clock() -> ManualClock:
 
 
 def test_a_steady_load_is_its_power_its_energy_and_its_charge(clock: ManualClock) -> None:
-    source = Source("board", clock)
+    source = DrawnSource("board", clock)
     feed = Feed(lambda: [source], clock=clock)
     source.run(60, 3.0)
     figures = feed.read()
@@ -69,7 +35,7 @@ def test_a_steady_load_is_its_power_its_energy_and_its_charge(clock: ManualClock
 
 
 def test_the_rate_of_the_counter_is_the_power(clock: ManualClock) -> None:
-    source = Source("board", clock)
+    source = DrawnSource("board", clock)
     feed = Feed(lambda: [source], clock=clock)
     source.run(30, 3.0)
     before = feed.counters().totals["board", "board:0"]
@@ -80,7 +46,7 @@ def test_the_rate_of_the_counter_is_the_power(clock: ManualClock) -> None:
 
 
 def test_a_silence_is_no_power_no_energy_and_no_measured_time(clock: ManualClock) -> None:
-    source = Source("board", clock)
+    source = DrawnSource("board", clock)
     feed = Feed(lambda: [source], clock=clock)
     source.run(30, 3.0)
     before = feed.counters().totals["board", "board:0"]
@@ -98,19 +64,19 @@ def test_a_silence_is_no_power_no_energy_and_no_measured_time(clock: ManualClock
 
 
 def test_a_source_that_is_closed_keeps_its_totals_and_shows_no_power(clock: ManualClock) -> None:
-    source = Source("board", clock)
+    source = DrawnSource("board", clock)
     serving = [source]
     feed = Feed(lambda: serving, clock=clock)
     source.run(10, 3.0)
     joules = feed.counters().totals["board", "board:0"].joules.forward
-    closed = Source("board", clock)
+    closed = DrawnSource("board", clock)
     closed.channels = []
     serving[0] = closed
     clock.sleep(5)
     figures = feed.counters()
     assert figures.snapshot.channels[0].watts is None
     assert figures.totals["board", "board:0"].joules.forward == joules
-    serving[0] = Source("board", clock)  # opened again: its curve begins at nothing
+    serving[0] = DrawnSource("board", clock)  # opened again: its curve begins at nothing
     serving[0].run(10, 3.0)
     again = feed.counters().totals["board", "board:0"].joules.forward
     assert again == pytest.approx(joules + 3.0 * 9.9)
@@ -120,7 +86,7 @@ def test_counters_go_on_where_the_last_agent_ended(clock: ManualClock, tmp_path:
     path = str(tmp_path / "totals.json")
     shown = []
     for _ in range(3):
-        source = Source("board", clock)
+        source = DrawnSource("board", clock)
         feed = Feed(lambda: [source], Totals(path), clock=clock)  # noqa: B023 - it is of this turn
         source.run(10, 3.0)
         shown.append(feed.counters().totals["board", "board:0"].joules.forward)
@@ -129,7 +95,7 @@ def test_counters_go_on_where_the_last_agent_ended(clock: ManualClock, tmp_path:
 
 
 def test_reading_a_page_writes_no_file(clock: ManualClock, tmp_path: Path) -> None:
-    source = Source("board", clock)
+    source = DrawnSource("board", clock)
     feed = Feed(lambda: [source], Totals(str(tmp_path / "totals.json")), clock=clock)
     source.run(10, 3.0)
     feed.read()
@@ -141,8 +107,8 @@ def test_reading_a_page_writes_no_file(clock: ManualClock, tmp_path: Path) -> No
 
 
 def test_only_the_outermost_place_counts_also_while_it_is_unplugged(clock: ManualClock) -> None:
-    wall = Source("plug", clock, Facts(place="wall"))
-    die = Source("cpu", clock, Facts(place="die", semantics="instant"))
+    wall = DrawnSource("plug", clock, Facts(place="wall"))
+    die = DrawnSource("cpu", clock, Facts(place="die", semantics="instant"))
     serving = [wall, die]
     feed = Feed(lambda: serving, clock=clock)
     wall.run(5, 6.0)
@@ -154,7 +120,7 @@ def test_only_the_outermost_place_counts_also_while_it_is_unplugged(clock: Manua
 
 
 def test_rails_that_add_up_are_added_and_those_within_are_not(clock: ManualClock) -> None:
-    source = Source("board", clock, Facts(), Facts(), Facts(counted=False))
+    source = DrawnSource("board", clock, Facts(), Facts(), Facts(counted=False))
     feed = Feed(lambda: [source], clock=clock)
     source.run(10, 1.0, 2.0, 0.5)
     columns = feed.columns("board", "", ONE_SECOND, 0)
@@ -165,7 +131,7 @@ def test_rails_that_add_up_are_added_and_those_within_are_not(clock: ManualClock
 
 
 def test_a_reader_asks_only_for_what_is_new(clock: ManualClock) -> None:
-    source = Source("board", clock)
+    source = DrawnSource("board", clock)
     feed = Feed(lambda: [source], clock=clock)
     source.run(30, 3.0)
     columns = feed.columns("board", "", ONE_SECOND, 25)
@@ -175,7 +141,7 @@ def test_a_reader_asks_only_for_what_is_new(clock: ManualClock) -> None:
 
 
 def test_energy_that_flows_back_is_a_counter_of_its_own(clock: ManualClock) -> None:
-    source = Source("board", clock)
+    source = DrawnSource("board", clock)
     feed = Feed(lambda: [source], clock=clock)
     source.run(10, 3.0)
     forward = feed.counters().totals["board", "board:0"].joules.forward
