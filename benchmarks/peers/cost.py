@@ -10,15 +10,25 @@ from venvs import TOOLS, Asked
 _IDLE_SECONDS = 20.0
 _PACES = {"default": None, "10 Hz": 0.1, "100 Hz": 0.01}
 _SLOW = {"perun"}  # ten seconds for three empty blocks
+_TIMES = {"perun": 3, "eco2ai": 5}
+_AGAIN = 50
+"""How often a loop enters and leaves a block; `_TIMES` where once takes seconds."""
+_WATTS = 10.0
+_ITEMS, _ITEM_SECONDS = 100, 0.02
+_AT_ONCE = 8
 SAMPLERS = {"energymeter", "codecarbon", "perun", "eco2ai", "carbontracker"}
 
 
 def run(say: Callable[[str], None], repetitions: int) -> dict[str, Any]:
     """All of it, on a steady 10 W; medians of ``repetitions`` runs in turn."""
-    with driven([Zone("0", "package-0", 10.0)]):
+    with driven([Zone("0", "package-0", _WATTS)]):
         return {
             "blocks": _blocks(say, repetitions),
+            "again": _again(say),
             "spans": _spans(say, repetitions),
+            "clocks": Asked("energymeter", "clocks", count=100_000).answer()["seconds"],
+            "items": _items(say),
+            "at once": _at_once(say),
             "idle": _idle(say),
             "loop": _loop(say),
         }
@@ -30,16 +40,45 @@ def _blocks(say: Callable[[str], None], repetitions: int) -> dict[str, Any]:
         say(f"blocks {repetition + 1}/{repetitions}")
         for name in TOOLS:
             if name not in _SLOW or repetition < 2:
-                found[name].append(Asked(name, "blocks", count=3).answer())
+                found[name].append(Asked(name, "blocks", count=1).answer())
     return {
         name: {
             "cold": statistics.median(answer["cold"] for answer in answers),
-            "warm": statistics.median(answer["warm"] for answer in answers),
             "low": min(answer["cold"] for answer in answers),
             "high": max(answer["cold"] for answer in answers),
         }
         for name, answers in found.items()
     }
+
+
+def _again(say: Callable[[str], None]) -> dict[str, float]:
+    """Seconds for one of many empty blocks, one after the other."""
+    found = {}
+    for name in TOOLS:
+        say(f"blocks again and again: {name}")
+        found[name] = Asked(name, "blocks", count=1 + _TIMES.get(name, _AGAIN)).answer()["warm"]
+    return found
+
+
+def _items(say: Callable[[str], None]) -> dict[str, dict[str, Any]]:
+    """Energy per item in a loop."""
+    found = {}
+    for name in TOOLS:
+        say(f"items of a loop: {name}")
+        asked = Asked(name, "items", count=_ITEMS, seconds=_ITEM_SECONDS, watts=_WATTS)
+        found[name] = {"of": _ITEMS, **asked.answer()}
+    return found
+
+
+def _at_once(say: Callable[[str], None]) -> dict[str, float | None]:
+    """Share of a core that eight programs take together, each of which measures."""
+    found: dict[str, float | None] = {}
+    for name in TOOLS:
+        say(f"{_AT_ONCE} processes at once: {name}")
+        asked = [Asked(name, "idle", seconds=_IDLE_SECONDS, interval=None) for _ in range(_AT_ONCE)]
+        shares = [one.answer().get("inside") for one in asked]
+        found[name] = None if None in shares else sum(shares)
+    return found
 
 
 def _spans(say: Callable[[str], None], repetitions: int) -> dict[str, float | None]:

@@ -76,6 +76,7 @@ def _weight(weight: dict[str, Any]) -> list[str]:
             name,
             str(row.get("dists", "")),
             f"{row['megabytes_py']:.0f} / {row['megabytes']:.0f}" if "megabytes" in row else "",
+            f"{row['megabytes'] - row['megabytes_numpy']:.0f}" if "megabytes" in row else "",
             f"{_time(row['import'])} [{_time(row['import_low'])} … {_time(row['import_high'])}]",
             f"{row['import'] / bare:.1f}",
             f"{row['rss']:.0f}",
@@ -86,6 +87,7 @@ def _weight(weight: dict[str, Any]) -> list[str]:
         "",
         "distributions",
         "MB (without / with .pyc)",
+        "MB without numpy",
         "CPU of an interpreter's start + import",
         "× bare",
         "MiB after import",
@@ -106,21 +108,36 @@ def _cost(cost: dict[str, Any]) -> list[str]:
         (
             name,
             f"{against(lambda n: blocks[n]['cold'], name)} [{_time(row['low'])} … {_time(row['high'])}]",
-            against(lambda n: blocks[n]["warm"], name),
+            against(lambda n: cost["again"][n], name),
             against(lambda n: spans[n], name),
+            *_item_cells(cost["items"][name]),
         )
         for name, row in blocks.items()
     ]
     lines = [
         "Construct, enter and leave an empty block in a fresh process (cold: its imports included) and again "
-        "in the same one (warm); one span (task, window, region, epoch) within a running measurement. In "
-        "brackets the ratio to ours. Every block of ours starts a sampling process, which the program cannot "
-        "starve and which dies with it; that is its warm cost. Leaving one of our spans keeps two numbers (as "
-        "perun's keeps a mark); its energy is worked out later, at the cost that `make bench` shows. pyJoules "
-        "and Zeus read a file instead, which takes a few microseconds: a thousand times less there is not to "
-        "be obtained.",
+        "and again in a loop; one span (task, window, region, epoch) within a running measurement. In "
+        "brackets the ratio to ours. The first block of ours starts a sampling process, which the program "
+        "cannot starve and which dies with it; it stays ready for the next one. Leaving one of our spans "
+        "keeps two numbers (as perun's keeps a mark); its energy is worked out later, at the cost that `make "
+        f"bench` shows. pyJoules and Zeus read a file instead. Two clock reads take {_time(cost['clocks'])}.",
         "",
-        *_table(("", "empty block, cold", "empty block, warm", "a span"), rows),
+        "Items: a hundred passes of a loop, 20 ms each at 10 W, each with an energy of its own, in the way "
+        "that each tool has for it: how many have a figure, the median of how far these are off, and how much "
+        "longer a pass takes.",
+        "",
+        *_table(
+            (
+                "",
+                "empty block, cold",
+                "again in a loop",
+                "a span",
+                "items with a figure",
+                "off by",
+                "a pass takes more",
+            ),
+            rows,
+        ),
         "",
         "Share of a core while the program sleeps 20 s, by the pace asked for; all child processes included. "
         "pyJoules and Zeus do not sample (Zeus starts a process that watches for wraps). Asking is not "
@@ -135,16 +152,24 @@ def _cost(cost: dict[str, Any]) -> list[str]:
                 f"{100 * idle[pace][name]:.2f} %" if idle[pace].get(name) is not None else "–"
                 for pace in paces
             ),
+            "–" if cost["at once"][name] is None else f"{100 * cost['at once'][name]:.2f} %",
             _loop_cell(loop[name]),
         )
         for name in blocks
     ]
-    head = ("", *(f"CPU, {pace}" for pace in paces), "a real loop takes")
+    head = ("", *(f"CPU, {pace}" for pace in paces), "CPU, 8 programs at once", "a real loop takes")
     return lines + _table(head, rows) + [
         "",
         "The loop is Silero VAD's inference at the tool's default pace, with over without, in alternating "
         "pairs: median [lowest … highest]. Where the brackets hold 1, no effect was found.",
     ]  # fmt: skip
+
+
+def _item_cells(answer: dict[str, Any]) -> tuple[str, str, str]:
+    if "extra" not in answer:
+        return "–", "–", "–"
+    error = "–" if answer["error"] is None else f"{100 * answer['error']:.1f} %"
+    return f"{answer['known']} of {answer['of']}", error, _time(max(0.0, answer["extra"]))
 
 
 def _loop_cell(answer: dict[str, Any]) -> str:
@@ -174,6 +199,10 @@ def _truth(rows: list[dict[str, Any]]) -> list[str]:
         "count together. Only the measured part of each tool is judged; what it adds from models is named. "
         "The zone states 125 W as its limit, so that ours does not believe a counter that such power could "
         "carry around more than once between two readings (the wrap every 2.5 s, which no real zone has).",
+        "",
+        'CodeCarbon says of itself that there is "no external wattmeter validation of any backend" and that '
+        '"no uncertainty interval is attached to reported emissions figures" (its page on accuracy, '
+        "`docs/explanation/accuracy.md` of mlco2/codecarbon, as of August 2026).",
         "",
         *_table(("", *names), [*table, ("right, or says so", *score)]),
     ]

@@ -42,6 +42,12 @@ class Ours:
         with self.meter.span("span"):
             pass
 
+    def items(self, work: Work, count: int) -> list[float]:
+        with self.meter:
+            for _ in self.meter.track(range(count), progress=False):
+                work()
+        return [usage.joules for usage in self.meter.spans["item"].usages]
+
 
 class PyJoules:
     """pyJoules: a context, tags."""
@@ -67,6 +73,13 @@ class PyJoules:
     def span(self) -> None:
         self.meter.record(tag="span")
 
+    def items(self, work: Work, count: int) -> list[float]:
+        with self.context as meter:
+            for _ in range(count):
+                work()
+                meter.record(tag="item")
+        return [1e-6 * sum(sample.energy.values()) for sample in meter.get_trace()][:count]
+
 
 class CodeCarbon:
     """CodeCarbon: a tracker, tasks."""
@@ -91,6 +104,15 @@ class CodeCarbon:
     def span(self) -> None:
         self.tracker.start_task("span")
         self.tracker.stop_task("span")
+
+    def items(self, work: Work, count: int) -> list[float]:
+        found = []
+        for number in range(count):
+            self.tracker.start_task(f"item {number}")
+            work()
+            found.append(self.tracker.stop_task(f"item {number}").cpu_energy * JOULES_PER_KWH)
+        self.tracker.stop()
+        return found
 
 
 class CarbonTracker:
@@ -143,6 +165,13 @@ class Zeus:
     def span(self) -> None:
         self.monitor.begin_window("span", sync_execution=False)
         self.monitor.end_window("span", sync_execution=False)
+
+    def items(self, work: Work, count: int) -> list[float]:
+        found = []
+        for _ in range(count):
+            self.block(work)
+            found.append(self.reported()["joules"])
+        return found
 
 
 class Perun:
@@ -252,6 +281,42 @@ def spans(tool: type, count: int) -> dict[str, Any]:
     else:
         made.block(work)
     return {"seconds": statistics.median(took)}
+
+
+def clocks(tool: type, count: int) -> dict[str, Any]:
+    """Seconds that two clock reads take, which a span of anybody's does at least."""
+    took = []
+    for _ in range(count):
+        before = time.perf_counter()
+        time.monotonic_ns()
+        time.monotonic_ns()
+        took.append(time.perf_counter() - before)
+    return {"seconds": statistics.median(took)}
+
+
+def items(tool: type, count: int, seconds: float, watts: float) -> dict[str, Any]:
+    """The energy of each pass of a loop, where the power is known and each takes as long as it says.
+
+    Returns:
+        ``extra``: seconds that a pass takes more than its work; ``known``: how many have a figure;
+        ``error``: of these the median of how far they are off, as a share.
+    """
+    if not hasattr(tool, "items"):
+        return {}
+    made = tool()
+    lasted: list[float] = []
+
+    def work() -> None:
+        before = time.monotonic()
+        time.sleep(seconds)
+        lasted.append(time.monotonic() - before)
+
+    begun = time.monotonic()
+    found = made.items(work, count)
+    extra = (time.monotonic() - begun - sum(lasted)) / count
+    pairs = [(joules, watts * took) for joules, took in zip(found, lasted, strict=False) if joules]
+    errors = [abs(joules - true) / true for joules, true in pairs]
+    return {"extra": extra, "known": len(pairs), "error": statistics.median(errors) if errors else None}
 
 
 def idle(tool: type, seconds: float, interval: float | None) -> dict[str, Any]:
@@ -391,6 +456,8 @@ def _happen(kind: str, seconds: float) -> None:
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     "blocks": blocks,
     "spans": spans,
+    "clocks": clocks,
+    "items": items,
     "idle": idle,
     "loop": loop,
     "truth": truth,

@@ -141,11 +141,21 @@ def long_run(seed: int) -> LongRun:
     return LongRun(seed, rails, hz, seconds, rnd.choice(["csv", "csv", "jsonl", "parquet"]), kills)
 
 
+_TOGETHER = 4
+
+
 def _in_step(channel: Channel, interval: float, seconds: float) -> float:
-    """So many periods of a load meet the readings at the same place: what these miss does not average out."""
-    period = channel.wave.period
-    drift = abs(period / interval - round(period / interval)) * interval  # from one period to the next
-    return max(1.0, min(seconds, period * interval / 2 / max(drift, 1e-9)) / period)
+    """So many periods of a load meet the readings at the same place: what these miss does not average out.
+
+    Where a few periods together are in step with the readings, these meet it at as many places, and miss less.
+    """
+    period, worst = channel.wave.period, 1.0
+    for together in range(1, _TOGETHER + 1):
+        repeat = together * period
+        drift = abs(repeat / interval - round(repeat / interval)) * interval  # from one time to the next
+        same = min(seconds, repeat * interval / together / 2 / max(drift, 1e-9))
+        worst = max(worst, same / period / together**2)
+    return worst
 
 
 def _rail(rnd: random.Random, hz: float, seconds: float) -> SourceSpec:
