@@ -6,7 +6,8 @@ Mutants are cosmic-ray's. Of each module ``--count`` are drawn by the seed, even
 draws so many of all modules together, as evenly. They are made in copies of the tree. All tests run once to
 see which lines each executes (`lines.py`); of a mutant, those that execute its line run, the quickest first,
 in forks of a process that has loaded what tests need (`server.py`). What survives runs against all tests of
-the module's package. What survives that is printed; each outcome is a line of ``.cache/mutants/SEED.jsonl``.
+the module's package, those marked as slow last. What survives that is printed; each outcome is a line of
+``.cache/mutants/SEED.jsonl``.
 
 A test that fails because the machine is busy notices nothing: the test that failed runs again alone, where it
 must fail with the mutant and pass without it. Else it is left out, and the others go on. A test that does not
@@ -59,7 +60,7 @@ class Outcome(NamedTuple):
     line: int
     operator: str
     killed_by: str
-    """Tests of the ``line``, of the ``package``, or an empty text: it survived."""
+    """Tests of the ``line``, of the ``package``, its ``slow`` ones, or an empty text: it survived."""
     diff: str
     test: str = ""
     """The test that noticed it."""
@@ -150,13 +151,20 @@ class Worker:
         self._server.communicate()
 
     def run(
-        self, where: Sequence[str], seconds: float, only: Sequence[str] = (), without: Sequence[str] = ()
+        self,
+        where: Sequence[str],
+        seconds: float,
+        only: Sequence[str] = (),
+        without: Sequence[str] = (),
+        slow: bool = False,
     ) -> Done:
         """Run tests until one fails, or the time is over."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         print(
-            json.dumps(Request([*where], [*only], [*without], seconds)), file=self._server.stdin, flush=True
+            json.dumps(Request([*where], [*only], [*without], seconds, slow)),
+            file=self._server.stdin,
+            flush=True,
         )
         return Done(*json.loads(self._server.stdout.readline()))
 
@@ -218,7 +226,7 @@ class Bench:
         worker = self._workers.get()
         try:
             for by, where, only in self._passes(module, line):
-                test = self._noticed(worker, (module, after), where, only)
+                test = self._noticed(worker, (module, after), where, only, slow=by == "slow")
                 if test is not None:
                     seconds = time.monotonic() - began
                     return Outcome(str(module), line, name, by, diff, test, seconds)
@@ -237,9 +245,10 @@ class Bench:
             total += seconds
             yield "line", sorted({test.partition("::")[0] for test in chosen}), chosen
         yield "package", own_tests(module), []
+        yield "slow", own_tests(module), []
 
     def _noticed(
-        self, worker: Worker, mutant: tuple[Path, str], where: list[str], only: list[str]
+        self, worker: Worker, mutant: tuple[Path, str], where: list[str], only: list[str], *, slow: bool
     ) -> str | None:
         """The test that notices a mutant, empty where none can even be read; None: no test."""
         known = self._executed.seconds
@@ -247,24 +256,24 @@ class Bench:
         left_out: list[str] = []
         while True:
             with worker.changed(*mutant):
-                done = worker.run(where, limit, only, left_out)
+                done = worker.run(where, limit, only, left_out, slow)
                 if done.passed:
                     return None
                 again = [done.culprit] if done.culprit else where
                 alone = PATIENCE * (known.get(done.culprit, 10.0) + 5)
-                fails = not worker.run(again, alone if done.culprit else limit).passed
+                fails = not worker.run(again, alone if done.culprit else limit, slow=slow).passed
             if not done.culprit:
                 # it cannot be imported, or ends the interpreter: no matter of time, and again to be seen
                 return "" if fails else None
-            if fails and self._passes_alone(worker, done.culprit, alone):
+            if fails and self._passes_alone(worker, done.culprit, alone, slow=slow):
                 return done.culprit
             self.unsteady.add(done.culprit)
             left_out.append(done.culprit)
 
-    def _passes_alone(self, worker: Worker, test: str, seconds: float) -> bool:
+    def _passes_alone(self, worker: Worker, test: str, seconds: float, *, slow: bool) -> bool:
         """A test passes alone where there is no mutant."""
         if test not in self._steady:
-            self._steady[test] = worker.run([test], seconds).passed
+            self._steady[test] = worker.run([test], seconds, slow=slow).passed
         return self._steady[test]
 
 

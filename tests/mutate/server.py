@@ -33,6 +33,8 @@ class Request(NamedTuple):
     """But none of these."""
     seconds: float
     """They are killed after so long."""
+    slow: bool = False
+    """Those that are marked as slow, instead of the others."""
 
 
 class Done(NamedTuple):
@@ -94,7 +96,8 @@ def _child(request: Request, notes: int) -> None:
         for stream in (0, 1, 2):
             os.dup2(nowhere, stream)
         os.close(nowhere)
-        options = ["-q", "-x", "-p", "no:cacheprovider", "-m", "not slow"]
+        marked = "slow and not peers" if request.slow else "not slow"
+        options = ["-q", "-x", "-p", "no:cacheprovider", "-m", marked]
         code = int(pytest.main([*options, *request.where], plugins=[_Chosen(request, notes)]))
     finally:
         os._exit(code)

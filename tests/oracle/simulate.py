@@ -147,7 +147,7 @@ _TOGETHER = 4
 def _in_step(channel: Channel, interval: float, seconds: float) -> float:
     """So many periods of a load meet the readings at the same place: what these miss does not average out.
 
-    Where a few periods together are in step with the readings, these meet it at as many places, and miss less.
+    Where a few periods together are in step with the readings, these meet it at as many places and miss less.
     """
     period, worst = channel.wave.period, 1.0
     for together in range(1, _TOGETHER + 1):
