@@ -188,17 +188,19 @@ class Judge:
         earliest = min((moment for moment in newest if moment is not None), default=run.extent.start.earliest)
         return Extent(run.extent.start, Moments(min(earliest, asked.earliest), asked.latest))
 
-    @staticmethod
-    def _newest(channel: Channel, at: float) -> float | None:
+    def _on_its_way(self, at: float) -> float:
+        """How old a reading may be at a moment before it is a sample, s."""
+        return self.record.allowed(_ON_ITS_WAY_SECONDS, at - 0.2, at)
+
+    def _newest(self, channel: Channel, at: float) -> float | None:
         """The newest sample that a meter must know of by now, if its source goes on."""
-        known = [time for time in channel.times if time <= at - _ON_ITS_WAY_SECONDS]
+        known = [time for time in channel.times if time <= at - self._on_its_way(at)]
         slack = 2 * (1 / channel.hz + channel.spec.renews) + 0.06 + channel.spec.slow + channel.spec.batch
         return known[-1] - slack if known else None
 
-    @staticmethod
-    def _came(channel: Channel, at: float) -> float:
+    def _came(self, channel: Channel, at: float) -> float:
         """The time of the newest sample that had come by a moment; infinity after the last one of all."""
-        known = [time for time in channel.times if time <= at - _ON_ITS_WAY_SECONDS]
+        known = [time for time in channel.times if time <= at - self._on_its_way(at)]
         if not channel.times or len(known) == len(channel.times):
             return math.inf
         return known[-1] if known else -math.inf
