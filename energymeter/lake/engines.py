@@ -59,8 +59,10 @@ class Tables:
         newest = rows.group_by("run_id").agg(version=rows.version.max())
         self.runs = rows.join(newest, ["run_id", "version"]).select(rows)
         valid = self.runs.select("run")
+        self.every = {name: self._table(name) for name in ("usages", "spans", "seconds", "samples")}
+        """Also the rows of runs that do not count: for questions that add up first, and join with runs then."""
         self.usages, self.spans, self.seconds, self.samples = (
-            self._table(name).semi_join(valid, "run") for name in ("usages", "spans", "seconds", "samples")
+            table.semi_join(valid, "run") for table in self.every.values()
         )
         self.budgets = self._table("budgets")
 

@@ -439,7 +439,8 @@ def power(tables: "Tables", choice: Choice = Choice()) -> Answer:  # noqa: B008 
     A host that several runs measured at the same time counts by the longest of them.
     """
     runs, left_out = _each_once(tables, choice)
-    samples = tables.samples.filter(tables.samples.counted)
+    samples = tables.every["samples"]
+    samples = samples.filter(samples.counted)
     sums = samples.group_by(["run", "channel"]).agg(
         samples=samples.count(),
         joules=samples.joules.sum(),
@@ -479,8 +480,9 @@ def fleet(
         intensities: those of the grid over time.
     """
     runs, left_out = _each_once(tables, choice)
-    seconds = tables.seconds
-    hours = seconds.mutate(hour=seconds.unix_s // 3600, rand2=seconds.random_uncertainty_joules**2)
+    seconds = tables.every["seconds"]
+    alone = seconds.random_uncertainty_joules
+    hours = seconds.mutate(hour=seconds.unix_s // 3600, rand2=alone * alone)  # a power takes far longer
     by_run = hours.group_by(["run", "hour"]).agg(
         joules=hours.joules.sum(),
         coulombs=hours.coulombs.sum(),
