@@ -60,7 +60,7 @@ class Tables:
         self.runs = rows.join(newest, ["run_id", "version"]).select(rows)
         valid = self.runs.select("run")
         self.every = {name: self._table(name) for name in ("usages", "spans", "seconds", "samples")}
-        """Also the rows of runs that do not count: for questions that add up first, and join with runs then."""
+        """Also rows of runs that do not count: for questions that add up first, and then join with runs."""
         self.usages, self.spans, self.seconds, self.samples = (
             table.semi_join(valid, "run") for table in self.every.values()
         )
