@@ -154,10 +154,9 @@ class SteadyLoad:
         """Find steps of the load that both show; True if the delay is new."""
         if self.reference is None:
             return False
-        quantity = _amps if self._both_have_amps() else _watts
-        columns = [
-            np.array(each) for buffer in (self.meter, self.reference) for each in buffer.column(quantity)
-        ]
+        both = (self.meter, self.reference)
+        quantity = _amps if all(_has_amps(buffer) for buffer in both) else _watts
+        columns = [np.array(each) for buffer in both for each in buffer.column(quantity)]
         if not _stepped(columns[1]):
             return False
         before, self.warning = self.alignment, ""
@@ -174,10 +173,6 @@ class SteadyLoad:
         self.alignment = found
         known = before.offset_s if before is not None else 0.0
         return abs(found.offset_s - known) > max(self._period, 2 * found.offset_uncertainty)
-
-    def _both_have_amps(self) -> bool:
-        buffers = [self.meter, *([self.reference] if self.reference is not None else [])]
-        return all(buffer.readings and buffer.readings[-1].reading.amps is not None for buffer in buffers)
 
     def _stretch(self, seconds: float) -> float:
         """Long enough also for a mean of the slower one."""
@@ -210,6 +205,10 @@ def _mean(readings: Sequence[TimedReading], channel: str, source: ReadingBuffer)
     known = [value for value in (getattr(each.reading, channel) for each in readings) if value is not None]
     band: Band | None = getattr(source.meter.facts, channel)
     return average(known, band.resolution if band else 0.0) if len(known) >= _FEWEST else None
+
+
+def _has_amps(buffer: ReadingBuffer) -> bool:
+    return bool(buffer.readings) and buffer.readings[-1].reading.amps is not None
 
 
 def _amps(reading: Reading) -> float | None:

@@ -20,7 +20,10 @@ class Clock:
 
 
 class SystemClock(Clock):
-    """The clock of this machine."""
+    """The clock of this machine.
+
+    >>> SystemClock().sleep(-1.0)
+    """
 
     monotonic_ns = staticmethod(time.monotonic_ns)
     time = staticmethod(time.time)

@@ -79,8 +79,10 @@ class Bench:
         reference = ReadingBuffer(Reference5A(self), 50.0, self.clock) if measured else None
         self.steady = SteadyLoad(ReadingBuffer(self.meter, 50.0, self.clock), reference, 50.0, self.clock)
         self.loads, self.answers, self.said, self.lines = loads, answers or [], [], []
+        self.asked: list[str] = []
 
     def ask(self, question: str) -> str:
+        self.asked.append(question)
         if "then Enter" not in question:
             return self.answers.pop(0)
         if not self.loads:
@@ -112,6 +114,15 @@ def test_a_meter_next_to_a_better_one_is_calibrated_load_by_load():
     assert wide.gain == pytest.approx(1 / 0.98, abs=2e-3)
     assert wide.at((1.0 * 0.098 + 1e-4) / 0.1) == pytest.approx(1.0, abs=1e-4)
     assert "320mV: true = 1.02" in table(found)
+
+
+def test_the_zero_comes_first_and_then_the_loads():
+    bench = Bench([0.0, 0.5, 1.0])
+    bench.points()
+    first, *later = bench.asked
+    assert first.startswith("disconnect the load and leave the supply on")
+    assert later
+    assert all(question.startswith("change to the next load") for question in later)
 
 
 def test_readings_typed_in_and_resistors_serve_as_well():
@@ -197,6 +208,21 @@ def test_a_reference_that_lags_is_aligned_by_the_steps_of_the_load():
     assert bench.steady.alignment.offset_s == pytest.approx(0.84, abs=0.05)
     assert any("0.84 s behind the meter" in text for text in bench.said)
     assert [point.reference for point in points] == [0.0, 0.3, 1.0, 0.5]
+
+
+class LateWatts(Late):
+    """And that shows no current."""
+
+    def stream(self) -> Iterator[Reading]:
+        for reading in super().stream():
+            yield Reading(watts=5.0 * reading.amps, at_ns=reading.at_ns)
+
+
+def test_a_reference_without_current_is_aligned_by_its_watts():
+    bench = ReadMeanwhile([0.0, 0.3, 1.0, 0.5], [""] * 20)  # its volts and amps are not asked for
+    bench.steady.reference = ReadingBuffer(LateWatts(bench, 0.84), 50.0, bench.clock)
+    bench.points()
+    assert bench.steady.behind_s == pytest.approx(0.84, abs=0.1)
 
 
 def test_a_reference_of_another_load_causes_a_warning():

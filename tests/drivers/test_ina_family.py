@@ -122,6 +122,15 @@ def test_clipping_is_an_error(member: Member, sign: int) -> None:
         source.read()
 
 
+def test_clipping_names_its_cure() -> None:
+    source, _, _ = bench(FAMILY[2], steady(2.5), max_amps=2.0)
+    with pytest.raises(SourceError, match="leave max_amps out for its wider range"):
+        source.read()
+    source, _, _ = bench(FAMILY[0], steady(FAMILY[0].full_scale + 0.1))
+    with pytest.raises(SourceError, match="use a smaller shunt"):
+        source.read()
+
+
 @each
 def test_brown_out_is_healed_and_counted(member: Member) -> None:
     source, device, clock = bench(member, steady(1.0))

@@ -1,5 +1,6 @@
 """The simulated board: the real driver on the emulated chip, following the CPU load."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,22 @@ def test_draw_follows_the_load(board: str, idle: float, busy: float, rate: int, 
         assert watts(source) == pytest.approx(expected, rel=0.01)
     source.close()
     source.close()
+
+
+@pytest.mark.parametrize(("board", "step_watts"), [("pi4", 5.1e-4), ("agx-xavier", 1.6e-2)])
+def test_a_small_board_has_the_finer_shunt(board: str, step_watts: float, tmp_path: Path) -> None:
+    """10 µV over 0.1 Ω or 0.01 Ω, at the rail of the board."""
+    clock, stat = ManualClock(), ProcStat(tmp_path)
+    source = Sim(board, clock=clock, root=stat.root)
+    source.open()
+    seen = set()
+    for share in range(40):
+        stat.run(100, share / 40)
+        clock.sleep(0.2)
+        seen.add(round(watts(source), 6))
+    steps = sorted(b - a for a, b in itertools.pairwise(sorted(seen)))
+    assert steps[0] == pytest.approx(round(steps[0] / step_watts) * step_watts, rel=0.05)
+    assert steps[0] >= 0.9 * step_watts
 
 
 def test_conforms(tmp_path: Path) -> None:

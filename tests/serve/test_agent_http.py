@@ -18,6 +18,7 @@ import http.client
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -105,6 +106,23 @@ def test_a_stream_holds_every_sample_with_its_own_stamp(started: Started) -> Non
     assert numbers == list(range(numbers[0], numbers[0] + len(rows)))
     joules, covered = rows[-1][3] - rows[0][3], rows[-1][6] - rows[0][6]
     assert joules == pytest.approx(3.0 * covered * 1e-9)
+
+
+@pytest.mark.slow
+def test_a_stream_without_news_says_that_it_is_alive() -> None:
+    """A source of one sample in ten seconds: the lines in between hold none, four of them a second."""
+    agent = Agent(Config((SourceEntry.of("board", "manual:5V,0.6A", 0.1),)))
+    server = HttpServer(agent, Listen("127.0.0.1", 0, TOKEN))
+    try:
+        stream = Stream(server, "/v1/stream/board")
+        begun = time.monotonic()
+        lines = [json.loads(stream.answer.readline()) for _ in range(5)]
+        assert time.monotonic() - begun < 5.0
+        assert sum(len(line["rows"]) for line in lines) <= 2
+        stream.close()
+    finally:
+        server.close()
+        agent.close()
 
 
 def test_a_stream_goes_on_where_it_stopped(started: Started) -> None:
