@@ -1,13 +1,13 @@
 """``make mutate``: small random changes to the code, one at a time; the tests must notice each.
 
-    cd tests && python -m mutate.mutate [MODULE...] [--seed N] [--count N | --most N] [--jobs N]
+    cd tests && python -m mutate.mutate [MODULE...] [--seed N] [--count N | --most N] [--jobs N] [--slow]
 
 Mutants are cosmic-ray's. Of each module ``--count`` are drawn by the seed, evenly over its lines; ``--most``
 draws so many of all modules together, as evenly. They are made in copies of the tree. All tests run once to
 see which lines each executes (`lines.py`); of a mutant, those that execute its line run, the quickest first,
 in forks of a process that has loaded what tests need (`server.py`). What survives runs against all tests of
-the module's package, those marked as slow last. What survives that is printed; each outcome is a line of
-``.cache/mutants/SEED.jsonl``.
+the module's package, with ``--slow`` also against those that are marked as slow. What survives that is printed;
+each outcome is a line of ``.cache/mutants/SEED.jsonl``.
 
 A test that fails because the machine is busy notices nothing: the test that failed runs again alone, where it
 must fail with the mutant and pass without it. Else it is left out, and the others go on. A test that does not
@@ -182,9 +182,15 @@ class Worker:
 
 
 class Bench:
-    """Judges mutants, several at a time."""
+    """Judges mutants, several at a time.
 
-    def __init__(self, jobs: int) -> None:
+    Args:
+        jobs: so many.
+        slow: what survives also runs against the tests that are marked as slow.
+    """
+
+    def __init__(self, jobs: int, slow: bool) -> None:
+        self._slow = slow
         self._folder = Path(tempfile.mkdtemp(prefix="mutants-"))
         self._workers: Queue[Worker] = Queue()
         self._plain = plain = copy_tree(self._folder / "0")
@@ -245,7 +251,8 @@ class Bench:
             total += seconds
             yield "line", sorted({test.partition("::")[0] for test in chosen}), chosen
         yield "package", own_tests(module), []
-        yield "slow", own_tests(module), []
+        if self._slow:
+            yield "slow", own_tests(module), []
 
     def _noticed(
         self, worker: Worker, mutant: tuple[Path, str], where: list[str], only: list[str], *, slow: bool
@@ -301,11 +308,12 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=14, help="of each module")
     parser.add_argument("--most", type=int, default=0, help="of all together, instead of --count of each")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--slow", action="store_true", help="also run tests that are marked as slow")
     options = parser.parse_args()
     files = modules(options.modules)
     each = math.ceil(1.2 * options.most / len(files)) if options.most else options.count  # some are short
     mutants = islice(chosen(files, each, options.seed), options.most or None)
-    bench = Bench(options.jobs)
+    bench = Bench(options.jobs, options.slow)
     outcomes: list[Outcome] = []
     lock, interrupted = threading.Lock(), threading.Event()
 
