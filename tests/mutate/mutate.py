@@ -6,8 +6,8 @@ Mutants are cosmic-ray's. Of each module ``--count`` are drawn by the seed, even
 draws so many of all modules together, as evenly. They are made in copies of the tree. All tests run once to
 see which lines each executes (`lines.py`); of a mutant, those that execute its line run, the quickest first,
 in forks of a process that has loaded what tests need (`server.py`). What survives runs against all tests of
-the module's package, with ``--slow`` also against those that are marked as slow. What survives that is printed;
-each outcome is a line of ``.cache/mutants/SEED.jsonl``.
+the module's package, with ``--slow`` also against those that are marked as slow. What survives that is
+printed; each outcome is a line of ``.cache/mutants/SEED.jsonl``.
 
 A test that fails because the machine is busy notices nothing: the test that failed runs again alone, where it
 must fail with the mutant and pass without it. Else it is left out, and the others go on. A test that does not
