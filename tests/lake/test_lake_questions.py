@@ -502,14 +502,15 @@ def test_the_command_asks_and_answers(tmp_path):
             "--units",
             "5",
             "--board",
-            "Pi",
+            "Π",
         ],
     )
     assert done.exit_code == 0, done.output
     assert "51 samples" in done.output
     answer = runner.invoke(cli, ["lake", "ranking", root, "--json"])
     (row,) = json.loads(answer.output)["rows"]
-    assert (row["board"], row["rank"]) == ("Pi", 1)
+    assert (row["board"], row["rank"]) == ("Π", 1)
+    assert "Π" in answer.output  # as it is, and not as an escape
     for name in QUESTIONS:
         options = ["--grid", "DEU"] if name == "fleet" else []
         answer = runner.invoke(cli, ["lake", name, root, *options])

@@ -13,6 +13,7 @@ from energymeter.battery.battery import Battery
 from energymeter.carbon.embodied import Embodied, Range, sci
 from energymeter.carbon.grid import Grid
 from energymeter.errors import LogError, NotMeasured, SpecError
+from energymeter.recordings.record import RecordedSpans
 from energymeter.recordings.trace import Trace
 from energymeter.report.cards import _strict, everything
 from energymeter.report.report import Report, Settings, Stated
@@ -37,6 +38,18 @@ def test_calls_of_a_span_are_counted_one_by_one_and_the_first_can_be_left_out(tm
     assert run.calls.joules.tolist() == pytest.approx([5, 5, 5])
     assert run.spread_per_unit == run.seconds_spread_per_unit == 0
     assert run.windows_s == ((3.0, 4.0), (5.0, 6.0), (7.0, 8.0))
+
+
+def test_units_that_calls_counted_themselves_need_no_statement(tmp_path: Path) -> None:
+    counted = {
+        "infer": RecordedSpans(4, ((1.0, 2.0), (3.0, 4.0), (5.0, 6.0), (7.0, 8.0)), {"images": (1, 2, 3, 4)})
+    }
+    path = record(tmp_path / "a.csv", spans=counted)
+    run = reported(path, span="infer", skip=1, unit="images").runs[0]
+    assert (run.units_counted, run.units) == (9.0, 9.0)
+    assert run.joules_per_unit == pytest.approx(15.0 / 9)
+    other = reported(path, span="infer", skip=1, unit="words").runs[0]
+    assert (other.units_counted, other.units) == (None, 3.0)
 
 
 def test_a_time_of_the_recording_can_be_reported(tmp_path: Path) -> None:

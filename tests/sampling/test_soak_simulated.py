@@ -82,6 +82,17 @@ class Counter:
         pass
 
 
+def test_a_session_that_never_ran_leaves_no_log(tmp_path: Path) -> None:
+    pace = Simulated(1.0)
+    session = Session([SourceConfig(Counter(pace))], {})
+    log = tmp_path / "run.csv"
+    session.prepare(memoryview(bytearray(session.size)), pace, LogConfig(str(log)))
+    assert log.exists()
+    session.close()
+    session.close()
+    assert not log.exists()
+
+
 @pytest.mark.slow
 def test_a_day_and_a_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_writer, "QUEUE_ROWS", QUEUE_ROWS)

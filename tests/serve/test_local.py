@@ -41,7 +41,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from energymeter import EnergyMeter
-from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SpecError
+from energymeter.errors import SamplerError, SourceError, SourceForbidden, SourceMissing, SpecError
 from energymeter.sampling import agent as client
 from energymeter.sampling import descriptors
 from energymeter.sampling.agent import AgentHost, Connection
@@ -509,6 +509,24 @@ def test_users_outside_the_group_are_rejected(serve: Serve, folder: str) -> None
     assert running.server._refused(peer) == ""
     theirs.close()
     ours.close()
+
+
+def test_descriptors_of_an_answer_that_makes_no_sense_are_closed(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.sock")
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(path)
+    listening.listen(1)
+    connection = Connection(path)
+    theirs, _ = listening.accept()
+    before = len(os.listdir("/proc/self/fd"))
+    with open(os.devnull) as file:
+        socket.send_fds(theirs, [b"[1]\n"], [file.fileno(), file.fileno()])
+    with pytest.raises(SamplerError):
+        connection.open("x")
+    assert len(os.listdir("/proc/self/fd")) == before
+    connection.close()
+    theirs.close()
+    listening.close()
 
 
 def test_what_an_agent_has_left_is_replaced(folder: str) -> None:
