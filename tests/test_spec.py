@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energymeter.errors import SpecError
-from energymeter.spec import Spec, driver_names, load_driver, options_of, parse
+from energymeter.spec import Spec, _convert, driver_names, load_driver, options_of, parse
 
 PIECES = [
     "ina219",
@@ -81,6 +81,37 @@ def test_comma_joins_only_before_a_driver() -> None:
 def test_quotes_hide_joints_and_questions() -> None:
     (((driver, place, shown),),) = parse('replay@"/a b,rapl+sim?x.csv"?speed=max')
     assert (driver, place, shown) == ("replay", "/a b,rapl+sim?x.csv", {"speed": "max"})
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "options"),
+    [
+        ('replay@"a?b"', "a?b", {}),
+        ('replay:"a+b"?speed=max', "a+b", {"speed": "max"}),
+        ('replay@"a"b?speed=max', 'a"b', {"speed": "max"}),
+        ('replay@""', "", {}),
+        ("replay@?speed=max", None, {"speed": "max"}),
+        ("replay", None, {}),
+    ],
+)
+def test_an_address_ends_at_its_quote_or_at_the_options(
+    text: str, place: str | None, options: dict[str, str]
+) -> None:
+    (((_, found, given),),) = parse(text)
+    assert (found, given) == (place, options)
+
+
+def test_an_option_of_each_kind_says_what_it_must_be() -> None:
+    def wanted(annotation: object, text: str) -> str:
+        with pytest.raises(SpecError) as refused:
+            _convert("it", "x", text, annotation)
+        return str(refused.value)
+
+    assert wanted(int, "1.5") == "it's option x is '1.5', but it must be a whole number"
+    assert wanted(bool, "perhaps") == "it's option x is 'perhaps', but it must be yes or no"
+    assert wanted(float, "much") == "it's option x is 'much', but it must be a number"
+    assert _convert("it", "x", "0x40", int) == 64
+    assert (_convert("it", "x", "Yes", bool), _convert("it", "x", "off", bool)) == (True, False)
 
 
 def test_percent_signs_in_options() -> None:

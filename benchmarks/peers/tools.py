@@ -304,16 +304,16 @@ def items(tool: type, count: int, seconds: float, watts: float) -> dict[str, Any
     if not hasattr(tool, "items"):
         return {}
     made = tool()
+    begun: list[float] = []
     lasted: list[float] = []
 
     def work() -> None:
-        before = time.monotonic()
+        begun.append(time.monotonic())
         time.sleep(seconds)
-        lasted.append(time.monotonic() - before)
+        lasted.append(time.monotonic() - begun[-1])
 
-    begun = time.monotonic()
     found = made.items(work, count)
-    extra = (time.monotonic() - begun - sum(lasted)) / count
+    extra = (begun[-1] - begun[0] - sum(lasted[:-1])) / (count - 1)  # from pass to pass, without the start
     pairs = [(joules, watts * took) for joules, took in zip(found, lasted, strict=False) if joules]
     errors = [abs(joules - true) / true for joules, true in pairs]
     return {"extra": extra, "known": len(pairs), "error": statistics.median(errors) if errors else None}

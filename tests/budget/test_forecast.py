@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from benchmarks.budget_intervals import LOADS, coverage
 from energymeter.battery.battery import Battery
 from energymeter.budget.balance import Balance
-from energymeter.budget.forecast import Forecast, Level, hours_left, left
+from energymeter.budget.forecast import Block, Forecast, Level, _split, hours_left, left
 
 
 def level_of(powers: list[float], seconds: float = 1.0) -> Level:
@@ -186,3 +186,10 @@ def test_a_jetson_over_a_day_at_every_point_after_the_first_minute() -> None:
             asked += 1
     assert asked > 2000
     assert worst < 0.01
+
+
+def test_the_change_that_most_time_lies_on_either_side_of_is_found_first() -> None:
+    """A large step at the end says less than a smaller one in the middle."""
+    levels = [1.0] * 50 + [2.0] * 47 + [4.5] * 3
+    assert _split([Block(1.0, watts) for watts in levels]) == 50
+    assert _split([Block(1.0, 1.0)] * 20) is None

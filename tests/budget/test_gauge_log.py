@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energymeter.battery.battery import Battery
-from energymeter.budget.gauge_log import hours_from_gauge, hours_from_log
+from energymeter.budget.gauge_log import _FAR, _jitter, hours_from_gauge, hours_from_log
 from energymeter.errors import LogError
 
 UPS = "traces/rpi4_ups_discharge/batt_log_2021-04-28_203426.csv"
@@ -228,3 +228,11 @@ def test_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(LogError, match="no plain file"):
         hours_from_log(str(tmp_path / "pipe"))
+
+
+def test_jitter_is_far_beyond_what_a_gauge_often_rises_or_one_step() -> None:
+    assert _jitter([9.0, 8.0, 7.0, 6.0], 1.0) == 1.0
+    seldom = [9.0, 8.0, 8.5, 7.0]
+    assert _jitter(seldom, 1.0) == 1.0
+    often = [level for start in range(20, 0, -1) for level in (start, start + 1.0, start + 2.0, start - 0.5)]
+    assert _jitter(often, 0.1) == pytest.approx(_FAR * 2.0)

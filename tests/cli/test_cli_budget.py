@@ -73,11 +73,19 @@ def test_a_budgets_life() -> None:
     assert "capacity unknown: only the label is known;" in text
     assert "inference: 78 %" in text
     assert json.loads(say("status", "lab4", "--stage", "inference", "--json"))["spent_joules"] == 6000.0
+    say("new", "lab5", "--share", "inference=60%")
+    say("spend", "lab5", "--joules", "100", "--duration", "1min", "--stage", "inference")
+    say("spend", "lab5", "--joules", "20", "--duration", "1min")
+    spent = [
+        json.loads(say("status", "lab5", *only, "--json"))["spent_joules"]
+        for only in ((), ("--stage", "inference"))
+    ]
+    assert spent == [120.0, 100.0]
     say("spend", "lab4", "--amend", "1", "--wh", "0.5", "--note", "misread")
     say("spend", "lab4", "--undo", "2")
     assert json.loads(say("status", "lab4", "--json"))["spent_joules"] == 1800.0
     assert "undo of 2" in say("list", "lab4")
-    assert say("list") == "lab4\n"
+    assert say("list") == "lab4\nlab5\n"
     assert "stops at step 23" in say("forecast", "lab4", "--iterations", "1000")
     lines = say("export", "lab4").splitlines()
     assert lines[0].startswith("id,kind,at,run,stage")

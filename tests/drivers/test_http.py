@@ -1,5 +1,6 @@
 """URLs as meters, against a local server."""
 
+import hashlib
 import json
 import socket
 from typing import Any
@@ -10,6 +11,7 @@ from devices.opened import open_for_test
 from devices.web import DigestLogin, Said, Web, basic
 
 from energymeter.drivers.http import Http
+from energymeter.drivers.links.http import Digest
 from energymeter.errors import NotMeasured, SourceError, SourceForbidden, SourceMissing, SpecError
 from energymeter.testing import check_source, check_unplugged
 
@@ -121,3 +123,14 @@ def test_options_that_make_no_sense(options: dict[str, Any]) -> None:
 def test_a_code_for_no_value_is_no_power(watts: int) -> None:
     with Web(lambda *_: Said(200, f'{{"p": {watts}}}')) as web, pytest.raises(NotMeasured):
         measured(Http(f"http://{web.address}/", watts="$.p"))
+
+
+def test_a_login_that_asks_for_it_hides_the_user() -> None:
+    """RFC 7616, section 3.4.4: the user's name as a hash, and a word that says so."""
+    challenge = {"realm": "plugs", "nonce": "n", "qop": "auth", "algorithm": "SHA-256", "userhash": "true"}
+    hidden = Digest(challenge, "me", "secret").header("/")
+    assert f'username="{hashlib.sha256(b"me:plugs").hexdigest()}"' in hidden
+    assert "userhash=true" in hidden
+    shown = Digest({**challenge, "userhash": "false"}, "me", "secret").header("/")
+    assert 'username="me"' in shown
+    assert "userhash" not in shown

@@ -134,6 +134,11 @@ def test_lines_without_power_say_so(tmp_path: Path) -> None:
         play(tmp_path, "RAM 534/3964MB SWAP 5/1982MB CPU [1%@102] GR3D_FREQ 0% PMIC@100C")
 
 
+def test_its_name_tells_the_recording() -> None:
+    assert Tegrastats().name == "tegrastats"
+    assert Tegrastats("run.log").name == "tegrastats@run.log"
+
+
 def test_the_running_command(tmp_path: Path) -> None:
     found = tmp_path / "found"
     line = "RAM 1/2MB VDD_IN 5000mW/5000mW VDD_SOC 1mW/1mW"
