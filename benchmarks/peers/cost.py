@@ -15,7 +15,7 @@ _AGAIN = 50
 """How often a loop enters and leaves a block; `_TIMES` where once takes seconds."""
 _WATTS = 10.0
 _ITEMS, _ITEM_SECONDS = 100, 0.02
-_AT_ONCE = 8
+_TOGETHER = 8
 SAMPLERS = {"energymeter", "codecarbon", "perun", "eco2ai", "carbontracker"}
 
 
@@ -28,7 +28,7 @@ def run(say: Callable[[str], None], repetitions: int) -> dict[str, Any]:
             "spans": _spans(say, repetitions),
             "clocks": Asked("energymeter", "clocks", count=100_000).answer()["seconds"],
             "items": _items(say),
-            "at once": _at_once(say),
+            "together": _together(say),
             "idle": _idle(say),
             "loop": _loop(say),
         }
@@ -70,12 +70,12 @@ def _items(say: Callable[[str], None]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _at_once(say: Callable[[str], None]) -> dict[str, float | None]:
+def _together(say: Callable[[str], None]) -> dict[str, float | None]:
     """Share of a core that eight programs take together, each of which measures."""
     found: dict[str, float | None] = {}
     for name in TOOLS:
-        say(f"{_AT_ONCE} processes at once: {name}")
-        asked = [Asked(name, "idle", seconds=_IDLE_SECONDS, interval=None) for _ in range(_AT_ONCE)]
+        say(f"{_TOGETHER} processes together: {name}")
+        asked = [Asked(name, "idle", seconds=_IDLE_SECONDS, interval=None) for _ in range(_TOGETHER)]
         shares = [one.answer().get("inside") for one in asked]
         found[name] = None if None in shares else sum(shares)
     return found

@@ -152,12 +152,12 @@ def _cost(cost: dict[str, Any]) -> list[str]:
                 f"{100 * idle[pace][name]:.2f} %" if idle[pace].get(name) is not None else "–"
                 for pace in paces
             ),
-            "–" if cost["at once"][name] is None else f"{100 * cost['at once'][name]:.2f} %",
+            "–" if cost["together"][name] is None else f"{100 * cost["together"][name]:.2f} %",
             _loop_cell(loop[name]),
         )
         for name in blocks
     ]
-    head = ("", *(f"CPU, {pace}" for pace in paces), "CPU, 8 programs at once", "a real loop takes")
+    head = ("", *(f"CPU, {pace}" for pace in paces), "CPU, 8 programs together", "a real loop takes")
     return lines + _table(head, rows) + [
         "",
         "The loop is Silero VAD's inference at the tool's default pace, with over without, in alternating "
