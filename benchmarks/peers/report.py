@@ -152,7 +152,7 @@ def _cost(cost: dict[str, Any]) -> list[str]:
                 f"{100 * idle[pace][name]:.2f} %" if idle[pace].get(name) is not None else "–"
                 for pace in paces
             ),
-            "–" if cost["together"][name] is None else f"{100 * cost["together"][name]:.2f} %",
+            "–" if cost["together"][name] is None else f"{100 * cost['together'][name]:.2f} %",
             _loop_cell(loop[name]),
         )
         for name in blocks

@@ -134,7 +134,7 @@ def test_lines_without_power_say_so(tmp_path: Path) -> None:
         play(tmp_path, "RAM 534/3964MB SWAP 5/1982MB CPU [1%@102] GR3D_FREQ 0% PMIC@100C")
 
 
-def test_its_name_tells_the_recording() -> None:
+def test_its_name_has_the_recording() -> None:
     assert Tegrastats().name == "tegrastats"
     assert Tegrastats("run.log").name == "tegrastats@run.log"
 
