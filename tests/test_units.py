@@ -47,3 +47,25 @@ def test_anything_else_is_finite_or_nothing(value: object) -> None:
 @pytest.mark.parametrize("text", ["", "nan", "-inf", "1_000", "4,5", "5 W", "0x10", "٣_٤"])
 def test_texts_that_are_no_number(text: str) -> None:
     assert number(text) is None
+
+
+BASES = {
+    "W": 1.0,
+    "V": 1.0,
+    "A": 1.0,
+    "J": 1.0,
+    "C": 1.0,
+    "s": 1.0,
+    "Wh": 3600.0,
+    "Ah": 3600.0,
+    "min": 60.0,
+    "h": 3600.0,
+}
+PREFIXES = {"": 1.0, "k": 1e3, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+
+
+@pytest.mark.parametrize("unit", [unit for units in UNITS.values() for unit in units])
+def test_a_unit_is_its_prefix_times_its_base(unit: str) -> None:
+    base = max((base for base in BASES if unit.endswith(base)), key=len)
+    (size,) = (units[unit] for units in UNITS.values() if unit in units)
+    assert size == pytest.approx(PREFIXES[unit.removesuffix(base)] * BASES[base], rel=1e-12)
