@@ -68,7 +68,7 @@ class Recording:
 
     @property
     def joules(self) -> float:
-        """The names of the finished files."""
+        """What the finished files hold, J."""
         return sum(_joules(self.record.folder.path, file.name) for file in self.record.folder.finished())
 
 
