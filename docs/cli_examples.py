@@ -268,6 +268,7 @@ NOT_RUN: dict[str, list[str]] = {
         "--mqtt-prefix homeassistant",
         "energymeter serve sim:pi4 --otlp http://127.0.0.1:4318 --otlp-host sim:pi4",
         "energymeter serve um25c@/dev/rfcomm0 --record record --record-megabytes 200 --record-minutes 10",
+        "energymeter serve sim:pi4 --record record --push s3://class/lake --push-endpoint http://127.0.0.1:9000",
     ],
     "energymeter compare": ["energymeter compare --celsius 50 -- ./a --- ./b"],
     "energymeter sweep": [

@@ -99,3 +99,42 @@ def test_the_header_of_every_raspberry_pi_has_its_bus_and_those_of_jetsons_their
         7,
         7,
     ]
+
+
+FIGURES = {
+    "pi-zero-w": (5.1, 0.51, 1.79, 6.1, 0.15, 1, "rail"),
+    "pi-zero-2w": (5.1, None, 1.79, 10.2, None, 1, "rail"),
+    "pi3b+": (5.1, 2.05, 4.3, 12.8, None, 1, "rail"),
+    "pi4": (5.1, 3.06, 6.4, 15.3, 0.6, 1, "rail"),
+    "pi5": (5.1, 2.7, 11.1, 25.5, None, 1, "rail"),
+    "coral": (5.0, 2.8, 5.4, 15.0, 2.0, 1, "rail"),
+    "coral-mini": (5.0, None, None, None, None, None, "rail"),
+    "coral-usb": (5.0, 0.3, 1.0, 4.5, None, None, "rail"),
+    "jetson-nano": (5.0, 1.4, 8.0, 20.0, 2.0, 1, "rail"),
+    "jetson-nano-2gb": (5.0, 2.9, 7.2, 15.0, 2.0, 1, "wall"),
+    "xavier-nx": (5.0, None, 4.07, 45.0, None, 8, "rail"),
+    "agx-xavier": (19.0, 9.5, 28.0, 65.0, None, 8, "wall"),
+    "orin-nano": (5.0, 4.76, 15.0, 45.0, None, 7, "rail"),
+    "agx-orin": (19.0, None, None, 90.0, None, 7, "rail"),
+    "generic": (5.0, 2.0, 6.0, None, None, None, "rail"),
+}
+"""Rail in V; idle, busy and most in W; the course's current in A; bus of the header; where it is measured.
+
+As the sources say that each profile names: to change one, change it here as well.
+"""
+
+
+def test_the_figures_are_those_of_the_sources() -> None:
+    found = {
+        board.name: (
+            board.rail_volts,
+            board.idle_watts,
+            board.busy_watts,
+            board.max_watts,
+            board.course_amps,
+            board.i2c_bus,
+            board.place,
+        )
+        for board in (*BOARDS, GENERIC)
+    }
+    assert found == FIGURES

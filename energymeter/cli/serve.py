@@ -51,8 +51,7 @@ def serve(sources: tuple[str, ...], file: str | None, **options: Any) -> None:
     settings = ExporterSettings.of(config.sections, options)
     if options["unit"] is not None:
         arguments = _arguments(sources, file, options)
-        writable = None if settings.record is None else settings.record.folder
-        click.echo(units(arguments, config.group, options["unit"] == "user", writable), nl=False)
+        click.echo(units(arguments, config.group, options["unit"] == "user", settings.written), nl=False)
         return
     listen = _listen(options, DEFAULT_LISTEN if settings.site else None)
     log.addHandler(logging.StreamHandler())

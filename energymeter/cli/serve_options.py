@@ -32,6 +32,8 @@ def exporter_options(command: F) -> F:
         click.option("--record", type=click.Path(file_okay=False), help="Keep every sample in this folder."),
         click.option("--record-megabytes", help="Its size; 1000. The oldest files go first."),
         click.option("--record-minutes", help="Of one file; 60."),
+        click.option("--push", help="Push the record to this lake: a folder, or s3://bucket/folder."),
+        click.option("--push-endpoint", help="URL of a store that speaks S3."),
         click.option("--budget", "budgets", multiple=True, help="Show this budget; may be given again."),
         click.option(
             "--print",

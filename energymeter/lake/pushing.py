@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from energymeter.errors import LogError, SpecError
-from energymeter.lake.rows import RunRows, key_of, partition, rows_of, table_of, version_of
+from energymeter.lake.rows import RunRefused, RunRows, key_of, partition, rows_of, table_of, version_of
 from energymeter.lake.schema import DATA, MOST_REPORT_BYTES, arrow, check_marker, write_table
 from energymeter.lake.statement import Statement
 from energymeter.lake.store import Store
@@ -65,7 +65,7 @@ def push(
     Raises:
         SpecError: the statement makes no sense, or a recording does not say its host or date.
         LogError, NotMeasured: a recording cannot be read, or the lake not written.
-        LogError: the lake states something else of a run, or has a longer recording of it.
+        RunRefused: the lake states something else of a run, or has a longer recording of it.
         ExtraMissing: fsspec or pyarrow is not installed.
     """
     arrow()
@@ -94,14 +94,14 @@ def _push(
         return Pushed(file, rows.run_id, False, samples)
     now = _moved_to(store, rows.run_id) or rows.home
     if now not in ("", rows.folder) and not force and _versions(store, rows.run_id, now):
-        raise LogError(f"{file} is in the lake already, as {printable(now)}; give --force to move it")
+        raise RunRefused(f"{file} is in the lake already, as {printable(now)}; give --force to move it")
     newest = max(earlier, default="")
     if (
         newest
         and not force
         and version_of(0, rows.end_unix_us, 0, "") <= newest[: len(version_of(0, 0, 0, ""))]
     ):
-        raise LogError(
+        raise RunRefused(
             f"{file} is in the lake with another statement or with more samples; give --force to replace that"
         )
     if now != rows.folder:  # before its rows, so that whoever finds these can find them by the run, too

@@ -32,6 +32,10 @@ _LATEST_UNIX_S = 7.3e9  # in the year 2201
 _STEP = 1e-3
 
 
+class RunRefused(LogError):
+    """A run that the lake cannot take, whatever the state of its store."""
+
+
 class RunRows(NamedTuple):
     """Everything of one run."""
 
@@ -77,7 +81,9 @@ def rows_of(channels: "Sequence[Trace]", file: str, stated: "Statement") -> RunR
     epoch -= stated.clock_offset_s
     first, last = total.window_s or (float(total.time_s[0]), float(total.time_s[-1]))
     if not 0 <= epoch + first <= epoch + last < _LATEST_UNIX_S:
-        raise LogError(f"{printable(file)} has times that make no sense; give --started, as 2026-11-28T14:00")
+        raise RunRefused(
+            f"{printable(file)} has times that make no sense; give --started, as 2026-11-28T14:00"
+        )
     trust = _trust(counted)
     usage = total.usage()
     run_id = _run_id(total, channels)
@@ -356,7 +362,7 @@ def _second_rows(
     """The mean of each second of the clock; the first and the last may be shorter."""
     begin, end = math.floor(epoch + first), math.ceil(epoch + last)
     if end - begin > _MOST_SECONDS:
-        raise LogError(f"a run of {end - begin} s is longer than {_MOST_SECONDS} s; split the recording")
+        raise RunRefused(f"a run of {end - begin} s is longer than {_MOST_SECONDS} s; split the recording")
     interval = max(
         (float(np.median(np.diff(part.time_s))) for part in total.parts if len(part) > 1), default=0.0
     )

@@ -30,6 +30,7 @@ EXPORTER_SECTIONS: Mapping[str, tuple[str, ...]] = {
     "otlp": ("url", "host"),
     "budgets": ("names",),
     "record": ("folder", "megabytes", "minutes"),
+    "push": ("to", "endpoint"),
 }
 """Sections that exporters read, and their keys; see `Config.sections`."""
 MOST_BYTES = 65_536

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import contextlib
     from collections.abc import Sequence
 
+    from energymeter.serve.push import LakePusher
     from energymeter.serve.record import Recorded
     from energymeter.serve.snapshot import Served
 
@@ -64,6 +65,9 @@ class ExporterSettings(NamedTuple):
     budgets: tuple[str, ...] = ()
     record: RecordSettings | None = None
     """Where every sample is kept."""
+    push: str | None = None
+    """The lake that the record is pushed to."""
+    push_endpoint: str | None = None
 
     @classmethod
     def of(cls, sections: Mapping[str, Mapping[str, str]], options: Mapping[str, Any]) -> ExporterSettings:
@@ -77,7 +81,7 @@ class ExporterSettings(NamedTuple):
             if unknown:
                 raise SpecError(f"the key {unknown[0]} of [{title}] is not known; see docs/serve.md")
         web, mqtt, otlp = (sections.get(title, {}) for title in ("web", "mqtt", "otlp"))
-        kept = sections.get("record", {})
+        kept, pushed = sections.get("record", {}), sections.get("push", {})
         record = options["record"] or kept.get("folder")
         size, period = (options[f"record_{name}"] or kept.get(name) for name in ("megabytes", "minutes"))
         if record is None and ("record" in sections or size or period):
@@ -94,12 +98,26 @@ class ExporterSettings(NamedTuple):
             otlp_host=options["otlp_host"] or otlp.get("host"),
             budgets=(*named, *options["budgets"]),
             record=None if record is None else RecordSettings.of(record, size, period),
+            push=options["push"] or pushed.get("to"),
+            push_endpoint=options["push_endpoint"] or pushed.get("endpoint"),
         )
         if settings.recordings is not None and not settings.web:
             raise SpecError("--recordings is for the page; give --web, too")
         if settings.otlp_host is not None and settings.otlp is None:
             raise SpecError("--otlp-host is for OpenTelemetry; give --otlp, too")
+        if settings.push is None and ("push" in sections or settings.push_endpoint is not None):
+            raise SpecError("a push needs a lake; give --push PATH|URL, or to = … in [push]")
+        if settings.push is not None and record is None:
+            raise SpecError("what is pushed is the record; give --record FOLDER, too")
         return settings
+
+    @property
+    def written(self) -> list[str]:
+        """The folders that are written."""
+        folders = [] if self.record is None else [self.record.folder]
+        if self.push is not None and "://" not in self.push:
+            folders.append(os.path.abspath(os.path.expanduser(self.push)))
+        return folders
 
     @property
     def site(self) -> bool:
@@ -140,11 +158,19 @@ def begin(
         SpecError: an address makes no sense, or there is no such source.
         ExtraMissing: a client library is not installed.
     """
+    pusher: LakePusher | None = None
     if settings.record is not None:
         record = RollingRecord(agent.sources(), settings.record.checked(len(agent.sources())))
+        if settings.push is not None:
+            from energymeter.serve.push import LakePusher
+
+            pusher = LakePusher(record.folder, settings.push, settings.push_endpoint)
         stack.callback(agent.listen().close)
         stack.callback(record.close)
         record.start()
+        if pusher is not None:
+            stack.callback(pusher.stop)
+            pusher.start()
     if not settings.any:
         return None
     names = [source.name for source in agent.sources()]
@@ -152,7 +178,8 @@ def begin(
         raise SpecError(f"--otlp-host names no source of this agent; give one of: {', '.join(names)}")
     clock = SystemClock()
     totals = Totals(os.path.join(agent.state_folder, _TOTALS))
-    feed = Feed(agent.sources, totals, Batteries(settings.budgets, clock), Cards.here(None), clock)
+    push = pusher.state if pusher is not None else lambda: None
+    feed = Feed(agent.sources, totals, Batteries(settings.budgets, clock), Cards.here(None), clock, push)
     stack.callback(agent.listen().close)
     stack.callback(feed.take)
     exporter = None

@@ -14,6 +14,7 @@ from energymeter.report.live import COLUMN_SECONDS, KEPT, Bar, Course, added
 from energymeter.serve.snapshot import (
     BatteryState,
     ChannelState,
+    PushState,
     Served,
     Snapshot,
     SourceState,
@@ -61,6 +62,7 @@ class Feed:
         batteries: what is left of each battery and budget now.
         cards: the calibrations that the samplers apply.
         clock: of the samples.
+        push: how far the record is pushed.
     """
 
     def __init__(
@@ -70,7 +72,9 @@ class Feed:
         batteries: Callable[[], Sequence[BatteryState]] = tuple,
         cards: Cards | None = None,
         clock: Clock | None = None,
+        push: Callable[[], PushState | None] = lambda: None,
     ) -> None:
+        self._push = push
         self._sources, self._batteries = sources, batteries
         self._cards = cards or Cards()
         self._totals = totals or Totals()
@@ -133,7 +137,7 @@ class Feed:
             states.append(SourceState(served.name, up, served.error))
         channels = without_nested([one for state in states for one in self._known[state.name]])
         self._totals.take(state for state in channels if state.joules is not None)
-        snapshot = Snapshot(tuple(states), tuple(channels), tuple(self._batteries()))
+        snapshot = Snapshot(tuple(states), tuple(channels), tuple(self._batteries()), self._push())
         return Figures(snapshot, dict(self._totals.channels), dict(self._totals.spans))
 
     def columns(self, source: str, channel: str, zoom: int, since: int) -> Columns:

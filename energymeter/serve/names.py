@@ -71,6 +71,14 @@ MISSED = Metric(
     CHANNEL_LABELS,
 )
 UP = Metric("energymeter_source_up", "gauge", "1 while the source answers, else 0.", ("source",))
+PUSH_WAITING = Metric(
+    "energymeter_push_waiting_recordings", "gauge", "Finished recordings that are not in the lake yet."
+)
+PUSH_LOST = Metric(
+    "energymeter_push_lost_recordings_total",
+    "counter",
+    "Recordings that were removed before they were pushed, because the record was full.",
+)
 
 BATTERY_CHARGE = Metric(
     "energymeter_battery_charge_ratio",
@@ -112,6 +120,8 @@ METRICS: tuple[Metric, ...] = (
     COVERAGE,
     MISSED,
     UP,
+    PUSH_WAITING,
+    PUSH_LOST,
     BATTERY_CHARGE,
     BUDGET_CHARGE,
     BUDGET_ENERGY,

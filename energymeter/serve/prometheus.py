@@ -33,6 +33,10 @@ def series(figures: Figures) -> Iterator[Series]:
     yield Series(names.BUILD, (__version__,), 1.0)
     for source in figures.snapshot.sources:
         yield Series(names.UP, (source.name,), float(source.up))
+    push = figures.snapshot.push
+    if push is not None:
+        yield Series(names.PUSH_WAITING, (), float(push.waiting))
+        yield Series(names.PUSH_LOST, (), float(push.lost))
     for state in figures.snapshot.channels:
         total = figures.totals.get((state.source, state.channel))
         yield from _channel(state, total)

@@ -33,17 +33,15 @@ class RecordFolder:
         path: the folder; made where there is none.
         most_bytes: what its files may take, those that are still written included.
         reserve_bytes: what all files that are still written may take together.
-        removed: called with the name of each file that had to go.
     """
 
-    def __init__(
-        self, path: str, most_bytes: int, reserve_bytes: int, removed: Callable[[str], None] = lambda _: None
-    ) -> None:
+    def __init__(self, path: str, most_bytes: int, reserve_bytes: int) -> None:
         self.path = path
         self.changed = threading.Event()
         """A file was finished."""
         self._most_bytes, self._reserve_bytes = most_bytes, reserve_bytes
-        self._removed = removed
+        self.on_removed: Callable[[str], None] = lambda _: None
+        """Called with the name of each file that had to go."""
         self._open: set[str] = set()
         self._lock = threading.Lock()
         self._descriptor: int | None = None
@@ -131,4 +129,4 @@ class RecordFolder:
                 return
             os.unlink(os.path.join(self.path, file.name))
             total -= file.bytes
-            self._removed(file.name)
+            self.on_removed(file.name)

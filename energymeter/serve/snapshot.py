@@ -79,12 +79,23 @@ class BatteryState(NamedTuple):
     """What a full one holds."""
 
 
+class PushState(NamedTuple):
+    """How far an agent has pushed its record."""
+
+    waiting: int
+    """Finished recordings that are not in the lake yet."""
+    lost: int
+    """Recordings that were removed before they were pushed, since the record was begun."""
+
+
 class Snapshot(NamedTuple):
     """Everything, at one moment."""
 
     sources: tuple[SourceState, ...] = ()
     channels: tuple[ChannelState, ...] = ()
     batteries: tuple[BatteryState, ...] = ()
+    push: PushState | None = None
+    """None: nothing is pushed."""
 
 
 class Served(Protocol):

@@ -48,19 +48,19 @@ Also=energymeter.socket
 """
 
 
-def units(arguments: Sequence[str], group: str | None, user: bool, writable: str | None = None) -> str:
+def units(arguments: Sequence[str], group: str | None, user: bool, writable: Sequence[str] = ()) -> str:
     """The text of both units.
 
     Args:
         arguments: what follows ``energymeter serve``.
         group: whose members may connect to the system's agent.
         user: for ``systemctl --user``.
-        writable: a folder that the service may write, which has to exist when it starts.
+        writable: folders that the service may write, which have to exist when it starts.
 
     Raises:
         SpecError: an argument would end its line.
     """
-    if any(sign in argument for argument in (*arguments, group or "", writable or "") for sign in "\n\r\0"):
+    if any(sign in argument for argument in (*arguments, group or "", *writable) for sign in "\n\r\0"):
         raise SpecError("a unit holds each argument on one line; leave out the line breaks")
     words = [sys.executable, "-m", "energymeter", "serve", *arguments]
     # systemd expands % and $ by itself (systemd.service(5), COMMAND LINES)
@@ -71,7 +71,7 @@ def units(arguments: Sequence[str], group: str | None, user: bool, writable: str
         path=path, mode="0660" if shared else "0600", group=f"SocketGroup={group}\n" if shared else ""
     ) + _SERVICE.format(
         command=command,
-        writable="" if writable is None else f"ReadWritePaths={_path(writable)}\n",
+        writable="".join(f"ReadWritePaths={_path(folder)}\n" for folder in writable),
         home="" if user else "ProtectHome=read-only\n",
         target="default.target" if user else "multi-user.target",
     )

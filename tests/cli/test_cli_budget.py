@@ -4,14 +4,17 @@ import csv
 import io
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from devices.terminal import in_pipe
 
 from energymeter.budget.account import Account
 from energymeter.cli.budget import budget as command
+from energymeter.cli.budget_options import level, share
 from energymeter.errors import LedgerError, SpecError
 from energymeter.meter.usage_delta import UsageDelta
 
@@ -297,3 +300,27 @@ def test_no_hours_have_a_reason_in_text_and_in_json(tmp_path: Path) -> None:
     refused = CliRunner().invoke(command, ["forecast", "--watts", "3", "--empty", "7%"])
     assert isinstance(refused.exception, SpecError)
     assert "--log" in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "value"),
+    [
+        (share, "10%", 0.1), (share, "0.1", 0.1), (share, "0", 0.0), (share, "100 %", 1.0),
+        (level, "7%", 7.0), (level, "150", 150.0), (level, "0", 0.0),
+    ],
+)  # fmt: skip
+def test_shares_and_levels(read: Callable[[str], float], text: str, value: float) -> None:
+    assert read(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("read", [share, level])
+@pytest.mark.parametrize("text", ["", "much", "-1", "10 W", "nan", "%"])
+def test_what_is_no_share_and_no_level(read: Callable[[str], float], text: str) -> None:
+    with pytest.raises(click.BadParameter, match="write"):
+        read(text)
+
+
+@pytest.mark.parametrize("text", ["101%", "1.1"])
+def test_a_share_is_at_most_all(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is no share"):
+        share(text)

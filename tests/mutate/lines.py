@@ -59,7 +59,8 @@ def own_tests(module: Path) -> list[str]:
     if not tests.is_dir():
         one = ROOT / "tests" / f"test_{module.stem}.py"
         return [doctests, *([str(one.relative_to(ROOT))] if one.exists() else [])]
-    return [doctests, str(tests.relative_to(ROOT))]
+    pages = ["tests/docs/test_reference.py"] if package == "cli" else []  # defaults and help are on a page
+    return [doctests, str(tests.relative_to(ROOT)), *pages]
 
 
 def statements(source: str) -> list[range]:

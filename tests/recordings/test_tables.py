@@ -9,6 +9,7 @@ import pytest
 from energymeter import Trace
 from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.recordings.reader import Hints, Record, explained, read
+from energymeter.recordings.shape import split
 
 EPOCH = 1_777_888_800
 
@@ -437,3 +438,22 @@ def test_columns_are_explained_by_the_first_rows_of_a_huge_file(tmp_path: Path) 
         file.write(b"time_s,power_W\n" + b"".join(b"%d,10.0\n" % i for i in range(50_000)))
         file.truncate(1 << 35)  # much of nothing, which nobody reads to its end
     assert "power_W: watts [W]" in "\n".join(explained(str(path)))
+
+
+@pytest.mark.parametrize(
+    ("line", "delimiter", "cells"),
+    [
+        ("| 1 | 2 |", "|", ["1", "2"]),
+        ("| 1 |", "|", ["1"]),
+        ("1 | 2", "|", ["1", "2"]),
+        ("| 1 | 2", "|", ["", "1", "2"]),
+        ("||", "|", [""]),
+        ("|", "|", ["", ""]),
+        (",1,", ",", ["", "1", ""]),
+        (' "a, b" , 2\r\n', ",", ["a, b", "2"]),
+        ("  1   2 ", " ", ["1", "2"]),
+    ],
+)
+def test_the_cells_of_a_line(line: str, delimiter: str, cells: list[str]) -> None:
+    """A table as Markdown has it begins and ends with a bar; other empty cells are cells."""
+    assert split(line, delimiter) == cells

@@ -1,7 +1,14 @@
 """Figures of an agent that does not run: a board on a rail, its processor within, a battery and spans."""
 
 from energymeter.serve.feed import Figures
-from energymeter.serve.snapshot import BatteryState, ChannelState, Snapshot, SourceState, without_nested
+from energymeter.serve.snapshot import (
+    BatteryState,
+    ChannelState,
+    PushState,
+    Snapshot,
+    SourceState,
+    without_nested,
+)
 from energymeter.serve.totals import Totals
 from energymeter.text import Estimate
 
@@ -52,7 +59,8 @@ def figures(
     names = dict.fromkeys(state.source for state in channels)
     up = {name: all(s.watts is not None for s in channels if s.source == name) for name in names}
     sources = tuple(SourceState(name, up[name], "" if up[name] else "it is unplugged") for name in names)
-    return Figures(Snapshot(sources, tuple(channels), batteries), dict(totals.channels), dict(totals.spans))
+    snapshot = Snapshot(sources, tuple(channels), batteries, PushState(3, 2))
+    return Figures(snapshot, dict(totals.channels), dict(totals.spans))
 
 
 class GivenFeed:

@@ -46,6 +46,7 @@ def test_a_file_says_the_same_as_the_options_which_come_first(tmp_path: Path) ->
         "[source board]\nspec = sim:pi4\n[web]\nrecordings = /srv/energy\n[metrics]\n"
         "[mqtt]\nurl = mqtt://host\ntitle = Field Pi\n[otlp]\nurl = http://host:4318\nhost = board\n"
         "[budgets]\nnames = a b\n[record]\nfolder = /srv/record\nmegabytes = 20\nminutes = 5\n"
+        "[push]\nto = s3://class/lake\nendpoint = http://host:9000\n"
     )
     sections = {title: dict(keys) for title, keys in Config.load(str(file)).sections.items()}
     assert given(**sections) == ExporterSettings(
@@ -59,6 +60,8 @@ def test_a_file_says_the_same_as_the_options_which_come_first(tmp_path: Path) ->
         "board",
         ("a", "b"),
         RecordSettings("/srv/record", 20_000_000, 300.0),
+        "s3://class/lake",
+        "http://host:9000",
     )
     assert given("--record-minutes", "10", **sections).record == RecordSettings(
         "/srv/record", 20_000_000, 600.0

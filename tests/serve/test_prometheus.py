@@ -60,6 +60,8 @@ def test_the_values_are_those_of_the_figures() -> None:
     assert found["energymeter_budget_charge_ratio"] == {("field",): 0.62}
     assert found["energymeter_budget_time_left_low_seconds"] == {("field",): 1.4 * 3600}
     assert found["energymeter_battery_charge_ratio"] == {("old",): 0.1}
+    assert found["energymeter_push_waiting_recordings"] == {(): 3.0}
+    assert found["energymeter_push_lost_recordings_total"] == {(): 2.0}
 
 
 def test_no_sum_over_a_name_counts_energy_twice() -> None:
@@ -122,7 +124,8 @@ def test_names_follow_the_conventions_of_prometheus() -> None:
         assert re.fullmatch("energymeter_[a-z_]+", metric.name)
         assert metric.name.endswith("_total") == (metric.kind == "counter")
         assert metric.help.endswith(".")
-        assert re.search(r"joules|watts|coulombs|volts|seconds|ratio|samples|_up$|_info$", metric.name)
+        units = "joules|watts|coulombs|volts|seconds|ratio|samples|recordings"
+        assert re.search(rf"{units}|_up$|_info$", metric.name)
 
 
 # -- promtool ------------------------------------------------------------------------------------------

@@ -171,7 +171,7 @@ def test_the_record_stays_within_its_bound(tmp_path: Path, clock: WallClock) -> 
     most = 2_000_000
     kept = record(tmp_path, clock, *sources, most_bytes=most, period_seconds=3600.0)
     removed: list[str] = []
-    kept.folder._removed = removed.append
+    kept.folder.on_removed = removed.append
     sizes = []
     for _ in range(25):
         for source in sources:
