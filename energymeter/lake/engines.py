@@ -113,7 +113,7 @@ def _duckdb(ibis: Any, store: Store, _: Any) -> "tuple[Any, Callable[[str], Any]
     connection.raw_sql("SET autoinstall_known_extensions = false")  # nothing is loaded from the network
     if store.remote:
         connection.register_filesystem(store.files)
-    else:  # a question reads the same files several times; a file that has changed is read anew
+    else:  # a question reads the same files several times; one that has changed is read again
         connection.raw_sql("SET parquet_metadata_cache = true")
 
     def read(table: str) -> Any:
