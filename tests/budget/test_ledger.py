@@ -373,3 +373,29 @@ def test_a_debit_of_an_old_charge_is_not_of_this_one(ledger: Ledger, budget: int
     assert ledger.record(budget, "run", "", debit(150), 0) is not None
     ledger.record(budget, "run", "", debit(175))
     assert total(ledger, budget) == 25
+
+
+def test_questions_are_answered_while_another_program_writes(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    ledger = Ledger(path, busy_seconds=0.01)
+    budget = ledger.create("lab4", "{}", "{}")
+    ledger.record(budget, "run", "", debit(100, spans={"infer": SpanTotal(2, 80, 0)}))
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    holder.execute("UPDATE budgets SET battery = 'another'")
+    assert ledger.names() == ["lab4"]
+    assert total(ledger, budget) == 100
+    assert ledger.totals(budget).battery == "{}"
+    assert [line.joules for line in ledger.lines(budget)] == [0.0001]
+    assert len(ledger.stretches(budget, None)) == 1
+    assert ledger.units(budget, None, None) == [(1, 0.0001)]
+    assert ledger.spans(budget, None)["infer"] == SpanTotal(2, 80, 0)
+    holder.execute("ROLLBACK")
+    holder.close()
+
+
+def test_units_are_counted_over_the_latest_thousand_runs(ledger: Ledger, budget: int) -> None:
+    for run in range(1003):
+        ledger.record(budget, f"run {run}", "", debit(1))
+    assert len(ledger.units(budget, None, None)) == 1000
+    assert len(ledger.units(budget, None, None, latest=7)) == 7

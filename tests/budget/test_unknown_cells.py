@@ -193,3 +193,8 @@ def test_a_young_and_an_aged_cell_by_their_label(cycle: str, tmp_path: Path) -> 
     asked = recorded(path, Battery.parse("2000mAh"), tmp_path)
     assert len(asked) == 4
     assert all(one.held for one in asked.values())
+
+
+def test_a_battery_of_more_cells_than_four_is_not_known_here() -> None:
+    assert sagging(0.5, cells=4) is not None
+    assert sagging(0.5, cells=5) is None

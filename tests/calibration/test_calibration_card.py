@@ -374,3 +374,9 @@ def test_more_cards_than_anybody_has_are_refused(folder, monkeypatch):
         cards.save(card(f"meter {number}"))
     with pytest.raises(CalibrationError, match="more than 2 cards"):
         cards.load_all()
+
+
+def test_a_card_that_cannot_be_written_names_another_place(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CalibrationError, match=r"c\.json cannot be written: .*; name another with --card"):
+        cards.save(card(), tmp_path / "file" / "c.json")

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energymeter.calibration.charge_reference import fit_charge, fit_clock, ticks
-from energymeter.calibration.fitting import fit
+from energymeter.calibration.fitting import fit, model_of
 from energymeter.calibration.line_fit import york
 from energymeter.calibration.points import Point, average, band, read_csv, write_csv
+from energymeter.energy.correction import Model
 from energymeter.errors import CalibrationError
 from energymeter.reading import Band
 
@@ -343,3 +344,15 @@ def test_one_current_alone_is_no_calibration():
 def test_a_voltage_of_another_wire_is_refused():
     with pytest.raises(CalibrationError, match=r"outside 0.9"):
         fit([Point("volts", 5.0, 12.0)] * 3, Band(0.005), Band(0.001))
+
+
+def test_each_channel_of_a_model_has_its_own_line():
+    gains = {("volts", ""): 1.01, ("amps", ""): 1.02, ("amps", "40mV"): 1.03, ("watts", ""): 1.04}
+    band = Band(0.01, 0.001, 0.001)
+    found = {key: fit(line_points(gain, 0.0, (1.0, 2.0, 3.0)), band, Band()) for key, gain in gains.items()}
+    model = model_of(found)
+    assert model.volts == found["volts", ""].line
+    assert model.amps == {"": found["amps", ""].line, "40mV": found["amps", "40mV"].line}
+    assert model.watts == found["watts", ""].line
+    assert len({line.gain for line in (model.volts, *model.amps.values(), model.watts)}) == 4
+    assert model_of({}) == Model()

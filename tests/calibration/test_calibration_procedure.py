@@ -503,6 +503,27 @@ def test_a_chip_s_own_clock_is_found_whatever_its_shunt(oscillator):
     assert found.uncertainty < 1e-3
 
 
+def test_a_clock_is_found_around_readings_that_fail():
+    clock = ManualClock()
+    chip = ina.Ina228([Steps([(1.0, 0.8)], 5.0)], clock.monotonic_ns, [0.01512])
+    chip.oscillator = 1.004
+    buffer = ReadingBuffer(Ina228(shunt=0.015, wire=chip, clock=clock), 10.0, clock)
+    buffer.open()
+    said = []
+
+    def report(text):
+        said.append(text)
+        if len(said) in (20, 40):
+            chip.nacks = 2
+
+    found = clock_gain(buffer, clock, 0.05, report)
+    assert found.gain == pytest.approx(1 / 1.004, abs=max(4 * found.uncertainty, 2e-5))
+    assert 1 <= sum("did not answer" in text for text in said) <= 4
+    assert len(said) > 300, "180 s, two readings a second"
+    assert said[-1].endswith("s on the meter's clock")
+    assert float(said[-1].split()[0]) == pytest.approx(180 * 1.004, abs=3)
+
+
 def test_only_a_meter_that_counts_has_a_clock_to_compare():
     bench = Bench([])
     buffer = ReadingBuffer(Reference5A(bench), 10.0, bench.clock)

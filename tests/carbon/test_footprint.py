@@ -238,6 +238,11 @@ def test_a_recording_meets_each_half_hour() -> None:
     assert "each stretch by its own intensity" in carbon.source
 
 
+def test_a_mean_that_is_as_low_as_no_country_s_is_taken_as_it_is() -> None:
+    grid = Intensities.half_hours(START, [0.5, 0.5], zone="GB", source="a test")
+    assert footprint_over_time(recording(START), grid).grams == pytest.approx(4 * 0.5)
+
+
 def test_a_recording_that_begins_within_a_half_hour() -> None:
     # From 15 minutes into the first: 0.5 kWh in it, 0.5 + 1.5 in the second, 1.5 in the third.
     grid = Intensities.half_hours(START, [100, 500, 0], zone="GB", source="a test")

@@ -101,6 +101,14 @@ def test_electricity_maps_last_day_and_longer_ago(maps: ElectricityMapsServer, c
     assert maps.asked[1].startswith("/carbon-intensity/past-range?zone=DE&start=2026-11-20T08%3A00Z")
 
 
+@pytest.mark.parametrize(("hours", "kind"), [(22.5, "history"), (23.0, "history"), (23.5, "past-range")])
+def test_electricity_maps_last_day_is_the_free_request(
+    maps: ElectricityMapsServer, clock: ManualClock, hours: float, kind: str
+) -> None:
+    german(maps, clock).between(NOW - hours * HOUR, NOW - (hours - 1) * HOUR)
+    assert maps.asked[0].startswith(f"/carbon-intensity/{kind}?zone=DE")
+
+
 def test_what_is_over_is_asked_once(maps: ElectricityMapsServer, clock: ManualClock) -> None:
     live = german(maps, clock)
     for _ in range(2):

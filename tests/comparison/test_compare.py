@@ -23,6 +23,7 @@ from energymeter.comparison.recorded import compare_recordings
 from energymeter.comparison.schedule import schedule
 from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.meter.conditions import celsius
+from energymeter.reading import Band, Facts
 from energymeter.recordings.record import RecordedSpans
 from energymeter.recordings.trace import Trace
 
@@ -463,3 +464,16 @@ def test_a_run_begins_when_the_board_has_cooled(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("energymeter.comparison.interleaved._MOST_COOLING_SECONDS", -1.0)
     with pytest.raises(SpecError, match=r"stays at 70 °C and does not cool to 50 °C; raise --celsius"):
         compare(lambda: None, lambda: None, **{**QUICK, "celsius": 50.0})
+
+
+def test_without_a_verdict_the_first_reason_is_said(tmp_path: Path) -> None:
+    files = []
+    for name, watts in (("a", 3.0), ("b", 3.1), ("c", 4.7)):
+        trace = Trace.integrate(range(4), [watts] * 4, facts=Facts(watts=Band(0.01)), name="rail")
+        trace.save(tmp_path / f"{name}.csv")
+        files.append(str(tmp_path / f"{name}.csv"))
+    done = in_process("compare", *files)
+    assert done.returncode == 14
+    assert done.stderr.startswith("energymeter: no verdict: not enough runs: 1 of at least 5 per arm; ")
+    assert "+3.33 %" in done.stderr
+    assert "+56.7 %" not in done.stderr

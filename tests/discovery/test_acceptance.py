@@ -218,3 +218,32 @@ def test_a_serial_meter_is_unplugged_and_comes_back(tmp_path: Path) -> None:
     assert named(report, "counters against the integral").passed
     assert "2.550 W" in named(report, "noise").text
     assert str(tmp_path) not in report.markdown()
+
+
+class Slow(Bench):
+    """Its meter answers only some time after it was plugged in again."""
+
+    def ask(self, question: str) -> str:
+        answer = super().ask(question)
+        if "plug it in again" in question:
+            self.chip.nacks = 4
+        return answer
+
+
+def test_a_meter_that_is_back_only_after_a_while_passes() -> None:
+    check = named(Slow().report(), "unplug and replug")
+    assert check.passed
+    assert "read again" in check.text
+
+
+class Away(Bench):
+    """Its meter never comes back."""
+
+    def ask(self, question: str) -> str:
+        return "" if "plug it in again" in question else super().ask(question)
+
+
+def test_a_meter_that_does_not_come_back_fails() -> None:
+    check = named(Away().report(), "unplug and replug")
+    assert check.passed is False
+    assert check.text.startswith("not read again within ")

@@ -275,6 +275,17 @@ def test_a_charge_without_a_voltage_is_no_energy(sysfs: Sysfs) -> None:
         cell.read()
 
 
+def test_without_a_voltage_yet_a_step_of_charge_is_one_of_a_lithium_cell(sysfs: Sysfs) -> None:
+    supply = PowerSupply(sysfs).phone()
+    (cell,) = opened(sysfs).channels()
+    assert cell.facts.joules is not None
+    assert cell.facts.joules.resolution == pytest.approx(3.6 * 12.229, rel=0.02)
+    supply.set("voltage_now", 0)
+    (cell,) = opened(sysfs).channels()
+    assert cell.facts.joules is not None
+    assert cell.facts.joules.resolution == pytest.approx(3.6 * 3.7)
+
+
 def test_a_code_for_no_value_is_no_power(sysfs: Sysfs) -> None:
     supply = PowerSupply(sysfs).laptop()
     for value in (2**32 - 1, 10**12):

@@ -137,6 +137,15 @@ def test_a_stream_conforms_and_counts_what_is_no_sample() -> None:
     source.close()
 
 
+def test_lines_that_come_at_once_have_whole_and_rising_stamps() -> None:
+    source = Exec("printf '1\\n2\\n3\\n4\\n'; sleep 60", unit="W", shell=True, stream=True)
+    open_for_test(source)
+    stamps = [reading.at_ns for reading in fresh(source, 4)]
+    source.close()
+    assert all(isinstance(stamp, int) for stamp in stamps)
+    assert stamps == sorted(set(stamps))
+
+
 def test_a_stream_that_ends_says_so_after_its_last_line() -> None:
     source = Exec("printf '1\\n2'", unit="W", stream=True)
     open_for_test(source)

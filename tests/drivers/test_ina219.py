@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import sys
+from types import ModuleType
 
 import pytest
 from devices.real_recordings import recording
@@ -415,6 +416,77 @@ def test_pi_ina219_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     source.close()
 
 
+class Library(ModuleType):
+    """What the driver calls of pi-ina219 1.4.1, with figures of a test; `make test-peers` has the library."""
+
+    class DeviceRangeError(Exception): ...
+
+    def __init__(self) -> None:
+        super().__init__("ina219")
+        self.ready, self.millivolts, self.cleared = True, 61.0, 0
+        self.failure: Exception | None = None
+        self.configured: dict[str, int] = {}
+        self.made: tuple[object, ...] = ()
+
+    def INA219(self, shunt: float, busnum: int, address: int) -> "Library":  # noqa: N802 (its name)
+        self.made = (shunt, busnum, address)
+        return self
+
+    RANGE_32V, GAIN_8_320MV = 1, 3
+
+    def configure(self, **registers: int) -> None:
+        self.configured = registers
+
+    def is_conversion_ready(self) -> bool:
+        if self.failure is not None:
+            raise self.failure
+        return self.ready
+
+    def voltage(self) -> float:
+        return 5.1
+
+    def current(self) -> float:
+        return 10 * self.millivolts
+
+    def shunt_voltage(self) -> float:
+        return self.millivolts
+
+    def power(self) -> float:
+        self.cleared += 1
+        return 3111.0
+
+
+def test_pi_ina219_is_asked_for_the_widest_range_and_for_fresh_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    library = Library()
+    monkeypatch.setitem(sys.modules, "ina219", library)
+    source = Ina219("1:0x41", backend="pi-ina219")
+    source.tune(50)
+    source.open()
+    assert library.made == (0.1, 1, 0x41)
+    assert (library.configured["voltage_range"], library.configured["gain"]) == (1, 3)
+    assert (library.configured["bus_adc"], library.configured["shunt_adc"]) == (3, 13), "32 of the shunt"
+    assert source.read() == Reading(volts=5.1, amps=0.61)
+    assert library.cleared == 1
+    library.ready = False
+    assert source.read() == Reading(fresh=False)
+    assert library.cleared == 1
+    library.ready = True
+    for library.millivolts in (320.0, -320.0):
+        with pytest.raises(SourceError, match="clipped at its widest range: use a smaller shunt"):
+            source.read()
+    library.millivolts = 319.9
+    assert source.read().amps == pytest.approx(3.199)
+    library.failure = library.DeviceRangeError()
+    with pytest.raises(SourceError, match="clipped"):
+        source.read()
+    library.failure = OSError(errno.EREMOTEIO, "Remote I/O error")
+    with pytest.raises(SourceMissing, match="nobody answers"):
+        source.read()
+    source.close()
+
+
 @pytest.mark.peers
 def test_pi_ina219_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
     smbus = pytest.importorskip(
@@ -447,3 +519,13 @@ def test_pi_ina219_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
     bench.chip.nacks = 1
     with pytest.raises(SourceMissing, match="nobody answers"):
         theirs.read()
+
+
+def test_the_gain_narrows_after_sixteen_calm_samples_and_not_before() -> None:
+    bench = Bench(steady(0.01))
+    bench.fresh()
+    for _ in range(2):
+        bench.source._set_gain(WIDEST)
+        gains = [bench.gain for _ in range(17) if bench.fresh()]
+        assert gains[14] == WIDEST
+        assert gains[15] == WIDEST - 1

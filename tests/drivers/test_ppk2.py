@@ -232,3 +232,11 @@ def test_any_bytes_are_dropped_or_decoded(noise: bytes) -> None:
     bins, decoder = decode(noise)
     assert len(bins) <= len(noise) // 4
     assert decoder.lost >= 0
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e12", "-1e12"])
+def test_a_constant_that_cannot_be_is_missing(value: str) -> None:
+    read = parse_calibration(f"R0: {value}\nR1: 999999999999.0\n")
+    assert "R0" in read.missing
+    assert "R1" not in read.missing
+    assert read.constants["R"][1] == 999999999999.0

@@ -102,6 +102,18 @@ def test_one_channel_of_several(tmp_path: Path, channel: str | None, joules: flo
     assert meter.usage.provenance == ("measured" if channel == "a" else "manual")
 
 
+def test_channels_are_named_where_there_are_several(file: str, tmp_path: Path) -> None:
+    def names(path: str, **options: str) -> list[str]:
+        source = Replay(path, **options)
+        source.open()
+        return [part.name for part in source.channels()]
+
+    assert names(file) == ["replay@run.csv"]
+    path = two_channels(tmp_path)
+    assert names(path) == names(path, channel="all") == ["replay@two.csv/a", "replay@two.csv/b"]
+    assert names(path, channel="b") == ["replay@two.csv"]
+
+
 def test_channel_that_is_not_there(tmp_path: Path) -> None:
     with (
         pytest.raises(SpecError, match="no channel 'c'; choose one of a, b"),

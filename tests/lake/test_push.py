@@ -36,12 +36,15 @@ pytest.importorskip("pyarrow", reason="pyarrow is not installed here")
 import pyarrow.parquet as pq
 from lakes import START, calls, pushed, recorded
 
+from energymeter.battery.battery import Battery
+from energymeter.budget.account import Account
 from energymeter.energy.uncertainty import Part, components_of
 from energymeter.energy.window import Window
 from energymeter.errors import EnergyMeterError, LogError, SpecError
-from energymeter.lake import Statement, Store, push
+from energymeter.lake import Statement, Store, generate, push, push_budget
 from energymeter.lake.rows import folder_name, rows_of, uncertainties
 from energymeter.lake.schema import MARKER, TABLES, schema
+from energymeter.lake.store import GRACE_SECONDS, UNFINISHED
 
 
 def files(root):
@@ -375,3 +378,74 @@ def test_pushes_that_are_killed(times, tmp_path):
     assert len(counting(root, "runs")) == 7
     if times > 20:
         assert killed > times / 4  # else nothing was tried
+
+
+def test_files_that_nobody_finishes_are_found_and_no_others(tmp_path):
+    store = Store(str(tmp_path))
+    old, new = time.time() - GRACE_SECONDS - 60, time.time() - GRACE_SECONDS + 600
+    folder = tmp_path / "samples" / "host=a"
+    folder.mkdir(parents=True)
+    for name, at in {
+        f".old{UNFINISHED}": old,
+        f".new{UNFINISHED}": new,
+        f"shown{UNFINISHED}": old,
+        ".other": old,
+        "run.parquet": old,
+    }.items():
+        (folder / name).write_bytes(b"")
+        os.utime(folder / name, (at, at))
+    assert store.unfinished("samples") == [str(folder / f".old{UNFINISHED}")]
+    assert store.unfinished("runs") == []
+
+
+def test_what_became_of_a_push_is_said(tmp_path):
+    (first,) = pushed(tmp_path, recorded(seconds=5.0, rate_hz=10.0))
+    (again,) = pushed(tmp_path, recorded(seconds=5.0, rate_hz=10.0))
+    assert str(first) == f"run0.csv: {first.rows} samples"
+    assert first.is_new
+    assert 50 <= first.rows <= 51
+    assert str(again) == "run0.csv: in the lake already"
+    assert again.run_id == first.run_id
+
+
+def test_a_budget_is_pushed_with_the_time_and_what_is_left(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    Account("lab", Battery.parse("4000mAh"))
+    before = time.time()
+    push_budget("lab", str(tmp_path / "lake"), "pi-1")
+    (row,) = rows(tmp_path / "lake", "budgets")
+    assert before - 1e-3 <= row["unix_us"] * 1e-6 <= time.time()
+    assert (row["host_name"], row["budget"], row["provenance"]) == ("pi-1", "lab", "measured")
+    assert row["share_left"] == 1.0
+    assert row["share_left_low"] <= 1.0 <= row["share_left_high"]
+    assert row["mah_left"] == pytest.approx(Account.open("lab").balance().mah.value)
+    push_budget("lab", str(tmp_path / "lake"))
+    assert {row["host_name"] for row in rows(tmp_path / "lake", "budgets")} == {"pi-1", os.uname().nodename}
+
+
+def test_the_boards_of_a_generated_fleet_draw_what_they_draw_idle(tmp_path):
+    generate(tmp_path, boards=5, hours=1, rate_hz=1)
+    hosts = {row["run"]: row["host_name"] for row in rows(tmp_path, "runs")}
+    drawn = {host: [] for host in sorted(hosts.values())}
+    for row in rows(tmp_path, "seconds"):
+        if row["joules"] is not None:
+            drawn[hosts[row["run"]]].append(row["joules"])
+    idle = [float(np.quantile(joules, 0.1)) for joules in drawn.values()]
+    assert idle == pytest.approx([2.7, 3.1, 2.0, 5.2, 0.6], rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"boards": 0}, "1 board or more"),
+        ({"hours": 0}, "1 hour or more"),
+        ({"rate_hz": 1001}, "1 to 1000 samples"),
+        ({"boards": 100_001}, "1 board or more"),
+        ({"boards": 1000, "hours": 24 * 365, "rate_hz": 1000}, r"more than 1e\+10 samples is too large"),
+        ({"first_day": "soon"}, "'soon' is no day"),
+    ],
+)
+def test_a_fleet_that_makes_no_sense_is_refused(tmp_path, asked, says):
+    with pytest.raises(SpecError, match=says):
+        generate(tmp_path / "lake", **({"boards": 1, "hours": 1, "rate_hz": 1} | asked))
+    assert not (tmp_path / "lake").exists()

@@ -154,6 +154,40 @@ def test_a_meter_can_be_entered_again(folder):
         assert meter.usage.mean_watts == pytest.approx(3.0)
 
 
+def test_a_share_is_that_of_one_of_the_ranks_of_a_machine(folder):
+    """Three ranks on this machine and one on another, which wrote no more than that they began."""
+    meter = RankMeter("manual:5V,0.6A", folder=folder, job="a", wait_seconds=0)
+    with meter:
+        time.sleep(0.05)
+        (block,) = folder.glob("*/block-1")
+        for number, host in ((1, meter.host), (2, meter.host), (3, "another")):
+            (block / f"rank-{number}.json").write_text(json.dumps({"host": host, "ended": True}))
+    whole, share = meter.usage, meter.share
+    assert share.joules == pytest.approx(whole.joules / 3)
+    assert share.coulombs == pytest.approx(share.joules / 5.0)
+    assert share.seconds == whole.seconds
+    assert share.peak_watts is None
+    assert [one.joules for one in share.components] == pytest.approx(
+        [one.joules / 3 for one in whole.components]
+    )
+    assert share.components
+    assert share.notes[-1] == f"1/3 of {meter.host}, shared equally among its ranks, not measured"
+
+
+def test_other_ranks_report_their_share_and_do_not_wait(folder, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    meter = RankMeter("manual:5V,0.6A", folder=folder, job="a", wait_seconds=3600)
+    assert not meter.is_sampler
+    with meter:
+        assert meter.is_sampler, "the first of the machine that comes"
+        time.sleep(0.05)
+    assert not meter.is_sampler
+    assert meter.usage == meter.share
+    assert "shared equally" in meter.usage.notes[-1]
+
+
 def test_an_error_of_the_block_passes_untouched(folder):
     meter = RankMeter("manual:5V,0.6A", folder=folder, job="a")
     with pytest.raises(ZeroDivisionError), meter:

@@ -1,4 +1,4 @@
-"""Copies of the tree, and which tests execute which of its lines: measured once for a state of the tree."""
+"""Copies of the tree, and which tests execute which of its lines: renewed where files have changed."""
 
 import ast
 import hashlib
@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,8 +79,12 @@ def statements(source: str) -> list[range]:
 class Executed:
     """Which tests execute a line, and how long each takes."""
 
-    def __init__(self, seconds: dict[str, float], lines: dict[str, dict[str, list[int]]]) -> None:
+    def __init__(
+        self, seconds: dict[str, float], lines: dict[str, dict[str, list[int]]], state: str = ""
+    ) -> None:
         self.seconds = seconds
+        self.state = state
+        """The state of the tree that it belongs to."""
         self._names = list(seconds)
         self._lines = lines
         self._statements: dict[Path, list[range]] = {}
@@ -102,40 +106,106 @@ class Executed:
             key=lambda test: (not test.startswith(own), self.seconds[test]),
         )
 
-    def to_json(self) -> str:
-        return json.dumps([self.seconds, self._lines])
+    def by_name(self) -> dict[str, dict[str, set[str]]]:
+        """Which tests execute each line of each file."""
+        return {
+            file: {line: {self._names[number] for number in tests} for line, tests in at.items()}
+            for file, at in self._lines.items()
+        }
+
+    def files_of(self, changed: set[str]) -> set[str]:
+        """The files of the tests that execute anything of these files."""
+        numbers = {n for file in changed for tests in self._lines.get(file, {}).values() for n in tests}
+        return {self._names[number].partition("::")[0] for number in numbers}
+
+    def with_newer(self, newer: "Executed", again: set[str], changed: set[str]) -> "Executed":
+        """This, but by a newer run what these files of tests execute, and what executes the changed files."""
+        old = {test: spent for test, spent in self.seconds.items() if test.partition("::")[0] not in again}
+        lines: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        for known in (self, newer):
+            for file, at in known.by_name().items():
+                if known is newer or file not in changed:
+                    for line, tests in at.items():
+                        lines[file][line] |= tests if known is newer else tests & old.keys()
+        return Executed.numbered(old | newer.seconds, lines)
+
+    @classmethod
+    def numbered(
+        cls, seconds: dict[str, float], lines: Mapping[str, Mapping[str, set[str]]], state: str = ""
+    ) -> "Executed":
+        """Of the names of tests; those of unknown length take no part."""
+        number = {test: n for n, test in enumerate(seconds)}
+        return cls(
+            seconds,
+            {
+                file: {
+                    line: sorted(number[test] for test in tests & seconds.keys())
+                    for line, tests in at.items()
+                }
+                for file, at in lines.items()
+            },
+            state,
+        )
+
+    def to_json(self, files: dict[str, str]) -> str:
+        return json.dumps([self.seconds, self._lines, files])
 
 
 def executed(tree: Path, cache: Path, jobs: int) -> Executed:
-    """Run all tests once in a copy of the tree, or read what an earlier run has noted.
+    """Run the tests once in a copy of the tree, or read what an earlier run has noted.
+
+    Where an earlier state of the tree is known, only these run: the files of tests that have changed since,
+    and those that execute a file that has.
 
     Args:
         tree: the copy.
         cache: a folder; one file in it belongs to one state of the tree.
         jobs: processes that run tests.
     """
-    state = hashlib.sha256(sys.version.encode())
-    for name in tracked():
-        state.update(name.encode() + b"\0")
-        if (ROOT / name).is_file():
-            state.update((ROOT / name).read_bytes())
-    known = cache / f"lines-{state.hexdigest()[:16]}.json"
+    files = {
+        name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest()[:16]
+        for name in tracked()
+        if (ROOT / name).is_file()
+    }
+    state = hashlib.sha256(f"{sys.version} {sorted(files.items())}".encode()).hexdigest()[:16]
+    known = cache / f"lines-{state}.json"
     if not known.exists():
-        measured = _measured(tree, jobs)
         cache.mkdir(parents=True, exist_ok=True)
-        known.write_text(measured.to_json())
-    return Executed(*json.loads(known.read_text()))
+        known.write_text(_renewed(tree, cache, jobs, files).to_json(files))
+    seconds, lines, _ = json.loads(known.read_text())
+    return Executed(seconds, lines, state)
 
 
-def _measured(tree: Path, jobs: int) -> Executed:
+def _renewed(tree: Path, cache: Path, jobs: int, files: dict[str, str]) -> Executed:
+    earlier = max(cache.glob("lines-*.json"), key=lambda path: path.stat().st_mtime, default=None)
+    if earlier is None:
+        return _measured(tree, jobs, [])
+    seconds, lines, before = json.loads(earlier.read_text())
+    old = Executed(seconds, lines)
+    changed = {name for name in {**files, **before} if files.get(name) != before.get(name)}
+    again = {name for name in changed if Path(name).name.startswith("test_")} | old.files_of(changed)
+    again |= {
+        f"energymeter/{name}".replace("energymeter/energymeter/", "energymeter/")
+        for name in changed
+        if name.startswith(_CODE) and name.endswith(".py")
+    }  # its doctests
+    present = sorted(name for name in again if (tree / name).is_file())
+    print(f"{len(changed)} files have changed: {len(present)} files of tests run once", flush=True)
+    newer = _measured(tree, jobs, present) if present else Executed({}, {})
+    return old.with_newer(newer, again, changed)
+
+
+def _measured(tree: Path, jobs: int, where: Sequence[str]) -> Executed:
+    """Run these files of tests, or all."""
     notes = tree.parent / "notes"
     notes.mkdir()
     first = tree / "energymeter" / "__init__.py"
     before = first.read_text()
     first.write_text(before + _HOOK)
+    options = ["-q", "-n", str(jobs), "-m", "not slow", "-p", "mutate.tracer"]
     try:
         subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-n", str(jobs), "-m", "not slow", "-p", "mutate.tracer"],
+            [sys.executable, "-m", "pytest", *options, *where],
             cwd=tree,
             env={**environment(tree), "MUTATE_NOTES": str(notes), "MUTATE_TREE": str(tree)},
             stdin=subprocess.DEVNULL,
@@ -155,17 +225,10 @@ def _measured(tree: Path, jobs: int) -> Executed:
             for line in how.split():
                 lines[what.removeprefix("energymeter/") if what.startswith(_LINKED) else what][line].add(test)
     shutil.rmtree(notes)
-    kept = {test: spent for test, spent in seconds.items() if test not in failed}
-    number = {test: n for n, test in enumerate(kept)}
-    return Executed(
-        kept,
-        {
-            file: {line: sorted(number[test] for test in tests & kept.keys()) for line, tests in at.items()}
-            for file, at in lines.items()
-        },
-    )
+    return Executed.numbered({test: spent for test, spent in seconds.items() if test not in failed}, lines)
 
 
+_CODE = ("energymeter/", "drivers/", "calibration/")
 _LINKED = ("energymeter/drivers/", "energymeter/calibration/")
 
 

@@ -7,7 +7,9 @@ draws so many of all modules together, as evenly. They are made in copies of the
 see which lines each executes (`lines.py`); of a mutant, those that execute its line run, the quickest first,
 in forks of a process that has loaded what tests need (`server.py`). What survives runs against all tests of
 the module's package, with ``--slow`` also against those that are marked as slow. What survives that is
-printed; each outcome is a line of ``.cache/mutants/SEED.jsonl``.
+printed; each outcome is a line of ``.cache/mutants/SEED-STATE.jsonl``, where the state is that of the tree.
+A run that was interrupted goes on where it stopped when the same seed is given again in the same tree; with
+``--slow``, what survived before runs against the slow tests alone.
 
 A test that fails because the machine is busy notices nothing: the test that failed runs again alone, where it
 must fail with the mutant and pass without it. Else it is left out, and the others go on. A test that does not
@@ -30,7 +32,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -65,6 +67,17 @@ class Outcome(NamedTuple):
     test: str = ""
     """The test that noticed it."""
     seconds: float = 0.0
+
+
+Key = tuple[str, int, str, str]
+"""A mutant: its module, line, operator and diff."""
+
+
+def kept(path: Path) -> dict[Key, Outcome]:
+    """The outcomes of an interrupted run."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    outcomes = [Outcome(**json.loads(line)) for line in lines if line.endswith("}")]
+    return {(one.module, one.line, one.operator, one.diff): one for one in outcomes}
 
 
 def modules(wanted: Sequence[str]) -> list[Path]:
@@ -111,24 +124,29 @@ def chosen(files: Sequence[Path], each: int, seed: int) -> Iterator[tuple[Path, 
 
 
 def _annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where the types of variables begin and end, as (line, column); nobody evaluates them."""
+    """Where types of variables, arguments and results begin and end, as (line, column); nobody uses them."""
+    kinds: list[ast.expr | None] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.AnnAssign | ast.arg):
+            kinds.append(node.annotation)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            kinds.append(node.returns)
     return [
         ((kind.lineno, kind.col_offset), (kind.end_lineno or 0, kind.end_col_offset or 0))
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.AnnAssign)
-        for kind in [node.annotation]
+        for kind in kinds
+        if kind is not None
     ]
 
 
 def _texts(source: str) -> set[int]:
-    """The lines of docstrings, definitions and imports: nothing there can be noticed."""
+    """The lines of docstrings, definitions and imports, also for types: nothing there can be noticed."""
     texts = {
         line
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
     }
-    heads = re.compile(r"\s*(def |async def |from |import |class |@)|.*\).*->")
+    heads = re.compile(r"\s*(def |async def |from |import |class |@|if TYPE_CHECKING:)|.*\).*->")
     return texts | {number for number, text in enumerate(source.splitlines(), 1) if heads.match(text)}
 
 
@@ -195,6 +213,7 @@ class Bench:
         self._workers: Queue[Worker] = Queue()
         self._plain = plain = copy_tree(self._folder / "0")
         self._executed = executed(plain, KEEP, jobs)
+        self.state = self._executed.state
         # compiles all code and all tests, once for all copies
         subprocess.run(
             [sys.executable, "-m", "pytest", "--collect-only", "-q"],
@@ -216,8 +235,8 @@ class Bench:
             self._workers.get().close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def judge(self, module: Path, mutation: Any) -> Outcome:
-        """Make one mutant, run the tests, take it back."""
+    def judge(self, module: Path, mutation: Any, known: Mapping[Key, Outcome]) -> Outcome:
+        """Make one mutant, run the tests, take it back; or find it among those that are known."""
         from cosmic_ray.mutating import mutate_code
         from cosmic_ray.plugins import get_operator
 
@@ -228,10 +247,13 @@ class Bench:
         if after is None or after == before:
             return Outcome(str(module), line, name, "same", "")
         diff = _diff(before, after)
+        judged = known.get((str(module), line, name, diff))
+        if judged is not None and (judged.killed_by or not self._slow):
+            return judged
         began = time.monotonic()
         worker = self._workers.get()
         try:
-            for by, where, only in self._passes(module, line):
+            for by, where, only in self._passes(module, line, only_slow=judged is not None):
                 test = self._noticed(worker, (module, after), where, only, slow=by == "slow")
                 if test is not None:
                     seconds = time.monotonic() - began
@@ -240,7 +262,12 @@ class Bench:
             self._workers.put(worker)
         return Outcome(str(module), line, name, "", diff, "", time.monotonic() - began)
 
-    def _passes(self, module: Path, line: int) -> Iterator[tuple[str, list[str], list[str]]]:
+    def _passes(
+        self, module: Path, line: int, *, only_slow: bool
+    ) -> Iterator[tuple[str, list[str], list[str]]]:
+        if only_slow:
+            yield "slow", own_tests(module), []
+            return
         left, total = self._executed.tests(module, line), 0.0
         while left and total < LINE_SECONDS:
             chosen: list[str] = []
@@ -314,6 +341,8 @@ def main() -> int:
     each = math.ceil(1.2 * options.most / len(files)) if options.most else options.count  # some are short
     mutants = islice(chosen(files, each, options.seed), options.most or None)
     bench = Bench(options.jobs, options.slow)
+    path = KEEP / f"{options.seed}-{bench.state}.jsonl"
+    known = kept(path)
     outcomes: list[Outcome] = []
     lock, interrupted = threading.Lock(), threading.Event()
 
@@ -323,12 +352,13 @@ def main() -> int:
                 one = None if interrupted.is_set() else next(mutants, None)
             if one is None:
                 return
-            outcome = bench.judge(*one)
+            outcome = bench.judge(*one, known)
             if outcome.killed_by == "same":
                 continue
             with lock:
                 outcomes.append(outcome)
-                print(json.dumps(outcome._asdict()), file=file, flush=True)
+                if outcome not in known.values():
+                    print(json.dumps(outcome._asdict()), file=file, flush=True)
                 if len(outcomes) % 20 == 0:
                     print(f"{len(outcomes)} judged", flush=True)
                 if not outcome.killed_by:
@@ -337,7 +367,7 @@ def main() -> int:
 
     try:
         with (
-            open(KEEP / f"{options.seed}.jsonl", "w", encoding="utf-8") as file,
+            open(path, "a", encoding="utf-8") as file,
             ThreadPoolExecutor(options.jobs) as pool,
         ):
             try:

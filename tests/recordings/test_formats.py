@@ -15,6 +15,7 @@ from energymeter.budget import gauge_table
 from energymeter.budget.gauge_log import hours_from_log
 from energymeter.errors import EnergyMeterError, LogError, NotMeasured
 from energymeter.recordings import blocks, formats, reader
+from energymeter.recordings.shape import shape_of
 from tests.budget.test_gauge_table import SHAPES
 
 EPOCH = 1_777_888_800
@@ -277,3 +278,13 @@ def test_what_is_no_table_is_named_with_a_remedy(
     path.write_bytes(content)
     with pytest.raises(LogError, match=remedy):
         Trace.load(path)
+
+
+@pytest.mark.parametrize(("unit", "known"), [("W", True), ("kW", True), ("VAR", False), ("", False)])
+def test_a_load_curve_is_known_by_the_unit_of_its_preamble(tmp_path: Path, unit: str, known: bool) -> None:
+    path = tmp_path / "curve.csv"
+    path.write_text(SAMPLES["grid load curve"].text.replace("W;", f"{unit};"))
+    shape = shape_of(path.read_text().splitlines(keepends=True))
+    assert shape is not None
+    found = formats.format_of(shape)
+    assert (found is not None and found.name == "grid load curve") == known

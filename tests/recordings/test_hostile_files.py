@@ -32,6 +32,7 @@ from energymeter.paths import cards_folder, user_folder
 from energymeter.reading import Facts
 from energymeter.recordings.header import COLUMNS, FORMAT
 from energymeter.recordings.reader import read
+from energymeter.recordings.textfile import most_expanded
 from energymeter.recordings.window_energy import window_joules
 from energymeter.recordings.writer import open_recorder
 
@@ -300,3 +301,10 @@ def test_a_configuration_that_cannot_be_read_is_not_passed_over(home: Path) -> N
     (Path(user_folder("config")) / "config.ini").mkdir(parents=True)
     with pytest.raises(SpecError, match="cannot be read"):
         choice.named()
+
+
+@pytest.mark.parametrize(("size", "most"), [(10, 1 << 28), (2 << 20, 200 * (2 << 20))])
+def test_a_compressed_file_may_hold_two_hundred_times_its_size(tmp_path: Path, size: int, most: int) -> None:
+    (tmp_path / "x.gz").write_bytes(b"x" * size)
+    with open(tmp_path / "x.gz", "rb") as file:
+        assert most_expanded(file) == most

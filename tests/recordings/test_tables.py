@@ -8,6 +8,7 @@ import pytest
 
 from energymeter import Trace
 from energymeter.errors import LogError, NotMeasured, SpecError
+from energymeter.recordings.question import _MOST_TITLES, question
 from energymeter.recordings.reader import Hints, Record, explained, read
 from energymeter.recordings.shape import split
 
@@ -457,3 +458,11 @@ def test_columns_are_explained_by_the_first_rows_of_a_huge_file(tmp_path: Path) 
 def test_the_cells_of_a_line(line: str, delimiter: str, cells: list[str]) -> None:
     """A table as Markdown has it begins and ends with a bar; other empty cells are cells."""
     assert split(line, delimiter) == cells
+
+
+def test_of_many_titles_the_first_are_shown_and_the_others_counted() -> None:
+    titles = [f"column{n}" for n in range(_MOST_TITLES + 3)]
+    text = str(question("a.csv", Hints(), "no power is named", titles=titles))
+    assert f"column{_MOST_TITLES - 1} and 3 more" in text
+    assert f"column{_MOST_TITLES}" not in text
+    assert " more" not in str(question("a.csv", Hints(), "no power is named", titles=titles[:_MOST_TITLES]))

@@ -235,6 +235,14 @@ def test_what_is_no_mark_is_left_out(message: bytes, phases: Phases) -> None:
     assert phases.notes()[0].startswith("1 marks were left out")
 
 
+def test_a_mark_has_512_bytes_at_most(phases: Phases) -> None:
+    start = b"start - "
+    phases.mark(start + b"x" * (512 - len(start)))
+    assert (len(phases.names), phases.left_out) == (1, 0)
+    phases.mark(start + b"x" * (513 - len(start)))
+    assert (len(phases.names), phases.left_out) == (1, 1)
+
+
 @pytest.mark.parametrize("sent", [b"0", b"99999999999999999999999", b"-5", b"abc", b"1e9", "٣".encode()])
 def test_a_time_that_cannot_be_is_that_of_the_arrival(
     sent: bytes, meter: EnergyMeter, phases: Phases

@@ -146,6 +146,35 @@ def test_several_channels_and_their_total(tmp_path: Path) -> None:
     assert names[:3] == ["total power (W)", "total energy (J)", "ina226@1:0x40 power (W)"]
 
 
+def test_the_counters_of_firefox_are_of_the_program_and_drawn_as_power_and_energy(tmp_path: Path) -> None:
+    """The format's own words: Processed profile, RawCounter."""
+    power, energy = to_firefox(Timeline.of(real(tmp_path)))["counters"][:2]
+    for counter in (power, energy):
+        assert (counter["pid"], counter["mainThreadIndex"]) == ("0", 0)
+        samples = counter["samples"]
+        assert samples["length"] == len(samples["time"]) == len(samples["count"])
+    assert (power["category"], energy["category"]) == ("power", "energy")
+    assert (power["display"]["graphType"], energy["display"]["graphType"]) == (
+        "line-rate",
+        "line-accumulated",
+    )
+    assert (power["display"]["unit"], energy["display"]["unit"]) == ("pWh", "J")
+    assert power["display"]["sortWeight"] < energy["display"]["sortWeight"]
+    rows = {row["source"]: row for row in power["display"]["tooltipRows"]}
+    assert [source for source, row in rows.items() if row.get("requiresPreviewSelection")] == [
+        "selection-total",
+        "selection-rate",
+    ]
+    assert {source: row["format"].get("scale") for source, row in rows.items()} == {
+        "count": "power",
+        "selection-total": "energy",
+        "selection-rate": "power",
+        "committed-range-total": "energy",
+    }
+    assert all(row["format"]["co2"] == "per-watthour" for row in rows.values())
+    assert [row["source"] for row in energy["display"]["tooltipRows"]] == ["accumulated"]
+
+
 def test_calls_that_overlap_are_on_lanes_of_their_own(tmp_path: Path) -> None:
     trace = real(tmp_path, Claim(spans=(("a", 1.0, 1.5, 4), ("b", 2.0, 0.5, 2))))
     lanes: dict[int, list[tuple[float, float]]] = {}

@@ -1,6 +1,8 @@
 """Real-time priority: asked for, reported, and given back by whoever takes too much."""
 
 import os
+import resource
+import signal
 import threading
 import time
 
@@ -51,6 +53,27 @@ def test_the_best_that_is_granted_is_taken_and_known(scheduler, real_time, nice,
     loop = Priority(100.0)
     loop.ask()
     assert loop.level == level
+
+
+def test_without_real_time_ten_levels_of_niceness_are_asked_for(scheduler):
+    granted = scheduler(real_time=False, nice=True)
+    Priority(100.0).ask()
+    assert granted.asked == ["nice -10"]
+    assert NAMES[Level.NICE] == "nice -10"
+
+
+@pytest.mark.parametrize("refusal", [OSError, ValueError])
+def test_a_limit_that_is_set_already_stays(monkeypatch, refusal):
+    def refused(*_):
+        raise refusal("lower already")
+
+    before = signal.getsignal(signal.SIGXCPU)
+    monkeypatch.setattr(resource, "setrlimit", refused)
+    try:
+        priority.guard()
+        assert signal.getsignal(signal.SIGXCPU) is not before
+    finally:
+        signal.signal(signal.SIGXCPU, before)
 
 
 def test_a_sampler_that_was_killed_does_not_ask_for_real_time_again(scheduler):

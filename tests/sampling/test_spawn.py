@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 import zipapp
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from energymeter.errors import SamplerError
-from energymeter.sampling.spawn import interpreter, is_python, spawn
+from energymeter.sampling.spawn import _Process, interpreter, is_python, spawn
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,6 +43,23 @@ def test_names_of_interpreters(name):
 @pytest.mark.parametrize("name", ["pythonista", "uwsgi", "myapp", "python-app", "blender", "python3-myapp"])
 def test_names_of_other_programs(name):
     assert not is_python(name)
+
+
+def test_a_process_is_waited_for_until_it_ends_or_the_time_is_over():
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as started:
+        process = _Process(started.pid)
+        begun = time.monotonic()
+        assert not process.has_ended()
+        assert not process.wait(0.2)
+        assert 0.2 <= time.monotonic() - begun < 5.0
+        assert not process.wait(0.0)
+        end = threading.Timer(0.1, started.stdin.close)
+        end.start()
+        assert process.wait(0.95)
+        assert process.has_ended()
+        assert process.wait(0.0)
+        process.send(9)  # to nobody
+        end.join()
 
 
 def test_a_child_answers_in_lines_and_ends(tmp_path, monkeypatch):

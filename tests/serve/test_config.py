@@ -11,6 +11,7 @@ import pytest
 
 from energymeter.errors import SpecError
 from energymeter.serve.config import MOST_BYTES, Config
+from energymeter.serve.rejections import Rejections
 
 
 def test_a_command_line_names_its_sources() -> None:
@@ -74,3 +75,22 @@ def test_the_command_serves_until_it_is_asked_to_end() -> None:
             assert running.wait(30) == 0
             assert running.stderr.read() == ""
         assert not os.path.exists(path)
+
+
+def test_what_a_configuration_leaves_out_is_as_the_page_says() -> None:
+    config = Config(())
+    assert (config.socket, config.group, config.linger_seconds, config.always) == (None, None, 5.0, False)
+    assert config.sections == {}
+
+
+def test_causes_of_rejections_are_counted_up_to_a_thousand(caplog: pytest.LogCaptureFixture) -> None:
+    rejections = Rejections()
+    for number in range(1001):
+        rejections.note(f"cause {number}", f"refused {number}")
+    rejections.note("cause 0", "again")
+    rejections.note("cause 2000", "another")
+    assert len(rejections.counts) == 1001, "and all others in one"
+    assert rejections.counts["others"] == 2
+    assert rejections.counts["cause 0"] == 2
+    assert rejections.counts["cause 999"] == 1
+    assert [record.message for record in caplog.records][-2:] == ["refused 999", "refused 1000"]

@@ -48,7 +48,7 @@ from energymeter.sampling.agent import AgentHost, Connection
 from energymeter.sampling.config import SourceConfig
 from energymeter.sampling.sampler import Sampler
 from energymeter.serve import local
-from energymeter.serve.agent import Agent
+from energymeter.serve.agent import Agent, Listener
 from energymeter.serve.config import Config, SourceEntry
 from energymeter.serve.local import LocalServer, bound, may_map
 from energymeter.spec import Spec
@@ -246,6 +246,35 @@ def test_a_source_is_closed_after_its_last_listener(serve: Serve) -> None:
 
 
 @pytest.mark.slow
+def test_every_listener_counts_once_and_is_let_go_once() -> None:
+    agent = Agent(Config((SourceEntry.of("pi", "manual:5V,0.6A"), SourceEntry.of("nano", "manual:5V,1A"))))
+    sources = agent.sources()
+    try:
+        first, second = Listener(sources), Listener(sources[:1])
+        assert [source._listeners for source in sources] == [2, 1]
+        first.close()
+        first.close()
+        assert [source._listeners for source in sources] == [1, 0]
+        with second:
+            pass
+        assert [source._listeners for source in sources] == [0, 0]
+    finally:
+        agent.close()
+
+
+def test_what_an_agent_keeps_is_for_its_user_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = Agent(Config((SourceEntry.of("pi", "manual:5V,0.6A"),)))
+    try:
+        for folder in ("", f"{tmp_path / 'state'}:{tmp_path / 'other'}"):
+            monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+            monkeypatch.setenv("STATE_DIRECTORY", folder)
+            kept = Path(agent.state_folder)
+            assert kept == (tmp_path / "state" if folder else tmp_path / "data/energymeter/serve")
+            assert kept.stat().st_mode & 0o777 == 0o700
+    finally:
+        agent.close()
+
+
 def test_a_listener_in_the_agent_opens_its_source(serve: Serve) -> None:
     running = serve(linger_seconds=0.0)
     (source,) = running.agent.sources()
@@ -376,6 +405,27 @@ def test_requests_that_make_no_sense_are_rejected(
             assert [answer.get("error") for answer in answers] == ["SpecError"]
     assert len([record for record in caplog.records if "is refused" in record.message]) == 1
     assert meter.usage.coverage == pytest.approx(1.0)
+
+
+def test_a_reader_is_told_what_it_reads_whether_it_was_read_before_or_not(serve: Serve) -> None:
+    running = serve({"a": ("manual:5V,0.6A", 50.0), "b": ("manual:5V,1A", 50.0)})
+    for name in ("b", "a", "b"):
+        connection = Connection(running.path)
+        answer, descriptor = connection.open(name)
+        descriptor.close()
+        assert answer["source"] == name
+        connection.close()
+
+
+def test_a_reader_of_a_source_that_does_not_open_is_no_listener(serve: Serve, tmp_path: Path) -> None:
+    running = serve({"log": (f"csv@{tmp_path}/power.csv?watts=1", None)})
+    (source,) = running.agent.sources()
+    connection = Connection(running.path)
+    for _ in range(2):
+        with pytest.raises(SourceMissing, match=r"power\.csv"):
+            connection.open("log")
+        until(lambda: source._listeners == 0)
+    connection.close()
 
 
 def test_a_second_source_is_not_opened_over_one_connection(serve: Serve) -> None:

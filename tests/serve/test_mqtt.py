@@ -104,6 +104,26 @@ def test_the_machine_stays_the_same_and_its_identifier_stays_here(tmp_path: Path
     assert name not in "0123456789abcdef0123456789abcdef"
 
 
+def test_two_machines_have_two_names(tmp_path: Path) -> None:
+    names_of = []
+    for identifier in ("a" * 32, "b" * 32, ""):
+        (tmp_path / "etc").mkdir(exist_ok=True)
+        (tmp_path / "etc" / "machine-id").write_text(f"{identifier}\n")
+        names_of.append(node_name(str(tmp_path)))
+    assert len(set(names_of)) == 3
+    (tmp_path / "etc" / "machine-id").unlink()
+    assert node_name(str(tmp_path)) == names_of[2], "the name of the host"
+
+
+def test_only_what_is_about_the_measuring_is_diagnostic() -> None:
+    for value in values(figures()):
+        config = discovery(value, NODE, "Field Pi")
+        assert (config.get("entity_category") == "diagnostic") == value.sensor.diagnostic
+        assert ("device_class" in config) == (value.sensor.device_class is not None)
+        assert ("unit_of_measurement" in config) == (value.sensor.unit is not None)
+    assert {value.sensor.diagnostic for value in values(figures())} == {False, True}
+
+
 # -- a real broker -------------------------------------------------------------------------------------
 
 
