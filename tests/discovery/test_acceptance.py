@@ -221,7 +221,7 @@ def test_a_serial_meter_is_unplugged_and_comes_back(tmp_path: Path) -> None:
 
 
 class Slow(Bench):
-    """Its meter answers only some time after it was plugged in again."""
+    """The meter answers only some time after it was plugged in again."""
 
     def ask(self, question: str) -> str:
         answer = super().ask(question)
@@ -237,7 +237,7 @@ def test_a_meter_that_is_back_only_after_a_while_passes() -> None:
 
 
 class Away(Bench):
-    """Its meter never comes back."""
+    """The meter never comes back."""
 
     def ask(self, question: str) -> str:
         return "" if "plug it in again" in question else super().ask(question)

@@ -47,7 +47,7 @@ def work(*_: Any, **__: Any) -> int:
 
 
 def found(meter: EnergyMeter) -> dict[str, Any]:
-    """Of each span: how many calls, and its units."""
+    """How many calls each span has, and how many units."""
     return {
         name: (len(spans), {unit.unit: unit.number for unit in spans.usage.units})
         for name, spans in meter.spans.items()
@@ -481,7 +481,7 @@ def test_the_hooks_of_scikit_learn(monkeypatch, meter):
         callback.on_fit_task_begin(None, task)
     work()
     assert not callback.on_fit_task_end(None, tasks[1])
-    assert not callback.on_fit_task_end(None, SimpleNamespace())  # it was never told of
+    assert not callback.on_fit_task_end(None, SimpleNamespace())  # it was never given
     callback.teardown(None, None)  # while the first one runs
     assert {name: n for name, (n, _) in counts(callback.energy).items()} == {
         "Search fit": 1,

@@ -62,10 +62,10 @@ def test_without_real_time_ten_levels_of_niceness_are_asked_for(scheduler):
     assert NAMES[Level.NICE] == "nice -10"
 
 
-@pytest.mark.parametrize("refusal", [OSError, ValueError])
-def test_a_limit_that_is_set_already_stays(monkeypatch, refusal):
+@pytest.mark.parametrize("failure", [OSError, ValueError])
+def test_a_limit_that_is_set_already_stays(monkeypatch, failure):
     def refused(*_):
-        raise refusal("lower already")
+        raise failure("lower already")
 
     before = signal.getsignal(signal.SIGXCPU)
     monkeypatch.setattr(resource, "setrlimit", refused)

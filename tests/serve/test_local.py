@@ -407,7 +407,7 @@ def test_requests_that_make_no_sense_are_rejected(
     assert meter.usage.coverage == pytest.approx(1.0)
 
 
-def test_a_reader_is_told_what_it_reads_whether_it_was_read_before_or_not(serve: Serve) -> None:
+def test_a_reader_learns_what_it_reads_whether_it_was_read_before_or_not(serve: Serve) -> None:
     running = serve({"a": ("manual:5V,0.6A", 50.0), "b": ("manual:5V,1A", 50.0)})
     for name in ("b", "a", "b"):
         connection = Connection(running.path)
