@@ -133,7 +133,7 @@ class Executed:
     def numbered(
         cls, seconds: dict[str, float], lines: Mapping[str, Mapping[str, set[str]]], state: str = ""
     ) -> "Executed":
-        """Number the tests, of which each file then holds the numbers."""
+        """From the names of tests; those of unknown length take no part."""
         number = {test: n for n, test in enumerate(seconds)}
         return cls(
             seconds,
