@@ -9,7 +9,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 cpu-torch = $(1)/bin/pip install --quiet --disable-pip-version-check --no-compile --retries 0 --timeout 20 --index-url $(TORCH_INDEX) $(TORCH) 2>$(1)/torch.log \
   || { echo "no torch without CUDA from $(TORCH_INDEX), so the one of pip's index:"; $(1)/bin/pip install --quiet --disable-pip-version-check --no-compile $(TORCH); }
 
-# a third of the time a test waits for a process: three keep two cores at work
+# a third of the time a test waits for a process: three workers keep two cores at work
 WORKERS ?= $(shell echo $$(($$(nproc) * 3 / 2)))
 
 # thousands of processes start, and none of them has to compile the code again, whatever this machine prefers
@@ -22,7 +22,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/voice.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not slow and not peers' $(if $(REPORTS),--junitxml=$(REPORTS)/test.xml)
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow and not peers' $(if $(REPORTS),--junitxml=$(REPORTS)/test.xml)
 
 # what needs seconds of real time: programs that were found to fail once, long loops, long examples; and the
 # property tests with all their examples, of which `make test` tries thirty
