@@ -96,6 +96,8 @@ def test_part_of_the_time() -> None:
     assert usage.mean_watts == pytest.approx(10 / 3)
     assert usage.interpolated_joules == 12.0
     assert "75.0 % of the time measured · 7 readings missed" in str(usage)
+    assert " · 1 reading missed" in str(combine([part(window())], missed=1))
+    assert "missed" not in str(combine([part(window())], missed=0))
 
 
 def test_channels_that_saw_different_shares_of_the_time() -> None:

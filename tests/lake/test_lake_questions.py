@@ -520,3 +520,20 @@ def test_the_command_asks_and_answers(tmp_path):
     nothing = runner.invoke(cli, ["lake", "ranking", str(tmp_path / "none")])
     assert nothing.exit_code == 8
     assert runner.invoke(cli, ["push", "--to", root]).exit_code == 2
+
+
+def test_a_budget_and_a_dated_recording_are_pushed_from_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    runner, root = CliRunner(), str(tmp_path / "lake")
+    (tmp_path / "run.csv").write_text("time_s,power_W\n0,3\n1,3\n2,3\n")
+    run = ["push", str(tmp_path / "run.csv"), "--to", root, "--host", "pi-1", "--started"]
+    wrong = runner.invoke(cli, [*run, "yesterday"])
+    assert wrong.exit_code == 2
+    assert "'yesterday' is no time: write 2026-11-28T14:00Z" in wrong.output
+    done = runner.invoke(cli, [*run, "2026-11-28T14:00Z"])
+    assert (done.exit_code, done.output) == (0, "run.csv: 3 samples\n")
+    assert runner.invoke(cli, ["budget", "new", "lab"]).exit_code == 0
+    done = runner.invoke(cli, ["push", "--to", root, "--budget", "lab", "--host", "pi-1"])
+    assert (done.exit_code, done.output) == (0, "budget lab: pushed\n")
+    (run,) = Tables(root).rows(Tables(root).runs)
+    assert run["start_unix_us"] == 1_795_874_400 * 10**6
