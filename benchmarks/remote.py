@@ -3,11 +3,13 @@
 Both run here, on loopback and without TLS. What the agent's own sampler takes is in `sampling`, not in here.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from _figures import ROOT, Figure
@@ -74,11 +76,15 @@ def _shares(pids: tuple[int, ...], seconds: float) -> list[float]:
 
 def _processor_ns(pid: int) -> int:
     """Processor time of a process, without its children's."""
-    return sum(
-        int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()
-    )
+    return sum(int(text.split()[0]) for text in _of_tasks(pid, "schedstat"))
 
 
 def _children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    return [int(child) for text in _of_tasks(pid, "children") for child in text.split()]
+
+
+def _of_tasks(pid: int, name: str) -> Iterator[str]:
+    """What a file of each thread says; one that ends meanwhile says nothing."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            yield (task / name).read_text()
