@@ -43,8 +43,9 @@ def measure(short: bool) -> dict[str, Figure]:
             command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True
         )
         try:
-            with EnergyMeter(f"agent@127.0.0.1:{_port(agent)}/board", rate_hz=_RATE_HZ):
-                (reader,) = (pid for pid in _children(os.getpid()) if pid != agent.pid)
+            address, others = f"agent@127.0.0.1:{_port(agent)}/board", _children(os.getpid())
+            with EnergyMeter(address, rate_hz=_RATE_HZ):
+                (reader,) = set(_children(os.getpid())) - {*others}
                 shares = _shares((reader, agent.pid), 5.0 if short else 20.0)
         finally:
             agent.terminate()
