@@ -88,12 +88,25 @@ def python(*arguments: str, prefix: tuple[str, ...] = ()) -> str:
 
 def children_cpu_seconds() -> float:
     """CPU time of the processes that this one started and that still run, to the nanosecond."""
-    total_ns = 0
-    for task in os.listdir("/proc/self/task"):
-        children = Path(f"/proc/self/task/{task}/children").read_text().split()
-        for thread in (path for child in children for path in Path(f"/proc/{child}/task").iterdir()):
-            total_ns += int((thread / "schedstat").read_text().split()[0])
-    return total_ns * 1e-9
+    return sum(processor_ns(child) for child in children(os.getpid())) * 1e-9
+
+
+def processor_ns(pid: int) -> int:
+    """Processor time of a process that runs, without its children's."""
+    return sum(int(text.split()[0]) for text in _of_tasks(pid, "schedstat"))
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started and that still run."""
+    return [int(child) for text in _of_tasks(pid, "children") for child in text.split()]
+
+
+def _of_tasks(pid: int, name: str) -> Iterator[str]:
+    """What a file of each thread says; one that ends meanwhile says nothing."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                yield (task / name).read_text()
 
 
 _HELD = """

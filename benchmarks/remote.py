@@ -3,16 +3,14 @@
 Both run here, on loopback and without TLS. What the agent's own sampler takes is in `sampling`, not in here.
 """
 
-import contextlib
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from _figures import ROOT, Figure
+from _figures import ROOT, Figure, children, processor_ns
 
 from energymeter import EnergyMeter
 from energymeter.sampling.agent import VARIABLE
@@ -43,9 +41,9 @@ def measure(short: bool) -> dict[str, Figure]:
             command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True
         )
         try:
-            address, others = f"agent@127.0.0.1:{_port(agent)}/board", _children(os.getpid())
+            address, others = f"agent@127.0.0.1:{_port(agent)}/board", children(os.getpid())
             with EnergyMeter(address, rate_hz=_RATE_HZ):
-                (reader,) = set(_children(os.getpid())) - {*others}
+                (reader,) = set(children(os.getpid())) - {*others}
                 shares = _shares((reader, agent.pid), 5.0 if short else 20.0)
         finally:
             agent.terminate()
@@ -69,23 +67,7 @@ def _port(agent: "subprocess.Popen[str]") -> int:
 
 def _shares(pids: tuple[int, ...], seconds: float) -> list[float]:
     time.sleep(_SETTLING_SECONDS)
-    before, begun = [_processor_ns(pid) for pid in pids], time.monotonic()
+    before, begun = [processor_ns(pid) for pid in pids], time.monotonic()
     time.sleep(seconds)
     took = time.monotonic() - begun
-    return [1e-9 * (_processor_ns(pid) - ns) / took for pid, ns in zip(pids, before, strict=True)]
-
-
-def _processor_ns(pid: int) -> int:
-    """Processor time of a process, without its children's."""
-    return sum(int(text.split()[0]) for text in _of_tasks(pid, "schedstat"))
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for text in _of_tasks(pid, "children") for child in text.split()]
-
-
-def _of_tasks(pid: int, name: str) -> Iterator[str]:
-    """What a file of each thread says; one that ends meanwhile says nothing."""
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            yield (task / name).read_text()
+    return [1e-9 * (processor_ns(pid) - ns) / took for pid, ns in zip(pids, before, strict=True)]
