@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from devices.pages import block
 from devices.terminal import in_pipe
 
 from energymeter import EnergyMeter, Trace
@@ -339,15 +340,8 @@ def test_mark_needs_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         send(" ", "start", 0, str(tmp_path / "file"))
 
 
-def page(language: str, contains: str) -> str:
-    text = (ROOT / "docs" / "run.md").read_text(encoding="utf-8")
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    (found,) = [block for block in blocks if contains in block]
-    return str(found)
-
-
 def test_the_client_of_the_page_is_ten_lines_that_old_pythons_read_and_it_marks() -> None:
-    client = page("python", "def mark")
+    client = block("run.md", "python", "def mark")
     function = client[client.index("import os") : client.index('mark("load")')]
     assert len([line for line in function.splitlines() if line]) <= 10
     compile(client, "client", "exec", dont_inherit=True)
@@ -361,7 +355,7 @@ def test_the_c_of_the_page_marks(tmp_path: Path) -> None:
     if compiler is None:
         pytest.skip("no C compiler is installed here")
     main = 'int main(void) { mark("start", "in C"); usleep(200000); mark("stop", "in C"); return 0; }\n'
-    (tmp_path / "m.c").write_text("#define _GNU_SOURCE\n" + page("text", "sendto") + main)
+    (tmp_path / "m.c").write_text("#define _GNU_SOURCE\n" + block("run.md", "text", "sendto") + main)
     built = subprocess.run(
         [compiler, "-Wall", "-Werror", "-o", "m", "m.c"], cwd=tmp_path, capture_output=True, check=False
     )
@@ -381,7 +375,7 @@ def test_the_rust_of_the_page_marks(tmp_path: Path) -> None:
     ):
         pytest.skip("no rustc is installed here, or none that runs")
     main = 'fn main() { mark("start", "in Rust"); mark("stop", "in Rust"); }\n'
-    (tmp_path / "m.rs").write_text(page("text", "UnixDatagram") + main)
+    (tmp_path / "m.rs").write_text(block("run.md", "text", "UnixDatagram") + main)
     built = subprocess.run(
         [compiler, "--edition", "2021", "-D", "warnings", "-o", "m", "m.rs"],
         cwd=tmp_path,
@@ -400,7 +394,7 @@ def test_the_rust_of_the_page_marks(tmp_path: Path) -> None:
 def test_the_one_liners_of_the_page(tool: str, tmp_path: Path) -> None:
     if shutil.which(tool.split()[0]) is None:
         pytest.skip(f"{tool.split()[0]} is not installed here")
-    (line,) = [line for line in page("text", "nc -uU").splitlines() if tool in line]
+    (line,) = [line for line in block("run.md", "text", "nc -uU").splitlines() if tool in line]
     run = in_pipe(*WITH, "--json", "--", "sh", "-c", line)
     assert list(json.loads(run.stderr)["phases"]) == ["load"]
 

@@ -18,9 +18,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from devices.pages import block
 from devices.terminal import in_pipe
 
-ROOT = Path(__file__).parents[2]
 OLDEST = (3, 6)
 LATE_SECONDS = 0.02
 LINK = f"""#!{sys.executable}
@@ -35,13 +35,6 @@ sys.exit(there.wait())
 """In the place of ssh: a host's name, ``python3``, and what it gets; its lines come late."""
 
 
-def block(language: str, contains: str) -> str:
-    text = (ROOT / "docs" / "serve.md").read_text(encoding="utf-8")
-    found = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    (only,) = [one for one in found if contains in one]
-    return str(only)
-
-
 def old_python() -> str:
     """A Python 3.6 if there is one here."""
     kept = Path(os.environ.get("PYENV_ROOT", "/nowhere"), "versions").glob("3.6.*/bin/python")
@@ -52,7 +45,7 @@ def old_python() -> str:
 
 
 def test_the_program_of_the_page_is_for_an_old_python() -> None:
-    tree = ast.parse(block("python", "def phase"), feature_version=OLDEST)
+    tree = ast.parse(block("serve.md", "python", "def phase"), feature_version=OLDEST)
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     assert imported == {"sys", "time"}
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
@@ -60,11 +53,13 @@ def test_the_program_of_the_page_is_for_an_old_python() -> None:
 
 @pytest.mark.slow
 def test_its_phases_are_measured_here(tmp_path: Path) -> None:
-    (tmp_path / "infer.py").write_text(block("python", "def phase"))
+    (tmp_path / "infer.py").write_text(block("serve.md", "python", "def phase"))
     link = tmp_path / "ssh"
     link.write_text(LINK.format(python=old_python(), folder=str(tmp_path)))
     link.chmod(0o755)
-    (command,) = re.findall(r"^\$ (energymeter run .*)$", block("text", "--phase-on"), re.MULTILINE)
+    (command,) = re.findall(
+        r"^\$ (energymeter run .*)$", block("serve.md", "text", "--phase-on"), re.MULTILINE
+    )
     words = shlex.split(command.replace("um25c@/dev/rfcomm0", "manual:5V,0.6A"))[1:]
     out = str(tmp_path / "jetson.csv")
     words = [out if word == "jetson.csv" else str(link) if word == "ssh" else word for word in words]
