@@ -82,3 +82,21 @@ def pushed(root, *traces, force=False, **stated):
             load=functools.partial(lambda known, _: known, channels),
         )
     return found
+
+
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "key",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+"""For the server below, which believes anything."""
+
+
+def s3_server(port=0):
+    """A store that speaks S3, to be stopped, and its URL."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    return server, f"http://{host}:{port}"

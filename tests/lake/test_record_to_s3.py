@@ -9,7 +9,7 @@ pytest.importorskip("s3fs", reason="s3fs is not installed here: make test-lake")
 pytest.importorskip("moto.server", reason="moto is not installed here: make test-lake")
 pytest.importorskip("duckdb", reason="DuckDB is not installed here: make test-lake")
 
-from moto import server as moto_server
+from lakes import CREDENTIALS, s3_server
 
 from energymeter import EnergyMeter
 from energymeter.clock import SystemClock
@@ -24,17 +24,9 @@ pytestmark = pytest.mark.peers
 
 
 def test_a_bucket_that_was_away_gets_every_recording_once(tmp_path, monkeypatch):
-    for name, value in (
-        ("AWS_ACCESS_KEY_ID", "key"),
-        ("AWS_SECRET_ACCESS_KEY", "secret"),
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-        ("AWS_MAX_ATTEMPTS", "1"),
-    ):
+    for name, value in {**CREDENTIALS, "AWS_MAX_ATTEMPTS": "1"}.items():
         monkeypatch.setenv(name, value)
-    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
+    server, endpoint = s3_server()
     store = Store("s3://record/lake", endpoint_url=endpoint)
     store.files.mkdir("record")
     folder = RecordFolder(str(tmp_path), 10_000_000, 1_000_000)
@@ -46,8 +38,7 @@ def test_a_bucket_that_was_away_gets_every_recording_once(tmp_path, monkeypatch)
     joules += recorded(folder, 2)
     assert not pusher.step()
     assert pusher.state() == PushState(2, 0)
-    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-    server.start()
+    server, _ = s3_server(int(endpoint.rpartition(":")[2]))
     try:
         assert pusher.step()
         assert pusher.state() == PushState(0, 0)

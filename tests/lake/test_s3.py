@@ -6,8 +6,7 @@ pytest.importorskip("s3fs", reason="s3fs is not installed here: make test-lake")
 pytest.importorskip("moto.server", reason="moto is not installed here: make test-lake")
 pytest.importorskip("duckdb", reason="DuckDB is not installed here: make test-lake")
 
-from lakes import calls, pushed, recorded
-from moto import server as moto_server
+from lakes import CREDENTIALS, calls, pushed, recorded, s3_server
 from test_lake_questions import same
 
 from energymeter.errors import LogError
@@ -19,16 +18,10 @@ pytestmark = pytest.mark.peers
 
 @pytest.fixture
 def endpoint(monkeypatch):
-    for name, value in (
-        ("AWS_ACCESS_KEY_ID", "key"),
-        ("AWS_SECRET_ACCESS_KEY", "secret"),
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-    ):
+    for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    server, url = s3_server()
+    yield url
     server.stop()
 
 
