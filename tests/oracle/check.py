@@ -36,6 +36,8 @@ _LONG_AGO_SECONDS = 0.05
 _EDGE_SECONDS = 2e-4
 _STAMP_SECONDS = 0.02
 """A sample has the time of its reading but for so much."""
+_SWITCH_SECONDS = 0.03
+"""And where its sampler is a thread of a program that computes, so much later."""
 _ON_ITS_WAY_SECONDS = 0.03
 """A reading may be so old before it is a sample."""
 _HARMLESS = ("sampled by a thread", "± without the unknown accuracy")
@@ -488,11 +490,13 @@ class Judge:
             return
         end = run.extent.end.earliest
         long_ago = end - _LONG_AGO_SECONDS - self.record.late(end - 1.0, end) - self._held(run)
+        # a thread of the program stamps its reading when the others let it
+        stamped = _SWITCH_SECONDS if self.record.program.meters[run.meter].object else 0.0
         known = [
             span
             for span in must
             if all(
-                self._covered(channel, *_ends(span))
+                self._covered(channel, _ends(span)[0] - stamped, _ends(span)[1])
                 and channel.first_after(span.extent.end.latest) < long_ago
                 for channel in channels
             )
