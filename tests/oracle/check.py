@@ -805,9 +805,14 @@ class Judge:
         ):
             return
         channels = [channel for meter in self.record.channels for channel in meter]
+        missed = any(map(_is_seldom, channels)) or not all(  # a loop may well end between two samples
+            self._covered(channel, run.extent.start.latest, run.extent.end.earliest)
+            for run in self.record.runs
+            for channel in self._counted(run)
+        )
         for event in self.record.of("warning"):
-            if event["message"].startswith("nothing was debited") and any(map(_is_seldom, channels)):
-                continue  # a loop may well end between two samples
+            if event["message"].startswith("nothing was debited") and missed:
+                continue
             self.verdict.found("needless warning", "program", f"{event['category']}: {event['message']}")
 
     def _times(self) -> None:
