@@ -155,7 +155,12 @@ class Judge:
         first = Moments(
             min(earliest, min(firsts) - _STAMP_SECONDS), max(latest, min(firsts)) + _STAMP_SECONDS
         )
-        last = Moments(min(extent.end.earliest, *lasts) - grace, min(extent.end.latest, max(lasts)) + grace)
+        # one that stays ready takes the sample after the end at its own pace
+        after = [channel.first_after(extent.end.latest) for channel in channels if channel.ready_seconds]
+        last = Moments(
+            min(extent.end.earliest, *lasts) - grace,
+            max(min(extent.end.latest, max(lasts)) + grace, *after, -math.inf),
+        )
         return first, last
 
     def grace(self, channel: Channel) -> float:
