@@ -23,7 +23,7 @@ NOTHING_GIVEN = Unknown(False, None, False, False, False)
 ALL_GIVEN = Unknown(True, 20.0, True, True, False)
 DRAWS = 200_000
 
-Draw = Callable[[np.random.Generator], np.ndarray]
+Drawn = Callable[[np.random.Generator], np.ndarray]
 
 
 def of_health(rng: np.random.Generator) -> np.ndarray:
@@ -34,15 +34,15 @@ def of_ageing(rng: np.random.Generator) -> np.ndarray:
     return 1 - 0.5 * rng.random(DRAWS) ** 3
 
 
-def of_resistance(rate: float, grown: float = 1.0) -> Draw:
+def of_resistance(rate: float, grown: float = 1.0) -> Drawn:
     return lambda rng: np.maximum(1 - (0.02 + 0.21 * rng.random(DRAWS) ** 3) * rate * grown, 0.05)
 
 
-def of_rate(rate: float) -> Draw:
+def of_rate(rate: float) -> Drawn:
     return lambda rng: max(5 * rate, 1.0) ** (1 - rng.triangular(1.0, 1.02, 1.10, DRAWS))
 
 
-def of_cold(either: float) -> Draw:
+def of_cold(either: float) -> Drawn:
     return lambda rng: rng.triangular(1 - either, 1.0, 1 + either, DRAWS)
 
 
@@ -78,7 +78,7 @@ def of_converter(rng: np.random.Generator) -> np.ndarray:
     ],
 )
 def test_the_prior_is_the_product_of_its_causes(
-    what: Unknown, rate: float, gain: float, causes: list[Draw]
+    what: Unknown, rate: float, gain: float, causes: list[Drawn]
 ) -> None:
     rng = np.random.default_rng(7)
     drawn = np.exp(rng.normal(0.0, math.hypot(0.04, gain), DRAWS))

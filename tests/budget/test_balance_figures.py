@@ -139,7 +139,7 @@ def test_the_load_must_be_as_it_was() -> None:
 
 
 def test_rows_without_load_and_the_first_minute_are_left_out() -> None:
-    # the first row of the load sags at once; rows below half the mean load rest
+    # the first row of the load sags immediately; rows below half the mean load rest
     volts = [4.3, 4.2, 4.1, 4.1, 4.1, 3.9, 3.9, 3.9, 4.0]
     watts = [0.1, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 0.1]
     assert log(volts, watts) == pytest.approx((0.2,))
