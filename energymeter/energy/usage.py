@@ -459,8 +459,8 @@ def _peak_watts(window: Window) -> float:
 
 
 def _warnings(parts: Sequence[Part]) -> list[str]:
-    """Notes on channels whose accuracy is unknown, so that their ± holds only what the sampling adds, on what is
-    hardly read within the window, and on devices that contradict themselves."""
+    """Notes on channels whose accuracy is unknown, so that their ± holds only what the sampling adds; on what
+    is hardly read within the window; on devices that contradict themselves."""
     counters = [(part.name, part.own_counter) for part in parts if part.own_counter is not None]
     disagreements = [
         f"the counter of {name} itself shows {significant(own.counter_joules)} J in {duration(own.seconds)}, "
