@@ -275,7 +275,7 @@ class Judge:
         parts = [channel.measured(start, end) for channel in channels]
         grace = [self._grace(c) for c in channels]
         sure = min((p.seconds for p in parts), default=0.0) - (end - start - seconds)
-        most = min(p.seconds + p.possibly for p in parts)
+        most = _together(parts)
         edge = max(grace)
         if coverage * seconds > most + edge and coverage * seconds > most * 1.002 + edge:
             self.verdict.found(
@@ -880,6 +880,16 @@ def _ends(span: Stretch) -> tuple[float, float]:
     """The window that a span lasted at least."""
     start, end = span.extent.start.latest, span.extent.end.earliest
     return (start, end) if end > start else (span.extent.start.earliest, span.extent.end.latest)
+
+
+def _together(parts: Sequence[Measured]) -> float:
+    """The most that was measured, s; of several channels each counts by its energy."""
+    seen = [part.seconds + part.possibly for part in parts]
+    if len(seen) == 1 or min(seen) <= 0:
+        return min(seen)
+    joules = [part.joules + part.more_joules for part in parts]
+    watts = sum(one / seconds for one, seconds in zip(joules, seen, strict=True))
+    return max(min(seen), min(max(seen), sum(joules) / watts)) if watts else min(seen)
 
 
 def _mentions(statistics: dict[str, Any], left_out: int) -> bool:
