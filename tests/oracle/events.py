@@ -228,8 +228,13 @@ class Record:
         for event in self.of("idle"):
             step = self.steps[event["step"]]
             assert isinstance(step, s.Idle)
-            if "error" not in event:
-                whole = self._moments(event)
+            whole = self._moments(event)
+            if "error" in event:
+                read = [channel.last_before(whole.latest) for channel in self.channels[step.meter]]
+                if max(read) > whole.earliest:  # it began, and its source failed
+                    extent = Extent(whole, whole)
+                    yield Run(step.meter, event["process"], extent, loose=True, logged=False)
+            else:
                 start = Moments(whole.earliest, whole.latest - event["seconds"])
                 idle = Extent(start, Moments(whole.earliest + event["seconds"], whole.latest))
                 within = [run for run in of_meter[step.meter, event["process"]] if _encloses(run, idle)]
@@ -252,6 +257,8 @@ class Record:
         channels = self.channels_of(run)
         slow = [channel for channel in channels if not self.was_ready(channel, begun)]
         first = max((channel.first_after(begun) for channel in slow), default=begun)
+        if any(channel.spec.late or channel.spec.batch for channel in slow):
+            first = min(first, entered - _ENDS_SECONDS)  # what comes together is noted one after the other
         last = max((channel.last_before(left) for channel in channels), default=left)
         start = Moments(min(max(begun, first), entered), entered)
         end = Moments(ending, min(left, last + 1e-4) if last >= ending else left)
