@@ -87,6 +87,8 @@ class Otii:
         self._server: OtiiServer | None = None
         self._project = self._recording = -1
         self._started = False
+        self._base: Timebase
+        self._to: float
 
     def open(self) -> None:
         """Connect, find the device, and join or start a recording.

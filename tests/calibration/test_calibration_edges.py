@@ -453,6 +453,7 @@ def counted(tmp_path: Path, text: str) -> tuple[list[float], list[float]]:
         ("time_s,mah\n0,1\n10,2\n", [0.0, 10.0], [3.6, 7.2]),
         ("time_s,coulombs\n0,1\n10,2\n", [0.0, 10.0], [1.0, 2.0]),
         ("time_ms,charge_c\n0,1\n10,2\n", [0.0, 0.01], [1.0, 2.0]),
+        ("date,time_s,mah\n2026-01-01T00:00:00Z,0,1\n2026-01-01T00:00:10Z,20,2\n", [0.0, 20.0], [3.6, 7.2]),
         ("date,mah\n1970-01-01T00:00:10Z,1\n1970-01-01T00:01:00Z,2\n", [10.0, 60.0], [3.6, 7.2]),
     ],
 )
@@ -579,6 +580,41 @@ def test_a_polled_meter_keeps_what_is_new() -> None:
     assert [each.at_s for each in buffer.between(0.5, 1.5)] == [1.0, 1.5]
     assert buffer.column(lambda reading: reading.amps) == ([], [])
     assert buffer.column(lambda reading: reading.watts)[1] == [1.0] * 7
+
+
+class Rail(Bits):
+    """A source of so many channels."""
+
+    names = ("a",)
+
+    def channels(self) -> list[Bits]:
+        made = [Bits(self.clock) for _ in self.names]
+        for channel, name in zip(made, self.names, strict=True):
+            channel.name = name
+        return made
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted", "found"),
+    [
+        (("a",), "", "a"),
+        (("a",), "a", "a"),
+        (("a", "b"), "b", "b"),
+        (("a",), "b", "name one with --channel: a$"),
+        (("a", "b"), "", "name one with --channel: a, b$"),
+        ((), "", "name one with --channel: there is none$"),
+    ],
+)
+def test_the_channel_that_is_read(names: tuple[str, ...], wanted: str, found: str) -> None:
+    source = Rail(ManualClock())
+    source.names = names
+    buffer = ReadingBuffer(source, 5.0, source.clock, wanted)
+    if len(found) == 1:
+        buffer.open()
+        assert buffer.identity == found
+    else:
+        with pytest.raises(SpecError, match=found):
+            buffer.open()
 
 
 def test_a_stream_is_read_up_to_now() -> None:

@@ -1,5 +1,6 @@
 """Discovery one branch at a time: nodes, wiring, what a report hides, probes, the last choice, acceptance."""
 
+import importlib.metadata
 import json
 import os
 import platform
@@ -163,6 +164,18 @@ def test_the_report_shows_files_of_sensors_and_says_what_it_cut(
     assert "… and 1 more" in bug_report.bundle(report, sysfs.root, environment)
     monkeypatch.setattr(bug_report, "_MOST_LINES", 4)
     assert "more" not in bug_report.bundle(report, sysfs.root, environment)
+
+
+def test_packages_that_are_missing_hide_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name == "numpy":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    found = [name for name, _ in bug_report._versions()]
+    assert "numpy" not in found
+    assert len(found) == len(bug_report._PACKAGES) - 1
 
 
 def test_a_report_is_never_written_over_a_file(tmp_path: Path) -> None:

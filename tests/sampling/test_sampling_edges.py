@@ -1,6 +1,7 @@
 """Sampling by exact values: clocks, rates, messages, descriptors, priorities, names of channels."""
 
 import errno
+import math
 import os
 import sys
 import threading
@@ -10,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from energymeter.energy.integrate import Sample
 from energymeter.errors import SamplerError, SpecError
 from energymeter.reading import Facts, Reading
 from energymeter.sampling import priority, spawn
+from energymeter.sampling.agent_feed import facts_of, readings_of
 from energymeter.sampling.clock_offset import ClockOffset, Exchange, Offset
 from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig, follow
 from energymeter.sampling.descriptors import (
@@ -24,7 +27,17 @@ from energymeter.sampling.descriptors import (
     sealed,
     write_sealed,
 )
-from energymeter.sampling.memory import channel_bytes, ring_samples
+from energymeter.sampling.memory import (
+    HEAD_BYTES,
+    LETTER_BYTES,
+    ChannelMemory,
+    Count,
+    CurveWriter,
+    Head,
+    Letter,
+    channel_bytes,
+    ring_samples,
+)
 from energymeter.sampling.messages import packed, unpacked
 from energymeter.sampling.priority import NAMES, Level, described
 from energymeter.sampling.session import Session
@@ -477,3 +490,122 @@ def test_a_source_that_cannot_be_opened_closes_those_before() -> None:
     with pytest.raises(SpecError, match=r"^no$"):
         Session([SourceConfig(good), SourceConfig(Bad())], {})
     assert closed == ["bad", "good"]
+
+
+# Shared memory
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "samples"),
+    [(0.1, 1024), (17.0, 1024), (17.1, 2048), (100.0, 8192), (1000.0, 65_536), (1e6, 65_536)],
+)
+def test_a_ring_keeps_a_minute(rate_hz: float, samples: int) -> None:
+    assert ring_samples(rate_hz) == samples
+
+
+def sample(number: int) -> Sample:
+    return Sample(number * SECOND, float(number), None, None, number * SECOND, 0.0, 1.0, None, 0.2, 0.0)
+
+
+def filled(count: int, capacity: int = 4) -> ChannelMemory:
+    memory = ChannelMemory(memoryview(bytearray(channel_bytes(capacity))), capacity)
+    writer = CurveWriter(memory)
+    for number in range(1, count + 1):
+        at_ns, nothing = number * SECOND, math.nan
+        writer.append((at_ns, float(number), nothing, nothing, at_ns, 0.0, 1.0, nothing, 0.2, 0.0, 1.0))
+    return memory
+
+
+def test_the_newest_samples_are_known_by_their_numbers() -> None:
+    assert filled(0).last() is None
+    memory = filled(6)
+    assert memory.last() == sample(6)
+    assert [memory.sample(number) for number in (1, 2, 5, 6)] == [None, sample(3), sample(6), None]
+    assert memory.newer(4.0 * SECOND) == [sample(5), sample(6)]
+    assert memory.newer(6.0 * SECOND) == []
+    assert memory.newer(0.0) == [sample(number) for number in (3, 4, 5, 6)], "what the ring holds"
+    assert filled(2).newer(-1.0) == [sample(1), sample(2)]
+
+
+@pytest.mark.parametrize(("first", "end"), [(2, 6), (3, 6), (4, 5), (5, 5)])
+def test_samples_are_copied_around_the_end_of_the_ring(first: int, end: int) -> None:
+    copy = filled(6).copied(first, end)
+    kept = [copy.sample(number) for number in range(2, 6)]
+    assert kept == [sample(n + 1) if first <= n < end else None for n in range(2, 6)]
+    assert copy.counts[Count.HISTORY_COUNT] == 0
+    assert copy.counts[Count.RING_COUNT] == 6
+
+
+def test_a_record_that_is_being_written_is_none() -> None:
+    memory = filled(1)
+    memory.ring.bytes[3] ^= 1
+    assert memory.sample(0) is None
+    with pytest.raises(AssertionError, match="never finished"):
+        memory.last()
+
+
+def test_the_last_error_is_cut_to_its_place_and_whole() -> None:
+    head = Head(memoryview(bytearray(HEAD_BYTES)))
+    assert head.error == ""
+    head.error = "µ" * 10_000
+    assert set(head.error) == {"µ"}
+    long = len(head.error)
+    head.error = "short"
+    assert (head.error, long > 100) == ("short", True)
+
+
+def test_an_answer_is_read_with_its_counts() -> None:
+    head = Head(memoryview(bytearray(HEAD_BYTES)))
+    assert head.answered()[0] == 0
+    head.counts[Count.RING_COUNT] = 7
+    head.answer(3)
+    head.counts[Count.RING_COUNT] = 9
+    asked, counts = head.answered()
+    assert (asked, counts[Count.RING_COUNT]) == (3, 7)
+
+
+def test_a_letter_that_is_too_long_is_not_left() -> None:
+    memory = memoryview(bytearray(HEAD_BYTES + LETTER_BYTES))
+    letter = Letter(memory)
+    assert letter.read() == ""
+    letter.write("x" * (LETTER_BYTES - 8))
+    assert letter.read() == "x" * (LETTER_BYTES - 8)
+    letter.write("y" * (LETTER_BYTES - 7))
+    assert letter.read()[0] == "x"
+
+
+# What an agent's reader makes of samples
+
+
+def test_the_facts_of_samples_that_are_read_one_by_one() -> None:
+    facts = Facts(
+        renewal_seconds=1.0, smoothing_seconds=0.5, joules_wrap=5.0, coulombs_wrap=6.0, still_seconds=2.0
+    )
+    found = facts_of(INFO._replace(facts=facts, rate_hz=10.0, capacity=1024), 0.25)
+    assert (found.default_hz, found.smoothing_seconds, found.renewal_seconds) == (10.0, 1.75, 0.0)
+    assert (found.joules_wrap, found.coulombs_wrap, found.still_seconds) == (None, None, None)
+    assert ring_samples(found.max_hz) == 1024, "it lays out the same ring"
+    assert facts_of(INFO._replace(rate_hz=5000.0)).max_hz == 5000.0
+
+
+@pytest.mark.parametrize(
+    ("semantics", "covered_s", "readings"),
+    [
+        ("instant", 1.0, [Reading(amps=0.2, watts=1.0, at_ns=2 * SECOND)]),
+        (
+            "instant",
+            0.0,
+            [Reading(at_ns=SECOND + SECOND // 2), Reading(amps=0.2, watts=1.0, at_ns=2 * SECOND)],
+        ),
+        ("mean", 0.25, [Reading(amps=0.2, watts=1.0, seconds=0.25, at_ns=2 * SECOND)]),
+        ("mean", 2.0, [Reading(amps=0.2, watts=1.0, seconds=1.0, at_ns=2 * SECOND)]),
+        ("mean", -1.0, [Reading(amps=0.2, watts=1.0, seconds=0.0, at_ns=2 * SECOND)]),
+        ("counter", 1.0, [Reading(joules=2.0, at_ns=2 * SECOND)]),
+        ("counter", 0.0, [Reading(at_ns=SECOND + SECOND // 2), Reading(joules=2.0, at_ns=2 * SECOND)]),
+    ],
+)
+def test_one_sample_as_readings(semantics: str, covered_s: float, readings: list[Reading]) -> None:
+    before = sample(1)
+    newest = sample(2)._replace(covered_ns=before.covered_ns + round(covered_s * 1e9))
+    assert list(readings_of(semantics, before, newest)) == readings
+    assert len(list(readings_of(semantics, None, newest))) == 1

@@ -136,7 +136,7 @@ def test_an_answer_is_known_by_its_number_and_kind() -> None:
         km003c.Session(Answers()).ask(0x0C)
 
 
-def test_numbers_of_questions_wrap_and_a_refusal_is_said() -> None:
+def test_numbers_of_questions_wrap_and_a_meter_may_refuse() -> None:
     session = km003c.Session(Answers(reply(km003c.ACCEPT, 0)))
     session._id = 255
     session.command(0x0E)
