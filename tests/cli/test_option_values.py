@@ -40,23 +40,28 @@ def test_the_page_says_what_help_says(name: str) -> None:
 
 
 MUST_EXIST = {
-    "log --calibration", "live --calibration", "run --calibration", "compare --calibration", "compare --baseline",
-    "sweep --calibration", "calibrate --points", "calibrate --counted", "report --comparison", "export --into",
+    "log --calibration", "live --calibration", "run --calibration", "compare --calibration",
+    "compare --baseline",
+    "sweep --calibration", "calibrate --points", "calibrate --counted", "report --comparison",
+    "export --into",
     "push --report", "lake fleet --intensities", "carbon when --forecast",
 }  # fmt: skip
 AGAIN = {
     "serve --budget", "compare --per", "compare --name", "compare --span", "sweep --over", "sweep --board",
     "report --name", "report --units", "report --parameters", "report --flops", "report --accuracy",
-    "report --batch", "report --input-size", "report --hardware", "lake battery --include", "lake class --include",
+    "report --batch", "report --input-size", "report --hardware", "lake battery --include",
+    "lake class --include",
     "lake coverage --include", "lake fleet --include", "lake per-unit --include", "lake power --include",
     "lake ranking --include", "lake regressions --include", "budget new --share",
 }  # fmt: skip
 SILENT_DEFAULTS = {
-    "run --warmup": 0, "compare --cooldown": 0.0, "sweep --cooldown": 0.0, "sweep --per": 1.0, "report --skip": 0,
+    "run --warmup": 0, "compare --cooldown": 0.0, "sweep --cooldown": 0.0, "sweep --per": 1.0,
+    "report --skip": 0,
     "push --clock-offset": 0.0,
 }  # fmt: skip
 SEVERAL = {
-    "run command", "serve sources", "compare words", "sweep words", "plot files", "report runs", "verify logs",
+    "run command", "serve sources", "compare words", "sweep words", "plot files", "report runs",
+    "verify logs",
     "push runs",
 }  # fmt: skip
 LEFT_OUT = {
@@ -66,7 +71,7 @@ LEFT_OUT = {
 
 
 def test_what_help_does_not_say() -> None:
-    """Files that must exist, options that are given again, silent defaults, arguments in any number or none."""
+    """Files that must exist, options given again, silent defaults, arguments in any number or none."""
     every = dict(parameters())
     options = {name: each for name, each in every.items() if isinstance(each, click.Option)}
     arguments = {name: each for name, each in every.items() if isinstance(each, click.Argument)}
