@@ -124,10 +124,10 @@ PICTURES: dict[str, Callable[[], Picture]] = {
 
 # What stands in a picture ---------------------------------------------------------------------------------
 
-Described = list[str | float | None]
+Cells = list[str | float | None]
 
 
-def _numbers(values: Any) -> Described:
+def _numbers(values: Any) -> Cells:
     """A line or an outline in short: how many points, their ends, their extent and their mean."""
     array = np.asarray(values, float).ravel()
     known = array[np.isfinite(array)]
@@ -156,7 +156,7 @@ def _label(artist: Any) -> str:
     return "" if text.startswith("_") else text
 
 
-def _of_artist(one: Any) -> Described | None:
+def _of_artist(one: Any) -> Cells | None:
     from matplotlib import collections, lines, patches, spines, text
 
     if isinstance(one, spines.Spine):
@@ -195,12 +195,12 @@ def _of_artist(one: Any) -> Described | None:
     return None
 
 
-def described(picture: Picture) -> list[Described]:
+def described(picture: Picture) -> list[Cells]:
     """Everything that is drawn on purpose, in order; what matplotlib adds by itself is left out."""
     from matplotlib.legend import Legend
 
     figure = picture.figure
-    found: list[Described] = [["picture", picture.title, picture.alt, *figure.get_size_inches().tolist()]]
+    found: list[Cells] = [["picture", picture.title, picture.alt, *figure.get_size_inches().tolist()]]
     found += [["figure", *each] for text in figure.texts if (each := _of_artist(text))]
     for axes in figure.axes:
         place = [float(f"{each:.5g}") for each in axes.get_position().bounds]
@@ -215,13 +215,13 @@ def described(picture: Picture) -> list[Described]:
     return found + [_of_legend(each) for each in figure.legends if isinstance(each, Legend)]
 
 
-def _of_legend(legend: Any) -> Described:
+def _of_legend(legend: Any) -> Cells:
     anchor = legend.get_bbox_to_anchor().bounds
     spaces = [legend._loc, legend._ncols, legend.borderaxespad, legend.handlelength, legend.columnspacing]
     return ["legend", *(one.get_text() for one in legend.get_texts()), *spaces, *map(float, anchor)]
 
 
-def record() -> dict[str, list[Described]]:
+def record() -> dict[str, list[Cells]]:
     """What is written down, in as many digits as are compared."""
     return {
         name: [[float(f"{cell:.5g}") if isinstance(cell, float) else cell for cell in row] for row in rows]
