@@ -156,6 +156,7 @@ class EnergyMeter:
 
                 active.begin(self)
                 self._begin_billing()
+                self._latest_run().begin()
             return self
         except BaseException:  # an interruption, too
             if entered:

@@ -140,10 +140,14 @@ class Run:
             if self._sync is not None:
                 self._sync()
             self.start_ns = self._clock.monotonic_ns()
-            self.sampler.watch(self._look)
         except BaseException:
             self.release(discard_log=True)
             raise
+
+    def begin(self) -> None:
+        """The window starts now: what was done since the sources answered, as for a budget, is ours."""
+        self.start_ns = self._clock.monotonic_ns()
+        self.sampler.watch(self._look)
 
     def finish(self) -> None:
         """End the window; its energy is computed when a sample follows, or when it is asked for."""

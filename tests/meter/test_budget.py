@@ -1,8 +1,10 @@
 """The budget's public face: what is left, loops that draw on it, and who is reported when it runs low."""
 
 import asyncio
+import sqlite3
 import sys
 import threading
+import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -623,3 +625,20 @@ def test_representations_have_units(budget: Budget) -> None:
 def test_a_view_never_fails(ledger: Ledger, budget: Budget) -> None:
     ledger.path.write_bytes(b"no ledger " * 100)
     assert "unavailable" in repr(budget)
+
+
+def test_what_opening_a_budget_takes_is_not_the_block_s(tmp_path: Path) -> None:
+    """Another program holds the ledger while the block is entered."""
+    ledger = Ledger(tmp_path / "ledger.sqlite3")
+    budget = Budget("lab4", RAIL, ledger=ledger)
+    holder = sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN EXCLUSIVE")
+    begun = time.monotonic()
+    threading.Timer(0.3, holder.execute, ["COMMIT"]).start()
+    with EnergyMeter("manual:5V,1A", budget=budget) as meter:
+        entered = time.monotonic()
+    left = time.monotonic()
+    holder.close()
+    assert entered - begun >= 0.3
+    assert meter.usage.seconds <= left - entered + 0.01
+    assert budget.spent_joules == pytest.approx(meter.usage.joules, abs=1e-5)

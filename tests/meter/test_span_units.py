@@ -251,7 +251,7 @@ def test_spans_without_units_look_as_before(bench):
 def log(tmp_path):
     """Three calls of one span, of 32, 32 and 16 images, and one of another that counted nothing."""
     path = str(tmp_path / "run.csv")
-    with EnergyMeter("manual:5V,0.6A", rate_hz=200, linger=0, out=path) as meter:
+    with EnergyMeter("manual:5V,0.6A", rate_hz=20, linger=0, out=path) as meter:
         for count in (32, 32, 16):
             with meter.span("infer") as span:
                 span.units(images=count)
