@@ -10,7 +10,6 @@ from energymeter.calibration.cards import Cards
 from energymeter.clock import SystemClock
 from energymeter.errors import SpecError
 from energymeter.serve.batteries import Batteries
-from energymeter.serve.config import EXPORTER_SECTIONS
 from energymeter.serve.feed import Feed
 from energymeter.serve.record import RecordSettings, RollingRecord
 from energymeter.serve.shared_folder import SharedFolder
@@ -74,12 +73,8 @@ class ExporterSettings(NamedTuple):
         """What a file asks for, and on top of it the command line.
 
         Raises:
-            SpecError: a key is unknown, or an option lacks the one that it belongs to.
+            SpecError: an option lacks the one that it belongs to.
         """
-        for title, keys in sections.items():
-            unknown = sorted(set(keys) - set(EXPORTER_SECTIONS[title]))
-            if unknown:
-                raise SpecError(f"the key {unknown[0]} of [{title}] is not known; see docs/serve.md")
         web, mqtt, otlp = (sections.get(title, {}) for title in ("web", "mqtt", "otlp"))
         kept, pushed = sections.get("record", {}), sections.get("push", {})
         record = options["record"] or kept.get("folder")
