@@ -20,6 +20,7 @@ from typing import NamedTuple
 from energymeter.errors import EnergyMeterError, SpecError
 from energymeter.paths import read_file
 from energymeter.sampling.config import SourceConfig
+from energymeter.serve.names import MOST_SOURCES
 from energymeter.spec import parse
 from energymeter.text import printable
 from energymeter.units import number
@@ -35,7 +36,6 @@ EXPORTER_SECTIONS: Mapping[str, tuple[str, ...]] = {
 }
 """Sections that exporters read, and their keys; see `Config.sections`."""
 MOST_BYTES = 65_536
-MOST_SOURCES = 64
 LINGER_SECONDS = 5.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _KEYS = {"agent": ("socket", "group", "linger", "always"), "source": ("spec", "rate")}

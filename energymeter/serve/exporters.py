@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from energymeter.calibration.cards import Cards
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from energymeter.serve.push import LakePusher
     from energymeter.serve.record import Recorded
     from energymeter.serve.snapshot import Served
+    from energymeter.serve.spans import EndedSpan
 
     class Source(Served, Recorded, Protocol):
         """What is read of a source of an agent."""
@@ -46,6 +47,7 @@ class Agent(Protocol):
     def state_folder(self) -> str: ...
     def sources(self) -> Sequence[Source]: ...
     def listen(self) -> Listening: ...
+    def on_span(self, call: Callable[[str, EndedSpan], None]) -> None: ...
 
 
 class ExporterSettings(NamedTuple):
@@ -162,6 +164,7 @@ def begin(
             pusher = LakePusher(record.folder, settings.push, settings.push_endpoint)
         stack.callback(agent.listen().close)
         stack.callback(record.close)
+        agent.on_span(record.add_span)
         record.start()
         if pusher is not None:
             stack.callback(pusher.stop)
@@ -175,6 +178,7 @@ def begin(
     totals = Totals(os.path.join(agent.state_folder, _TOTALS))
     push = pusher.state if pusher is not None else lambda: None
     feed = Feed(agent.sources, totals, Batteries(settings.budgets, clock), Cards.here(None), clock, push)
+    agent.on_span(feed.add_span)
     stack.callback(agent.listen().close)
     stack.callback(feed.take)
     exporter = None
