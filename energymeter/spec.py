@@ -236,9 +236,9 @@ def flag(driver: str, name: str, text: str) -> bool:
 
 def _convert(driver: str, name: str, text: str, annotation: object) -> object:
     kind = _kind(annotation)
+    if kind is bool:
+        return flag(driver, name, text)
     try:
-        if kind is bool:
-            return flag(driver, name, text)
         if kind is int:
             return int(text, 0)
         return float(text) if kind is float else text

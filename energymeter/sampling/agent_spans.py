@@ -14,7 +14,7 @@ import time
 import weakref
 from itertools import islice
 
-from energymeter.errors import EnergyMeterError, SamplerError
+from energymeter.errors import EnergyMeterError, SamplerError, warn
 from energymeter.lazy import TYPE_CHECKING
 from energymeter.sampling.agent import PROTOCOL, Connection, SpanReceiver
 from energymeter.sampling.span_message import MOST_CALLS, MOST_OPEN, Allowance, short
@@ -103,10 +103,19 @@ class SpanSender:
             notes.append(f"the agent gets the spans of {_MOST_NAMES} names, and not of all")
         return notes
 
-    def await_end(self, seconds: float) -> None:
-        """Wait until all was sent, if the agent has answered so far."""
-        if os.getpid() == self._pid and not self._error:
+    def await_end(self, seconds: float) -> str:
+        """Wait until all was sent, if the agent has answered so far.
+
+        Returns:
+            why some of it was not; else an empty text.
+        """
+        if os.getpid() != self._pid:
+            return ""
+        if not self._error and self._thread.ident is not None:
             self._thread.join(seconds)
+        late = "it has not answered in time" if self._thread.is_alive() else ""
+        why = self._error or late
+        return why and f"the agent of {self._where} did not take all spans: {why}"
 
     def _run(self) -> None:
         failures, pause = 0, _PERIOD_SECONDS
@@ -285,8 +294,9 @@ def _await_senders() -> None:
     senders = [*_senders]
     for sender in senders:
         sender.end()
-    for sender in senders:
-        sender.await_end(max(0.0, give_up - time.monotonic()))
+    failures = {sender.await_end(max(0.0, give_up - time.monotonic())) for sender in senders}
+    for failure in sorted(failures - {""}):
+        warn(failure)
 
 
 atexit.register(_await_senders)
