@@ -28,9 +28,12 @@ _MAX_HZ = 1e6
 class Agent(InParts):
     """``agent``, ``agent@um25c``: on this machine. ``agent@laptop:9736/um25c?pin=…``: on another one.
 
+    ``agent?spans=yes`` also has the block's spans shown by the agent.
+
     Args:
         address: the name of the source, or where the agent is; without a name, it is the agent's first.
         pin: the SHA-256 of the certificate of an agent on another machine, in hex.
+        spans: send the agent the names, begins and ends of the block's spans, to be shown there.
     """
 
     kind = "meter"
@@ -42,8 +45,10 @@ class Agent(InParts):
         """The first source of the agent, where one runs."""
         return [""] if module("energymeter.sampling.agent").found() else []
 
-    def __init__(self, address: str = "", *, pin: str = "") -> None:
-        place = module("energymeter.sampling.agent").Address.of(address)
+    def __init__(self, address: str = "", *, pin: str = "", spans: bool = False) -> None:
+        agent = module("energymeter.sampling.agent")
+        place = agent.Address.of(address)
+        self.span_receiver: Any = agent.SpanReceiver(place, pin) if spans else None
         self.name = f"agent@{address}" if address else "agent"
         self.facts = Facts(max_hz=_MAX_HZ)
         self._feed: Any

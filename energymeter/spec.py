@@ -223,16 +223,25 @@ def _kind(annotation: object) -> type | None:
     return next((kind for kind in (bool, int, float, str) if kind.__name__ in alternatives), None)
 
 
+def flag(driver: str, name: str, text: str) -> bool:
+    """An option that is yes or no.
+
+    Raises:
+        SpecError: it is neither.
+    """
+    if text.lower() not in _TRUE | _FALSE:
+        raise SpecError(f"{driver}'s option {name} is {text!r}, but it must be yes or no")
+    return text.lower() in _TRUE
+
+
 def _convert(driver: str, name: str, text: str, annotation: object) -> object:
     kind = _kind(annotation)
+    if kind is bool:
+        return flag(driver, name, text)
     try:
-        if kind is bool:
-            if text.lower() not in _TRUE | _FALSE:
-                raise ValueError
-            return text.lower() in _TRUE
         if kind is int:
             return int(text, 0)
         return float(text) if kind is float else text
     except ValueError:
-        wanted = {bool: "yes or no", int: "a whole number", float: "a number"}[kind or float]
+        wanted = "a whole number" if kind is int else "a number"
         raise SpecError(f"{driver}'s option {name} is {text!r}, but it must be {wanted}") from None

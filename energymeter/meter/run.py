@@ -11,6 +11,7 @@ from energymeter.errors import NotMeasured
 from energymeter.lazy import TYPE_CHECKING, NamedTuple
 from energymeter.meter import throttling
 from energymeter.meter.span_resolver import SpanResolver
+from energymeter.sampling.agent import span_receivers
 from energymeter.sampling.memory import Count
 from energymeter.sampling.sampler import SampledChannel, Sampler
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from energymeter.energy.uncertainty import OwnCounter, Part
     from energymeter.energy.usage import Idle, Overhead, Usage
     from energymeter.reading import Facts, Reading
+    from energymeter.sampling.agent_spans import SpanSender
 
 _PATIENCE_SECONDS = (0.1, 2.0)
 """How long an answer waits for the next sample: one period, but within these."""
@@ -112,6 +114,7 @@ class Run:
         self._pid = os.getpid()
         self._throttled: list[str] | None = None
         self._final: Usage | None = None
+        self._senders: list[SpanSender] = []
 
     # -- its life ------------------------------------------------------------------------------------
 
@@ -137,6 +140,7 @@ class Run:
                 min(round(c.curve.capacity / c.info.rate_hz * 0.25e9) for c in channels),
                 self._clock.monotonic_ns,
             )
+            self._begin_sending()
             if self._sync is not None:
                 self._sync()
             self.start_ns = self._clock.monotonic_ns()
@@ -148,6 +152,17 @@ class Run:
         """The window starts now: what was done since the sources answered, as for a budget, is ours."""
         self.start_ns = self._clock.monotonic_ns()
         self.sampler.watch(self._look)
+
+    def _begin_sending(self) -> None:
+        """Send the spans to the agents that were asked to show them."""
+        receivers = span_receivers(self.sampler.configs)
+        if not receivers:
+            return
+        from energymeter.sampling.agent_spans import SpanSender
+
+        self._senders = [SpanSender(receiver, self.spans.edges, self.spans.open) for receiver in receivers]
+        for sender in self._senders:
+            sender.start()
 
     def finish(self) -> None:
         """End the window; its energy is computed when a sample follows, or when it is asked for."""
@@ -169,6 +184,8 @@ class Run:
             self.end_ns = self._clock.monotonic_ns()
         if not self._is_ours():
             return
+        for sender in self._senders:
+            sender.end()
         own_times = bool(self.start_ns) and not self._replayed
         if discard_log or not self.end_ns or not self.sampler.stay_ready(self.end_ns):
             after = throttling.read() if own_times and self.sampler.log is not None else None
@@ -397,7 +414,12 @@ class Run:
             tuple(c.curve.interval_seconds(1 / c.info.rate_hz) for c in channels),
             sum(c.curve.observed(count) for c in channels for count in _MISSED),
             self._overhead(channels),
-            (*self._notes, *self.sampler.notes(), *(self._throttled or ())),
+            (
+                *self._notes,
+                *self.sampler.notes(),
+                *(self._throttled or ()),
+                *(note for sender in self._senders for note in sender.notes()),
+            ),
             tuple(channel.own_counter() for channel in channels),
         )
 

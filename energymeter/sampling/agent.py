@@ -11,6 +11,9 @@ are JSON, one line each:
     Take a sample as soon as there can be one, as at the end of a block.
 ``{"list": true}``
     The sources that the agent serves.
+``{"add_spans": {…}, "source": "um25c", "protocol": 1}``
+    Calls of spans that have ended, see `span_message`; the answer says how many may count. Only a program
+    that was given ``agent?spans=yes`` sends this.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from energymeter.reading import PLACES, SEMANTICS, Band, Facts
 from energymeter.sampling.config import ChannelInfo, SourceConfig
 from energymeter.sampling.descriptors import Descriptor
 from energymeter.sampling.memory import HEAD_BYTES, LETTER_BYTES, Count, Head, State, channel_bytes
-from energymeter.spec import Spec
+from energymeter.spec import Spec, flag
 from energymeter.text import printable
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ VARIABLE = "ENERGYMETER_AGENT"
 """The variable that names another socket than the usual one."""
 PROTOCOL = 1
 """The layout of the memory and the words of the requests; both ends must have the same."""
+SPANS = "spans"
+"""The option with which a program has its spans shown."""
 LONGEST_REQUEST = 1024
 LONGEST_ANSWER = 1 << 20
 OPEN_SECONDS = 20.0
@@ -108,10 +113,43 @@ def local_source(configs: Sequence[SourceConfig]) -> str | None:
     if len(configs) != 1 or not isinstance(configs[0].source, Spec):
         return None
     spec = configs[0].source
-    if spec.driver != DRIVER or spec.options:
+    if spec.driver != DRIVER or set(spec.options) - {SPANS}:
         return None
+    _wants_spans(spec)
     address = Address.of(spec.address or "")
     return None if address.host else address.source
+
+
+class SpanReceiver(NamedTuple):
+    """An agent that is to get the spans of a block."""
+
+    address: Address
+    pin: str = ""
+    """The SHA-256 of its certificate."""
+
+
+def span_receivers(configs: Sequence[SourceConfig]) -> list[SpanReceiver]:
+    """The agents among these sources that were asked to show the spans, as by ``agent?spans=yes``.
+
+    Raises:
+        SpecError: the option is neither yes nor no.
+    """
+    receivers = []
+    for config in configs:
+        spec = config.source
+        if not isinstance(spec, Spec):
+            receiver = getattr(spec, "span_receiver", None)
+        elif spec.driver == DRIVER and _wants_spans(spec):
+            receiver = SpanReceiver(Address.of(spec.address or ""), spec.options.get("pin", ""))
+        else:
+            continue
+        if isinstance(receiver, SpanReceiver):
+            receivers.append(receiver)
+    return receivers
+
+
+def _wants_spans(spec: Spec) -> bool:
+    return flag(DRIVER, SPANS, spec.options.get(SPANS, "no"))
 
 
 class Connection:

@@ -22,7 +22,7 @@ from energymeter.lazy import TYPE_CHECKING, suppress
 from energymeter.reading import Reading
 from energymeter.sampling.agent import PROTOCOL, Address, channels_of
 from energymeter.sampling.agent_feed import Joint, readings_of
-from energymeter.sampling.clock_offset import ClockOffset, Exchange
+from energymeter.sampling.clock_offset import ClockOffset, Exchange, Offset
 from energymeter.text import printable
 
 if TYPE_CHECKING:
@@ -92,11 +92,23 @@ class RemoteFeed:
         Raises:
             SourceError, SamplerError: why not.
         """
+        self.connect()
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def connect(self) -> None:
+        """Connect and measure the clock, without any samples.
+
+        Raises:
+            SourceError: why not.
+        """
         self.close()
         try:
             self._questions = self._connected()
             self._measure(_EXCHANGES)
-            self._begin()
         except BaseException:
             self.close()
             raise
@@ -149,13 +161,13 @@ class RemoteFeed:
                 )
         return link
 
-    def _get(self, link: HTTPConnection, target: str) -> Any:
+    def _get(self, link: HTTPConnection, target: str, body: bytes | None = None) -> Any:
         import http.client
 
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         host, port, _ = self._address
         try:
-            link.request("GET", target, headers=headers)
+            link.request("GET" if body is None else "POST", target, body, headers)
             answer = link.getresponse()
         except (OSError, http.client.HTTPException) as failure:
             raise SourceMissing(
@@ -165,6 +177,11 @@ class RemoteFeed:
         if answer.status == 200:
             return answer
         answer.close()
+        if body is not None and answer.status != 401:
+            raise SourceForbidden(
+                f"the agent at {host}:{port} takes no spans (HTTP status {answer.status}); start it with "
+                "--token-file, and with --web, --metrics or --record"
+            )
         if answer.status in (401, 403):
             raise SourceForbidden(
                 f"the agent at {host}:{port} refuses the token; set ${TOKEN_VARIABLE} to that of the agent"
@@ -183,6 +200,40 @@ class RemoteFeed:
             raise SourceMissing(
                 f"the agent at {self._address.host} ended its answer early; check the network"
             ) from failure
+
+    # -- spans -----------------------------------------------------------------------------------------
+
+    def offset(self) -> Offset:
+        """How far the clock of the agent is ahead now.
+
+        Raises:
+            SourceError: nobody knows.
+        """
+        known = self._clock.at(time.monotonic_ns())
+        if known is None:
+            raise SourceError("the clock of the agent's computer jumped; its offset is measured again")
+        return known
+
+    def measure_again(self) -> None:
+        """Exchange times again.
+
+        Raises:
+            SourceError: its clock cannot be bounded as was stated.
+        """
+        self._measure(_EXCHANGES_LATER)
+
+    def send_spans(self, message: dict[str, Any]) -> None:
+        """Send calls of spans.
+
+        Raises:
+            SourceError: the agent does not answer, or takes none.
+        """
+        import json
+
+        assert self._questions is not None
+        source = self._address.source or self._first_source()
+        answer = self._get(self._questions, f"/v1/spans/{source}", json.dumps(message).encode())
+        self._read(answer, 1024)
 
     def _measure(self, many: int) -> None:
         """Exchange times with the agent.

@@ -130,7 +130,7 @@ class Sampler:
     ) -> None:
         self.channels: list[SampledChannel] = []
         self.restarts = 0
-        self._configs = list(configs)
+        self.configs = list(configs)
         self.log = log
         self._corrections = corrections or {}
         self._clock = clock or SystemClock()
@@ -166,14 +166,14 @@ class Sampler:
         if self.log is not None:
             self.log = self.log._replace(path=_absolute(self.log.path))
         try:
-            source = agent.local_source(self._configs) if self.log is None else None
+            source = agent.local_source(self.configs) if self.log is None else None
             if source is not None:
                 uninterrupted(lambda: self._join(AgentHost(), source), lambda _: self.stop())
                 return
             if self._took_ready():
                 return
             self.in_process = self.in_process or interpreter() is None
-            ready.make_way(_drivers(self._configs))
+            ready.make_way(_drivers(self.configs))
             if self.in_process:  # its sources are opened here, by the thread that the caller expects
                 from energymeter.sampling.thread import ThreadHost
 
@@ -190,13 +190,13 @@ class Sampler:
             raise
 
     def _open(self, host: ProcessHost | ThreadHost) -> None:
-        infos = host.start(self._configs, self.log, self._corrections)
+        infos = host.start(self.configs, self.log, self._corrections)
         self._host = host
         self._head = Head(host.memory)
         memories = [info.memory_in(host.memory) for info in infos]
         if isinstance(host, ProcessHost) and self._may_linger():
             self._reusable = ReusableHost(
-                self._key, _drivers(self._configs), host, infos, memories, self._watchdog
+                self._key, _drivers(self.configs), host, infos, memories, self._watchdog
             )
             self._reusable.take(self)
         self._show(infos, memories)
@@ -209,7 +209,7 @@ class Sampler:
 
     def _join(self, host: AgentHost, source: str) -> None:
         """Read what an agent of this machine samples."""
-        infos = host.start(self._configs[0], source)
+        infos = host.start(self.configs[0], source)
         self._host = host
         memories = [info.memory_in(host.memory) for info in infos]
         self._show(infos, memories)
@@ -286,13 +286,13 @@ class Sampler:
 
     def _may_linger(self) -> bool:
         """Whether a process may serve several blocks: it has no log, and one loop to ask."""
-        return self._linger != 0 and self.log is None and not self.in_process and len(self._configs) == 1
+        return self._linger != 0 and self.log is None and not self.in_process and len(self.configs) == 1
 
     def _took_ready(self) -> bool:
         """Use a process that has stayed ready, if there is one."""
         if not self._may_linger():
             return False
-        self._key = ready.key(self._configs, self._corrections)
+        self._key = ready.key(self.configs, self._corrections)
         reusable = self._reusable = ready.find(self._key)  # before it is taken: `stop` must find it
         if reusable is None or not reusable.take(self):
             self._reusable = None
@@ -490,7 +490,7 @@ class Sampler:
     def _restart(self, host: ProcessHost | ThreadHost) -> None:
         try:
             known = [channel.info for channel in self.channels]
-            host.start(self._configs, self.log, self._corrections, resume=known)
+            host.start(self.configs, self.log, self._corrections, resume=known)
         except Exception as failure:  # noqa: BLE001 - reported; the next try may succeed
             self._give_up(f"sampling could not go on: {failure}")
             wait = _RETRY_SECONDS[min(self._attempts, len(_RETRY_SECONDS) - 1)]

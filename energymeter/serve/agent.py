@@ -10,16 +10,17 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from energymeter.calibration.cards import Cards
-from energymeter.errors import EnergyMeterError, SourceMissing
+from energymeter.errors import EnergyMeterError, SourceMissing, SpecError
 from energymeter.paths import user_folder
 from energymeter.sampling.descriptors import Descriptor
 from energymeter.sampling.sampler import SampledChannel, Sampler
 from energymeter.serve.config import Config, SourceEntry
+from energymeter.serve.spans import ClientSpans, EndedSpan
 
 _LOOK_SECONDS = 0.25
 _RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
@@ -80,6 +81,9 @@ class ServedSource:
         """When its curve began, in monotonic time; 0: never. It begins again at 0 J when this changes."""
         self.channels: list[SampledChannel] = []
         """Another list once it was opened again."""
+        self.on_span: list[Callable[[str, EndedSpan], None]] = []
+        """Called with its name and every call of a span that a client has sent."""
+        self.spans = ClientSpans(self.counted, self._spread)
         self._linger_seconds = linger_seconds
         self._always = always
         self._listeners = 0
@@ -100,6 +104,10 @@ class ServedSource:
             for channel in self.channels
             if channel.info.source_index < self.entry.counted and channel.info.facts.counted
         ]
+
+    def _spread(self, span: EndedSpan) -> None:
+        for call in self.on_span:
+            call(self.name, span)
 
     def count(self, by: int) -> None:
         """One listener more, or one less."""
@@ -280,6 +288,27 @@ class Agent:
         """Call this when a sampling process has died: the ring that others map is not written any more."""
         self._lost.append(call)
 
+    def on_span(self, call: Callable[[str, EndedSpan], None]) -> None:
+        """Call this with the name of a source and every call of a span that a client of it has sent."""
+        for source in self._sources:
+            source.on_span.append(call)
+
+    def add_spans(self, name: str, message: Mapping[str, Any]) -> int:
+        """Take in the spans that a client sends; how many of its calls may count.
+
+        Args:
+            name: of the source; empty: the first.
+            message: see `energymeter.sampling.span_message`.
+
+        Raises:
+            SourceMissing: there is no source of that name.
+            SpecError: it makes no sense, or nothing would show them.
+        """
+        source = self.source(name)
+        if not source.on_span:
+            raise SpecError("the agent shows no spans; start it with --web, --metrics or --record")
+        return source.spans.take(message)
+
     def close(self) -> None:
         """Let go of all sources. Twice is fine."""
         self._ended.set()
@@ -291,6 +320,7 @@ class Agent:
     def _tend(self, source: ServedSource) -> None:
         while not self._ended.wait(_LOOK_SECONDS):
             source.tend(self._tell)
+            source.spans.resolve()
 
     def _tell(self, source: ServedSource) -> None:
         for call in self._lost:

@@ -17,10 +17,12 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from energymeter.errors import SpecError
+from energymeter.errors import EnergyMeterError, SpecError
 from energymeter.paths import read_file
 from energymeter.sampling.config import SourceConfig
+from energymeter.serve.names import MOST_SOURCES
 from energymeter.spec import parse
+from energymeter.text import printable
 from energymeter.units import number
 
 EXPORTER_SECTIONS: Mapping[str, tuple[str, ...]] = {
@@ -34,7 +36,6 @@ EXPORTER_SECTIONS: Mapping[str, tuple[str, ...]] = {
 }
 """Sections that exporters read, and their keys; see `Config.sections`."""
 MOST_BYTES = 65_536
-MOST_SOURCES = 64
 LINGER_SECONDS = 5.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _KEYS = {"agent": ("socket", "group", "linger", "always"), "source": ("spec", "rate")}
@@ -109,7 +110,7 @@ class Config(NamedTuple):
         """A file.
 
         Raises:
-            SpecError: it cannot be read or understood.
+            EnergyMeterError: it cannot be read or understood; the sentence names the file and the section.
         """
         parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=(";",))
         try:
@@ -125,39 +126,38 @@ class Config(NamedTuple):
             ) from failure
         config = cls(())
         for title in parser.sections():
-            keys = dict(parser[title])
-            kind, _, name = title.partition(" ")
-            if title in EXPORTER_SECTIONS:
-                config = config._replace(sections={**config.sections, title: keys})
-                continue
-            unknown = sorted(set(keys) - set(_KEYS.get(kind, ())))
-            if kind not in _KEYS or unknown or (kind == "agent" and name):
-                what = (
-                    f"the key {unknown[0]} of [{title}]"
-                    if kind in _KEYS and unknown
-                    else f"the section [{title}]"
-                )
-                raise SpecError(f"{path}: {what} is not known; see docs/serve.md")
-            config = (
-                config._with_agent(path, keys)
-                if kind == "agent"
-                else config._with_source(path, name.strip(), keys)
-            )
+            try:
+                config = config._with_section(title, dict(parser[title]))
+            except EnergyMeterError as failure:
+                failure.args = (printable(f"{path}: [{title}]: {failure}"),)
+                raise
         return config
 
-    def _with_agent(self, path: str, keys: Mapping[str, str]) -> "Config":
+    def _with_section(self, title: str, keys: Mapping[str, str]) -> "Config":
+        kind, _, name = title.partition(" ")
+        known = EXPORTER_SECTIONS.get(title, None if kind == "agent" and name else _KEYS.get(kind))
+        if known is None:
+            raise SpecError("there is no such section; see docs/serve.md")
+        unknown = sorted(set(keys) - set(known))
+        if unknown:
+            raise SpecError(f"the key {unknown[0]} is not known; see docs/serve.md")
+        if title in EXPORTER_SECTIONS:
+            return self._replace(sections={**self.sections, title: keys})
+        return self._with_agent(keys) if kind == "agent" else self._with_source(name.strip(), keys)
+
+    def _with_agent(self, keys: Mapping[str, str]) -> "Config":
         always = _YES_NO.get(keys.get("always", "no").lower())
         linger = number(keys.get("linger", str(self.linger_seconds)))
         if always is None or linger is None or not 0 <= linger <= 86_400:
-            raise SpecError(f"{path}: always is yes or no, and linger at most 86400 seconds; correct [agent]")
+            raise SpecError("always is yes or no, and linger at most 86400 seconds; correct it")
         return self._replace(
             socket=keys.get("socket"), group=keys.get("group"), linger_seconds=linger, always=always
         )
 
-    def _with_source(self, path: str, name: str, keys: Mapping[str, str]) -> "Config":
+    def _with_source(self, name: str, keys: Mapping[str, str]) -> "Config":
         rate_hz = number(keys["rate"]) if "rate" in keys else None
         if "spec" not in keys or ("rate" in keys and rate_hz is None):
-            raise SpecError(f"{path}: [source {name}] needs spec = …, and rate is a number; correct it")
+            raise SpecError("a source needs spec = …, and rate is a number; correct it")
         return self._replace(sources=(*self.sources, SourceEntry.of(name, keys["spec"], rate_hz)))
 
     def checked(self) -> "Config":

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from energymeter.calibration.cards import Cards
 from energymeter.clock import SystemClock
 from energymeter.errors import SpecError
 from energymeter.serve.batteries import Batteries
-from energymeter.serve.config import EXPORTER_SECTIONS
 from energymeter.serve.feed import Feed
 from energymeter.serve.record import RecordSettings, RollingRecord
 from energymeter.serve.shared_folder import SharedFolder
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from energymeter.serve.push import LakePusher
     from energymeter.serve.record import Recorded
     from energymeter.serve.snapshot import Served
+    from energymeter.serve.spans import EndedSpan
 
     class Source(Served, Recorded, Protocol):
         """What is read of a source of an agent."""
@@ -47,6 +47,7 @@ class Agent(Protocol):
     def state_folder(self) -> str: ...
     def sources(self) -> Sequence[Source]: ...
     def listen(self) -> Listening: ...
+    def on_span(self, call: Callable[[str, EndedSpan], None]) -> None: ...
 
 
 class ExporterSettings(NamedTuple):
@@ -74,12 +75,8 @@ class ExporterSettings(NamedTuple):
         """What a file asks for, and on top of it the command line.
 
         Raises:
-            SpecError: a key is unknown, or an option lacks the one that it belongs to.
+            SpecError: an option lacks the one that it belongs to.
         """
-        for title, keys in sections.items():
-            unknown = sorted(set(keys) - set(EXPORTER_SECTIONS[title]))
-            if unknown:
-                raise SpecError(f"the key {unknown[0]} of [{title}] is not known; see docs/serve.md")
         web, mqtt, otlp = (sections.get(title, {}) for title in ("web", "mqtt", "otlp"))
         kept, pushed = sections.get("record", {}), sections.get("push", {})
         record = options["record"] or kept.get("folder")
@@ -167,6 +164,7 @@ def begin(
             pusher = LakePusher(record.folder, settings.push, settings.push_endpoint)
         stack.callback(agent.listen().close)
         stack.callback(record.close)
+        agent.on_span(record.add_span)
         record.start()
         if pusher is not None:
             stack.callback(pusher.stop)
@@ -180,6 +178,7 @@ def begin(
     totals = Totals(os.path.join(agent.state_folder, _TOTALS))
     push = pusher.state if pusher is not None else lambda: None
     feed = Feed(agent.sources, totals, Batteries(settings.budgets, clock), Cards.here(None), clock, push)
+    agent.on_span(feed.add_span)
     stack.callback(agent.listen().close)
     stack.callback(feed.take)
     exporter = None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from energymeter.sampling.curve import Curve
     from energymeter.sampling.sampler import SampledChannel
+    from energymeter.serve.spans import EndedSpan
 
 _FRESH_NS = 500_000_000
 """Figures so young are given again: many readers cost as much as one."""
@@ -39,7 +40,8 @@ class Figures(NamedTuple):
     snapshot: Snapshot
     totals: dict[tuple[str, str], ChannelTotal]
     """By source and channel."""
-    spans: dict[str, SpanTotal]
+    spans: dict[tuple[str, str], SpanTotal]
+    """By source and name."""
 
 
 class Columns(NamedTuple):
@@ -80,6 +82,7 @@ class Feed:
         self._totals = totals or Totals()
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
+        self._span_lock = threading.Lock()
         self._known: dict[str, list[ChannelState]] = {}
         """The channels of each source as they were last seen, also of one that is unplugged now."""
         self._figures: tuple[int, Figures] | None = None
@@ -108,10 +111,13 @@ class Feed:
             self._read()
             self._totals.save()
 
-    def add_span(self, name: str, joules: float, seconds: float) -> None:
-        """Take in one call of a span that was measured from start to end."""
-        with self._lock:
-            self._totals.add_span(name, joules, seconds)
+    def add_span(self, source: str, span: EndedSpan) -> None:
+        """Take in a call of a span that a client of a source has sent; waits for no disk."""
+        with self._span_lock:
+            if span.joules is None:
+                self._totals.leave_out(source, span.name, span.calls)
+            else:
+                self._totals.add_span(source, span.name, span.joules, span.seconds)
 
     def _read(self) -> Figures:
         now_ns = self._clock.monotonic_ns()

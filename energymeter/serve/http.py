@@ -6,6 +6,8 @@
     When the question arrived and when its answer left, in ns of this computer's monotonic clock.
 ``GET /v1/stream/NAME``
     New samples as lines of JSON, from the newest on; ``?from=N,…&began=…`` goes on where a reader stopped.
+``POST /v1/spans/NAME``
+    Calls of spans that a program has ended (`energymeter.sampling.span_message`); only with a token.
 
 Every other path is that of a `Site`. Nothing listens beyond this computer without a token and TLS.
 """
@@ -22,9 +24,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from energymeter.errors import EnergyMeterError, ExtraMissing, SourceForbidden, SpecError
+from energymeter.errors import EnergyMeterError, ExtraMissing, SourceForbidden, SourceMissing, SpecError
 from energymeter.paths import read_file
 from energymeter.sampling.sampler import SampledChannel
+from energymeter.sampling.span_message import SPANS_BYTES
 from energymeter.serve.agent import Agent, ServedSource
 from energymeter.serve.rejections import Rejections
 
@@ -210,6 +213,20 @@ def _line(message: dict[str, Any]) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
+async def _body(request: "Request") -> bytes:
+    """The body of a request.
+
+    Raises:
+        ValueError: it is longer than a message of spans.
+    """
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > SPANS_BYTES:
+            raise ValueError(f"the message has more than {SPANS_BYTES} bytes")
+    return body
+
+
 def application(
     agent: Agent, listen: Listen, site: Site | None = None, rejections: Rejections | None = None
 ) -> "Starlette":
@@ -227,6 +244,7 @@ def application(
     try:
         from starlette.applications import Starlette
         from starlette.concurrency import run_in_threadpool
+        from starlette.requests import ClientDisconnect
         from starlette.responses import JSONResponse, StreamingResponse
         from starlette.responses import Response as Raw
         from starlette.routing import Route
@@ -292,6 +310,28 @@ def application(
 
         return StreamingResponse(counted(), media_type="application/x-ndjson")
 
+    async def spans(request: "Request") -> "Answer":
+        if listen.token is None:  # who may only read cannot write
+            message = "spans are taken only with a token; start the agent with --token-file"
+            return JSONResponse({"error": "SourceForbidden", "message": message}, 403)
+        try:
+            body = await asyncio.wait_for(_body(request), REQUEST_SECONDS)
+            content = json.loads(body)
+            if not isinstance(content, dict):
+                raise ValueError("no object")
+            taken = agent.add_spans(request.path_params["name"], content)
+        except (asyncio.TimeoutError, ClientDisconnect):
+            return JSONResponse(
+                {"error": "SpecError", "message": "the request was not complete in time"}, 408
+            )
+        except SourceMissing as failure:
+            return JSONResponse({"error": "SourceMissing", "message": str(failure)}, 404)
+        except (EnergyMeterError, ValueError, RecursionError) as failure:
+            client = request.client.host if request.client is not None else "?"
+            rejections.note(f"spans {client}", f"spans of {client} are refused: {failure}")
+            return JSONResponse({"error": "SpecError", "message": f"{failure!s:.200}"}, 400)
+        return JSONResponse({"taken": taken})
+
     async def others(request: "Request") -> "Answer":
         if site is None:
             return JSONResponse({"error": "SourceMissing", "message": "there is no such page"}, 404)
@@ -303,14 +343,17 @@ def application(
             raw.headers.append(name, value)
         return raw
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/v1/sources", guarded(sources)),
             Route("/v1/clock", guarded(clock)),
             Route("/v1/stream/{name}", guarded(stream)),
+            Route("/v1/spans/{name}", guarded(spans), methods=["POST"]),
             Route("/{path:path}", others, methods=["GET"]),
         ]
     )
+    app.router.redirect_slashes = False  # it would answer before the guard, with the host of the request
+    return app
 
 
 class HttpServer:

@@ -20,6 +20,7 @@ from typing import Any
 from energymeter.errors import EnergyMeterError, SamplerError, SourceForbidden, SpecError
 from energymeter.sampling.agent import LONGEST_REQUEST, PROTOCOL
 from energymeter.sampling.descriptors import Descriptor, write_sealed
+from energymeter.sampling.span_message import SPANS_BYTES
 from energymeter.serve.agent import Agent, Listener, Ring, ServedSource, log
 from energymeter.serve.rejections import Rejections
 
@@ -32,6 +33,8 @@ MOST_ASKED_HZ = 50.0
 _SO_PEERGROUPS = 59
 _MOST_GROUPS = 65_536
 _LOOK_SECONDS = 1.0
+_ADD_SPANS = b'{"add_spans"'
+"""So begins the one request that may be longer."""
 
 
 class Peer:
@@ -183,10 +186,11 @@ class LocalServer:
         except OSError:
             piece = b""
         client.received += piece
+        longest = SPANS_BYTES if client.received.startswith(_ADD_SPANS) else LONGEST_REQUEST
         line, newline, rest = client.received.partition(b"\n")
         if not piece:
             self._drop(client)
-        elif len(client.received) > LONGEST_REQUEST or (newline and rest) or (newline and client.opening):
+        elif len(client.received) > longest or (newline and rest) or (newline and client.opening):
             self._refuse(client, "its request is too long, or it did not wait for an answer")
         elif newline:
             client.received = b""
@@ -207,6 +211,14 @@ class LocalServer:
                     self._open(client, name)
             case {"ask": True, **rest} if not rest:
                 self._say(client, {"asked": self._asked(client)})
+            case {"add_spans": dict(message), "source": str(name), "protocol": int(protocol), **rest} if (
+                protocol == PROTOCOL and not rest
+            ):
+                client.since = time.monotonic()
+                try:
+                    self._say(client, {"taken": self._agent.add_spans(name, message)})
+                except EnergyMeterError as failure:
+                    self._say(client, _error(failure))
             case {"list": True, **rest} if not rest:
                 sources = [
                     {"name": source.name, "title": source.title, "state": source.state}

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 Kind = Literal["counter", "gauge", "histogram"]
 
 CHANNEL_LABELS = ("source", "channel", "place", "provenance")
+SPAN_LABELS = ("source", "span")
 
 
 class Metric(NamedTuple):
@@ -108,8 +109,14 @@ BUDGET_TIME_HIGH = Metric(
     ("budget",),
 )
 
-SPAN_ENERGY = Metric("energymeter_span_joules", "histogram", "Energy of one call of a span.", ("span",))
-SPAN_TIME = Metric("energymeter_span_seconds", "histogram", "Duration of one call of a span.", ("span",))
+SPAN_ENERGY = Metric("energymeter_span_joules", "histogram", "Energy of one call of a span.", SPAN_LABELS)
+SPAN_TIME = Metric("energymeter_span_seconds", "histogram", "Duration of one call of a span.", SPAN_LABELS)
+SPAN_LEFT_OUT = Metric(
+    "energymeter_span_left_out_calls_total",
+    "counter",
+    "Calls of a span that are in no histogram, because not all of them was measured.",
+    SPAN_LABELS,
+)
 BUILD = Metric("energymeter_build_info", "gauge", "Always 1; the label is the version.", ("version",))
 
 METRICS: tuple[Metric, ...] = (
@@ -130,13 +137,16 @@ METRICS: tuple[Metric, ...] = (
     BUDGET_TIME_HIGH,
     SPAN_ENERGY,
     SPAN_TIME,
+    SPAN_LEFT_OUT,
     BUILD,
 )
 
 JOULE_BUCKETS = (0.001, 0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 1e5, 1e6)
 SECOND_BUCKETS = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3600.0, 86400.0)
 MOST_SPANS = 100
-"""Names of spans that are exported; further ones are counted together as ``other``."""
+"""Names of spans that are exported, of all sources; further ones count as ``other`` of their source."""
+MOST_SOURCES = 64
+"""An agent serves no more."""
 OTHER_SPANS = "other"
 
 # OpenTelemetry (semantic conventions, hardware; status "Development") ---------------------------------------

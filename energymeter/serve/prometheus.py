@@ -42,9 +42,10 @@ def series(figures: Figures) -> Iterator[Series]:
         yield from _channel(state, total)
     for battery in figures.snapshot.batteries:
         yield from _battery(battery)
-    for name, span in figures.spans.items():
-        yield Series(names.SPAN_ENERGY, (name,), span.joules)
-        yield Series(names.SPAN_TIME, (name,), span.seconds)
+    for labels, span in figures.spans.items():
+        yield Series(names.SPAN_ENERGY, labels, span.joules)
+        yield Series(names.SPAN_TIME, labels, span.seconds)
+        yield Series(names.SPAN_LEFT_OUT, labels, float(span.left_out))
 
 
 def _channel(state: ChannelState, total: ChannelTotal | None) -> Iterator[Series]:

@@ -15,25 +15,31 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from array import array
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from energymeter.calibration.cards import Cards
 from energymeter.clock import Clock, SystemClock
 from energymeter.errors import EnergyMeterError, SpecError
 from energymeter.meter.conditions import Conditions
 from energymeter.meter.log_header import log_header
+from energymeter.recordings.closing import MOST_SPANS as MOST_CALLS
+from energymeter.recordings.closing import ended_spans, spans_to_json
+from energymeter.recordings.record import RecordedSpans
 from energymeter.recordings.writer import Recorder, open_recorder, reason
 from energymeter.serve.agent import log
+from energymeter.serve.names import MOST_SPANS, OTHER_SPANS
 from energymeter.serve.record_folder import RecordFolder
 from energymeter.text import printable
 from energymeter.units import number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from energymeter.energy.integrate import Sample
     from energymeter.sampling.sampler import SampledChannel
     from energymeter.serve.config import SourceEntry
+    from energymeter.serve.spans import EndedSpan
 
 LEAST_BYTES = 1_000_000
 """For each source; less would be nothing but heads of files."""
@@ -49,6 +55,8 @@ _LATE_NS = 5_000_000_000
 _CLOCK_SECONDS = 1.0
 """By how much the clock of the day may move against the clock of the samples within one log."""
 _CLOSE_SECONDS = 10.0
+_MOST_KEPT = 10 * MOST_CALLS
+"""Calls of all spans of a source, of which its log keeps some."""
 
 
 class RecordSettings(NamedTuple):
@@ -109,6 +117,8 @@ class _Row(NamedTuple):
 class _OpenLog(NamedTuple):
     path: str
     recorder: Recorder
+    start_ns: int
+    """The second 0 of the log."""
     end_ns: int
     """When its period is over."""
     carried: int
@@ -147,6 +157,17 @@ class RollingRecord:
     def lost(self) -> int:
         """Samples that were not written because the ring had forgotten them by then."""
         return sum(source.lost for source in self._sources)
+
+    def add_span(self, name: str, span: EndedSpan) -> None:
+        """Keep a call of a span that a client of a source has sent.
+
+        Args:
+            name: of the source.
+            span: the call.
+        """
+        for source in self._sources:
+            if source.name == name:
+                source.spans.add(span)
 
     def start(self) -> None:
         """Begin to record, in a thread."""
@@ -206,6 +227,48 @@ def _file_bytes(settings: RecordSettings, sources: int) -> int:
     return min(MOST_FILE_BYTES, settings.most_bytes // (4 * sources))
 
 
+class _Spans:
+    """The calls of a source's spans that are in no log yet: the times of some, the number of all."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._edges: dict[str, array[int]] = {}
+        self._calls: dict[str, int] = {}
+        self._kept = 0
+
+    def add(self, span: EndedSpan) -> None:
+        """One call, or several of which nothing but the number is known."""
+        with self._lock:
+            known = span.name in self._calls or len(self._calls) < MOST_SPANS
+            name = span.name if known else OTHER_SPANS
+            self._calls[name] = self._calls.get(name, 0) + span.calls
+            edges = self._edges.setdefault(name, array("q"))
+            if span.end_ns and len(edges) < 2 * MOST_CALLS and self._kept < _MOST_KEPT:
+                self._kept += 1
+                edges.extend((span.start_ns, span.end_ns))
+
+    def take(self, start_ns: int) -> dict[str, Any] | None:
+        """What the log that begins at this moment says of them; the next one says nothing of those.
+
+        A call that ended before the log began is in its number alone.
+        """
+        with self._lock:
+            edges, self._edges = self._edges, {}
+            calls, self._calls, self._kept = self._calls, {}, 0
+        within = {
+            name: [edge for pair in _pairs(times) if pair[1] > start_ns for edge in pair]
+            for name, times in edges.items()
+        }
+        ended = ended_spans(within, start_ns)
+        return spans_to_json(
+            {name: ended.get(name, RecordedSpans(0, ()))._replace(n=count) for name, count in calls.items()}
+        )
+
+
+def _pairs(edges: Sequence[int]) -> Iterator[tuple[int, int]]:
+    return zip(edges[::2], edges[1::2], strict=True)
+
+
 class _SourceRecord:
     """The logs of one source."""
 
@@ -216,6 +279,7 @@ class _SourceRecord:
         self.lost = 0
         self.wrote = False
         """The last step has written something."""
+        self.spans = _Spans()
         self._source, self._folder, self._clock = source, folder, clock
         self._period_ns = round(period_seconds * 1e9)
         self._most_bytes = most_bytes - _LONGEST_FLUSH
@@ -353,7 +417,7 @@ class _SourceRecord:
         except BaseException:
             self._folder.finish(path, keep=False)
             raise
-        begun_log = _OpenLog(path, recorder, end_ns, len(carried))
+        begun_log = _OpenLog(path, recorder, start_ns, end_ns, len(carried))
         for row in carried:
             self._put(begun_log, row)
         return begun_log
@@ -364,7 +428,7 @@ class _SourceRecord:
             return
         self._flush(self._log)
         end = {"unix_s": self._clock.time(), "monotonic_ns": self._clock.monotonic_ns()}
-        self._log.recorder.close(end=end)
+        self._log.recorder.close(spans=self.spans.take(self._log.start_ns), end=end)
         finished, self._log = self._log, None
         self._folder.finish(finished.path)
 

@@ -300,12 +300,15 @@ def _rail(state: ChannelState) -> dict[str, Any]:
     }
 
 
-def _spans(figures: Figures) -> list[tuple[str, int, str, str]]:
+def _spans(figures: Figures) -> list[tuple[str, int, int, str, str]]:
+    several = len(figures.snapshot.sources) > 1
     rows = []
-    for name, total in figures.spans.items():
-        calls = sum(total.joules.counts)
-        mean = total.joules.sum / calls
-        rows.append((name, calls, f"{significant(mean)} J", time_text(total.seconds.sum / calls)))
+    for (source, name), total in figures.spans.items():
+        calls = total.calls
+        energy, time = "not measured", ""
+        if calls:
+            energy, time = f"{significant(total.joules.sum / calls)} J", time_text(total.seconds.sum / calls)
+        rows.append((f"{source}: {name}" if several else name, calls, total.left_out, energy, time))
     return rows
 
 

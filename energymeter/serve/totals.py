@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from energymeter.errors import warn
 from energymeter.paths import read_file, replace_file
-from energymeter.serve.names import JOULE_BUCKETS, MOST_SPANS, OTHER_SPANS, SECOND_BUCKETS
+from energymeter.serve.names import JOULE_BUCKETS, MOST_SOURCES, MOST_SPANS, OTHER_SPANS, SECOND_BUCKETS
 from energymeter.text import printable
 from energymeter.units import number_in
 
@@ -91,6 +91,13 @@ class SpanTotal(NamedTuple):
 
     joules: Histogram = Histogram.empty(JOULE_BUCKETS)
     seconds: Histogram = Histogram.empty(SECOND_BUCKETS)
+    left_out: int = 0
+    """Calls that are in neither, because not all of them was measured."""
+
+    @property
+    def calls(self) -> int:
+        """How many were measured."""
+        return sum(self.joules.counts)
 
 
 class _Seen(NamedTuple):
@@ -114,7 +121,8 @@ class Totals:
     def __init__(self, path: str | None = None) -> None:
         self.channels: dict[tuple[str, str], ChannelTotal] = {}
         """By source and channel."""
-        self.spans: dict[str, SpanTotal] = {}
+        self.spans: dict[tuple[str, str], SpanTotal] = {}
+        """By source and name."""
         self._path = path
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._warned = False
@@ -153,15 +161,26 @@ class Totals:
                 missed=max(now.missed, before.missed),
             )
 
-    def add_span(self, name: str, joules: float, seconds: float) -> None:
+    def add_span(self, source: str, name: str, joules: float, seconds: float) -> None:
         """Take in one call of a span that was measured from start to end."""
         if not (math.isfinite(joules) and math.isfinite(seconds)):
             return
-        name = printable(name)
-        if name not in self.spans and len(self.spans) >= MOST_SPANS:
-            name = OTHER_SPANS
-        total = self.spans.get(name, SpanTotal())
-        self.spans[name] = SpanTotal(total.joules.after(joules), total.seconds.after(seconds))
+        key = self._span(source, name)
+        total = self.spans.get(key, SpanTotal())
+        self.spans[key] = total._replace(
+            joules=total.joules.after(joules), seconds=total.seconds.after(seconds)
+        )
+
+    def leave_out(self, source: str, name: str, calls: int) -> None:
+        """Count calls of a span that were not measured from start to end."""
+        key = self._span(source, name)
+        total = self.spans.get(key, SpanTotal())
+        self.spans[key] = total._replace(left_out=total.left_out + calls)
+
+    def _span(self, source: str, name: str) -> tuple[str, str]:
+        """Under which name a span counts."""
+        key = source, printable(name)
+        return key if key in self.spans or len(self.spans) < MOST_SPANS else (source, OTHER_SPANS)
 
     def save(self) -> None:
         """Keep them. Where that fails, a warning says so, and they begin again in the next process."""
@@ -170,7 +189,7 @@ class Totals:
         content = {
             "format": _FORMAT,
             "channels": [[*key, *_plain(total)] for key, total in self.channels.items()],
-            "spans": [[name, *_plain(total)] for name, total in self.spans.items()],
+            "spans": [[*key, *_plain(total)] for key, total in [*self.spans.items()]],
         }
         try:
             os.makedirs(os.path.dirname(self._path) or ".", mode=0o700, exist_ok=True)
@@ -191,8 +210,12 @@ class Totals:
                 for source, channel, *figures in content["channels"][:_MOST_CHANNELS]
             }
             self.spans = {
-                str(name): SpanTotal(_histogram(joules, JOULE_BUCKETS), _histogram(seconds, SECOND_BUCKETS))
-                for name, joules, seconds in content["spans"][: MOST_SPANS + 1]
+                (str(source), str(name)): SpanTotal(
+                    _histogram(joules, JOULE_BUCKETS),
+                    _histogram(seconds, SECOND_BUCKETS),
+                    int(number_in(left_out, 0, _MOST, "a count")),
+                )
+                for source, name, joules, seconds, left_out in content["spans"][: MOST_SPANS + MOST_SOURCES]
             }
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as failure:
             self.channels, self.spans = {}, {}

@@ -186,6 +186,16 @@ def test_other_paths_are_nothing(started: Started, target: str) -> None:
     assert get(started(), target)[0] == 404
 
 
+@pytest.mark.parametrize("target", ["?a=b", "/v1/sources/", "//evil.example/v1/sources/"])
+def test_nobody_is_sent_elsewhere(started: Started, target: str) -> None:
+    """A redirection would name the host of the request, whatever it is."""
+    with socket.create_connection(("127.0.0.1", started().port), timeout=20) as link:
+        link.sendall(f"GET {target} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n".encode())
+        received = link.makefile("rb").read()
+    assert received.startswith(b"HTTP/1.1 4")
+    assert b"evil" not in received
+
+
 @pytest.mark.parametrize(
     "raw",
     [

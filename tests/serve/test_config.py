@@ -60,6 +60,42 @@ def test_a_file_that_makes_no_sense_is_refused(tmp_path: Path, text: str | bytes
         Config.load(str(file)).checked()
 
 
+@pytest.mark.parametrize(
+    ("section", "keys", "why"),
+    [
+        ("source board", "spec = nodriver", "there is no driver 'nodriver'"),
+        ("source board", "spec = ina219@1:0x40?shun=0.1", "ina219 has no option 'shun'"),
+        ("source board", "spec = agent", "an agent does not serve the source of an agent"),
+        ("source board", "spec = manual:7W\nrate = 1e9", "Hz"),
+        ("source a/b", "spec = manual:7W", "a source cannot be named 'a/b'"),
+        ("source board", "rate = 2", "a source needs spec"),
+        ("agent", "always = perhaps", "always is yes or no"),
+        ("mqtt", "uri = x", "the key uri is not known"),
+        ("other", "", "there is no such section"),
+        ("source x\x1b[2J", "spec = manual:7W", "a source cannot be named"),
+    ],
+)
+def test_an_error_names_the_file_and_the_section(tmp_path: Path, section: str, keys: str, why: str) -> None:
+    file = tmp_path / "agent.ini"
+    file.write_text(f"[source first]\nspec = manual:5V,1A\n[{section}]\n{keys}\n")
+    with pytest.raises(SpecError) as caught:
+        Config.load(str(file))
+    shown = section.replace("\x1b", "\\x1b")
+    assert str(caught.value).startswith(f"{file}: [{shown}]: ")
+    assert why in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_the_command_says_which_section_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "agent.ini"
+    file.write_text("[source board]\nspec = ina291@1:0x40\n")
+    command = [sys.executable, "-m", "energymeter", "serve", "--config", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode
+    (line,) = done.stderr.splitlines()
+    assert f"{file}: [source board]: there is no driver 'ina291'; did you mean ina219" in line
+
+
 def test_a_recording_at_its_own_times_is_not_served(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="speed=max"):
         Config.of((f"replay@{tmp_path}/x.csv?speed=max",))

@@ -77,11 +77,6 @@ def test_an_option_without_the_one_that_it_belongs_to_is_refused(arguments: list
         given(*arguments)
 
 
-def test_an_unknown_key_is_refused() -> None:
-    with pytest.raises(SpecError, match="password"):
-        given(mqtt={"password": "x"})
-
-
 def test_rules_and_dashboard_are_printed() -> None:
     rules = CliRunner().invoke(cli, ["serve", "--print", "rules"])
     assert "EnergySourceLost" in rules.output

@@ -95,12 +95,12 @@ def test_what_does_not_answer_has_no_power_and_keeps_its_total() -> None:
 
 def test_spans_are_histograms() -> None:
     found = parsed(exported())
-    assert found["energymeter_span_joules_count"] == {("infer",): 2.0}
-    assert found["energymeter_span_joules_sum"] == {("infer",): 2.0}
+    assert found["energymeter_span_joules_count"] == {("board", "infer"): 2.0}
+    assert found["energymeter_span_joules_sum"] == {("board", "infer"): 2.0}
     buckets = found["energymeter_span_joules_bucket"]
-    assert buckets[("infer", "0.3")] == 0.0
-    assert buckets[("infer", "1.0")] == 1.0
-    assert buckets[("infer", "+Inf")] == 2.0
+    assert buckets[("board", "infer", "0.3")] == 0.0
+    assert buckets[("board", "infer", "1.0")] == 1.0
+    assert buckets[("board", "infer", "+Inf")] == 2.0
 
 
 def test_a_name_from_outside_makes_no_series_of_its_own() -> None:
@@ -124,7 +124,7 @@ def test_names_follow_the_conventions_of_prometheus() -> None:
         assert re.fullmatch("energymeter_[a-z_]+", metric.name)
         assert metric.name.endswith("_total") == (metric.kind == "counter")
         assert metric.help.endswith(".")
-        units = "joules|watts|coulombs|volts|seconds|ratio|samples|recordings"
+        units = "joules|watts|coulombs|volts|seconds|ratio|samples|calls|recordings"
         assert re.search(rf"{units}|_up$|_info$", metric.name)
 
 

@@ -135,11 +135,11 @@ def test_the_file_is_for_this_user_alone_and_on_the_disk_before_it_is_shown(
 def test_spans_are_counted_in_ranges_and_their_names_are_limited() -> None:
     totals = Totals()
     for number in range(MOST_SPANS + 20):
-        totals.add_span(f"span {number}", 1.0, 0.1)
+        totals.add_span("board", f"span {number}", 1.0, 0.1)
     assert len(totals.spans) == MOST_SPANS + 1
-    assert sum(totals.spans[OTHER_SPANS].joules.counts) == 20
-    totals.add_span("span 0", math.nan, 1.0)
-    assert sum(totals.spans["span 0"].joules.counts) == 1
+    assert sum(totals.spans["board", OTHER_SPANS].joules.counts) == 20
+    totals.add_span("board", "span 0", math.nan, 1.0)
+    assert sum(totals.spans["board", "span 0"].joules.counts) == 1
 
 
 @given(st.lists(st.floats(-1, 1e7), min_size=1, max_size=50))
