@@ -20,7 +20,7 @@ def run_pytest(
 ) -> subprocess.CompletedProcess[str]:
     """What a user's run prints; the plugin is loaded by hand, as this checkout may not be installed."""
     (folder / "test_it.py").write_text(textwrap.dedent(code))
-    plugin = ["-p", "energymeter.integrations.pytest_plugin"] if not installed() else []
+    plugin = ["-p", "energymeter.integrations.pytest_entry"] if not installed() else []
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, *options, "test_it.py"],
         cwd=folder,
@@ -276,8 +276,8 @@ def test_a_run_that_measures_nothing_loads_nothing(tmp_path: Path) -> None:
         def test_it():
             ours = sorted(name for name in sys.modules if name.partition(".")[0] == "energymeter")
             assert ours == [
-                "energymeter", "energymeter.integrations", "energymeter.integrations.pytest_plugin",
-                "energymeter.lazy", "energymeter.version",
+                "energymeter", "energymeter.integrations", "energymeter.integrations.pytest_entry",
+                "energymeter.integrations.pytest_plugin", "energymeter.lazy", "energymeter.version",
             ]
             assert not {"numpy", "click", "fcntl"} & {*sys.modules} - {"fcntl"}
         """,
@@ -285,3 +285,26 @@ def test_a_run_that_measures_nothing_loads_nothing(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (tmp_path / "cache").exists(), "no lock is taken"
+
+
+# A pytest that is too old ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "ends"),
+    [
+        ("def test_it(): pass", 0),
+        ("def test_it(energy): pass", pytest.ExitCode.USAGE_ERROR),
+        ("import pytest\n@pytest.mark.energy\ndef test_it(): pass", pytest.ExitCode.USAGE_ERROR),
+    ],
+)
+def test_with_an_old_pluggy_only_tests_that_are_to_be_measured_end_the_run(
+    tmp_path: Path, code: str, ends: int
+) -> None:
+    (tmp_path / "conftest.py").write_text(
+        "from energymeter.integrations.pytest_entry import TooOld\n"
+        "def pytest_configure(config):\n    config.pluginmanager.register(TooOld())\n"
+    )
+    done = run_pytest(tmp_path, code, "--strict-markers")
+    assert done.returncode == ends, done.stdout + done.stderr
+    assert ("test_it.py::test_it is to be measured, which needs pluggy 1.2" in done.stderr) is bool(ends)

@@ -366,7 +366,7 @@ def test_starts_that_fail_leave_nothing(tmp_path, kind):
         with pytest.raises((SpecError, LogError, SourceMissing, KeyError)):
             made.start()
         made.stop()
-        (config,) = made._configs
+        (config,) = made.configs
         if isinstance(config.source, Here):
             assert config.source.closed == 1
     assert leftovers() == before
