@@ -63,9 +63,7 @@ def export(
     if offset_s is not None and align is not None:
         raise SpecError("--offset and --align both bring the clocks together; leave one out")
     long = form in _TIMELINES and rate_hz is None and is_long(file)
-    trace = None if long and into is None else loaded(file, "export", quiet=as_json, channel=channel)
-    for note in () if trace is None else trace.notes:  # such as damage, or samples that were joined
-        click.echo(printable(note), err=True)
+    trace = None if long and into is None else loaded(file, "export", channel=channel)
     windows = [] if trace is None else _windows(trace, span)
     drawn: Trace | Decimated
     if trace is None or long:
