@@ -23,6 +23,8 @@ from energymeter.units import number
 __all__ = ["Adb"]
 
 _STATUS = {1: "Unknown", 2: "Charging", 3: "Discharging", 4: "Not charging", 5: "Full"}
+_SECONDS = 1.9
+"""A read may take 2 s."""
 _MISSING = "install the Android platform tools (`sudo apt install adb`)"
 
 
@@ -38,7 +40,7 @@ class Adb(PhoneGauge):
         self._command = [command, *phone, "shell", "dumpsys", "battery"]
 
     def _ask(self) -> PhoneBattery:
-        answer = output(self._command, 1.9, _MISSING)
+        answer = output(self._command, _SECONDS, _MISSING)
         found: dict[str, float | None] = {}
         for key, text in re.findall(r"^\s+([A-Za-z ]+): (-?\d+)\s*$", answer, re.MULTILINE):
             found.setdefault(key.lower(), number(text))  # later sections repeat keys as a log

@@ -165,8 +165,8 @@ class Csv(TextSource, StreamingSource):
             rows = self._new_rows()
             now_ns = self._clock.monotonic_ns()
             times = [now_ns * 1e-9 if row.seconds is None else row.seconds for row in rows]
-            for last in times[-1:]:
-                base.arrived(last, now_ns)
+            if times:
+                base.arrived(times[-1], now_ns)
             for row in rows if not coarse else ():
                 coarse = coarse or (row.seconds is not None and newest.get(row.channel) == row.seconds)
                 if row.seconds is not None:

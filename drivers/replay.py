@@ -92,10 +92,8 @@ class Replay(InParts):
     def open(self) -> None:
         records = read(self._path, self._hints)
         known = {record.name: record for record in records}
-        several = len(records) > 1
         if self._channel is not None and self._channel in known:
             records = [_counted(known[self._channel])]
-            several = False
         elif self._channel == "all":
             records = [_counted(record) for record in records]
         elif self._channel is not None:
@@ -105,11 +103,11 @@ class Replay(InParts):
         if not any(record.facts.counted for record in records):
             raise SpecError(f"{self._path} has no channel that counts; choose one of {', '.join(known)}")
         self._parts = [
-            _Part(f"{self.name}/{record.name}" if several else self.name, record, self._fast)
+            _Part(f"{self.name}/{record.name}", record, self._fast)
             for record in records
             if record.columns["time_s"]
         ]
-        if several and len(self._parts) == 1:
+        if len(self._parts) == 1:
             self._parts[0].name = self.name
         read_as = [f"read as {r.read_as}" for r in records if r.read_as]
         damage = [f"{r.damage}: only what comes before was read" for r in records if r.damage]

@@ -23,6 +23,8 @@ from energymeter.units import number
 
 __all__ = ["Termux"]
 
+_SECONDS = 1.9
+"""A read may take 2 s."""
 _MISSING = "in Termux type `pkg install termux-api`, and install the app Termux:API as well"
 
 
@@ -37,7 +39,7 @@ class Termux(PhoneGauge):
         self._command = command
 
     def _ask(self) -> PhoneBattery:
-        answer = output([self._command], 1.9, _MISSING)
+        answer = output([self._command], _SECONDS, _MISSING)
         shown = answer.strip()[:100]
         try:
             found = json.loads(answer)

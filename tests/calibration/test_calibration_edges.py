@@ -404,7 +404,11 @@ def test_a_gain_from_charge_and_its_covariance() -> None:
             "measured 0.899 times the meter's charge, outside 0.9 to 1.1",
         ),
         (CHARGE, TICKS._replace(counted=1101.0), "measured 1.1 times"),
-        (CHARGE, TICKS._replace(late_s=7.1), "1000 s are too short: the counter's steps alone cause ±1"),
+        (
+            CHARGE,
+            TICKS._replace(late_s=7.1),
+            "1000 s are too short: the counter's steps alone cause ±1.0 %; measure longer",
+        ),
     ],
 )
 def test_charge_that_makes_no_gain(coulombs: list[float], counter: Ticks, said: str) -> None:

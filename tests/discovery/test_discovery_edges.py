@@ -275,7 +275,8 @@ def counter(*joules: float | None, still: float | None = None) -> type[Found]:
     return Counts
 
 
-def test_a_counter_is_read_until_it_has_changed() -> None:
+def test_a_counter_is_read_until_it_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("energymeter.discovery.probe.time.sleep", lambda seconds: None)
     assert probed(counter(1.0, 1.0, 7.0))["watts"] == 3.0, "6 J in 2 s"
     assert probed(counter(*[1.0] * 15))["watts"] is None, "a battery's may rest for minutes"
     still = probed(counter(*[1.0] * 15, still=0.09))

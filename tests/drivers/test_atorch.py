@@ -162,6 +162,7 @@ def test_what_the_meters_clock_does_changes_no_stamp() -> None:
     other = report(3, 501, 100, 0, 0, seconds=7)
     assert stamps_of((1.0, same), (1.1, same)) == [1.0], "sent twice"
     assert stamps_of((1.0, same), (1.6, other)) == [1.0, 1.6]
+    assert stamps_of((1.0, same), (1.2, other)) == [1.0, 1.2], "soon, and another one"
     assert stamps_of((1.0, same), (2.0, same), (3.0, same)) == [1.0, 2.0, 3.0], "it stands still"
     assert stamps_of((1.0, same), (2.0, report(3, 500, 100, 0, 0, seconds=0))) == [1.0, 2.0], "it was reset"
     assert stamps_of((1.0, same), (3.0, same + other)) == [1.0, 2.0, 3.0], "a heap, while it stands still"

@@ -277,3 +277,30 @@ def test_a_counter_that_stands_still_at_an_end_of_its_recording_is_played_to_tha
     shown = Trace.load(tmp_path / "run.csv").usage()
     assert (meter.usage.joules, meter.usage.seconds) == pytest.approx((100.0, 22.0))
     assert (shown.joules, shown.seconds) == pytest.approx((100.0, 22.0))
+
+
+@pytest.mark.parametrize(
+    ("window", "readings"),
+    [
+        ((0.0, 2.0), [(0.0, None), (1.0, 0.5), (2.0, 0.5)]),
+        ((0.0, 1.8), [(0.0, None), (1.0, 0.5), (1.8, 0.3)]),
+        ((0.0, 1.2), [(0.0, None), (1.0, 0.5), (1.2, 0.0)]),
+        ((0.8, 2.0), [(0.0, None), (0.2, 0.2), (1.2, 0.5)]),
+    ],
+)
+def test_a_mean_at_an_edge_stands_for_what_it_describes_there(
+    tmp_path: Path, window: tuple[float, float], readings: list[tuple[float, float | None]]
+) -> None:
+    """Each describes the second half of its second."""
+    columns = {
+        "time_s": np.array([0.0, 1.0, 2.0]), "watts": np.array([math.nan, 4.0, 4.0]),
+        "joules": np.array([0.0, 2.0, 4.0]), "covered_s": np.array([0.0, 0.5, 1.0]),
+    }  # fmt: skip
+    trace = Trace(columns, ["m"], Facts(semantics="mean"))
+    trace.window_s = window
+    source = Replay(saved(tmp_path, trace), speed="max", clock=ManualClock())
+    source.open()
+    found = [((reading.at_ns or 0) * 1e-9, reading.seconds) for reading in source.stream()]
+    assert [at for at, _ in found] == pytest.approx([at for at, _ in readings])
+    for (_, seconds), (_, wanted) in zip(found, readings, strict=True):
+        assert seconds == (wanted if wanted is None else pytest.approx(wanted))

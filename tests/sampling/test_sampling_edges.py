@@ -1,6 +1,7 @@
 """Sampling by exact values: clocks, rates, messages, descriptors, priorities, names of channels."""
 
 import errno
+import json
 import math
 import os
 import sys
@@ -13,8 +14,9 @@ import pytest
 
 from energymeter.energy.integrate import Sample
 from energymeter.errors import SamplerError, SpecError
-from energymeter.reading import Facts, Reading
+from energymeter.reading import Band, Facts, Reading
 from energymeter.sampling import priority, spawn
+from energymeter.sampling.agent import PROTOCOL, Address, channels_of, mapped
 from energymeter.sampling.agent_feed import facts_of, readings_of
 from energymeter.sampling.clock_offset import ClockOffset, Exchange, Offset
 from energymeter.sampling.config import ChannelInfo, LogConfig, SourceConfig, follow
@@ -609,3 +611,145 @@ def test_one_sample_as_readings(semantics: str, covered_s: float, readings: list
     newest = sample(2)._replace(covered_ns=before.covered_ns + round(covered_s * 1e9))
     assert list(readings_of(semantics, before, newest)) == readings
     assert len(list(readings_of(semantics, None, newest))) == 1
+
+
+# What an agent says of itself
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", Address("", 0, "")),
+        ("um25c", Address("", 0, "um25c")),
+        ("laptop:1", Address("laptop", 1, "")),
+        ("laptop:65535/a/b", Address("laptop", 65_535, "a/b")),
+        ("[::1]:80/a", Address("::1", 80, "a")),
+        ("laptop/a", "the agent at 'laptop' has no port; write agent@laptop:9736/a"),
+        ("laptop:0", "'laptop:0' is no address of an agent"),
+        ("laptop:65536", "is no address of an agent"),
+        ("laptop:x", "is no address of an agent"),
+        ("laptop:²", "is no address of an agent"),
+        (":80", "is no address of an agent"),
+    ],
+)
+def test_where_an_agent_is(text: str, found: Address | str) -> None:
+    if isinstance(found, Address):
+        assert Address.of(text) == found
+    else:
+        with pytest.raises(SpecError, match=found):
+            Address.of(text)
+
+
+def said(**changed: Any) -> dict[str, Any]:
+    channel = ChannelInfo(0, "a\x1b", Facts(), 10.0, 64, HEAD_BYTES + LETTER_BYTES, "id\x1b", True).to_json()
+    facts = changed.pop("facts", {})
+    channel |= {"facts": {**channel["facts"], **facts}, "notes": ["n\x1b"], **changed}
+    return {"protocol": PROTOCOL, "channels": [json.loads(json.dumps(channel))]}
+
+
+def test_a_channel_of_an_agent_is_corrected_already_and_cannot_move_the_cursor() -> None:
+    (info,) = channels_of(said())
+    assert (info.name, info.identity, info.calibrated) == ("a\\x1b", "id\\x1b", False)
+    assert info.notes == ("n\\x1b", "the agent applied its calibration card of id\\x1b")
+    (plain,) = channels_of(said(calibrated=False, facts={"volts": [0.1, 0.0, 0.0], "max_watts": 5}))
+    assert plain.notes == ("n\\x1b",)
+    assert plain.facts.volts == Band(0.1)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"name": 5},
+        {"identity": None},
+        {"correction": 1},
+        {"notes": [5]},
+        {"calibrated": 1},
+        {"rewinds": "x"},
+        {"shared": 0},
+        {"capacity": -1},
+        {"capacity": 1 << 40},
+        {"capacity": True},
+        {"offset": 1.0},
+        {"source_index": "0"},
+        {"rate_hz": 0.0},
+        {"rate_hz": "fast"},
+        {"rate_hz": None},
+        {"facts": {"semantics": "odd"}},
+        {"facts": {"place": "moon"}},
+        {"facts": {"counted": 1}},
+        {"facts": {"max_watts": -1.0}},
+        {"facts": {"max_watts": "x"}},
+        {"facts": {"clock": True}},
+        {"facts": {"volts": [0.1, -1.0, 0.0]}},
+        {"facts": {"unknown": 1}},
+        {"name": "x" * 100_000},
+    ],
+    ids=str,
+)
+def test_a_channel_that_makes_no_sense_is_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(
+        SamplerError, match=r"the agent cannot be understood .*; install the same version on both"
+    ):
+        channels_of(said(**changed))
+
+
+def test_an_agent_of_another_protocol_or_without_channels_is_refused() -> None:
+    one = said()
+    for answer in (
+        {**one, "protocol": PROTOCOL + 1},
+        {**one, "channels": []},
+        {"channels": []},
+        {**one, "channels": 5},
+    ):
+        with pytest.raises(SamplerError, match="the agent cannot be understood"):
+            channels_of(answer)
+
+
+def test_memory_of_another_layout_is_not_mapped() -> None:
+    (info,) = channels_of(said())
+    needed = HEAD_BYTES + LETTER_BYTES + channel_bytes(64)
+    file = anonymous_file("test")
+    os.ftruncate(file.fd, needed)
+    assert len(mapped(file, [info])) == needed
+    for wrong in (
+        info._replace(offset=HEAD_BYTES - 1),
+        info._replace(offset=info.offset + 1),
+        info._replace(capacity=65),
+    ):
+        with pytest.raises(SamplerError, match="another layout; install the same version"):
+            mapped(file, [wrong])
+    os.ftruncate(file.fd, needed + 1)
+    with pytest.raises(SamplerError, match="another layout"):
+        mapped(file, [info])
+    file.close()
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "fine"),
+    [
+        (0, 5, True),
+        (0, -1, False),
+        (0, 5.0, False),
+        (0, True, False),
+        (1, None, True),
+        (1, "x", False),
+        (1, math.nan, False),
+        (1, True, False),
+        (4, -1, False),
+        (4, None, False),
+        (5, None, False),
+        (6, math.inf, False),
+        (7, None, True),
+        (9, None, False),
+    ],
+)
+def test_a_sample_that_was_sent_is_checked(place: int, value: object, fine: bool) -> None:
+    from energymeter.sampling.agent_remote import _sample
+
+    fields: list[Any] = [1, 2.0, None, None, 3, 0.0, 1.0, 5.0, 0.2, 0.0]
+    fields[place] = value
+    if fine:
+        assert _sample(fields) == Sample(*fields)
+    else:
+        with pytest.raises((ValueError, TypeError)):
+            _sample(fields)

@@ -24,6 +24,7 @@ from energymeter.drivers.links.i2c_scan import buses, places_of
 from energymeter.drivers.ppk2 import Ppk2
 from energymeter.drivers.protocols import km003c, rapl
 from energymeter.drivers.protocols.jtop import Attempt, Rails, Session, explained
+from energymeter.drivers.protocols.ppk2 import parse_calibration
 from energymeter.drivers.rapl import Rapl
 from energymeter.drivers.shelly import Shelly
 from energymeter.drivers.tasmota import Tasmota
@@ -353,6 +354,7 @@ def test_a_call_that_comes_back_too_late_is_undone() -> None:
     with pytest.raises(SourceTimeout, match=r"did not answer within 0.01 s"):
         late.within(0.01)
     assert late.pending
+    assert late._thread.daemon, "it does not keep the program from ending"
     gate.set()
     assert undone.wait(30)
     done = Attempt(lambda: None, undone.set)
@@ -609,6 +611,12 @@ def test_a_calibration_may_take_a_second_to_come(silent_reads: int, learns: bool
             SourceTimeout, match="did not give its calibration: take the other one of its two"
         ):
             source.open()
+
+
+def test_a_number_without_meaning_is_no_calibration() -> None:
+    usual = parse_calibration("END").constants["R"][0]
+    for text, kept in (("9.9e11", 9.9e11), ("1e12", usual), ("-1e12", usual), ("inf", usual), ("0", 0.0)):
+        assert parse_calibration(f"R0: {text}\nEND").constants["R"][0] == kept
 
 
 # Counters of plugs, and a file that is silent
