@@ -28,7 +28,7 @@ class Span:
     Outside of the meter's block it measures nothing.
     """
 
-    __slots__ = ("_counts", "_edges", "_life", "_run", "end_ns", "name", "serial", "start_ns")
+    __slots__ = ("_counts", "_edges", "_life", "_run", "_spans", "end_ns", "name", "serial", "start_ns")
     _counts: dict[str, float] | None
     """How many of each unit; ``None`` before `units` is called."""
     serial: int
@@ -47,7 +47,7 @@ class Span:
         if run is None:
             self.start_ns = self._life.now_ns()
             return self
-        spans = run.spans
+        self._spans = spans = run.spans
         try:
             self._edges = spans.edges[self.name]
         except KeyError:
@@ -60,7 +60,7 @@ class Span:
         if run is None:
             self.end_ns = self._life.now_ns()
             return
-        spans = run.spans
+        spans = self._spans
         self.end_ns = end_ns = spans.now_ns()
         if self._counts is not None:
             self._keep(spans, self._counts)  # before its edges: whoever finds these finds its units
