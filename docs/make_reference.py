@@ -1,20 +1,23 @@
-"""Writes docs/reference: cli.md and names.md from the code itself, licences.md from what is installed here.
+"""Writes docs/reference: cli.md, names.md and figures.md from the code itself, licences.md from what is
+installed here.
 
-    .venv/bin/python docs/make_reference.py [cli] [names] [licences]      without words: all three
+    .venv/bin/python docs/make_reference.py [cli] [names] [figures] [licences]      without words: all four
 
-names.md is the record of what has been promised. A test compares it with the code, so that a name goes away
-only where somebody writes the page again.
+names.md is the record of what has been promised, and figures.md of what is taken as given. Tests compare them
+with the code, so that a name goes away and a figure changes only where somebody writes the page again.
 """
 
 import ast
 import importlib
 import inspect
+import itertools
 import re
 import runpy
 import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -224,7 +227,86 @@ def names_page() -> str:
     return "\n".join(parts) + "\n"
 
 
-PAGES = {"cli": cli_page, "names": names_page, "licences": licence_page}
+_FIGURES_HEAD = """\
+# Built-in figures
+
+Every number that the package takes as given: limits, waiting times, factors, data sheets, and what an
+argument is where none is given. Names that begin with an underscore are no promise; the page shows them
+because a result may depend on them. Where a figure comes from stands next to it in the code.
+
+`docs/make_reference.py` writes this page from the code, and a test holds the two equal: a figure changes only
+where somebody has seen it.
+"""
+
+
+class Figure(NamedTuple):
+    """A name with a number in its value."""
+
+    name: str
+    value: str
+    meaning: str
+
+
+def _has_number(node: ast.expr | None) -> bool:
+    return node is not None and any(
+        isinstance(part, ast.Constant) and type(part.value) in (int, float) for part in ast.walk(node)
+    )
+
+
+def _written(source: list[bytes], node: ast.expr) -> str:
+    """A value as it is written in the lines of the code, without its comments."""
+    assert node.end_lineno is not None
+    lines = source[node.lineno - 1 : node.end_lineno]
+    lines[-1] = lines[-1][: node.end_col_offset]
+    lines[0] = lines[0][node.col_offset :]
+    return re.sub(r"\s+# .*", "", b"\n".join(lines).decode())
+
+
+def _assigned(source: list[bytes], body: list[ast.stmt], prefix: str = "") -> Iterator[Figure]:
+    """The figures among the statements of a module or a class, with the text below each."""
+    for node, after in itertools.zip_longest(body, body[1:]):
+        if (
+            isinstance(node, ast.Assign | ast.AnnAssign)
+            and node.value is not None
+            and _has_number(node.value)
+        ):
+            names = node.targets if isinstance(node, ast.Assign) else [node.target]
+            below = after.value if isinstance(after, ast.Expr) else None
+            text = str(below.value) if isinstance(below, ast.Constant) else ""
+            name = ", ".join(_written(source, name) for name in names)
+            yield Figure(prefix + name, _written(source, node.value), text)
+        elif isinstance(node, ast.ClassDef):
+            yield from _assigned(source, node.body, f"{prefix}{node.name}.")
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            taken = node.args
+            plain = [*taken.posonlyargs, *taken.args]
+            given = [None] * (len(plain) - len(taken.defaults)) + [*taken.defaults, *taken.kw_defaults]
+            for argument, default in zip([*plain, *taken.kwonlyargs], given, strict=True):
+                if default is not None and _has_number(default):
+                    yield Figure(f"{prefix}{node.name}({argument.arg})", _written(source, default), "")
+
+
+def figures_page() -> str:
+    """Every number that the package takes as given, module by module."""
+    parts = [_FIGURES_HEAD]
+    for folder in ("energymeter", "drivers", "calibration"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            code = path.read_bytes()
+            found = list(_assigned(code.splitlines(), ast.parse(code).body))
+            if found and path.resolve() == path:  # what is a link stands under its own name
+                parts.append(f"## {path.relative_to(ROOT)}\n\n| name | value | meaning |\n|---|---|---|")
+                parts += [
+                    f"| {' | '.join(map(_cell, (f'`{f.name}`', f'`{f.value}`', f.meaning)))} |" for f in found
+                ]
+                parts.append("")
+    return "\n".join(parts)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+PAGES = {"cli": cli_page, "names": names_page, "figures": figures_page, "licences": licence_page}
 
 if __name__ == "__main__":
     for word in sys.argv[1:] or PAGES:

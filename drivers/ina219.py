@@ -96,7 +96,9 @@ class Ina219(InaMeter):
             raise SpecError(f"{self.name}: backend={backend} is unknown: use registers or pi-ina219")
         self._backend = backend
         self._library: pi_ina219.Backend | None = None
-        self._lowest_gain = next(g for g in range(4) if self._peak_volts <= _full_scale(g))
+        self._lowest_gain = next(
+            gain for gain in range(4) if not ina.exceeds(self._max_amps, self._shunt, _full_scale(gain))
+        )
         self._gain, self._calm = _WIDEST_GAIN, 0
 
     def open(self) -> None:

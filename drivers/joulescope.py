@@ -131,7 +131,7 @@ class Joulescope(StreamingSource):
 
     def _start(self) -> None:
         """Find the instrument, take it, and let it send statistics."""
-        self._stop(True)
+        self._release()
         make = self._make or _package()
         try:
             self._driver = make()
@@ -139,10 +139,10 @@ class Joulescope(StreamingSource):
             self._driver.open(self._path)
             self._subscribe(self._driver)
         except (RuntimeError, TimeoutError) as error:
-            self._stop(True)
+            self._release()
             raise self._explain(error) from error
         except SourceError:
-            self._stop(True)
+            self._release()
             raise
         self.identity = self._path.removeprefix("u/")
 
@@ -166,6 +166,10 @@ class Joulescope(StreamingSource):
             yield reading
 
     def _stop(self, started: bool) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        """Let go of the instrument, if it is held; it stops by itself."""
         driver, self._driver = self._driver, None
         if driver is None:
             return

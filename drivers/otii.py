@@ -25,6 +25,7 @@ Loss: none; TCP delivers whole replies or an error.
 Tested on: an emulated wire, from the client's documentation, not the application; real hardware: none yet.
 """
 
+import contextlib
 import time
 from typing import Any
 
@@ -86,8 +87,8 @@ class Otii:
         self._server: OtiiServer | None = None
         self._project = self._recording = -1
         self._started = False
-        self._base = Timebase()
-        self._to = -1.0
+        self._base: Timebase
+        self._to: float
 
     def open(self) -> None:
         """Connect, find the device, and join or start a recording.
@@ -142,9 +143,8 @@ class Otii:
             return
         try:
             if started:
-                server.ask("project_stop_recording", {"project_id": self._project})
-        except SourceError:
-            self._recording = -1  # the application is gone, and the recording with it
+                with contextlib.suppress(SourceError):  # the application is gone, and the recording with it
+                    server.ask("project_stop_recording", {"project_id": self._project})
         finally:
             server.close()
 

@@ -24,6 +24,9 @@ SPREAD = 1.1
 _FINE_BITS = 11
 """A bus conversion of 8 mV a step on an INA219 is ± 0.08 % of 5 V at most."""
 
+_ROUNDING = 1e-9
+"""More than products of decimal fractions are off by, and less than any figure that a person gives."""
+
 _COMMON_SHUNTS = (0.1, 0.01, 0.05, 0.02, 0.015, 0.005, 0.002, 0.001, 0.5, 1.0)
 """Ohms, those on the most modules first."""
 
@@ -107,6 +110,11 @@ def amps_band(gain: float, offset_volts: float, lsb_volts: float, shunt: float, 
     return Band(math.hypot(gain, tolerance), offset_volts / shunt, lsb_volts / shunt)
 
 
+def exceeds(amps: float, shunt: float, volts: float) -> bool:
+    """Whether a current through a shunt gives more than these volts; 3.2 A through 0.1 Ω are 0.32 V."""
+    return amps * shunt > volts * (1 + _ROUNDING)
+
+
 def check_options(name: str, shunt: float, tolerance: float, max_amps: float, full_scale: float) -> None:
     """Refuse a shunt or a current that makes no sense.
 
@@ -124,7 +132,7 @@ def check_options(name: str, shunt: float, tolerance: float, max_amps: float, fu
         raise SpecError(f"{name}: tolerance={tolerance:g} cannot be: give 0.01 for a shunt of ±1 %")
     if not (math.isfinite(max_amps) and max_amps >= 0):
         raise SpecError(f"{name}: max_amps={max_amps:g} cannot be: give the largest expected current in amps")
-    if max_amps * shunt > full_scale:
+    if exceeds(max_amps, shunt, full_scale):
         raise SpecError(
             f"{name}: {max_amps:g} A through {shunt:g} Ω is more than the chip's ±{full_scale:g} V: "
             f"use a shunt of at most {full_scale / max_amps:.2g} Ω"

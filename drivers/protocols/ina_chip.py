@@ -261,8 +261,12 @@ class InaMeter(InaSource):
         self.name = f"{self.kinds[0].name}@{link}"
         full_scale = kind.current.lsb * (kind.current.limit + 1)
         ina.check_options(self.name, shunt, tolerance, max_amps, full_scale)
-        self._peak_volts = max_amps * shunt
-        narrow = kind.narrow is not None and 0 < self._peak_volts <= kind.narrow.lsb * kind.narrow.limit
+        self._max_amps = max_amps
+        narrow = (
+            kind.narrow is not None
+            and max_amps > 0
+            and not ina.exceeds(max_amps, shunt, kind.narrow.lsb * kind.narrow.limit)
+        )
         self._converter = Converter(kind, link, clock, narrow=narrow)
         self.range = "narrow" if narrow else ""
         self.identity = f"{self.name} with {shunt:g} ohm"

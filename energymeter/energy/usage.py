@@ -12,6 +12,7 @@ from energymeter.energy.uncertainty import (
     components_of,
     expanded,
     subtracted,
+    unseen_share,
 )
 from energymeter.energy.window import Window
 from energymeter.errors import NotMeasured, SpecError
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 _GAUGE_STEPS = 3
 """Steps of a battery's gauge; fewer in a window are ± 40 % and more."""
+_HARDLY_SEEN = 0.9
+"""A window lacks so much of the time between two samples: hardly ever is there one within."""
+_BURST_SECONDS = 0.1
+"""In a window of so many seconds a load may come and go; of a shorter one, the ± says enough."""
 _TRUST = ("measured", "manual", "modelled", "simulated")
 
 
@@ -454,8 +459,8 @@ def _peak_watts(window: Window) -> float:
 
 
 def _warnings(parts: Sequence[Part]) -> list[str]:
-    """Notes on channels whose accuracy is unknown, so that their ± holds only what the sampling adds; and on
-    devices that contradict themselves."""
+    """Notes on channels whose accuracy is unknown, so that their ± holds only what the sampling adds; on what
+    is hardly read within the window; on devices that contradict themselves."""
     counters = [(part.name, part.own_counter) for part in parts if part.own_counter is not None]
     disagreements = [
         f"the counter of {name} itself shows {significant(own.counter_joules)} J in {duration(own.seconds)}, "
@@ -465,7 +470,14 @@ def _warnings(parts: Sequence[Part]) -> list[str]:
     ]
     vague = [part.name for part in parts if not any(_bands(part.facts))]
     warnings = [f"± without the unknown accuracy of {' + '.join(vague)}"] if vague else []
-    return warnings + disagreements
+    unseen = [
+        f"{part.name} is read too seldom to know what it drew in this window; measure longer, or more often"
+        for part in parts
+        if part.facts.semantics == "instant"
+        and unseen_share(part) > _HARDLY_SEEN
+        and part.window.seconds >= _BURST_SECONDS
+    ]
+    return warnings + unseen + disagreements
 
 
 def _bands(facts: Facts) -> tuple[Band | None, ...]:

@@ -25,7 +25,7 @@ from energymeter.errors import EnergyMeterError, LogError, NotMeasured, SpecErro
 from energymeter.meter.meter import EnergyMeter
 from energymeter.paths import peek, read_file, replace_file
 from energymeter.reading import PLACES, PROVENANCES
-from energymeter.text import printable
+from energymeter.text import partly_measured, printable
 from energymeter.units import number_in
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ FOLDER = "ENERGYMETER_RANKS"
 HOST = "ENERGYMETER_RANK_HOST"
 _MOST_STATE_BYTES = 1 << 20
 _MOST_RANKS = 1_000_000
+_LOOK_SECONDS = 0.05
 _MOST = 1e18
 _LAUNCHERS = (
     ("torchrun", "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
@@ -48,7 +49,7 @@ _LAUNCHERS = (
         "OMPI_COMM_WORLD_SIZE",
         "OMPI_COMM_WORLD_LOCAL_SIZE",
     ),
-    ("SLURM", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"),
+    ("SLURM", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS", "SLURM_STEP_TASKS_PER_NODE"),
 )
 _JOBS = ("TORCHELASTIC_RUN_ID", "PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid", "SLURM_JOB_ID")
 _PARTS_OF_JOB = ("TORCHELASTIC_RESTART_COUNT", "SLURM_STEP_ID")
@@ -65,18 +66,20 @@ class Rank(NamedTuple):
     """Processes of the job."""
     launcher: str = ""
     """Empty: none; this is an only process."""
+    alike: int = 1
+    """Processes of the job on this machine; 0: the launcher does not say."""
 
     @classmethod
     def here(cls, environment: Mapping[str, str] = os.environ) -> Rank:
         """This process, by the variables that its launcher has set.
 
         >>> Rank.here({"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"})
-        Rank(number=3, local=1, world=4, launcher='torchrun')
+        Rank(number=3, local=1, world=4, launcher='torchrun', alike=2)
 
         Raises:
             SpecError: they contradict each other.
         """
-        for launcher, rank, local, world, _ in _LAUNCHERS:
+        for launcher, rank, local, world, alike in _LAUNCHERS:
             if rank not in environment or world not in environment:
                 continue
             try:
@@ -85,6 +88,7 @@ class Rank(NamedTuple):
                     int(environment.get(local, "0")),
                     int(environment[world]),
                     launcher,
+                    _alike(environment.get(alike, "")),
                 )
             except ValueError as wrong:
                 raise SpecError(
@@ -155,7 +159,7 @@ class RankMeter:
                 raise LogError(
                     f"{printable(folder)} holds an earlier job of this name; give job= another one"
                 )
-            replace_file(self._file(f"rank-{self.rank.number}.json"), json.dumps({"host": self.host}))
+            self._say({})
             claimed = _claim(self._file(f"{_file_name(self.host)}.claim"))
         except OSError as failure:
             raise LogError(
@@ -171,6 +175,7 @@ class RankMeter:
         return self
 
     def __exit__(self, kind: object = None, *others: object) -> None:
+        left_ns = time.monotonic_ns()
         try:
             if self._meter is not None and self._writer is not None:
                 self._writer.stop()
@@ -178,10 +183,7 @@ class RankMeter:
                 self._writer.write(ended=True)
         finally:
             with contextlib.suppress(OSError):  # the folder may be gone by now; then nobody waits for us
-                replace_file(
-                    self._file(f"rank-{self.rank.number}.json"),
-                    json.dumps({"host": self.host, "ended": True}),
-                )
+                self._say({"ended": True, "left_ns": left_ns})
             self._meter = None
             self._writer = None
         if self.rank.number == 0 and kind is None:
@@ -207,15 +209,21 @@ class RankMeter:
     def share(self) -> Usage:
         """This rank's part of its machine: an equal share among its ranks, which nothing has measured.
 
+        It waits for the first figures of the machine, for ``wait_seconds`` at most.
+
         Raises:
             NotMeasured: the machine has measured nothing yet.
         """
-        states = {state.host: state for state in self._states()}
-        if self.host not in states:
+        state = self._own_state()
+        end = time.monotonic() + self._wait_seconds
+        while state is None and time.monotonic() < end:
+            time.sleep(min(_LOOK_SECONDS, self._wait_seconds))
+            state = self._own_state()
+        if state is None:
             raise NotMeasured(f"{printable(self.host)} has measured nothing yet; measure for longer")
-        alike = sum(host == self.host for host, _ in self._ranks().values())
-        share, state = 1 / max(alike, 1), states[self.host]
-        usage = state.usage
+        # some may not have begun yet
+        alike = max(sum(said.host == self.host for said in self._ranks().values()), self.rank.alike, 1)
+        share, usage = 1 / alike, state.usage
         return usage._replace(
             joules=usage.joules * share,
             coulombs=None if usage.coulombs is None else usage.coulombs * share,
@@ -232,16 +240,25 @@ class RankMeter:
     def _file(self, name: str) -> str:
         return os.path.join(self._here(), name)
 
-    def _ranks(self) -> dict[int, tuple[str, bool]]:
-        """The machine of each rank that began, and whether the rank has ended."""
-        found: dict[int, tuple[str, bool]] = {}
+    def _say(self, said: dict[str, object]) -> None:
+        path = self._file(f"rank-{self.rank.number}.json")
+        replace_file(path, json.dumps({"host": self.host, **said}))
+
+    def _ranks(self) -> dict[int, _Said]:
+        """What each rank that began has said."""
+        found: dict[int, _Said] = {}
         for name in _names(self._here()):
             number = name.removeprefix("rank-").removesuffix(".json")
             if name.startswith("rank-") and number.isdigit():
                 said = _read(self._file(name))
                 if isinstance(said.get("host"), str):
-                    found[int(number)] = printable(said["host"]), said.get("ended") is True
+                    found[int(number)] = _Said(
+                        printable(said["host"]), said.get("ended") is True, _moment_ns(said.get("left_ns"))
+                    )
         return found
+
+    def _own_state(self) -> _State | None:
+        return next((state for state in self._states() if state.host == self.host), None)
 
     def _states(self) -> list[_State]:
         found = []
@@ -257,31 +274,48 @@ class RankMeter:
         end = time.monotonic() + self._wait_seconds
         while time.monotonic() < end:
             ranks = self._ranks()
-            if len(ranks) == self.rank.world and all(ended for _, ended in ranks.values()):
+            if len(ranks) == self.rank.world and all(said.ended for said in ranks.values()):
                 return
-            time.sleep(min(0.05, self._wait_seconds))
+            time.sleep(min(_LOOK_SECONDS, self._wait_seconds))
 
     def _sum(self) -> Usage:
-        states, ranks = self._states(), self._ranks()
-        measured = [state for state in states if state.usage.measured_seconds > 0]
+        ranks = self._ranks()
+        measured = [
+            state.until(max((said.left_ns for said in ranks.values() if said.host == state.host), default=0))
+            for state in self._states()
+            if state.usage.measured_seconds > 0
+        ]
         if not measured:
             raise NotMeasured("no machine of this job has measured anything yet; measure for longer")
-        hosts = {host for host, _ in ranks.values()}
-        silent = sorted(hosts - {state.host for state in measured})
+        silent = sorted({said.host for said in ranks.values()} - {state.host for state in measured})
+        over = self._found is None and self._is_over()
         stopped = [
-            state.host for state in measured if not state.ended and self._found is None and self._is_over()
+            state.host
+            for state in measured
+            if (over and not state.ended) or (state.ended and partly_measured(state.sampled_share))
         ]
         absent = sorted(set(range(self.rank.world)) - set(ranks))
+        going_on = sorted(number for number, said in ranks.items() if over and not said.ended)
         notes = [f"{host} was not measured" for host in silent]
         notes += [f"{host} stopped sampling before the end" for host in stopped]
-        if absent:
-            shown = ", ".join(map(str, absent[:20]))
-            notes.append(f"{len(absent)} of {self.rank.world} ranks never began: {shown}")
+        for numbers, what in ((absent, "never began"), (going_on, "had not ended")):
+            if numbers:
+                shown = ", ".join(map(str, numbers[:20]))
+                notes.append(f"{len(numbers)} of {self.rank.world} ranks {what}: {shown}")
         return _added(measured, silent, tuple(notes))
 
     def _is_over(self) -> bool:
         """Whether this rank's block has ended."""
         return self._meter is None
+
+
+class _Said(NamedTuple):
+    """What one rank left in the folder."""
+
+    host: str
+    ended: bool
+    left_ns: int
+    """Monotonic time of its machine; 0: it has not left yet."""
 
 
 class _State(NamedTuple):
@@ -290,6 +324,20 @@ class _State(NamedTuple):
     host: str
     ended: bool
     usage: Usage
+    sampled_ns: int = 0
+    """Monotonic time of the machine at which its sampling rank left; 0: it has not left yet."""
+    sampled_share: float = 1.0
+    """The part of the time of its ranks in which one of them sampled."""
+
+    def until(self, left_ns: int) -> _State:
+        """The same over the time until its last rank has left; the rank that samples may leave earlier."""
+        longer_s = (left_ns - self.sampled_ns) * 1e-9
+        if not self.sampled_ns or longer_s <= 0:
+            return self
+        seconds = self.usage.seconds + longer_s
+        return self._replace(
+            usage=self.usage._replace(seconds=seconds), sampled_share=self.usage.seconds / seconds
+        )
 
     @classmethod
     def of(cls, said: dict[str, Any]) -> _State | None:
@@ -340,7 +388,8 @@ class _State(NamedTuple):
             )
         except (KeyError, TypeError, ValueError):
             return None
-        return cls(printable(said["host"]), said.get("ended") is True, usage)
+        sampled_ns = _moment_ns(said.get("sampled_ns"))
+        return cls(printable(said["host"]), said.get("ended") is True, usage, sampled_ns)
 
 
 class _Writer:
@@ -371,6 +420,7 @@ class _Writer:
         said = {
             "host": self._host,
             "ended": ended,
+            "sampled_ns": time.monotonic_ns() if ended else 0,
             **{
                 name: getattr(usage, name)
                 for name in ("seconds", "joules", "coulombs", "peak_watts", "measured_seconds")
@@ -456,6 +506,18 @@ def _folder(folder: str | Path | None, job: str | None, rank: Rank) -> str:
     if not base:
         base = os.path.join(tempfile.gettempdir(), f"energymeter-ranks-{os.geteuid()}")
     return os.path.join(base, f"job-{hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]}")
+
+
+def _alike(text: str) -> int:
+    """The number of ranks on a machine; 0: unknown, as where SLURM's machines differ (``2(x3),1``)."""
+    number, _, machines = text.partition("(x")
+    alike = number.isdecimal() and (not machines or machines.removesuffix(")").isdecimal())
+    return int(number) if alike else 0
+
+
+def _moment_ns(said: object) -> int:
+    """A monotonic time that another process wrote; 0: it is none."""
+    return said if isinstance(said, int) and 0 < said < _MOST else 0
 
 
 def _process(pid: int) -> str:

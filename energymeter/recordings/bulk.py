@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from energymeter.recordings.arrow import plain
 from energymeter.recordings.cells import CODES, MOST_SI, Column
 from energymeter.recordings.layout import Layout
 from energymeter.recordings.times import Counts, Dates, Elapsed, clock_of, digits_of, of_day
@@ -174,16 +175,6 @@ def _suffix(cell: str) -> str:
     return "" if number is None else cell[number.end() :]
 
 
-def _numbers(column: Any, kind: type = np.float64) -> npt.NDArray[Any]:
-    """The plain buffer of an array: to_numpy() would import pandas, which takes longer than reading."""
-    size = np.dtype(kind).itemsize
-    numbers: npt.NDArray[Any] = np.frombuffer(column.buffers()[1], kind, len(column), size * column.offset)
-    if column.null_count:
-        known = np.unpackbits(np.frombuffer(column.buffers()[0], np.uint8), bitorder="little")
-        numbers = np.where(known[column.offset : column.offset + len(column)], numbers, np.nan)
-    return numbers
-
-
 def _values(cells: Any, column: Column) -> Floats | None:
     """SI numbers as `cells.cell_value` gives them."""
     import pyarrow as pa
@@ -193,17 +184,17 @@ def _values(cells: Any, column: Column) -> Floats | None:
     if cells.type == pa.string():
         suffix = _suffix(cells[0].as_py().strip())
         known = find_unit(suffix)
-        plain = _without(cells, suffix) if known is not None and known[0] == column.quantity else None
-        if known is None or plain is None:
+        bare = _without(cells, suffix) if known is not None and known[0] == column.quantity else None
+        if known is None or bare is None:
             return None
         factor = UNITS[known[0]][known[1]]
         try:
-            cells = pa.compute.cast(plain, pa.float64())
+            cells = pa.compute.cast(bare, pa.float64())
         except pa.ArrowException:
             return None
     if factor is None:
         return None
-    numbers = _numbers(cells)
+    numbers = plain(cells)
     with np.errstate(all="ignore"):
         beyond = np.flatnonzero(np.abs(numbers) > column.highest)
         if len(beyond):
@@ -247,7 +238,7 @@ def _devices(
     names = [name.strip() for name in column.dictionary.to_pylist()]
     if column.null_count or any('"' in name for name in names) or len(set(names)) < len(names):
         return None
-    numbers = _numbers(column.indices, np.int32)
+    numbers = plain(column.indices, np.int32)
     if len(names) == 1:
         return [((names[0],), None)]
     return [((name,), np.flatnonzero(numbers == place)) for place, name in enumerate(names)]
@@ -270,13 +261,13 @@ def _counts(cells: Any, column: Counts) -> Floats | None:
     import pyarrow as pa
 
     if cells.type == pa.int64():
-        counted = _numbers(cells, np.int64)
+        counted = plain(cells, np.int64)
         origin = column.begin(int(counted[0]))
         if origin and counted.min() < 0:
             return None
         since = counted - origin
         return None if np.abs(since).max() >= _EXACT else since.astype(np.float64) * column.factor
-    numbers = _numbers(cells)
+    numbers = plain(cells)
     with np.errstate(all="ignore"):
         if not np.all(np.abs(numbers) < _EXACT):
             return None
@@ -298,7 +289,7 @@ def _written(cells: Sequence[Any]) -> _Written | None:
     dates = None
     if len(cells) == 2:
         coded = compute.dictionary_encode(cells[0])
-        dates = _numbers(coded.indices, np.int32), coded.dictionary.to_pylist()
+        dates = plain(coded.indices, np.int32), coded.dictionary.to_pylist()
     clock = cells[-1]
     if clock[0].as_py() != clock[0].as_py().strip():
         clock = compute.utf8_trim_whitespace(clock)

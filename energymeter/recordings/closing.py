@@ -196,12 +196,12 @@ def checksums(table: Any, sums: dict[str, dict[str, int]]) -> None:
     """Continue the CRC-32 of each channel's columns with the rows of a table; "" is an only channel."""
     from zlib import crc32
 
-    import numpy as np
+    from energymeter.recordings.arrow import are, plain
 
-    owners = table["source"].to_numpy(zero_copy_only=False) if "source" in table.schema.names else None
-    for name in [""] if owners is None else sorted(set(owners)):
-        own = slice(None) if owners is None else owners == name
-        column_sums = sums.setdefault(name, dict.fromkeys(COLUMNS, 0))
-        for column in COLUMNS:
-            values = np.ascontiguousarray(table[column].to_numpy()[own])
-            column_sums[column] = crc32(values.tobytes(), column_sums[column])
+    several = "source" in table.schema.names
+    for rows in table.to_batches():
+        for name in rows["source"].dictionary.to_pylist() if several else [""]:
+            own = are(rows["source"], name) if several else slice(None)
+            column_sums = sums.setdefault(name, dict.fromkeys(COLUMNS, 0))
+            for column in COLUMNS:
+                column_sums[column] = crc32(plain(rows[column])[own].tobytes(), column_sums[column])

@@ -370,7 +370,9 @@ def _take_table(rows: _Rows, table: Any) -> bool:
     import numpy as np
     import pyarrow as pa
 
-    columns = {name: _numbers(table.column(name).combine_chunks()) for name in COLUMNS}
+    from energymeter.recordings.arrow import plain
+
+    columns = {name: _finite(table.column(name).combine_chunks()) for name in COLUMNS}
     if len(rows.names) == 1:
         return rows.take_columns(rows.names[0], columns)
     sources = table.column("source").combine_chunks()
@@ -379,7 +381,7 @@ def _take_table(rows: _Rows, table: Any) -> bool:
     found = sources.dictionary.to_pylist()
     if set(found) - set(rows.names):
         return False
-    owners = _numbers(sources.indices, np.int32)
+    owners = plain(sources.indices, np.int32)
     parts = {
         name: {column: values[owners == place] for column, values in columns.items()}
         for place, name in enumerate(found)
@@ -391,21 +393,15 @@ def _take_table(rows: _Rows, table: Any) -> bool:
     return True
 
 
-def _numbers(column: Any, kind: "type" = float) -> Any:
+def _finite(column: Any) -> Any:
     """A column's finite numbers, NaN where there is none."""
     import numpy as np
 
-    if hasattr(column, "chunk"):
-        column = column.chunk(0)
-    size = np.dtype(kind).itemsize
-    numbers: Any = np.frombuffer(column.buffers()[1], kind, len(column), size * column.offset)
-    if kind is not float:
-        return numbers
-    unknown = ~np.isfinite(numbers)
-    if column.null_count:
-        known = np.unpackbits(np.frombuffer(column.buffers()[0], np.uint8), bitorder="little")
-        unknown |= known[column.offset : column.offset + len(column)] == 0
-    return np.where(unknown, np.nan, numbers) if unknown.any() else numbers
+    from energymeter.recordings.arrow import plain
+
+    values = plain(column.chunk(0) if hasattr(column, "chunk") else column)
+    known = np.isfinite(values)
+    return values if known.all() else np.where(known, values, np.nan)
 
 
 def _cell(value: Any) -> float:

@@ -126,11 +126,11 @@ class _Reading:
         """Add rows, up to the first that does not go forward in time: that is a ValueError."""
         import numpy as np
 
+        from energymeter.recordings.arrow import are, plain
+
         for number, record in enumerate(self._records):
-            own = rows
-            if "source" in rows.schema.names:
-                own = rows.filter(rows["source"].to_numpy(zero_copy_only=False) == record.name)
-            columns = {name: own[name].to_numpy(zero_copy_only=False) for name in COLUMNS}
+            own = are(rows["source"], record.name) if "source" in rows.schema.names else slice(None)
+            columns = {name: plain(rows[name])[own] for name in COLUMNS}
             times = columns["time_s"]
             forward = (np.diff(times, prepend=self._newest[number]) > 0) & np.isfinite(times)
             whole = len(times) if forward.all() else int(forward.argmin())

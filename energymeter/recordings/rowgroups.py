@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from energymeter.errors import LogError
 from energymeter.recordings.arrays import Floats
+from energymeter.recordings.arrow import are, plain
 from energymeter.recordings.parquet import check_columns, described, opened, parquet_files
 from energymeter.recordings.record import Record
 
@@ -61,8 +62,6 @@ def rows_of(group: RowGroup, columns: list[str]) -> dict[str, list[Any]]:
     try:
         table = group.file.read_row_group(group.number, columns=columns, use_threads=False)
         rows = {name: table[name].chunks for name in columns}
-        if "source" in rows:  # ours is one already
-            rows["source"] = [piece.dictionary_encode() for piece in rows["source"]]
     except (OSError, pyarrow.ArrowException) as damage:
         raise LogError(
             f"rows from {group.first_s:g} s on are damaged ({damage}); take windows before that"
@@ -71,7 +70,7 @@ def rows_of(group: RowGroup, columns: list[str]) -> dict[str, list[Any]]:
         raise LogError(
             f"rows from {group.first_s:g} s on have empty cells; write the log again by Trace.save"
         )
-    times = _joined([_buffer(piece, np.float64) for piece in rows["time_s"]])
+    times = _joined([plain(piece) for piece in rows["time_s"]])
     if not (times.min() == group.first_s and times.max() == group.last_s):
         raise LogError(f"rows from {group.first_s:g} s on are not those that were written; restore the log")
     return rows
@@ -79,25 +78,15 @@ def rows_of(group: RowGroup, columns: list[str]) -> dict[str, list[Any]]:
 
 def own_rows(rows: dict[str, list[Any]], name: str) -> dict[str, Floats]:
     """A channel's rows of a row group."""
-    # the plain buffers: to_numpy() would import pandas, which takes longer than reading
     columns = {
-        column: _joined([_buffer(piece, np.float64) for piece in pieces])
+        column: _joined([plain(piece) for piece in pieces])
         for column, pieces in rows.items()
         if column != "source"
     }
     if "source" not in rows:
         return columns
-    theirs = _joined(
-        [
-            _buffer(piece.indices.cast("int32"), np.int32) == piece.dictionary.index(name).as_py()
-            for piece in rows["source"]
-        ]
-    )
+    theirs = _joined([are(piece, name) for piece in rows["source"]])
     return {column: values[theirs] for column, values in columns.items()}
-
-
-def _buffer(piece: Any, kind: type) -> npt.NDArray[Any]:
-    return np.frombuffer(piece.buffers()[1], kind, len(piece), np.dtype(kind).itemsize * piece.offset)
 
 
 def _joined(pieces: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:

@@ -402,6 +402,8 @@ class _Parquet:
             self._write_group()
 
     def _write_group(self) -> None:
+        from energymeter.recordings.arrow import texts
+
         arrow = self._arrow
         rows = len(self._channels)
         arrays = [
@@ -410,7 +412,7 @@ class _Parquet:
         ]
         if len(self._names) > 1:
             indices = arrow.Array.from_buffers(arrow.int32(), rows, [None, arrow.py_buffer(self._channels)])
-            arrays.append(arrow.DictionaryArray.from_arrays(indices, arrow.array(list(self._names))))
+            arrays.append(arrow.DictionaryArray.from_arrays(indices, texts(self._names)))
         part = self._parts / f"{self._part:06d}.parquet"
         unfinished = part.with_suffix(".unfinished")
         table = arrow.Table.from_arrays(arrays, schema=self._schema)

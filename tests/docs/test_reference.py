@@ -71,6 +71,16 @@ def test_no_public_name_goes_away_or_appears_by_accident() -> None:
     assert promised == there, "run docs/make_reference.py names"
 
 
+def test_no_built_in_figure_changes_unseen() -> None:
+    """The page is the record: whoever changes a limit or a factor writes it again, and reads what changed."""
+    stated = (ROOT / "docs" / "reference" / "figures.md").read_text(encoding="utf-8")
+    built_in = runpy.run_path(str(ROOT / "docs" / "make_reference.py"))["figures_page"]()
+    assert len(stated.splitlines()) > 2000
+    changed = set(stated.splitlines()) ^ set(built_in.splitlines())
+    assert changed == set(), "see that these are meant, then run docs/make_reference.py figures"
+    assert stated == built_in, "run docs/make_reference.py figures"
+
+
 def test_every_package_that_is_asked_for_has_its_licence_and_no_default_has_the_gpl() -> None:
     page = (ROOT / "docs" / "reference" / "licences.md").read_text(encoding="utf-8")
     rows = {

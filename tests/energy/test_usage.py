@@ -12,7 +12,7 @@ from energymeter.energy.uncertainty import Component, Part, expanded, subtracted
 from energymeter.energy.usage import Idle, Usage, combine, difference
 from energymeter.energy.window import Window
 from energymeter.errors import NotMeasured, SpecError
-from energymeter.reading import Band, Facts
+from energymeter.reading import Band, Facts, Semantics
 
 KNOWN = Facts(volts=Band(0.005, 0.004), amps=Band(0.005, 0.001))
 NAN = math.nan
@@ -52,6 +52,26 @@ def test_rails_of_one_voltage_share_their_charge() -> None:
     assert (usage.joules, usage.coulombs, usage.peak_watts) == (30.0, 6.0, 9.0)
     assert usage.provenance == "manual"
     assert usage.notes == ("± without the unknown accuracy of usb",)
+
+
+@pytest.mark.parametrize(
+    ("semantics", "seconds", "interval", "noted"),
+    [
+        ("instant", 4.0, 40.1, True),
+        ("instant", 4.0, 39.9, False),  # one within, in one of ten
+        ("instant", 0.1, 60.0, True),
+        ("instant", 0.099, 60.0, False),  # no time for much
+        ("mean", 4.0, 60.0, False),  # it knows of all the time
+        ("counter", 4.0, 60.0, False),
+    ],
+)
+def test_a_window_that_is_hardly_read_says_so(
+    semantics: Semantics, seconds: float, interval: float, noted: bool
+) -> None:
+    facts = KNOWN._replace(semantics=semantics)
+    short = part(window(seconds=seconds, covered_seconds=seconds), facts)._replace(interval_seconds=interval)
+    text = "rail is read too seldom to know what it drew in this window; measure longer, or more often"
+    assert (combine([short]).notes == (text,)) is noted
 
 
 @pytest.mark.parametrize(

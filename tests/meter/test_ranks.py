@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,17 +24,29 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("environment", "rank"),
     [
-        ({}, (0, 0, 1)),
-        ({"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}, (3, 1, 4)),
+        ({}, (0, 0, 1, "", 1)),
+        (
+            {"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"},
+            (3, 1, 4, "torchrun", 2),
+        ),
         (
             {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_LOCAL_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"},
-            (1, 1, 2),
+            (1, 1, 2, "Open MPI", 0),
         ),
-        ({"SLURM_PROCID": "5", "SLURM_LOCALID": "1", "SLURM_NTASKS": "8"}, (5, 1, 8)),
+        ({"SLURM_PROCID": "5", "SLURM_LOCALID": "1", "SLURM_NTASKS": "8"}, (5, 1, 8, "SLURM", 0)),
+        (
+            {"SLURM_PROCID": "5", "SLURM_NTASKS": "8", "SLURM_STEP_TASKS_PER_NODE": "4(x2)"},
+            (5, 0, 8, "SLURM", 4),
+        ),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "3", "SLURM_STEP_TASKS_PER_NODE": "3"}, (0, 0, 3, "SLURM", 3)),
+        (
+            {"SLURM_PROCID": "2", "SLURM_NTASKS": "5", "SLURM_STEP_TASKS_PER_NODE": "2(x2),1"},
+            (2, 0, 5, "SLURM", 0),
+        ),
     ],
 )
 def test_a_rank_is_known_by_its_launcher(environment, rank):
-    assert Rank.here(environment)[:3] == rank
+    assert Rank.here(environment) == rank
 
 
 @pytest.mark.parametrize(
@@ -188,6 +202,56 @@ def test_other_ranks_report_their_share_and_do_not_wait(folder, monkeypatch):
     assert "shared equally" in meter.usage.notes[-1]
 
 
+def test_a_share_waits_for_the_first_figures_of_its_machine(folder, monkeypatch):
+    """Another rank of the machine samples, and its block has not ended yet."""
+    for name, value in {"RANK": "1", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}.items():
+        monkeypatch.setenv(name, value)
+    sampler = RankMeter("manual:5V,0.6A", folder=folder, job="a")
+    with sampler:
+        monkeypatch.setenv("RANK", "2")
+        other = RankMeter("manual:5V,0.6A", folder=folder, job="a", wait_seconds=0)
+        with other:
+            pass
+        with pytest.raises(NotMeasured, match="measure for longer"):
+            _ = other.usage
+        patient = RankMeter("manual:5V,0.6A", folder=folder, job="a", wait_seconds=60)
+        patient._block = 1
+        with ThreadPoolExecutor() as pool:
+            asked = pool.submit(lambda: patient.share)
+            # of four ranks of this machine, two have not begun yet
+            assert asked.result(30).notes[-1].startswith("1/4 of ")
+
+
+def test_ranks_that_go_on_after_the_one_that_samples_cost_coverage(folder):
+    meter = RankMeter("manual:5V,0.6A", folder=folder, job="a", wait_seconds=0)
+    with meter:
+        time.sleep(0.1)
+    alone = meter.usage
+    assert (alone.coverage, alone.notes) == (1.0, ())
+    (block,) = folder.glob("*/block-1")
+    (figures,) = block.glob("host-*.json")
+    sampled_ns = json.loads(figures.read_text())["sampled_ns"]
+
+    def summed(host, **said):
+        meter._found = None
+        (block / "rank-1.json").write_text(json.dumps({"host": host, **said}))
+        return meter.usage
+
+    longer = summed(meter.host, ended=True, left_ns=sampled_ns + 300_000_000)
+    assert longer.joules == alone.joules
+    assert longer.seconds == pytest.approx(alone.seconds + 0.3)
+    assert longer.coverage == pytest.approx(alone.seconds / longer.seconds)
+    assert f"{meter.host} stopped sampling before the end" in longer.notes
+    shorter = summed(meter.host, ended=True, left_ns=sampled_ns - 50_000_000)
+    assert (shorter.seconds, shorter.notes) == (alone.seconds, alone.notes)
+    for odd in (0, -5, True, 1.5, "7", None, 10**30):
+        assert summed(meter.host, ended=True, left_ns=odd).seconds == pytest.approx(alone.seconds)
+    elsewhere = summed("another", ended=True, left_ns=sampled_ns + 300_000_000)
+    assert elsewhere.seconds == alone.seconds  # another clock
+    going_on = summed(meter.host, ended=False)
+    assert "1 of 1 ranks had not ended: 1" in going_on.notes
+
+
 def test_an_error_of_the_block_passes_untouched(folder):
     meter = RankMeter("manual:5V,0.6A", folder=folder, job="a")
     with pytest.raises(ZeroDivisionError), meter:
@@ -272,6 +336,26 @@ def test_a_real_torchrun_counts_the_machine_once(ranks, tmp_path):
         assert not [note for note in found[0]["notes"] if "rank" in note]
         for one in found[1:]:
             assert one["mean_watts"] == pytest.approx(4.0 / ranks, rel=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("mpirun"), reason="no mpirun is installed here: apt install openmpi-bin")
+def test_a_real_open_mpi_counts_the_machine_once(tmp_path):
+    """Nothing holds its ranks together: they begin and end when they like."""
+    command = [
+        "mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "4",
+        sys.executable, "-c", PROGRAM.replace(', job=sys.argv[3]', ""), str(tmp_path / "shared"), "1.5",
+    ]  # fmt: skip
+    (tmp_path / "shared").mkdir(mode=0o700)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=120)
+    found = sorted(map(json.loads, run.stdout.splitlines()), key=lambda one: one["rank"])
+    assert [one["rank"] for one in found] == [0, 1, 2, 3]
+    assert sum(one["sampler"] for one in found) == 1
+    assert found[0]["mean_watts"] == pytest.approx(4.0, rel=0.02)
+    for one in found[1:]:
+        assert one["share"]["mean_watts"] == pytest.approx(1.0, rel=0.02)
+        assert one["notes"][-1].startswith("1/4 of ")
 
 
 @pytest.mark.peers

@@ -52,15 +52,15 @@ def own_tests(module: Path) -> list[str]:
     package = parts[1] if parts[0] == "energymeter" and len(parts) > 2 else parts[0]
     tests = ROOT / "tests" / package
     doctests = str(module if parts[0] == "energymeter" else Path("energymeter") / module)
+    pages = ["tests/docs/test_reference.py"]  # figures, defaults and help are on a page
     if package == "drivers":
         stem = module.stem
         named = [path for path in tests.rglob("test_*.py") if stem in path.stem or stem in path.read_text()]
-        return [doctests, *(str(path.relative_to(ROOT)) for path in sorted(named))]
+        return [doctests, *pages, *(str(path.relative_to(ROOT)) for path in sorted(named))]
     if not tests.is_dir():
         one = ROOT / "tests" / f"test_{module.stem}.py"
-        return [doctests, *([str(one.relative_to(ROOT))] if one.exists() else [])]
-    pages = ["tests/docs/test_reference.py"] if package == "cli" else []  # defaults and help are on a page
-    return [doctests, str(tests.relative_to(ROOT)), *pages]
+        return [doctests, *pages, *([str(one.relative_to(ROOT))] if one.exists() else [])]
+    return [doctests, *pages, str(tests.relative_to(ROOT))]
 
 
 def statements(source: str) -> list[range]:

@@ -255,7 +255,9 @@ class _Ledger:
         last_reset = max((number for number, line in enumerate(lines) if line.kind == "reset"), default=-1)
         since = lines[last_reset + 1 :]
         doubt = sum(line.uncertainty or 0.0 for line in since)
-        low, high = self._true(meters, channels)
+        # loops within blocks of several meters are paid for by what each of these sees
+        bounds = [self._true({meter}, self._record.channels[meter]) for meter in sorted(meters)]
+        low, high = min(low for low, _ in bounds), sum(high for _, high in bounds)
         warned = [event["message"] for event in self._record.of("warning")] + self._notes()
         lossy = warned or (not self._record.of("finished") and self._killed()) or self._blocked(meters)
         tolerance = FAR * doubt + 2e-6 * len(lines) + 1e-6 * high

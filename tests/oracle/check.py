@@ -34,10 +34,10 @@ _PERIOD_SECONDS = 3.0
 """A question waits for one sample at most, and for a slow one not at all."""
 _LONG_AGO_SECONDS = 0.05
 _EDGE_SECONDS = 2e-4
-_READY_SECONDS = 0.5
-"""What stays ready for the next block ends so soon after its time."""
 _STAMP_SECONDS = 0.02
 """A sample has the time of its reading but for so much."""
+_SWITCH_SECONDS = 0.03
+"""And where its sampler is a thread of a program that computes, so much later."""
 _ON_ITS_WAY_SECONDS = 0.03
 """A reading may be so old before it is a sample."""
 _HARMLESS = ("sampled by a thread", "± without the unknown accuracy")
@@ -145,10 +145,8 @@ class Judge:
             if longest and not channel.spec.stamped and inside:
                 late = min(longest, inside[0] - since)
                 earliest = min(earliest, inside[0] - late)  # half of what its first answer took
-            before = channel.last_before(since)
-            ready = channel.ready_seconds + _READY_SECONDS + self.record.late(before, since)
-            if channel.ready_seconds and since - before < ready:
-                earliest = min(earliest, before)  # its sampler was ready
+            if self.record.was_ready(channel, since):
+                earliest = min(earliest, channel.last_before(since))
                 latest = max(latest, channel.last_before(extent.start.latest))
             firsts += inside[:1]
             lasts += inside[-1:]
@@ -157,7 +155,12 @@ class Judge:
         first = Moments(
             min(earliest, min(firsts) - _STAMP_SECONDS), max(latest, min(firsts)) + _STAMP_SECONDS
         )
-        last = Moments(min(extent.end.earliest, *lasts) - grace, min(extent.end.latest, max(lasts)) + grace)
+        # one that stays ready takes the sample after the end at its own pace
+        after = [channel.first_after(extent.end.latest) for channel in channels if channel.ready_seconds]
+        last = Moments(
+            min(extent.end.earliest, *lasts) - grace,
+            max(min(extent.end.latest, max(lasts)) + grace, *after, -math.inf),
+        )
         return first, last
 
     def grace(self, channel: Channel) -> float:
@@ -272,7 +275,7 @@ class Judge:
         parts = [channel.measured(start, end) for channel in channels]
         grace = [self._grace(c) for c in channels]
         sure = min((p.seconds for p in parts), default=0.0) - (end - start - seconds)
-        most = min(p.seconds + p.possibly for p in parts)
+        most = _together(parts)
         edge = max(grace)
         if coverage * seconds > most + edge and coverage * seconds > most * 1.002 + edge:
             self.verdict.found(
@@ -292,7 +295,8 @@ class Judge:
         tolerance += _EXACT * abs(high) + 1e-9
         if coverage >= COVERED:  # what is missing may have been its peak
             tolerance += (1 - coverage) * seconds * sum(c.wave.extremes(start, end)[1] for c in channels)
-        if not low - tolerance <= joules <= high + tolerance:
+        unseen = any("is read too seldom" in note for note in value["notes"])
+        if not low - tolerance <= joules <= high + tolerance and not unseen:
             self.verdict.found(
                 f"{kind} joules",
                 figure,
@@ -491,11 +495,13 @@ class Judge:
             return
         end = run.extent.end.earliest
         long_ago = end - _LONG_AGO_SECONDS - self.record.late(end - 1.0, end) - self._held(run)
+        # a thread of the program stamps its reading when the others let it
+        stamped = _SWITCH_SECONDS if self.record.program.meters[run.meter].object else 0.0
         known = [
             span
             for span in must
             if all(
-                self._covered(channel, *_ends(span))
+                self._covered(channel, _ends(span)[0] - stamped, _ends(span)[1])
                 and channel.first_after(span.extent.end.latest) < long_ago
                 for channel in channels
             )
@@ -637,7 +643,8 @@ class Judge:
         if not energy or n > len(energy):
             return
         each = self._spread(known, channels, doubt)
-        low, high = math.fsum(energy[:n]) - n * each, math.fsum(energy[len(energy) - n :]) + n * each
+        partly = (1 - COVERED) * energy[-1]  # one that lost so little counts as whole
+        low, high = math.fsum(energy[:n]) - n * each - partly, math.fsum(energy[len(energy) - n :]) + n * each
         if not low <= said["total"] <= high:
             self.verdict.found(
                 "statistics total",
@@ -803,9 +810,14 @@ class Judge:
         ):
             return
         channels = [channel for meter in self.record.channels for channel in meter]
+        missed = any(map(_is_seldom, channels)) or not all(  # a loop may well end between two samples
+            self._covered(channel, run.extent.start.latest, run.extent.end.earliest)
+            for run in self.record.runs
+            for channel in self._counted(run)
+        )
         for event in self.record.of("warning"):
-            if event["message"].startswith("nothing was debited") and any(map(_is_seldom, channels)):
-                continue  # a loop may well end between two samples
+            if event["message"].startswith("nothing was debited") and missed:
+                continue
             self.verdict.found("needless warning", "program", f"{event['category']}: {event['message']}")
 
     def _times(self) -> None:
@@ -868,6 +880,16 @@ def _ends(span: Stretch) -> tuple[float, float]:
     """The window that a span lasted at least."""
     start, end = span.extent.start.latest, span.extent.end.earliest
     return (start, end) if end > start else (span.extent.start.earliest, span.extent.end.latest)
+
+
+def _together(parts: Sequence[Measured]) -> float:
+    """The most that was measured, s; of several channels each counts by its energy."""
+    seen = [part.seconds + part.possibly for part in parts]
+    if len(seen) == 1 or min(seen) <= 0:
+        return min(seen)
+    joules = [part.joules + part.more_joules for part in parts]
+    watts = sum(one / seconds for one, seconds in zip(joules, seen, strict=True))
+    return max(min(seen), min(max(seen), sum(joules) / watts)) if watts else min(seen)
 
 
 def _mentions(statistics: dict[str, Any], left_out: int) -> bool:

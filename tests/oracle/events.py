@@ -15,6 +15,8 @@ from oracle.truth import Channel, Extent, Moments, Run, Stretch
 
 _LONG_AFTER = 1e9
 _READY_SECONDS = 2.0
+_ENDS_SECONDS = 0.5
+"""What stays ready for the next block ends so soon after its time."""
 
 
 class Answer(NamedTuple):
@@ -51,6 +53,7 @@ class Record:
         self._visits: dict[tuple[str, int], list[Channel]] = {}
         self._outer = {(e["process"], e["step"]): self._moments(e) for e in self.of("outer")}
         self._inner = {(e["process"], e["step"]): self._moments(e) for e in self.of("inner")}
+        self._entering = {(e["process"], e["step"]): self._seconds(e["at"]) for e in self.of("entering")}
         self._waits = self._waiting()
         for event in self.of("begun"):  # its program, or its worker, ended within
             key = event["process"], event["step"]
@@ -79,6 +82,12 @@ class Record:
     def waited(self, leaving: Moments) -> float:
         """Seconds within the end of a block for which the thread that left wanted to run and did not."""
         return self._waits.get(round(leaving.earliest, 9), 0.0)
+
+    def was_ready(self, channel: Channel, at: float) -> bool:
+        """Whether a sampler may still have read a channel since an earlier block: nobody waits then."""
+        before = channel.last_before(at)
+        ready = channel.ready_seconds + _ENDS_SECONDS + self.late(before, at)
+        return channel.ready_seconds > 0 and at - before < ready
 
     def failed(self, step: str) -> bool:
         """A step ended with an error."""
@@ -199,7 +208,8 @@ class Record:
         inner = self._inner.get((process, step))
         if inner is None:
             return None
-        outer = self._outer.get((process, step), inner)
+        entering = min(self._entering.get((process, step), inner.earliest), inner.earliest)
+        outer = self._outer.get((process, step), Moments(entering, inner.latest))
         if outer.earliest > inner.earliest or outer.latest < inner.latest:
             outer = Moments(min(outer.earliest, inner.earliest), max(outer.latest, inner.latest))
         return Extent(Moments(outer.earliest, inner.earliest), Moments(inner.latest, outer.latest))
@@ -218,8 +228,13 @@ class Record:
         for event in self.of("idle"):
             step = self.steps[event["step"]]
             assert isinstance(step, s.Idle)
-            if "error" not in event:
-                whole = self._moments(event)
+            whole = self._moments(event)
+            if "error" in event:
+                read = [channel.last_before(whole.latest) for channel in self.channels[step.meter]]
+                if max(read) > whole.earliest:  # it began, and its source failed
+                    extent = Extent(whole, whole)
+                    yield Run(step.meter, event["process"], extent, loose=True, logged=False)
+            else:
                 start = Moments(whole.earliest, whole.latest - event["seconds"])
                 idle = Extent(start, Moments(whole.earliest + event["seconds"], whole.latest))
                 within = [run for run in of_meter[step.meter, event["process"]] if _encloses(run, idle)]
@@ -234,11 +249,16 @@ class Record:
 
     def _closer(self, run: Run) -> Run:
         """A run begins when every source has answered, and a last sample is taken when it has ended."""
-        if run.loose or not run.logged:
-            return run
         (begun, entered), (ending, left) = run.extent
+        if run.loose:
+            return run._replace(begun=begun)
+        if not run.logged:
+            return run
         channels = self.channels_of(run)
-        first = max((channel.first_after(begun) for channel in channels), default=begun)
+        slow = [channel for channel in channels if not self.was_ready(channel, begun)]
+        first = max((channel.first_after(begun) for channel in slow), default=begun)
+        if any(channel.spec.late or channel.spec.batch for channel in slow):
+            first = min(first, entered - _ENDS_SECONDS)  # what comes together is noted one after the other
         last = max((channel.last_before(left) for channel in channels), default=left)
         start = Moments(min(max(begun, first), entered), entered)
         end = Moments(ending, min(left, last + 1e-4) if last >= ending else left)

@@ -309,6 +309,7 @@ class _Simulation:
         gaps = min(part.seconds, window.covered_seconds) < 0.999 * (b - a)
         tolerance = doubt + (high_watts * (2.2 * interval + coarse + 1e-6) if gaps else 0.0)
         tolerance += high_watts * max(0.0, b - a - window.covered_seconds)  # what it says is missing
+        tolerance += high_watts * max(0.0, window.covered_seconds - part.seconds)  # judged below
         # a source that was opened again has a gap, though its counter counted on: how long it may be is below
         missed = (
             high_watts * max(0.0, part.seconds - window.covered_seconds) if channel.spec.troubles else 0.0

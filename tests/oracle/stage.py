@@ -263,6 +263,7 @@ class Stage:
     @contextlib.contextmanager
     def around(self, step: str) -> Iterator[None]:
         """From before a step to after it; its errors are noted and end here."""
+        self._note("entering", step=step)  # it may never end
         start_ns = _now()
         try:
             yield

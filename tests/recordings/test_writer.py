@@ -278,19 +278,21 @@ def test_a_file_that_is_removed_or_cut_short_is_reported(tmp_path: Path, suffix:
             out.close()
 
 
-def test_finishing_a_parquet_log_imports_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [["a"], ["a", "b"]], ids=len)
+def test_writing_a_parquet_log_imports_nothing(tmp_path: Path, names: list[str]) -> None:
     """Leaving a block waits for it: pandas, where it is installed, would take longer than that may."""
     pytest.importorskip("pyarrow")
     code = (
         "import sys\n"
         "from energymeter.energy.integrate import Sample\n"
         "from energymeter.recordings.writer import open_recorder\n"
-        "log = open_recorder('a.parquet', {'channels': []}, ['a', 'b'], 0, force=False, resume=False)\n"
+        f"log = open_recorder('a.parquet', {{'channels': []}}, {names}, 0, force=False, resume=False)\n"
+        "from energymeter.recordings import arrow\n"
+        "before = set(sys.modules)\n"
         "for number in range(100):\n"
         "    at_ns = number * 10**8\n"
-        "    log.row(number % 2, Sample(at_ns, 1.0 * number, None, None, at_ns, 0.0, 1.0, None, None))\n"
+        "    log.row(0, Sample(at_ns, 1.0 * number, None, None, at_ns, 0.0, 1.0, None, None))\n"
         "    log.flush()\n"
-        "before = set(sys.modules)\n"
         "log.close((0, 10**10))\n"
         "print(sorted(set(sys.modules) - before))\n"
     )
@@ -298,3 +300,20 @@ def test_finishing_a_parquet_log_imports_nothing(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_parquet_log_is_read_without_pandas(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    code = (
+        "import sys; from pathlib import Path; from recordings.test_writer import fill, read, recorder\n"
+        "out = recorder(Path(sys.argv[1])); fill(out, 3); out.close()\n"
+        "print(len(read(sys.argv[1])[0].columns['time_s']), 'pandas' in sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "run.parquet")],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == ["3", "False"]
