@@ -365,7 +365,7 @@ class Comparison:
             found.append(
                 f"the first {self.dropped} runs of each arm are left out: the board was not steady yet"
             )
-        wild = _wild(runs)
+        wild = [run for arm in self.arms.values() for run in _wild(arm)]
         if wild:
             found.append(
                 f"far from the others: {', '.join(f'run {w.pair + 1} of {w.arm}' for w in wild[:5])}"
@@ -561,16 +561,12 @@ def _unsteady(runs: Sequence[Run], names: list[str]) -> int:
     return 2 * dropped
 
 
-def _wild(runs: Sequence[Run]) -> list[Run]:
+def _wild(arm: Sequence[Run]) -> list[Run]:
     """Runs far from the others of their arm: a modified z score above 14.8, as in hyperfine."""
-    found = []
-    for name in {run.arm for run in runs}:
-        arm = [run for run in runs if run.arm == name]
-        logs = _logs(arm)
-        away = np.abs(logs - np.median(logs))
-        limit = _WILD_SIGMAS * _SIGMAS_PER_MAD * float(np.median(away))
-        found += [run for run, far in zip(arm, away, strict=True) if far > max(limit, _STEADY)]
-    return found
+    logs = _logs(arm)
+    away = np.abs(logs - np.median(logs))
+    limit = _WILD_SIGMAS * _SIGMAS_PER_MAD * float(np.median(away))
+    return [run for run, far in zip(arm, away, strict=True) if far > max(limit, _STEADY)]
 
 
 def _logs(runs: Sequence[Run]) -> Floats:

@@ -38,6 +38,7 @@ def changed(runs: list[Run], arm: str, **known: Any) -> list[Run]:
 TWO = simulated(10, [50.0, 40.0], wave(0.01))
 NEAR = simulated(10, [50.0, 49.9], wave(0.05))
 TURNED = [one._replace(arm="C", joules=55.0) for one in TWO if one.arm == "A"]
+STRAY = [one._replace(joules={5: 90.0, 10: 9.0}.get(number, one.joules)) for number, one in enumerate(TWO)]
 FEW = simulated(3, [50.0, 40.0], wave(0.01))
 COLD_START = [one._replace(joules=one.joules * (1.3 if one.pair == 0 else 1)) for one in TWO]
 HOT = HERE._replace(celsius=88.0)
@@ -55,6 +56,7 @@ COMPARISONS: dict[str, Callable[[], Comparison]] = {
     "not in turns": lambda: compared(TWO, paired=False),
     "three": lambda: Comparison([*TWO, *TURNED], ["A", "B", "C"]),
     "first is unsteady": lambda: compared(COLD_START),
+    "far from the others": lambda: compared(STRAY),
     "other place": lambda: compared(changed(TWO, "B", place="wall")),
     "other place anyway": lambda: compared(changed(TWO, "B", place="wall"), anyway=True),
     "other meter": lambda: compared(changed(TWO, "B", sources=("um25c",))),
