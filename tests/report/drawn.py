@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from simulated import make_trace
 from simulated_comparison import runs_of
@@ -27,6 +28,7 @@ from energymeter.report.picture import Picture
 from energymeter.report.plot import plot_power
 
 RECORD = Path(__file__).with_name("drawn.json")
+VERSION = ".".join(matplotlib.__version__.split(".")[:2])
 
 
 def rails(count: int = 2, rows: int = 400) -> Trace:
@@ -230,7 +232,8 @@ def record() -> dict[str, list[Cells]]:
 
 
 if __name__ == "__main__":
-    lines = [
+    lines = [f'"matplotlib": {json.dumps(VERSION)}']
+    lines += [
         f"{json.dumps(name)}: [\n"
         + ",\n".join(json.dumps(each, ensure_ascii=False) for each in every)
         + "\n]"
