@@ -62,8 +62,9 @@ def _judge_log(record: Record, judge: Judge, number: int, run: Run) -> None:
     left = Moments(run.extent.end.earliest, min(run.extent.end.latest, soon))
     first, last = judge.sampled(channels, Extent(run.extent.start, left), run.begun)
     end = Moments(first.earliest, last.latest) if excused else last
-    if record.breaks:  # the rows of the last second are lost then
-        first = Moments(first.earliest, min(end.latest, max(first.latest, *record.breaks) + _LAST_SECONDS))
+    breaks = [at for at in record.breaks if at >= run.extent.start.earliest]
+    if breaks:  # the rows of the last second are lost then
+        first = Moments(first.earliest, min(end.latest, max(first.latest, *breaks) + _LAST_SECONDS))
     window = run.extent
     if run.open or not record.of("finished"):  # it was left when the program ended
         window = Extent(run.extent.start, Moments(end.earliest, end.latest + _EXIT_SECONDS))

@@ -93,7 +93,8 @@ class Channel:
         self._given = sorted((row.given_ns - epoch_ns) * 1e-9 for row in rows)
         self._breaks = sorted(breaks)
         # a counter, or a mean since the last reading, knows of the time in which nobody read it
-        self._counts_on = spec.semantics != "instant" and not spec.restarts
+        self._counts_on = spec.semantics != "instant"
+        self._away = [trouble[1:3] for trouble in spec.troubles] if spec.restarts else []
         # what is taken for the usual interval may be a first one that was shorter, by up to a third
         self._sure = max(2.5 * max(1 / hz, spec.news / 1.5), 2.5e-3)
         self._begins = self._breaks
@@ -136,7 +137,8 @@ class Channel:
                 joules += self.wave.joules(a, b)
                 continue
             gaps += 1
-            if width <= self._gap(number) or broken or self._counts_on or self._learning(left):
+            counts_on = self._counts_on and not any(start < right and left < end for start, end in self._away)
+            if width <= self._gap(number) or broken or counts_on or self._learning(left):
                 low, high = self.wave.extremes(left, right)
                 possible += b - a
                 more += self.wave.joules(a, b)
