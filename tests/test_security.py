@@ -642,6 +642,25 @@ CLAIMS: dict[str, list[str]] = {
     "the totals of counters |`totals.json`": [
         "serve/test_totals.py::test_the_file_is_for_this_user_alone_and_on_the_disk_before_it_is_shown",
     ],
+    "a program with the token, or one": [
+        "serve/test_client_spans.py::test_the_energy_is_that_of_the_agents_ring",
+        "serve/test_spans_on_the_wire.py::test_a_connection_that_sends_spans_opens_nothing",
+        "serve/test_spans_on_the_wire.py::test_over_the_network_only_with_a_token",
+    ],
+    "a message of spans to an agent |": [
+        "serve/test_client_spans.py::test_a_message_that_makes_no_sense",
+        "serve/test_client_spans.py::test_a_flood_is_cut_and_counted",
+        "serve/test_client_spans.py::test_names_are_cut_and_have_no_control_characters",
+        "serve/test_client_spans.py::test_times_that_cannot_be_are_left_out",
+        "serve/test_spans_on_the_wire.py::test_a_body_that_never_ends_is_given_up",
+    ],
+    "The names of spans leave a program": [
+        "serve/test_spans_on_the_wire.py::test_without_the_option_nothing_is_sent",
+    ],
+    "Over a network an agent takes them": [
+        "serve/test_spans_on_the_wire.py::test_over_the_network_only_with_a_token",
+        "serve/test_spans_on_the_wire.py::test_without_the_token_nothing_is_taken",
+    ],
     "the record of an agent |": ["serve/test_record.py::test_no_other_file_is_touched"],
     "a claim on an I²C chip": ["drivers/links/test_i2c.py::test_second_reader_learns_who_is_first"],
 }

@@ -143,20 +143,12 @@ def _of_sampling(part: Part) -> list[Component]:
     return found if sampled <= misplaced else [Component("sampling, bounded by its own counter", misplaced)]
 
 
-def unseen_share(part: Part) -> float:
-    """How much of the time from one sample to the next a window lacks; 0 of one that is longer than that.
-    Of means, the edges say what that does."""
-    if part.interval_seconds <= part.window.seconds or part.facts.semantics == "mean":
-        return 0.0
-    return 1 - part.window.seconds / part.interval_seconds
-
-
 def _unseen(part: Part) -> float:
     """A window that ends before the next instant knows only its surroundings. The whole of a counter's tick
-    may have flowed within a window that is shorter."""
+    may have flowed within a window that is shorter. Of means, the edges say that."""
     window, interval, semantics = part.window, part.interval_seconds, part.facts.semantics
-    share = unseen_share(part)
-    if not share:
+    share = 1 - window.seconds / interval if interval > 0 else 0.0
+    if share <= 0 or semantics == "mean":
         return 0.0
     whole = semantics == "counter" and window.covered_seconds > 0
     return abs(window.joules) * (interval / window.covered_seconds if whole else 1.0) * share * RECTANGLE

@@ -12,7 +12,6 @@ from energymeter.energy.uncertainty import (
     components_of,
     expanded,
     subtracted,
-    unseen_share,
 )
 from energymeter.energy.window import Window
 from energymeter.errors import NotMeasured, SpecError
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
 
 _GAUGE_STEPS = 3
 """Steps of a battery's gauge; fewer in a window are ± 40 % and more."""
-_HARDLY_SEEN = 0.9
-"""A window lacks so much of the time between two samples: hardly ever is there one within."""
+_HARDLY_SEEN = 0.1
+"""So small a part of the time between two samples hardly ever holds one."""
 _BURST_SECONDS = 0.1
 """In a window of so many seconds a load may come and go; of a shorter one, the ± says enough."""
 _TRUST = ("measured", "manual", "modelled", "simulated")
@@ -474,8 +473,7 @@ def _warnings(parts: Sequence[Part]) -> list[str]:
         f"{part.name} is read too seldom to know what it drew in this window; measure longer, or more often"
         for part in parts
         if part.facts.semantics == "instant"
-        and unseen_share(part) > _HARDLY_SEEN
-        and part.window.seconds >= _BURST_SECONDS
+        and _BURST_SECONDS <= part.window.seconds < _HARDLY_SEEN * part.interval_seconds
     ]
     return warnings + unseen + disagreements
 

@@ -50,6 +50,7 @@ class Bench:
     restarts = 0
     log = None
     left_ready = False
+    configs = ()
 
     def __init__(self, *pens: Pen) -> None:
         self.pens = pens or (Pen(),)
