@@ -16,15 +16,13 @@ Tested on: an emulated command; real hardware: none yet.
 import re
 
 from energymeter.drivers.links.command import output
-from energymeter.drivers.protocols.gauge import PhoneBattery, PhoneGauge
+from energymeter.drivers.protocols.gauge import PHONE_SECONDS, PhoneBattery, PhoneGauge
 from energymeter.errors import SourceError
 from energymeter.units import number
 
 __all__ = ["Adb"]
 
 _STATUS = {1: "Unknown", 2: "Charging", 3: "Discharging", 4: "Not charging", 5: "Full"}
-_SECONDS = 1.9
-"""A read may take 2 s."""
 _MISSING = "install the Android platform tools (`sudo apt install adb`)"
 
 
@@ -40,7 +38,7 @@ class Adb(PhoneGauge):
         self._command = [command, *phone, "shell", "dumpsys", "battery"]
 
     def _ask(self) -> PhoneBattery:
-        answer = output(self._command, _SECONDS, _MISSING)
+        answer = output(self._command, PHONE_SECONDS, _MISSING)
         found: dict[str, float | None] = {}
         for key, text in re.findall(r"^\s+([A-Za-z ]+): (-?\d+)\s*$", answer, re.MULTILINE):
             found.setdefault(key.lower(), number(text))  # later sections repeat keys as a log

@@ -16,15 +16,13 @@ Tested on: an emulated command; real hardware: none yet.
 import json
 
 from energymeter.drivers.links.command import output
-from energymeter.drivers.protocols.gauge import PhoneBattery, PhoneGauge
+from energymeter.drivers.protocols.gauge import PHONE_SECONDS, PhoneBattery, PhoneGauge
 from energymeter.errors import SourceError
 from energymeter.text import printable
 from energymeter.units import number
 
 __all__ = ["Termux"]
 
-_SECONDS = 1.9
-"""A read may take 2 s."""
 _MISSING = "in Termux type `pkg install termux-api`, and install the app Termux:API as well"
 
 
@@ -39,7 +37,7 @@ class Termux(PhoneGauge):
         self._command = command
 
     def _ask(self) -> PhoneBattery:
-        answer = output([self._command], _SECONDS, _MISSING)
+        answer = output([self._command], PHONE_SECONDS, _MISSING)
         shown = answer.strip()[:100]
         try:
             found = json.loads(answer)

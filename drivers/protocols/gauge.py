@@ -192,6 +192,10 @@ def plausible_phone(left_uah: float, percent: float | None, volts: float, name: 
 _PHONE = "the phone's battery"
 
 
+PHONE_SECONDS = 1.9
+"""A phone is waited for so long: a read may take 2 s."""
+
+
 class PhoneBattery(NamedTuple):
     """The battery of an Android phone as a command prints it; None: not in the answer."""
 

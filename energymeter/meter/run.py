@@ -119,7 +119,7 @@ class Run:
     # -- its life ------------------------------------------------------------------------------------
 
     def start(self, refuse: Callable[[Run], None]) -> None:
-        """Open the sources; the window begins when each has a sample. If that fails, all are released.
+        """Open the sources, until each has a sample; `begin` comes next. If that fails, all are released.
 
         Args:
             refuse: raises if these sources are not to be measured.

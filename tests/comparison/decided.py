@@ -5,13 +5,13 @@
 Read what has changed before that. The figures are checked by reasoning in the tests next to this.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from comparison.simulated_runs import HERE, compared, run, simulated
+from devices.on_record import entries
 
 from energymeter.battery.battery import Battery
 from energymeter.carbon.grid import Grid
@@ -128,5 +128,4 @@ def decided(name: str) -> Any:
 NAMES = [*COMPARISONS, *SWEEPS, *REFUSED]
 
 if __name__ == "__main__":
-    lines = [f"{json.dumps(name)}: {json.dumps(decided(name), ensure_ascii=False)}" for name in NAMES]
-    RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    RECORD.write_text(entries({name: decided(name) for name in NAMES}) + "\n", encoding="utf-8")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from devices import nvml as emulated
 from devices.atorch import report
+from devices.fnirsi_ble import frame as ble
 from devices.modbus import modbus_crc
 from devices.plugs import ShellyRpc
 from devices.web import Said, Web
@@ -413,20 +414,6 @@ def test_the_counters_of_each_kind(kind: int, counters: tuple[float | None, ...]
 
 
 # FNIRSI over Bluetooth
-
-
-def xmodem(data: bytes) -> int:
-    crc = 0
-    for byte in data:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x1021) & 0xFFFF if crc & 0x8000 else crc << 1
-    return crc
-
-
-def ble(kind: int, payload: bytes) -> bytes:
-    out = bytes([0xAA, kind, len(payload)]) + payload
-    return out + bytes([xmodem(out) & 0xFF])
 
 
 @pytest.mark.parametrize(

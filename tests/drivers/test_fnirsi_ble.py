@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import islice
 
 import pytest
+from devices.fnirsi_ble import frame, xmodem
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,21 +17,6 @@ from energymeter.drivers.fnirsi_ble import FnirsiBle, decode_counters, decode_po
 from energymeter.errors import ExtraMissing, SourceMissing, SourceTimeout, SpecError
 from energymeter.source import Source
 from energymeter.testing import check_source, check_unplugged
-
-
-def xmodem(data: bytes) -> int:
-    """CRC-16/XMODEM, bit by bit."""
-    crc = 0
-    for byte in data:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x1021) & 0xFFFF if crc & 0x8000 else crc << 1
-    return crc
-
-
-def frame(kind: int, payload: bytes) -> bytes:
-    out = bytes([0xAA, kind, len(payload)]) + payload
-    return out + bytes([xmodem(out) & 0xFF])
 
 
 def power(volts: float, amps: float) -> bytes:

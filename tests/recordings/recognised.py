@@ -14,6 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from devices.on_record import entries
+
 from energymeter.errors import EnergyMeterError
 from energymeter.recordings import titles
 from energymeter.recordings.reader import Hints, explained, read
@@ -147,9 +149,5 @@ def title(text: str) -> list[Any]:
 if __name__ == "__main__":
     with TemporaryDirectory() as place:
         said = {name: recognised(name, Path(place)) for name in FILES}
-    lines = [f"{json.dumps(name)}: {json.dumps(each, ensure_ascii=False)}" for name, each in said.items()]
-    named = [f"{json.dumps(text)}: {json.dumps(title(text), ensure_ascii=False)}" for text in TITLES]
-    RECORD.write_text(
-        '{"files": {\n' + ",\n".join(lines) + '\n}, "titles": {\n' + ",\n".join(named) + "\n}}\n",
-        encoding="utf-8",
-    )
+    named = {text: title(text) for text in TITLES}
+    RECORD.write_text(f'{{"files": {entries(said)}, "titles": {entries(named)}}}\n', encoding="utf-8")

@@ -23,12 +23,10 @@ import json
 import logging
 import mmap
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -39,6 +37,7 @@ import pytest
 from devices.processes import until
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from serve.at_socket import AtSocket, socket_folder
 
 from energymeter import EnergyMeter
 from energymeter.errors import SamplerError, SourceError, SourceForbidden, SourceMissing, SpecError
@@ -50,34 +49,25 @@ from energymeter.sampling.sampler import Sampler
 from energymeter.serve import local
 from energymeter.serve.agent import Agent, Listener
 from energymeter.serve.config import Config, SourceEntry
-from energymeter.serve.local import LocalServer, bound, may_map
+from energymeter.serve.local import bound, may_map
 from energymeter.spec import Spec
 
 ROOT = Path(__file__).parents[2]
 Serve = Callable[..., Any]
 
 
-class Running:
-    """An agent that serves at a Unix socket."""
+class Running(AtSocket):
+    """An agent of these sources."""
 
     def __init__(self, path: str, specs: dict[str, tuple[str, float | None]], **options: object) -> None:
         entries = tuple(SourceEntry.of(name, text, rate) for name, (text, rate) in specs.items())
-        self.path = path
-        self.agent = Agent(Config(entries)._replace(**options))
-        self.server = LocalServer(self.agent, bound(path, None), path=path)
-
-    def close(self) -> None:
-        self.server.close()
-        self.agent.close()
+        super().__init__(path, Config(entries)._replace(**options))
 
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A short path, as a Unix socket needs, with no agent in it or anywhere else."""
-    made = tempfile.mkdtemp(prefix="em-")
-    monkeypatch.setenv(client.VARIABLE, os.path.join(made, "agent.sock"))
-    yield made
-    shutil.rmtree(made)
+    with socket_folder(monkeypatch) as made:
+        yield made
 
 
 @pytest.fixture

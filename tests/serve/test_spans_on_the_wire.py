@@ -22,12 +22,10 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from array import array
@@ -40,6 +38,7 @@ from devices.pages import block
 from devices.processes import until
 from devices.relay import Relay
 from devices.tls import pinned
+from serve.at_socket import AtSocket, socket_folder
 from serve.test_old_board import OLDEST, old_python
 
 from energymeter import EnergyMeter
@@ -49,17 +48,15 @@ from energymeter.sampling import agent as client
 from energymeter.sampling import agent_spans
 from energymeter.sampling.agent import Connection
 from energymeter.sampling.span_message import SPANS_BYTES
-from energymeter.serve.agent import Agent
 from energymeter.serve.config import Config, SourceEntry
 from energymeter.serve.feed import Feed
-from energymeter.serve.local import LocalServer, bound
 from energymeter.serve.spans import EndedSpan
 from energymeter.serve.totals import SpanTotal, Totals
 
 TOKEN = "0123456789abcdef" * 2
 
 
-class Running:
+class Running(AtSocket):
     """An agent of two sources whose spans somebody wants."""
 
     def __init__(self, path: str, totals: Totals) -> None:
@@ -67,9 +64,7 @@ class Running:
             SourceEntry.of("pi", "manual:5V,0.6A", 100.0),
             SourceEntry.of("wall", "manual:5V,1A", 100.0),
         )
-        self.path = path
-        self.agent = Agent(Config(entries))
-        self.server = LocalServer(self.agent, bound(path, None), path=path)
+        super().__init__(path, Config(entries))
         self.feed = Feed(self.agent.sources, totals)
         self.agent.on_span(self.feed.add_span)
         self.ended: list[tuple[str, EndedSpan]] = []
@@ -78,17 +73,11 @@ class Running:
     def span(self, name: str, source: str = "pi") -> SpanTotal:
         return self.feed._totals.spans.get((source, name), SpanTotal())
 
-    def close(self) -> None:
-        self.server.close()
-        self.agent.close()
-
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    made = tempfile.mkdtemp(prefix="em-")
-    monkeypatch.setenv(client.VARIABLE, os.path.join(made, "agent.sock"))
-    yield made
-    shutil.rmtree(made)
+    with socket_folder(monkeypatch) as made:
+        yield made
 
 
 @pytest.fixture

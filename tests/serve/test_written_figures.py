@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from devices.on_record import entries
 from serve.made_figures import BOARD, BUDGET, CPU, figures
 
 pytest.importorskip("prometheus_client")
@@ -52,5 +53,4 @@ def test_the_figures_are_written_as_before(name: str) -> None:
 
 
 if __name__ == "__main__":
-    lines = [f"{json.dumps(name)}: {json.dumps(written(name), ensure_ascii=False)}" for name in CASES]
-    RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    RECORD.write_text(entries({name: written(name) for name in CASES}) + "\n", encoding="utf-8")
