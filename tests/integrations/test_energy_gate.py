@@ -38,6 +38,7 @@ def test_noise_alone_fails_fewer_than_5_of_100() -> None:
     assert failed < 5
 
 
+@pytest.mark.slow
 def test_a_regression_of_10_percent_fails_and_names_its_test() -> None:
     dice = random.Random(12)
     slower = NAMES[3]

@@ -158,12 +158,14 @@ def scaled(name: str, factor: float) -> object:
     return change
 
 
+@pytest.mark.slow
 def test_the_truth_is_no_finding(calm: Record) -> None:
     verdict = Judge(calm).judge()
     assert verdict.findings == []
     assert verdict.figures >= 9  # a busy machine leaves out a span
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "factor", "code"),
     [
@@ -181,6 +183,7 @@ def test_a_wrong_usage_is_found(calm: Record, name: str, factor: float, code: st
     assert code in codes(changed(calm, "usage", scaled(name, factor)))
 
 
+@pytest.mark.slow
 def test_a_span_too_many_is_found(calm: Record) -> None:
     def one_more(value: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
         value["a"]["n"] += 1
@@ -189,6 +192,7 @@ def test_a_span_too_many_is_found(calm: Record) -> None:
     assert "span count" in codes(changed(calm, "spans", one_more))
 
 
+@pytest.mark.slow
 def test_a_wrong_statistic_is_found(calm: Record) -> None:
     def diluted(value: dict[str, dict[str, dict[str, dict[str, float]]]]) -> object:
         joules = value["a"]["joules"]["value"]
@@ -199,6 +203,7 @@ def test_a_wrong_statistic_is_found(calm: Record) -> None:
     assert "statistics total" in codes(changed(calm, "spans", diluted))
 
 
+@pytest.mark.slow
 def test_an_error_is_counted_where_nothing_was_wrong(calm: Record) -> None:
     error = {"error": "NotMeasured", "ours": True, "message": "nothing"}
     other = copy.copy(calm)
@@ -209,6 +214,7 @@ def test_an_error_is_counted_where_nothing_was_wrong(calm: Record) -> None:
     assert Judge(other).judge().refused == 1
 
 
+@pytest.mark.slow
 def test_an_error_of_another_kind_is_a_crash(calm: Record) -> None:
     error = {"error": "TypeError", "ours": False, "message": "NoneType"}
     other = copy.copy(calm)
