@@ -254,7 +254,7 @@ class Judge:
             verdict.found(f"{kind} coverage", figure, f"coverage is {coverage}")
             return
         self._consistent(figure, kind, value, channels)
-        places = window.placed(seconds)
+        places = window.placed(seconds, [channel.wave for channel in channels])
         slack = max(window.start.latest - window.start.earliest, 0.0)
         if all(not channel.times for channel in channels):
             verdict.found(f"{kind} of nothing", figure, f"says {value['joules']} J though nothing was read")

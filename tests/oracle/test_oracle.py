@@ -21,6 +21,7 @@ from oracle.play import PATH, play
 from oracle.run import SEEDS, kept, verdict_on
 from oracle.shrink import shrunk
 from oracle.simulate import LongRun, long_run, simulate
+from oracle.truth import Extent, Moments
 from oracle.wave import Piece, Wave
 
 _AGAIN = 3
@@ -64,6 +65,17 @@ def test_any_part_of_a_window_has_more_than_its_least_share_and_less_than_its_mo
     first = wave.joules(start, start + part * seconds)
     assert least <= first + 1e-6
     assert first <= most + 1e-6
+
+
+@given(PIECES, st.floats(0.0, 20.0), st.floats(0.001, 2.0), st.floats(0.01, 3.0), st.floats(0.0, 1.0))
+def test_no_place_of_a_window_has_more_or_less_energy_than_those_that_are_tried(
+    pieces: list[tuple[float, float, float]], start: float, doubt: float, seconds: float, part: float
+) -> None:
+    level = Wave([(width, watts, watts) for width, watts, _ in pieces])
+    window = Extent(Moments(start, start + doubt), Moments(start + seconds, start + doubt + seconds))
+    tried = [level.joules(*place) for place in window.placed(seconds, [level])]
+    anywhere = level.joules(start + part * doubt, start + part * doubt + seconds)
+    assert min(tried) - 1e-6 <= anywhere <= max(tried) + 1e-6
 
 
 def test_a_wave_repeats() -> None:
