@@ -151,7 +151,7 @@ class Stretch:
         from_ns, measured_ns = self._measured_from_ns, self.measured_ns
         start, end = (start_ns - from_ns) / measured_ns, (end_ns - from_ns) / measured_ns
         seconds = (end_ns - start_ns) * 1e-9
-        edge_joules = 2 * self._edge_joules
+        # no longer than from one sample to the next: this is less than what both edges misplace
         around_joules = self._step_watts * seconds * STEP_AROUND
         return made(
             Window,
@@ -164,7 +164,7 @@ class Stretch:
                 - (self._covered_ns + start * measured_ns) * 1e-9,
                 0.0,
                 (self._variance + end * self._variance_rise) - (self._variance + start * self._variance_rise),
-                around_joules if around_joules < edge_joules else edge_joules,
+                around_joules,
                 self.peak_watts,
                 self._edge_joules,
                 self._edge_joules,
