@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 
 _NAN, _INF = math.nan, math.inf
-_WHOLE = 1 - 1e-9
-"""What is less of a window has a gap in it; rounding is not."""
 _PATIENCE = 1000
 """Searches repeated because the writer went round the ring meanwhile, or a record is not yet visible."""
 _TRIES = 8
@@ -401,8 +399,7 @@ class Curve:
         late_ns = self.late_ns()
         edges = self._edges(start_ns, end_ns, late_ns)
         seconds = (end_ns - start_ns) * 1e-9
-        is_whole = end.covered_seconds - start.covered_seconds > _WHOLE * seconds
-        peak = self.peak(start_ns, end_ns if is_whole else self._out_of_gap(end_ns))
+        peak = self.peak(start_ns, self._out_of_gap(end_ns))
         window = Window.between(start, end, seconds, peak, edges)
         if late_ns:
             unseen = self._unseen_joules(start_ns, end_ns, late_ns)

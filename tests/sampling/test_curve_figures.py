@@ -97,6 +97,9 @@ def test_a_window_within_two_instants():
     assert window.edge_joules == pytest.approx(2 / math.sqrt(6))
     assert window.start_joules == window.end_joules == pytest.approx(4 / math.sqrt(20))
     assert (window.peak_watts, window.start_shift, window.end_shift) == (4.0, 0.0, 0.0)
+    half = Stretch(BEFORE, AFTER, trapezoids=True).window(round(1.5 * SECOND), 2 * SECOND)
+    assert (half.seconds, half.joules) == pytest.approx((0.5, 1.375))
+    assert half.edge_joules == pytest.approx(1 / math.sqrt(6))
     unknown = Stretch(BEFORE, AFTER._replace(coulombs=None), trapezoids=True)
     coulombs = unknown.window(2 * SECOND, 2 * SECOND + 1).coulombs
     assert coulombs != coulombs
@@ -237,6 +240,22 @@ def test_a_curve_without_a_sample_has_measured_nothing():
     assert pen.curve.samples() == []
 
 
+def test_a_step_that_comes_after_a_level_stretch_is_seen():
+    """A mean of 2 W, and one of 9 W two samples later: the step may have come late in the stretch between."""
+    levels = [2.0, 2.0, 2.0, 2.0, 2.0, 9.0]
+    for semantics, step_watts in (("mean", 7.0), ("instant", 0.0)):
+        pen = drawn(range(6), levels, semantics)
+        assert pen.curve.at(round(3.5 * SECOND)).step_watts == step_watts
+    assert drawn(range(5), levels[:5], "mean").curve.at(round(3.5 * SECOND)).step_watts == 0.0
+
+
+def test_how_many_questions_were_answered():
+    pen = drawn([0])
+    assert pen.curve.answered() == 0
+    pen.memory.head.answer(7)
+    assert pen.curve.answered() == 7
+
+
 # What a device shows late
 
 
@@ -280,6 +299,13 @@ def test_the_newest_32_values_say_how_high_steps_are():
         pen = drawn(range(steady + 1), [5.0, *[2.0] * steady])
         assert pen.curve._unseen_joules(0, 100 * SECOND, SECOND) == pytest.approx(seen)
     assert drawn([0], [3.0]).curve._unseen_joules(-SECOND, SECOND, SECOND) == pytest.approx(3 / math.sqrt(3))
+
+
+def test_where_no_power_is_known_nothing_is_known_to_be_unseen():
+    pen = drawn(range(4))
+    pen.writer.append((4 * SECOND, 1.0, NAN, NAN, 4 * SECOND, 0.0, NAN, NAN, NAN, 0.0, -math.inf))
+    assert pen.curve._unseen_joules(0, 9 * SECOND, SECOND) == 0.0
+    assert drawn([]).curve._unseen_joules(0, 9 * SECOND, SECOND) == 0.0
 
 
 def test_what_is_not_shown_yet_widens_a_window_and_its_end():
