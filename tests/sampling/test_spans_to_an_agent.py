@@ -316,6 +316,41 @@ def test_the_end_of_a_program_names_each_reason_once(monkeypatch: pytest.MonkeyP
     assert all(sender._over.is_set() for sender in senders)
 
 
+def test_the_end_of_a_program_waits_a_second_for_all_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, waited = Now(monkeypatch), []
+
+    def await_end(sender: SpanSender, seconds: float) -> str:
+        waited.append(seconds)
+        now.seconds += 0.75
+        return ""
+
+    monkeypatch.setattr(SpanSender, "await_end", await_end)
+    monkeypatch.setattr(agent_spans, "_senders", [SpanSender(HERE, {}, {}) for _ in range(3)])
+    agent_spans._await_senders()
+    assert waited == pytest.approx([1.0, 0.25, 0.0])
+
+
+def test_sixteen_blocks_may_wait_for_an_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def alive(self: threading.Thread) -> bool:
+        return self.name == "energymeter-spans"
+
+    monkeypatch.setattr(threading.Thread, "is_alive", alive)
+    monkeypatch.setattr(threading.Thread, "start", lambda self: None)
+    monkeypatch.setattr(agent_spans, "_senders", set())
+    senders = [SpanSender(HERE, {}, {}) for _ in range(17)]
+    for sender in senders:
+        sender.start()
+    assert agent_spans._senders == {*senders[:16]}
+    assert [sender.notes() for sender in senders[15:]] == [
+        [],
+        [
+            "the agent of this machine did not take the spans: it does not answer, and those of earlier "
+            "blocks still wait; check the agent"
+        ],
+    ]
+    assert all(sender._thread.daemon for sender in senders), "they keep no program from its end"
+
+
 class Moments:
     """An agent of another computer whose clock is ahead by 3 s."""
 
@@ -354,6 +389,7 @@ def test_a_connection_to_another_computer_is_kept_and_its_clock_measured_again(
     far: Far, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moments, _, remote = far()
+    assert (remote.moments([7]), remote.bound_ns) == ([7], 0)
     now = Now(monkeypatch)
     remote.connect()
     assert moments.exchanges == 12
