@@ -408,6 +408,46 @@ def test_a_part_is_due_half_a_period_of_the_fastest_before_its_own():
     assert [source.reads for source in sources] == [11, 6]
 
 
+class Resumed(Scripted):
+    """A source that looks at what may have changed when a block begins."""
+
+    resumed = 0
+
+    def resume(self):
+        self.resumed += 1
+
+
+@pytest.mark.parametrize(("ready", "resumed"), [([], 0), ([(200, 500)], 1)])
+def test_a_source_is_resumed_where_a_block_begins_after_another(ready, resumed):
+    """It ends with a question at 250 ms; the next one begins with one at 550 ms."""
+    counts = {Count.ASKED: 0, Count.READY_UNTIL_NS: 0}
+    pace = Asked(SECOND, counts, [250, 550])
+
+    def script(n, pace):
+        counts[Count.READY_UNTIL_NS] = int(any(a * MS <= pace.time_ns < b * MS for a, b in ready))
+        return Reading(watts=2.0)
+
+    source = Resumed(pace, script)
+    own = Channel(source, memory(), 100.0)
+    own.counts[Count.COUNTED_FROM_NS] = 5
+    SourceLoop(SourceConfig(source, 100.0), [own], pace, asks=counts).run()
+    assert source.resumed == resumed
+    assert own.counts[Count.COUNTED_FROM_NS] == (0 if resumed else 5), "and its counter is compared again"
+
+
+def test_what_was_spent_counts_from_where_a_source_was_opened_again():
+    def slow(n, pace):
+        pace.time_ns += 60 * MS
+        return Reading(watts=2.0)
+
+    pace = Noted(3 * SECOND)
+    source = Scripted(pace, slow)
+    own = Channel(source, memory(), 100.0)
+    own._spent_ns = 100 * SECOND
+    SourceLoop(SourceConfig(source, 100.0), [own], pace).run()
+    assert own.counts[Count.GAPS] == 1, "its pace is known after one interval"
+
+
 # What it records
 
 
