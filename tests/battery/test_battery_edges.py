@@ -102,7 +102,7 @@ def test_a_second_night_that_is_longer_than_the_first_empties_it() -> None:
 
 
 def test_a_panel_that_just_fills_the_battery_takes_many_days() -> None:
-    slow = known(CELL.with_(input=Steady(2.01)), 1.8, share=0.1)
+    slow = known(CELL.with_(input=Steady(2.1)), 1.8, share=0.1)
     assert slow.sustained
     assert slow.lowest_share == pytest.approx(1.0, abs=0.02), "in the end it is full"
 
@@ -120,6 +120,7 @@ def test_a_night_that_empties_it_is_the_end() -> None:
 
 def test_an_outlook_in_words() -> None:
     assert str(Outlook(None, 0.25, 0.304)) == "sustained, margin +25 %, down to 30 % before sunrise"
+    assert "margin +80 %," in str(Outlook(None, 0.8, 0.5))
     assert str(Outlook(5.0, -0.5, 0.0)) == "5 h left (the day's balance is -50 %)"
     assert (Outlook(None, 0.0, 1.0).sustained, Outlook(0.0, 0.0, 0.0).sustained) == (True, False)
 

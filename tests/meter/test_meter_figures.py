@@ -58,7 +58,8 @@ def test_without_a_guard_a_loop_goes_on():
     assert watch.goes_on(status(500.0))
 
 
-def test_a_guard_that_calls_back_goes_on_until_the_battery_is_empty():
+@pytest.mark.parametrize("taken", [70.0, 75.0])
+def test_a_guard_that_calls_back_goes_on_until_the_battery_is_empty(taken):
     called = []
 
     def on_low(said):
@@ -73,7 +74,7 @@ def test_a_guard_that_calls_back_goes_on_until_the_battery_is_empty():
     assert watch.goes_on(status(40.0, step=3))
     assert watch.goes_on(status(50.0, step=4))
     assert called == [("low", 2)], "once"
-    assert not watch.goes_on(status(70.0, step=5))
+    assert not watch.goes_on(status(taken, step=5))
     assert called == [("low", 2), ("empty", 5)]
 
 

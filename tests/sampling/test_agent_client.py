@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import socket
+import tempfile
 import time
 from types import SimpleNamespace
 
@@ -51,7 +52,8 @@ SECOND = 1_000_000_000
 
 
 def agent_spec(address=None, **options):
-    return SourceConfig(Spec("agent", address, options))
+    driver = "".join(["ag", "ent"])  # equal to the name, and not the same object
+    return SourceConfig(Spec(driver, address, options))
 
 
 # Where an agent is
@@ -114,6 +116,7 @@ def test_who_gets_the_spans():
     configs = [
         agent_spec("a", spans="yes"), agent_spec("a", spans="no"), agent_spec("a"),
         SourceConfig(Spec("manual", "1W", {"spans": "yes"})), agent_spec("pi:1/b", spans="yes", pin="abc"),
+        SourceConfig(Spec("a", "1W", {"spans": "yes"})),
         SourceConfig(SimpleNamespace(span_receiver=there)), SourceConfig(SimpleNamespace(span_receiver=None)),
         SourceConfig(SimpleNamespace()), agent_spec(spans="yes"),
     ]  # fmt: skip
@@ -288,6 +291,24 @@ def test_whose_agent_is_trusted(monkeypatch, owner, system, folder_owner, mode, 
     assert str(raised.value) == (
         f"the agent at {path} belongs to another user; unset $ENERGYMETER_AGENT, or use the system's agent"
     )
+
+
+@pytest.mark.parametrize(
+    ("answer", "many"), [(b"[1]\n", 2), (b'{"error": "SourceMissing", "message": "x"}\n', 1), (b"{}\n", 2)]
+)
+def test_descriptors_of_an_answer_that_is_none_are_closed(tmp_path, answer, many):
+    with tempfile.TemporaryDirectory(prefix="em-") as folder, socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path := os.path.join(folder, "a.sock"))
+        listening.listen(1)
+        connection = Connection(path)
+        theirs, _ = listening.accept()
+        with theirs, open(os.devnull) as file:
+            before = len(os.listdir("/proc/self/fd"))
+            socket.send_fds(theirs, [answer], [file.fileno()] * many)
+            with pytest.raises((SamplerError, SourceMissing)):
+                connection.open("x")
+            assert len(os.listdir("/proc/self/fd")) == before
+        connection.close()
 
 
 # What it says of its channels

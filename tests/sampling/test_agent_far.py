@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import json
 import queue
+import socket
 import ssl
 import time
 from types import SimpleNamespace
@@ -586,6 +587,24 @@ def test_an_exchange_is_of_both_clocks(monkeypatch):
     monkeypatch.setattr(feed._clock, "add", found.append)
     feed._measure(1)
     assert found == [Exchange(100, 1000, 1010, 300)]
+
+
+def test_both_ways_of_a_connection_are_shut_down():
+    """A thread that waits for the next line learns of it."""
+    shut, closed = [], []
+    feed = feed_of()
+    for fails in (False, True):
+
+        def shutdown(how, fails=fails):
+            shut.append(how)
+            if fails:
+                raise OSError("not connected")
+
+        link = SimpleNamespace(sock=SimpleNamespace(shutdown=shutdown), close=lambda: closed.append(1))
+        feed._stream, feed._questions = link, SimpleNamespace(sock=None, close=lambda: closed.append(2))
+        feed.close()
+    assert shut == [socket.SHUT_RDWR] * 2
+    assert closed == [1, 2, 1, 2]
 
 
 def test_what_is_closed_is_shut_down_for_whoever_reads_it(serve):

@@ -104,9 +104,11 @@ def test_the_word_alone_stops_it(head, clock):
     assert clock.waits == [1.0]
 
 
-@pytest.mark.parametrize(("parent", "orphaned"), [("own", False), ("other", True), ("none", False)])
+@pytest.mark.parametrize(
+    ("parent", "orphaned"), [("own", False), ("later", True), ("earlier", True), ("none", False)]
+)
 def test_it_looks_after_its_parent_five_times_a_second(head, clock, monkeypatch, parent, orphaned):
-    pid = {"own": os.getppid(), "other": os.getppid() + 1, "none": None}[parent]
+    pid = {"own": os.getppid(), "later": os.getppid() + 1, "earlier": os.getppid() - 1, "none": None}[parent]
     one = made(head, clock, parent_pid=pid)
     looks = []
     one._orphaned = lambda pid: looks.append(clock.now_ns) or SystemPace._orphaned(one, pid)

@@ -356,6 +356,73 @@ def test_recordings_alone_are_not_played_again():
     assert pen.curve.error == "as it was", "what has ended says nothing new"
 
 
+# It is stopped
+
+
+@pytest.mark.parametrize(
+    ("over", "mine", "stops"), [(False, True, True), (True, True, False), (False, False, False)]
+)
+def test_a_process_that_is_another_blocks_is_not_stopped(over, mine, stops):
+    one, *_ = made()
+    one._host = host = Host()
+    ended = []
+    one._reusable = SimpleNamespace(
+        over=lambda: over or bool(ended), used_by=lambda user: mine, host=host, ended=lambda: ended.append(1)
+    )
+    one.stop()
+    assert host.stopped == ([{"discard_log": False}] if stops else [])
+    assert bool(ended) is stops
+    one.stop()
+    assert len(host.stopped) == int(stops), "twice is fine"
+
+
+def test_a_process_that_was_just_taken_is_stopped_too():
+    one, *_ = made()
+    host = Host()
+    one._reusable = SimpleNamespace(
+        over=lambda: False, used_by=lambda user: True, host=host, ended=lambda: None
+    )
+    one.stop(discard_log=True)
+    assert host.stopped == [{"discard_log": True}]
+
+
+@pytest.mark.parametrize(
+    ("discard", "log", "left"), [(False, True, True), (True, True, False), (False, False, False)]
+)
+def test_what_the_log_shall_say_is_left_before_it_ends(discard, log, left):
+    one, *_ = made(log=LogConfig("run.csv", start_ns=2) if log else None)
+    memory = memoryview(bytearray(HEAD_BYTES + LETTER_BYTES))
+    one._host, one._head = host, _ = Host(memory), Head(memory)
+    one.stop(
+        discard_log=discard, window_ns=(5, 9), span_edges_ns={"a": [5, 7]},
+        span_counts={"a": {"images": [3.0]}}, throttled_after=6,
+    )  # fmt: skip
+    assert [one._head.counts[count] for count in (Count.WINDOW_START_NS, Count.WINDOW_END_NS)] == [5, 9]
+    letter = Letter(memory).read()
+    if left:
+        spans = spans_to_json(ended_spans({"a": [5, 7]}, 2, {"a": {"images": [3.0]}}))
+        assert json.loads(letter) == {"spans": json.loads(json.dumps(spans)), "throttled": 6}
+    else:
+        assert letter == ""
+    assert host.stopped == [{"discard_log": discard}]
+
+
+def test_a_block_without_a_window_leaves_nothing_for_the_log():
+    one, *_ = made(log=LogConfig("run.csv"))
+    memory = memoryview(bytearray(HEAD_BYTES + LETTER_BYTES))
+    one._host, one._head = Host(memory), Head(memory)
+    one.stop(span_edges_ns={"a": [5, 7]})
+    assert Letter(memory).read() == ""
+
+
+def test_a_forked_worker_stops_nothing(monkeypatch):
+    one, *_ = made()
+    one._host = host = Host()
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    one.stop()
+    assert host.stopped == []
+
+
 # Its process stays ready
 
 
