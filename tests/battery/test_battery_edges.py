@@ -72,7 +72,7 @@ def known(battery: Battery, watts: float, **options: float) -> Outlook:
 
 
 def test_how_long_a_battery_lasts_with_its_charger() -> None:
-    """Of 36 Wh, 2 W leave and 1.5 W come: 72 h, at any hour and by the share that is there."""
+    """From 36 Wh, 2 W leave and 1.5 W come: 72 h, at any hour and by the share that is there."""
     for hour, share in ((0.0, 1.0), (12.0, 0.5), (23.9, 0.1)):
         found = known(CELL.with_(input=Steady(1.5)), 1.8, hour=hour, share=share)
         assert found.hours == pytest.approx(72 * share)

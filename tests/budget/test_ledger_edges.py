@@ -95,7 +95,7 @@ def test_what_a_ledger_cannot_hold(file: LedgerFile) -> None:
         ),
     ],
 )  # fmt: skip
-def test_each_refusal_has_its_remedy(tmp_path: Path, error: Exception, says: str) -> None:
+def test_each_error_has_its_remedy(tmp_path: Path, error: Exception, says: str) -> None:
     path = tmp_path / "l"
     assert _remedy(path, error) == f"the ledger {path} {says}"
 

@@ -48,7 +48,7 @@ def status(taken, capacity=100.0, step=7):
     ],
 )  # fmt: skip
 def test_a_guard_keeps_a_tenth_and_what_the_next_step_may_take(taken, goes_on):
-    """Of 100 J; a step may take as much as the largest one so far."""
+    """The battery holds 100 J; a step may take as much as the largest one so far."""
     watch = Watch(Guard(0.1))
     assert [watch.goes_on(status(joules)) for joules in taken] == goes_on
 

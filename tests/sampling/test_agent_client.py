@@ -528,7 +528,7 @@ def test_samples_are_read_once_and_in_order():
 
 @pytest.mark.parametrize(("behind", "lost"), [(55, 0), (56, 0), (57, 1), (64, 8), (1000, 944)])
 def test_samples_that_the_ring_has_forgotten_are_counted(behind, lost):
-    """Of 64 samples an eighth is left to the writer: 56 are read."""
+    """An eighth of 64 samples is left to the writer: 56 are read."""
     info, memory, _ = ring(samples=2000)
     before = info.memory_in(memory).sample(1999)
     feed = feed_of(info, memory, agent_feed.Joint(2000 - behind, before))

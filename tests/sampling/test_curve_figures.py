@@ -160,7 +160,7 @@ def test_how_much_time_a_full_ring_holds(many, reach_s):
     ],
 )  # fmt: skip
 def test_samples_from_a_number_on(many, number, most, found):
-    """Of a ring of 64, an eighth is left to the writer: the newest 56 are kept."""
+    """An eighth of a ring of 64 is left to the writer: the newest 56 are kept."""
     pen = drawn([0.1 * n for n in range(many)], capacity=64)
     first, samples = pen.curve.since(number, most)
     assert (first, [round(sample.at_ns / SECOND * 10) for sample in samples]) == (found[0], [*found[1]])
@@ -462,7 +462,7 @@ def test_the_devices_own_counter_needs_two_steps(from_s, to_s, fine):
 
 @pytest.mark.parametrize(("gap_s", "fine"), [(1.0, True), (1.1, False)])
 def test_the_devices_own_counter_needs_a_curve_that_is_covered(gap_s, fine):
-    """Of 200 s a gap of 1 s may be missing: 0.995."""
+    """A gap of 1 s in 200 s may be missing: 0.995."""
     missing = Pen()
     times = [0, *range(1, 100), 99 + gap_s]
     times += [times[-1] + n for n in range(1, 110)]

@@ -230,7 +230,7 @@ def test_whether_a_thread_runs(monkeypatch, tmp_path, text, runs):
 
 @pytest.mark.parametrize("own_process", [True, False])
 def test_which_threads_may_compute_for_the_log(memory, monkeypatch, own_process):
-    """Of a process of its own all but the one that asks; in a program only the log's."""
+    """In a process of its own all but the one that asks; in a program the log's alone."""
     log, *_ = writer(memory)
     log._own_process = own_process
     log._thread = SimpleNamespace(native_id=12)

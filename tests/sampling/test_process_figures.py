@@ -61,7 +61,7 @@ def counts():
     ],
 )  # fmt: skip
 def test_how_long_a_process_is_waited_for(monkeypatch, counts, state, waits, patience, ended, killed):
-    """Its last sample may take ten seconds; once its sources are done, its log five minutes."""
+    """The last sample may take ten seconds; once its sources are done, its log five minutes."""
     child = Child(waits)
     monkeypatch.setattr(process, "time", SimpleNamespace(monotonic=lambda: child.now))
     counts[Count.STATE] = state

@@ -238,7 +238,7 @@ def test_a_source_that_cannot_be_read_so_fast_is_not_opened():
 
 @pytest.fixture
 def ours(monkeypatch):
-    """Its program is this one; nothing is mapped or guarded."""
+    """This is its program; nothing is guarded."""
     monkeypatch.setattr(os, "getppid", lambda: 77)
     monkeypatch.setattr(priority, "guard", lambda: None)
 
