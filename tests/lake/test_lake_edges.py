@@ -717,8 +717,8 @@ def test_a_change_from_nothing_has_no_percent() -> None:
 
 HOUR = {
     "hour": 498_850, "place": "rail", "trust": "measured", "hosts": 2, "covered_seconds": 3600.0,
-    "seconds": 7200.0, "joules": 7200.0, "spread2": 9.0, "coulombs": 1440.0, "dark": 0, "least_volts": 5.0, "most_volts": 5.5,
-    "no_clock": 0, "no_accuracy": 0,
+    "seconds": 7200.0, "joules": 7200.0, "spread2": 9.0, "coulombs": 1440.0, "dark": 0,
+    "least_volts": 5.0, "most_volts": 5.5, "no_clock": 0, "no_accuracy": 0,
 }  # fmt: skip
 
 
