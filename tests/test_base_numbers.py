@@ -174,6 +174,13 @@ def test_a_protocol_is_what_has_all_that_its_body_names() -> None:
     assert [isinstance(one, Longer) for one in (Whole(), More())] == [False, True]
 
 
+def test_items_have_names_on_any_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "_collections", None)
+    getter = lazy._getter(1)
+    assert isinstance(getter, property)
+    assert getter.fget(("a", "b")) == "b"
+
+
 def test_a_face_names_what_it_exports() -> None:
     import energymeter.lake as lake
 

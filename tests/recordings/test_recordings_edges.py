@@ -477,7 +477,7 @@ def test_channels_of_a_head() -> None:
     rated["channels"][0]["rate_hz"] = 4.0
     assert header.empty_records("x", rated)[0].period_s == 0.25
     old = head(1)
-    old["channels"][0]["facts"] = {"own_time": True, "seen": 0.5, "lag": 0.25}
+    old["channels"][0]["facts"] = dict(zip(header._NAMES_OF_0_1_0, (True, 0.5, 0.25), strict=True))
     facts = header.empty_records("x", old)[0].facts
     assert (facts.replayed, facts.duty, facts.latency) == (True, 0.5, 0.25)
     for wrong in (
@@ -688,6 +688,17 @@ def _taken(lines: list[str]) -> str:
     made = own._Rows(header.empty_records("x", head(1)))
     made.take(own._json_rows(lines))
     return made.damage
+
+
+def test_what_is_no_file_on_a_disk_is_read_row_by_row() -> None:
+    assert not own._is_long(io.BytesIO(b"x" * 10))
+
+
+def test_a_file_that_was_added_to_another_ends_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("time_s,power_W\n0,3\n1,3\n\ufeff,\n2,3\n\ufeff3,3\n", encoding="utf-8")
+    (found,) = reader.read(str(path))
+    assert list(found.columns["time_s"]) == [0.0, 1.0, 2.0, 3.0]
 
 
 # Logs in lines and blocks -----------------------------------------------------------------------------------

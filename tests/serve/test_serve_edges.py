@@ -849,3 +849,19 @@ def test_a_note_of_what_was_pushed_that_cannot_be_written_is_said_once(
     pusher._write_state()
     (said,) = [record.getMessage() for record in caplog.records]
     assert said == f"{tmp_path / STATE} cannot be written (what is there is no regular file); free some space"
+
+
+def test_a_recording_that_goes_while_it_is_pushed_may_yet_get_there(tmp_path: Path) -> None:
+    pytest.importorskip("fsspec", reason="fsspec is not installed here: make test-lake")
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed here")
+    from energymeter.serve.push import LakePusher
+
+    pusher = LakePusher(RecordFolder(str(tmp_path), 10_000_000, 0), str(tmp_path / "lake"))
+    names = [f"{sign}_00000001_20261128T100000Z.csv" for sign in "abc"]
+    pusher._done, pusher._at_hand = {names[0]}, names[1]
+    for name, lost in zip(names, (0, 0, 1), strict=True):
+        pusher._removed("".join([*name]))  # equal, and another text
+        assert pusher.state().lost == lost
+    assert pusher._done == set()
+    pusher._let_go()
+    assert pusher.state().lost == 2, "it was neither pushed nor is it there"

@@ -361,6 +361,12 @@ def test_the_share_that_was_measured(measured: float, seconds: float, coverage: 
     assert BOARD._replace(measured_seconds=measured, seconds=seconds).coverage == coverage
 
 
+def test_a_channel_of_which_nothing_is_known_has_no_figures() -> None:
+    state = ChannelState("a", "b", "rail", "measured", True, "1")
+    assert tuple(state)[6:] == (None, None, None, 0.0, 0.0, 0, None, None, None)
+    assert state.coverage == 1.0
+
+
 @pytest.mark.parametrize(
     ("places", "counted"),
     [
