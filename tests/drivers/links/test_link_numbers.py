@@ -12,7 +12,7 @@ from devices.processes import without_rights
 from devices.sysfs import Sysfs
 
 from energymeter.clock import ManualClock
-from energymeter.drivers.links.channels import Parts, Shared, Snapshot
+from energymeter.drivers.links.channels import Parts, Shared, Snapshot, together
 from energymeter.drivers.links.http import Digest, HttpMeter, challenges, login
 from energymeter.drivers.links.stream import StreamingSource
 from energymeter.drivers.links.sysfs import (
@@ -265,10 +265,12 @@ def test_a_meter_that_does_not_answer_is_let_go() -> None:
 class Part:
     def __init__(self, reading: Reading) -> None:
         self.name, self.facts, self.reading, self.closed = "part", Facts(), reading, 0
+        self.reads = 0
 
     def open(self) -> None: ...
 
     def read(self) -> Reading:
+        self.reads += 1
         return self.reading
 
     def close(self) -> None:
@@ -285,6 +287,38 @@ def test_parts_are_let_go_once() -> None:
     parts.close()
     assert [part.closed for part in inner] == [1, 1]
     assert list(parts.channels()) == []
+
+
+def test_of_parts_only_those_that_count_are_read() -> None:
+    whole, excluded, other = (
+        Part(Reading(volts=5.0, amps=2.0)),
+        Part(Reading(watts=7.0)),
+        Part(Reading(12.0, 0.5)),
+    )
+    excluded.facts = Facts(counted=False)
+    assert together([whole, excluded]) == Reading(volts=5.0, amps=2.0), "one alone, as it is"
+    assert together([excluded, whole, other]) == Reading(watts=16.0), (
+        "volts and amps of two are not of the whole"
+    )
+    assert (whole.reads, excluded.reads, other.reads) == (2, 0, 1)
+    assert together([whole, Part(Reading(amps=1.0))]) == Reading(), "the power of one is unknown"
+    assert together([excluded]) == Reading(), "nothing counts"
+    with pytest.raises(SourceError, match="this source is not open"):
+        together([])
+
+
+def test_channels_take_turns_however_long_they_are_read() -> None:
+    counts = iter(range(1000))
+    snapshot = Snapshot(lambda: next(counts))
+    a, b = (Shared(name, Facts(), snapshot, lambda n: Reading(watts=float(n), at_ns=n)) for name in "ab")
+    assert a.read() == Reading(watts=0.0, at_ns=0), "a time of 0 is a time"
+    assert b.read() == Reading(watts=0.0, at_ns=0)
+    for n in range(1, 300):
+        assert (b.read().watts, a.read().watts) == (n, n)
+    assert snapshot.turn == 300
+    assert a.read().watts == 300
+    assert a.read().watts == 301, "b was left out once"
+    assert b.read().watts == 301
 
 
 def test_a_shared_sample_without_a_time_is_stamped_in_its_middle() -> None:
