@@ -1,21 +1,24 @@
 """Calibration at its limits: points off the line, a row apart, steps of a load, two meters with gaps."""
 
 import hashlib
+import itertools
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from energymeter.calibration import card as cards
 from energymeter.calibration.alignment import _near, _shift, _steps, _through
+from energymeter.calibration.charge_reference import fit_clock
 from energymeter.calibration.fitting import fit
 from energymeter.calibration.point_checks import _other_row, check_residuals, check_spread, warnings_of
 from energymeter.calibration.points import Point
 from energymeter.calibration.quality import Counts, examine
 from energymeter.calibration.second_meter import agreement, in_common
 from energymeter.calibration.source_buffer import ReadingBuffer, TimedReading
-from energymeter.calibration.steady_load import SteadyLoad, _stepped
+from energymeter.calibration.steady_load import SteadyLoad, SteadyReading, _has_amps, _stepped
 from energymeter.clock import ManualClock
 from energymeter.errors import CalibrationError, NotMeasured, SourceMissing
 from energymeter.reading import Band, Facts, Reading
@@ -112,6 +115,12 @@ def test_one_load_only_has_no_row_before() -> None:
     assert _other_row(shown, np.arange(6.0), np.ones(6), np.zeros(6), np.ones(6)) == ""
 
 
+def test_where_the_row_before_is_one_load_the_row_after_still_counts() -> None:
+    shown, true = np.array([1.0, 5.0, 5.0, 5.0, 5.0, 5.0]), np.array([0.0, 2.0, 10.0, 10.0, 10.0, 10.0])
+    found = _other_row(shown, true, np.ones(6), np.zeros(6), np.ones(6))
+    assert found == ", and its readings fit those of the point after 1000 times better"
+
+
 def test_a_bend_is_told_from_scatter() -> None:
     """Five points from -1 to 1: a parabola's bend is known to u / sqrt(2 * (1/4 + 1/4 + 1/16 * ...))."""
     shown = np.array([0.0, 0.5, 1.0, 1.5, 2.0])
@@ -204,6 +213,69 @@ def test_loads_without_steps_in_common_have_no_delay() -> None:
     assert not known._aligned()
     assert known.warning == "", "what was found before still holds"
     assert known.behind_s == pytest.approx(0.5, abs=0.05)
+
+
+class Shows:
+    """Gives these readings in turn, over and over."""
+
+    name = "shows"
+
+    def __init__(self, *readings: Reading, facts: Facts = Facts()) -> None:  # noqa: B008
+        self.readings, self.facts = itertools.cycle(readings), facts
+
+    def open(self) -> None: ...
+    def close(self) -> None: ...
+
+    def read(self) -> Reading:
+        return next(self.readings)
+
+
+def steady_means(meter: Shows, reference: Shows | None = None) -> list[SteadyReading]:
+    clock = ManualClock()
+    its = None if reference is None else ReadingBuffer(reference, 10.0, clock)
+    load = SteadyLoad(ReadingBuffer(meter, 10.0, clock), its, 10.0, clock)
+    load.open()
+    return load.means(1.0, 20.0, lambda shown: None)
+
+
+def test_what_a_meter_does_not_show_is_no_mean() -> None:
+    (amps,) = steady_means(Shows(Reading(amps=0.5, watts=2.5)))
+    assert (amps.channel, amps.shown.value, amps.shown.uncertainty) == ("amps", 0.5, 0.0)
+    (watts,) = steady_means(Shows(Reading(watts=2.5), facts=Facts(watts=Band(resolution=0.1))))
+    assert (watts.channel, watts.shown.value) == ("watts", 2.5)
+    assert watts.shown.uncertainty == pytest.approx(0.1 / math.sqrt(12)), "it never left one step"
+    both = steady_means(Shows(Reading(volts=5.0, amps=0.5)), Shows(Reading(amps=0.51)))
+    assert [(one.channel, one.reference and one.reference.value) for one in both] == [
+        ("volts", None),
+        ("amps", 0.51),
+    ]
+
+
+def test_a_reference_of_few_readings_is_waited_for() -> None:
+    """It shows something new with every fifth reading only: eight of these take four seconds."""
+    new, nothing = Reading(amps=0.51), Reading(fresh=False)
+    clock = ManualClock()
+    load = SteadyLoad(
+        ReadingBuffer(Shows(Reading(amps=0.5)), 10.0, clock),
+        ReadingBuffer(Shows(*[nothing] * 4, new), 10.0, clock),
+        10.0,
+        clock,
+    )
+    load.open()
+    (amps,) = load.means(1.0, 20.0, lambda shown: None)
+    assert amps.reference is not None
+    assert 4.0 <= clock.monotonic_ns() * 1e-9 <= 5.1
+    assert load.reference is not None
+    assert len(load.reference.between(-1.0, 99.0)) >= 8
+
+
+@pytest.mark.parametrize(("last", "has"), [(Reading(amps=1.0), True), (Reading(watts=1.0), False)])
+def test_a_buffer_has_amps_if_its_newest_reading_has(last: Reading, has: bool) -> None:
+    buffer = ReadingBuffer(Meter("m"), 10.0, ManualClock())
+    assert not _has_amps(buffer)
+    other = Reading(watts=1.0) if has else Reading(amps=1.0)
+    buffer.readings.extend(TimedReading(at, each, "") for at, each in enumerate((other, other, last)))
+    assert _has_amps(buffer) is has
 
 
 class Meter:
@@ -397,6 +469,26 @@ def test_exact_readings_are_known_to_a_millionth_or_to_a_step_of_the_reference(
     assert line.covariance[0][0] == pytest.approx(u**2 / (0.5 * largest**2))
 
 
+def test_only_a_voltage_may_be_the_same_at_every_load() -> None:
+    for channel in ("amps", "watts"):
+        with pytest.raises(CalibrationError, match="too little to separate gain from offset"):
+            fit([Point(channel, 5.0, 5.1), Point(channel, 5.001, 5.2)], Band(), Band())
+
+
+def test_of_three_points_each_is_held_against_the_other_two() -> None:
+    points = [Point("amps", 0.0, 0.0), Point("amps", 1.0, 1.001), Point("amps", 2.0, 2.0)]
+    assert fit(points, Band(resolution=0.01), Band()).left_out == pytest.approx((-0.002, 0.001, -0.002))
+    assert all(map(math.isnan, fit(points[:2], Band(), Band()).left_out))
+
+
+def test_the_scatter_of_a_clock_over_its_degrees_of_freedom() -> None:
+    """Five moments and a line: residuals of 1, -2, 0, 2 and -1 have chi² = 10 over three degrees."""
+    device = [0.0, 1000.0, 2000.0, 3000.0, 4000.0]
+    found = fit_clock(device, [t + rest for t, rest in zip(device, FIVE, strict=True)])
+    assert found.gain == pytest.approx(1.0)
+    assert found.uncertainty == pytest.approx(math.sqrt(10 / 3) / math.sqrt(10e6))
+
+
 # Quality
 
 
@@ -434,3 +526,12 @@ def test_a_zero_alone_is_calibrated_at_no_load() -> None:
 def test_the_seal_is_that_of_the_text_in_utf_8_with_its_keys_in_order() -> None:
     sealed = cards._seal({"b": [1, 2.5], "a": "Ω"})
     assert sealed == hashlib.sha256('{"a":"Ω","b":[1,2.5]}'.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("path", ["proc/device-tree/serial-number", "etc/machine-id"])
+def test_a_board_is_known_by_a_hash_and_not_by_its_number(tmp_path: Path, path: str) -> None:
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text("10000000abcdef\n")
+    whole = hashlib.sha256(b"energymeter 10000000abcdef").hexdigest()
+    assert cards.board_serial(str(tmp_path)) == whole[:16]
+    assert cards.board_serial(str(tmp_path / "none")) == "unknown"
