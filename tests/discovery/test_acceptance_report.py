@@ -421,3 +421,11 @@ def test_a_serial_number_is_mentioned_and_not_shown() -> None:
     meter = Meter(ManualClock())
     meter.identity = "usb 0123"  # type: ignore[attr-defined]
     assert ", with a serial number of its own; " in accepted_alone(meter)["identity"].text
+
+
+def test_a_second_run_begins_from_nothing() -> None:
+    meter = Meter(ManualClock())
+    acceptance = Acceptance(meter, "usb", {}, meter.clock)
+    first, second = acceptance.run(1.0), acceptance.run(1.0)
+    assert first.checks == second.checks
+    assert (meter.opened, meter.closed) == (2, 2)
