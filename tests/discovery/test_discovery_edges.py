@@ -532,6 +532,16 @@ def test_this_user_has_groups() -> None:
     assert grp.getgrgid(0).gr_name in Machine().groups
 
 
+def test_a_group_without_a_name_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    import grp
+
+    names = {1: "one", 2: "two"}
+    monkeypatch.setattr(os, "getegid", lambda: 0)
+    monkeypatch.setattr(os, "getgroups", lambda: [0, 1, 2, 3])
+    monkeypatch.setattr(grp, "getgrgid", lambda number: SimpleNamespace(gr_name=names[number]))
+    assert Machine(groups=()).member_of == {"one", "two"}
+
+
 # Acceptance
 
 
