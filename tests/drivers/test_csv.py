@@ -268,7 +268,11 @@ def test_rows_of_several_devices(tmp_path: Path) -> None:
     log = Log(tmp_path / "one.csv", text, channel="1")
     log.write(row)
     assert log.watts() == [71.0]
+    (alone,) = log.source.notes
+    assert alone.startswith("read as ")
+    assert "channels" not in alone
     log = Log(tmp_path / "two.csv", text)
+    assert log.source.notes == (f"{alone}, 2 channels",)
     log.write(row)
     assert [(part.name[-7:], part.facts.counted) for part in log.source.channels()] == [
         ("index 0", True),
@@ -345,6 +349,25 @@ def test_rows_without_any_number_are_explained(tmp_path: Path) -> None:
     log.write("".join(f"{i},off\n" for i in range(6)))
     with pytest.raises(SourceError, match="gained 6 rows without a number that is known, such as '0,off'"):
         log.rows()
+
+
+def test_five_rows_without_a_number_are_too_many_unless_one_had_one(tmp_path: Path) -> None:
+    def bad(count: int) -> str:
+        return "".join(f"{i},off\n" for i in range(count))
+
+    four = Log(tmp_path / "four.csv", "t_s,power_W\n0,1\n")
+    four.write(bad(4))
+    assert four.watts() == []
+    assert four.source.lost == 4
+    four.write("9,5\n" + bad(4))
+    assert four.watts() == [5.0]
+    assert four.source.lost == 8, "one was good"
+    five = Log(tmp_path / "five.csv", "t_s,power_W\n0,1\n")
+    five.write("x" * 70 + "\n" + bad(4))
+    with pytest.raises(
+        SourceError, match=f"gained 5 rows without a number that is known, such as '{'x' * 60}'; correct"
+    ):
+        five.rows()
 
 
 @pytest.mark.parametrize("channel", ["1", "index 1"])

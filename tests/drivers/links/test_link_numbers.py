@@ -2,6 +2,7 @@
 
 import errno
 import math
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -406,6 +407,25 @@ def test_a_file_that_says_that_there_is_no_value(sysfs: Sysfs) -> None:
         attribute.number()
     attribute.close()
     assert attribute._unless[0][0]._fd == attribute._fd == -1, "both are let go"
+
+
+def test_a_file_is_opened_once_and_again_when_it_was_replaced(sysfs: Sysfs) -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before = descriptors()
+    attribute = file(sysfs, 5)
+    assert [attribute.number() for _ in range(3)] == [5.0] * 3
+    assert descriptors() == before + 1
+    sysfs.path("x").unlink()
+    sysfs.put("x", 6)
+    assert attribute.number() == 6.0
+    assert descriptors() == before + 1
+    sysfs.path("x").unlink()
+    with pytest.raises(SourceMissing):
+        attribute.number()
+    attribute.close()
+    assert descriptors() == before
 
 
 def test_errors_of_the_system_without_a_remedy_of_their_own() -> None:
