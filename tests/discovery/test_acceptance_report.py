@@ -327,7 +327,10 @@ def test_each_check_looks_at_its_own_samples() -> None:
     report = Acceptance(meter, "usb", {}, meter.clock, person).run(1.0)
     found = {check.name: check for check in report.checks}
     assert found["zero"] == Check("zero", None, "not done")
-    assert found["resistor"].text.startswith("0.5000 A at 5.000 V, 0.5000 A by 10 ohm: +0.00 %")
+    # 1.5 % of 0.5 A and 4 mA; 0.12 % of 5 V and 40 mV, over 10 Ω; 1 % of 0.5 A: 21.1 mA
+    assert found["resistor"] == Check(
+        "resistor", True, "0.5000 A at 5.000 V, 0.5000 A by 10 ohm: +0.00 %, ±4.2 % allowed"
+    )
     assert found["unplug and replug"] == Check("unplug and replug", None, "not done")
 
 
@@ -415,6 +418,15 @@ Meter (maker, model, firmware), reference and wiring: please add them.
     for board, title in ((None, "not known"), (find_board("pi4"), find_board("pi4").title)):
         monkeypatch.setattr("energymeter.discovery.acceptance.detect_board", lambda board=board: board)
         assert report.markdown() == page.format(version=__version__, board=title)
+
+
+def test_a_meter_that_does_not_count_what_is_lost_lost_nothing() -> None:
+    class Plain(Meter):
+        @property
+        def lost(self) -> int:  # type: ignore[override]
+            raise AttributeError
+
+    assert accepted_alone(Plain(ManualClock()))["rate"].text.endswith(", 0 failed, 0 lost")
 
 
 def test_a_serial_number_is_mentioned_and_not_shown() -> None:

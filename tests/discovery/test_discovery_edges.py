@@ -515,6 +515,22 @@ def test_rules_of_drivers_by_the_node_they_open(tmp_path: Path) -> None:
     assert 'sudo groupadd -f rapl\nsudo usermod -aG rapl "$USER"\n' in text
 
 
+@pytest.mark.parametrize(
+    ("vendor", "product", "shown"),
+    [("5fc9", "0063", "bulk"), ("0483", "003a", "none here now"), ("0001", "0002", "none here now")],
+)
+def test_of_usb_meters_those_without_a_hid_node_are_listed(
+    tmp_path: Path, vendor: str, product: str, shown: str
+) -> None:
+    Sysfs(tmp_path).fill("sys/bus/usb/devices/1-1", {"idVendor": vendor, "idProduct": product})
+    drivers = {
+        "hid": SimpleNamespace(usb_node="hidraw", usb_ids=((0x483, 0x3A),)),
+        "bulk": SimpleNamespace(usb_node="usb", usb_ids=((0x5FC9, 0x63),)),
+    }
+    text = permissions(Machine(str(tmp_path), (), ()), lambda: [*drivers], drivers.__getitem__)
+    assert f"\n# USB meters: {shown}\n" in text
+
+
 def test_a_driver_that_cannot_be_loaded_hides_no_rule_of_another(tmp_path: Path) -> None:
     def load(name: str) -> Any:
         if name == "broken":
