@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from devices.programs import program
 
-from energymeter.drivers.links.command import Command, not_started, output
+from energymeter.drivers.links.command import Command, _is_script, not_started, output
 from energymeter.errors import SourceEnded, SourceError, SourceForbidden, SourceMissing, SourceTimeout
 
 MEGABYTE = 1 << 20
@@ -184,3 +184,9 @@ def test_the_text_of_an_answer() -> None:
         SourceMissing, match=r"^`no-such-meter -x 1`: no-such-meter is not installed here; buy it$"
     ):
         output(["no-such-meter", "-x", "1"], 20.0, "buy it")
+
+
+def test_what_is_a_script_and_what_cannot_be_read() -> None:
+    assert not _is_script("/proc/self"), "a folder"
+    assert not _is_script("/no/such")
+    assert not _is_script(sys.executable)
