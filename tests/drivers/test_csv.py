@@ -390,6 +390,13 @@ def test_several_channels_are_asked_about_and_never_mixed(tmp_path: Path) -> Non
         log.watts()
 
 
+def test_devices_are_found_also_where_no_column_is_the_time(tmp_path: Path) -> None:
+    log = Log(tmp_path / "p.csv", "phase,power_W\n", watts="power_W")
+    log.write("".join(f"{phase},5\n" for _ in range(9) for phase in "ABC"))
+    with pytest.raises(SourceError, match=r"several devices, [ABC] and [ABC], "):
+        log.watts()
+
+
 @pytest.mark.parametrize(
     "line", ['{{"time_s": {i}, "power_W": 5}}\n', "t={i} power=5 W\n", "power watts=5 177788880{i}\n"]
 )
