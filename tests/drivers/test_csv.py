@@ -107,8 +107,9 @@ def test_without_a_time_column_arrival_counts_and_stamps_increase(tmp_path: Path
 def test_header_below_a_preamble_and_comments(tmp_path: Path) -> None:
     text = "# exported by X\nDevice: CT-3\n\nTime(s);Voltage;Current\n"
     log = Log(tmp_path / "p.csv", text, volts="voltage", amps="CURRENT", amps_unit="mA")
-    log.write("0,0;5,02;900\n# mark\n0,5;5,03;1000\n")
+    log.write("0,0;5,02;900\n# mark\n\n  \n # mark\n0,5;5,03;1000\nTime(s);Voltage;Current\n")
     assert [(r.volts, r.amps) for r in log.rows()] == [(5.02, 0.9), (5.03, 1.0)]
+    assert log.source.lost == 0, "none of these should be a row"
 
 
 def test_a_header_that_comes_after_open(tmp_path: Path) -> None:

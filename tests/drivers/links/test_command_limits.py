@@ -132,6 +132,15 @@ def test_lines_are_followed_while_they_come() -> None:
     assert command._process is None
 
 
+def test_a_program_that_was_not_started_prints_nothing() -> None:
+    idle = Command(["sleep", "600"])
+    assert list(idle._chunks()) == []
+    assert idle._exit_code(1.0) is None
+    idle.kill()
+    with pytest.raises(SourceEnded):
+        list(idle.lines("it"))
+
+
 def test_a_program_is_called_by_its_name_alone() -> None:
     assert Command(["/usr/bin/meter\x1b", "--password=x"]).program == "meter\\x1b"
     assert Command([]).program == ""

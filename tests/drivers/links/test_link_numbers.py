@@ -409,6 +409,19 @@ def test_a_file_that_says_that_there_is_no_value(sysfs: Sysfs) -> None:
     assert attribute._unless[0][0]._fd == attribute._fd == -1, "both are let go"
 
 
+def test_of_a_long_text_forty_signs_are_shown(sysfs: Sysfs) -> None:
+    for text, options, said in (
+        ("4294967295." + "0" * 40, {}, f"says 4294967295.{'0' * 29}, the code for no value"),
+        ("100." + "0" * 40, {"full_scale": 100.0}, f"says 100.{'0' * 36}, the full scale of its chip"),
+        ("x" * 50, {}, f"says {'x' * 40!r} where a number belongs"),
+    ):
+        attribute = file(sysfs, text, **options)
+        with pytest.raises(SourceError) as caught:
+            attribute.number()
+        assert str(caught.value).startswith(f"{attribute.path} {said}")
+        attribute.close()
+
+
 def test_a_file_is_opened_once_and_again_when_it_was_replaced(sysfs: Sysfs) -> None:
     def descriptors() -> int:
         return len(os.listdir("/proc/self/fd"))
@@ -739,6 +752,10 @@ def test_an_identity_that_cannot_be_had_is_none_and_a_wrong_password_is_an_error
     with pytest.raises(SourceForbidden):
         refused.open()
     assert not refused._client._opened
+
+
+def test_a_plug_is_asked_at_the_port_of_the_web() -> None:
+    assert (Plug()._client._host, Plug()._client._port) == ("127.0.0.1", 80)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan])
