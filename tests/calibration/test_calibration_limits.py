@@ -121,8 +121,8 @@ def test_where_the_row_before_is_one_load_the_row_after_still_counts() -> None:
     assert found == ", and its readings fit those of the point after 1000 times better"
 
 
-def test_a_bend_is_told_from_scatter() -> None:
-    """Five points from -1 to 1: a parabola's bend is known to u / sqrt(2 * (1/4 + 1/4 + 1/16 * ...))."""
+def test_a_bend_is_more_than_scatter() -> None:
+    """Three standard deviations of the bend of a parabola through five points with errors of 10 mA."""
     shown = np.array([0.0, 0.5, 1.0, 1.5, 2.0])
     points = [Point("amps", x, x) for x in shown]
     places = (shown - 1.0) / 2.0
@@ -416,7 +416,7 @@ def test_a_step_is_looked_for_twenty_cells_around(
     assert _near(a, b, at, coarse) == found
 
 
-def test_between_cells_a_parabola_tells_where_it_is() -> None:
+def test_between_cells_a_parabola_shows_where_it_is() -> None:
     a, b = np.zeros(200), np.zeros(200)
     a[60], b[62], b[63] = 1.0, 1.0, 0.5
     # through 0, 1 and 0.5: its top is 0.5 * (0 - 0.5) / (0 - 2 + 0.5) = 1/6 to the right

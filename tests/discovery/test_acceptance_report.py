@@ -72,7 +72,7 @@ class Person:
 
 
 class Counted(Meter):
-    """Its counters follow its clock, by 5 W and 1 A but for an error."""
+    """Counters that follow the clock, by 5 W and 1 A but for an error."""
 
     error = 0.0
 

@@ -16,7 +16,7 @@ from energymeter.drivers.links.ble import BleLine
 from energymeter.errors import ExtraMissing, SourceMissing
 
 BASE = "-0000-1000-8000-00805f9b34fb"
-"""Of every 16-bit number (Bluetooth Core Specification, Vol 3, Part B, 2.5.1)."""
+"""The end of every 16-bit number (Bluetooth Core Specification, Vol 3, Part B, 2.5.1)."""
 
 
 class BleakError(Exception):
@@ -208,7 +208,7 @@ def test_nothing_is_waited_for_without_end(radio: Radio, monkeypatch: pytest.Mon
     run = asyncio.run_coroutine_threadsafe
 
     class Future:
-        """Its patience is over as soon as the radio hangs."""
+        """Patience that is over as soon as the radio hangs."""
 
         def __init__(self, job: Any, loop: asyncio.AbstractEventLoop) -> None:
             self._name, self._future = job.__name__, run(job, loop)

@@ -72,7 +72,7 @@ def test_what_a_program_leaves_running_is_not_waited_for() -> None:
 
 
 class Prints(Command):
-    """Its output comes in these pieces, and then it has ended with this code."""
+    """Output in these pieces, and then an end with this code."""
 
     def __init__(self, *pieces: bytes, code: int | None = 0) -> None:
         super().__init__(["it"])
