@@ -3,6 +3,7 @@
 import errno
 import math
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -60,6 +61,13 @@ def test_a_pace_is_bent_by_crystals_and_no_more(late_ms: float, bent: int) -> No
     clock, lost = windows(late_ms, late_ms, late_ms, late_ms)  # early ones fill their window a packet later
     assert lost == [0] * 5
     assert clock.at(5000) == 5 * SECOND + bent
+
+
+def test_a_window_closes_after_exactly_three_seconds() -> None:
+    clock, _ = windows(-0.6, -0.6, 0.0)
+    assert clock.at(4000) == 4 * SECOND - 200_000, "0.6 ms early in three seconds"
+    clock, _ = windows(-0.6, -0.6, -0.000001)
+    assert clock.at(4000) == 4 * SECOND, "not yet"
 
 
 @pytest.mark.parametrize(
@@ -213,6 +221,7 @@ def test_a_flood_is_drained_up_to_a_limit() -> None:
     assert drain(line, 10) == 10
     assert drain(line, 11) == 10
     assert drain(line) == 0
+    assert drain(Line(waiting=(b"12345",) * 4), 11) == 15, "whole pieces, until the limit is passed"
 
 
 def test_a_failure_of_the_system_is_a_device_that_went_away_and_ours_passes() -> None:
@@ -707,6 +716,7 @@ def test_an_answer_says_what_was_asked_and_no_more(
     assert header.startswith('Digest username="me", ')
     assert [part for part in has if part not in header] == []
     assert [part for part in lacks if part in header] == []
+    assert len(re.findall(r'cnonce="[0-9a-f]{16}"', header)) == ("cnonce=" in has)
 
 
 @pytest.mark.parametrize(
