@@ -181,7 +181,7 @@ class Otii:
         self._base, self._to = Timebase(), None
         self._project = self._ask("otii_get_active_project", {}).get("project_id", -1)
         if self._project == -1:
-            self._project = self._ask("otii_create_project", {}).get("project_id", -1)
+            self._project = self._ask("otii_create_project", {}).get("project_id")
         self._recording = self._last_recording()
         if self._recording != -1 and self._ask("recording_is_running", {"recording_id": self._recording}).get(
             "running"

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from energymeter.clock import ManualClock
 from energymeter.drivers.csv import Csv
+from energymeter.drivers.protocols.text_table import Table
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SourceTimeout, SpecError
 from energymeter.reading import Reading
+from energymeter.recordings.record import Hints
 from energymeter.testing import check_source, check_unplugged
 
 SECOND = 1_000_000_000
@@ -280,6 +282,10 @@ def test_rows_of_several_devices(tmp_path: Path) -> None:
         ("index 1", True),
     ]
     assert taken(log) == [(0, 46.0), (1, 71.0)]
+    for part, watts in zip(log.source.channels(), (46.0, 71.0), strict=True):
+        log.write(row)
+        stream = part.stream()  # type: ignore[attr-defined]
+        assert [one.watts for one in itertools.takewhile(lambda one: one.fresh, stream)] == [watts]
     with pytest.raises(SourceError, match=r"several channels, .*choose one with channel="):
         next(log.source.stream())
     log.source.close()
@@ -352,6 +358,37 @@ def test_rows_without_any_number_are_explained(tmp_path: Path) -> None:
         log.rows()
 
 
+def test_a_row_too_short_to_say_its_device_is_passed_over(tmp_path: Path) -> None:
+    text = "time_s,power_W,gpu\n" + "".join(f"{i},{5 + gpu},{gpu}\n" for i in range(3) for gpu in (0, 1))
+    log = Log(tmp_path / "p.csv", text)
+    log.write("3,7,0\n4,8\n5\n6,9,1\n")
+    assert taken(log) == [(0, 7.0), (1, 9.0)]
+    log.source.close()
+
+
+def test_what_is_lost_are_rows_without_a_number_and_lines_without_an_end(tmp_path: Path) -> None:
+    log = Log(tmp_path / "p.csv", "t_s,power_W\n0,1\n")
+    log.write("1,off\n2,5\n3,off\n")
+    assert log.watts() == [5.0]
+    log.write("x" * 70_000)
+    log.rows()
+    assert log.source.lost == 3
+    log.source.close()
+
+
+def test_devices_are_looked_for_among_the_first_rows_only() -> None:
+    table = Table("p.csv", "csv@p.csv", Hints())
+    table.learn(["time_s,power_W", *(f"{i},5" for i in range(60))])
+    for i in range(60, 90):
+        assert table.row(f"{i},5") is not None
+    assert len(table._head) == 61, "no more are kept"
+    early = Table("p.csv", "csv@p.csv", Hints())
+    early.learn(["time_s,power_W", "0,5"])
+    for i in range(1, 90):
+        early.row(f"{i},5")
+    assert len(early._head) == 48
+
+
 def test_five_rows_without_a_number_are_too_many_unless_one_had_one(tmp_path: Path) -> None:
     def bad(count: int) -> str:
         return "".join(f"{i},off\n" for i in range(count))
@@ -363,12 +400,14 @@ def test_five_rows_without_a_number_are_too_many_unless_one_had_one(tmp_path: Pa
     four.write("9,5\n" + bad(4))
     assert four.watts() == [5.0]
     assert four.source.lost == 8, "one was good"
+    four.source.close()
     five = Log(tmp_path / "five.csv", "t_s,power_W\n0,1\n")
     five.write("x" * 70 + "\n" + bad(4))
     with pytest.raises(
         SourceError, match=f"gained 5 rows without a number that is known, such as '{'x' * 60}'; correct"
     ):
         five.rows()
+    five.source.close()
 
 
 @pytest.mark.parametrize("channel", ["1", "index 1"])
@@ -396,6 +435,7 @@ def test_devices_are_found_also_where_no_column_is_the_time(tmp_path: Path) -> N
     log.write("".join(f"{phase},5\n" for _ in range(9) for phase in "ABC"))
     with pytest.raises(SourceError, match=r"several devices, [ABC] and [ABC], "):
         log.watts()
+    log.source.close()
 
 
 @pytest.mark.parametrize(

@@ -451,6 +451,7 @@ def test_frames_in_parts_and_among_others() -> None:
         (emulated.NVML_ERROR_DRIVER_NOT_LOADED, SourceMissing, "no NVIDIA driver is loaded"),
         (emulated.NVML_ERROR_NO_PERMISSION, SourceForbidden, "add it to the container or run as root"),
         (emulated.NVML_ERROR_TIMEOUT, SourceTimeout, "did not answer"),
+        (emulated.NVML_ERROR_INSUFFICIENT_POWER, SourceError, "failed .*look into `nvidia-smi` and `dmesg`"),
         (emulated.NVML_ERROR_GPU_IS_LOST, SourceError, "failed .*look into `nvidia-smi` and `dmesg`"),
         (emulated.NVML_ERROR_NOT_FOUND, SourceMissing, "is not here .*`nvidia-smi -L` lists the GPUs"),
         (emulated.NVML_ERROR_INVALID_ARGUMENT, SourceMissing, "is not here"),
@@ -538,6 +539,44 @@ def test_answers_of_the_firmware_without_a_rail(answer: str, kind: type[SourceEr
     with pytest.raises(SourceError, match=said) as caught:
         Pmic(firmware=firmware).open()
     assert (type(caught.value), firmware.closed) == (kind, 1)
+
+
+def test_of_a_long_answer_eighty_signs_are_shown() -> None:
+    with pytest.raises(SourceMissing) as caught:
+        Pmic(firmware=Says(f" error={'x' * 90}\n")).open()
+    assert str(caught.value).startswith(f"the firmware says 'error={'x' * 74}'; ")
+
+
+def test_the_accuracy_of_rails_and_of_a_fit_is_our_own_word() -> None:
+    for fit, provenance, watts in ((False, "measured", Band(0.05)), (True, "modelled", Band(0.1, 0.3))):
+        facts = Pmic(fit=fit).facts
+        assert (facts.provenance, facts.watts, facts.max_watts) == (provenance, watts, 100.0)
+        assert (facts.volts, facts.amps) == (Band(0.02), Band(0.05))
+        assert (facts.renewal_seconds, facts.default_hz, facts.max_hz) == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(("address", "serial"), [("", ""), ("usb", ""), ("hwmon", ""), ("007965", "007965")])
+def test_what_is_no_way_to_a_km003c_is_its_serial_number(address: str, serial: str) -> None:
+    assert Km003c(address)._wire.serial == serial  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("plugged_in", [[], ["1-1"]])
+def test_an_fnirsi_that_is_plugged_in_is_left_for_a_person_to_name(
+    plugged_in: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def plugged(ids: object) -> list[str]:
+        asked.append(ids)
+        return plugged_in
+
+    monkeypatch.setattr("energymeter.drivers.fnirsi.plugged", plugged)
+    if plugged_in:
+        with pytest.raises(SourceMissing, match="an FNIRSI meter is plugged in; name it to start its stream"):
+            Fnirsi.addresses()
+    else:
+        assert Fnirsi.addresses() == []
+    assert asked == [((0x0483, 0x003A), (0x0483, 0x003B), (0x2E3C, 0x0049), (0x2E3C, 0x5558))]
 
 
 def test_watts_of_all_rails_or_of_one() -> None:

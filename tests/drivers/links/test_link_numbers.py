@@ -764,6 +764,11 @@ def test_an_identity_that_cannot_be_had_is_none_and_a_wrong_password_is_an_error
     assert not refused._client._opened
 
 
+def test_a_plug_that_is_not_open_is_not_asked() -> None:
+    with pytest.raises(SourceMissing, match="plug@x is not open"):
+        Plug()._client.get("/")
+
+
 def test_a_plug_is_asked_at_the_port_of_the_web() -> None:
     assert (Plug()._client._host, Plug()._client._port) == ("127.0.0.1", 80)
 
