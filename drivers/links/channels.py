@@ -49,8 +49,9 @@ def together(parts: Sequence[Source]) -> Reading:
         raise not_open("this source")
     counted = [part for part in parts if part.facts.counted]
     readings = [part.read() for part in counted]
-    if len(readings) == 1:
-        return readings[0]
+    match readings:
+        case [only]:
+            return only
     return Reading(
         watts=_total([reading.power for reading in readings]),
         joules=_total([reading.joules for reading in readings]),
@@ -75,7 +76,7 @@ class Snapshot(Generic[T]):
         self._error: SourceError | None = None
         self.turn = 0
         """How many samples were taken."""
-        self.at_ns = 0
+        self.at_ns: int
         """The middle of the newest sample, on the monotonic clock."""
 
     def advance(self) -> None:
@@ -112,13 +113,13 @@ class Shared(Generic[T]):
         self._snapshot = snapshot
         self._pick = pick
         self._turn = 0
-        self._last_ns = 0
+        self._last_ns: int | None = None
 
     def open(self) -> None:
         """Nothing to do: the source it belongs to is open."""
 
     def read(self) -> Reading:
-        if self._turn >= self._snapshot.turn:
+        if self._turn == self._snapshot.turn:
             self._snapshot.advance()
         self._turn = self._snapshot.turn
         reading = self._pick(self._snapshot.value())
