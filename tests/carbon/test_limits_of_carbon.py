@@ -795,7 +795,7 @@ def test_an_answer_that_is_possible(slot: Slot, sound: bool) -> None:
 
 
 class Service:
-    """A service that answers, or is told not to."""
+    """A service that answers, or fails."""
 
     label, zone, marginal, url = "it", "XX", False, "https://a.example"
 

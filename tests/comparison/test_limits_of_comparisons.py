@@ -78,8 +78,8 @@ def test_what_sampling_may_leave_uncertain_is_a_tenth(
             "uncertain: raise --min-seconds or the rate"
         ]
     )
-    lasting = tuple(part._replace(systematic=True) for part in components)
-    assert against(components=lasting) == [], "a longer run would not help"
+    systematic = tuple(part._replace(systematic=True) for part in components)
+    assert against(components=systematic) == [], "a longer run would not help"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_cells_are_means_of_neighbours() -> None:
 
 
 def test_the_middle_of_all_means_of_two() -> None:
-    """Of 1, 2 and 4: 1, 1.5, 2, 2.5, 3, 4."""
+    """Those of 1, 2 and 4 are 1, 1.5, 2, 2.5, 3 and 4."""
     assert paired_shift([1.0, 2.0, 4.0])[::2] == (2.25, 2)
     assert paired_shift([3.0, 3.0]) == (3.0, 0.0, 1)
 
