@@ -49,9 +49,8 @@ def together(parts: Sequence[Source]) -> Reading:
         raise not_open("this source")
     counted = [part for part in parts if part.facts.counted]
     readings = [part.read() for part in counted]
-    match readings:
-        case [only]:
-            return only
+    if len(readings) == 1:
+        return readings[0]
     return Reading(
         watts=_total([reading.power for reading in readings]),
         joules=_total([reading.joules for reading in readings]),
