@@ -69,6 +69,12 @@ class Agent(InParts):
         return lost
 
     @property
+    def in_hand(self) -> bool:
+        """Whether readings follow that are here already."""
+        in_hand: bool = self._feed.in_hand
+        return in_hand
+
+    @property
     def notes(self) -> list[str]:
         """What the agent says of its source."""
         own = list(getattr(self._feed, "notes", ()))

@@ -25,6 +25,9 @@ Beyond the protocol a source *may* offer, and the sampler then uses:
     Running counts: samples the device took and we never saw; bytes that crossed the wire.
 ``notes``
     After ``open``: sentences that belong next to every result, such as a part that has no sensor.
+``in_hand``
+    True: the next readings of its stream are here already (`Batched`). Between them the sampler looks once a
+    millisecond whether it is to stop, and whether the machine has slept.
 ``identity``
     After ``open``: the text that names this physical meter, to which a calibration card belongs.
 ``range``
@@ -128,6 +131,15 @@ class StreamingParts(Protocol):
 
     def stream_parts(self) -> Iterator[tuple[int, Reading]]:
         """After ``open``, as `Streaming.stream`: each reading with the number of its channel."""
+
+
+@runtime_checkable
+class Batched(Protocol):
+    """A stream whose readings come many together: nothing can happen between those that are here already."""
+
+    @property
+    def in_hand(self) -> bool:
+        """Whether the reading that was given out last is followed by one without any wait."""
 
 
 class Counters(NamedTuple):

@@ -15,7 +15,7 @@ from energymeter.errors import SpecError
 from energymeter.sampling.agent import socket_paths
 from energymeter.serve.agent import Agent, log
 from energymeter.serve.config import Config
-from energymeter.serve.exporters import ExporterSettings, begin, monitoring
+from energymeter.serve.exporters import ExporterSettings, begin, check_section, monitoring
 from energymeter.serve.http import DEFAULT_LISTEN, HttpServer, Listen, read_token
 from energymeter.serve.local import LocalServer, bound, group_number, inherited
 from energymeter.serve.unit import units
@@ -87,7 +87,7 @@ def _config(sources: tuple[str, ...], file: str | None, options: dict[str, Any])
     """
     if file is not None and sources:
         raise SpecError("name the sources in the file of --config, or on the command line; leave one out")
-    config = Config.load(file) if file is not None else Config.of(sources)
+    config = Config.load(file, check_section) if file is not None else Config.of(sources)
     for name in ("socket", "group"):
         if options[name] is not None:
             config = config._replace(**{name: options[name]})

@@ -16,7 +16,7 @@ from energymeter.sampling.config import ChannelInfo
 from energymeter.sampling.memory import Count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from energymeter.energy.integrate import Sample
 
@@ -57,13 +57,16 @@ def facts_of(info: ChannelInfo, lag_seconds: float = 0.0) -> Facts:
     )
 
 
-def readings_of(semantics: str, before: Sample | None, sample: Sample) -> Iterator[Reading]:
+def readings_of(
+    semantics: str, before: Sample | None, sample: Sample, here: Callable[[int], int] = int
+) -> Iterator[Reading]:
     """One sample as readings: an empty one comes first where the time before it was not measured.
 
     Args:
         semantics: of its channel.
         before: the sample before it; ``None``: it is the first one, or some were lost in between.
         sample: what was measured.
+        here: a moment of theirs on the clock here.
     """
     at_ns = sample.at_ns
     seconds = None
@@ -72,11 +75,11 @@ def readings_of(semantics: str, before: Sample | None, sample: Sample) -> Iterat
         if semantics == "mean":
             seconds = max(0, min(covered_ns, passed_ns)) * 1e-9
         elif covered_ns < _WHOLE * passed_ns:
-            yield Reading(at_ns=before.at_ns + passed_ns // 2)
+            yield Reading(at_ns=here(before.at_ns + passed_ns // 2))
     if semantics == "counter":
-        yield Reading(sample.volts, None, None, sample.joules, sample.coulombs, at_ns=at_ns)
+        yield Reading(sample.volts, None, None, sample.joules, sample.coulombs, None, here(at_ns))
     else:
-        yield Reading(sample.volts, sample.amps, sample.watts, seconds=seconds, at_ns=at_ns)
+        yield Reading(sample.volts, sample.amps, sample.watts, None, None, seconds, here(at_ns))
 
 
 class LocalFeed:
@@ -94,6 +97,8 @@ class LocalFeed:
         """Samples that the ring had forgotten before they were read."""
         self._began: object = None
         self._joints: list[Joint] = []
+        self.in_hand = False
+        """Readings follow that are here already."""
 
     def open(self) -> None:
         """Connect.
@@ -137,13 +142,16 @@ class LocalFeed:
         Raises:
             SourceMissing: the agent has gone.
         """
+        self.in_hand = False
         pause = min(_LONGEST_PAUSE, 0.25 / max(info.rate_hz for info in self.infos))
         heard = time.monotonic()
         while True:
             fresh = [*self._new()]
             if fresh:
                 heard = time.monotonic()
+                self.in_hand = True
                 yield from fresh
+                self.in_hand = False
                 continue
             connection = self._connection
             if connection is None or not connection.alive():

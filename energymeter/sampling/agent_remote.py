@@ -18,11 +18,12 @@ from energymeter.errors import (
     SourceTimeout,
     SpecError,
 )
-from energymeter.lazy import TYPE_CHECKING, suppress
+from energymeter.lazy import TYPE_CHECKING, made, suppress
 from energymeter.reading import Reading
 from energymeter.sampling.agent import PROTOCOL, Address, channels_of
 from energymeter.sampling.agent_feed import Joint, readings_of
 from energymeter.sampling.clock_offset import ClockOffset, Exchange, Offset
+from energymeter.sampling.memory import ORDERS, unpacked
 from energymeter.text import printable
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from http.client import HTTPConnection, HTTPResponse
     from typing import Any, TypeGuard
 
+    from energymeter.energy.integrate import Row
     from energymeter.sampling.config import ChannelInfo
 
 TOKEN_VARIABLE = "ENERGYMETER_TOKEN"
@@ -43,7 +45,6 @@ _EXCHANGES, _EXCHANGES_LATER, _EXCHANGE_EVERY_NS = 12, 6, 2_000_000_000
 _MARGIN_NS = 5_000_000
 """How much worse the offset may be known later than at the beginning, or as much again."""
 _MOST_COUNT = (1 << 62) - 1
-_MOST_TOTAL = 1e19
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -68,12 +69,15 @@ class RemoteFeed:
             )
         self.infos: list[ChannelInfo] = []
         self.lost = 0
+        self.in_hand = False
+        """Readings follow that are here already."""
         self.lag_seconds = 0.0
         """How late a value may be at most because of the clocks."""
         self._clock = ClockOffset()
         self._offset_ns = 0
         self._joints: list[Joint] = []
         self._began = 0
+        self._order = ""
         self._last_ns: list[int] = []
         self._stream: HTTPConnection | None = None
         self._questions: HTTPConnection | None = None
@@ -303,8 +307,12 @@ class RemoteFeed:
             if "error" in head or time.monotonic() > give_up or not head:
                 raise SourceMissing(f"the agent cannot read its source ({why}); check it there")
         self.infos = channels_of({**head, "protocol": PROTOCOL})
-        if not _is_count(began := head.get("began")):
-            raise SamplerError("the agent does not say when it began; install the same version on both sides")
+        if not _is_count(began := head.get("began")) or head.get("order") not in ORDERS:
+            raise SamplerError(
+                "the agent does not say when it began, or how it packs samples; install the same version on "
+                "both sides"
+            )
+        self._order = head["order"]
         if began != self._began or len(self._joints) != len(self.infos):
             self._began = began
             self._joints = [Joint(-1, None) for _ in self.infos]
@@ -334,6 +342,7 @@ class RemoteFeed:
         lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         thread = threading.Thread(target=self._receive, args=(lines,), name="energymeter-agent", daemon=True)
         thread.start()
+        self.in_hand = False
         heard = time.monotonic()
         measure_ns = time.monotonic_ns() + _EXCHANGE_EVERY_NS
         while True:
@@ -347,7 +356,9 @@ class RemoteFeed:
             if line is None:
                 raise SourceMissing("the connection to the agent has ended; check the network")
             heard = time.monotonic()
+            self.in_hand = True
             yield from self._taken(line)
+            self.in_hand = False
             yield 0, Reading(fresh=False)
             if time.monotonic_ns() >= measure_ns:
                 self._measure(_EXCHANGES_LATER)
@@ -365,51 +376,48 @@ class RemoteFeed:
             lines.put(None)
 
     def _taken(self, line: bytes) -> Iterator[tuple[int, Reading]]:
+        import binascii
         import json
+        import struct
 
         try:
-            rows = json.loads(line).get("rows", ())
-            for place, number, *fields in rows:
+            for place, number, text in json.loads(line).get("samples", ()):
                 if not (_is_count(place) and _is_count(number)):
                     raise ValueError("no number of a sample")
-                info, joint, sample = self.infos[place], self._joints[place], _sample(fields)
-                if number > joint.number >= 0:
-                    self.lost = min(self.lost + number - joint.number, _MOST_COUNT)
-                    joint = joint._replace(before=None)
-                for reading in readings_of(info.facts.semantics, joint.before, sample):
-                    yield place, reading._replace(at_ns=self._here(place, reading.at_ns or sample.at_ns))
-                self._joints[place] = Joint(number + 1, sample)
-        except (ValueError, TypeError, IndexError, AttributeError, RecursionError) as failure:
+                yield from self._rows(place, number, unpacked(binascii.a2b_base64(text), self._order))
+        except (ValueError, TypeError, IndexError, AttributeError, RecursionError, struct.error) as failure:
             raise SamplerError(
                 f"the agent cannot be understood ({printable(str(failure))}); install the same version on "
                 "both sides"
             ) from failure
 
-    def _here(self, place: int, there_ns: int) -> int:
-        """A moment on the clock here; late rather than early, as `lag_seconds` says."""
-        here_ns = there_ns - self._offset_ns + round(self.lag_seconds * 0.5e9)
-        self._last_ns[place] = max(here_ns, self._last_ns[place] + 1)
-        return self._last_ns[place]
+    def _rows(self, place: int, number: int, rows: Iterator[Row]) -> Iterator[tuple[int, Reading]]:
+        """Rows of one channel as readings.
+
+        Raises:
+            ValueError: a moment is none.
+        """
+        semantics, (due, before) = self.infos[place].facts.semantics, self._joints[place]
+        if number > due >= 0:
+            self.lost = min(self.lost + number - due, _MOST_COUNT)
+            before = None
+        lag_ns, last_ns = round(self.lag_seconds * 0.5e9), self._last_ns
+
+        def here(there_ns: int) -> int:
+            """A moment on the clock here; late rather than early, as `lag_seconds` says."""
+            moment = there_ns - self._offset_ns + lag_ns
+            last_ns[place] = moment = max(moment, last_ns[place] + 1)
+            return moment
+
+        for due, row in enumerate(rows, number + 1):
+            sample = Sample.of(row)
+            if not (0 <= sample.at_ns <= _MOST_COUNT and 0 <= sample.covered_ns <= _MOST_COUNT):
+                raise ValueError("no time of a sample")
+            for reading in readings_of(semantics, before, sample, here):
+                yield place, reading
+            before = sample
+            self._joints[place] = made(Joint, (due, sample))
 
 
 def _is_count(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 <= value <= _MOST_COUNT
-
-
-def _sample(fields: list[Any]) -> Sample:
-    """A sample as it was sent.
-
-    Raises:
-        TypeError, ValueError: it is none.
-    """
-    sample = Sample(*fields)
-    certain = sample.at_ns, sample.covered_ns, sample.gap_fill_joules, sample.variance_joules2
-    perhaps = (sample.joules, sample.coulombs, sample.volt_seconds, sample.watts, sample.volts, sample.amps)
-    numbers = [*certain, *(number for number in perhaps if number is not None)]
-    if not (
-        _is_count(sample.at_ns)
-        and _is_count(sample.covered_ns)
-        and all(type(number) in (int, float) and abs(number) < _MOST_TOTAL for number in numbers)
-    ):
-        raise ValueError("no sample")
-    return sample

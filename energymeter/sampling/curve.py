@@ -558,6 +558,12 @@ class Curve:
             found.append(sample)
         return first, found
 
+    def packed_since(self, number: int, most: int) -> tuple[int, list[bytes]]:
+        """As `since`, but the rows as they are in the ring; see `energymeter.sampling.memory.unpacked`."""
+        oldest, count = self._bounds()
+        first = min(max(number, oldest), count)
+        return first, self._memory.ring.packed(first, min(count, first + most))
+
     def smallest_rise(self) -> float | None:
         """By how many joules the curve rose at least when it did; ``None``: it never did."""
         seen, smallest = self._rise

@@ -13,7 +13,7 @@ from energymeter.sampling.config import READY_PERIOD_NS, SourceConfig
 from energymeter.sampling.memory import ChannelMemory, Count, CurveWriter, State
 from energymeter.sampling.pace import Pace
 from energymeter.sampling.priority import Priority
-from energymeter.source import Counting, Divided, Resumable, Source, Streaming, StreamingParts
+from energymeter.source import Batched, Counting, Divided, Resumable, Source, Streaming, StreamingParts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +35,8 @@ _SLEPT_NS = 50_000_000
 """The clock that counts the machine's sleep and the one that does not are read apart; less is scheduling."""
 _HEADROOM = 1.1
 """A reading may be so many times what can flow at most, by the source's own inaccuracy."""
+_LOOK_NS = 1_000_000
+"""Among readings that come together, a stop is looked for this often."""
 _AHEAD_NS = 1_000_000_000
 """A device's clock may be ahead of ours by its jitter, not by more."""
 
@@ -416,11 +418,14 @@ class SourceLoop:
 
     def _stream(self) -> bool:
         """Take what the device sends, in its own time. True: stop; False: it needs reopening."""
-        channels = self._channels
+        channels, look_ns = self._channels, 0
+        batched = self._source if isinstance(self._source, Batched) else None
         try:
             for number, reading in self._readings():
                 now_ns = self._pace.now_ns()
-                self._note_sleep()
+                looks = now_ns >= look_ns or batched is None or not batched.in_hand
+                if looks:
+                    self._note_sleep()
                 row = self._taken(channels[number], now_ns, reading)
                 if row is not None and self._record is not None:
                     self._record(number, Sample.of(row))
@@ -428,8 +433,10 @@ class SourceLoop:
                     self._keep_house()
                 if self._asks[Count.ASKED] != self._answered:
                     self._answer(self._asks[Count.ASKED])
-                if self._pace.wait_until(now_ns):
-                    return True
+                if looks:
+                    if self._pace.wait_until(now_ns):
+                        return True
+                    look_ns = now_ns + _LOOK_NS
         except SourceEnded:
             raise
         except Exception as failure:  # noqa: BLE001 - as above

@@ -83,7 +83,9 @@ class ServedSource:
         """Another list once it was opened again."""
         self.on_span: list[Callable[[str, EndedSpan], None]] = []
         """Called with its name and every call of a span that a client has sent."""
-        self.spans = ClientSpans(self.counted, self._spread)
+        self._cards = Cards()
+        """The calibrations that its sampler applies."""
+        self.spans = ClientSpans(self.counted, self._spread, cards=lambda: self._cards)
         self._linger_seconds = linger_seconds
         self._always = always
         self._listeners = 0
@@ -188,7 +190,8 @@ class ServedSource:
 
     def _open(self) -> None:
         self.state = "opening"
-        sampler = Sampler(list(self.entry.configs), corrections=Cards.here(None).corrections(), shared=True)
+        self._cards = Cards.here(None)
+        sampler = Sampler(list(self.entry.configs), corrections=self._cards.corrections(), shared=True)
         try:
             if self._over:
                 raise SourceMissing("the agent is ending; start it again")

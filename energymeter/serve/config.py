@@ -13,8 +13,9 @@ The file is one of sections::
 """
 
 import configparser
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from energymeter.errors import EnergyMeterError, SpecError
@@ -40,6 +41,19 @@ LINGER_SECONDS = 5.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _KEYS = {"agent": ("socket", "group", "linger", "always"), "source": ("spec", "rate")}
 _YES_NO = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
+
+
+Check = Callable[[str, Mapping[str, str], Sequence[str]], None]
+
+
+@contextlib.contextmanager
+def _named(path: str, title: str) -> Iterator[None]:
+    """What is wrong within is said to be so in this section of the file."""
+    try:
+        yield
+    except EnergyMeterError as failure:
+        failure.args = (printable(f"{path}: [{title}]: {failure}"),)
+        raise
 
 
 class SourceEntry(NamedTuple):
@@ -106,8 +120,13 @@ class Config(NamedTuple):
         return cls(tuple(entries))
 
     @classmethod
-    def load(cls, path: str) -> "Config":
+    def load(cls, path: str, check: "Check | None" = None) -> "Config":
         """A file.
+
+        Args:
+            path: of the file.
+            check: called with the title and the keys of each section of `EXPORTER_SECTIONS` and the names of
+                all sources, once all is read; raises what is wrong with its values.
 
         Raises:
             EnergyMeterError: it cannot be read or understood; the sentence names the file and the section.
@@ -126,11 +145,12 @@ class Config(NamedTuple):
             ) from failure
         config = cls(())
         for title in parser.sections():
-            try:
+            with _named(path, title):
                 config = config._with_section(title, dict(parser[title]))
-            except EnergyMeterError as failure:
-                failure.args = (printable(f"{path}: [{title}]: {failure}"),)
-                raise
+        if check is not None:
+            for title, keys in config.sections.items():
+                with _named(path, title):
+                    check(title, keys, [entry.name for entry in config.sources])
         return config
 
     def _with_section(self, title: str, keys: Mapping[str, str]) -> "Config":

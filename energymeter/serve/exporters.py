@@ -127,6 +127,27 @@ class ExporterSettings(NamedTuple):
         return self.site or self.mqtt is not None or self.otlp is not None
 
 
+def check_section(title: str, keys: Mapping[str, str], sources: Sequence[str]) -> None:
+    """Look at the values of one section of a file, whatever the command line says in their place.
+
+    Raises:
+        SpecError: one of them makes no sense.
+    """
+    if title == "record":
+        RecordSettings.of(keys.get("folder", ""), keys.get("megabytes"), keys.get("minutes"))
+    elif title == "mqtt" and "url" in keys:
+        from energymeter.serve.mqtt import Broker
+
+        Broker.parse(keys["url"])
+    elif title == "otlp":
+        from energymeter.serve.otel import checked_endpoint
+
+        if "url" in keys:
+            checked_endpoint(keys["url"])
+        if "host" in keys and keys["host"] not in sources:
+            raise SpecError(f"host names no source of this agent; give one of: {', '.join(sources)}")
+
+
 def monitoring(name: str) -> str:
     """The text of a file for other programs, one of `MONITORING`."""
     path = os.path.join(os.path.dirname(__file__), "monitoring", MONITORING[name])

@@ -117,7 +117,7 @@ class Feed:
             if span.joules is None:
                 self._totals.leave_out(source, span.name, span.calls)
             else:
-                self._totals.add_span(source, span.name, span.joules, span.seconds)
+                self._totals.add_span(source, span.name, span.joules, span.seconds, span.doubt)
 
     def _read(self) -> Figures:
         now_ns = self._clock.monotonic_ns()

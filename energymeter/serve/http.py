@@ -5,7 +5,10 @@
 ``GET /v1/clock``
     When the question arrived and when its answer left, in ns of this computer's monotonic clock.
 ``GET /v1/stream/NAME``
-    New samples as lines of JSON, from the newest on; ``?from=N,…&began=…`` goes on where a reader stopped.
+    New samples in lines of JSON, from the newest on; ``?from=N,…&began=…`` goes on where a reader stopped.
+    The first line has the channels and the byte order of this computer. In every other one, ``samples`` has
+    for each channel with news its place, the number of the first sample, and the rows of
+    `energymeter.sampling.memory` in Base64.
 ``POST /v1/spans/NAME``
     Calls of spans that a program has ended (`energymeter.sampling.span_message`); only with a token.
 
@@ -13,12 +16,14 @@ Every other path is that of a `Site`. Nothing listens beyond this computer witho
 """
 
 import asyncio
+import binascii
 import hmac
 import ipaddress
 import json
 import os
 import socket
 import stat
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -50,6 +55,7 @@ STUCK_SECONDS = 10.0
 _STEP_SECONDS = 0.05
 _ALIVE_SECONDS = 0.25
 _MOST_ROWS = 2000
+"""In a line, of all channels together; more are sent in the next one, without a pause."""
 _OPEN_SECONDS = 20.0
 
 
@@ -180,20 +186,33 @@ class _Streams:
                 else [max(0, len(channel.curve) - 1) for channel in channels]
             )
             infos = [channel.info.to_json() for channel in channels]
-            yield _line({"channels": infos, "began": started, "now": time.monotonic_ns()})
-            heard = time.monotonic()
+            yield _line(
+                {
+                    "channels": infos, "began": started, "order": sys.byteorder, "now": time.monotonic_ns()
+                }
+            )  # fmt: skip
+            heard, most = time.monotonic(), max(1, _MOST_ROWS // len(channels))
             while source.state == "running" and source.started_ns == started:
-                rows = [row for place in range(len(channels)) for row in self._new(channels, numbers, place)]
-                if rows or time.monotonic() > heard + _ALIVE_SECONDS:
+                samples, more = self._new(channels, numbers, most)
+                if samples or time.monotonic() > heard + _ALIVE_SECONDS:
                     heard = time.monotonic()
-                    yield _line({"rows": rows, "now": time.monotonic_ns()})
-                await asyncio.sleep(_STEP_SECONDS if len(rows) < _MOST_ROWS else 0)
+                    yield _line({"samples": samples, "now": time.monotonic_ns()})
+                await asyncio.sleep(0 if more else _STEP_SECONDS)
 
     @staticmethod
-    def _new(channels: list[SampledChannel], numbers: list[int], place: int) -> list[list[Any]]:
-        number, samples = channels[place].curve.since(numbers[place], _MOST_ROWS)
-        numbers[place] = number + len(samples)
-        return [[place, number + index, *sample] for index, sample in enumerate(samples)]
+    def _new(
+        channels: list[SampledChannel], numbers: list[int], most: int
+    ) -> tuple[list[tuple[int, int, str]], bool]:
+        """What is new of each channel, and whether there is more."""
+        found, more = [], False
+        for place, channel in enumerate(channels):
+            first, rows = channel.curve.packed_since(numbers[place], most)
+            numbers[place] = first + len(rows)
+            if rows:
+                packed = binascii.b2a_base64(b"".join(rows), newline=False)
+                found.append((place, first, packed.decode("ascii")))
+                more |= len(rows) == most
+        return found, more
 
 
 class Listening:

@@ -111,6 +111,12 @@ BUDGET_TIME_HIGH = Metric(
 
 SPAN_ENERGY = Metric("energymeter_span_joules", "histogram", "Energy of one call of a span.", SPAN_LABELS)
 SPAN_TIME = Metric("energymeter_span_seconds", "histogram", "Duration of one call of a span.", SPAN_LABELS)
+SPAN_UNCERTAINTY = Metric(
+    "energymeter_span_uncertainty_joules_total",
+    "counter",
+    "Expanded uncertainty (k=2) of the energy of all calls in the histogram together; absent while unknown.",
+    SPAN_LABELS,
+)
 SPAN_LEFT_OUT = Metric(
     "energymeter_span_left_out_calls_total",
     "counter",
@@ -137,6 +143,7 @@ METRICS: tuple[Metric, ...] = (
     BUDGET_TIME_HIGH,
     SPAN_ENERGY,
     SPAN_TIME,
+    SPAN_UNCERTAINTY,
     SPAN_LEFT_OUT,
     BUILD,
 )

@@ -77,7 +77,7 @@ class Telemetry:
     def __init__(
         self, feed: Feed, endpoint: str, *, host: str | None = None, interval_seconds: float = 60.0
     ) -> None:
-        endpoint = _checked(endpoint)
+        endpoint = checked_endpoint(endpoint)
         try:
             from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
             from opentelemetry.sdk.metrics import MeterProvider
@@ -171,7 +171,12 @@ class Telemetry:
         }
 
 
-def _checked(endpoint: str) -> str:
+def checked_endpoint(endpoint: str) -> str:
+    """Where metrics are sent.
+
+    Raises:
+        SpecError: it is no address, or holds a name or a password.
+    """
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
         raise SpecError(

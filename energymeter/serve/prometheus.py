@@ -45,6 +45,8 @@ def series(figures: Figures) -> Iterator[Series]:
     for labels, span in figures.spans.items():
         yield Series(names.SPAN_ENERGY, labels, span.joules)
         yield Series(names.SPAN_TIME, labels, span.seconds)
+        if span.calls and span.uncertainty is not None:
+            yield Series(names.SPAN_UNCERTAINTY, labels, span.uncertainty)
         yield Series(names.SPAN_LEFT_OUT, labels, float(span.left_out))
 
 

@@ -307,7 +307,11 @@ def _spans(figures: Figures) -> list[tuple[str, int, int, str, str]]:
         calls = total.calls
         energy, time = "not measured", ""
         if calls:
-            energy, time = f"{significant(total.joules.sum / calls)} J", time_text(total.seconds.sum / calls)
+            spread = None if total.uncertainty is None else total.uncertainty / calls
+            energy, time = (
+                _quantity(total.joules.sum / calls, spread, "J"),
+                time_text(total.seconds.sum / calls),
+            )
         rows.append((f"{source}: {name}" if several else name, calls, total.left_out, energy, time))
     return rows
 

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from energymeter.calibration.cards import Cards
+    from energymeter.energy.uncertainty import Part
     from energymeter.energy.usage import Usage
+    from energymeter.energy.window import Window
     from energymeter.reading import Place, Provenance
     from energymeter.sampling.sampler import SampledChannel
     from energymeter.text import Estimate
@@ -163,16 +165,11 @@ def _channel_state(
 
 def _usage(channel: SampledChannel, start_ns: int, end_ns: int, cards: Cards) -> Usage | None:
     """What one channel used between two moments, counted or not; None: unknown."""
-    from energymeter.energy.uncertainty import Part
     from energymeter.energy.usage import combine
 
-    curve, window = channel.curve, channel.curve.window(start_ns, end_ns)
-    interval = curve.interval_seconds(1 / channel.info.rate_hz)
-    part = Part(channel.info.name, channel.facts._replace(counted=True), window, interval)
-    applied = cards.applied(channel.info.identity) if channel.info.calibrated else None
-    if applied is not None:
-        part = part._replace(model=applied.model, kelvin=applied.kelvin)
-    else:
+    window = channel.curve.window(start_ns, end_ns)
+    part = part_of(channel, window, cards)
+    if part.model is None:
         own_counter = channel.own_counter()
         if own_counter is not None and own_counter.describes(window.seconds):
             part = part._replace(own_counter=own_counter)
@@ -181,6 +178,16 @@ def _usage(channel: SampledChannel, start_ns: int, end_ns: int, cards: Cards) ->
     except NotMeasured:
         return None
     return usage if math.isfinite(usage.joules) and math.isfinite(usage.uncertainty) else None
+
+
+def part_of(channel: SampledChannel, window: Window, cards: Cards) -> Part:
+    """What one channel says of a window of its curve, counted or not, as it is calibrated."""
+    from energymeter.energy.uncertainty import Part
+
+    interval = channel.curve.interval_seconds(1 / channel.info.rate_hz)
+    part = Part(channel.info.name, channel.facts._replace(counted=True), window, interval)
+    applied = cards.applied(channel.info.identity) if channel.info.calibrated else None
+    return part if applied is None else part._replace(model=applied.model, kelvin=applied.kelvin)
 
 
 def without_nested(states: list[ChannelState]) -> list[ChannelState]:

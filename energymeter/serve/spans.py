@@ -13,15 +13,18 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from energymeter.energy.window import COVERED
+from energymeter.calibration.cards import Cards
+from energymeter.energy.uncertainty import components_of
+from energymeter.energy.window import COVERED, long_seconds, together
 from energymeter.errors import NotMeasured
 from energymeter.sampling.span_message import MOST_CALLS, Allowance, SpanMessage
+from energymeter.serve.snapshot import part_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from energymeter.energy.window import Point
+    from energymeter.energy.window import Point, Window
     from energymeter.sampling.sampler import SampledChannel
 
 MOST_A_SECOND = 2 * MOST_CALLS
@@ -39,6 +42,15 @@ _MOST_OPEN = 200
 """Spans that clients announce as open, in a quarter of a second."""
 
 
+class Doubt(NamedTuple):
+    """How uncertain the energy of a call is, as one standard deviation, so that it can be added up."""
+
+    systematic_joules: float
+    """The same error in all calls: adds up as it is."""
+    random_joules2: float
+    """New in each call: its square adds up."""
+
+
 class EndedSpan(NamedTuple):
     """One call that a client has sent, or several of which nothing is known but their number."""
 
@@ -49,6 +61,10 @@ class EndedSpan(NamedTuple):
     """None: it was not measured from start to end."""
     calls: int = 1
     """How many; of more than one, neither the times nor the energy are known."""
+    doubt: Doubt | None = None
+    """None: nobody knows how uncertain the energy is."""
+    bound_ns: int = 0
+    """By how much the times may be wrong."""
 
     @property
     def seconds(self) -> float:
@@ -62,6 +78,7 @@ class ClientSpans:
         counted: the channels that add up; others, once the source was opened again.
         report: called with every call once all is known of it.
         now_ns: the clock of the samples.
+        cards: the calibrations that the sampler of the source applies now.
     """
 
     def __init__(
@@ -69,7 +86,9 @@ class ClientSpans:
         counted: Callable[[], Sequence[SampledChannel]],
         report: Callable[[EndedSpan], None],
         now_ns: Callable[[], int] = time.monotonic_ns,
+        cards: Callable[[], Cards] = Cards,
     ) -> None:
+        self._cards = cards
         self._counted, self._report, self._now_ns = counted, report, now_ns
         self._allowance = Allowance(MOST_A_SECOND, now=lambda: now_ns() * 1e-9)
         self._lock = threading.Lock()
@@ -95,7 +114,7 @@ class ClientSpans:
                 del edges[2 * granted :]
                 for start_ns, end_ns in zip(edges[::2], edges[1::2], strict=True):
                     if start_ns <= end_ns <= latest_ns and end_ns - start_ns >= shortest_ns:
-                        self._pending.append(EndedSpan(name, start_ns, end_ns))
+                        self._pending.append(EndedSpan(name, start_ns, end_ns, bound_ns=message.bound_ns))
                         taken += 1
                         calls -= 1
                 self._leave_out(name, calls)
@@ -124,13 +143,20 @@ class ClientSpans:
         given_up_ns = self._now_ns() - max(WAIT_NS, _WAIT_INTERVALS * slowest_ns)
         for name, calls in left_out.items():
             self._report(EndedSpan(name, calls=calls))
-        waiting = []
+        waiting, settled = [], []
+        measured: dict[str, list[_Measured]] = {}
         for span in pending:
             if span.end_ns > max(known_ns, given_up_ns):
                 waiting.append(span)
                 continue
-            joules = self._joules(channels, span) if span.end_ns <= known_ns else None
-            self._report(span._replace(joules=joules))
+            found = self._measured(channels, span) if span.end_ns <= known_ns else None
+            if found is not None:
+                span = span._replace(joules=math.fsum(window.joules for window in found.windows))
+                measured.setdefault(span.name, []).append(found)
+            settled.append(span)
+        doubts = {name: self._doubt(channels, calls) for name, calls in measured.items()}
+        for span in settled:
+            self._report(span if span.joules is None else span._replace(doubt=doubts[span.name]))
         with self._lock:
             self._pending.extendleft(reversed(waiting))
 
@@ -146,21 +172,61 @@ class ClientSpans:
         while len(self._begun) > _MOST_BEGUN:
             del self._begun[next(iter(self._begun))]
 
-    def _joules(self, channels: Sequence[SampledChannel], span: EndedSpan) -> float | None:
-        """The energy of a call; None: not all of it was measured, or nobody knows it well enough."""
+    def _measured(self, channels: Sequence[SampledChannel], span: EndedSpan) -> _Measured | None:
+        """What each channel measured of a call; None: not all of it, or nobody knows it well enough."""
         starts = self._begun.get(span.start_ns)
         if starts is None and _in_rings(channels, span.start_ns):
             starts = _at(channels, span.start_ns)
-        ends = _at(channels, span.end_ns)
-        if not starts or not ends or any(channel.info.facts.is_gauge for channel in channels):
+        if not starts or any(channel.info.facts.is_gauge for channel in channels):
             return None
-        joules = []
-        for start, end in zip(starts, ends, strict=True):
-            if not end.covered_seconds - start.covered_seconds >= COVERED * span.seconds:
+        windows = []
+        for channel, start in zip(channels, starts, strict=True):
+            try:
+                windows.append(channel.curve.window(span.start_ns, span.end_ns, start))
+            except NotMeasured:
                 return None
-            joules.append(end.joules - start.joules)
-        total = math.fsum(joules)
-        return total if math.isfinite(total) else None
+        joules = math.fsum(window.joules for window in windows)
+        covered = all(window.covered_seconds >= COVERED * span.seconds for window in windows)
+        return _Measured(span, windows) if covered and math.isfinite(joules) else None
+
+    def _doubt(self, channels: Sequence[SampledChannel], calls: list[_Measured]) -> Doubt | None:
+        """How uncertain each of these calls of one name is, on average; None: nobody knows."""
+        first_ns = calls[0].span.start_ns
+        edges = [((span.start_ns - first_ns) * 1e-9, (span.end_ns - first_ns) * 1e-9) for span, _ in calls]
+        components, cards = [], self._cards()
+        for place, channel in enumerate(channels):
+            curve = channel.curve
+            interval = curve.interval_seconds(1 / channel.info.rate_hz)
+            least_seconds = long_seconds(interval, curve.late_ns() * 1e-9)
+            window = together([windows[place] for _, windows in calls], edges, least_seconds, len(channels))
+            components += components_of(part_of(channel, window, cards))
+        systematic, random = (
+            math.hypot(*(share.joules for share in components if share.systematic is lasts))
+            for lasts in (True, False)
+        )
+        systematic += sum(_shifted_joules(channels, span) for span, _ in calls if span.bound_ns)
+        doubt = Doubt(systematic / len(calls), random**2 / len(calls))
+        return doubt if all(map(math.isfinite, doubt)) else None
+
+
+class _Measured(NamedTuple):
+    """A call and what each channel measured of it."""
+
+    span: EndedSpan
+    windows: list[Window]
+
+
+def _shifted_joules(channels: Sequence[SampledChannel], span: EndedSpan) -> float:
+    """One standard deviation of the energy of a call whose edges are both off by the clock of its client."""
+    moved = 0.0
+    for channel in channels:
+        at, bound_ns = channel.curve.at, span.bound_ns
+        start, end = (
+            at(moment + bound_ns).joules - at(moment - bound_ns).joules
+            for moment in (span.start_ns, span.end_ns)
+        )
+        moved += (end - start) / 2
+    return abs(moved) / math.sqrt(3)
 
 
 def _known_ns(channel: SampledChannel) -> int:

@@ -13,6 +13,7 @@ import os
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from energymeter.energy.uncertainty import K
 from energymeter.errors import warn
 from energymeter.paths import read_file, replace_file
 from energymeter.serve.names import JOULE_BUCKETS, MOST_SOURCES, MOST_SPANS, OTHER_SPANS, SECOND_BUCKETS
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from energymeter.serve.snapshot import ChannelState
+    from energymeter.serve.spans import Doubt
 
 _FORMAT = 1
 _MOST_BYTES = 4_000_000
@@ -93,6 +95,16 @@ class SpanTotal(NamedTuple):
     seconds: Histogram = Histogram.empty(SECOND_BUCKETS)
     left_out: int = 0
     """Calls that are in neither, because not all of them was measured."""
+    systematic_joules: float | None = 0.0
+    """One standard deviation of what is the same error in all calls; ``None``: unknown of some."""
+    random_joules2: float = 0.0
+    """The variance of what is new in each."""
+
+    @property
+    def uncertainty(self) -> float | None:
+        """± of the sum of ``joules`` in J, coverage factor 2; None: unknown."""
+        known = self.systematic_joules
+        return None if known is None else K * math.hypot(known, math.sqrt(self.random_joules2))
 
     @property
     def calls(self) -> int:
@@ -161,8 +173,18 @@ class Totals:
                 missed=max(now.missed, before.missed),
             )
 
-    def add_span(self, source: str, name: str, joules: float, seconds: float) -> None:
-        """Take in one call of a span that was measured from start to end."""
+    def add_span(
+        self, source: str, name: str, joules: float, seconds: float, doubt: Doubt | None = None
+    ) -> None:
+        """Take in one call of a span that was measured from start to end.
+
+        Args:
+            source: whose.
+            name: of the span.
+            joules: of the call.
+            seconds: how long it took.
+            doubt: how uncertain its energy is; None: nobody knows.
+        """
         if not (math.isfinite(joules) and math.isfinite(seconds)):
             return
         key = self._span(source, name)
@@ -170,6 +192,13 @@ class Totals:
         self.spans[key] = total._replace(
             joules=total.joules.after(joules), seconds=total.seconds.after(seconds)
         )
+        if doubt is None or total.systematic_joules is None:
+            self.spans[key] = self.spans[key]._replace(systematic_joules=None)
+        else:
+            self.spans[key] = self.spans[key]._replace(
+                systematic_joules=total.systematic_joules + doubt.systematic_joules,
+                random_joules2=total.random_joules2 + doubt.random_joules2,
+            )
 
     def leave_out(self, source: str, name: str, calls: int) -> None:
         """Count calls of a span that were not measured from start to end."""
@@ -214,8 +243,11 @@ class Totals:
                     _histogram(joules, JOULE_BUCKETS),
                     _histogram(seconds, SECOND_BUCKETS),
                     int(number_in(left_out, 0, _MOST, "a count")),
+                    *_doubt(doubt),
                 )
-                for source, name, joules, seconds, left_out in content["spans"][: MOST_SPANS + MOST_SOURCES]
+                for source, name, joules, seconds, left_out, *doubt in content["spans"][
+                    : MOST_SPANS + MOST_SOURCES
+                ]
             }
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as failure:
             self.channels, self.spans = {}, {}
@@ -251,6 +283,14 @@ def _histogram(row: Sequence[Any], bounds: tuple[float, ...]) -> Histogram:
         tuple(int(number_in(count, 0, _MOST, "a count")) for count in counts),
         number_in(total, -_MOST, _MOST, "a sum"),
     )
+
+
+def _doubt(row: Sequence[Any]) -> tuple[float | None, float]:
+    """What is known of how uncertain spans are; a file of an earlier version says nothing of it."""
+    if not row or row[0] is None:
+        return None, 0.0
+    systematic, random = row
+    return number_in(systematic, 0.0, _MOST, "a total"), number_in(random, 0.0, _MOST, "a total")
 
 
 def _numbers(row: Sequence[Any], length: int) -> list[float]:

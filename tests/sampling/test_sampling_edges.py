@@ -722,34 +722,3 @@ def test_memory_of_another_layout_is_not_mapped() -> None:
     with pytest.raises(SamplerError, match="another layout"):
         mapped(file, [info])
     file.close()
-
-
-@pytest.mark.parametrize(
-    ("place", "value", "fine"),
-    [
-        (0, 5, True),
-        (0, -1, False),
-        (0, 5.0, False),
-        (0, True, False),
-        (1, None, True),
-        (1, "x", False),
-        (1, math.nan, False),
-        (1, True, False),
-        (4, -1, False),
-        (4, None, False),
-        (5, None, False),
-        (6, math.inf, False),
-        (7, None, True),
-        (9, None, False),
-    ],
-)
-def test_a_sample_that_was_sent_is_checked(place: int, value: object, fine: bool) -> None:
-    from energymeter.sampling.agent_remote import _sample
-
-    fields: list[Any] = [1, 2.0, None, None, 3, 0.0, 1.0, 5.0, 0.2, 0.0]
-    fields[place] = value
-    if fine:
-        assert _sample(fields) == Sample(*fields)
-    else:
-        with pytest.raises((ValueError, TypeError)):
-            _sample(fields)

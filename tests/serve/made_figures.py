@@ -9,6 +9,7 @@ from energymeter.serve.snapshot import (
     SourceState,
     without_nested,
 )
+from energymeter.serve.spans import Doubt
 from energymeter.serve.totals import Totals
 from energymeter.text import Estimate
 
@@ -54,8 +55,8 @@ def figures(
     channels = without_nested([*(states or (BOARD, CPU))])
     totals = totals or Totals()
     totals.take(state for state in channels if state.joules is not None)
-    totals.add_span("board", "infer", 0.5, 0.1)
-    totals.add_span("board", "infer", 1.5, 0.3)
+    totals.add_span("board", "infer", 0.5, 0.1, Doubt(0.01, 0.0008))
+    totals.add_span("board", "infer", 1.5, 0.3, Doubt(0.02, 0.0008))
     names = dict.fromkeys(state.source for state in channels)
     up = {name: all(s.watts is not None for s in channels if s.source == name) for name in names}
     sources = tuple(SourceState(name, up[name], "" if up[name] else "it is unplugged") for name in names)

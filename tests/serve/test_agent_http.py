@@ -5,6 +5,8 @@ anybody on the network reads                     test_beyond_this_computer_it_ne
 a wrong token is accepted                        test_without_the_token_nothing_is_answered
 a page of another site reads (DNS rebinding)     test_a_page_of_another_site_is_refused
 samples are lost or repeated at a reconnection   test_a_stream_goes_on_where_it_stopped
+a line is longer than a reader takes             test_a_line_of_many_channels_is_one_that_a_reader_takes
+a row is sent while it is written                test_a_row_that_is_not_visible_yet_is_sent_later
 many idle connections keep others out            test_idle_connections, ..._that_begin_no_tls
 a stream that nobody reads keeps its place       test_a_stream_that_nobody_reads_is_closed
 what was recorded on the way is sent again       test_what_was_recorded_of_a_connection_opens_no_other
@@ -13,11 +15,13 @@ what runs and who runs it leaves the host        test_no_program_user_or_argumen
 ===============================================  ====================================================
 """
 
+import binascii
 import getpass
 import http.client
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -25,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from devices.by_hand import Pen
 from devices.processes import until
 from devices.relay import Relay
 from devices.tls import pinned
@@ -33,9 +38,11 @@ from hypothesis import strategies as st
 
 pytest.importorskip("uvicorn", reason="pip install edge-energymeter[serve]")
 
+from energymeter.energy.integrate import Sample
 from energymeter.errors import SpecError
 from energymeter.sampling.agent import Address
-from energymeter.sampling.agent_remote import RemoteFeed
+from energymeter.sampling.agent_remote import LONGEST_LINE, RemoteFeed
+from energymeter.sampling.memory import unpacked
 from energymeter.serve import http as serving
 from energymeter.serve.agent import Agent
 from energymeter.serve.config import Config, SourceEntry
@@ -75,6 +82,15 @@ def get(server: HttpServer, target: str, headers: Mapping[str, str] | None = Non
         link.close()
 
 
+def rows_of(line: Mapping[str, Any]) -> list[list[Any]]:
+    """The samples of a line, each after its channel and its number."""
+    return [
+        [place, number, *row]
+        for place, first, text in line["samples"]
+        for number, row in enumerate(unpacked(binascii.a2b_base64(text), sys.byteorder), first)
+    ]
+
+
 class Stream:
     """One stream, line by line."""
 
@@ -89,7 +105,7 @@ class Stream:
     def rows(self, many: int) -> list[list[Any]]:
         found: list[list[Any]] = []
         while len(found) < many:
-            found += json.loads(self.answer.readline())["rows"]
+            found += rows_of(json.loads(self.answer.readline()))
         return found
 
     def close(self) -> None:
@@ -108,6 +124,39 @@ def test_a_stream_holds_every_sample_with_its_own_stamp(started: Started) -> Non
     assert joules == pytest.approx(3.0 * covered * 1e-9)
 
 
+def test_a_line_of_many_channels_is_one_that_a_reader_takes() -> None:
+    """After a cut, thirty channels have much to send: a line is short all the same, and holds all in turn."""
+    pen = Pen(capacity=4096)
+    for number in range(3500):
+        pen.write((number + 1) * 1_000_000, 5.0)
+    channels, numbers = [pen.channel] * 30, [0] * 30
+    most = serving._MOST_ROWS // len(channels)
+    seen, more = 0, True
+    while more:
+        samples, more = serving._Streams._new(channels, numbers, most)
+        assert len(serving._line({"samples": samples, "now": 1 << 62})) < LONGEST_LINE / 8
+        rows = [row for row in rows_of({"samples": samples}) if row[0] == 29]
+        assert [row[1] for row in rows] == [*range(seen, seen + len(rows))]
+        seen += len(rows)
+    assert (seen, numbers) == (3500, [3500] * 30)
+
+
+def test_a_row_that_is_not_visible_yet_is_sent_later() -> None:
+    pen = Pen()
+    for number in range(5):
+        pen.write((number + 1) * 1_000_000, 5.0)
+    ring = pen.curve._memory.ring
+    whole = bytes(ring.bytes)
+    ring.bytes[3 * 104 + 8] ^= 1  # as a processor may see it whose neighbour is at work on it
+    assert len(pen.curve.packed_since(0, 9)[1]) == 3
+    ring.bytes[:] = whole
+    first, rows = pen.curve.packed_since(3, 9)
+    assert (first, [Sample.of(row) for row in unpacked(b"".join(rows), sys.byteorder)]) == (
+        3,
+        pen.curve.since(3, 9)[1],
+    )
+
+
 @pytest.mark.slow
 def test_a_stream_without_news_says_that_it_is_alive() -> None:
     """A source of one sample in ten seconds: the lines in between hold none, four of them a second."""
@@ -118,7 +167,7 @@ def test_a_stream_without_news_says_that_it_is_alive() -> None:
         begun = time.monotonic()
         lines = [json.loads(stream.answer.readline()) for _ in range(5)]
         assert time.monotonic() - begun < 5.0
-        assert sum(len(line["rows"]) for line in lines) <= 2
+        assert sum(len(rows_of(line)) for line in lines) <= 2
         stream.close()
     finally:
         server.close()

@@ -7,6 +7,10 @@ a gap counts as energy, or as a call of 0 J        test_a_call_that_was_not_meas
 times in the future, reversed, of another boot     test_times_that_cannot_be_are_left_out
 the begin of a long call is guessed                test_a_long_call_counts_if_its_begin_was_announced
 a clock that is off moves energy between calls     test_a_call_shorter_than_ten_bounds_is_left_out
+± is absent, or that of a program's own meter      test_calls_are_as_uncertain_as_in_the_program
+± shrinks where all calls have the same error      test_the_same_error_in_all_calls_does_not_average_out
+± leaves out the clock of another computer         test_a_clock_that_is_off_is_part_of_the_uncertainty
+± of some calls passes for that of all             test_what_is_unknown_of_one_call_is_unknown_of_all
 a battery's gauge gives a call its step            test_a_gauge_says_nothing_of_a_call
 a closed source keeps calls without end            test_a_call_whose_sample_never_comes_is_given_up
 calls from before a restart are read on            test_a_call_from_before_the_source_was_opened_again
@@ -28,7 +32,9 @@ from drawn_source import SECOND, DrawnSource
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from energymeter.calibration.cards import Cards
 from energymeter.clock import ManualClock
+from energymeter.energy.uncertainty import components_of, expanded
 from energymeter.errors import SpecError
 from energymeter.reading import Band, Facts
 from energymeter.recordings.trace import Trace
@@ -44,8 +50,9 @@ from energymeter.serve.feed import Feed
 from energymeter.serve.names import MOST_SPANS, OTHER_SPANS
 from energymeter.serve.record import RecordSettings, RollingRecord
 from energymeter.serve.site import Site
-from energymeter.serve.spans import LEAST_BOUNDS, MOST_A_SECOND, WAIT_NS, ClientSpans, EndedSpan
-from energymeter.serve.totals import Totals
+from energymeter.serve.snapshot import part_of
+from energymeter.serve.spans import LEAST_BOUNDS, MOST_A_SECOND, WAIT_NS, ClientSpans, Doubt, EndedSpan
+from energymeter.serve.totals import SpanTotal, Totals
 
 START = 1000 * SECOND
 
@@ -86,6 +93,80 @@ def test_the_energy_is_that_of_the_agents_ring(board: Board) -> None:
     assert board.joules() == pytest.approx([3.0, 3.0])
     with pytest.raises(SpecError):
         board.take(spans={"a": [board.at(0.5), board.at(1.5)]}, joules=[7.0])
+
+
+def settled(board: Board) -> SpanTotal:
+    """The calls of "a" that are settled now, together."""
+    totals = Totals()
+    feed = Feed(list, totals)
+    board.spans.resolve()
+    for span in board.found:
+        feed.add_span("board", span)
+    return totals.spans["board", "a"]
+
+
+@pytest.mark.parametrize("facts", [Facts(volts=Band(0.005), amps=Band(0.01)), Facts(watts=Band(0.0, 0.1))])
+def test_calls_are_as_uncertain_as_in_the_program(facts: Facts) -> None:
+    board = Board(facts)
+    board.source.run(4, 3.0)
+    board.take(spans={"a": [board.at(0.5), board.at(1.5)]})
+    (channel,) = board.source.counted()
+    part = part_of(channel, channel.curve.window(board.at(0.5), board.at(1.5)), Cards())
+    total = settled(board)
+    assert total.uncertainty == pytest.approx(expanded(components_of(part)))
+    assert total.uncertainty is not None
+    assert total.uncertainty > 0.0
+
+
+def test_the_same_error_in_all_calls_does_not_average_out(board: Board) -> None:
+    board.source.run(12, 3.0)
+    for number in range(10):  # in two messages that are settled apart
+        board.take(spans={"a": [board.at(number + 0.5), board.at(number + 1.5)]})
+        if number == 4:
+            board.spans.resolve()
+    total = settled(board)
+    assert total.calls == 10
+    assert total.joules.sum == pytest.approx(30.0)
+    gain = 2 * 30.0 * math.hypot(0.005, 0.01) / math.sqrt(3)
+    assert total.uncertainty == pytest.approx(gain, rel=0.1)
+
+
+def test_a_clock_that_is_off_is_part_of_the_uncertainty() -> None:
+    """It moves both edges alike: of a steady load that is nothing, and where the power differs it is much."""
+    spread = []
+    for powers, bound_ns in (
+        ((3.0, 3.0), 0),
+        ((3.0, 3.0), SECOND // 20),
+        ((3.0, 9.0), 0),
+        ((3.0, 9.0), SECOND // 20),
+    ):
+        board = Board(Facts(watts=Band(0.0, 0.001)))
+        for power in powers:
+            board.source.run(2, power)
+        board.take(spans={"a": [board.at(1.0), board.at(3.0)]}, bound_ns=bound_ns)
+        spread.append(settled(board).uncertainty)
+    steady, still_steady, rising, uncertain = spread
+    assert still_steady == pytest.approx(steady)
+    assert uncertain == pytest.approx(math.hypot(rising or 0.0, 2 * 6.0 * 0.05 / math.sqrt(3)), rel=0.2)
+
+
+def test_what_is_unknown_of_one_call_is_unknown_of_all(tmp_path: Path) -> None:
+    path = str(tmp_path / "totals.json")
+    totals = Totals(path)
+    totals.add_span("board", "a", 1.0, 0.1, Doubt(0.1, 0.04))
+    totals.add_span("board", "a", 1.0, 0.1, Doubt(0.2, 0.05))
+    totals.add_span("board", "b", 1.0, 0.1, Doubt(0.1, 0.04))
+    totals.add_span("board", "b", 1.0, 0.1)
+    totals.add_span("board", "b", 1.0, 0.1, Doubt(0.1, 0.04))
+    totals.save()
+    for known in (totals, Totals(path)):
+        assert known.spans["board", "a"].uncertainty == pytest.approx(2 * math.hypot(0.3, 0.3))
+        assert known.spans["board", "b"].uncertainty is None
+    content = json.loads(Path(path).read_text())
+    content["spans"] = [row[:5] for row in content["spans"]]  # of an earlier version
+    Path(path).write_text(json.dumps(content))
+    earlier = Totals(path).spans["board", "a"]
+    assert (earlier.calls, earlier.joules.sum, earlier.uncertainty) == (2, 2.0, None)
 
 
 def test_a_call_waits_for_the_sample_after_its_end(board: Board) -> None:
@@ -303,12 +384,15 @@ def test_the_page_shows_names_as_text_and_what_is_left_out() -> None:
     sources = [DrawnSource("board", clock), DrawnSource("cpu", clock)]
     totals.add_span("board", "<img src=x onerror=alert(1)>", 3.0, 0.5)
     totals.leave_out("cpu", "epoch", 7)
+    totals.add_span("cpu", "batch", 3.0, 0.5, Doubt(0.03, 0.0))
+    totals.add_span("cpu", "batch", 5.0, 0.5, Doubt(0.05, 0.0))
     site = Site(Feed(lambda: sources, totals, clock=clock))
     response = site.respond("GET", "/api/live", {"host": "localhost"})
     assert dict(response.headers)["Content-Type"] == "application/json"
     rows = json.loads(response.body)["spans"]
     assert ["board: <img src=x onerror=alert(1)>", 1, 0, "3.00 J", "500 ms"] in rows
     assert ["cpu: epoch", 0, 7, "not measured", ""] in rows
+    assert ["cpu: batch", 2, 0, "4.000 J ± 0.080", "500 ms"] in rows
 
 
 def recorded(folder: Path) -> list[Trace]:

@@ -3,7 +3,10 @@
 import contextlib
 import json
 import os
+import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -16,7 +19,7 @@ from energymeter.cli.serve_options import exporter_options
 from energymeter.errors import SpecError
 from energymeter.serve.agent import Agent
 from energymeter.serve.config import Config, SourceEntry
-from energymeter.serve.exporters import ExporterSettings, begin
+from energymeter.serve.exporters import ExporterSettings, begin, check_section
 from energymeter.serve.record import RecordSettings
 
 
@@ -31,6 +34,35 @@ def given(*arguments: str, **sections: dict[str, str]) -> ExporterSettings:
 
     command.main([*arguments], standalone_mode=False)
     return found[0]
+
+
+@pytest.mark.parametrize(
+    ("section", "keys", "why"),
+    [
+        ("mqtt", "url = http://host", "no address of a broker"),
+        ("mqtt", "url = mqtt://pi:secret@host", "a password"),
+        ("otlp", "url = host:4318", "no endpoint of OTLP"),
+        (
+            "otlp",
+            "url = http://host:4318\nhost = other",
+            "host names no source of this agent; give one of: board",
+        ),
+        ("record", "folder = x\nmegabytes = much", "megabytes"),
+        ("record", "megabytes = 20\nminutes = 0", "1 to 1440 minutes"),
+    ],
+)
+def test_a_bad_value_of_a_file_names_the_file_and_the_section(
+    tmp_path: Path, section: str, keys: str, why: str
+) -> None:
+    file = tmp_path / "agent.ini"
+    file.write_text(f"[{section}]\n{keys}\n[source board]\nspec = manual:5V,1A\n")
+    with pytest.raises(SpecError, match=re.escape(why)) as caught:
+        Config.load(str(file), check_section)
+    assert str(caught.value).startswith(f"{file}: [{section}]: ")
+    command = [sys.executable, "-m", "energymeter", "serve", "--config", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode
+    assert f"agent.ini: [{section}]: " in done.stderr
 
 
 def test_nothing_reads_the_agent_unless_it_is_asked_for() -> None:

@@ -97,6 +97,7 @@ def test_spans_are_histograms() -> None:
     found = parsed(exported())
     assert found["energymeter_span_joules_count"] == {("board", "infer"): 2.0}
     assert found["energymeter_span_joules_sum"] == {("board", "infer"): 2.0}
+    assert found["energymeter_span_uncertainty_joules_total"] == {("board", "infer"): pytest.approx(0.1)}
     buckets = found["energymeter_span_joules_bucket"]
     assert buckets[("board", "infer", "0.3")] == 0.0
     assert buckets[("board", "infer", "1.0")] == 1.0

@@ -1,8 +1,21 @@
-"""The agent of another computer, through a link with delays and cuts of the test's own."""
+"""The agent of another computer, through a link with delays and cuts of the test's own.
 
+===============================================  ====================================================
+its processor has the other byte order           test_samples_of_either_byte_order
+it is of another version                         test_an_agent_of_another_version
+a message is cut off, or holds no samples        test_what_is_no_stream
+lost samples are joined, or not counted          test_what_was_lost_in_between_is_counted_and_not_joined
+a value that cannot be is added                  test_what_cannot_flow_is_counted_as_failed_and_never_added
+a stop or a sleep is seen late among many        tests/sampling/test_loop.py, test_readings_that_come_together
+===============================================  ====================================================
+"""
+
+import binascii
 import json
+import math
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +26,7 @@ from unittest import mock
 import pytest
 from devices.processes import until
 from devices.relay import Relay
+from devices.rows import row_of
 from devices.tls import pinned
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,18 +35,49 @@ pytest.importorskip("uvicorn", reason="pip install edge-energymeter[serve]")
 
 from energymeter import EnergyMeter
 from energymeter.drivers.agent import Agent as Driver
-from energymeter.errors import EnergyMeterError, SamplerError, SourceForbidden, SourceMissing, SpecError
-from energymeter.reading import Facts
+from energymeter.drivers.agent import _Part
+from energymeter.energy.integrate import Sample
+from energymeter.errors import (
+    EnergyMeterError,
+    SamplerError,
+    SourceError,
+    SourceForbidden,
+    SourceMissing,
+    SpecError,
+)
+from energymeter.reading import Facts, Reading
 from energymeter.sampling import agent_remote
 from energymeter.sampling.agent import Address
+from energymeter.sampling.agent_feed import Joint, facts_of
 from energymeter.sampling.agent_remote import TOKEN_VARIABLE, RemoteFeed
 from energymeter.sampling.config import ChannelInfo
+from energymeter.sampling.loop import Channel
+from energymeter.sampling.memory import ChannelMemory, Count, channel_bytes
 from energymeter.serve.agent import Agent
 from energymeter.serve.config import Config, SourceEntry
 from energymeter.serve.http import HttpServer, Listen
 from energymeter.testing import check_source
 
 TOKEN = "0123456789abcdef" * 2
+INFO = ChannelInfo(0, "um25c", Facts(), 10.0, 1024, 4096, "um25c", False)
+SAMPLE = Sample(1_000_000_000, 3.0, 0.6, 5.0, 1_000_000_000, 0.0, 3.0, 5.0, 0.6)
+
+
+def packed(*samples: Sample, order: str = "little") -> bytes:
+    """Samples as an agent sends them, whose processor has this byte order."""
+    layout = struct.Struct(("<" if order == "little" else ">") + "qdddqdddddd")
+    return b"".join(layout.pack(*row_of(sample)) for sample in samples)
+
+
+def text_of(*samples: Sample, order: str = "little") -> bytes:
+    return binascii.b2a_base64(packed(*samples, order=order), newline=False)
+
+
+def receiving(order: str = "little") -> RemoteFeed:
+    """A feed whose stream has begun, of one channel, on the same clock."""
+    feed = RemoteFeed(Address("laptop", 9736, "um25c"))
+    feed.infos, feed._joints, feed._last_ns, feed._order = [INFO], [Joint(-1, None)], [0], order
+    return feed
 
 
 @pytest.fixture
@@ -148,14 +193,17 @@ def test_a_wrong_token(listening: Callable[..., HttpServer], monkeypatch: pytest
 @pytest.mark.parametrize(
     "line",
     [
-        b"x", b"[]", b'{"rows": [[9, 1, 2]]}', b'{"rows": 1}', b'{"rows": [[0, 1]]}', b"[" * 9999,
+        b"x", b"[]", b'{"samples": [[9, 1, ""]]}', b'{"samples": 1}', b'{"samples": [[0, 1]]}', b"[" * 9999,
         *(
-            b'{"rows": [[%b, %b, %b, %b, 0, 0, %b, 0, %b, 5, 1, 0]]}' % fields
+            b'{"samples": [[%b, %b, %b]]}' % fields
             for fields in (
-                (b"-1", b"1", b"5", b"0", b"5", b"3"), (b"0", b"true", b"5", b"0", b"5", b"3"),
-                (b"0", b"9" * 20, b"5", b"0", b"5", b"3"), (b"0", b"1", b"Infinity", b"0", b"5", b"3"),
-                (b"0", b"1", b"5", b'"0"', b"5", b"3"), (b"0", b"1", b"5", b"0", b"1e400", b"3"),
-                (b"0", b"1", b"5", b"0", b"5", b"NaN"), (b"0", b"1", b"5", b"[]", b"5", b"3"),
+                (b"-1", b"1", b'""'), (b"0", b"true", b'""'), (b"0", b"9" * 20, b'""'), (b"0", b"1", b"5"),
+                (b"0", b"1", b"[]"), (b"0", b"1", b'"A"'), (b"0", b"1", b'"AAAA"'),
+                (b"0", b"1", b'"\xc3\xa4"'),
+                (b"0", b"1", b'"%b"' % binascii.b2a_base64(packed(SAMPLE)[:-1], newline=False)),
+                (b"0", b"1", b'"%b"' % text_of(SAMPLE._replace(at_ns=-1))),
+                (b"0", b"1", b'"%b"' % text_of(SAMPLE._replace(covered_ns=-1))),
+                (b"0", b"1", b'"%b"' % text_of(SAMPLE._replace(at_ns=(1 << 63) - 1))),
             )
         ),
     ],
@@ -166,6 +214,57 @@ def test_what_is_no_stream(listening: Callable[..., HttpServer], line: bytes) ->
     with pytest.raises(SamplerError, match="cannot be understood"):
         list(source._feed._taken(line))
     source.close()
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_samples_of_either_byte_order(order: str) -> None:
+    feed = receiving(order)
+    samples = [SAMPLE, SAMPLE._replace(at_ns=2 * SAMPLE.at_ns, covered_ns=2 * SAMPLE.covered_ns, watts=None)]
+    line = {"samples": [[0, 7, text_of(*samples, order=order).decode()]]}
+    first, second = [reading for _, reading in feed._taken(json.dumps(line).encode())]
+    assert first == Reading(5.0, 0.6, 3.0, at_ns=SAMPLE.at_ns)
+    assert second == Reading(5.0, 0.6, None, at_ns=2 * SAMPLE.at_ns)
+    assert feed._joints == [Joint(9, samples[1])]
+
+
+def test_what_was_lost_in_between_is_counted_and_not_joined() -> None:
+    feed, later = receiving(), SAMPLE._replace(at_ns=20 * SAMPLE.at_ns)
+    for number, sample in ((7, SAMPLE), (10, later)):
+        line = {"samples": [[0, number, text_of(sample).decode()]]}
+        (reading,) = [reading for _, reading in feed._taken(json.dumps(line).encode())]
+        assert reading.at_ns == sample.at_ns
+    assert feed.lost == 2
+    line = {"samples": [[0, 11, text_of(later._replace(at_ns=40 * SAMPLE.at_ns)).decode()]]}
+    gap, _ = [reading for _, reading in feed._taken(json.dumps(line).encode())]
+    assert gap == Reading(at_ns=30 * SAMPLE.at_ns), "nothing was covered meanwhile"
+    assert feed.lost == 2
+
+
+def test_what_cannot_flow_is_counted_as_failed_and_never_added() -> None:
+    feed, memory = receiving(), ChannelMemory(memoryview(bytearray(channel_bytes(1024))), 1024)
+    channel = Channel(_Part("um25c", facts_of(INFO), "um25c", ""), memory, 10.0)
+    for number, watts in enumerate((3.0, math.inf, 1e300, 3.0)):
+        at_ns = (number + 1) * SAMPLE.at_ns
+        sample = SAMPLE._replace(at_ns=at_ns, covered_ns=at_ns, watts=watts)
+        line = {"samples": [[0, number, text_of(sample).decode()]]}
+        for _, reading in feed._taken(json.dumps(line).encode()):
+            with suppress(SourceError):
+                channel.take(at_ns, reading)
+    newest = memory.last()
+    assert newest is not None
+    assert newest.joules == pytest.approx(3.0 * newest.covered_ns * 1e-9)
+    assert memory.counts[Count.RING_COUNT] == 2
+
+
+@pytest.mark.parametrize("head", [{"order": None}, {"order": "middle"}, {"order": []}, {"began": None}])
+def test_an_agent_of_another_version(head: dict[str, object]) -> None:
+    content = {"channels": [INFO.to_json()], "began": 1, "order": "little", **head}
+    impostor = Impostor(answer(json.dumps(content).encode() + b"\n"))
+    try:
+        with pytest.raises(SamplerError, match="install the same version on both sides"):
+            RemoteFeed(Address("127.0.0.1", impostor.port, "board"))._begin()
+    finally:
+        impostor.close()
 
 
 def test_nobody_is_there() -> None:
@@ -228,10 +327,11 @@ def answer(body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
-INFO = ChannelInfo(0, "um25c", Facts(), 10.0, 1024, 4096, "um25c", False)
 CLOCK = answer(b'{"arrived_ns": 5000000000, "left_ns": 5000001000}')
 SOURCES = answer(b'{"sources": [{"name": "board"}]}')
-HEAD = answer(json.dumps({"channels": [INFO.to_json()], "began": 1, "now": 5}).encode() + b"\n")
+HEAD = answer(
+    json.dumps({"channels": [INFO.to_json()], "began": 1, "order": "little", "now": 5}).encode() + b"\n"
+)
 PIECES = [
     b"Infinity", b"-1", b"NaN", b"1e999", b"9" * 5000, b"[" * 5000, b"{}", b"[]", b'""', b"null", b"\x1b[2J",
     b"\r\n", b"HTTP/1.1 500 No\r\n", b"Content-Length: 99999999999\r\n", b"Transfer-Encoding: chunked\r\n",
