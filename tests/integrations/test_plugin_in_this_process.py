@@ -366,6 +366,7 @@ def test_a_marker_that_makes_no_sense(inner: Inner, marker: str, message: str) -
     assert ended == 1
     assert message in out
     assert "test_inner_" not in out.replace("_ test_it _", ""), "no line of code is shown"
+    assert "pytest_plugin.py" not in out, "nor one of ours"
 
 
 def test_the_usual_options() -> None:
@@ -534,6 +535,11 @@ def test_pluggy_of_today_gets_the_plugin() -> None:
     pytest_entry.pytest_addoption(manager)
     assert manager.get_plugin(pytest_entry.PLUGIN) is pytest_plugin
     assert not any(isinstance(plugin, pytest_entry.TooOld) for plugin in manager.get_plugins())
+
+
+def test_what_is_for_types_alone_is_not_imported() -> None:
+    """Every run of pytest loads this file, of everybody."""
+    assert not {"Any", "Callable", "EnergyMeter", "Gate", "Run", "TypeVar"} & {*vars(pytest_plugin)}
 
 
 def test_an_old_pluggy_gets_its_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
