@@ -78,7 +78,7 @@ def read_counter(path: str) -> tuple[list[float], list[float]]:
     if len(charges) > 1:
         titles = " and ".join(repr(meant[i].text) for i in charges)
         raise CalibrationError(f"{path} has {len(charges)} columns of charge, {titles}; keep one of them")
-    charge = charges[0] if charges else None
+    charge = next(iter(charges), None)
     for place, title in enumerate(table.titles):
         devices = {row[place] for _, row in table.rows if place < len(row)}
         if device_key(title) in DEVICES and len(devices) > 1:

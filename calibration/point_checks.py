@@ -128,7 +128,8 @@ def _other_row(shown: Floats, true: Floats, rests: Floats, u_shown: Floats, u_tr
         line = york(mine, its, u_shown[: len(mine)], u_true[: len(mine)])
         shifted = float(np.sqrt(np.mean((its - line.at(mine)) ** 2)))
         if shifted < scatter / 3:
-            return f", and its readings fit those of the point {name} {scatter / shifted:.0f} times better"
+            times = scatter / max(shifted, scatter / 1000)  # a perfect fit is infinitely better
+            return f", and its readings fit those of the point {name} {times:.0f} times better"
     return ""
 
 

@@ -85,10 +85,11 @@ class Otii:
         self._wanted, self._timeout = device, timeout
         self._user, self._password, self._password_env = user, password, password_env
         self._server: OtiiServer | None = None
-        self._project = self._recording = -1
+        self._project: int | None = None
+        self._recording: int | None = None
         self._started = False
         self._base: Timebase
-        self._to: float
+        self._to: float | None = None
 
     def open(self) -> None:
         """Connect, find the device, and join or start a recording.
@@ -177,10 +178,10 @@ class Otii:
         )
 
     def _join(self) -> None:
-        self._base, self._to = Timebase(), -1.0
+        self._base, self._to = Timebase(), None
         self._project = self._ask("otii_get_active_project", {}).get("project_id", -1)
         if self._project == -1:
-            self._project = self._ask("otii_create_project", {}).get("project_id", -1)
+            self._project = self._ask("otii_create_project", {}).get("project_id")
         self._recording = self._last_recording()
         if self._recording != -1 and self._ask("recording_is_running", {"recording_id": self._recording}).get(
             "running"

@@ -29,8 +29,7 @@ class SystemClock(Clock):
     time = staticmethod(time.time)
 
     def sleep(self, seconds: float) -> None:
-        if seconds > 0:
-            time.sleep(seconds)
+        time.sleep(max(0.0, seconds))
 
 
 class ManualClock(Clock):
@@ -53,5 +52,4 @@ class ManualClock(Clock):
         return self._epoch + self._now_ns / 1e9
 
     def sleep(self, seconds: float) -> None:
-        if seconds > 0:
-            self._now_ns += round(seconds * 1e9)
+        self._now_ns += max(0, round(seconds * 1e9))

@@ -1,6 +1,7 @@
 """Where files are: this user's own (configuration, data, cache), and the kernel's small text files."""
 
 import errno
+import math
 import os
 import stat
 import sys
@@ -72,17 +73,17 @@ def entries(folder: str) -> list[str]:
     return sorted(names, key=_natural)
 
 
-def _natural(name: str) -> list[tuple[bool, int, str]]:
-    parts: list[tuple[bool, int, str]] = []
+def _natural(name: str) -> list[tuple[float, str]]:
+    parts: list[tuple[float, str]] = []
     digits = ""
     for char in name + "\0":
         if "0" <= char <= "9":
             digits += char
             continue
         if digits:
-            parts.append((False, int(digits), ""))
+            parts.append((int(digits), ""))
             digits = ""
-        parts.append((True, 0, char))
+        parts.append((math.inf, char))  # after any number
     return parts
 
 
@@ -143,7 +144,7 @@ def replace_file(path: str, content: str | bytes, *, durable: bool = False) -> N
 
 def _sync_folder(path: str) -> None:
     """Wait until the names in a folder are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -156,7 +157,7 @@ def read_file(path: str, most_bytes: int) -> bytes:
     Raises:
         OSError: it cannot be read, is no regular file, or is larger.
     """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         opened = os.fstat(file.fileno())
         if not stat.S_ISREG(opened.st_mode):
             raise OSError(errno.EINVAL, "it is no regular file")

@@ -499,22 +499,27 @@ class _Watch:
     def __enter__(self) -> "_Watch":
         if not _Watch._hooked:
             _Watch._hooked = True
-            sys.addaudithook(_Watch._see)
+            watching = _Watch._watching  # the hook outlives the names of this module
+
+            def see(event: str, args: tuple[object, ...]) -> None:
+                if watching:
+                    watching[-1]._see(event, args)
+
+            sys.addaudithook(see)
         _Watch._watching.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         _Watch._watching.remove(self)
 
-    @staticmethod
-    def _see(event: str, args: tuple[object, ...]) -> None:
-        if not _Watch._watching or event not in _TOUCHES:
+    def _see(self, event: str, args: tuple[object, ...]) -> None:
+        if event not in _TOUCHES:
             return
         what = str(args[0]) if args and event in ("open", "os.listdir", "os.scandir") else ""
         listing = event in ("os.listdir", "os.scandir")
         program = what in ("", *sys.path) if listing else what.endswith(_PROGRAM)
         if not program and not _importing():
-            _Watch._watching[-1].touched.append(f"{event} {what}".strip())
+            self.touched.append(f"{event} {what}".strip())
 
 
 def _importing() -> bool:
@@ -522,7 +527,7 @@ def _importing() -> bool:
 
     What a module does while it is imported is not among it.
     """
-    frame: FrameType | None = sys._getframe(2)  # who caused the event
+    frame: FrameType | None = sys._getframe(3)  # who caused the event
     while frame is not None and frame.f_code.co_name != "<module>":
         if frame.f_code.co_filename.startswith(_IMPORT):
             return True

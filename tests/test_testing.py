@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from energymeter import EnergyMeter
+from energymeter import EnergyMeter, testing
 from energymeter.clock import ManualClock
 from energymeter.errors import SourceEnded, SourceError, SourceMissing, SourceTimeout
 from energymeter.reading import Band, Facts, Reading
@@ -133,6 +133,16 @@ def test_a_module_that_touches_the_world_when_it_is_imported(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(Broken, match=r"constructor touches the system \(open /proc/self/stat"):
         check_source(importing("greedy_module"))
+
+
+def test_what_watches_a_constructor_outlives_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interpreter that ends clears the names of modules before its last events, and a hook stays."""
+    check_source(Sound)
+    for name in [
+        name for name, value in vars(testing).items() if getattr(value, "__module__", "") == testing.__name__
+    ]:
+        monkeypatch.setattr(testing, name, None)
+    sys.audit("open", "/proc/self/stat")
 
 
 class NoClose:

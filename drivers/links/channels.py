@@ -75,7 +75,7 @@ class Snapshot(Generic[T]):
         self._error: SourceError | None = None
         self.turn = 0
         """How many samples were taken."""
-        self.at_ns = 0
+        self.at_ns: int
         """The middle of the newest sample, on the monotonic clock."""
 
     def advance(self) -> None:
@@ -112,13 +112,13 @@ class Shared(Generic[T]):
         self._snapshot = snapshot
         self._pick = pick
         self._turn = 0
-        self._last_ns = 0
+        self._last_ns: int | None = None
 
     def open(self) -> None:
         """Nothing to do: the source it belongs to is open."""
 
     def read(self) -> Reading:
-        if self._turn >= self._snapshot.turn:
+        if self._turn == self._snapshot.turn:
             self._snapshot.advance()
         self._turn = self._snapshot.turn
         reading = self._pick(self._snapshot.value())

@@ -44,7 +44,7 @@ class Converter:
         self.current = kind.narrow if narrow and kind.narrow else kind.current
         self.resets = 0
         """Times the chip was found at its power-on setting and set up again."""
-        self.status = 0
+        self.status: int
         """The register with the ready flag, as it was last read."""
         self.extra = extra
         self._clock = clock or SystemClock()

@@ -87,7 +87,7 @@ class Table:
     @property
     def said(self) -> str:
         """What was recognised, for people; empty before it was."""
-        return "" if self.layout is None else self.layout.said(max(1, len(self.channels)))
+        return "" if self.layout is None else self.layout.said(len(self.channels))
 
     @property
     def known(self) -> bool:

@@ -11,6 +11,8 @@ from energymeter.text import duration, percent
 _STEPS = 288
 """A day in steps of five minutes."""
 _YEARS = 10
+_ALIKE = 1e-9
+"""Two days that begin with the same charge, but for this share of the usable charge, are alike."""
 
 
 class Steady(NamedTuple):
@@ -163,15 +165,13 @@ def outlook(battery: Battery, watts: float, *, share: float = 1.0, hour: float =
     at = [hour + (i + 0.5) * 24 / _STEPS for i in range(_STEPS)]
     income = [battery.input.watts_at(h) for h in at]
     margin = sum(income) / (drawn * _STEPS) - 1
-    left = share * battery.joules
-    lowest, before = left, -1.0
+    left = lowest = share * battery.joules
+    before = -1.0
     for day in range(365 * _YEARS):
-        if left <= before or (day and left >= battery.joules):
-            if margin >= 0:
+        if margin >= 0:
+            if abs(left - before) <= _ALIKE * battery.joules:
                 break  # the day repeats itself without emptying the battery
-        elif margin >= 0:
-            lowest = left  # still filling up: the first day is not typical
-        before = left if margin >= 0 else -1.0
+            lowest = before = left  # the day before was not typical: it began fuller, or emptier
         for i, watts_in in enumerate(income):
             net = drawn - watts_in
             if net > 0 and left <= net * seconds:

@@ -24,6 +24,7 @@ from energymeter.units import number
 from energymeter.version import __version__
 
 _KEPT = 20_000
+"""The newest samples, from which the noise and the means are taken."""
 _STEADY, _FAST, _ZERO, _RESISTOR, _PLUG = 0.5, 0.05, 0.1, 0.1, 0.1
 """Shares of the time. The rest is for the person's hands."""
 _FASTEST_SECONDS = 30.0
@@ -121,6 +122,7 @@ class Acceptance:
         self._buffer = ReadingBuffer(source, rate_hz, clock, channel)
         self._period = 1 / rate_hz
         self._samples: deque[Sample] = deque(maxlen=_KEPT)
+        self._first: Sample | None = None
         self._integrator: Integrator | None = None
         self._seen_s = -math.inf
         self._reads = self._failures = 0
@@ -273,9 +275,10 @@ class Acceptance:
 
     def _count_check(self, before: Counters | None, after: Counters | None, failed: int) -> Check:
         name = "counters against the integral"
-        first, last = (self._samples[0], self._samples[-1]) if self._samples else (None, None)
-        if before is None or after is None or first is None or last is None:
+        first = self._first
+        if before is None or after is None or first is None:
             return Check(name, None, "it has no counters of its own")
+        last = self._samples[-1]
         counted = after.since(before)
         ours = [
             None if one is None or other is None else other - one
@@ -321,6 +324,7 @@ class Acceptance:
 
     def _forget(self) -> None:
         self._samples.clear()
+        self._first = None
 
     def _measure(self, seconds: float) -> None:
         due_s = self._now_s
@@ -345,6 +349,7 @@ class Acceptance:
             assert self._integrator is not None
             sample = self._integrator.add(round(timed.at_s * 1e9), timed.reading)
             if sample is not None:
+                self._first = self._first or sample
                 self._samples.append(sample)
         return True
 

@@ -38,7 +38,8 @@ class GapRule:
     """The gap limit of a channel. It follows the interval that is observed, whatever was asked for.
 
     The usual interval changes when three in a row are less than half or more than one and a half of it, to
-    their median; the very first one is taken at its word if it is longer. One gap changes nothing.
+    their median; the very first one is taken at its word if it is longer. One gap changes nothing, nor do the
+    readings that were held back meanwhile and come together after it.
 
     Args:
         nominal_ns: the interval that was asked for.
@@ -48,6 +49,8 @@ class GapRule:
         # lines that a pipe held back and delivers together are no faster source
         self.shortest_ns = min(_SHORTEST_NS, nominal_ns / 10)
         self._unusual: list[float] = []
+        self._behind_ns = 0.0
+        """By how much the readings since the last usual interval came too late."""
         self.unsteady = self._first = True
         """Whether an interval from ``from_ns`` to ``to_ns`` changes anything; longer and shorter ones do."""
         self.follow(nominal_ns)
@@ -55,6 +58,7 @@ class GapRule:
     def follow(self, usual_ns: float) -> None:
         """Take this for the usual interval from now on."""
         self.limit_ns = gap_limit_ns(usual_ns)
+        self._usual_ns, self._behind_ns = usual_ns, 0.0
         # whole numbers, which compare faster with the intervals
         self.from_ns, self.to_ns = ceil(usual_ns / 2), floor(1.5 * usual_ns)
         self._unusual.clear()
@@ -62,11 +66,17 @@ class GapRule:
     def observe(self, interval_ns: float) -> int:
         """Take one more interval into account; the limit from now on."""
         first, self._first = self._first, False
+        late_ns = interval_ns - self._usual_ns
         if self.from_ns <= interval_ns <= self.to_ns:
-            if self._unusual:
-                self._unusual.clear()
-        elif interval_ns >= self.shortest_ns:
+            self._unusual.clear()
+            self._behind_ns = 0.0
+        elif interval_ns < self.shortest_ns:
+            pass
+        elif late_ns < 0 < self._behind_ns:  # it catches up
+            self._behind_ns += late_ns
+        else:
             self._unusual.append(interval_ns)
+            self._behind_ns += max(late_ns, 0.0)
             if len(self._unusual) == IN_A_ROW:
                 self.follow(sorted(self._unusual)[IN_A_ROW // 2])
             elif first and interval_ns > self.to_ns:

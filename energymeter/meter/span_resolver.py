@@ -58,15 +58,16 @@ class Resolved(NamedTuple):
 
     def window(self, number: int, seconds: float) -> Window:
         """One span's window."""
+        row = number
         for exact, rounded in self.blocks:
             size = len(exact) // _EXACT
-            if number < size:
+            if row < size:
                 return Window(
                     seconds,
-                    *exact[_EXACT * number : _EXACT * (number + 1)],
-                    *rounded[_ROUNDED * number : _ROUNDED * (number + 1)],
+                    *exact[_EXACT * row : _EXACT * (row + 1)],
+                    *rounded[_ROUNDED * row : _ROUNDED * (row + 1)],
                 )
-            number -= size
+            row -= size
         raise IndexError(f"span {number} of {self.n}")
 
     def extended(

@@ -67,23 +67,24 @@ def _gaps(steps: Floats) -> npt.NDArray[np.bool_]:
     seen_ns = in_ns[observed]
     limits_ns = np.empty(len(seen_ns))
     start, size = 0, _FEW
-    if in_ns[0] > rule.to_ns:
-        limits_ns[0] = rule.limit_ns
-        rule.follow(in_ns[0])
-        start = 1
+    if not observed.size or observed[0]:
+        rule.observe(float(in_ns[0]))  # the very first one, which says nothing
     while start < len(seen_ns):
-        block = seen_ns[start : start + size]
-        limits_ns[start : start + size] = rule.limit_ns
-        odd = (block < rule.from_ns) | (block > rule.to_ns)
-        row = np.logical_and.reduce([odd[n : len(odd) - IN_A_ROW + 1 + n] for n in range(IN_A_ROW)])
-        if len(block) < IN_A_ROW or not row.any():
-            # the last of this block may be the first of a row
-            start += len(block) if start + size >= len(seen_ns) else len(block) - IN_A_ROW + 1
-            size = min(2 * size, _CHUNK)
-        else:
-            first = int(row.argmax())
-            rule.follow(float(np.median(block[first : first + IN_A_ROW])))
-            start, size = start + first + IN_A_ROW, _FEW
+        if not rule.unsteady:
+            block = seen_ns[start : start + size]
+            odd = (block < rule.from_ns) | (block > rule.to_ns)
+            row = np.logical_and.reduce([odd[n : len(odd) - IN_A_ROW + 1 + n] for n in range(IN_A_ROW)])
+            limits_ns[start : start + size] = rule.limit_ns
+            if len(block) < IN_A_ROW or not row.any():
+                # the last of this block may be the first of a row
+                start += len(block) if start + size >= len(seen_ns) else len(block) - IN_A_ROW + 1
+                size = min(2 * size, _CHUNK)
+                continue
+            start, size = start + int(row.argmax()), _FEW
+        # the very first one, or one of a row: each may change the limit
+        limits_ns[start] = rule.limit_ns
+        rule.observe(float(seen_ns[start]))
+        start += 1
     found = np.zeros(len(steps), bool)
     found[observed] = seen_ns > limits_ns
     return found

@@ -47,6 +47,8 @@ _SERIES = re.compile(
     r"(?P<fields>\S(?:.*\S)?) (?P<at>\d{9,19})\s*$"
 )
 _FIELD = re.compile(r'((?:[^\s,=\\]|\\.)+)=("(?:[^"\\]|\\.)*"|[^\s,="]+)(?:,|$)')
+_TAG = re.compile(r"((?:[^\s,=\\]|\\.)+)=((?:[^\s,=\\]|\\.)+)(?:,|$)")
+"""As in `_SERIES`: a sign of space, comma or quotation is part of a tag, escaped or not."""
 _QUOTED = re.compile(r'"[^"]*"')
 _KEY = re.compile(r"[A-Za-z_][^\s,;=\"]*$")
 _BEFORE_KEYS = re.compile(
@@ -250,7 +252,7 @@ def _plain(name: str) -> str:
 
 
 def _tags(found: "re.Match[str]") -> dict[str, str]:
-    return {_plain(key): _plain(value) for key, value in _FIELD.findall(found["tags"][1:])}
+    return {_plain(key): _plain(value) for key, value in _TAG.findall(found["tags"][1:])}
 
 
 def _fields(text: str) -> dict[str, str]:

@@ -267,7 +267,7 @@ def _is_long(file: IO[bytes]) -> bool:
     """Whether whole columns are worth their imports, and possible."""
     try:
         size = os.fstat(file.fileno()).st_size
-    except (OSError, ValueError):
+    except OSError:
         return False
     long = size >= (_LONG_BYTES // 8 if "pyarrow" in sys.modules else _LONG_BYTES)
     return long and importlib.util.find_spec("pyarrow") is not None

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 
 _NAN, _INF = math.nan, math.inf
-_WHOLE = 1 - 1e-9
-"""What is less of a window has a gap in it; rounding is not."""
 _PATIENCE = 1000
 """Searches repeated because the writer went round the ring meanwhile, or a record is not yet visible."""
 _TRIES = 8
@@ -151,7 +149,7 @@ class Stretch:
         from_ns, measured_ns = self._measured_from_ns, self.measured_ns
         start, end = (start_ns - from_ns) / measured_ns, (end_ns - from_ns) / measured_ns
         seconds = (end_ns - start_ns) * 1e-9
-        edge_joules = 2 * self._edge_joules
+        # no longer than from one sample to the next: this is less than what both edges misplace
         around_joules = self._step_watts * seconds * STEP_AROUND
         return made(
             Window,
@@ -164,7 +162,7 @@ class Stretch:
                 - (self._covered_ns + start * measured_ns) * 1e-9,
                 0.0,
                 (self._variance + end * self._variance_rise) - (self._variance + start * self._variance_rise),
-                around_joules if around_joules < edge_joules else edge_joules,
+                around_joules,
                 self.peak_watts,
                 self._edge_joules,
                 self._edge_joules,
@@ -401,8 +399,7 @@ class Curve:
         late_ns = self.late_ns()
         edges = self._edges(start_ns, end_ns, late_ns)
         seconds = (end_ns - start_ns) * 1e-9
-        is_whole = end.covered_seconds - start.covered_seconds > _WHOLE * seconds
-        peak = self.peak(start_ns, end_ns if is_whole else self._out_of_gap(end_ns))
+        peak = self.peak(start_ns, self._out_of_gap(end_ns))
         window = Window.between(start, end, seconds, peak, edges)
         if late_ns:
             unseen = self._unseen_joules(start_ns, end_ns, late_ns)

@@ -460,9 +460,9 @@ class HttpServer:
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         try:
             config.load()
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
             self._socket.bind((listen.host, listen.port))
-            self._socket.listen(128)
+            self._socket.listen()
         except OSError as failure:
             self._socket.close()
             raise SourceForbidden(

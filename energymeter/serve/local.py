@@ -379,10 +379,8 @@ def bound(path: str, group: int | None) -> socket.socket:
         finally:
             os.setegid(own_group)
             os.umask(mask)
-        link.listen(128)
+        link.listen()
     except OSError as failure:
-        if isinstance(failure, EnergyMeterError):
-            raise
         raise SourceForbidden(
             f"no socket can be made at {path} ({failure.strerror}); name another with --socket"
         ) from failure

@@ -394,6 +394,7 @@ def test_questions_are_answered_while_another_program_writes(tmp_path: Path) -> 
     holder.close()
 
 
+@pytest.mark.slow
 def test_units_are_counted_over_the_latest_thousand_runs(ledger: Ledger, budget: int) -> None:
     for run in range(1003):
         ledger.record(budget, f"run {run}", "", debit(1))

@@ -1,6 +1,7 @@
 """The guided calibration, on an emulated chip, with a script in the place of the person."""
 
 import math
+import struct
 import sys
 import time
 import xml.etree.ElementTree as ET
@@ -295,10 +296,29 @@ def test_the_residuals_are_a_picture(tmp_path):
         draw(FITS, str(tmp_path / "none" / "r.svg"))
 
 
-def test_a_png_is_drawn_by_matplotlib(tmp_path):
+def test_a_png_is_drawn_by_matplotlib(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed: no PNG is drawn")
+    from matplotlib.figure import Figure
+
+    kept, save = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *to, **how: kept.append(figure) or save(figure, *to, **how)
+    )
     draw(FITS, str(tmp_path / "r.PNG"))
-    assert (tmp_path / "r.PNG").read_bytes().startswith(b"\x89PNG\r\n")
+    content = (tmp_path / "r.PNG").read_bytes()
+    assert content.startswith(b"\x89PNG\r\n")
+    assert struct.unpack(">2I", content[16:24]) == (960, 540), "6.4 by 3.6 inches at 150 dpi"
+    ((axes,),) = (figure.axes for figure in kept)
+    assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == (
+        "Reference minus calibrated reading",
+        "reference, as a share of its largest",
+        "residual, % of the largest",
+    )
+    zero, marks = axes.lines
+    assert (list(zero.get_ydata()), zero.get_color(), zero.get_linewidth()) == ([0.0, 0.0], "#444", 0.8)
+    assert (marks.get_marker(), marks.get_linestyle(), marks.get_color()) == ("o", "None", "#1b6ca8")
+    assert list(marks.get_xdata()) == pytest.approx([0.0, 0.511 / 1.019, 1.0, 0.204 / 1.019])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["amps"]
 
 
 def test_a_png_without_matplotlib_says_what_to_install(tmp_path, monkeypatch):

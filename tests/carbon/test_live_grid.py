@@ -425,6 +425,7 @@ def ask(live: LiveGrid, question: int) -> str:
         return str(why)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [ElectricityMapsServer, BritishServer, WattTimeServer])
 def test_a_spoilt_answer_is_intensities_or_one_error(
     kind: type[Server], clock: ManualClock, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -85,6 +86,14 @@ def test_ports_of_the_board_itself_are_left_out(monkeypatch: pytest.MonkeyPatch)
     ]
     monkeypatch.setattr("serial.tools.list_ports.comports", lambda: ports[::-1])
     assert serial_ports() == [Port("/dev/rfcomm0", "", ""), Port("/dev/ttyUSB0", "0483:5740", "")]
+
+
+def test_without_pyserial_no_port_can_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "serial.tools.list_ports", None)
+    with pytest.raises(
+        SourceMissing, match=r"^serial ports cannot be listed without pyserial: pip install pyserial$"
+    ):
+        serial_ports()
 
 
 def test_our_own_package_is_not_foreign(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -506,11 +515,47 @@ def test_rules_of_drivers_by_the_node_they_open(tmp_path: Path) -> None:
     assert 'sudo groupadd -f rapl\nsudo usermod -aG rapl "$USER"\n' in text
 
 
+@pytest.mark.parametrize(
+    ("vendor", "product", "shown"),
+    [("5fc9", "0063", "bulk"), ("0483", "003a", "none here now"), ("0001", "0002", "none here now")],
+)
+def test_of_usb_meters_those_without_a_hid_node_are_listed(
+    tmp_path: Path, vendor: str, product: str, shown: str
+) -> None:
+    Sysfs(tmp_path).fill("sys/bus/usb/devices/1-1", {"idVendor": vendor, "idProduct": product})
+    drivers = {
+        "hid": SimpleNamespace(usb_node="hidraw", usb_ids=((0x483, 0x3A),)),
+        "bulk": SimpleNamespace(usb_node="usb", usb_ids=((0x5FC9, 0x63),)),
+    }
+    text = permissions(Machine(str(tmp_path), (), ()), lambda: [*drivers], drivers.__getitem__)
+    assert f"\n# USB meters: {shown}\n" in text
+
+
+def test_a_driver_that_cannot_be_loaded_hides_no_rule_of_another(tmp_path: Path) -> None:
+    def load(name: str) -> Any:
+        if name == "broken":
+            raise EnergyMeterError("no")
+        return SimpleNamespace(usb_node="hidraw", usb_ids=((0x483, 0x3A),))
+
+    text = permissions(Machine(str(tmp_path), (), ()), lambda: ["broken", "good"], load)
+    assert 'ATTRS{idProduct}=="003a"' in text
+
+
 def test_this_user_has_groups() -> None:
     import grp
 
     assert grp.getgrgid(os.getegid()).gr_name in Machine().member_of
     assert grp.getgrgid(0).gr_name in Machine().groups
+
+
+def test_a_group_without_a_name_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    import grp
+
+    names = {1: "one", 2: "two"}
+    monkeypatch.setattr(os, "getegid", lambda: 0)
+    monkeypatch.setattr(os, "getgroups", lambda: [0, 1, 2, 3])
+    monkeypatch.setattr(grp, "getgrgid", lambda number: SimpleNamespace(gr_name=names[number]))
+    assert Machine(groups=()).member_of == {"one", "two"}
 
 
 # Acceptance

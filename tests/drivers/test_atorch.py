@@ -168,6 +168,27 @@ def test_what_the_meters_clock_does_changes_no_stamp() -> None:
     assert stamps_of((1.0, same), (3.0, same + other)) == [1.0, 2.0, 3.0], "a heap, while it stands still"
 
 
+@pytest.mark.parametrize(
+    ("kind", "counters"),
+    [
+        (1, (0x01020304 * 36000.0, None)),  # 0.01 kWh
+        (2, (0x01020304 * 36000.0, 0x0A0B0C * 36.0)),  # and 0.01 Ah
+        (3, (0x01020304 * 36.0, 0x0A0B0C * 3.6)),  # 0.01 Wh, and 1 mAh
+    ],
+)
+def test_each_byte_of_the_counters_and_of_the_clock_counts(
+    kind: int, counters: tuple[float, float | None]
+) -> None:
+    found = decode(
+        report(kind, 0x010203, 0x040506, 0x0A0B0C, 0x01020304, seconds=300 * 3600 + 125, celsius=0x0102)
+    )
+    assert (found.counters.joules, found.counters.coulombs) == pytest.approx(counters)
+    assert (found.clock_seconds, found.celsius) == (300 * 3600 + 125, 0x0102)
+    volts, amps = {1: (10, 1000), 2: (10, 1000), 3: (100, 100)}[kind]
+    assert (found.volts, found.amps) == pytest.approx((0x010203 / volts, 0x040506 / amps))
+    assert found.watts == (pytest.approx(0x0A0B0C / 10) if kind == 1 else None)
+
+
 def test_a_clock_of_whole_seconds_makes_no_false_misses() -> None:
     """Reports every 1.0008 s: every 20 minutes the meter's clock seems to skip a second, and none is lost."""
     flow = [(n * 1.0008 + 0.9995, n) for n in range(3000)]
@@ -181,6 +202,19 @@ def test_reports_that_did_not_come_are_lost() -> None:
     source = heard(*flow)
     assert len(all_of(source)) == 17
     assert source.lost == 3
+
+
+@pytest.mark.parametrize(
+    ("at", "seconds", "lost"),
+    [(4.0, 4, 2), (4.0, 3, 1), (4.0, 2, 0), (4.0, 1, 0), (4.0, 0, 0), (2.0, 4, 0), (2.6, 9, 1)],
+)
+def test_a_second_is_lost_if_both_clocks_have_counted_it(at: float, seconds: int, lost: int) -> None:
+    """After a report at 1 s, when the meter's clock showed 1 s."""
+    source = heard(
+        (1.0, report(3, 500, 100, 0, 0, seconds=1)), (at, report(3, 501, 100, 0, 0, seconds=seconds))
+    )
+    assert len(all_of(source)) == 2
+    assert source.lost == lost
 
 
 @pytest.mark.parametrize("kind", [1, 2, 3])

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from energymeter.clock import ManualClock
 from energymeter.drivers.csv import Csv
+from energymeter.drivers.protocols.text_table import Table
 from energymeter.errors import SourceError, SourceForbidden, SourceMissing, SourceTimeout, SpecError
 from energymeter.reading import Reading
+from energymeter.recordings.record import Hints
 from energymeter.testing import check_source, check_unplugged
 
 SECOND = 1_000_000_000
@@ -107,8 +109,9 @@ def test_without_a_time_column_arrival_counts_and_stamps_increase(tmp_path: Path
 def test_header_below_a_preamble_and_comments(tmp_path: Path) -> None:
     text = "# exported by X\nDevice: CT-3\n\nTime(s);Voltage;Current\n"
     log = Log(tmp_path / "p.csv", text, volts="voltage", amps="CURRENT", amps_unit="mA")
-    log.write("0,0;5,02;900\n# mark\n0,5;5,03;1000\n")
+    log.write("0,0;5,02;900\n# mark\n\n  \n # mark\n0,5;5,03;1000\nTime(s);Voltage;Current\n")
     assert [(r.volts, r.amps) for r in log.rows()] == [(5.02, 0.9), (5.03, 1.0)]
+    assert log.source.lost == 0, "none of these should be a row"
 
 
 def test_a_header_that_comes_after_open(tmp_path: Path) -> None:
@@ -268,13 +271,21 @@ def test_rows_of_several_devices(tmp_path: Path) -> None:
     log = Log(tmp_path / "one.csv", text, channel="1")
     log.write(row)
     assert log.watts() == [71.0]
+    (alone,) = log.source.notes
+    assert alone.startswith("read as ")
+    assert "channels" not in alone
     log = Log(tmp_path / "two.csv", text)
+    assert log.source.notes == (f"{alone}, 2 channels",)
     log.write(row)
     assert [(part.name[-7:], part.facts.counted) for part in log.source.channels()] == [
         ("index 0", True),
         ("index 1", True),
     ]
     assert taken(log) == [(0, 46.0), (1, 71.0)]
+    for part, watts in zip(log.source.channels(), (46.0, 71.0), strict=True):
+        log.write(row)
+        stream = part.stream()  # type: ignore[attr-defined]
+        assert [one.watts for one in itertools.takewhile(lambda one: one.fresh, stream)] == [watts]
     with pytest.raises(SourceError, match=r"several channels, .*choose one with channel="):
         next(log.source.stream())
     log.source.close()
@@ -347,6 +358,58 @@ def test_rows_without_any_number_are_explained(tmp_path: Path) -> None:
         log.rows()
 
 
+def test_a_row_too_short_to_say_its_device_is_passed_over(tmp_path: Path) -> None:
+    text = "time_s,power_W,gpu\n" + "".join(f"{i},{5 + gpu},{gpu}\n" for i in range(3) for gpu in (0, 1))
+    log = Log(tmp_path / "p.csv", text)
+    log.write("3,7,0\n4,8\n5\n6,9,1\n")
+    assert taken(log) == [(0, 7.0), (1, 9.0)]
+    log.source.close()
+
+
+def test_what_is_lost_are_rows_without_a_number_and_lines_without_an_end(tmp_path: Path) -> None:
+    log = Log(tmp_path / "p.csv", "t_s,power_W\n0,1\n")
+    log.write("1,off\n2,5\n3,off\n")
+    assert log.watts() == [5.0]
+    log.write("x" * 70_000)
+    log.rows()
+    assert log.source.lost == 3
+    log.source.close()
+
+
+def test_devices_are_looked_for_among_the_first_rows_only() -> None:
+    table = Table("p.csv", "csv@p.csv", Hints())
+    table.learn(["time_s,power_W", *(f"{i},5" for i in range(60))])
+    for i in range(60, 90):
+        assert table.row(f"{i},5") is not None
+    assert len(table._head) == 61, "no more are kept"
+    early = Table("p.csv", "csv@p.csv", Hints())
+    early.learn(["time_s,power_W", "0,5"])
+    for i in range(1, 90):
+        early.row(f"{i},5")
+    assert len(early._head) == 48
+
+
+def test_five_rows_without_a_number_are_too_many_unless_one_had_one(tmp_path: Path) -> None:
+    def bad(count: int) -> str:
+        return "".join(f"{i},off\n" for i in range(count))
+
+    four = Log(tmp_path / "four.csv", "t_s,power_W\n0,1\n")
+    four.write(bad(4))
+    assert four.watts() == []
+    assert four.source.lost == 4
+    four.write("9,5\n" + bad(4))
+    assert four.watts() == [5.0]
+    assert four.source.lost == 8, "one was good"
+    four.source.close()
+    five = Log(tmp_path / "five.csv", "t_s,power_W\n0,1\n")
+    five.write("x" * 70 + "\n" + bad(4))
+    with pytest.raises(
+        SourceError, match=f"gained 5 rows without a number that is known, such as '{'x' * 60}'; correct"
+    ):
+        five.rows()
+    five.source.close()
+
+
 @pytest.mark.parametrize("channel", ["1", "index 1"])
 def test_a_channel_is_named_as_in_a_recording(tmp_path: Path, channel: str) -> None:
     titles = "timestamp, index, power.draw [W]\n"
@@ -365,6 +428,14 @@ def test_several_channels_are_asked_about_and_never_mixed(tmp_path: Path) -> Non
         SourceError, match=r"several devices, [ABC] and [ABC], .*choose one, as in csv@.*\?channel=[ABC]$"
     ):
         log.watts()
+
+
+def test_devices_are_found_also_where_no_column_is_the_time(tmp_path: Path) -> None:
+    log = Log(tmp_path / "p.csv", "phase,power_W\n", watts="power_W")
+    log.write("".join(f"{phase},5\n" for _ in range(9) for phase in "ABC"))
+    with pytest.raises(SourceError, match=r"several devices, [ABC] and [ABC], "):
+        log.watts()
+    log.source.close()
 
 
 @pytest.mark.parametrize(

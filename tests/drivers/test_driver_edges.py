@@ -1,6 +1,7 @@
 """Drivers one branch at a time: names, both ends of every option, and each check of a frame by itself."""
 
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from energymeter.drivers.adb import Adb
 from energymeter.drivers.atorch import Atorch
 from energymeter.drivers.battery import Battery
 from energymeter.drivers.csv import Csv
+from energymeter.drivers.exec import Exec
 from energymeter.drivers.fnirsi import Fnirsi
 from energymeter.drivers.fnirsi_ble import FnirsiBle
 from energymeter.drivers.http import Http
@@ -36,6 +38,7 @@ from energymeter.drivers.nvml import Nvml
 from energymeter.drivers.otii import Otii
 from energymeter.drivers.pmic import Pmic
 from energymeter.drivers.ppk2 import Ppk2
+from energymeter.drivers.protocols.gauge import gauge_facts
 from energymeter.drivers.protocols.text_fields import Fields
 from energymeter.drivers.pzem import Pzem
 from energymeter.drivers.rapl import Rapl
@@ -53,7 +56,7 @@ from energymeter.errors import (
     SourceTimeout,
     SpecError,
 )
-from energymeter.reading import Band, Reading
+from energymeter.reading import Band, Facts, Reading
 
 # Names
 
@@ -451,6 +454,7 @@ def test_frames_in_parts_and_among_others() -> None:
         (emulated.NVML_ERROR_DRIVER_NOT_LOADED, SourceMissing, "no NVIDIA driver is loaded"),
         (emulated.NVML_ERROR_NO_PERMISSION, SourceForbidden, "add it to the container or run as root"),
         (emulated.NVML_ERROR_TIMEOUT, SourceTimeout, "did not answer"),
+        (emulated.NVML_ERROR_INSUFFICIENT_POWER, SourceError, "failed .*look into `nvidia-smi` and `dmesg`"),
         (emulated.NVML_ERROR_GPU_IS_LOST, SourceError, "failed .*look into `nvidia-smi` and `dmesg`"),
         (emulated.NVML_ERROR_NOT_FOUND, SourceMissing, "is not here .*`nvidia-smi -L` lists the GPUs"),
         (emulated.NVML_ERROR_INVALID_ARGUMENT, SourceMissing, "is not here"),
@@ -540,6 +544,44 @@ def test_answers_of_the_firmware_without_a_rail(answer: str, kind: type[SourceEr
     assert (type(caught.value), firmware.closed) == (kind, 1)
 
 
+def test_of_a_long_answer_eighty_signs_are_shown() -> None:
+    with pytest.raises(SourceMissing) as caught:
+        Pmic(firmware=Says(f" error={'x' * 90}\n")).open()
+    assert str(caught.value).startswith(f"the firmware says 'error={'x' * 74}'; ")
+
+
+def test_the_accuracy_of_rails_and_of_a_fit_is_our_own_word() -> None:
+    for fit, provenance, watts in ((False, "measured", Band(0.05)), (True, "modelled", Band(0.1, 0.3))):
+        facts = Pmic(fit=fit).facts
+        assert (facts.provenance, facts.watts, facts.max_watts) == (provenance, watts, 100.0)
+        assert (facts.volts, facts.amps) == (Band(0.02), Band(0.05))
+        assert (facts.renewal_seconds, facts.default_hz, facts.max_hz) == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(("address", "serial"), [("", ""), ("usb", ""), ("hwmon", ""), ("007965", "007965")])
+def test_what_is_no_way_to_a_km003c_is_its_serial_number(address: str, serial: str) -> None:
+    assert Km003c(address)._wire.serial == serial  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("plugged_in", [[], ["1-1"]])
+def test_an_fnirsi_that_is_plugged_in_is_left_for_a_person_to_name(
+    plugged_in: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def plugged(ids: object) -> list[str]:
+        asked.append(ids)
+        return plugged_in
+
+    monkeypatch.setattr("energymeter.drivers.fnirsi.plugged", plugged)
+    if plugged_in:
+        with pytest.raises(SourceMissing, match="an FNIRSI meter is plugged in; name it to start its stream"):
+            Fnirsi.addresses()
+    else:
+        assert Fnirsi.addresses() == []
+    assert asked == [((0x0483, 0x003A), (0x0483, 0x003B), (0x2E3C, 0x0049), (0x2E3C, 0x5558))]
+
+
 def test_watts_of_all_rails_or_of_one() -> None:
     whole, one = Pmic(firmware=Says(TWO, TWO)), Pmic("B", firmware=Says(TWO, TWO))
     fit = Pmic(fit=True, firmware=Says(TWO, TWO))
@@ -609,3 +651,44 @@ def test_silence_is_borne_for_so_long(make: Callable[..., Any], seconds: float, 
             beats += 1
     assert (clock.monotonic_ns() - began) * 1e-9 == pytest.approx(seconds)
     assert beats == round(seconds / 0.25) - 1
+
+
+# What a driver says of itself
+
+
+@pytest.mark.parametrize("line", ["my-meter a", "my-meter b", "my-meter --once -q"])
+def test_a_command_with_arguments_has_a_mark_instead_of_them(line: str) -> None:
+    assert Exec(line, unit="W").name == f"exec@my-meter#{zlib.crc32(line.encode()) % 65536:04x}"
+
+
+def test_a_command_without_arguments_has_no_mark() -> None:
+    assert Exec("my-meter", unit="W").name == "exec@my-meter"
+
+
+def test_the_serial_number_of_an_fnb58_has_four_bytes() -> None:
+    source = fnirsi_ble.FnirsiBle("AA:BB")
+    payload = bytes(4) + (0x89ABCDEF).to_bytes(4, "little") + bytes(6)
+    assert source._learn(fnirsi_ble.Frame(3, payload)) is None
+    assert source.identity == f"fnb58 {0x89ABCDEF}"
+
+
+def test_the_facts_of_a_gauge() -> None:
+    assert gauge_facts(coulomb_step=3.6, joule_step=36.0) == Facts(
+        semantics="counter",
+        place="cell",
+        coulombs=Band(0.05, 0.0, 3.6),
+        joules=Band(0.05, 0.0, 36.0),
+        volts=Band(0.02),
+        max_watts=300.0,
+        default_hz=1.0,
+        max_hz=1.0,
+    )
+    assert gauge_facts(joule_step=36.0).coulombs is None
+
+
+@pytest.mark.parametrize("plugged_in", [[], ["1-1"]])
+def test_a_joulescope_that_is_plugged_in_is_found(
+    plugged_in: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("energymeter.drivers.joulescope.plugged", lambda ids: plugged_in)
+    assert list(Joulescope.addresses()) == [""] * len(plugged_in)

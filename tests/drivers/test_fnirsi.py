@@ -216,6 +216,23 @@ def test_hidraw_is_found_by_id_locked_and_followed_by_serial_number(tmp_path: Pa
         one.unplug()
 
 
+def test_of_two_meters_the_first_is_meant_and_named(tmp_path: Path) -> None:
+    nodes = [HidrawNode(tmp_path, number, 0x2E3C, 0x5558, f"SN{number}") for number in (1, 2)]
+    roots = (str(nodes[0].sysfs), str(nodes[0].dev))
+    first = HidLine("", Fnirsi.usb_ids, *roots)
+    first.open()
+    assert first.node is not None
+    assert first.node.serial == "SN1"
+    with pytest.raises(SourceBusy, match=f"^{nodes[0].dev}/hidraw1 is held by "):
+        HidLine("", Fnirsi.usb_ids, *roots).open()
+    second = HidLine("SN2", Fnirsi.usb_ids, *roots)
+    second.open()
+    for line in (first, second):
+        line.close()
+    for node in nodes:
+        node.unplug()
+
+
 class FakeHidApi:
     """The ``hid`` module as far as the link touches it: one FNB48, which can be taken away."""
 

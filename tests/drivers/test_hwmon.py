@@ -9,7 +9,7 @@ from devices.sysfs import Sysfs, check_faults
 
 from energymeter.drivers.hwmon import Hwmon
 from energymeter.errors import NotMeasured, SourceError, SourceForbidden, SourceMissing, SpecError
-from energymeter.reading import Reading
+from energymeter.reading import Band, Reading
 
 INA219 = {
     "in0_input": -4,
@@ -45,6 +45,15 @@ def test_volts_and_amps_are_preferred_to_the_unsigned_power(sysfs: Sysfs) -> Non
         assert reading.volts == pytest.approx(4.228)
         assert reading.amps == pytest.approx(-0.040)
         assert reading.watts is None
+
+
+def test_of_a_chip_one_bound_is_said_for_many(sysfs: Sysfs) -> None:
+    """Steps are those of the kernel: 1 mV and 1 mA."""
+    chip(sysfs, 0, "ina219", in1_input=5000, curr1_input=1000, power1_input=5_000_000)
+    (channel,) = opened(sysfs).channels()
+    facts = channel.facts
+    assert (facts.volts, facts.amps) == (Band(0.01, 0.0, 1e-3), Band(0.02, 0.0, 1e-3))
+    assert (facts.watts, facts.joules) == (Band(0.02), Band(0.02))
 
 
 def test_the_true_shunt_scales_the_current(sysfs: Sysfs) -> None:

@@ -487,6 +487,18 @@ def test_pi_ina219_is_asked_for_the_widest_range_and_for_fresh_values(
     source.close()
 
 
+def test_pi_ina219_finds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library()
+
+    def nobody(*_: object, **__: object) -> None:
+        raise OSError(errno.EREMOTEIO, "Remote I/O error")
+
+    monkeypatch.setattr(library, "INA219", nobody)
+    monkeypatch.setitem(sys.modules, "ina219", library)
+    with pytest.raises(SourceMissing, match=r"nobody answers at 1:0x40 \(errno 121\)"):
+        Ina219(backend="pi-ina219").open()
+
+
 @pytest.mark.peers
 def test_pi_ina219_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
     smbus = pytest.importorskip(

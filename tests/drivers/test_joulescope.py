@@ -1,5 +1,6 @@
 """Joulescope, against a stand-in for its package's Driver."""
 
+import itertools
 import sys
 from itertools import islice
 
@@ -57,6 +58,16 @@ def test_energy_is_the_instruments_own() -> None:
     assert driver.finalized
     assert not driver.listeners
     assert not driver.opened
+
+
+def test_a_block_is_stamped_by_its_end_however_long_it_is() -> None:
+    driver = FakeDriver([JS220])
+    source = opened(driver)
+    for seconds in (0.1, 0.3, 0.2):
+        driver.deliver(1.0, seconds)
+    stamps = [reading.at_ns or 0 for reading in islice(source.stream(), 3)]
+    assert [b - a for a, b in itertools.pairwise(stamps)] == pytest.approx([3e8, 2e8], abs=10)
+    source.close()
 
 
 def test_blocks_that_never_came_are_counted_and_their_energy_is_not_lost() -> None:

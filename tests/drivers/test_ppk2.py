@@ -65,6 +65,52 @@ def test_one_word_by_hand() -> None:
     assert [one.amps for one in decode(flow)[0]] == pytest.approx([1.002 * ratio] * 8)
 
 
+def test_every_constant_has_its_place_in_the_formula() -> None:
+    """r = (4 ADC - O) * 1.8 / 163840 / R; I = UG * (r * (GS * r + GI) + S * V + I0) (pc-nrfconnect-ppk)."""
+    ranges = {
+        "R": (1000.0, 100.0, 10.0, 1.0, 0.05),
+        "GS": (0.1, 0.2, 0.3, 0.4, 0.5),
+        "GI": (1.01, 1.02, 1.03, 1.04, 1.05),
+        "O": (10.0, 20.0, 30.0, 40.0, 50.0),
+        "S": (1e-8, 2e-8, 3e-8, 4e-8, 5e-8),
+        "I": (1e-7, 2e-7, 3e-7, 4e-7, 5e-7),
+        "UG": (0.9, 0.95, 1.0, 1.05, 1.1),
+    }
+    calibration = CALIBRATION._replace(constants=ranges)
+    for place in range(5):
+        r, gs, gi, o, s, i0, ug = (values[place] for values in ranges.values())
+        for adc in (0, 1, 5000, 0x3FFE):
+            flow = b"".join((adc | place << 14 | n << 18).to_bytes(4, "little") for n in range(8))
+            ratio = (4 * adc - o) * 1.8 / 163840 / r
+            amps = ug * (ratio * (gs * ratio + gi) + s * 3.3 + i0)
+            found = Decoder(calibration, 3.3, 8).feed(flow)
+            assert [(one.samples, one.amps, one.least, one.greatest) for one in found] == [
+                (8, pytest.approx(amps), pytest.approx(amps), pytest.approx(amps))
+            ]
+
+
+def test_a_line_without_a_number_hides_no_constant_after_it() -> None:
+    found = parse_calibration("garbage\nR0: 5\nO1: x\nR1: 6\nI0: 1e12\nI1: -9e11\nVDD: 0\n")
+    assert (found.constants["R"][0], found.constants["R"][1]) == (5.0, 6.0)
+    assert "I0" in found.missing, "no such number"
+    assert found.constants["I"][1] == -9e11
+    assert (found.supply_volts, found.calibrated) == (0.0, None)
+
+
+def test_words_that_may_still_be_in_step_wait_and_no_others() -> None:
+    def flow(*counters: int) -> bytes:
+        return b"".join((1000 | 2 << 14 | n << 18).to_bytes(4, "little") for n in counters)
+
+    found, decoder = decode(flow(*range(10), 13))
+    assert len(found) == 10, "what comes next shows whether 13 is a loss"
+    assert len(decoder.feed(flow(14, 15))) == 3
+    assert (decoder.lost, decoder.tick) == (3, 16)
+    found, decoder = decode(flow(*range(10), 13, 20))
+    assert len(found) == 10
+    assert len(decoder.feed(flow(21))) == 3
+    assert (decoder.lost, decoder.tick) == (9, 22)
+
+
 @pytest.mark.parametrize("rate", [10, 100, 1000, 5000])
 def test_a_sweep_through_all_ranges_keeps_its_charge(rate: float) -> None:
     source, _ = emulated(sweep, volts=3.3)

@@ -269,6 +269,30 @@ def test_single_gaps_between_regular_readings_change_nothing(gaps):
         assert rule.observe(10 * MS) == 35 * MS
 
 
+def test_readings_that_were_held_back_and_come_together_are_no_faster_source():
+    """Those of a thread that had to wait for its turn: late by six intervals, then all within 0.4 ms."""
+    rule = GapRule(10 * MS)
+    assert [rule.observe(10 * MS) for _ in range(3)] == [35 * MS] * 3
+    assert rule.observe(68 * MS) == 35 * MS
+    assert [rule.observe(MS // 15) for _ in range(6)] == [35 * MS] * 6
+    assert [rule.observe(10 * MS) for _ in range(3)] == [35 * MS] * 3
+
+
+def test_a_source_that_is_faster_after_a_gap_must_have_caught_up_first():
+    rule = GapRule(10 * MS)
+    rule.observe(10 * MS)
+    rule.observe(28 * MS)  # 18 ms late, of which each that follows makes good 9
+    assert [rule.observe(1 * MS) for _ in range(5)] == [35 * MS] * 3 + [3500_000] * 2
+
+
+def test_one_usual_interval_ends_the_catching_up():
+    rule = GapRule(10 * MS)
+    rule.observe(10 * MS)
+    for interval in (500 * MS, 10 * MS):
+        rule.observe(interval)
+    assert [rule.observe(1 * MS) for _ in range(3)] == [35 * MS, 35 * MS, 3500_000]
+
+
 def test_lines_that_a_pipe_held_back_are_no_faster_source():
     rule = GapRule(100 * MS)
     for _ in range(10):

@@ -6,6 +6,7 @@ hands on and ends, call by call.
 
 import pickle
 import sys
+import threading
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -15,11 +16,13 @@ from energymeter import Battery, Budget, EnergyMeter, SpecError
 from energymeter.integrations import (
     instrument,
     keras_callback,
+    layers,
     lightning_callback,
     sklearn_callback,
     transformers_callback,
 )
-from energymeter.integrations.layers import layer_shares
+from energymeter.integrations.devices import sync_of_devices
+from energymeter.integrations.layers import LayerShares, layer_shares
 from energymeter.integrations.notebook import load_ipython_extension
 from energymeter.meter import active
 from energymeter.meter.usage_delta import UsageDelta
@@ -662,3 +665,141 @@ def test_what_a_model_counts_is_counted_where_it_infers_alone(meter):
         pipeline.preprocess(3)
         pipeline.forward(3)
     assert found(meter) == {"ocr preprocess": (1, {}), "ocr infer": (1, {"words": 6.0})}
+
+
+def test_the_shares_of_layers_as_they_are_printed():
+    """4 ms and 12 ms of 16 ms, and 8 J: a quarter, and three."""
+    shares = LayerShares()
+    shares._times = {"light": [0.001, 0.003], "a\nb": [0.012]}
+    shares._kinds = {"light": "Linear", "a\nb": "Conv2d", "never": "ReLU"}
+    shares.span = SimpleNamespace(usage=SimpleNamespace(joules=8.0))
+    assert [tuple(layer) for layer in shares.layers] == [
+        ("a\nb", "Conv2d", 1, 0.012, pytest.approx(0.75), pytest.approx(6.0)),
+        ("light", "Linear", 2, 0.004, pytest.approx(0.25), pytest.approx(2.0)),
+    ]
+    assert str(shares).split("\n") == [
+        "energy of the block, shared out by the time in each layer",
+        "layer  kind    calls    ms  share of time  J by time",
+        r"a\nb   Conv2d      1  12.0         75.0 %       6.00",
+        "light  Linear      2  4.00         25.0 %       2.00",
+    ]
+    assert shares._repr_html_() == (
+        "<table><tr><th>layer</th><th>kind</th><th>calls</th><th>ms</th>"
+        "<th>share of time</th><th>J by time</th></tr>"
+        r"<tr><td>a\nb</td><td>Conv2d</td><td>1</td><td>12.0</td><td>75.0 %</td><td>6.00</td></tr>"
+        "<tr><td>light</td><td>Linear</td><td>2</td><td>4.00</td><td>25.0 %</td><td>2.00</td></tr></table>"
+    )
+
+
+def test_layers_that_took_no_time_have_no_shares():
+    shares = LayerShares()
+    shares._times, shares._kinds = {"a": [0.0]}, {"a": "ReLU"}
+    shares.span = SimpleNamespace(usage=SimpleNamespace(joules=8.0))
+    with pytest.raises(SpecError, match="no layer was called; call the module within the block"):
+        _ = shares.layers
+    shares._times, shares.span = {"a": [0.1]}, None
+    with pytest.raises(SpecError, match="no layer was called"):
+        _ = shares.layers
+
+
+def test_a_layer_is_timed_from_its_beginning_to_its_end(meter, monkeypatch):
+    """On a clock that is moved by hand: 1 ms, 2 ms, and one call that began before the block."""
+    ticks = iter([0, 1_000_000, 5_000_000, 7_000_000])
+    monkeypatch.setattr(layers, "time", SimpleNamespace(perf_counter_ns=lambda: next(ticks)))
+    layer = Layer()
+    with meter, layer_shares(layer, meter) as shares:
+        before, after = (hook for _, hook in layer.hooks)
+        after(layer, 1, None)  # a call that had begun before
+        for _ in range(2):
+            before(layer, 1)
+            after(layer, 1, None)
+        after(layer, 1, None)
+    assert shares._times == {"": [pytest.approx(0.001), pytest.approx(0.002)]}
+    (found,) = shares.layers
+    assert (found.calls, found.seconds, found.share) == (2, pytest.approx(0.003), 1.0)
+    assert len(meter.spans["layers"]) == 1
+
+
+def test_fitting_counts_no_images(meter):
+    estimator = model_of("sklearn", fit=work, predict=work)
+    with meter, instrument(estimator, meter, images=lambda result, data, *_: 10 * len(data)):
+        estimator.fit([1, 2, 3], None)
+        estimator.predict([1, 2])
+    assert found(meter) == {"fit": (1, {"samples": 3.0}), "infer": (1, {"samples": 2.0, "images": 20.0})}
+
+
+def test_a_model_of_which_a_part_is_missing_is_left_as_it_was(meter):
+    session = model_of("onnxruntime", run=work)
+    with pytest.raises(AttributeError, match="run_with_ort_values"):
+        instrument(session, meter)
+    assert vars(session) == {}
+
+
+@pytest.mark.parametrize("package", ["numpy.linalg", "onnxruntimes", "sklearn_extra"])
+def test_a_model_of_another_package_is_unknown(meter, package):
+    with pytest.raises(SpecError) as failure:
+        instrument(model_of(package, run=work), meter)
+    assert str(failure.value) == (
+        "nothing is known of the calls of Model, only of models of ai_edge_litert, executorch, "
+        "faster_whisper, onnxruntime, sentence_transformers, sklearn, tflite_runtime, transformers; use "
+        '`with meter.span("infer")` around them'
+    )
+
+
+def test_a_class_of_ones_own_is_known_by_what_it_is_made_of(meter):
+    known = type(model_of("sklearn.linear_model", fit=work))
+    estimator = type("Mine", (known,), {"__module__": "mine"})()
+    with meter, instrument(estimator, meter):
+        estimator.fit([1])
+    assert found(meter) == {"fit": (1, {"samples": 1.0})}
+
+
+def test_a_model_waits_for_its_devices_unless_the_meter_does(meter):
+    instrument(model_of("sklearn", fit=work), meter)
+    assert meter.sync is sync_of_devices
+    own = EnergyMeter(SOURCE, linger=0, sync=work)
+    before = own.sync
+    instrument(model_of("sklearn", fit=work), own)
+    assert own.sync is before
+
+
+def test_a_best_model_is_saved_once_after_its_evaluation(hugging_face):
+    hugging_face.step(should_evaluate=True)
+    hugging_face.call("on_evaluate")
+    hugging_face.call("on_save")
+    hugging_face.call("on_save")
+    assert hugging_face.units() == {"steps": 1.0, "evaluations": 1.0, "checkpoints": 1.0}
+
+
+def test_a_training_of_keras_that_ends_twice_is_put_back_once(monkeypatch, meter):
+    installed(monkeypatch, "keras.callbacks", Callback=Base)
+    callback = keras_callback(meter)
+    callback.model = Network()
+    callback.on_train_end()  # it never began
+    callback.on_train_begin()
+    callback.on_train_end()
+    callback.on_train_end()
+    assert "save" not in vars(callback.model)
+
+
+def test_a_trainer_of_lightning_that_fails_before_it_fits(monkeypatch, meter):
+    installed(monkeypatch, "pytorch_lightning", Callback=Base)
+    callback = lightning_callback(meter)
+    callback.on_exception(trainer_of([]), None, KeyboardInterrupt())
+    assert not active.has(meter)
+
+
+def test_a_cell_with_spans_shows_them_and_its_line_ends_with_the_program(notebook):
+    shell, shown, _ = notebook
+    before = {*threading.enumerate()}
+    shell.user_ns["spanned"] = lambda: active.latest().span("part")
+    cell = "import threading\nwith spanned(): threads = threading.enumerate()\n[1, 2]\nx = 3"
+    shell.magics["cell"](SOURCE, cell)
+    usage, spans = shown
+    assert usage is shell.user_ns["_energy"]
+    assert [*spans] == ["part"]
+    assert shell.user_ns["x"] == 3
+    begun = [thread for thread in shell.user_ns["threads"] if thread not in before]
+    assert begun
+    assert all(thread.daemon for thread in begun), "an interpreter that ends does not wait for them"
+    assert not any(thread.is_alive() for thread in begun if thread.name.startswith("Thread-"))

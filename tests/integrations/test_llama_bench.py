@@ -3,6 +3,7 @@
 import json
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,107 @@ def test_a_line_of_the_documentation() -> None:
     test = BenchTest.of(record)
     assert test.name == "tg128"
     assert test.timings(1075361300) == (0, 128, 0, None, pytest.approx(1.0753613), None)
+
+
+# Figures and names ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("prompt", "output", "name", "prefill", "decode"),
+    [
+        (1, 0, "pp1", 0.25, None),
+        (0, 1, "tg1", None, 0.25),
+        (512, 512, "pp512+tg512", None, None),
+        (1, 2, "pp1+tg2", None, None),
+    ],
+)
+def test_the_time_of_a_repetition_belongs_to_the_one_phase_that_it_has(
+    prompt: int, output: int, name: str, prefill: float | None, decode: float | None
+) -> None:
+    test = BenchTest.of({**PROMPT, "n_prompt": prompt, "n_gen": output})
+    assert test.name == name
+    known = (None if one is None else pytest.approx(one) for one in (prefill, decode))
+    assert test.timings(250_000_000) == (prompt, output, 0, *known, None)
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        ({"n_prompt": -1}, "a test of -1 and 0 tokens has no figure; give -p or -n, and -r"),
+        ({"n_gen": -1}, "a test of 32 and -1 tokens has no figure; give -p or -n, and -r"),
+        ({"n_prompt": -1, "n_gen": 2}, "a test of -1 and 2 tokens has no figure; give -p or -n, and -r"),
+        ({"samples_ns": [1] * 100_000}, "a test of 32 and 0 tokens has no figure; give -p or -n, and -r"),
+        ({"samples_ns": [1, 0, 1]}, "a repetition took no time; give more tokens with -p or -n"),
+        ({"samples_ns": [-1]}, "a repetition took no time; give more tokens with -p or -n"),
+        ({"n_depth": 1}, "at a depth, llama-bench works between its repetitions; leave out -d"),
+        ({"n_gen": "many"}, "this line is no result of llama-bench; run it with -o jsonl"),
+        ({"samples_ns": ["a"]}, "this line is no result of llama-bench; run it with -o jsonl"),
+    ],
+)
+def test_a_result_just_outside_of_its_limits(known: dict[str, object], message: str) -> None:
+    with pytest.raises(SpecError) as failure:
+        BenchTest.of({**PROMPT, **known})
+    assert str(failure.value) == message
+
+
+@pytest.mark.parametrize("samples", [[1], [1] * 99_999])
+def test_a_result_just_within_its_limits(samples: list[int]) -> None:
+    assert BenchTest.of({**PROMPT, "samples_ns": samples}).nanoseconds == (*samples,)
+
+
+def test_the_settings_of_a_result_by_their_names_for_people() -> None:
+    assert BenchTest.of(PROMPT).settings == {
+        "model": "llama 256M Q4_K - Medium",
+        "batch": 2048,
+        "micro-batch": 512,
+        "threads": 6,
+        "layers on a GPU": -1,
+        "cache": "f16",
+    }
+    assert BenchTest.of({**PROMPT, "n_gpu_layers": 3, "type_k": "q8_0"}).settings["layers on a GPU"] == 3
+
+
+def printing(folder: Path, *lines: str, ends: str = "") -> list[str]:
+    """A program that prints these lines, without waiting."""
+    path = folder / "printing"
+    path.write_text(f"import os, signal, sys\nfor line in {lines!r}: print(line, flush=True)\n{ends}")
+    return [sys.executable, str(path)]
+
+
+def test_lines_are_placed_where_they_arrive_and_repeated_tests_are_numbered(tmp_path: Path) -> None:
+    quick = {**PROMPT, "samples_ns": [1_000_000, 2_000_000]}
+    both, output = {**quick, "n_gen": 16}, {**quick, "n_prompt": 0, "n_gen": 16}
+    lines = ["", *(json.dumps(one) for one in (output, quick, quick, both, quick)), " "]
+    with EnergyMeter("manual:5V,0.6A", rate_hz=500) as meter:
+        began = time.monotonic_ns()
+        while meter.usage.seconds < 0.1:  # so long that nothing would have begun before the meter
+            time.sleep(0.01)
+        found = llama_bench.run(meter, printing(tmp_path, *lines))
+        ended = time.monotonic_ns()
+    assert [tokens.name for tokens in found] == ["tg16", "pp32", "pp32 #2", "pp32+tg16", "pp32 #3"]
+    assert [tokens.settings["context"] for tokens in found] == [16, 32, 32, 48, 32]
+    for tokens in found:
+        first, middle, again, last = meter.spans[tokens.name]._snapshot.edges
+        assert (middle - first, last - again, again - middle) == (1_000_000, 2_000_000, 0)
+        assert began < first < last < ended
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"),
+    [("sys.exit(1)", 1), ("sys.exit(255)", 255), ("os.kill(os.getpid(), signal.SIGTERM)", 143)],
+)
+def test_the_exit_code_is_that_of_a_shell(tmp_path: Path, ends: str, code: int) -> None:
+    with EnergyMeter("manual:5V,0.6A") as meter, pytest.raises(CommandFailed) as failure:
+        llama_bench.run(meter, printing(tmp_path, ends=ends))
+    assert failure.value.exit_code == code
+    assert str(failure.value) == (
+        f"llama-bench failed with exit code {-15 if code == 143 else code}; run it by itself first"
+    )
+
+
+def test_the_beginning_of_a_line_that_is_no_json_is_shown(tmp_path: Path) -> None:
+    with EnergyMeter("manual:5V,0.6A") as meter, pytest.raises(SpecError) as failure:
+        llama_bench.run(meter, printing(tmp_path, "| " + "0123456789" * 8))
+    shown = "| " + "0123456789" * 5 + "01234567"
+    assert str(failure.value) == f"{shown!r} is no JSON of llama-bench; leave out -o"
+    assert len(shown) == 60

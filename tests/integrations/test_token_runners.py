@@ -229,3 +229,105 @@ def test_a_generator_is_one_request_also_if_it_is_not_read_on(read: int) -> None
     # the first token comes with the step that ends the prefill
     assert costs.phases["prefill"].joules == pytest.approx(1.4, rel=0.02)
     bench.life.end()
+
+
+def test_of_several_sequences_the_first_one_is_passed_on() -> None:
+    class Several(Generator):
+        def get_next_tokens(self) -> list[int]:
+            return [*super().get_next_tokens(), 99]
+
+    bench = Bench()
+    bench.pass_ms(10)
+    bench.enter()
+    bench.pass_ms(5)
+    tokens = Tokens(bench.life, bench.span)
+    assert [*onnxruntime_genai.generated(Several(bench, [11, 12]), [1, 2], tokens)] == [11, 12]
+    bench.pass_ms(5)
+    assert (tokens.results.prompt_tokens, tokens.results.output_tokens) == (2, 2)
+    bench.life.end()
+
+
+# What an answer may leave out -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("known", "usage", "found"),
+    [
+        # of llama.cpp itself: prompt_n is what was evaluated, whatever the usage says
+        ({"prompt_n": 7, "cache_n": 3}, {"prompt_tokens": 10}, (7, 3)),
+        ({"prompt_n": 7, "cache_n": 0}, {"prompt_tokens": 7}, (7, 0)),
+        ({"cache_n": 3}, {"prompt_tokens": 10}, (None, 3)),
+        # of another server: the usage says how many of all came from the cache
+        ({"prompt_n": 10}, {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 4}}, (6, 4)),
+        ({}, {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 4}}, (6, 4)),
+        ({}, {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 0}}, (10, 0)),
+        ({"prompt_n": 6}, {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 4}}, (6, 4)),
+        ({"prompt_n": 10}, {"prompt_tokens": 10}, (10, None)),
+        ({"prompt_n": 10}, {"prompt_tokens": 10, "prompt_tokens_details": None}, (10, None)),
+        ({"prompt_n": 10}, {"prompt_tokens_details": {"cached_tokens": 4}}, (10, 4)),
+        ({}, {"prompt_tokens_details": {"cached_tokens": 4}}, (None, 4)),
+        ({}, {"prompt_tokens": 10}, (None, None)),
+    ],
+)
+def test_what_of_a_prompt_was_evaluated_and_what_came_from_the_cache(
+    known: dict[str, object], usage: dict[str, object], found: tuple[int | None, int | None]
+) -> None:
+    answer = {"timings": known, "usage": {**usage, "completion_tokens": 2}}
+    assert llama_cpp.timings(answer) == (found[0], 2, found[1], None, None, None)
+
+
+def test_each_time_that_llama_cpp_reports_is_in_seconds() -> None:
+    for name, place in (("prompt_ms", 3), ("predicted_ms", 4)):
+        found = llama_cpp.timings({"timings": {"prompt_n": 1, "predicted_n": 1, "cache_n": 0, name: 2500}})
+        assert [one for one in found[3:] if one is not None] == [found[place]] == [pytest.approx(2.5)]
+
+
+def test_the_tokens_of_the_timings_come_before_those_of_the_usage() -> None:
+    answer = {"timings": {"predicted_n": 3}, "usage": {"completion_tokens": 2}}
+    assert llama_cpp.timings(answer).output_tokens == 3
+    assert llama_cpp.timings({"timings": {"predicted_n": 3}}).output_tokens == 3
+
+
+@pytest.mark.parametrize(
+    ("count", "cached", "evaluated"), [(11, 8, 3), (11, 0, 11), (8, 8, 0), (None, 8, None), (11, None, None)]
+)
+def test_what_ollama_evaluated_of_a_prompt(
+    count: int | None, cached: int | None, evaluated: int | None
+) -> None:
+    answer = {**OLLAMA_COLD, "prompt_eval_count": count, "prompt_eval_cached_count": cached}
+    found = ollama.timings({name: value for name, value in answer.items() if value is not None})
+    assert (found.prompt_tokens, found.cached_tokens, found.output_tokens) == (evaluated, cached, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), [("prompt_eval_duration", 3), ("eval_duration", 4), ("load_duration", 5)]
+)
+def test_each_time_that_ollama_reports_is_in_seconds(name: str, place: int) -> None:
+    found = ollama.timings({"done": True, "eval_count": 1, name: 2_500_000_000})
+    assert [one for one in found[3:] if one is not None] == [found[place]] == [pytest.approx(2.5)]
+
+
+@pytest.mark.parametrize("done", [1, "true", None, False])
+def test_an_answer_is_finished_where_ollama_says_so(done: object) -> None:
+    with pytest.raises(SpecError) as failure:
+        ollama.timings({**OLLAMA_COLD, "done": done})
+    assert str(failure.value) == (
+        "this is no finished answer of Ollama; give the whole answer, or a stream's last chunk"
+    )
+
+
+def test_a_streamer_by_itself_needs_no_other() -> None:
+    bench = Bench()
+    bench.pass_ms(10)
+    bench.enter()
+    bench.pass_ms(5)
+    tokens = Tokens(bench.life, bench.span)
+    with tokens.request() as request:
+        streamer = EnergyStreamer(request)
+        for number in (7, 2, 2):
+            streamer.put(Ids(number))
+            bench.pass_ms(100, watts=2.0)
+        streamer.end()
+    bench.pass_ms(5)
+    assert (tokens.results.prompt_tokens, tokens.results.output_tokens) == (7, 4)
+    bench.life.end()

@@ -6,6 +6,9 @@ import multiprocessing
 import pytest
 
 from energymeter import Battery, Budget, EnergyMeter, NotMeasured, SpecError
+from energymeter.battery.converter import Converter
+from energymeter.budget.balance import Balance
+from energymeter.clock import ManualClock
 from energymeter.integrations import (
     TrainingEnergy,
     keras_callback,
@@ -277,3 +280,230 @@ def _frameworks_loaded() -> list[str]:
         getattr(energymeter.integrations, name)
     heavy = ("torch", "transformers", "keras", "sklearn", "mlflow", "codecarbon", "IPython", "numpy")
     return [name for name in heavy if name in sys.modules]
+
+
+# Parts, in what they follow from ---------------------------------------------------------------
+
+
+def names(energy: TrainingEnergy) -> dict[str, int]:
+    return {name: len(spans) for name, spans in energy.meter.spans.items()}
+
+
+def test_a_step_outside_of_an_epoch_begins_none(energy):
+    with energy:
+        for _ in range(2):
+            with energy.part("step"):
+                work()
+    assert names(energy) == {"warm-up step": 1, "step": 1}
+
+
+def test_an_epoch_that_failed_is_not_gone_on_with_by_the_next_training(energy):
+    with energy:
+        energy.begin("epoch")
+    with energy:
+        with energy.part("step"):
+            work()
+        with energy.part("step"):
+            work()
+    assert names(energy) == {"warm-up step": 1, "step": 1}
+
+
+@pytest.mark.parametrize("part", ["evaluation", "checkpoint"])
+def test_an_epoch_ends_with_another_part_and_goes_on_with_the_next_step(energy, part):
+    with energy:
+        energy.begin("epoch")
+        for _ in range(2):
+            with energy.part("step"):
+                work()
+            assert energy.is_open("epoch")
+            with energy.part(part):
+                assert not energy.is_open("epoch")
+        assert not energy.is_open("epoch")
+        energy.end("epoch")
+        energy.end("epoch")
+    spans = energy.meter.spans
+    assert len(spans["epoch"]) == 2
+    assert spans["epoch"].usage.per("epochs").number == 1
+    assert [unit.unit for unit in spans[part].usage.units] == [f"{part}s"]
+
+
+def test_a_part_that_is_begun_again_ends_the_one_before(energy):
+    with energy:
+        energy.begin("evaluation")
+        energy.begin("evaluation")
+        energy.end("evaluation")
+    assert names(energy) == {"evaluation": 2}
+    assert energy.meter.spans["evaluation"].usage.per("evaluations").number == 2
+
+
+def test_units_of_a_part_come_on_top_of_its_own_and_may_replace_it(energy):
+    with energy:
+        with energy.part("evaluation", images=8):
+            work()
+        with energy.part("checkpoint", checkpoints=3):
+            work()
+    spans = energy.meter.spans
+    assert {unit.unit: unit.number for unit in spans["evaluation"].usage.units} == {
+        "evaluations": 1,
+        "images": 8,
+    }
+    assert spans["checkpoint"].usage.per("checkpoints").number == 3
+
+
+@pytest.mark.parametrize("warmup_steps", [0, 1, 3])
+def test_so_many_first_steps_warm_up(warmup_steps):
+    energy = TrainingEnergy(EnergyMeter(SOURCE, linger=0), warmup_steps=warmup_steps)
+    for _ in range(2):  # the second training warms up again
+        train(energy, epochs=1, steps=5)
+        found = names(energy)
+        assert (found.get("warm-up step", 0), found["step"]) == (warmup_steps, 5 - warmup_steps)
+        assert energy.steps == 5
+
+
+def test_a_process_that_does_not_measure_records_nothing(energy):
+    energy.begin_run(reports=False)
+    energy.record("checkpoint", energy.now_ns())
+    energy.begin("step")
+    energy.end("step")
+    assert energy.steps == 0
+    assert not energy.must_stop()
+    with pytest.raises(NotMeasured):
+        _ = energy.meter.spans
+    assert str(energy) == "another process of this machine reports"
+
+
+def test_the_texts_of_a_training_name_the_warm_up_alone_as_in_no_cost(energy):
+    train(energy)
+    run, *parts = str(energy).split("\n")
+    assert run == f"run: {energy.usage}"
+    spans = energy.meter.spans
+    assert parts == [
+        f"{kept}, in no step's cost" if name == "warm-up step" else f"{kept}" for name, kept in spans.items()
+    ]
+    assert repr(energy) == f"TrainingEnergy({'; '.join([run, *parts])})"
+    assert energy._repr_html_().count("<tr>") == 1 + len(spans)
+
+
+def test_what_was_too_short_is_none_in_the_json(energy):
+    with energy:
+        start_ns = energy.now_ns()
+        energy.record("evaluation", start_ns)
+        work(3_000_000)
+        energy._clock = ManualClock(start_ns)  # a part of no length
+        energy.record("checkpoint", start_ns)
+    known = energy.to_dict()
+    assert known["stopped"] == ""
+    assert known["parts"]["checkpoint"] is None
+
+
+# The guard, on a clock that is moved by hand ----------------------------------------------------
+
+
+class Drawn:
+    """A meter of which a guard asks the balance alone."""
+
+    def __init__(
+        self, taken_joules: float, capacity_joules: float = 1.0, battery: Battery | None = None
+    ) -> None:
+        self.taken_joules, self.capacity_joules, self.asked = taken_joules, capacity_joules, 0
+        self.battery = Battery(1000.0, basis="rail") if battery is None else battery
+
+    @property
+    def balance(self) -> Balance:
+        self.asked += 1
+        return Balance(self.battery, self.capacity_joules, self.taken_joules, 0.01)
+
+
+def watched(drawn: Drawn, reserve: float = 0.5) -> TrainingEnergy:
+    energy = TrainingEnergy(EnergyMeter(SOURCE, budget="lab"), reserve=reserve)
+    energy.meter, energy._clock = drawn, ManualClock(10**9)
+    return energy
+
+
+@pytest.mark.parametrize(
+    ("taken", "reserve", "stops"),
+    [(0.0, 0.5, False), (0.499, 0.5, False), (0.5, 0.5, True), (0.999, 0.0, False)],
+)
+def test_before_any_checkpoint_nothing_is_kept_free_for_one(taken, reserve, stops):
+    assert watched(Drawn(taken), reserve).must_stop() is stops
+
+
+def test_a_checkpoint_that_was_not_made_takes_no_time_of_the_converter():
+    battery = Battery(1000.0, efficiency=Converter(quiescent_watts=0.6))
+    assert not watched(Drawn(0.0, battery=battery)).must_stop()
+
+
+def test_the_balance_is_asked_for_ten_times_a_second():
+    drawn = Drawn(0.0)
+    energy = watched(drawn)
+    asked = []
+    for step_s in (0.0, 0.05, 0.049, 0.001, 0.099, 0.001, 0.5):
+        energy._clock.sleep(step_s)
+        assert not energy.must_stop()
+        asked.append(drawn.asked)
+    assert asked == [1, 1, 1, 2, 2, 3, 4]
+
+
+def test_a_guard_that_ended_a_training_asks_no_more():
+    drawn = Drawn(0.6)
+    energy = watched(drawn)
+    energy.steps = 7
+    assert energy.must_stop()
+    assert (
+        energy.stopped == "the battery's reserve is reached, 40 % (38 % to 42 %) of the battery after step 7"
+    )
+    drawn.taken_joules = 0.0
+    energy._clock.sleep(1.0)
+    assert energy.must_stop()
+    assert drawn.asked == 1
+
+
+def test_a_guard_of_a_meter_that_does_not_run_ends_nothing():
+    energy = guarded(1000.0)
+    assert energy.must_stop() is False
+
+
+def test_an_evaluation_that_used_more_than_a_checkpoint_is_not_kept_free():
+    energy = guarded(joules=100_000.0)
+    with energy:
+        with energy.part("checkpoint"):
+            work(400_000)
+        kept = energy._dearest
+        with energy.part("evaluation"):
+            work(4_000_000)
+        with energy.part("epoch"):
+            work(4_000_000)
+        assert energy._dearest == kept
+    usage = energy.meter.spans["checkpoint"].usage
+    assert kept == pytest.approx((usage.joules, usage.seconds))
+
+
+@pytest.mark.parametrize("reserve", [0, 0.0, 0.999])
+def test_a_reserve_within_its_limits(reserve):
+    TrainingEnergy(EnergyMeter(SOURCE, budget="lab"), reserve=reserve)
+
+
+def test_wrong_settings_are_one_sentence_each():
+    meter = EnergyMeter(SOURCE, budget="lab")
+    for made, message in (
+        (
+            lambda: TrainingEnergy(meter, reserve=1),
+            "a reserve is a share in [0, 1), not 1: write 0.1 for 10 %",
+        ),
+        (
+            lambda: TrainingEnergy(meter, warmup_steps=-1),
+            "-1 steps of warm-up cannot be left out; give 0 or more",
+        ),
+        (
+            lambda: TrainingEnergy(meter, reserve=0.1).begin_run(processes=2),
+            "a reserve can end a training of one process, not of 2; leave it out",
+        ),
+    ):
+        with pytest.raises(SpecError) as failure:
+            made()
+        assert str(failure.value) == message
+    other = TrainingEnergy(EnergyMeter(SOURCE, linger=0))
+    with other.run(processes=2):
+        assert other.reports
+        assert active.has(other.meter)
+    assert not active.has(other.meter)

@@ -559,6 +559,7 @@ def test_without_any_descriptor_left_below_1024():
     assert said.split()[1:] == ["1.0"], errors
 
 
+@pytest.mark.slow
 def test_an_exception_at_any_line_of_entering_and_leaving_leaves_nothing_behind():
     """What a signal handler raises, in blocks of a process that is ready."""
     before = leftovers()

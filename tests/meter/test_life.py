@@ -380,6 +380,7 @@ def test_the_first_question_in_a_block_imports_nothing():
     assert said.stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_an_interruption_of_leaving_is_too_early_at_its_first_line_alone():
     """Nothing can guard the line that begins the guard; every later one leaves the meter closed."""
     code = EnergyMeter.__exit__.__code__

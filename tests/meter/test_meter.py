@@ -568,6 +568,7 @@ def test_a_killed_sampler_is_reported_and_costs_coverage_only():
     assert "restarted" in str(usage)
 
 
+@pytest.mark.slow
 def test_nothing_is_left_for_the_garbage_collector(tmp_path):
     """Python's own checks, which a user may have switched on, find no file of ours that was not closed."""
     code = f"""

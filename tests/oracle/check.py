@@ -186,8 +186,9 @@ class Judge:
         """The window of a run as known when asked. A run that is still open ends with its newest sample."""
         if not run.open and run.extent.end.latest <= asked.earliest:
             return run.extent
-        # a run that is being left while it is asked, or goes on
-        newest = [self._newest(channel, asked.earliest) for channel in self._counted(run)]
+        # a run that is being left while it is asked, or goes on; what a held thread has is no sample yet
+        known = asked.earliest - self._held(run)
+        newest = [self._newest(channel, known) for channel in self._counted(run)]
         earliest = min((moment for moment in newest if moment is not None), default=run.extent.start.earliest)
         return Extent(run.extent.start, Moments(min(earliest, asked.earliest), asked.latest))
 
@@ -254,7 +255,7 @@ class Judge:
             verdict.found(f"{kind} coverage", figure, f"coverage is {coverage}")
             return
         self._consistent(figure, kind, value, channels)
-        places = window.placed(seconds)
+        places = window.placed(seconds, [channel.wave for channel in channels])
         slack = max(window.start.latest - window.start.earliest, 0.0)
         if all(not channel.times for channel in channels):
             verdict.found(f"{kind} of nothing", figure, f"says {value['joules']} J though nothing was read")

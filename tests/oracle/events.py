@@ -229,17 +229,19 @@ class Record:
             step = self.steps[event["step"]]
             assert isinstance(step, s.Idle)
             whole = self._moments(event)
-            if "error" in event:
-                read = [channel.last_before(whole.latest) for channel in self.channels[step.meter]]
-                if max(read) > whole.earliest:  # it began, and its source failed
-                    extent = Extent(whole, whole)
-                    yield Run(step.meter, event["process"], extent, loose=True, logged=False)
-            else:
+            failed = "error" in event
+            start, end = whole, whole
+            if not failed:
                 start = Moments(whole.earliest, whole.latest - event["seconds"])
-                idle = Extent(start, Moments(whole.earliest + event["seconds"], whole.latest))
-                within = [run for run in of_meter[step.meter, event["process"]] if _encloses(run, idle)]
-                if not within:
-                    yield Run(step.meter, event["process"], idle, logged=False, begun=whole.earliest)
+                end = Moments(whole.earliest + event["seconds"], whole.latest)
+            idle = Extent(start, end)
+            if any(_encloses(run, idle) for run in of_meter[step.meter, event["process"]]):
+                continue  # it is a window of that run
+            read = [channel.last_before(whole.latest) for channel in self.channels[step.meter]]
+            if not failed:
+                yield Run(step.meter, event["process"], idle, logged=False, begun=whole.earliest)
+            elif max(read) > whole.earliest:  # it began, and its source failed
+                yield Run(step.meter, event["process"], idle, loose=True, logged=False)
         for (meter, process), extents in of_meter.items():
             for together in _connected(extents):
                 yield _run(meter, process, together)

@@ -21,6 +21,7 @@ from oracle.play import PATH, play
 from oracle.run import SEEDS, kept, verdict_on
 from oracle.shrink import shrunk
 from oracle.simulate import LongRun, long_run, simulate
+from oracle.truth import Extent, Moments
 from oracle.wave import Piece, Wave
 
 _AGAIN = 3
@@ -64,6 +65,17 @@ def test_any_part_of_a_window_has_more_than_its_least_share_and_less_than_its_mo
     first = wave.joules(start, start + part * seconds)
     assert least <= first + 1e-6
     assert first <= most + 1e-6
+
+
+@given(PIECES, st.floats(0.0, 20.0), st.floats(0.001, 2.0), st.floats(0.01, 3.0), st.floats(0.0, 1.0))
+def test_no_place_of_a_window_has_more_or_less_energy_than_those_that_are_tried(
+    pieces: list[tuple[float, float, float]], start: float, doubt: float, seconds: float, part: float
+) -> None:
+    level = Wave([(width, watts, watts) for width, watts, _ in pieces])
+    window = Extent(Moments(start, start + doubt), Moments(start + seconds, start + doubt + seconds))
+    tried = [level.joules(*place) for place in window.placed(seconds, [level])]
+    anywhere = level.joules(start + part * doubt, start + part * doubt + seconds)
+    assert min(tried) - 1e-6 <= anywhere <= max(tried) + 1e-6
 
 
 def test_a_wave_repeats() -> None:
@@ -158,12 +170,14 @@ def scaled(name: str, factor: float) -> object:
     return change
 
 
+@pytest.mark.slow
 def test_the_truth_is_no_finding(calm: Record) -> None:
     verdict = Judge(calm).judge()
     assert verdict.findings == []
     assert verdict.figures >= 9  # a busy machine leaves out a span
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "factor", "code"),
     [
@@ -181,6 +195,7 @@ def test_a_wrong_usage_is_found(calm: Record, name: str, factor: float, code: st
     assert code in codes(changed(calm, "usage", scaled(name, factor)))
 
 
+@pytest.mark.slow
 def test_a_span_too_many_is_found(calm: Record) -> None:
     def one_more(value: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
         value["a"]["n"] += 1
@@ -189,6 +204,7 @@ def test_a_span_too_many_is_found(calm: Record) -> None:
     assert "span count" in codes(changed(calm, "spans", one_more))
 
 
+@pytest.mark.slow
 def test_a_wrong_statistic_is_found(calm: Record) -> None:
     def diluted(value: dict[str, dict[str, dict[str, dict[str, float]]]]) -> object:
         joules = value["a"]["joules"]["value"]
@@ -199,6 +215,7 @@ def test_a_wrong_statistic_is_found(calm: Record) -> None:
     assert "statistics total" in codes(changed(calm, "spans", diluted))
 
 
+@pytest.mark.slow
 def test_an_error_is_counted_where_nothing_was_wrong(calm: Record) -> None:
     error = {"error": "NotMeasured", "ours": True, "message": "nothing"}
     other = copy.copy(calm)
@@ -209,6 +226,7 @@ def test_an_error_is_counted_where_nothing_was_wrong(calm: Record) -> None:
     assert Judge(other).judge().refused == 1
 
 
+@pytest.mark.slow
 def test_an_error_of_another_kind_is_a_crash(calm: Record) -> None:
     error = {"error": "TypeError", "ours": False, "message": "NoneType"}
     other = copy.copy(calm)

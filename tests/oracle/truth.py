@@ -35,14 +35,22 @@ class Extent(NamedTuple):
         """The least and the most that it can last."""
         return max(0.0, self.end.earliest - self.start.latest), self.end.latest - self.start.earliest
 
-    def placed(self, seconds: float) -> list[tuple[float, float]]:
-        """Where a window of this length may lie, from the earliest to the latest, an eighth of it apart."""
+    def placed(self, seconds: float, waves: Sequence[Wave] = ()) -> list[tuple[float, float]]:
+        """Where a window of this length may lie, from the earliest to the latest.
+
+        They are an eighth of it apart, and wherever one of its ends meets a step of a wave: there it has the
+        most or the least energy.
+        """
         first = max(self.start.earliest, self.end.earliest - seconds)
         last = max(first, min(self.start.latest, self.end.latest - seconds))
         eighths = min(8 * (last - first) / seconds, _MOST_PLACES) if seconds > 0 else 8
         count = 1 if last - first < 1e-7 else 1 + max(8, math.ceil(eighths))
         places = [first + (last - first) * n / max(1, count - 1) for n in range(count)]
-        return [(start, start + seconds) for start in places]
+        if count > 1:
+            for wave in waves:
+                places += wave.joints(first, last)
+                places += [end - seconds for end in wave.joints(first + seconds, last + seconds)]
+        return [(start, start + seconds) for start in sorted(places)]
 
 
 class Measured(NamedTuple):

@@ -1,10 +1,12 @@
 """Power that is known at every moment, and its exact integral."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+_MOST_TURNS = 100
 _GRAIN = 8
 """A ramp counts as so many steps where its power is sorted by size."""
 
@@ -48,6 +50,18 @@ class Wave:
     def joules(self, start: float, end: float) -> float:
         """The energy between two moments, J."""
         return self._total(end) - self._total(start)
+
+    def joints(self, start: float, end: float) -> list[float]:
+        """The moments between two others at which a piece begins; none of more periods than are worth it.
+
+        >>> Wave([Piece(1.0, 4.0, 4.0), Piece(1.0, 0.0, 2.0)]).joints(0.5, 3.0)
+        [1.0, 2.0, 3.0]
+        """
+        turns = range(math.floor(start / self.period), math.floor(end / self.period) + 1)
+        if len(turns) > _MOST_TURNS:
+            return []
+        begins = (turn * self.period + into for turn in turns for into in (0.0, *self._ends[:-1]))
+        return [at for at in begins if start <= at <= end]
 
     def extremes(self, start: float, end: float) -> tuple[float, float]:
         """The least and the most power in a window, W."""

@@ -61,6 +61,7 @@ def test_the_usage_of_a_meter_is_that_of_its_log(source: str) -> None:
     assert_agree("run.csv", meter.usage.joules, meter.usage.seconds)
 
 
+@pytest.mark.slow
 def test_a_recording_that_ends_before_the_run_has_the_window_of_the_run() -> None:
     rows = (f"{n / 50},{100 + 0.06 * n}\n" for n in range(11))
     Path("short.csv").write_text("time_s,energy_J\n" + "".join(rows))

@@ -14,6 +14,7 @@ from energymeter.energy.gaps import GapRule
 from energymeter.energy.integrate import Integrator, Sample
 from energymeter.errors import LogError, NotMeasured, SpecError
 from energymeter.reading import Band, Facts, Reading, Semantics
+from energymeter.recordings.arrays import _gaps
 from energymeter.recordings.trace import Trace
 from energymeter.sampling.curve import Curve
 from energymeter.sampling.memory import ChannelMemory, CurveWriter, channel_bytes
@@ -145,6 +146,23 @@ def test_same_joules_as_the_live_curve(
     reread = Trace.from_samples([s for s in samples if s is not None], "live", facts)
     if not math.isnan(energy):
         np.testing.assert_allclose(np.diff(reread.at(ends)), live.joules, rtol=1e-6, atol=1e-9)
+
+
+_STEPS = st.one_of(
+    st.integers(1, 300_000_000), st.sampled_from([1_000, 100_000, 1_000_000, 10_000_000, 68_000_000])
+)
+
+
+@given(st.lists(st.tuples(_STEPS, st.integers(1, 40)), min_size=1, max_size=30))
+def test_the_gaps_of_a_recording_are_those_of_the_rule(runs: list[tuple[int, int]]) -> None:
+    """Regular stretches, rows that come together, and anything else: by blocks as one by one."""
+    steps_ns = [step for step, count in runs for _ in range(count)]
+    rule = GapRule(float(np.median(steps_ns)))
+    expected = []
+    for step in steps_ns:
+        expected.append(step > rule.limit_ns)
+        rule.observe(step)
+    assert _gaps(np.array(steps_ns) * 1e-9).tolist() == expected
 
 
 def test_gap_is_not_invented() -> None:

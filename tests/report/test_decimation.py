@@ -171,6 +171,7 @@ def long_log(tmp_path, monkeypatch):
     return path, trace
 
 
+@pytest.mark.slow
 def test_a_long_log_is_read_by_its_row_groups(long_log, monkeypatch):
     path, trace = long_log
     monkeypatch.setattr(Trace, "load", None)
@@ -192,6 +193,7 @@ def test_a_long_log_is_read_by_its_row_groups(long_log, monkeypatch):
     assert edges[-1] == 77.0
 
 
+@pytest.mark.slow
 def test_the_damaged_part_of_a_long_log_is_left_out_with_a_note(long_log):
     path, _ = long_log
     content = bytearray(path.read_bytes())

@@ -264,6 +264,7 @@ def long_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Tra
     return tmp_path / "long.parquet", trace
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["perfetto", "firefox", "chrome"])
 def test_a_long_log_is_exported_as_stretches_without_losing_a_peak(
     form: str, long_log: tuple[Path, Trace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -227,18 +227,20 @@ def test_reading_while_another_thread_writes_is_always_consistent():
     assert not wrong
 
 
-@given(st.integers(0, 2**12 - 1), st.sampled_from([1, 2, 1023, 1024, 1500]))
+@given(st.integers(0, 2**13 - 1), st.sampled_from([1, 2, 1023, 1024, 1500]))
 @settings(deadline=None)
 def test_a_record_of_which_some_words_are_still_the_old_ones_is_not_read(fresh_words, index):
     """Stores may become visible in any order: here every word by itself is old or new."""
     pen = Pen(capacity=1024)
     steady = [(i * 10 * MS, 2.0) for i in range(index + 1)]  # all rates are the same in both
     pen.write(*steady[:-1])
-    slot = slice(HEAD_BYTES + index % 1024 * 96, HEAD_BYTES + (index % 1024 + 1) * 96)
+    record_bytes = 13 * 8
+    start = HEAD_BYTES + index % 1024 * record_bytes
+    slot = slice(start, start + record_bytes)
     old = bytes(pen.shared[slot])
     pen.write(steady[-1])
     new = bytes(pen.shared[slot])
-    words = [(new if fresh_words >> i & 1 else old)[8 * i : 8 * i + 8] for i in range(12)]
+    words = [(new if fresh_words >> i & 1 else old)[8 * i : 8 * i + 8] for i in range(13)]
     pen.shared[slot] = b"".join(words)
     assert (pen.memory.sample(index) is None) == (b"".join(words) != new)
     pen.shared[slot] = new

@@ -1,5 +1,6 @@
 """Descriptors in a program that closes, forks and has its standard streams closed."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -81,3 +82,39 @@ def test_many_failures_leave_no_descriptor(monkeypatch):
         with pytest.raises(OSError, match="full"):
             pipe()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_system_without_memory_that_can_be_sealed_says_so(monkeypatch):
+    monkeypatch.delattr(os, "memfd_create")
+    with pytest.raises(OSError, match="this system has no memory that can be sealed") as refused:
+        anonymous_file("test", sealable=True)
+    assert refused.value.errno == errno.ENOSYS
+
+
+def test_memory_that_is_to_be_sealed_is_never_a_file_on_a_disk(monkeypatch):
+    def refused(name, flags=0):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "memfd_create", refused)
+    with pytest.raises(OSError, match="Operation not permitted"):
+        anonymous_file("test", sealable=True)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_descriptor_is_moved_out_of_the_way_of_the_standard_streams(monkeypatch, number):
+    """Whatever stands there meanwhile is closed; the copy is closed on exec."""
+    kept = os.dup(number)
+    source = os.open(os.devnull, os.O_RDONLY)
+    try:
+        os.dup2(source, number)
+        moved = Descriptor(number)
+        assert moved.fd > 2
+        assert moved.is_also(source)
+        assert not os.get_inheritable(moved.fd)
+        with pytest.raises(OSError, match="Bad file"):
+            os.fstat(number)
+        moved.close()
+    finally:
+        os.dup2(kept, number)
+        os.close(kept)
+        os.close(source)

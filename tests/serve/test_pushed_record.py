@@ -234,6 +234,7 @@ def test_another_lake_gets_all_of_it(tmp_path: Path) -> None:
         assert len(in_lake(tmp_path / name)) == 2
 
 
+@pytest.mark.slow
 def test_a_store_that_hangs_does_not_keep_the_agent(tmp_path: Path) -> None:
     recording = Recording(tmp_path / "record")
     recording.minutes(2)
@@ -263,6 +264,7 @@ def test_a_url_with_a_password_is_refused_without_it(tmp_path: Path) -> None:
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_killed_agent_pushes_when_it_is_started_again() -> None:
     with tempfile.TemporaryDirectory(prefix="em-") as made:
         folder, lake = Path(made) / "record", Path(made) / "lake"

@@ -166,6 +166,7 @@ def test_a_clock_that_is_set_begins_a_file(tmp_path: Path, clock: WallClock) -> 
     assert total_joules(tmp_path) == pytest.approx(3.0 * 19.9)
 
 
+@pytest.mark.slow
 def test_the_record_stays_within_its_bound(tmp_path: Path, clock: WallClock) -> None:
     sources = [DrawnSource("a", clock), DrawnSource("b", clock)]
     most = 2_000_000
@@ -376,6 +377,7 @@ def test_a_meter_that_is_unplugged_and_comes_back_is_one_record_with_a_gap(tmp_p
     assert usage.joules == pytest.approx(5.0 * usage.measured_seconds, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_killed_agent_leaves_readable_files() -> None:
     with tempfile.TemporaryDirectory(prefix="em-") as made:
         folder = Path(made) / "record"

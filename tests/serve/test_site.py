@@ -207,6 +207,8 @@ def test_a_comparison_shows_its_verdict(tmp_path: Path) -> None:
     answer = json.loads(get(asked, "/api/comparisons/ab").body)
     assert answer["verdicts"]
     assert len(answer["head"]) == len(answer["rows"][0])
+    assert [row[0] for row in answer["rows"]] == ["a", "b"]
+    assert all(re.fullmatch(r"\d+\.\d %", row[3]) for row in answer["rows"]), answer["rows"]
 
 
 def test_figures_are_texts_and_nothing_that_json_does_not_know() -> None:

@@ -2,6 +2,8 @@
 
 import errno
 import math
+import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +14,7 @@ from devices.processes import without_rights
 from devices.sysfs import Sysfs
 
 from energymeter.clock import ManualClock
-from energymeter.drivers.links.channels import Parts, Shared, Snapshot
+from energymeter.drivers.links.channels import Parts, Shared, Snapshot, together
 from energymeter.drivers.links.http import Digest, HttpMeter, challenges, login
 from energymeter.drivers.links.stream import StreamingSource
 from energymeter.drivers.links.sysfs import (
@@ -59,6 +61,13 @@ def test_a_pace_is_bent_by_crystals_and_no_more(late_ms: float, bent: int) -> No
     clock, lost = windows(late_ms, late_ms, late_ms, late_ms)  # early ones fill their window a packet later
     assert lost == [0] * 5
     assert clock.at(5000) == 5 * SECOND + bent
+
+
+def test_a_window_closes_after_exactly_three_seconds() -> None:
+    clock, _ = windows(-0.6, -0.6, 0.0)
+    assert clock.at(4000) == 4 * SECOND - 200_000, "0.6 ms early in three seconds"
+    clock, _ = windows(-0.6, -0.6, -0.000001)
+    assert clock.at(4000) == 4 * SECOND, "not yet"
 
 
 @pytest.mark.parametrize(
@@ -212,6 +221,7 @@ def test_a_flood_is_drained_up_to_a_limit() -> None:
     assert drain(line, 10) == 10
     assert drain(line, 11) == 10
     assert drain(line) == 0
+    assert drain(Line(waiting=(b"12345",) * 4), 11) == 15, "whole pieces, until the limit is passed"
 
 
 def test_a_failure_of_the_system_is_a_device_that_went_away_and_ours_passes() -> None:
@@ -265,10 +275,12 @@ def test_a_meter_that_does_not_answer_is_let_go() -> None:
 class Part:
     def __init__(self, reading: Reading) -> None:
         self.name, self.facts, self.reading, self.closed = "part", Facts(), reading, 0
+        self.reads = 0
 
     def open(self) -> None: ...
 
     def read(self) -> Reading:
+        self.reads += 1
         return self.reading
 
     def close(self) -> None:
@@ -285,6 +297,38 @@ def test_parts_are_let_go_once() -> None:
     parts.close()
     assert [part.closed for part in inner] == [1, 1]
     assert list(parts.channels()) == []
+
+
+def test_of_parts_only_those_that_count_are_read() -> None:
+    whole, excluded, other = (
+        Part(Reading(volts=5.0, amps=2.0)),
+        Part(Reading(watts=7.0)),
+        Part(Reading(12.0, 0.5)),
+    )
+    excluded.facts = Facts(counted=False)
+    assert together([whole, excluded]) == Reading(volts=5.0, amps=2.0), "one alone, as it is"
+    assert together([excluded, whole, other]) == Reading(watts=16.0), (
+        "volts and amps of two are not of the whole"
+    )
+    assert (whole.reads, excluded.reads, other.reads) == (2, 0, 1)
+    assert together([whole, Part(Reading(amps=1.0))]) == Reading(), "the power of one is unknown"
+    assert together([excluded]) == Reading(), "nothing counts"
+    with pytest.raises(SourceError, match="this source is not open"):
+        together([])
+
+
+def test_channels_take_turns_however_long_they_are_read() -> None:
+    counts = iter(range(1000))
+    snapshot = Snapshot(lambda: next(counts))
+    a, b = (Shared(name, Facts(), snapshot, lambda n: Reading(watts=float(n), at_ns=n)) for name in "ab")
+    assert a.read() == Reading(watts=0.0, at_ns=0), "a time of 0 is a time"
+    assert b.read() == Reading(watts=0.0, at_ns=0)
+    for n in range(1, 300):
+        assert (b.read().watts, a.read().watts) == (n, n)
+    assert snapshot.turn == 300
+    assert a.read().watts == 300
+    assert a.read().watts == 301, "b was left out once"
+    assert b.read().watts == 301
 
 
 def test_a_shared_sample_without_a_time_is_stamped_in_its_middle() -> None:
@@ -372,6 +416,38 @@ def test_a_file_that_says_that_there_is_no_value(sysfs: Sysfs) -> None:
         attribute.number()
     attribute.close()
     assert attribute._unless[0][0]._fd == attribute._fd == -1, "both are let go"
+
+
+def test_of_a_long_text_forty_signs_are_shown(sysfs: Sysfs) -> None:
+    for text, options, said in (
+        ("4294967295." + "0" * 40, {}, f"says 4294967295.{'0' * 29}, the code for no value"),
+        ("100." + "0" * 40, {"full_scale": 100.0}, f"says 100.{'0' * 36}, the full scale of its chip"),
+        ("x" * 50, {}, f"says {'x' * 40!r} where a number belongs"),
+    ):
+        attribute = file(sysfs, text, **options)
+        with pytest.raises(SourceError) as caught:
+            attribute.number()
+        assert str(caught.value).startswith(f"{attribute.path} {said}")
+        attribute.close()
+
+
+def test_a_file_is_opened_once_and_again_when_it_was_replaced(sysfs: Sysfs) -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before = descriptors()
+    attribute = file(sysfs, 5)
+    assert [attribute.number() for _ in range(3)] == [5.0] * 3
+    assert descriptors() == before + 1
+    sysfs.path("x").unlink()
+    sysfs.put("x", 6)
+    assert attribute.number() == 6.0
+    assert descriptors() == before + 1
+    sysfs.path("x").unlink()
+    with pytest.raises(SourceMissing):
+        attribute.number()
+    attribute.close()
+    assert descriptors() == before
 
 
 def test_errors_of_the_system_without_a_remedy_of_their_own() -> None:
@@ -640,6 +716,7 @@ def test_an_answer_says_what_was_asked_and_no_more(
     assert header.startswith('Digest username="me", ')
     assert [part for part in has if part not in header] == []
     assert [part for part in lacks if part in header] == []
+    assert len(re.findall(r'cnonce="[0-9a-f]{16}"', header)) == ("cnonce=" in has)
 
 
 @pytest.mark.parametrize(
@@ -685,6 +762,15 @@ def test_an_identity_that_cannot_be_had_is_none_and_a_wrong_password_is_an_error
     with pytest.raises(SourceForbidden):
         refused.open()
     assert not refused._client._opened
+
+
+def test_a_plug_that_is_not_open_is_not_asked() -> None:
+    with pytest.raises(SourceMissing, match="plug@x is not open"):
+        Plug()._client.get("/")
+
+
+def test_a_plug_is_asked_at_the_port_of_the_web() -> None:
+    assert (Plug()._client._host, Plug()._client._port) == ("127.0.0.1", 80)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan])

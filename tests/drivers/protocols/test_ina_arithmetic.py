@@ -23,7 +23,7 @@ from energymeter.drivers.protocols.ina import (
     refine,
     signed,
 )
-from energymeter.drivers.protocols.ina_chip import InaMeter
+from energymeter.drivers.protocols.ina_chip import InaMeter, InaSource
 from energymeter.errors import ImplausibleReading, SourceError, SourceMissing, SpecError
 from energymeter.reading import Band, Facts, Reading
 
@@ -312,3 +312,11 @@ def test_each_channel_has_its_shunt_its_registers_and_its_limits() -> None:
     source.tune(200.0)
     assert {channel.facts.semantics for channel in source.channels()} == {source.facts.semantics}
     assert source.channels()[0].facts.latency == source.facts.latency
+
+
+@pytest.mark.parametrize("driver", [Ina219, Ina226, Ina228, Ina238, Ina3221])
+def test_a_driver_looks_for_chips_of_its_own_name(
+    driver: type[InaSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("energymeter.drivers.links.i2c_scan.places_of", lambda kind: iter([kind]))
+    assert list(driver.addresses()) == [driver.__name__.lower()]

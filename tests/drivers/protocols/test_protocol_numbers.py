@@ -242,7 +242,15 @@ def test_lists_of_processors_and_events(tmp_path: Path) -> None:
     sysfs = Sysfs(tmp_path)
     sysfs.fill(
         "events",
-        {"energy-pkg": "event=0x02", "energy-pkg.scale": "0.5", "energy-ram": "event=3", "x": "event=1"},
+        {
+            "energy-pkg": "event=0x02",
+            "energy-pkg.scale": "0.5",
+            "energy-ram": "event=3",
+            "x": "event=1",
+            "x.scale": "1.0",
+            "energy-pkg.unit": "Joules",
+            "energy-pkg.unit.scale": "1.0",
+        },
     )
     assert rapl.events(sysfs.root) == {"pkg": (2, 0.5)}, "one without a scale says nothing"
 

@@ -106,6 +106,22 @@ def test_a_machine_without_the_events(tmp_path: Path, kernel: Kernel) -> None:
         Rapl(backend="msr")
 
 
+def test_a_type_without_events_and_events_without_a_type_are_none(tmp_path: Path, kernel: Kernel) -> None:
+    sysfs = Sysfs(tmp_path)
+    folder = "sys/bus/event_source/devices/power"
+    sysfs.put(f"{folder}/type", 9)
+    with pytest.raises(SourceMissing, match="no energy events; try rapl without backend=perf"):
+        rapl(sysfs, kernel)
+    with pytest.raises(SourceMissing, match="no energy events"):
+        rapl(sysfs, kernel, "pkg")
+    sysfs.fill(f"{folder}/events", {"energy-cores": "event=0x01", "energy-cores.scale": "0.5"})
+    with pytest.raises(SourceMissing, match="no energy events"):
+        rapl(sysfs, kernel)
+    sysfs.path(f"{folder}/type").unlink()
+    with pytest.raises(SourceMissing, match="no energy events"):
+        rapl(sysfs, kernel, "cores")
+
+
 def test_the_system_call_on_a_software_event() -> None:
     """PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK: nanoseconds of CPU 0, on any kernel that allows it."""
     try:
