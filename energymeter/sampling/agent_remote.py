@@ -307,7 +307,7 @@ class RemoteFeed:
             if "error" in head or time.monotonic() > give_up or not head:
                 raise SourceMissing(f"the agent cannot read its source ({why}); check it there")
         self.infos = channels_of({**head, "protocol": PROTOCOL})
-        if not _is_count(began := head.get("began")) or head.get("order") not in ORDERS:
+        if not _is_count(began := head.get("began")) or head.get("order") not in [*ORDERS]:
             raise SamplerError(
                 "the agent does not say when it began, or how it packs samples; install the same version on "
                 "both sides"

@@ -59,10 +59,15 @@ def test_a_bad_value_of_a_file_names_the_file_and_the_section(
     with pytest.raises(SpecError, match=re.escape(why)) as caught:
         Config.load(str(file), check_section)
     assert str(caught.value).startswith(f"{file}: [{section}]: ")
+
+
+def test_the_command_names_them_too(tmp_path: Path) -> None:
+    file = tmp_path / "agent.ini"
+    file.write_text("[mqtt]\nurl = http://host\n[source board]\nspec = manual:5V,1A\n")
     command = [sys.executable, "-m", "energymeter", "serve", "--config", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode
-    assert f"agent.ini: [{section}]: " in done.stderr
+    assert "agent.ini: [mqtt]: " in done.stderr
 
 
 def test_nothing_reads_the_agent_unless_it_is_asked_for() -> None:

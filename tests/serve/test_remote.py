@@ -260,10 +260,12 @@ def test_what_cannot_flow_is_counted_as_failed_and_never_added() -> None:
 def test_an_agent_of_another_version(head: dict[str, object]) -> None:
     content = {"channels": [INFO.to_json()], "began": 1, "order": "little", **head}
     impostor = Impostor(answer(json.dumps(content).encode() + b"\n"))
+    feed = RemoteFeed(Address("127.0.0.1", impostor.port, "board"))
     try:
         with pytest.raises(SamplerError, match="install the same version on both sides"):
-            RemoteFeed(Address("127.0.0.1", impostor.port, "board"))._begin()
+            feed._begin()
     finally:
+        feed.close()
         impostor.close()
 
 
