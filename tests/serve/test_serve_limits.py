@@ -17,7 +17,7 @@ from energymeter.serve.batteries import Batteries, by_gauge
 from energymeter.serve.config import Config, SourceEntry
 from energymeter.serve.http import LEAST_TOKEN, MOST_TOKEN, Listen, accepted, read_token
 from energymeter.serve.mqtt import Broker, discovery, object_name, values
-from energymeter.serve.otel import _battery_attributes, _checked, _times, attributes
+from energymeter.serve.otel import _battery_attributes, _times, attributes, checked_endpoint
 from energymeter.serve.snapshot import ChannelState, without_nested
 from energymeter.serve.totals import Rising, Totals
 from energymeter.serve.unit import units
@@ -342,7 +342,8 @@ def test_the_file_of_totals_says_its_format_and_holds_spans_exactly(tmp_path: Pa
     totals.add_span("board", "infer", 1.0, math.inf)
     totals.save()
     said = json.loads(path.read_text())
-    ((source, name, joules, seconds, left_out),) = said["spans"]
+    ((source, name, joules, seconds, left_out, systematic, random),) = said["spans"]
+    assert (systematic, random) == (None, 0.0), "of none is known how uncertain it is"
     assert (said["format"], said["channels"], source, name, left_out) == (1, [], "board", "infer", 3)
     assert joules == [[*names.JOULE_BUCKETS], [1, *[0] * 14, 1], 1e9 - 2.0]
     assert seconds == [[*names.SECOND_BUCKETS], [0] * 4 + [1] + [0] * 9 + [1], 1e6 + 0.25]
@@ -421,9 +422,9 @@ def test_a_rail_names_what_contains_it(totals: list[str], host: str | None, pare
 def test_where_figures_are_sent(given: str, endpoint: str | None) -> None:
     if endpoint is None:
         with pytest.raises(SpecError, match="that is no endpoint of OTLP"):
-            _checked(given)
+            checked_endpoint(given)
     else:
-        assert _checked(given) == endpoint
+        assert checked_endpoint(given) == endpoint
 
 
 def test_what_a_battery_holds_and_how_long_it_lasts() -> None:
