@@ -5,6 +5,7 @@ import signal
 import stat
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -277,9 +278,12 @@ def test_the_alarm_of_a_search_is_put_back(phases: Any) -> None:
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
-def test_marks_are_received_by_this_user_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    with EnergyMeter("manual:5V,0.6A", linger=0) as meter:
+def test_marks_are_received_by_this_user_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        TemporaryDirectory(prefix="em-") as folder,  # a socket's path is short
+        EnergyMeter("manual:5V,0.6A", linger=0) as meter,
+    ):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
         phases = Phases(meter)
         phases.begin()
         with receiving(phases) as (environment, take_all):

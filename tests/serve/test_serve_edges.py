@@ -266,55 +266,6 @@ def test_the_folder_of_a_socket_is_open_to_whom_the_socket_is(
     assert again == mask
 
 
-def inherited_by_a_child(environment: dict[str, str], name: str | None, sockets: int) -> str:
-    """What a service of systemd takes over: how many, their families, whether children get them."""
-    receive, send = os.pipe()
-    pairs = [socket.socketpair() for _ in range(sockets)]
-    child = os.fork()
-    if child == 0:
-        try:
-            report = os.dup(send)
-            os.dup2(report, 60)
-            kept = [os.dup2(pair[0].fileno(), 40 + number) for number, pair in enumerate(pairs)]
-            for number, one in enumerate(kept):
-                os.dup2(one, 3 + number)
-            os.environ.update({"LISTEN_PID": str(os.getpid()), **environment})
-            found = local.inherited(name)
-            said = [(link.fileno(), os.get_inheritable(link.fileno())) for link in found]
-            os.write(60, json.dumps(said).encode())
-        finally:
-            os._exit(0)
-    os.close(send)
-    with os.fdopen(receive, "rb") as pipe:
-        said = pipe.read().decode()
-    os.waitpid(child, 0)
-    for pair in pairs:
-        pair[0].close()
-        pair[1].close()
-    return said
-
-
-@pytest.mark.parametrize(
-    ("environment", "name", "descriptors"),
-    [
-        ({"LISTEN_FDS": "2"}, None, [3, 4]),
-        ({"LISTEN_FDS": "1"}, None, [3]),
-        ({"LISTEN_FDS": "0"}, None, []),
-        ({"LISTEN_FDS": "x"}, None, []),
-        ({"LISTEN_FDS": "2", "LISTEN_PID": "1"}, None, []),
-        ({"LISTEN_FDS": "10"}, None, [3, 4, 5, 6, 7, 8, 9, 10]),
-        ({"LISTEN_FDS": "3", "LISTEN_FDNAMES": "a:b:a"}, "a", [3, 5]),
-        ({"LISTEN_FDS": "3", "LISTEN_FDNAMES": "a:b"}, "b", [4]),
-        ({"LISTEN_FDS": "2"}, "a", []),
-    ],
-)
-def test_sockets_that_systemd_has_opened(
-    environment: dict[str, str], name: str | None, descriptors: list[int]
-) -> None:
-    said = json.loads(inherited_by_a_child(environment, name, 9))
-    assert said == [[number, False] for number in descriptors]
-
-
 def test_requests_over_the_socket(agent: Agent, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     running = AtSocket(os.path.join(folder, "agent.sock"), agent.config)
     try:
