@@ -17,7 +17,7 @@ from energymeter.serve.batteries import Batteries, by_gauge
 from energymeter.serve.config import Config, SourceEntry
 from energymeter.serve.http import LEAST_TOKEN, MOST_TOKEN, Listen, accepted, read_token
 from energymeter.serve.mqtt import Broker, discovery, object_name, values
-from energymeter.serve.otel import _battery_attributes, _checked, _times, attributes
+from energymeter.serve.otel import _battery_attributes, _times, attributes, checked_endpoint
 from energymeter.serve.snapshot import ChannelState, without_nested
 from energymeter.serve.totals import Rising, Totals
 from energymeter.serve.unit import units
@@ -421,9 +421,9 @@ def test_a_rail_names_what_contains_it(totals: list[str], host: str | None, pare
 def test_where_figures_are_sent(given: str, endpoint: str | None) -> None:
     if endpoint is None:
         with pytest.raises(SpecError, match="that is no endpoint of OTLP"):
-            _checked(given)
+            checked_endpoint(given)
     else:
-        assert _checked(given) == endpoint
+        assert checked_endpoint(given) == endpoint
 
 
 def test_what_a_battery_holds_and_how_long_it_lasts() -> None:
