@@ -1,17 +1,21 @@
 """The client of an agent on another computer: whom it trusts, what it asks, how it reads the clock there."""
 
+import binascii
 import hashlib
 import http.client
 import json
+import math
 import queue
 import socket
 import ssl
+import struct
 import time
 from types import SimpleNamespace
 
 import pytest
 from devices.agent_wire import HttpScript
 
+from energymeter.drivers.protocols.parts import Part
 from energymeter.errors import (
     SamplerError,
     SourceError,
@@ -23,10 +27,12 @@ from energymeter.errors import (
 from energymeter.reading import Facts
 from energymeter.sampling import agent_remote
 from energymeter.sampling.agent import Address
-from energymeter.sampling.agent_feed import Joint
+from energymeter.sampling.agent_feed import Joint, facts_of
 from energymeter.sampling.agent_remote import RemoteFeed
 from energymeter.sampling.clock_offset import ClockOffset, Exchange, Offset
 from energymeter.sampling.config import ChannelInfo
+from energymeter.sampling.loop import Channel
+from energymeter.sampling.memory import ChannelMemory, Count, channel_bytes
 
 SECOND, MS = 1_000_000_000, 1_000_000
 INFO = ChannelInfo(0, "um25c", Facts(), 10.0, 1024, 4096, "um25c", False)
@@ -365,7 +371,9 @@ def test_moments_are_late_rather_than_early_and_never_go_back():
 
 
 def head(**changed):
-    return json.dumps({"channels": [INFO.to_json()], "began": 1, **changed}).encode() + b"\n"
+    return (
+        json.dumps({"channels": [INFO.to_json()], "began": 1, "order": "little", **changed}).encode() + b"\n"
+    )
 
 
 def test_a_stream_begins_and_goes_on_where_it_was_cut(serve):
@@ -403,9 +411,11 @@ def test_a_stream_begins_and_goes_on_where_it_was_cut(serve):
         (b"[1]\n", SourceMissing, "the agent ended the stream; look for the reason in its log"),
         (b"[" * 100_000, SourceMissing, "the agent ended the stream; look for the reason in its log"),
         (head(began=None), SamplerError,
-         "the agent does not say when it began; install the same version on both sides"),
+         "the agent does not say when it began, or how it packs samples; install the same version "
+         "on both sides"),
         (head(began=1.5), SamplerError,
-         "the agent does not say when it began; install the same version on both sides"),
+         "the agent does not say when it began, or how it packs samples; install the same version "
+         "on both sides"),
     ],
 )  # fmt: skip
 def test_a_stream_that_does_not_begin(serve, said, error, says):
@@ -428,17 +438,23 @@ def test_a_source_that_is_opened_for_twenty_seconds_is_given_up(serve, monkeypat
 
 def row(number, at_s, joules=0.0, place=0, covered_s=None):
     covered = at_s if covered_s is None else covered_s
-    return [place, number, at_s * SECOND, joules, None, None, covered * SECOND, 0.0, 3.0, 5.0, 0.6, 0.0]
+    fields = at_s * SECOND, joules, math.nan, math.nan, covered * SECOND, 0.0, 3.0, 5.0, 0.6, 0.0, 3.0
+    return [place, number, binascii.b2a_base64(struct.pack("<qdddqdddddd", *fields)).decode()]
+
+
+def line_of(*rows):
+    return json.dumps({"samples": rows}).encode()
 
 
 def taken(feed, *rows):
-    found = list(feed._taken(json.dumps({"rows": rows}).encode()))
+    found = list(feed._taken(line_of(*rows)))
     return [(place, (reading.at_ns - 10 * MS) // SECOND, reading.watts) for place, reading in found]
 
 
 def streaming(many=1):
     feed = bend(Offset(-5 * MS, 5 * MS))
     feed.infos, feed._joints, feed._last_ns = [INFO] * many, [Joint(-1, None)] * many, [0] * many
+    feed._order = "little"
     return feed
 
 
@@ -475,14 +491,22 @@ def test_what_was_lost_is_counted_from_the_first_sample_on():
     assert feed.lost == (1 << 62) - 1, "a number that somebody made up is no number of ours"
 
 
-@pytest.mark.parametrize("total", [1e19, -1e19, 1.1e19])
+@pytest.mark.parametrize("total", [1e19, -1e19, 1e15, math.inf, -math.inf])
 def test_no_total_is_as_large(total):
+    """What reads the samples refuses it, as of any meter; the next one is taken."""
+    counter = INFO._replace(facts=Facts(semantics="counter"))
     feed = streaming()
-    with pytest.raises(
-        SamplerError, match=r"^the agent cannot be understood \(no sample\); install the same"
-    ):
-        taken(feed, row(1, 1, total))
-    taken(feed, row(1, 1, 0.999 * total / max(1, abs(total) / 1e19)))
+    feed.infos = [counter]
+    memory = ChannelMemory(memoryview(bytearray(channel_bytes(1024))), 1024)
+    channel = Channel(Part("um25c", facts_of(counter)), memory, 10.0)
+    for number, joules in enumerate((1.0, total, 2.0), 1):
+        for _, reading in feed._taken(line_of(row(number, number, joules))):
+            if joules == total:
+                with pytest.raises(SourceError, match="which cannot be"):
+                    channel.take(number * SECOND, reading)
+            else:
+                channel.take(number * SECOND, reading)
+    assert memory.counts[Count.RING_COUNT] == 2
 
 
 @pytest.mark.parametrize("wrong", [{"place": -1}, {"place": True}, {"number": 1.0}, {"number": -1}])
@@ -512,7 +536,7 @@ class Lines:
 def test_each_line_is_followed_by_a_reading_that_is_not_fresh():
     """So the loop looks at what is asked after each line, however fast they come."""
     feed = streaming()
-    line = json.dumps({"rows": [row(1, 1), row(2, 2)]}).encode()
+    line = line_of(row(1, 1), row(2, 2))
     feed._lines = Lines(line, b'{"now": 1}', b"")
     found = []
     with pytest.raises(SourceMissing) as ended:

@@ -716,7 +716,7 @@ def test_rails_spans_and_batteries_on_the_page() -> None:
         "place": "measured, rail",
     }
     assert said["rails"][1]["volts"] == ""
-    assert said["spans"] == [["board: infer", 2, 0, "1.00 J", "200 ms"]]
+    assert said["spans"] == [["board: infer", 2, 0, "1.000 J ± 0.050", "200 ms"]]
     assert said["provenance"] == ["measured"]
     assert said["batteries"] == [
         {
@@ -744,7 +744,10 @@ def test_spans_of_one_source_need_no_name_of_it() -> None:
     totals = Totals()
     totals.leave_out("board", "epoch", 3)
     shown = figures(BOARD, totals=totals)
-    assert _spans(shown) == [("epoch", 0, 3, "not measured", ""), ("infer", 2, 0, "1.00 J", "200 ms")]
+    assert _spans(shown) == [
+        ("epoch", 0, 3, "not measured", ""),
+        ("infer", 2, 0, "1.000 J ± 0.050", "200 ms"),
+    ]
     assert _spans(figures(BOARD, CPU))[0][0] == "board: infer"
 
 
