@@ -433,6 +433,10 @@ class Judge:
         first, last = self.sampled(channels, window, run.begun)
         if run.open or run.loose:  # it may have seen less than what was read meanwhile
             last = Moments(window.end.earliest - self._grace(channels[0]), window.end.latest)
+        grace = self._grace(channels[0])
+        killed = [at for at in self.record.breaks if run.begun - grace <= at <= window.end.latest]
+        if killed:  # what was read since may be too little to be seen
+            last = Moments(min(last.earliest, max(first.earliest, killed[-1] - grace)), last.latest)
         extent = Extent(first, last)
         self._usage(figure, "trace", value["usage"], extent, channels)
         for part in value["windows"]:

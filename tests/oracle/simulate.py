@@ -303,7 +303,8 @@ class _Simulation:
         around = coarse + 20 / channel.hz
         low_watts, high_watts = channel.wave.extremes(max(0.0, a - around), b + around)
         doubt = FAR * 2 * math.hypot(math.sqrt(max(window.variance_joules2, 0.0)), window.edge_joules)
-        doubt *= math.sqrt(_in_step(channel, interval, b - a))
+        renewed = max(1 / channel.hz, channel.spec.news)
+        doubt *= math.sqrt(max(_in_step(channel, each, b - a) for each in (interval, renewed)))
         doubt += (channel.spec.band[0] + 1e-6) * (part.joules + part.more_joules) + 2e-6
         doubt += (high_watts - low_watts) * (coarse + (interval if b - a < 2 * interval else 0.0))
         gaps = min(part.seconds, window.covered_seconds) < 0.999 * (b - a)

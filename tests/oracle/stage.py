@@ -400,7 +400,10 @@ class Stage:
 
     @contextlib.contextmanager
     def signals(self, step: str, meter: EnergyMeter, label: str) -> Iterator[None]:
-        """A handler that asks, as a progress report would, while the program asks."""
+        """A handler that asks, as a progress report would, while the program asks; in the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
 
         def report(*_: object) -> None:
             with contextlib.suppress(EnergyMeterError, KeyError):

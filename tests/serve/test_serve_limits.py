@@ -342,8 +342,8 @@ def test_the_file_of_totals_says_its_format_and_holds_spans_exactly(tmp_path: Pa
     totals.add_span("board", "infer", 1.0, math.inf)
     totals.save()
     said = json.loads(path.read_text())
-    ((source, name, joules, seconds, left_out, *doubt),) = said["spans"]
-    assert doubt == [None, 0.0], "nobody said how uncertain they are"
+    ((source, name, joules, seconds, left_out, systematic, random),) = said["spans"]
+    assert (systematic, random) == (None, 0.0), "of none is known how uncertain it is"
     assert (said["format"], said["channels"], source, name, left_out) == (1, [], "board", "infer", 3)
     assert joules == [[*names.JOULE_BUCKETS], [1, *[0] * 14, 1], 1e9 - 2.0]
     assert seconds == [[*names.SECOND_BUCKETS], [0] * 4 + [1] + [0] * 9 + [1], 1e6 + 0.25]
