@@ -8,6 +8,7 @@ the stream goes on from the agent's ring, and what that has forgotten is counted
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from energymeter.energy.integrate import Sample
 from energymeter.errors import (
@@ -401,14 +402,7 @@ class RemoteFeed:
         if number > due >= 0:
             self.lost = min(self.lost + number - due, _MOST_COUNT)
             before = None
-        lag_ns, last_ns = round(self.lag_seconds * 0.5e9), self._last_ns
-
-        def here(there_ns: int) -> int:
-            """A moment on the clock here; late rather than early, as `lag_seconds` says."""
-            moment = there_ns - self._offset_ns + lag_ns
-            last_ns[place] = moment = max(moment, last_ns[place] + 1)
-            return moment
-
+        here = partial(self._here, place)
         for due, row in enumerate(rows, number + 1):
             sample = Sample.of(row)
             if not (0 <= sample.at_ns <= _MOST_COUNT and 0 <= sample.covered_ns <= _MOST_COUNT):
@@ -417,6 +411,12 @@ class RemoteFeed:
                 yield place, reading
             before = sample
             self._joints[place] = made(Joint, (due, sample))
+
+    def _here(self, place: int, there_ns: int) -> int:
+        """A moment on the clock here; late rather than early, as `lag_seconds` says."""
+        here_ns = there_ns - self._offset_ns + round(self.lag_seconds * 0.5e9)
+        self._last_ns[place] = here_ns = max(here_ns, self._last_ns[place] + 1)
+        return here_ns
 
 
 def _is_count(value: object) -> TypeGuard[int]:

@@ -4,6 +4,7 @@ import binascii
 import hashlib
 import http.client
 import json
+import math
 import queue
 import socket
 import ssl
@@ -14,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 from devices.agent_wire import HttpScript
 
+from energymeter.drivers.protocols.parts import Part
 from energymeter.errors import (
     SamplerError,
     SourceError,
@@ -25,10 +27,12 @@ from energymeter.errors import (
 from energymeter.reading import Facts
 from energymeter.sampling import agent_remote
 from energymeter.sampling.agent import Address
-from energymeter.sampling.agent_feed import Joint
+from energymeter.sampling.agent_feed import Joint, facts_of
 from energymeter.sampling.agent_remote import RemoteFeed
 from energymeter.sampling.clock_offset import ClockOffset, Exchange, Offset
 from energymeter.sampling.config import ChannelInfo
+from energymeter.sampling.loop import Channel
+from energymeter.sampling.memory import ChannelMemory, Count, channel_bytes
 
 SECOND, MS = 1_000_000_000, 1_000_000
 INFO = ChannelInfo(0, "um25c", Facts(), 10.0, 1024, 4096, "um25c", False)
@@ -477,6 +481,24 @@ def test_what_was_lost_is_counted_from_the_first_sample_on():
     feed.lost = (1 << 62) - 2
     taken(feed, row(9, 3))
     assert feed.lost == (1 << 62) - 1, "a number that somebody made up is no number of ours"
+
+
+@pytest.mark.parametrize("total", [1e19, -1e19, 1e15, math.inf, -math.inf])
+def test_no_total_is_as_large(total):
+    """What reads the samples refuses it, as of any meter; the next one is taken."""
+    counter = INFO._replace(facts=Facts(semantics="counter"))
+    feed = streaming()
+    feed.infos = [counter]
+    memory = ChannelMemory(memoryview(bytearray(channel_bytes(1024))), 1024)
+    channel = Channel(Part("um25c", facts_of(counter)), memory, 10.0)
+    for number, joules in enumerate((1.0, total, 2.0), 1):
+        for _, reading in feed._taken(json.dumps({"samples": [row(number, number, joules)]}).encode()):
+            if joules == total:
+                with pytest.raises(SourceError, match="which cannot be"):
+                    channel.take(number * SECOND, reading)
+            else:
+                channel.take(number * SECOND, reading)
+    assert memory.counts[Count.RING_COUNT] == 2
 
 
 @pytest.mark.parametrize("wrong", [{"place": -1}, {"place": True}, {"number": 1.0}, {"number": -1}])
