@@ -144,8 +144,13 @@ def check_section(title: str, keys: Mapping[str, str], sources: Sequence[str]) -
 
         if "url" in keys:
             checked_endpoint(keys["url"])
-        if "host" in keys and keys["host"] not in sources:
-            raise SpecError(f"host names no source of this agent; give one of: {', '.join(sources)}")
+        _check_host("host", keys.get("host"), sources)
+
+
+def _check_host(what: str, host: str | None, sources: Sequence[str]) -> None:
+    """Refuse a host that is no source: ``what`` is the key or the option that names it."""
+    if host is not None and host not in sources:
+        raise SpecError(f"{what} names no source of this agent; give one of: {', '.join(sources)}")
 
 
 def monitoring(name: str) -> str:
@@ -192,9 +197,7 @@ def begin(
             pusher.start()
     if not settings.any:
         return None
-    names = [source.name for source in agent.sources()]
-    if settings.otlp_host is not None and settings.otlp_host not in names:
-        raise SpecError(f"--otlp-host names no source of this agent; give one of: {', '.join(names)}")
+    _check_host("--otlp-host", settings.otlp_host, [source.name for source in agent.sources()])
     clock = SystemClock()
     totals = Totals(os.path.join(agent.state_folder, _TOTALS))
     push = pusher.state if pusher is not None else lambda: None

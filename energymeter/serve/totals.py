@@ -189,16 +189,16 @@ class Totals:
             return
         key = self._span(source, name)
         total = self.spans.get(key, SpanTotal())
+        systematic, random = None, total.random_joules2
+        if doubt is not None and total.systematic_joules is not None:
+            systematic = total.systematic_joules + doubt.systematic_joules
+            random += doubt.random_joules2
         self.spans[key] = total._replace(
-            joules=total.joules.after(joules), seconds=total.seconds.after(seconds)
+            joules=total.joules.after(joules),
+            seconds=total.seconds.after(seconds),
+            systematic_joules=systematic,
+            random_joules2=random,
         )
-        if doubt is None or total.systematic_joules is None:
-            self.spans[key] = self.spans[key]._replace(systematic_joules=None)
-        else:
-            self.spans[key] = self.spans[key]._replace(
-                systematic_joules=total.systematic_joules + doubt.systematic_joules,
-                random_joules2=total.random_joules2 + doubt.random_joules2,
-            )
 
     def leave_out(self, source: str, name: str, calls: int) -> None:
         """Count calls of a span that were not measured from start to end."""

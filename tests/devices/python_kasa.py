@@ -3,8 +3,13 @@
 Figures: the KP125M dump in python-kasa's tests/fixtures/smart, as its Energy module converts them.
 """
 
+import sys
 import types
 from typing import Any
+
+import pytest
+
+from energymeter.drivers.kasa import Kasa
 
 
 class KasaException(Exception):
@@ -71,3 +76,15 @@ class FakeDevice:
     def children(self) -> list["FakeDevice"]:
         assert self._updated
         return [FakeDevice(self._package, self.device_id + "-child", self._password)]
+
+
+def installed(monkeypatch: pytest.MonkeyPatch) -> FakePackage:
+    """The stand-in, where the driver imports the package."""
+    fake = FakePackage()
+    monkeypatch.setitem(sys.modules, "kasa", fake)
+    return fake
+
+
+def newer(**options: Any) -> Kasa:
+    """The driver of its one plug."""
+    return Kasa("10.0.0.5", backend="python-kasa", user="me", password="s3cret", **options)

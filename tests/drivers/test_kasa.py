@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from devices.opened import open_for_test
 from devices.plugs import KasaPlug
-from devices.python_kasa import FakePackage
+from devices.python_kasa import FakePackage, installed, newer
 from devices.real_recordings import recorded
 from hypothesis import given
 from hypothesis import strategies as st
@@ -169,13 +169,7 @@ def test_options_that_make_no_sense(options: dict[str, Any]) -> None:
 
 @pytest.fixture
 def package(monkeypatch: pytest.MonkeyPatch) -> FakePackage:
-    fake = FakePackage()
-    monkeypatch.setitem(sys.modules, "kasa", fake)
-    return fake
-
-
-def newer(**options: Any) -> Kasa:
-    return Kasa("10.0.0.5", backend="python-kasa", user="me", password="s3cret", **options)
+    return installed(monkeypatch)
 
 
 def test_newer_plugs_through_python_kasa(package: FakePackage) -> None:

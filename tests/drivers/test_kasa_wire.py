@@ -3,12 +3,11 @@
 import asyncio
 import json
 import struct
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from devices.python_kasa import FakePackage
+from devices.python_kasa import FakePackage, installed, newer
 
 from energymeter.drivers.kasa import Kasa
 from energymeter.drivers.protocols import kasa_lib
@@ -232,13 +231,7 @@ def test_a_plug_that_drips_is_too_slow(wired: Wired, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def package(monkeypatch: pytest.MonkeyPatch) -> FakePackage:
-    fake = FakePackage()
-    monkeypatch.setitem(sys.modules, "kasa", fake)
-    return fake
-
-
-def newer(**options: Any) -> Kasa:
-    return Kasa("10.0.0.5", backend="python-kasa", user="me", password="s3cret", **options)
+    return installed(monkeypatch)
 
 
 @pytest.mark.parametrize(
